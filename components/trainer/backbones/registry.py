@@ -1,0 +1,58 @@
+"""Every backbone by its name: `build("efficientnet_lite0", size=224)`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Literal
+
+from components.trainer.backbones import efficientnet_lite
+from components.trainer.backbones import weights as weights_of
+from components.trainer.backbones.backbone import Backbone
+from components.trainer.backbones.errors import UnknownBackboneError, WeightsUnavailableError
+
+_log = logging.getLogger(__name__)
+
+OnMissing = Literal["random", "fail"]
+Builder = Callable[[str, int | None, bool], Backbone]
+
+_BUILDERS: Final[dict[str, Builder]] = {
+    **dict.fromkeys(efficientnet_lite.NAMES, efficientnet_lite.build),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names `build` knows, family by family."""
+    return tuple(_BUILDERS)
+
+
+def build(
+    name: str, *, size: int | None, weights: str = "imagenet", on_missing_weights: OnMissing = "fail"
+) -> Backbone:
+    """Build the backbone `name` for images of `size` pixels a side.
+
+    `size` None leaves height and width open, where the network can. `weights` is one of:
+    "imagenet"; "none" (random); a path, or an https URL, of a .keras, .h5 or .pth file, with
+    `#sha256=<64 hex digits>` (a URL needs it); `version:<directory of a pushed SavedModel>`.
+    `on_missing_weights` says what happens when ImageNet's cannot be had here: "fail" raises
+    WeightsUnavailableError, "random" warns and goes on; `Backbone.weights` tells which it was.
+
+    Raises UnknownBackboneError, WeightsUnavailableError, WeightsFileError.
+    """
+    builder = _BUILDERS.get(name)
+    if builder is None:
+        raise UnknownBackboneError(name, names())
+    try:
+        backbone = builder(name, size, weights == "imagenet")
+        if weights in ("imagenet", "none"):
+            return backbone
+        return replace(backbone, weights=weights_of.load(backbone, weights))
+    except WeightsUnavailableError as error:
+        if on_missing_weights == "fail":
+            raise WeightsUnavailableError(
+                f"{error}. Give weights: a file, a URL with its SHA-256, or none; "
+                "or set on_missing_weights: random to train from random weights."
+            ) from error
+        _log.warning("%s. Going on with random weights (on_missing_weights: random).", error)
+        return replace(builder(name, size, False), weights=f"random, for want of {weights}")

@@ -1,0 +1,161 @@
+"""Find, verify and load the weights that a configuration names."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import logging
+import os
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import IO, Final
+
+from components.trainer.backbones import efficientnet_lite, h5_file, torch_file
+from components.trainer.backbones.backbone import Backbone
+from components.trainer.backbones.errors import WeightsFileError, WeightsUnavailableError
+
+_log = logging.getLogger(__name__)
+
+# A pushed version keeps the Keras weights of the network it serves here.
+VERSION_WEIGHTS: Final = Path("assets.extra") / "model.weights.h5"
+_CHUNK: Final = 1 << 20
+_LARGEST: Final = 4 << 30
+
+
+def load(backbone: Backbone, spec: str) -> str:
+    """Load what `spec` names into the layers of `backbone`; return a line for the model card.
+
+    `spec` is `version:<directory>`, `https://...#sha256=<hex>`, or `<path>[#sha256=<hex>]`.
+    Raises WeightsUnavailableError (no network) or WeightsFileError (missing, damaged, not fitting).
+    """
+    if spec.startswith("version:"):
+        path = _version_file(Path(spec.removeprefix("version:")))
+        _read_into(backbone, path)
+        return f"{spec} (SHA-256 {_sha256(path)})"
+    place, _, fragment = spec.partition("#")
+    expected = _expected(spec, fragment)
+    if "://" in place:
+        if not place.startswith("https://"):
+            raise WeightsFileError(f"weights {spec}: only https:// is downloaded")
+        if expected is None:
+            raise WeightsFileError(f"weights {spec}: a URL needs #sha256=<64 hex digits> behind it")
+        path = _download(place, expected)
+    else:
+        path = Path(place).expanduser()
+        if not path.is_file():
+            raise WeightsFileError(
+                f"weights {spec}: no such file; valid: imagenet, none, version:<SavedModel directory>, "
+                "https://...#sha256=<hex>, or the path of a .keras, .h5 or .pth file"
+            )
+        found = _sha256(path)
+        if expected not in (None, found):
+            raise WeightsFileError(f"weights {path}: SHA-256 is {found}, the configuration says {expected}")
+    _read_into(backbone, path)
+    return f"{place} (SHA-256 {expected or _sha256(path)})"
+
+
+def _version_file(directory: Path) -> Path:
+    path = directory / VERSION_WEIGHTS
+    if not path.is_file():
+        raise WeightsFileError(
+            f"weights version:{directory}: {VERSION_WEIGHTS} is not there; "
+            "name the directory of a pushed version, such as <workspace>/serving/melanoma/1700000000"
+        )
+    return path
+
+
+def _expected(spec: str, fragment: str) -> str | None:
+    if not fragment:
+        return None
+    key, _, value = fragment.partition("=")
+    digest = value.lower()
+    if key != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise WeightsFileError(f"weights {spec}: behind # stands sha256= and 64 hex digits")
+    return digest
+
+
+def _read_into(backbone: Backbone, path: Path) -> None:
+    try:
+        if path.suffix == ".pth":
+            if backbone.name not in efficientnet_lite.NAMES:
+                raise WeightsFileError(
+                    f".pth files are read for {', '.join(efficientnet_lite.NAMES)}, not {backbone.name}"
+                )
+            efficientnet_lite.assign(backbone.model(), torch_file.read_state_dict(path))
+        elif path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                data = io.BytesIO(archive.read("model.weights.h5"))
+            h5_file.assign(backbone.model(), data)
+        elif path.suffix in (".h5", ".hdf5"):
+            h5_file.assign(backbone.model(), path)
+        else:
+            raise WeightsFileError("the name ends neither in .keras, .h5 nor .pth")
+    except WeightsFileError as error:
+        raise WeightsFileError(f"weights {path} for {backbone.name}: {error}") from error
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise WeightsFileError(f"weights {path} for {backbone.name}: damaged ({error})") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return where downloads are kept: $MELANOSIZER_CACHE, else the user's cache directory."""
+    chosen = os.environ.get("MELANOSIZER_CACHE")
+    if chosen:
+        return Path(chosen) / "weights"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "melanosizer" / "weights"
+
+
+def _download(url: str, expected: str) -> Path:
+    suffix = "".join(s for s in Path(url.partition("?")[0]).suffixes[-1:] if s in (".keras", ".h5", ".pth"))
+    target = cache_folder() / f"{expected}{suffix}"
+    if target.is_file() and _sha256(target) == expected:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _log.info("downloading weights %s", url)
+    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file, _opener().open(url, timeout=60) as response:
+            found = _copy(response, file)
+        if found != expected:
+            raise WeightsFileError(f"weights {url}: SHA-256 is {found}, the configuration says {expected}")
+        partial.replace(target)
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        raise WeightsUnavailableError(f"weights {url}: cannot be downloaded here ({error})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> str:
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        size += len(chunk)
+        if size > _LARGEST:
+            raise WeightsFileError(f"the download is larger than {_LARGEST >> 30} GiB")
+        digest.update(chunk)
+        target.write(chunk)
+    return digest.hexdigest()
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return an opener that speaks https alone: a redirect to http: or file: finds no handler."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
