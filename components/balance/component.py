@@ -1,0 +1,66 @@
+"""The class balance step: counts, judges, and computes the class weights the Trainer uses."""
+
+# TFX reads these annotations at run time, so they cannot be postponed.
+import json
+import tempfile
+from pathlib import Path
+
+import apache_beam as beam
+import tensorflow_data_validation as tfdv
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+
+from components.balance import labels, overlap
+from components.balance.config import BalanceConfig
+from components.features import SPLITS
+from components.gate.verdict import Verdict
+from components.ingest.weights import class_weights
+
+
+@tfx.dsl.components.component(use_beam=True)
+def ClassBalance(  # noqa: N802 - a component is a class to its users
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
+    balance: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+    config: tfx.dsl.components.Parameter[str],
+    data_version: tfx.dsl.components.Parameter[str],
+    accepted: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.HyperParameters] = None,  # type: ignore[assignment]
+    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Judge the labels of every split against ``config`` and against the data accepted last.
+
+    Writes `verdict.json` (all checks) and `balance.json` (counts, class weights, data version).
+    Nothing is raised here, so that the findings stay inspectable; the data gate raises.
+    """
+    counts = {
+        split: labels.count(
+            tfdv.load_stats_binary(str(Path(artifact_utils.get_split_uri([statistics], split)) / "FeatureStats.pb"))
+        )
+        for split in SPLITS
+    }
+    before = None
+    if accepted is not None:
+        content = json.loads((Path(accepted.uri) / "accepted.json").read_text())
+        before = {
+            split: labels.LabelCounts.model_validate(value) for split, value in content["label_counts"].items()
+        }
+    patterns = {split: f"{artifact_utils.get_split_uri([examples], split)}/*" for split in SPLITS}
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "overlap"
+        with beam_pipeline as pipeline:
+            overlap.find(pipeline, patterns) | beam.io.WriteToText(str(output))
+        sentences = [line for part in sorted(Path(scratch).glob("overlap*")) for line in part.read_text().splitlines()]
+    found = overlap.summarise(sentences)
+    limits = BalanceConfig.model_validate_json(config)
+    checks = (*labels.checks(limits, counts, before), *found.checks())
+    folder = Path(balance.uri)
+    Verdict(gate="data", checks=checks).save(folder)
+    train = counts["train"]
+    weights = class_weights(train.negatives, train.positives) if train.positives and train.negatives else (1.0, 1.0)
+    content = {
+        "data_version": data_version,
+        "label_counts": {split: value.model_dump() for split, value in counts.items()},
+        "class_weights": {"0": weights[0], "1": weights[1]},
+        "overlap": found.model_dump(),
+    }
+    (folder / "balance.json").write_text(json.dumps(content, indent=2) + "\n")

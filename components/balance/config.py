@@ -1,0 +1,42 @@
+"""What the class balance of a data set must look like."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class BalanceConfig(BaseModel):
+    """Limits of the data gate on the labels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_positive_share: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="positives per image; below it the labels were probably lost on the way",
+    )
+    max_positive_share: float = Field(
+        default=0.50,
+        ge=0,
+        le=1,
+        description="above it the set was probably resampled, and calibration would be wrong in the clinic",
+    )
+    min_positives: int = Field(
+        default=20, ge=1, description="per split; with fewer, sensitivity cannot be estimated at all"
+    )
+    max_share_drift: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="largest change of a split's positive share since the data version last accepted",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BalanceConfig:
+        if self.min_positive_share >= self.max_positive_share:
+            raise ValueError(
+                f"min_positive_share {self.min_positive_share} must be below max_positive_share "
+                f"{self.max_positive_share}: set both"
+            )
+        return self

@@ -1,0 +1,98 @@
+"""Finds patients, lesions and images that lie on two sides of a split: a Beam transform."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import apache_beam as beam
+import tensorflow as tf
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.features import GROUP_ID, IMAGE
+from components.gate.verdict import Check, at_most
+
+EXAMPLES_NAMED = 5
+
+
+class Overlap(BaseModel):
+    """What lies in more than one split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: int = Field(ge=0, description="patients or lesions in more than one split")
+    images: int = Field(ge=0, description="identical images in more than one split")
+    named: tuple[str, ...] = Field(description="a few of them, to look up")
+
+    def checks(self) -> Iterable[Check]:
+        """Yield one check for groups and one for images; both must be none."""
+        detail = f"for example {', '.join(self.named)}; ingest the data again" if self.named else ""
+        yield at_most("groups_in_two_splits", self.groups, 0, detail=detail)
+        yield at_most("images_in_two_splits", self.images, 0, detail=detail)
+
+
+def keys(record: bytes) -> Iterator[str]:
+    """Yield what must stay in one split: the group's id and the image's SHA-256."""
+    feature = tf.train.Example.FromString(record).features.feature
+    yield "group " + feature[GROUP_ID].bytes_list.value[0].decode()
+    yield "image " + hashlib.sha256(feature[IMAGE].bytes_list.value[0]).hexdigest()[:16]
+
+
+class SplitsOfKey(beam.CombineFn):  # type: ignore[misc]
+    """Collects the names of the splits a key was seen in."""
+
+    def create_accumulator(self) -> frozenset[str]:
+        """Return no splits."""
+        return frozenset()
+
+    def add_input(self, mutable_accumulator: frozenset[str], element: str) -> frozenset[str]:
+        """Add one split's name."""
+        return mutable_accumulator | {element}
+
+    def merge_accumulators(self, accumulators: Iterable[frozenset[str]]) -> frozenset[str]:
+        """Join the names seen by several workers."""
+        return frozenset[str]().union(*accumulators)
+
+    def extract_output(self, accumulator: frozenset[str]) -> tuple[str, ...]:
+        """Return the names in order."""
+        return tuple(sorted(accumulator))
+
+
+def find(pipeline: beam.Pipeline, patterns: Mapping[str, str]) -> beam.PCollection:
+    """Return the sentences "group X in eval, train" of all overlaps, from file patterns by split."""
+    seen = [
+        pipeline
+        | f"Read {split}" >> beam.io.ReadFromTFRecord(pattern)
+        | f"Keys of {split}" >> beam.FlatMap(_keys_of, split)
+        for split, pattern in patterns.items()
+    ]
+    return (
+        tuple(seen)
+        | "All splits" >> beam.Flatten()
+        | "Splits of each key" >> beam.CombinePerKey(SplitsOfKey())
+        | "In two" >> beam.Filter(_in_two)
+        | "Named" >> beam.Map(_named)
+    )
+
+
+def summarise(sentences: Iterable[str]) -> Overlap:
+    """Count what :func:`find` found."""
+    ordered = sorted(sentences)
+    return Overlap(
+        groups=sum(text.startswith("group ") for text in ordered),
+        images=sum(text.startswith("image ") for text in ordered),
+        named=tuple(ordered[:EXAMPLES_NAMED]),
+    )
+
+
+def _keys_of(record: bytes, split: str) -> Iterator[tuple[str, str]]:
+    for key in keys(record):
+        yield key, split
+
+
+def _in_two(item: tuple[str, tuple[str, ...]]) -> bool:
+    return len(item[1]) > 1
+
+
+def _named(item: tuple[str, tuple[str, ...]]) -> str:
+    return f"{item[0]} in {', '.join(item[1])}"

@@ -1,0 +1,48 @@
+"""What a model must reach before it is let through."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SliceFeature = Literal["sex", "age_band", "anatom_site", "source"]
+
+
+class EvaluatorConfig(BaseModel):
+    """Limits of the model gate, measured on the test split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_auc: float = Field(default=0.75, ge=0, le=1, description="lower bound of the ROC AUC on all test images")
+    max_auc_loss: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="how far the AUC may lie below the baseline's, the model blessed last, on the same images",
+    )
+    min_sensitivity: float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description=(
+            "share of melanomas found at the stored operating point; below the sensitivity the point was fixed "
+            "for on eval, because the test split is another sample"
+        ),
+    )
+    min_specificity: float = Field(
+        default=0.30, ge=0, le=1, description="share of harmless lesions cleared at the stored operating point"
+    )
+    slices: tuple[SliceFeature, ...] = Field(
+        default=("sex", "age_band", "anatom_site"), description="every value of these is judged on its own"
+    )
+    min_slice_auc: float = Field(default=0.60, ge=0, le=1, description="lower bound of the AUC of the worst slice")
+    min_slice_sensitivity: float = Field(
+        default=0.50, ge=0, le=1, description="lower bound of the sensitivity of the worst slice"
+    )
+    min_slice_positives: int = Field(
+        default=10, ge=1, description="a slice with fewer melanomas is shown, never judged: it would be noise"
+    )
+    min_slice_negatives: int = Field(default=20, ge=1, description="the same for harmless lesions")
+    bootstrap_samples: int = Field(default=500, ge=100, description="resamples behind each confidence interval")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of the intervals")

@@ -1,0 +1,62 @@
+"""The model gate's rules, applied to what TFMA measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from components.evaluator.config import EvaluatorConfig
+from components.evaluator.measured import SliceMetrics
+from components.gate.verdict import OVERALL, Check, Verdict, at_least
+
+
+def judge(
+    config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc: float | None
+) -> Verdict:
+    """Return the verdict on a model.
+
+    Args:
+        config: the limits.
+        slices: metrics of the whole test split and of each slice.
+        baseline_auc: AUC of the model blessed last on the same images; None on the first run.
+
+    Raises:
+        ValueError: the metrics of the whole split are missing.
+    """
+    overall = next((item for item in slices if item.slice == OVERALL), None)
+    if overall is None:
+        raise ValueError("the Evaluator wrote no metrics of the whole test split")
+    checks = [
+        at_least("auc", overall.auc, config.min_auc),
+        at_least("sensitivity", overall.sensitivity, config.min_sensitivity, detail=_found(overall)),
+        at_least("specificity", overall.specificity, config.min_specificity, detail=_cleared(overall)),
+    ]
+    if baseline_auc is not None:
+        change = None if overall.auc is None else overall.auc - baseline_auc
+        checks.append(
+            at_least(
+                "auc_change", change, -config.max_auc_loss, detail=f"the model blessed last has {baseline_auc:.4f}"
+            )
+        )
+    checks.extend(_slice_checks(config, slices))
+    return Verdict(gate="model", checks=tuple(checks))
+
+
+def judged(config: EvaluatorConfig, item: SliceMetrics) -> bool:
+    """Return whether a slice has enough of both classes to be judged."""
+    return item.positives >= config.min_slice_positives and item.negatives >= config.min_slice_negatives
+
+
+def _slice_checks(config: EvaluatorConfig, slices: Iterable[SliceMetrics]) -> Iterable[Check]:
+    for item in slices:
+        if item.slice != OVERALL and judged(config, item):
+            size = f"{item.positives} melanomas of {item.positives + item.negatives} images"
+            yield at_least("auc", item.auc, config.min_slice_auc, item.slice, size)
+            yield at_least("sensitivity", item.sensitivity, config.min_slice_sensitivity, item.slice, _found(item))
+
+
+def _found(item: SliceMetrics) -> str:
+    return f"{item.true_positives} of {item.positives} melanomas found"
+
+
+def _cleared(item: SliceMetrics) -> str:
+    return f"{item.true_negatives} of {item.negatives} harmless lesions cleared"

@@ -1,0 +1,47 @@
+"""The data gate: the one place where a refused data set stops the run.
+
+TFX's validators only mark their artifacts; nothing downstream looks at the mark. This step reads
+the validators' findings and raises, and what it emits when it does not raise (the accepted data's
+label counts and class weights) is an input of the Trainer, so nothing can run past it.
+"""
+
+# TFX reads these annotations at run time, so they cannot be postponed.
+import json
+import shutil
+from pathlib import Path
+
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+
+from components.gate import anomalies as example_anomalies
+from components.gate.verdict import GateRefusedError, Verdict
+
+ACCEPTED_ROLE = "accepted_data"
+
+
+@tfx.dsl.components.component
+def DataGate(  # noqa: N802 - a component is a class to its users
+    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+    balance: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+    accepted: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.HyperParameters],
+) -> None:
+    """Pass the accepted data's label counts and class weights on, or stop the run.
+
+    Raises:
+        GateRefusedError: a schema anomaly, or a check of the class balance that did not hold.
+    """
+    uris = {
+        split: artifact_utils.get_split_uri([anomalies], split)
+        for split in artifact_utils.decode_split_names(anomalies.split_names)
+    }
+    checks = example_anomalies.checks({split: Path(uri) for split, uri in uris.items()})
+    verdict = Verdict(gate="data", checks=(*checks, *Verdict.load(Path(balance.uri)).checks))
+    if not verdict.passed:
+        raise GateRefusedError(verdict)
+    # The Trainer's hyperparameters are the only file of their folder: TFX reads "the" file in it.
+    folder = Path(accepted.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(balance.uri) / "balance.json", folder / "accepted.json")
+    accepted.set_string_custom_property("role", ACCEPTED_ROLE)
+    data_version = json.loads((folder / "accepted.json").read_text())["data_version"]
+    accepted.set_string_custom_property("data_version", data_version)

@@ -1,0 +1,94 @@
+"""The registry step: records a pushed version and makes it the one that is served."""
+
+# TFX reads these annotations at run time, so they cannot be postponed.
+import importlib.metadata
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tfx import v1 as tfx
+from tfx.utils import path_utils
+
+from components.evaluator import measured
+from components.features import MODEL_VERSION
+from components.gate.verdict import OVERALL, Verdict
+from components.registry import hashing
+from components.registry.record import FileHash, Parents, Record
+from components.registry.store import Registry
+
+Artifacts = tfx.types.standard_artifacts
+
+
+@tfx.dsl.components.component
+def RegistryRecord(  # noqa: N802 - a component is a class to its users
+    model: tfx.dsl.components.InputArtifact[Artifacts.Model],
+    pushed_model: tfx.dsl.components.InputArtifact[Artifacts.PushedModel],
+    evaluation: tfx.dsl.components.InputArtifact[Artifacts.ModelEvaluation],
+    blessing: tfx.dsl.components.InputArtifact[Artifacts.ModelBlessing],
+    infra_blessing: tfx.dsl.components.InputArtifact[Artifacts.InfraBlessing],
+    accepted: tfx.dsl.components.InputArtifact[Artifacts.HyperParameters],
+    balance: tfx.dsl.components.InputArtifact[Artifacts.ExampleAnomalies],
+    record: tfx.dsl.components.OutputArtifact[Artifacts.HyperParameters],
+    workspace: tfx.dsl.components.Parameter[str],
+    model_name: tfx.dsl.components.Parameter[str],
+    run_id: tfx.dsl.components.Parameter[str],
+    preset: tfx.dsl.components.Parameter[str],
+    config: tfx.dsl.components.Parameter[str],
+) -> None:
+    """Write the version's record and serve it; do nothing when nothing was pushed."""
+    folder = Path(record.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not pushed_model.get_int_custom_property("pushed"):
+        (folder / "record.json").write_text("{}\n")
+        return
+    version = pushed_model.get_string_custom_property("pushed_version")
+    registry = Registry(Path(workspace), model_name)
+    served = registry.served / version
+    facts = json.loads((served / hashing.FACTS).read_text())
+    data = json.loads((Path(accepted.uri) / "accepted.json").read_text())
+    slices = measured.load(Path(evaluation.uri))
+    overall = next(item for item in slices if item.slice == OVERALL)
+    entry = Record(
+        model_name=model_name,
+        version=version,
+        created=datetime.now(UTC),
+        run_id=run_id,
+        preset=preset,
+        software=importlib.metadata.version("melanosizer"),
+        config=json.loads(config),
+        label_counts=data["label_counts"],
+        metrics={
+            "auc": overall.auc,
+            "auc_precision_recall": overall.auc_precision_recall,
+            "sensitivity": overall.sensitivity,
+            "specificity": overall.specificity,
+            "threshold": facts["threshold"],
+        },
+        slices=tuple(item.model_dump() for item in slices if item.slice != OVERALL),
+        verdicts=tuple(Verdict.load(Path(uri)) for uri in (balance.uri, evaluation.uri, infra_blessing.uri)),
+        sha256=hashing.tree_hash(served),
+        fingerprint=hashing.fingerprint(served),
+        parents=Parents(data_version=data["data_version"], baseline_version=_baseline(blessing)),
+        model=facts,
+        files=_files(served),
+    )
+    why = f"every gate let it through (AUC {overall.auc:.3f})"
+    registry.add(entry, who=f"run {run_id}", why=why)
+    (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
+
+
+def _baseline(blessing: tfx.dsl.Artifact) -> str | None:
+    uri = blessing.get_string_custom_property("baseline_model_uri")
+    if not uri:
+        return None
+    facts = Path(path_utils.serving_model_path(uri)) / hashing.FACTS
+    return str(json.loads(facts.read_text())[MODEL_VERSION]) if facts.exists() else None
+
+
+def _files(served: Path) -> tuple[FileHash, ...]:
+    return tuple(
+        FileHash(
+            path=str(path.relative_to(served)), sha256=hashing.file_hash(path), bytes=path.stat().st_size
+        )
+        for path in sorted((served / "assets.extra").glob("*.tflite"))
+    )

@@ -1,0 +1,48 @@
+"""Hashes of a model's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+FACTS = Path("assets.extra") / "melanosizer.json"
+# They differ between two exports of the same weights: the version is minted at each export.
+VOLATILE_FACTS = frozenset({"model_version", "created", "training_seconds"})
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tree_hash(folder: Path) -> str:
+    """Return one SHA-256 of all files below ``folder``, their relative names included."""
+    return _combined((str(path.relative_to(folder)), file_hash(path)) for path in _files(folder))
+
+
+def fingerprint(model: Path) -> str:
+    """Return a SHA-256 of what a SavedModel computes.
+
+    It covers the variables, the assets (vocabularies) and the stored facts, not `saved_model.pb`,
+    which holds the version's own number. Two exports of the same weights are equal.
+    """
+    facts = json.loads((model / FACTS).read_text())
+    kept = {key: value for key, value in facts.items() if key not in VOLATILE_FACTS}
+    parts = [("facts", hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest())]
+    for name in ("variables", "assets"):
+        parts.extend((str(path.relative_to(model)), file_hash(path)) for path in _files(model / name))
+    return _combined(parts)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _combined(parts: Iterable[tuple[str, str]]) -> str:
+    digest = hashlib.sha256()
+    for name, value in parts:
+        digest.update(f"{name}\0{value}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,26 @@
+"""Writes TensorFlow Serving's model config file: which versions to load, and their labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+
+def render(model_name: str, base_path: Path, stable: str | None, canary: str | None) -> str:
+    """Return a ModelServerConfig in text form.
+
+    A server that polls the file follows promotions and rollbacks: a rollback is a change of the
+    file, not a copy of a model. Labels name versions that may not be loaded yet, so the server is
+    to be started with ``--allow_version_labels_for_unavailable_models``.
+    """
+    config = model_server_config_pb2.ModelServerConfig()
+    model = config.model_config_list.config.add(
+        name=model_name, base_path=str(base_path), model_platform="tensorflow"
+    )
+    for label, version in (("stable", stable), ("canary", canary)):
+        if version is not None:
+            model.model_version_policy.specific.versions.append(int(version))
+            model.version_labels[label] = int(version)
+    return text_format.MessageToString(config)

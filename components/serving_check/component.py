@@ -1,0 +1,35 @@
+"""The serving check: proves, in a process of its own, that a server can load and use the model.
+
+It takes the place of TFX's InfraValidator, which needs TensorFlow Serving in Docker or on Kubernetes.
+"""
+
+# TFX reads these annotations at run time, so they cannot be postponed.
+from pathlib import Path
+
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.serving_check import requests, trial
+from components.serving_check.config import ServingCheckConfig
+
+Artifacts = tfx.types.standard_artifacts
+
+
+@tfx.dsl.components.component
+def ServingCheck(  # noqa: N802 - a component is a class to its users
+    model: tfx.dsl.components.InputArtifact[Artifacts.Model],
+    examples: tfx.dsl.components.InputArtifact[Artifacts.Examples],
+    infra_blessing: tfx.dsl.components.OutputArtifact[Artifacts.InfraBlessing],
+    config: tfx.dsl.components.Parameter[str],
+) -> None:
+    """Bless the model for serving, or not; `verdict.json` says which check failed."""
+    limits = ServingCheckConfig.model_validate_json(config)
+    split = Path(artifact_utils.get_split_uri([examples], "eval"))
+    images = requests.golden(sorted(split.glob("*")), limits.golden_requests)
+    verdict = trial.run(Path(path_utils.serving_model_path(model.uri)), images, limits)
+    folder = Path(infra_blessing.uri)
+    verdict.save(folder)
+    # Both the file and the property, as InfraValidator leaves them: servers and TFX's Pusher read either.
+    (folder / ("INFRA_BLESSED" if verdict.passed else "INFRA_NOT_BLESSED")).touch()
+    infra_blessing.set_int_custom_property("blessed", int(verdict.passed))

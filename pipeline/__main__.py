@@ -1,0 +1,49 @@
+"""The command line: `melanosizer COMMAND --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Before anything imports TensorFlow: its start-up chatter is not for the user of a command.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import typer
+from rich.console import Console
+
+from pipeline.commands import registered
+from pipeline.errors import RunFaultError, UsageError
+
+app = typer.Typer(
+    name="melanosizer",
+    help="Train, gate, release and serve a melanoma classifier. Not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+registered.add_to(app)
+
+
+def main() -> None:
+    """Run a command; end with 0 done, 1 fault, 2 wrong usage or bad input, 3 refused by a gate."""
+    errors = Console(stderr=True)
+    try:
+        app()
+    except UsageError as error:
+        errors.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except RunFaultError as error:
+        errors.print(f"[bold red]fault:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command takes up what was finished")
+        sys.exit(130)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    main()

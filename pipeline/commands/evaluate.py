@@ -1,0 +1,80 @@
+"""`melanosizer evaluate`: measure a released version on a data set it was not trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.errors import UsageError
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", "-d", help="An ingested data set.")],
+    version: Annotated[
+        str | None, typer.Option("--version", help="A released version; default: the one that is served.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="A SavedModel's folder instead.")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, eval, test, or all.")] = "test",
+    preset: PresetOption = "quick",
+    workspace: WorkspaceOption = Path("workspace"),
+    overrides: SetOption = None,
+) -> None:
+    """Measure a model and judge it by the preset's limits; nothing is released or changed.
+
+    Ends with 0 when it holds the limits, 3 when it does not.
+
+    Example:  melanosizer evaluate --data data/isic2020 --split all
+    """
+    from components.evaluator import judge, measured, metrics, predictions
+    from components.features import SPLITS
+    from components.ingest.manifest import Manifest
+    from pipeline import config
+
+    settings = config.load(preset, pairs(overrides)).evaluator
+    if split not in (*SPLITS, "all"):
+        raise UsageError(f"--split {split}: valid are {', '.join(SPLITS)} and all")
+    Manifest.load(data)
+    folder = model or _served(workspace, version)
+    wanted = SPLITS if split == "all" else (split,)
+    files = [path for name in wanted for path in sorted((data / name).glob("*.tfrecord.gz"))]
+    answers = list(predictions.predict(folder, files))
+    labels, scores = predictions.arrays(answers)
+    measures = metrics.measure(
+        labels,
+        scores,
+        answers[0].threshold,
+        samples=settings.bootstrap_samples,
+        confidence=settings.confidence,
+    )
+    slices = measured.from_predictions(answers, settings.slices)
+    verdict = judge.judge(settings, slices, baseline_auc=None)
+    console = Console()
+    table = Table(title=f"{folder} on {split} of {data}", show_header=False, title_justify="left")
+    table.add_row("images", f"{measures.images}, {measures.positives} of them melanoma")
+    for name in ("auc", "sensitivity", "specificity", "ece", "brier"):
+        table.add_row(name, str(getattr(measures, name)))
+    console.print(table)
+    for check in verdict.refusals:
+        console.print(f"[red]below the limit:[/] {check.sentence()}", highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if verdict.passed else 3)
+
+
+def _served(workspace: Path, version: str | None) -> Path:
+    from components.features import MODEL_NAME
+    from components.registry.store import Registry, UnknownVersionError
+    from pipeline.workspace import Workspace
+
+    registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
+    chosen = version or registry.channels().stable
+    if chosen is None:
+        raise UsageError(f"--workspace {workspace}: no version was released there yet; run the pipeline first")
+    try:
+        registry.record(chosen)
+    except UnknownVersionError as error:
+        raise UsageError(f"--version: {error}") from None
+    return registry.served / chosen

@@ -1,0 +1,107 @@
+"""`melanosizer models`: the released versions, and which of them is served."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from components.features import MODEL_NAME
+from pipeline.commands.run import WorkspaceOption
+from pipeline.errors import UsageError
+
+models = typer.Typer(help="List, show, promote and roll back released versions.", no_args_is_help=True)
+
+Why = Annotated[str, typer.Option("--why", help="The reason, kept in the registry for good.")]
+Who = Annotated[str | None, typer.Option("--who", help="Who decides; default: the user of this shell.")]
+
+
+@models.command("list")
+def list_versions(workspace: WorkspaceOption = Path("workspace")) -> None:
+    """List all versions, newest first.
+
+    Example:  melanosizer models list --workspace workspace
+    """
+    registry = _registry(workspace)
+    channels = registry.channels()
+    table = Table(title=f"versions of {registry.model_name}", title_justify="left")
+    for heading in ("version", "served as", "created (UTC)", "preset", "AUC", "sensitivity", "specificity", "data"):
+        table.add_column(heading)
+    for version in reversed(registry.versions()):
+        record = registry.record(version)
+        label = "stable" if version == channels.stable else "canary" if version == channels.canary else ""
+        table.add_row(
+            version,
+            label,
+            f"{record.created:%Y-%m-%d %H:%M}",
+            record.preset,
+            *(_number(record.metrics.get(name)) for name in ("auc", "sensitivity", "specificity")),
+            record.parents.data_version[:12],
+        )
+    Console().print(table)
+
+
+@models.command("show")
+def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
+    """Print one version's whole record as JSON.
+
+    Example:  melanosizer models show 1795303056 | jq .verdicts
+    """
+    from components.registry.store import UnknownVersionError
+
+    try:
+        print(_registry(workspace).record(version).model_dump_json(indent=2))
+    except UnknownVersionError as error:
+        raise UsageError(str(error)) from None
+
+
+@models.command("promote")
+def promote(version: str, why: Why, who: Who = None, workspace: WorkspaceOption = Path("workspace")) -> None:
+    """Serve VERSION; a server that polls models.config follows within seconds.
+
+    Example:  melanosizer models promote 1795303056 --why "better on the new camera"
+    """
+    from components.registry.store import UnknownVersionError
+
+    try:
+        _registry(workspace).promote(version, who or getpass.getuser(), why)
+    except UnknownVersionError as error:
+        raise UsageError(str(error)) from None
+    Console().print(f"serving version {version}", highlight=False)
+
+
+@models.command("rollback")
+def rollback(
+    why: Why,
+    version: Annotated[
+        str | None, typer.Argument(help="The version to go back to; default: the one served before.")
+    ] = None,
+    who: Who = None,
+    workspace: WorkspaceOption = Path("workspace"),
+) -> None:
+    """Serve an earlier version again, and record who did it and why.
+
+    Example:  melanosizer models rollback --why "misses amelanotic lesions"
+    """
+    from components.registry.store import UnknownVersionError
+
+    try:
+        target = _registry(workspace).rollback(version, who or getpass.getuser(), why)
+    except UnknownVersionError as error:
+        raise UsageError(str(error)) from None
+    Console().print(f"rolled back: serving version {target}", highlight=False)
+
+
+def _registry(workspace: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - imported when needed
+    from components.registry.store import Registry
+    from pipeline.workspace import Workspace
+
+    return Registry(Workspace(workspace).existing().root, MODEL_NAME)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,57 @@
+"""`melanosizer quickstart`: from nothing to a served answer, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.errors import RunFaultError
+
+
+def quickstart(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="Your images: a folder or table. Default: synthetic lesions."),
+    ] = None,
+    images: Annotated[
+        int, typer.Option("--images", min=100, help="How many synthetic lesions, without --data.")
+    ] = 2000,
+    preset: PresetOption = "quick",
+    workspace: WorkspaceOption = Path("workspace"),
+    overrides: SetOption = None,
+) -> None:
+    """Make or ingest data, run the pipeline, serve the model, ask it over gRPC, say where to look next.
+
+    Example:  melanosizer quickstart --data ~/isic-images
+    """
+    from pipeline import config, data_set, demonstration, run, summary
+    from pipeline.workspace import Workspace
+
+    console = Console()
+    settings = config.load(preset, pairs(overrides))
+    place = Workspace(workspace)
+    place.prepare()
+    folder = data_set.ready(data, place, console) if data else data_set.synthetic(place, images, console)
+    result = run.execute(settings, preset=preset, workspace=place, data=folder, console=console)
+    report = summary.write_report(result, place)
+    table = summary.table(result, place, report)
+    if result.exit_code == 0:
+        answer = demonstration.ask(place, settings.model_name, folder)
+        if answer.version != result.version:
+            raise RunFaultError(
+                f"the server answered with version {answer.version}, but the run released {result.version}"
+            )
+        table.add_row("one prediction", answer.sentence())
+    console.print(table)
+    summary.print_refusals(result, console)
+    if result.exit_code == 0:
+        console.print("Next:")
+        console.print(f"  the report      open {report}", highlight=False, soft_wrap=True)
+        console.print(f"  serve           .venv/bin/melanosizer serve --workspace {workspace}", highlight=False)
+        console.print("  ask             .venv/bin/melanosizer predict IMAGE.jpg", highlight=False)
+        console.print(f"  versions        .venv/bin/melanosizer models list --workspace {workspace}", highlight=False)
+    raise typer.Exit(result.exit_code)

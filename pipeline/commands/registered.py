@@ -1,0 +1,35 @@
+"""Every command by its name. Each imports what it needs when it is called, so that --help answers at once."""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline.commands.doctor import doctor
+from pipeline.commands.evaluate import evaluate
+from pipeline.commands.ingest import ingest
+from pipeline.commands.models import models
+from pipeline.commands.predict import predict
+from pipeline.commands.predict_batch import predict_batch
+from pipeline.commands.quickstart import quickstart
+from pipeline.commands.report import report
+from pipeline.commands.run import run
+from pipeline.commands.serve import serve
+from pipeline.commands.synth import synth
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give ``app`` all commands."""
+    for name, command in (
+        ("quickstart", quickstart),
+        ("synth", synth),
+        ("ingest", ingest),
+        ("run", run),
+        ("report", report),
+        ("evaluate", evaluate),
+        ("serve", serve),
+        ("predict", predict),
+        ("predict-batch", predict_batch),
+        ("doctor", doctor),
+    ):
+        app.command(name)(command)
+    app.add_typer(models, name="models")

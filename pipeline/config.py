@@ -1,0 +1,149 @@
+"""The typed configuration of a run: one frozen object, read from a preset and checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.balance.config import BalanceConfig
+from components.evaluator.config import EvaluatorConfig
+from components.features import MODEL_NAME
+from components.serving_check.config import ServingCheckConfig
+from components.trainer.config import TrainerConfig
+from pipeline.errors import UsageError
+
+# Without a runner Beam downloads one from the web; this one is part of the package.
+LOCAL_BEAM_ARGS = (
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+)
+
+
+class About(BaseModel):
+    """What a preset is for, so that a reader can choose without trying."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    purpose: str = Field(description="one sentence: what it gives")
+    expect: str = Field(description="the measured result, and on which data; or that it was not measured")
+    takes: str = Field(description="the measured time, and on which machine")
+    command: str = Field(description="how to run it")
+
+
+class RunConfig(BaseModel):
+    """Everything that decides what a run does, apart from where its data and its workspace are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    about: About = Field(description="what the preset is for")
+    model_name: str = Field(
+        default=MODEL_NAME, pattern=r"^[a-z][a-z0-9-]*$", description="the name clients ask the server for"
+    )
+    balance: BalanceConfig = Field(default=BalanceConfig(), description="the data gate's limits on the labels")
+    trainer: TrainerConfig = Field(description="how the model is trained")
+    evaluator: EvaluatorConfig = Field(default=EvaluatorConfig(), description="the model gate's limits")
+    serving_check: ServingCheckConfig = Field(
+        default=ServingCheckConfig(), description="the serving gate's limits"
+    )
+    beam_args: tuple[str, ...] = Field(
+        default=LOCAL_BEAM_ARGS, description="Apache Beam's pipeline options, for its runner among others"
+    )
+    metadata_url: str | None = Field(
+        default=None,
+        description=(
+            "the metadata store: null for a sqlite file in the workspace, "
+            "or mysql://user@host:port/db, postgresql://user@host:port/db with the password in "
+            "MELANOSIZER_METADATA_PASSWORD"
+        ),
+    )
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that come with the package."""
+    folder = resources.files("pipeline.presets")
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load(preset: str, overrides: Mapping[str, str] | None = None) -> RunConfig:
+    """Read a preset by name, or a YAML file by path, and apply ``overrides``.
+
+    Args:
+        preset: a name of :func:`preset_names`, or the path of a YAML file.
+        overrides: values by dotted key, e.g. ``{"evaluator.min_auc": "0.9"}``; a value is read as YAML.
+
+    Raises:
+        UsageError: no such preset, not YAML, an unknown key, or a value out of range.
+    """
+    content = _read(preset)
+    for key, value in (overrides or {}).items():
+        _set(content, key, yaml.safe_load(value))
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(explain(error, f"preset {preset}")) from None
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """Say which key is wrong, its value, and what would be valid."""
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            model = _model_at(item["loc"][:-1])
+            valid = f"; valid keys are {', '.join(sorted(model.model_fields))}" if model else ""
+            lines.append(f"{key}: no such key{valid}")
+        elif item["type"] == "missing":
+            lines.append(f"{key}: missing, and it has no default")
+        else:
+            lines.append(f"{key}={item['input']!r}: {item['msg']}" if key else item["msg"])
+    return f"{where}: " + "; ".join(lines)
+
+
+def _read(preset: str) -> dict[str, Any]:
+    path = Path(preset)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise UsageError(f"--preset {preset}: no such file")
+        text = path.read_text()
+    elif preset in preset_names():
+        text = (resources.files("pipeline.presets") / f"{preset}.yaml").read_text()
+    else:
+        raise UsageError(
+            f"--preset {preset}: unknown; valid are {', '.join(preset_names())}, or the path of a .yaml file"
+        )
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--preset {preset}: not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"--preset {preset}: must hold keys and values, holds {type(content).__name__}")
+    return content
+
+
+def _set(content: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise UsageError(f"--set {key}: {parent} is a single value, it has no key {last}")
+    content[last] = value
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model: Any = RunConfig
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = getattr(model, "model_fields", {}).get(part)
+        model = getattr(field, "annotation", None)
+        for candidate in (model, *getattr(model, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+                break
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None

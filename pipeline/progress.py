@@ -1,0 +1,81 @@
+"""Shows which step runs, for how long, and whether it came from the cache."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.status import Status
+
+# Their messages are the runner's only sign of life; a test holds them against the runner's source.
+STARTED = "Component %s is running."
+FINISHED = "Component %s is finished."
+FROM_CACHE = "A cached execution %d is used."
+
+OUR_LOGGERS = ("components", "pipeline", "serving")
+
+
+class StepProgress(logging.Handler):
+    """Turns the runner's log records into one line a step."""
+
+    def __init__(self, console: Console, steps: Sequence[str]) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+        self._steps = list(steps)
+        self._width = max((len(step) for step in steps), default=0)
+        self._started = 0.0
+        self._cached = False
+        self._status: Status | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line when a step ends; keep a spinner while it runs on a terminal."""
+        if record.msg == STARTED:
+            self._start(str((record.args or ("",))[0]))  # type: ignore[index]
+        elif record.msg == FROM_CACHE:
+            self._cached = True
+        elif record.msg == FINISHED:
+            self._finish(str((record.args or ("",))[0]), "unchanged, from cache" if self._cached else "")  # type: ignore[index]
+
+    def stop(self) -> None:
+        """Take the spinner away."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def _start(self, step: str) -> None:
+        self._started, self._cached = time.monotonic(), False
+        if self._console.is_terminal:
+            self._status = self._console.status(self._label(step))
+            self._status.start()
+
+    def _finish(self, step: str, note: str) -> None:
+        self.stop()
+        seconds = time.monotonic() - self._started
+        self._console.print(f"{self._label(step)} {seconds:6.1f} s  {note}".rstrip(), highlight=False)
+
+    def _label(self, step: str) -> str:
+        number = self._steps.index(step) + 1 if step in self._steps else 0
+        return f"[{number:2d}/{len(self._steps)}] {step:<{self._width}}".replace("[", r"\[")
+
+
+class OurLines(logging.Handler):
+    """Prints what our own steps say while they work, such as a line an epoch."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+        self.addFilter(lambda record: record.name.split(".")[0] in OUR_LOGGERS)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record, indented below its step."""
+        self._console.print(f"        {record.getMessage()}", highlight=False, markup=False)
+
+
+def open_log(path: Path) -> logging.Handler:
+    """Return a handler that writes every record of the run to ``path``."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    return handler

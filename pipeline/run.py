@@ -1,0 +1,107 @@
+"""One run on this machine: from an ingested data set to a verdict and, if it is good, a served version."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import absl.logging
+from rich.console import Console
+
+from components.gate.verdict import GateRefusedError
+from components.ingest.manifest import Manifest
+from pipeline import executions, outcome
+from pipeline.config import RunConfig
+from pipeline.outcome import Outcome
+from pipeline.progress import OurLines, StepProgress, open_log
+from pipeline.targets import local
+from pipeline.workspace import Workspace
+
+_log = logging.getLogger(__name__)
+
+
+def execute(
+    config: RunConfig, *, preset: str, workspace: Workspace, data: Path, console: Console
+) -> Outcome:
+    """Run the pipeline on the ingested data set ``data`` and return what came of it.
+
+    A gate that refuses and a step that fails are outcomes, not exceptions; ``Ctrl-C`` comes out as
+    KeyboardInterrupt, and the next run takes up what was finished.
+
+    Raises:
+        UsageError: the workspace or the data set cannot be used.
+    """
+    manifest = Manifest.load(data)
+    workspace.prepare()
+    with workspace.locked():
+        started = datetime.now(UTC)
+        run_id = _run_id(workspace, started)
+        folder = workspace.run(run_id)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+        where = local.locations(
+            config,
+            workspace=workspace,
+            data=data,
+            data_version=manifest.data_version,
+            run_id=run_id,
+            preset=preset,
+        )
+        begun = time.monotonic()
+        error = ""
+        with _logged(console, folder, local.step_names(config, where)):
+            try:
+                local.run(config, where)
+            except GateRefusedError as refusal:
+                error = str(refusal)
+                _log.debug("the run stopped at a gate", exc_info=True)
+            except Exception as fault:
+                # Whatever a step raises ends the run, never the record of it.
+                error = f"{type(fault).__name__}: {fault}"
+                _log.exception("the run failed")
+            result = outcome.collect(
+                run_id=run_id,
+                preset=preset,
+                data=data.resolve(),
+                data_version=manifest.data_version,
+                started=started,
+                seconds=round(time.monotonic() - begun, 1),
+                steps=executions.steps(local.connection(config, workspace), run_id),
+                error=error,
+            )
+        result.save(folder)
+        return result
+
+
+def _run_id(workspace: Workspace, started: datetime) -> str:
+    """Return a name that sorts by time and is new in this workspace."""
+    name = started.strftime("%Y%m%d-%H%M%S")
+    taken = {path.name for path in workspace.runs.glob(f"{name}*")}
+    return name if name not in taken else f"{name}-{len(taken) + 1}"
+
+
+@contextmanager
+def _logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
+    """Send every log record of the run to its file, and what a person wants to see to the console."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    progress = StepProgress(console, steps)
+    handlers = [open_log(folder / "run.log"), progress, OurLines(console)]
+    root.handlers[:] = handlers
+    root.setLevel(logging.INFO)
+    # TensorFlow's logger prints on its own besides.
+    logging.getLogger("tensorflow").handlers.clear()
+    absl.logging.set_verbosity(absl.logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        progress.stop()
+        handlers[0].close()
+        root.handlers[:] = before
+        root.setLevel(level)

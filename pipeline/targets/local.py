@@ -1,0 +1,84 @@
+"""Runs the pipeline in this process: LocalDagRunner, Beam's own runner, a sqlite metadata store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.portable import runtime_parameter_utils
+
+from pipeline.config import RunConfig
+from pipeline.dag import Locations, create_pipeline
+from pipeline.errors import UsageError
+from pipeline.workspace import Workspace
+
+PASSWORD_VARIABLE = "MELANOSIZER_METADATA_PASSWORD"  # noqa: S105 - the variable's name, not a password
+
+
+def locations(
+    config: RunConfig, *, workspace: Workspace, data: Path, data_version: str, run_id: str, preset: str
+) -> Locations:
+    """Return where the local target keeps things."""
+    return Locations(
+        data=str(data.resolve()),
+        data_version=data_version,
+        artifacts=str(workspace.artifacts.resolve()),
+        workspace=str(workspace.root.resolve()),
+        cache=str(workspace.cache.resolve()),
+        metadata=connection(config, workspace),
+        run_id=run_id,
+        preset=preset,
+    )
+
+
+def run(config: RunConfig, where: Locations) -> None:
+    """Run every step in order; whatever a step raises comes out."""
+    compiled = compiler.Compiler().compile(create_pipeline(config, where))
+    # LocalDagRunner would name the run by the time it starts; the caller's name is on everything else.
+    runtime_parameter_utils.substitute_runtime_parameter(
+        compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: where.run_id}
+    )
+    LocalDagRunner().run_with_ir(compiled)
+
+
+def step_names(config: RunConfig, where: Locations) -> list[str]:
+    """Return the ids of all steps in the order they run."""
+    compiled = compiler.Compiler().compile(create_pipeline(config, where))
+    return [node.pipeline_node.node_info.id for node in compiled.nodes]
+
+
+def connection(config: RunConfig, workspace: Workspace) -> metadata_store_pb2.ConnectionConfig:
+    """Return how to reach the metadata store.
+
+    Raises:
+        UsageError: the URL is neither mysql:// nor postgresql://, or names no database.
+    """
+    if config.metadata_url is None:
+        return metadata.sqlite_metadata_connection_config(str(workspace.metadata.resolve()))
+    url = urlsplit(config.metadata_url)
+    database = url.path.strip("/")
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if not url.hostname or not database or url.scheme not in {"mysql", "postgresql"}:
+        raise UsageError(
+            f"metadata_url={config.metadata_url!r}: must be mysql://user@host:port/database or "
+            "postgresql://user@host:port/database"
+        )
+    if url.password:
+        raise UsageError(f"metadata_url: leave the password out of it and set {PASSWORD_VARIABLE}")
+    user = unquote(url.username or "")
+    if url.scheme == "mysql":
+        return metadata.mysql_metadata_connection_config(
+            host=url.hostname, port=url.port or 3306, database=database, username=user, password=password
+        )
+    result = metadata_store_pb2.ConnectionConfig()
+    result.postgresql.host = url.hostname
+    result.postgresql.port = str(url.port or 5432)
+    result.postgresql.dbname = database
+    result.postgresql.user = user
+    result.postgresql.password = password
+    return result
