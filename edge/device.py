@@ -1,0 +1,293 @@
+"""The device: camera, queue, sender and fleet, wired together, and what the shutter does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from edge import retention, vitals
+from edge.asker import Asker
+from edge.cameras.camera import CameraLostError
+from edge.cameras.keeper import CameraKeeper, open_camera
+from edge.clock import Clock
+from edge.config import Config
+from edge.examination import Examination
+from edge.fleet import Fleet
+from edge.gateway import Gateway
+from edge.notices import Notices
+from edge.ondevice import ModelStore
+from edge.photograph import BadPhotographError, Photograph, prepare
+from edge.pins import Pins, PinsError
+from edge.quality import Quality, check
+from edge.queue import MEGABYTE, Queue, StorageFullError
+from edge.records import heartbeat
+from edge.sender import Sender
+from edge.understudy import Understudy
+from edge.vault import Vault, load_key
+from edge.watchdog import Watchdog, stalled
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 600.0
+STALL_MARGIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A photograph that should be taken again, kept in memory until the nurse decides."""
+
+    id: str
+    code: str
+    captured_at: float
+    photograph: Photograph
+    quality: Quality
+
+
+class Device:
+    """Everything between the shutter and the servers."""
+
+    def __init__(self, config: Config) -> None:
+        """Opens the queue (KeyFileError); nothing runs before `start`."""
+        self.config = config
+        self.started = time.time()
+        self.stop = threading.Event()
+        self.notices = Notices()
+        self.queue = Queue(
+            config.device.state_dir,
+            Vault(load_key(config.storage_key_file)),
+            budget_bytes=config.storage.budget_mb * MEGABYTE,
+            min_free_bytes=config.storage.min_free_mb * MEGABYTE,
+        )
+        if self.queue.rebuilt is not None:
+            self.notices.put_up("queue_rebuilt", str(self.queue.rebuilt))
+        self.clock = Clock(self.queue)
+        self.camera = CameraKeeper(lambda: open_camera(config.camera), config.camera.preview_fps)
+        self.asker = Asker(config.server, config.device.id, now=self.clock.now, stop=self.stop)
+        self.sender = Sender(
+            self.queue,
+            self.asker,
+            self.notices,
+            longest_pause_s=config.server.longest_pause_s,
+            stop=self.stop,
+        )
+        self.gateway = Gateway(config, now=self.clock.now, witness=self.clock.compare)
+        self.fleet = self._fleet() if config.gateway.url else None
+        self.understudy = self._understudy() if config.fallback.enabled else None
+        self.draft: Draft | None = None
+        self.presses = 0  # of the GPIO shutter; the page watches the number
+        self._capturing = threading.Lock()
+        self._pins: Pins | None = None
+        self._watchdog = Watchdog(self.stalled, stop=self.stop)
+        self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Starts the threads."""
+        try:
+            self._pins = Pins(self.config.pins, self.press)
+        except PinsError as error:
+            log.error("%s", error)
+        self.sender.start()
+        for worker in (self.fleet, self.understudy):
+            if worker is not None:
+                worker.start()
+        self._listener.start()
+        self._watchdog.start()
+
+    def close(self) -> None:
+        """Stops the threads and gives the hardware back; what waits stays in the queue."""
+        self.stop.set()
+        with self.queue.changed:
+            self.queue.changed.notify_all()
+        self.sender.join()
+        for worker in (self.fleet, self.understudy):
+            if worker is not None:
+                worker.join()
+        self._listener.join(timeout=30)
+        if self._pins is not None:
+            self._pins.close()
+        self.camera.close()
+        self.asker.close()
+        self.gateway.close()
+        self.queue.close()
+
+    def press(self) -> None:
+        """The GPIO shutter was pressed: the page takes it from here, with the code that stands on it."""
+        self.presses += 1
+
+    def capture(self, examination_id: str, code: str) -> Examination | Draft:
+        """Takes a photograph and keeps it durably; a Draft when its quality asks for another one.
+
+        The same id again gives the same examination: a press that was sent twice takes one photograph.
+        Raises CameraLostError, BadPhotographError (both put up as notices) or StorageFullError.
+        """
+        with self._capturing:
+            known = self.queue.get(examination_id)
+            if known is not None:
+                return known
+            try:
+                taken = self.camera.capture()
+                section = self.config.photograph
+                photograph = prepare(taken, section.longest_edge, section.jpeg_quality)
+            except (CameraLostError, BadPhotographError) as error:
+                self.notices.put_up("camera_lost", str(error))
+                raise
+            self.notices.take_down("camera_lost")
+            quality = check(photograph.pixels, self.config.quality)
+            draft = Draft(examination_id, code, self.clock.now(), photograph, quality)
+            if not quality.good:
+                self.draft = draft
+                return draft
+            return self._keep(draft)
+
+    def keep_draft(self, examination_id: str) -> Examination | None:
+        """Sends the photograph that should have been taken again; None when it is not there any more."""
+        with self._capturing:
+            known = self.queue.get(examination_id)
+            if known is not None:
+                return known
+            draft = self.draft
+            if draft is None or draft.id != examination_id or self.config.quality.refuse:
+                return None
+            return self._keep(draft)
+
+    def try_again(self) -> None:
+        """The nurse wants another try now: camera, clock, servers, gateway."""
+        self.check_room()
+        self.notices.take_down("queue_rebuilt", "picture_damaged")
+        self.sender.wake()
+        if self.fleet is not None:
+            self.fleet.wake()
+
+    def check_room(self) -> None:
+        """Takes the notice of a full card down when there is room again."""
+        if self.queue.free_bytes() > self.config.storage.min_free_mb * MEGABYTE:
+            self.notices.take_down("storage_full")
+
+    def mood(self) -> str:
+        """For the light: `ready`, `waiting` (for a server), or `trouble` (no photograph can be taken)."""
+        if self.notices.has("storage_full") or self.notices.has("camera_lost"):
+            return "trouble"
+        return "waiting" if self.notices.all() or self.queue.counts()["waiting"] else "ready"
+
+    def heartbeat(self) -> dict[str, Any]:
+        """The present state as the gateway is told it."""
+        return heartbeat(
+            device_id=self.config.device.id,
+            now=self.clock.now(),
+            started=self.started,
+            model_version=self.sender.version,
+            on_device_version=self.understudy.version if self.understudy else "",
+            queue=self.queue.counts(),
+            notices=self.notices.all(),
+            last_error=self.notices.last,
+            temperature_c=vitals.temperature_c(),
+            memory_bytes=vitals.memory_bytes(),
+            disk_free_bytes=self.queue.free_bytes(),
+            disk_kept_bytes=self.queue.bytes_kept(),
+            camera=self.camera.name,
+            clock_trusted=not self.clock.trouble(),
+        )
+
+    def stalled(self) -> str:
+        """The loop that has stopped; empty when all go round."""
+        server, gateway = self.config.server, self.config.gateway
+        longest = server.longest_pause_s + server.deadline_s * server.attempts * len(server.addresses) * 2
+        threads, beats = {"sender": self.sender.thread}, {"sender": lambda: self.sender.beat}
+        threads["listener"] = self._listener
+        if self.understudy is not None:
+            threads["understudy"] = self.understudy.thread
+        found = stalled(threads, beats, longest + STALL_MARGIN_S)
+        if not found and self.fleet is not None:
+            fleet = self.fleet
+            limit = gateway.heartbeat_s + 4 * gateway.timeout_s + STALL_MARGIN_S
+            found = stalled({"fleet": fleet.thread}, {"fleet": lambda: fleet.beat}, limit)
+        return found
+
+    def _keep(self, draft: Draft) -> Examination:
+        photograph = draft.photograph
+        examination = Examination(
+            id=draft.id,
+            number=0,
+            code=draft.code,
+            captured_at=draft.captured_at,
+            clock_trusted=self._clock_trusted(),
+            width=photograph.width,
+            height=photograph.height,
+            sha256=photograph.sha256,
+            quality=draft.quality.as_dict(),
+        )
+        try:
+            kept = self.queue.add(examination, photograph.jpeg)
+        except StorageFullError as error:
+            self.notices.put_up("storage_full", str(error))
+            raise
+        self.notices.take_down("storage_full")
+        self.draft = None
+        self.sender.wake()
+        return kept
+
+    def _clock_trusted(self) -> bool:
+        trouble = self.clock.trouble()
+        if trouble:
+            self.notices.put_up("clock_wrong", trouble)
+        else:
+            self.notices.take_down("clock_wrong")
+        return not trouble
+
+    def _listen(self) -> None:
+        """Carries the queue's changes to those who wait for them, sweeps, and keeps the light right."""
+        sweep_at = 0.0
+        seen = -1
+        while not self.stop.is_set():
+            with self.queue.changed:
+                if self.queue.revision == seen and not self.stop.is_set():
+                    self.queue.changed.wait(timeout=2.0)
+                changed, seen = self.queue.revision != seen, self.queue.revision
+            if self.stop.is_set():
+                return
+            if changed:
+                for worker in (self.fleet, self.understudy):
+                    if worker is not None:
+                        worker.wake()
+            self._clock_trusted()
+            if self._pins is not None:
+                self._pins.show(self.mood())
+            if time.monotonic() >= sweep_at and not self.notices.has("clock_wrong"):
+                sweep_at = time.monotonic() + SWEEP_S
+                self._sweep()
+
+    def _sweep(self) -> None:
+        days, fleet = self.config.storage.retention_days, self.fleet is not None
+        try:
+            gone = retention.sweep(self.queue, now=self.clock.now(), days=days, reported=fleet)
+        except OSError as error:
+            log.warning("old examinations could not be removed: %s", error)
+            return
+        if gone:
+            log.info("removed %d examinations sent more than %g days ago", gone, days)
+
+    def _fleet(self) -> Fleet:
+        return Fleet(
+            self.queue,
+            self.gateway,
+            self.notices,
+            device_id=self.config.device.id,
+            heartbeat=self.heartbeat,
+            heartbeat_s=self.config.gateway.heartbeat_s,
+            stop=self.stop,
+        )
+
+    def _understudy(self) -> Understudy:
+        section = self.config.fallback
+        folder = self.config.device.state_dir / "model"
+        return Understudy(
+            self.queue,
+            ModelStore(folder, section.source, self.gateway.fetch, section.threads),
+            after_s=section.after_s,
+            check_s=section.check_s,
+            stop=self.stop,
+            now=self.clock.now,
+        )

@@ -1,0 +1,62 @@
+"""One examination: a photograph, a code, and what became of it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge.answer import Answer
+
+# waiting: no server answered yet; answered: one did; refused: the server will not have this picture;
+# damaged: the picture on the card cannot be read any more.
+State = Literal["waiting", "answered", "refused", "damaged"]
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def new_id() -> str:
+    """A fresh examination id: a random UUID, so that no device needs to ask anybody."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the device knows of one capture; the picture itself is asked for by id."""
+
+    id: str
+    number: int  # 1, 2, 3, ... in the order of the captures of this device
+    code: str  # the patient's pseudonym, may be empty
+    captured_at: float  # Unix seconds, by the device's clock
+    clock_trusted: bool
+    width: int
+    height: int
+    sha256: str
+    quality: dict[str, Any] = field(default_factory=dict)
+    state: State = "waiting"
+    answer: Answer | None = None
+    answered_at: float | None = None
+    heat_map: bool = False
+    trouble: str = ""
+    tries: int = 0
+    reported: bool = False
+    kept: bool = True  # False once retention took the picture away
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing more will come from a model server."""
+        return self.state != "waiting"
+
+    def header(self) -> dict[str, Any]:
+        """What is sealed together with the picture: enough to rebuild a lost queue."""
+        return {
+            "id": self.id,
+            "number": self.number,
+            "code": self.code,
+            "captured_at": self.captured_at,
+            "clock_trusted": self.clock_trusted,
+            "width": self.width,
+            "height": self.height,
+            "sha256": self.sha256,
+            "quality": self.quality,
+        }

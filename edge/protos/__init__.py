@@ -1,0 +1,1 @@
+"""Minimal stubs of TensorFlow Serving's API; `python -m edge.protos.generate` writes the generated part."""
