@@ -1,0 +1,100 @@
+"""`melanosizer predict`: ask a model server about images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.errors import RunFaultError, UsageError
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="JPEG or PNG files.", metavar="IMAGE...")],
+    server: Annotated[str, typer.Option(help="HOST:PORT of the gRPC server.")] = "127.0.0.1:8500",
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "melanoma",
+    version: Annotated[
+        int | None, typer.Option("--model-version", help="A version; default: the latest.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="A version label, e.g. stable or canary.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 30.0,
+    ca: Annotated[Path | None, typer.Option(help="PEM file of the authority to trust: turns TLS on.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="PEM file of this client's certificate.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of this client's key.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="File with the bearer token.")] = None,
+) -> None:
+    """Ask a model server (this one or TensorFlow Serving) for the probability of melanoma in images.
+
+    Example:  melanosizer predict lesion.jpg --server 127.0.0.1:8500
+    """
+    from serving.client import Client, ClientError, Tls
+    from serving.status import Code
+
+    data = [_read(path) for path in images]
+    if version is not None and label is not None:
+        raise UsageError("--model-version and --label exclude each other: give one of them")
+    tls = Tls(ca, key, cert) if ca is not None or cert is not None else None
+    token = token_file.read_text().strip() if token_file is not None else None
+    try:
+        with Client(server, timeout=timeout, tls=tls, token=token) as client:
+            answer = client.predict(model, {"image_bytes": data}, version=version, label=label)
+    except ClientError as error:
+        if error.code in (
+            Code.INVALID_ARGUMENT,
+            Code.NOT_FOUND,
+            Code.FAILED_PRECONDITION,
+            Code.UNAUTHENTICATED,
+        ):
+            raise UsageError(f"{server} refused: {error.message}") from None
+        raise RunFaultError(
+            f"no answer from {server}: {error.code.name}: {error.message}. Is `melanosizer serve` running?"
+        ) from None
+    rows = [_row(path, answer.outputs, i, answer.version) for i, path in enumerate(images)]
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    Console().print(_table(rows, model, server))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _row(path: Path, outputs: Mapping[str, Any], index: int, version: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"image": str(path)}
+    for key, array in outputs.items():
+        value = array[index] if array.ndim else array[()]
+        row[key] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value.tolist()
+    row["version"] = str(version)
+    return row
+
+
+def _table(rows: list[dict[str, Any]], model: str, server: str) -> Table:
+    table = Table(title=f"{model} at {server}", title_justify="left")
+    for heading in ("image", "probability", "decision", "zone", "threshold", "version"):
+        table.add_column(heading, justify="left" if heading in ("image", "zone") else "right")
+    for row in rows:
+        decision = row.get("decision")
+        table.add_row(
+            row["image"],
+            _number(row.get("probability")),
+            "" if decision is None else "melanoma" if decision else "benign",
+            str(row.get("zone", "")),
+            _number(row.get("threshold")),
+            row["version"],
+        )
+    return table
+
+
+def _number(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else ""

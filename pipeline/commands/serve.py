@@ -1,0 +1,73 @@
+"""`melanosizer serve`: the embedded model server on a workspace's released models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import RunFaultError, UsageError
+
+
+def serve(
+    workspace: Annotated[
+        Path, typer.Option("--workspace", help="The workspace whose released models are served.")
+    ] = Path("workspace"),
+    port: Annotated[int, typer.Option(help="gRPC port.")] = 8500,
+    rest_port: Annotated[int, typer.Option("--rest-port", help="REST port; 0 for none.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    batching: Annotated[bool, typer.Option(help="Batch requests of several callers.")] = True,
+    flag: Annotated[
+        list[str] | None, typer.Option("--flag", help="A flag of melanosizer-serve, e.g. drain_seconds=5.")
+    ] = None,
+) -> None:
+    """Serve the released models over gRPC and REST, following new versions, until Ctrl-C.
+
+    Example:  melanosizer serve --workspace workspace --port 8500
+    """
+    from serving import flags, logs
+    from serving.server import ModelServer
+    from serving.status import Code, ServingError
+
+    arguments = [f"--{one.removeprefix('--')}" for one in flag or []]
+    try:
+        options = flags.parse(
+            [
+                *_models(workspace),
+                f"--port={port}",
+                f"--rest_api_port={rest_port}",
+                f"--host={host}",
+                f"--enable_batching={str(batching).lower()}",
+                "--enable_grpc_healthcheck_service",
+                "--log_format=text",
+                *arguments,
+            ]
+        )
+        logs.configure(options.log_format, options.log_level)
+        ModelServer(options).run_until_signalled()
+    except flags.UsageError as error:
+        raise UsageError(str(error)) from None
+    except ServingError as error:
+        wrong = error.code in (Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION)
+        raise (UsageError if wrong else RunFaultError)(f"the server did not start: {error.message}") from None
+
+
+def _models(workspace: Path) -> list[str]:
+    """The flags that name what a workspace has released."""
+    from components.features import MODEL_NAME
+
+    config = workspace / "serving" / "models.config"
+    if config.is_file():
+        return [
+            f"--model_config_file={config}",
+            "--model_config_file_poll_wait_seconds=1",
+            "--allow_version_labels_for_unavailable_models",
+        ]
+    folder = workspace / "serving" / MODEL_NAME
+    if folder.is_dir():
+        return [f"--model_base_path={folder.absolute()}", f"--model_name={MODEL_NAME}"]
+    raise UsageError(
+        f"no released model in {workspace}: neither {config} nor {folder} exists. "
+        "Run `melanosizer run` first, or name the right folder with --workspace"
+    )

@@ -1,0 +1,128 @@
+"""Text-proto files given by flags, read with errors that name the file, the line and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from serving.batching import BatchingParameters
+from serving.config_protos import BatchingParametersProto, MonitoringConfig, SSLConfig
+from serving.protos import model_server_config_pb2
+from serving.status import invalid_argument
+
+PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
+
+
+def read_text_proto(path: str | Path, message: Any) -> Any:
+    """Parse a text-proto file into `message` and return it.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT beginning with TF Serving's `Invalid protobuf file: 'PATH'`, then line,
+            column and cause.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise invalid_argument(f"Invalid protobuf file: '{path}': {error}") from error
+    try:
+        return text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        where = f"line {error.GetLine()}" if error.GetLine() else "somewhere"
+        raise invalid_argument(f"Invalid protobuf file: '{path}': {where}: {error}") from error
+
+
+def read_model_config(path: str | Path) -> Any:
+    """A ModelServerConfig."""
+    return read_text_proto(path, model_server_config_pb2.ModelServerConfig())
+
+
+def single_model_config(name: str, base_path: str) -> Any:
+    """The ModelServerConfig that --model_name and --model_base_path stand for."""
+    config = model_server_config_pb2.ModelServerConfig()
+    config.model_config_list.config.add(name=name, base_path=base_path, model_platform="tensorflow")
+    return config
+
+
+def read_monitoring_path(path: str | Path | None) -> str | None:
+    """The path of the Prometheus page; None where monitoring is not asked for."""
+    if not path:
+        return None
+    config = read_text_proto(path, MonitoringConfig()).prometheus_config
+    if not config.enable:
+        return None
+    return config.path or PROMETHEUS_PATH
+
+
+def read_ssl(path: str | Path) -> Any:
+    """An SSLConfig with its PEM texts; a server key and certificate are required."""
+    config = read_text_proto(path, SSLConfig())
+    for field in ("server_key", "server_cert"):
+        if "-----BEGIN" not in getattr(config, field):
+            raise invalid_argument(f"{path}: {field} must hold PEM text (-----BEGIN ...), not a file name")
+    return config
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_batching() -> BatchingParameters:
+    """What --enable_batching alone means."""
+    return BatchingParameters(num_batch_threads=cores())
+
+
+def read_batching(path: str | Path) -> BatchingParameters:
+    """BatchingParameters with SharedBatchScheduler's defaults where a field is absent, checked as TF Serving does.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT naming the field.
+    """
+    proto = read_text_proto(path, BatchingParametersProto())
+    defaults = default_batching()
+
+    def value(field: str) -> Any:
+        return getattr(proto, field).value if proto.HasField(field) else getattr(defaults, field)
+
+    sizes = tuple(proto.allowed_batch_sizes)
+    parameters = BatchingParameters(
+        max_batch_size=value("max_batch_size"),
+        batch_timeout_micros=value("batch_timeout_micros"),
+        max_enqueued_batches=value("max_enqueued_batches"),
+        num_batch_threads=value("num_batch_threads"),
+        thread_pool_name=value("thread_pool_name"),
+        allowed_batch_sizes=sizes,
+        pad_variable_length_inputs=proto.pad_variable_length_inputs,
+        enable_large_batch_splitting=value("enable_large_batch_splitting"),
+        max_execution_batch_size=value("max_execution_batch_size"),
+    )
+    _check_batching(parameters)
+    return parameters
+
+
+def _check_batching(parameters: BatchingParameters) -> None:
+    sizes = parameters.allowed_batch_sizes
+    if sizes and sizes[-1] != parameters.max_batch_size:
+        raise invalid_argument(
+            "Last entry in allowed_batch_sizes must match max_batch_size; last entry was "
+            f"{sizes[-1]}; expected {parameters.max_batch_size}"
+        )
+    if list(sizes) != sorted(set(sizes)) or any(size < 1 for size in sizes):
+        raise invalid_argument(
+            f"allowed_batch_sizes must be positive and in increasing order; was {list(sizes)}"
+        )
+    if parameters.num_batch_threads < 1:
+        raise invalid_argument(f"num_batch_threads must be positive; was {parameters.num_batch_threads}")
+    if parameters.max_batch_size < 1:
+        raise invalid_argument(f"max_batch_size must be positive; was {parameters.max_batch_size}")
+    if parameters.batch_timeout_micros < 0:
+        raise invalid_argument(
+            f"batch_timeout_micros must be non-negative; was {parameters.batch_timeout_micros}"
+        )
+    if parameters.max_enqueued_batches < 0:
+        raise invalid_argument(
+            f"max_enqueued_batches must be non-negative; was {parameters.max_enqueued_batches}"
+        )

@@ -1,0 +1,215 @@
+"""The server process: everything put together, started, drained and stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from serving import tls
+from serving.config_files import (
+    cores,
+    default_batching,
+    read_batching,
+    read_model_config,
+    read_monitoring_path,
+    read_ssl,
+    single_model_config,
+)
+from serving.core import ServerCore
+from serving.grpc_server import GrpcServer
+from serving.limits import Limits, RateLimiter, Slots
+from serving.metrics import Metrics
+from serving.models import LoadOptions, Model
+from serving.options import Options
+from serving.service import Service
+from serving.session import Threads
+from serving.status import ServingError, invalid_argument
+from serving.versions import RetryPolicy, State, VersionManager
+from serving.warmup import warm_up
+
+log = logging.getLogger(__name__)
+
+
+def _threads(options: Options) -> Threads:
+    session, intra, inter = (
+        options.tensorflow_session_parallelism,
+        options.tensorflow_intra_op_parallelism,
+        options.tensorflow_inter_op_parallelism,
+    )
+    if session and intra and inter:
+        raise invalid_argument(
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+            "separately. You cannot configure all."
+        )
+    return Threads(intra, inter) if intra or inter else Threads(session, session)
+
+
+class ModelServer:
+    """One server process."""
+
+    def __init__(self, options: Options) -> None:
+        """Read every file the flags name.
+
+        Raises:
+            ServingError: for a combination or a file that cannot be.
+        """
+        self.options = options
+        if not options.model_config_file and not options.model_base_path:
+            raise invalid_argument(
+                "Both server_options.model_base_path and server_options.model_config_file are empty! "
+                "Give --model_base_path or --model_config_file."
+            )
+        self._config = (
+            read_model_config(options.model_config_file)
+            if options.model_config_file
+            else single_model_config(options.model_name, str(Path(options.model_base_path).absolute()))
+        )
+        batching = None
+        if options.enable_batching:
+            file = options.batching_parameters_file
+            batching = read_batching(file) if file else default_batching()
+        elif options.batching_parameters_file:
+            raise invalid_argument(
+                "server_options.batching_parameters_file is set without setting "
+                "server_options.enable_batching to true."
+            )
+        self._monitoring_path = read_monitoring_path(options.monitoring_config_file)
+        self._grpc_ssl = read_ssl(options.ssl_config_file) if options.ssl_config_file else None
+        self.metrics = Metrics(batching.thread_pool_name if batching else "model_server_batch_threads")
+        self.load_options = LoadOptions(
+            tags=tuple(options.saved_model_tags.split(",")),
+            threads=_threads(options),
+            batching=batching,
+            observer=self.metrics,
+            slots=Slots(options.max_concurrent_runs or 4 * cores()),
+        )
+        manager = VersionManager(
+            self._load,
+            RetryPolicy(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
+            load_threads=max(1, options.num_load_threads),
+        )
+        manager.listeners.append(self._count_state)
+        self.core = ServerCore(
+            manager,
+            options.file_system_poll_wait_seconds,
+            allow_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
+        )
+        token = options.auth_token_file.read_text().strip() if options.auth_token_file else None
+        rate = (
+            RateLimiter(options.rate_limit_per_second, options.rate_limit_burst)
+            if options.rate_limit_per_second
+            else None
+        )
+        self.limits = Limits(self.metrics, max_inflight=options.max_inflight_requests, token=token, rate=rate)
+        self.service = Service(
+            self.core,
+            self.metrics,
+            self.limits,
+            as_content=options.enable_serialization_as_tensor_content,
+            enforce_timeout=options.enforce_session_run_timeout,
+        )
+        self._grpc: GrpcServer | None = None
+        self.ports: dict[str, int] = {}
+        self._stopping = threading.Event()
+        self._config_poll: threading.Thread | None = None
+
+    def _load(self, name: str, version: int, folder: Path) -> Model:
+        began = time.perf_counter()
+        model = Model(name, version, folder, self.load_options)
+        try:
+            if self.options.enable_model_warmup:
+                warm_up(model, self.metrics, max(1, self.options.num_request_iterations_for_warmup))
+        except BaseException:
+            model.close()
+            raise
+        log.info("Loaded {name: %s version: %d} in %.2f s", name, version, time.perf_counter() - began)
+        return model
+
+    def _count_state(self, name: str, version: int, state: State) -> None:
+        del version
+        self.metrics.swaps.add(name, state.name)
+
+    def start(self) -> None:
+        """Load the models, then listen.
+
+        Raises:
+            ServingError: where a model does not load or a port is taken.
+        """
+        self.core.reload(self._config, lambda: not self._stopping.is_set())
+        options = self.options
+        if options.port or options.grpc_socket_path:
+            self._grpc = GrpcServer(
+                self.service,
+                self.core.reload,
+                threads=options.grpc_max_threads or options.max_inflight_requests + 16,
+                with_health=options.enable_grpc_healthcheck_service,
+                channel_arguments=options.grpc_channel_arguments,
+            )
+            credentials = tls.grpc_credentials(self._grpc_ssl) if self._grpc_ssl is not None else None
+            if options.port:
+                self.ports["grpc"] = self._grpc.listen(f"{options.host}:{max(0, options.port)}", credentials)
+            if options.grpc_socket_path:
+                self._grpc.listen(f"unix:{Path(options.grpc_socket_path).absolute()}", credentials)
+            self._grpc.start()
+            log.info("Running gRPC ModelServer at %s:%d ...", options.host, self.ports.get("grpc", 0))
+        if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
+            self._config_poll = threading.Thread(
+                target=self._poll_config, name="model-config-poll", daemon=True
+            )
+            self._config_poll.start()
+        if options.ports_file is not None:
+            partial = options.ports_file.with_suffix(".partial")
+            partial.write_text(json.dumps({**self.ports, "pid": os.getpid()}))
+            partial.replace(options.ports_file)
+
+    def _poll_config(self) -> None:
+        while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
+            try:
+                config: Any = read_model_config(self.options.model_config_file)
+                if not self.core.config_equals(config):
+                    self.core.reload(config, lambda: not self._stopping.is_set())
+            except ServingError as error:
+                log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.message)
+
+    def is_ready(self) -> bool:
+        """Whether load balancers should send requests here."""
+        return not self.limits.is_draining and not self._stopping.is_set() and self.core.is_ready()
+
+    def run_until_signalled(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain; a second signal stops at once."""
+
+        def on_signal(number: int, _frame: object) -> None:
+            if self._stopping.is_set():
+                os._exit(128 + number)
+            self._stopping.set()
+
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, on_signal)
+        self.start()
+        while not self._stopping.wait(3600):
+            pass
+        self.drain()
+
+    def drain(self) -> None:
+        """Turn unready, finish what was begun, stop."""
+        self._stopping.set()
+        log.info("Draining: %d requests under way", self.limits.inflight)
+        if self._grpc is not None:
+            self._grpc.set_serving(False)
+        if self.options.drain_delay_seconds:
+            time.sleep(self.options.drain_delay_seconds)
+        if self._grpc is not None:
+            self._grpc.stop(self.options.drain_seconds)
+        finished = self.limits.await_idle(self.options.drain_seconds)
+        log.info(
+            "Drained" if finished else "Stopped with requests unfinished after %s s",
+            *([] if finished else [self.options.drain_seconds]),
+        )
+        self.core.close()

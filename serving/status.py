@@ -1,0 +1,116 @@
+"""The one error type of the server, and what its codes are called over gRPC and HTTP."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import grpc
+
+
+class Code(IntEnum):
+    """Canonical status codes; numbers as in tensorflow/core/protobuf/error_codes.proto and gRPC."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+# tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode.
+_HTTP = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+    Code.UNAUTHENTICATED: 401,
+}
+
+_GRPC = {code.value[0]: code for code in grpc.StatusCode}
+
+# tensorflow_serving/model_servers/grpc_status_util.cc
+GRPC_MESSAGE_LIMIT = 1024
+
+
+class ServingError(Exception):
+    """A request or a load that failed, with the status a client sees."""
+
+    def __init__(self, code: Code, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status of this code."""
+        return _HTTP[self.code]
+
+    @property
+    def grpc_status(self) -> grpc.StatusCode:
+        """The gRPC status of this code."""
+        return _GRPC[int(self.code)]
+
+    def grpc_message(self) -> str:
+        """The message, cut as TF Serving cuts it: 1,024 characters and "...TRUNCATED"."""
+        if len(self.message) > GRPC_MESSAGE_LIMIT:
+            return self.message[:GRPC_MESSAGE_LIMIT] + "...TRUNCATED"
+        return self.message
+
+    def to_string(self) -> str:
+        """`CODE: message`, as absl::Status::ToString prints it."""
+        return f"{self.code.name}: {self.message}"
+
+
+def invalid_argument(message: str) -> ServingError:
+    """An INVALID_ARGUMENT error."""
+    return ServingError(Code.INVALID_ARGUMENT, message)
+
+
+def failed_precondition(message: str) -> ServingError:
+    """A FAILED_PRECONDITION error."""
+    return ServingError(Code.FAILED_PRECONDITION, message)
+
+
+def not_found(message: str) -> ServingError:
+    """A NOT_FOUND error."""
+    return ServingError(Code.NOT_FOUND, message)
+
+
+def unimplemented(message: str) -> ServingError:
+    """An UNIMPLEMENTED error."""
+    return ServingError(Code.UNIMPLEMENTED, message)
+
+
+def internal(message: str) -> ServingError:
+    """An INTERNAL error."""
+    return ServingError(Code.INTERNAL, message)
+
+
+def unavailable(message: str, retry_after_seconds: float = 1.0) -> ServingError:
+    """An UNAVAILABLE error that says when to come back."""
+    return ServingError(Code.UNAVAILABLE, message, retry_after_seconds=retry_after_seconds)

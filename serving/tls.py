@@ -1,0 +1,51 @@
+"""Transport security from an SSLConfig: PEM texts in, gRPC credentials or an SSL context out."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from serving.status import invalid_argument
+
+
+def grpc_credentials(config: Any) -> grpc.ServerCredentials:
+    """Server credentials; with client_verify every client must show a certificate of custom_ca."""
+    roots = config.custom_ca.encode() or None
+    if config.client_verify and roots is None:
+        raise invalid_argument("ssl_config_file: client_verify needs custom_ca to verify against")
+    return grpc.ssl_server_credentials(
+        [(config.server_key.encode(), config.server_cert.encode())],
+        root_certificates=roots,
+        require_client_auth=config.client_verify,
+    )
+
+
+def http_context(config: Any) -> ssl.SSLContext:
+    """The same for HTTP: TLS 1.2 or later."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    with tempfile.TemporaryDirectory() as folder:
+        # Python's ssl reads keys from files only: in a folder of this process's own, for a moment.
+        cert, key = Path(folder, "cert.pem"), Path(folder, "key.pem")
+        cert.write_text(config.server_cert)
+        key.touch(mode=0o600)
+        key.write_text(config.server_key)
+        try:
+            context.load_cert_chain(cert, key)
+        except ssl.SSLError as error:
+            raise invalid_argument(
+                f"rest_api_ssl_config_file: server_key and server_cert do not fit: {error}"
+            ) from error
+    if config.custom_ca:
+        context.load_verify_locations(cadata=config.custom_ca)
+    if config.client_verify:
+        if not config.custom_ca:
+            raise invalid_argument(
+                "rest_api_ssl_config_file: client_verify needs custom_ca to verify against"
+            )
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
