@@ -1,0 +1,1 @@
+"""Procedural dermoscopy: lesions whose asymmetry, border, colours and diameter are known."""
