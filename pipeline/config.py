@@ -45,7 +45,9 @@ class RunConfig(BaseModel):
     model_name: str = Field(
         default=MODEL_NAME, pattern=r"^[a-z][a-z0-9-]*$", description="the name clients ask the server for"
     )
-    balance: BalanceConfig = Field(default=BalanceConfig(), description="the data gate's limits on the labels")
+    balance: BalanceConfig = Field(
+        default=BalanceConfig(), description="the data gate's limits on the labels"
+    )
     trainer: TrainerConfig = Field(description="how the model is trained")
     evaluator: EvaluatorConfig = Field(default=EvaluatorConfig(), description="the model gate's limits")
     serving_check: ServingCheckConfig = Field(

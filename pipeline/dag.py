@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tfx.components.statistics_gen.component import StatisticsGen
 
 import schemas
 from components.balance.component import ClassBalance
+from components.evaluator.baseline import RUN_KEY, BlessedBeforeStrategy
 from components.evaluator.component import Evaluator
 from components.features import SPLITS
 from components.gate.component import DataGate
@@ -77,9 +79,9 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         data_version=where.data_version,
     ).with_id("class-balance")
     # Stops the run: the Trainer needs what only an accepted data set yields.
-    gate = DataGate(
-        anomalies=validator.outputs["anomalies"], balance=balance.outputs["balance"]
-    ).with_id("data-gate")
+    gate = DataGate(anomalies=validator.outputs["anomalies"], balance=balance.outputs["balance"]).with_id(
+        "data-gate"
+    )
     transform = tfx.components.Transform(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
@@ -100,9 +102,10 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config=_trainer_config(config, where),
     )
-    # The model blessed last, for the change of the AUC; none on a first run.
+    # The model blessed before, for the change of the AUC; none on a first run.
     baseline = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        strategy_class=BlessedBeforeStrategy,
+        config={RUN_KEY: run_key(config, where)},
         model=tfx.dsl.Channel(type=Artifacts.Model),
         model_blessing=tfx.dsl.Channel(type=Artifacts.ModelBlessing),
     ).with_id("blessed-before")
@@ -112,6 +115,7 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         baseline_model=baseline.outputs["model"],
         schema=schema.outputs["schema"],
         config=config.evaluator,
+        run_key=run_key(config, where),
     )
     serving_check = ServingCheck(
         model=trainer.outputs["model"],
@@ -131,7 +135,6 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         custom_config={"run_id": where.run_id},
     )
     registry = RegistryRecord(
-        model=trainer.outputs["model"],
         pushed_model=pusher.outputs["pushed_model"],
         evaluation=evaluator.outputs["evaluation"],
         blessing=evaluator.outputs["blessing"],
@@ -167,6 +170,12 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         beam_pipeline_args=list(config.beam_args),
         enable_cache=True,
     )
+
+
+def run_key(config: RunConfig, where: Locations) -> str:
+    """Return a hash of what decides which model comes out: the data and how it is trained."""
+    text = f"{where.data_version} {config.trainer.model_dump_json()}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _trainer_config(config: RunConfig, where: Locations) -> dict[str, Any]:

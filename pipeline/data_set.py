@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from rich.console import Console
-
-from components.ingest import source
 from components.ingest.config import IngestConfig
 from components.ingest.job import ingest
 from components.ingest.manifest import Manifest
+from rich.console import Console
+
+from components.ingest import source
 from components.synth.cohort import synthesise
 from components.synth.config import SynthConfig
 from pipeline.errors import UsageError

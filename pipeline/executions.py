@@ -53,9 +53,12 @@ def steps(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> list[
     types = {item.id: item.name for item in store.get_execution_types()}
     events = store.get_events_by_execution_ids([item.id for item in executions]) if executions else []
     artifacts = {
-        item.id: _artifact(item) for item in store.get_artifacts_by_id({event.artifact_id for event in events})
+        item.id: _artifact(item)
+        for item in store.get_artifacts_by_id({event.artifact_id for event in events})
     }
-    return [_step(item, types, [e for e in events if e.execution_id == item.id], artifacts) for item in executions]
+    return [
+        _step(item, types, [e for e in events if e.execution_id == item.id], artifacts) for item in executions
+    ]
 
 
 def unfinished(done: Iterable[Step]) -> list[Step]:
@@ -67,9 +70,7 @@ def unfinished(done: Iterable[Step]) -> list[Step]:
     return [step for step in done if step.state not in {"COMPLETE", "CACHED"}]
 
 
-def _step(
-    execution: Any, types: dict[int, str], events: list[Any], artifacts: dict[int, Artifact]
-) -> Step:
+def _step(execution: Any, types: dict[int, str], events: list[Any], artifacts: dict[int, Artifact]) -> Step:
     kinds = metadata_store_pb2.Event.Type
     inputs: dict[str, list[Artifact]] = {}
     outputs: dict[str, list[Artifact]] = {}

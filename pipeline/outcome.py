@@ -159,7 +159,9 @@ def _verdicts(steps: dict[str, Step]) -> list[Verdict]:
         found = _folder(steps, "ExampleValidator", "anomalies")
         if found is not None:
             splits = {
-                path.name.removeprefix("Split-"): path for path in sorted(found.glob("Split-*")) if path.is_dir()
+                path.name.removeprefix("Split-"): path
+                for path in sorted(found.glob("Split-*"))
+                if path.is_dir()
             }
             verdict = Verdict(gate="data", checks=(*anomalies.checks(splits), *verdict.checks))
         result.append(verdict)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import absl.logging
+from components.ingest.manifest import Manifest
 from rich.console import Console
 
 from components.gate.verdict import GateRefusedError
-from components.ingest.manifest import Manifest
 from pipeline import executions, outcome
 from pipeline.config import RunConfig
 from pipeline.outcome import Outcome
@@ -24,9 +24,7 @@ from pipeline.workspace import Workspace
 _log = logging.getLogger(__name__)
 
 
-def execute(
-    config: RunConfig, *, preset: str, workspace: Workspace, data: Path, console: Console
-) -> Outcome:
+def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path, console: Console) -> Outcome:
     """Run the pipeline on the ingested data set ``data`` and return what came of it.
 
     A gate that refuses and a step that fails are outcomes, not exceptions; ``Ctrl-C`` comes out as

@@ -24,7 +24,7 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     balance: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     config: tfx.dsl.components.Parameter[str],
     data_version: tfx.dsl.components.Parameter[str],
-    accepted: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.HyperParameters] = None,  # type: ignore[assignment]
+    accepted: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.HyperParameters] = None,
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Judge the labels of every split against ``config`` and against the data accepted last.
@@ -34,7 +34,9 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     """
     counts = {
         split: labels.count(
-            tfdv.load_stats_binary(str(Path(artifact_utils.get_split_uri([statistics], split)) / "FeatureStats.pb"))
+            tfdv.load_stats_binary(
+                str(Path(artifact_utils.get_split_uri([statistics], split)) / "FeatureStats.pb")
+            )
         )
         for split in SPLITS
     }
@@ -42,21 +44,26 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     if accepted is not None:
         content = json.loads((Path(accepted.uri) / "accepted.json").read_text())
         before = {
-            split: labels.LabelCounts.model_validate(value) for split, value in content["label_counts"].items()
+            split: labels.LabelCounts.model_validate(value)
+            for split, value in content["label_counts"].items()
         }
     patterns = {split: f"{artifact_utils.get_split_uri([examples], split)}/*" for split in SPLITS}
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "overlap"
         with beam_pipeline as pipeline:
             overlap.find(pipeline, patterns) | beam.io.WriteToText(str(output))
-        sentences = [line for part in sorted(Path(scratch).glob("overlap*")) for line in part.read_text().splitlines()]
+        sentences = [
+            line for part in sorted(Path(scratch).glob("overlap*")) for line in part.read_text().splitlines()
+        ]
     found = overlap.summarise(sentences)
     limits = BalanceConfig.model_validate_json(config)
     checks = (*labels.checks(limits, counts, before), *found.checks())
     folder = Path(balance.uri)
     Verdict(gate="data", checks=checks).save(folder)
     train = counts["train"]
-    weights = class_weights(train.negatives, train.positives) if train.positives and train.negatives else (1.0, 1.0)
+    weights = (
+        class_weights(train.negatives, train.positives) if train.positives and train.negatives else (1.0, 1.0)
+    )
     content = {
         "data_version": data_version,
         "label_counts": {split: value.model_dump() for split, value in counts.items()},

@@ -47,7 +47,9 @@ def count(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> LabelCount
                 break
             unknown = set(buckets) - {"0", "1"}
             if unknown:
-                raise ValueError(f"{TARGET} holds {sorted(unknown)}; valid are 0 and 1: ingest the data again")
+                raise ValueError(
+                    f"{TARGET} holds {sorted(unknown)}; valid are 0 and 1: ingest the data again"
+                )
             return LabelCounts(negatives=buckets.get("0", 0), positives=buckets.get("1", 0))
     raise ValueError(
         f"the statistics hold no value histogram of {TARGET}; the schema must declare it categorical "

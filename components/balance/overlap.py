@@ -38,7 +38,7 @@ def keys(record: bytes) -> Iterator[str]:
     yield "image " + hashlib.sha256(feature[IMAGE].bytes_list.value[0]).hexdigest()[:16]
 
 
-class SplitsOfKey(beam.CombineFn):  # type: ignore[misc]
+class SplitsOfKey(beam.CombineFn):
     """Collects the names of the splits a key was seen in."""
 
     def create_accumulator(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Final
 
 AGE_BAND: Final = "age_band"
@@ -16,7 +17,7 @@ def age_band(age: float | None) -> str:
         return UNKNOWN
     if age < EDGES[0]:
         return f"under {EDGES[0]}"
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in pairwise(EDGES):
         if age < high:
             return f"{low}-{high - 1}"
     return f"{EDGES[-1]} and over"

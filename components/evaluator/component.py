@@ -11,6 +11,7 @@ from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import json_utils
 
 from components.evaluator import eval_config, executor
+from components.evaluator.baseline import RUN_KEY
 from components.evaluator.config import EvaluatorConfig
 
 
@@ -20,6 +21,7 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
     PARAMETERS = {  # noqa: RUF012 - TFX reads the class attribute
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
         "gate_config": ExecutionParameter(type=str),
+        RUN_KEY: ExecutionParameter(type=str),
     }
 
 
@@ -30,7 +32,14 @@ class Evaluator(TfxEvaluator):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
     def __init__(
-        self, *, examples: Any, model: Any, baseline_model: Any, schema: Any, config: EvaluatorConfig
+        self,
+        *,
+        examples: Any,
+        model: Any,
+        baseline_model: Any,
+        schema: Any,
+        config: EvaluatorConfig,
+        run_key: str,
     ) -> None:
         spec = EvaluatorSpec(
             examples=examples,
@@ -42,6 +51,7 @@ class Evaluator(TfxEvaluator):
             fairness_indicator_thresholds=json_utils.dumps(None),
             module_path="components.evaluator.extractors",
             gate_config=config.model_dump_json(),
+            run_key=run_key,
             evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
             blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
         )

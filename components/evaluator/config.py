@@ -14,7 +14,9 @@ class EvaluatorConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_auc: float = Field(default=0.75, ge=0, le=1, description="lower bound of the ROC AUC on all test images")
+    min_auc: float = Field(
+        default=0.75, ge=0, le=1, description="lower bound of the ROC AUC on all test images"
+    )
     max_auc_loss: float = Field(
         default=0.02,
         ge=0,
@@ -31,12 +33,17 @@ class EvaluatorConfig(BaseModel):
         ),
     )
     min_specificity: float = Field(
-        default=0.30, ge=0, le=1, description="share of harmless lesions cleared at the stored operating point"
+        default=0.30,
+        ge=0,
+        le=1,
+        description="share of harmless lesions cleared at the stored operating point",
     )
     slices: tuple[SliceFeature, ...] = Field(
         default=("sex", "age_band", "anatom_site"), description="every value of these is judged on its own"
     )
-    min_slice_auc: float = Field(default=0.60, ge=0, le=1, description="lower bound of the AUC of the worst slice")
+    min_slice_auc: float = Field(
+        default=0.60, ge=0, le=1, description="lower bound of the AUC of the worst slice"
+    )
     min_slice_sensitivity: float = Field(
         default=0.50, ge=0, le=1, description="lower bound of the sensitivity of the worst slice"
     )
@@ -44,5 +51,7 @@ class EvaluatorConfig(BaseModel):
         default=10, ge=1, description="a slice with fewer melanomas is shown, never judged: it would be noise"
     )
     min_slice_negatives: int = Field(default=20, ge=1, description="the same for harmless lesions")
-    bootstrap_samples: int = Field(default=500, ge=100, description="resamples behind each confidence interval")
+    bootstrap_samples: int = Field(
+        default=500, ge=100, description="resamples behind each confidence interval"
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of the intervals")

@@ -17,6 +17,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
 from components.evaluator import measured, predictions
+from components.evaluator.baseline import RUN_KEY
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.judge import judge
 from components.features import PROBABILITY
@@ -37,7 +38,7 @@ class Executor(tfx_evaluator.Executor):
         slices = measured.load(folder)
         verdict = judge(config, slices, _baseline_auc(folder))
         verdict.save(folder)
-        self._bless(output_dict, verdict.passed)
+        self._bless(output_dict, verdict.passed, exec_properties[RUN_KEY])
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         split = artifact_utils.get_split_uri(input_dict[standard_component_specs.EXAMPLES_KEY], TEST)
         answers = predictions.predict(
@@ -45,8 +46,9 @@ class Executor(tfx_evaluator.Executor):
         )
         predictions.save(list(answers), folder)
 
-    def _bless(self, output_dict: dict[str, Any], passed: bool) -> None:
+    def _bless(self, output_dict: dict[str, Any], passed: bool, run_key: str) -> None:
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
+        blessing.set_string_custom_property(RUN_KEY, run_key)
         folder = Path(blessing.uri)
         for name in (constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME):
             (folder / name).unlink(missing_ok=True)

@@ -9,9 +9,7 @@ from components.evaluator.measured import SliceMetrics
 from components.gate.verdict import OVERALL, Check, Verdict, at_least
 
 
-def judge(
-    config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc: float | None
-) -> Verdict:
+def judge(config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc: float | None) -> Verdict:
     """Return the verdict on a model.
 
     Args:
@@ -34,7 +32,10 @@ def judge(
         change = None if overall.auc is None else overall.auc - baseline_auc
         checks.append(
             at_least(
-                "auc_change", change, -config.max_auc_loss, detail=f"the model blessed last has {baseline_auc:.4f}"
+                "auc_change",
+                change,
+                -config.max_auc_loss,
+                detail=f"the model blessed last has {baseline_auc:.4f}",
             )
         )
     checks.extend(_slice_checks(config, slices))
@@ -51,7 +52,9 @@ def _slice_checks(config: EvaluatorConfig, slices: Iterable[SliceMetrics]) -> It
         if item.slice != OVERALL and judged(config, item):
             size = f"{item.positives} melanomas of {item.positives + item.negatives} images"
             yield at_least("auc", item.auc, config.min_slice_auc, item.slice, size)
-            yield at_least("sensitivity", item.sensitivity, config.min_slice_sensitivity, item.slice, _found(item))
+            yield at_least(
+                "sensitivity", item.sensitivity, config.min_slice_sensitivity, item.slice, _found(item)
+            )
 
 
 def _found(item: SliceMetrics) -> str:

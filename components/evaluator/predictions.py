@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -48,6 +48,14 @@ class Prediction(NamedTuple):
     model_version: str
 
 
+_COLUMN_TYPES: Final[dict[str, Callable[[str], Any]]] = {
+    "target": int,
+    "probability": float,
+    "threshold": float,
+    "out_of_distribution": float,
+}
+
+
 def predict(model_dir: Path, files: Sequence[Path]) -> Iterator[Prediction]:
     """Yield the answers of ``serving_default`` to the images in TFRecord ``files``, in their order."""
     model = tf.saved_model.load(str(model_dir))
@@ -87,15 +95,7 @@ def load(folder: Path) -> list[Prediction]:
     """Read what :func:`save` wrote."""
     with (folder / FILE_NAME).open(newline="") as stream:
         return [
-            Prediction(
-                **{
-                    **row,
-                    "target": int(row["target"]),
-                    "probability": float(row["probability"]),
-                    "threshold": float(row["threshold"]),
-                    "out_of_distribution": float(row["out_of_distribution"]),
-                }
-            )
+            Prediction(**{key: _COLUMN_TYPES.get(key, str)(value) for key, value in row.items()})
             for row in csv.DictReader(stream)
         ]
 

@@ -39,7 +39,8 @@ def checks(folders: Mapping[str, Path]) -> Iterable[Check]:
         if found.HasField("dataset_anomaly_info"):
             anomalies["data set"] = found.dataset_anomaly_info
         detail = "; ".join(
-            f"{name}: {info.description or info.short_description}" for name, info in sorted(anomalies.items())
+            f"{name}: {info.description or info.short_description}"
+            for name, info in sorted(anomalies.items())
         )
         yield Check(
             metric="schema_anomalies",

@@ -27,7 +27,9 @@ class LatestAcceptedStrategy(resolver.ResolverStrategy):
         """Return at most one artifact a channel, and none rather than an error on a first run."""
         del store
         return {
-            key: sorted((item for item in artifacts if self._is_baseline(item)), key=lambda item: item.id)[-1:]
+            key: sorted((item for item in artifacts if self._is_baseline(item)), key=lambda item: item.id)[
+                -1:
+            ]
             for key, artifacts in input_dict.items()
         }
 

@@ -73,9 +73,7 @@ class GateRefusedError(Exception):
         super().__init__(f"the {verdict.gate} gate refused: {reasons}")
 
 
-def at_least(
-    metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = ""
-) -> Check:
+def at_least(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
     """Return the check ``value >= limit``; a value that is missing or NaN fails."""
     passed = value is not None and not math.isnan(value) and value >= limit
     return Check(
@@ -89,9 +87,7 @@ def at_least(
     )
 
 
-def at_most(
-    metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = ""
-) -> Check:
+def at_most(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
     """Return the check ``value <= limit``; a value that is missing or NaN fails."""
     passed = value is not None and not math.isnan(value) and value <= limit
     return Check(

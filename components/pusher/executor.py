@@ -35,9 +35,7 @@ class Executor(tfx_pusher.Executor):
             return
         model = Path(self.GetModelPath(input_dict))
         destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(
-            exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
-        )
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
         base = Path(destination.filesystem.base_directory)
         registry = Registry(base.parents[1], base.name)
         known = registry.find(fingerprint(model))

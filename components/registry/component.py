@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tfx import v1 as tfx
+from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.evaluator import measured
@@ -16,19 +17,16 @@ from components.registry import hashing
 from components.registry.record import FileHash, Parents, Record
 from components.registry.store import Registry
 
-Artifacts = tfx.types.standard_artifacts
-
 
 @tfx.dsl.components.component
 def RegistryRecord(  # noqa: N802 - a component is a class to its users
-    model: tfx.dsl.components.InputArtifact[Artifacts.Model],
-    pushed_model: tfx.dsl.components.InputArtifact[Artifacts.PushedModel],
-    evaluation: tfx.dsl.components.InputArtifact[Artifacts.ModelEvaluation],
-    blessing: tfx.dsl.components.InputArtifact[Artifacts.ModelBlessing],
-    infra_blessing: tfx.dsl.components.InputArtifact[Artifacts.InfraBlessing],
-    accepted: tfx.dsl.components.InputArtifact[Artifacts.HyperParameters],
-    balance: tfx.dsl.components.InputArtifact[Artifacts.ExampleAnomalies],
-    record: tfx.dsl.components.OutputArtifact[Artifacts.HyperParameters],
+    pushed_model: tfx.dsl.components.InputArtifact[standard_artifacts.PushedModel],
+    evaluation: tfx.dsl.components.InputArtifact[standard_artifacts.ModelEvaluation],
+    blessing: tfx.dsl.components.InputArtifact[standard_artifacts.ModelBlessing],
+    infra_blessing: tfx.dsl.components.InputArtifact[standard_artifacts.InfraBlessing],
+    accepted: tfx.dsl.components.InputArtifact[standard_artifacts.HyperParameters],
+    balance: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleAnomalies],
+    record: tfx.dsl.components.OutputArtifact[standard_artifacts.HyperParameters],
     workspace: tfx.dsl.components.Parameter[str],
     model_name: tfx.dsl.components.Parameter[str],
     run_id: tfx.dsl.components.Parameter[str],

@@ -60,7 +60,9 @@ class Registry:
         path = self._records / f"{version}.json"
         if not version.isdigit() or not path.exists():
             known = ", ".join(self.versions()) or "none yet: run the pipeline first"
-            raise UnknownVersionError(f"no version {version} of {self.model_name}; the registry holds {known}")
+            raise UnknownVersionError(
+                f"no version {version} of {self.model_name}; the registry holds {known}"
+            )
         return Record.model_validate_json(path.read_text())
 
     def channels(self) -> Channels:
@@ -150,7 +152,9 @@ class Registry:
             stream.flush()
             os.fsync(stream.fileno())
         _write(self._records / "channels.json", channels.model_dump_json() + "\n")
-        _write(self._config, model_config.render(self.model_name, self.served.resolve(), channels.stable, canary))
+        _write(
+            self._config, model_config.render(self.model_name, self.served.resolve(), channels.stable, canary)
+        )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -7,20 +7,18 @@ It takes the place of TFX's InfraValidator, which needs TensorFlow Serving in Do
 from pathlib import Path
 
 from tfx import v1 as tfx
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components.serving_check import requests, trial
 from components.serving_check.config import ServingCheckConfig
 
-Artifacts = tfx.types.standard_artifacts
-
 
 @tfx.dsl.components.component
 def ServingCheck(  # noqa: N802 - a component is a class to its users
-    model: tfx.dsl.components.InputArtifact[Artifacts.Model],
-    examples: tfx.dsl.components.InputArtifact[Artifacts.Examples],
-    infra_blessing: tfx.dsl.components.OutputArtifact[Artifacts.InfraBlessing],
+    model: tfx.dsl.components.InputArtifact[standard_artifacts.Model],
+    examples: tfx.dsl.components.InputArtifact[standard_artifacts.Examples],
+    infra_blessing: tfx.dsl.components.OutputArtifact[standard_artifacts.InfraBlessing],
     config: tfx.dsl.components.Parameter[str],
 ) -> None:
     """Bless the model for serving, or not; `verdict.json` says which check failed."""

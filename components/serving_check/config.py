@@ -21,4 +21,6 @@ class ServingCheckConfig(BaseModel):
     max_latency_ms: float = Field(
         default=1000.0, gt=0, description="median time of one image, batch 1, on the machine that checks"
     )
-    max_load_seconds: float = Field(default=120.0, gt=0, description="from an empty process to the first answer")
+    max_load_seconds: float = Field(
+        default=120.0, gt=0, description="from an empty process to the first answer"
+    )

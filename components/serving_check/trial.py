@@ -73,7 +73,9 @@ def observe(model: Path, images: Sequence[bytes]) -> Observation:
             raise TrialFailedError(f"no answer within {TIMEOUT_SECONDS} seconds") from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        raise TrialFailedError(" ".join(lines[-1:])[-500:] or f"the process ended with code {done.returncode}")
+        raise TrialFailedError(
+            " ".join(lines[-1:])[-500:] or f"the process ended with code {done.returncode}"
+        )
     return Observation(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 

@@ -27,6 +27,7 @@ STAMP = ENVIRONMENT / "melanosizer.stamp"
 
 
 def main() -> int:
+    """Set up what is missing and return the exit code: 0 ready, 1 stopped with the reason on stderr."""
     started = time.monotonic()
     stamp = _stamp()
     if STAMP.exists() and STAMP.read_text() == stamp:

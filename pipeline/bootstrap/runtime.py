@@ -45,12 +45,10 @@ def install(environment: Path, patchelf: Path) -> None:
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         search_path.append(str(sysconfig.get_config_var("LIBDIR")))
     python = environment / "bin" / "python"
-    _run(
-        [patchelf, "--set-interpreter", folder / LOADER, "--force-rpath"]
-        + ["--set-rpath", ":".join(search_path)]
-        # Else TensorFlow pulls in the host's libstdc++ first, and TFDV fails to import.
-        + ["--add-needed", "libstdc++.so.6", "--add-needed", "libgcc_s.so.1", python]
-    )
+    # Else TensorFlow pulls in the host's libstdc++ first, and TFDV fails to import.
+    needed = ("--add-needed", "libstdc++.so.6", "--add-needed", "libgcc_s.so.1")
+    loader = ("--set-interpreter", folder / LOADER, "--force-rpath", "--set-rpath", ":".join(search_path))
+    _run([patchelf, *loader, *needed, python])
     for alias in environment.glob("bin/python3*"):
         alias.unlink()
         alias.symlink_to("python")

@@ -111,5 +111,3 @@ def _memory() -> Finding:
 def _tool(name: str, mend: str) -> Finding:
     path = shutil.which(name)
     return Finding(name, path or "not there", "" if path else mend, needed=False)
-
-

@@ -30,9 +30,10 @@ def evaluate(
 
     Example:  melanosizer evaluate --data data/isic2020 --split all
     """
+    from components.ingest.manifest import Manifest
+
     from components.evaluator import judge, measured, metrics, predictions
     from components.features import SPLITS
-    from components.ingest.manifest import Manifest
     from pipeline import config
 
     settings = config.load(preset, pairs(overrides)).evaluator
@@ -72,7 +73,9 @@ def _served(workspace: Path, version: str | None) -> Path:
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
     chosen = version or registry.channels().stable
     if chosen is None:
-        raise UsageError(f"--workspace {workspace}: no version was released there yet; run the pipeline first")
+        raise UsageError(
+            f"--workspace {workspace}: no version was released there yet; run the pipeline first"
+        )
     try:
         registry.record(chosen)
     except UnknownVersionError as error:

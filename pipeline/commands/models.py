@@ -29,7 +29,16 @@ def list_versions(workspace: WorkspaceOption = Path("workspace")) -> None:
     registry = _registry(workspace)
     channels = registry.channels()
     table = Table(title=f"versions of {registry.model_name}", title_justify="left")
-    for heading in ("version", "served as", "created (UTC)", "preset", "AUC", "sensitivity", "specificity", "data"):
+    for heading in (
+        "version",
+        "served as",
+        "created (UTC)",
+        "preset",
+        "AUC",
+        "sensitivity",
+        "specificity",
+        "data",
+    ):
         table.add_column(heading)
     for version in reversed(registry.versions()):
         record = registry.record(version)
@@ -96,7 +105,7 @@ def rollback(
     Console().print(f"rolled back: serving version {target}", highlight=False)
 
 
-def _registry(workspace: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - imported when needed
+def _registry(workspace: Path):  # type: ignore[no-untyped-def]
     from components.registry.store import Registry
     from pipeline.workspace import Workspace
 

@@ -51,7 +51,11 @@ def quickstart(
     if result.exit_code == 0:
         console.print("Next:")
         console.print(f"  the report      open {report}", highlight=False, soft_wrap=True)
-        console.print(f"  serve           .venv/bin/melanosizer serve --workspace {workspace}", highlight=False)
+        console.print(
+            f"  serve           .venv/bin/melanosizer serve --workspace {workspace}", highlight=False
+        )
         console.print("  ask             .venv/bin/melanosizer predict IMAGE.jpg", highlight=False)
-        console.print(f"  versions        .venv/bin/melanosizer models list --workspace {workspace}", highlight=False)
+        console.print(
+            f"  versions        .venv/bin/melanosizer models list --workspace {workspace}", highlight=False
+        )
     raise typer.Exit(result.exit_code)

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline import config
+from pipeline.errors import UsageError
+from pipeline.targets import local
+from pipeline.workspace import Workspace
+
+
+def _with_url(url: str | None) -> config.RunConfig:
+    return config.load("smoke").model_copy(update={"metadata_url": url})
+
+
+def test_the_store_is_a_file_of_the_workspace_by_default(tmp_path: Path):
+    connection = local.connection(_with_url(None), Workspace(tmp_path))
+    assert connection.sqlite.filename_uri == str(tmp_path / "metadata.sqlite")
+
+
+def test_a_postgresql_url_is_understood_and_the_password_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv(local.PASSWORD_VARIABLE, "s3cret")
+    connection = local.connection(_with_url("postgresql://mlmd@db.example:5433/meta"), Workspace(tmp_path))
+    found = connection.postgresql
+    assert (found.host, found.port, found.dbname, found.user) == ("db.example", "5433", "meta", "mlmd")
+    assert found.password == "s3cret"
+
+
+def test_a_mysql_url_is_understood(tmp_path: Path):
+    connection = local.connection(_with_url("mysql://mlmd@db.example/meta"), Workspace(tmp_path))
+    assert (connection.mysql.host, connection.mysql.port, connection.mysql.database) == (
+        "db.example",
+        3306,
+        "meta",
+    )
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "mysql://host", "postgresql:///db", "nonsense"])
+def test_another_url_names_the_valid_forms(tmp_path: Path, url: str):
+    with pytest.raises(UsageError, match="must be mysql://user@host:port/database or postgresql://"):
+        local.connection(_with_url(url), Workspace(tmp_path))
+
+
+def test_a_password_in_the_url_is_refused_because_the_configuration_is_recorded(tmp_path: Path):
+    with pytest.raises(UsageError, match="leave the password out"):
+        local.connection(_with_url("mysql://u:secret@host/db"), Workspace(tmp_path))
+
+
+def test_the_pipeline_runs_its_gates_in_order(tmp_path: Path):
+    settings = config.load("smoke")
+    where = local.locations(
+        settings,
+        workspace=Workspace(tmp_path),
+        data=tmp_path,
+        data_version="d" * 64,
+        run_id="r",
+        preset="smoke",
+    )
+    steps = local.step_names(settings, where)
+    order = [
+        steps.index(name) for name in ("data-gate", "Transform", "Trainer", "Evaluator", "Pusher", "registry")
+    ]
+    assert order == sorted(order)
+    assert steps.index("serving-check") < steps.index("Pusher")
+    assert list(tmp_path.iterdir()) == [], "wiring the pipeline must touch nothing"

@@ -1,0 +1,55 @@
+import inspect
+import io
+import logging
+from pathlib import Path
+
+from rich.console import Console
+from tfx.orchestration.local import local_dag_runner
+from tfx.orchestration.portable import launcher
+
+from pipeline.progress import FINISHED, FROM_CACHE, STARTED, OurLines, StepProgress, open_log
+
+
+def _record(message: str, *args: object, name: str = "absl") -> logging.LogRecord:
+    return logging.LogRecord(name, logging.INFO, __file__, 1, message, args, None)
+
+
+def test_the_messages_are_still_those_the_runner_logs():
+    source = inspect.getsource(local_dag_runner)
+    assert f"'{STARTED}'" in source
+    assert f"'{FINISHED}'" in source
+    assert f"'{FROM_CACHE}'" in inspect.getsource(launcher)
+
+
+def test_each_step_gets_a_line_and_the_cached_one_says_so():
+    stream = io.StringIO()
+    progress = StepProgress(Console(file=stream, width=100), ["Trainer", "Pusher"])
+    for record in (
+        _record(STARTED, "Trainer"),
+        _record(FINISHED, "Trainer"),
+        _record(STARTED, "Pusher"),
+        _record(FROM_CACHE, 7),
+        _record(FINISHED, "Pusher"),
+    ):
+        progress.emit(record)
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("[ 1/2] Trainer")
+    assert "cache" not in first
+    assert second.startswith("[ 2/2] Pusher")
+    assert second.endswith("unchanged, from cache")
+
+
+def test_only_our_own_lines_are_shown():
+    stream = io.StringIO()
+    handler = OurLines(Console(file=stream, width=100))
+    handler.handle(_record("epoch %d of %d [loss]", 1, 3, name="components.trainer.progress"))
+    handler.handle(_record("grpc noise", name="grpc._cython"))
+    assert stream.getvalue() == "        epoch 1 of 3 [loss]\n"
+
+
+def test_the_log_holds_one_event_a_line(tmp_path: Path):
+    handler = open_log(tmp_path / "run.log")
+    handler.emit(_record("Component %s is running.", "Trainer"))
+    handler.close()
+    (line,) = (tmp_path / "run.log").read_text().splitlines()
+    assert line.endswith("INFO    absl: Component Trainer is running.")
