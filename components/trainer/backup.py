@@ -1,0 +1,50 @@
+"""Where training stands, in one file that is replaced at once: a kill leaves the old or the new one."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = Mapping[str, list[npt.NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One run's backup file; the folder name carries the configuration and the data version."""
+
+    path: Path
+
+    def save(self, state: Mapping[str, Any], arrays: Arrays) -> None:
+        """Writes JSON-able `state` and named lists of arrays."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flat: dict[str, Any] = {
+            f"{name}.{i}": array for name, values in arrays.items() for i, array in enumerate(values)
+        }
+        part = self.path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, **flat, state=np.frombuffer(json.dumps(state).encode(), np.uint8))
+        part.replace(self.path)
+
+    def load(self) -> tuple[dict[str, Any], dict[str, list[npt.NDArray[Any]]]] | None:
+        """What `save` wrote last, or None where there is nothing (or nothing readable)."""
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                state = json.loads(file["state"].tobytes().decode())
+                names = [name for name in file.files if name != "state"]
+                arrays: dict[str, list[npt.NDArray[Any]]] = {}
+                for name in sorted(names, key=lambda n: int(n.rpartition(".")[2])):
+                    arrays.setdefault(name.rpartition(".")[0], []).append(file[name])
+        except (FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError, EOFError):
+            return None
+        return state, arrays
+
+    def clear(self) -> None:
+        """Removes the backup: the model it was for is written."""
+        self.path.unlink(missing_ok=True)

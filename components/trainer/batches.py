@@ -1,0 +1,93 @@
+"""Training batches: drawn with a seed, augmented in parallel, always one ahead of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.trainer.augment import augment
+from components.trainer.config import TrainerConfig
+
+# 25 % more pixels than the network sees: zooming in to 0.72 of the side still shows real detail.
+_MARGIN = 1.25
+_SEEDS_PER_BATCH = 1000
+
+
+def cache_size(size: int, image_size: int) -> int:
+    """Side at which a stage keeps its pictures: one size up, in steps of 8 px, at most the decoded size."""
+    return min(image_size, max(size, int(size * _MARGIN) // 8 * 8))
+
+
+class Batches:
+    """Draws and augments the batches of one stage."""
+
+    def __init__(
+        self,
+        pictures: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int32],
+        classes: int,
+        size: int,
+        config: TrainerConfig,
+    ) -> None:
+        self._pictures = pictures
+        self._labels = labels
+        self._classes = classes
+        self._size = size
+        self._config = config
+        counts = np.maximum(np.bincount(labels, minlength=classes), 1).astype(np.float64)
+        power = config.loss.power if config.loss.sampling == "power" else 0.0
+        shares = counts[labels] ** power
+        self._shares = shares / shares.sum() if power else None
+
+    def order(self, stage: int, epoch: int) -> npt.NDArray[np.int64]:
+        """Image numbers of one epoch, whole batches of them; the same for the same seed, stage and epoch."""
+        draw = np.random.default_rng([self._config.seed, stage, epoch])
+        count = len(self._labels)
+        size = self._config.batch_size
+        whole = max(1, count // size) * size
+        if self._shares is not None:
+            return draw.choice(count, whole, p=self._shares)
+        return np.resize(draw.permutation(count), whole)
+
+    def dataset(self, stage: int, first_epoch: int) -> tf.data.Dataset:
+        """Endless (pixels float32 [b, size, size, 3], labels float32 [b, classes]) from an epoch onwards."""
+        batch = self._config.batch_size
+
+        def numbers() -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[int]]]:
+            epoch = first_epoch
+            while True:
+                order = self.order(stage, epoch)
+                for step in range(len(order) // batch):
+                    chosen = order[step * batch : (step + 1) * batch]
+                    seed = ((epoch * 100_003 + step) * 31 + stage) * _SEEDS_PER_BATCH
+                    yield self._pictures[chosen], self._labels[chosen], [self._config.seed, seed]
+                epoch += 1
+
+        side = self._pictures.shape[1]
+        signature = (
+            tf.TensorSpec([batch, side, side, 3], tf.uint8),
+            tf.TensorSpec([batch], tf.int32),
+            tf.TensorSpec([2], tf.int64),
+        )
+        return (
+            tf.data.Dataset.from_generator(numbers, output_signature=signature)
+            .map(self._augmented, num_parallel_calls=2, deterministic=True)
+            .prefetch(2)
+        )
+
+    def _augmented(
+        self, pictures: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        config = self._config.augmentation
+        pixels = augment(pictures, seed, self._size, config)
+        targets = tf.one_hot(labels, self._classes)
+        if config.mixup:
+            # Beta(a, a) from two gammas; one share for the batch, mixed with itself in reverse.
+            gammas = tf.random.stateless_gamma([2], seed + 999, config.mixup)
+            share = gammas[0] / tf.reduce_sum(gammas)
+            pixels = share * pixels + (1.0 - share) * pixels[::-1]
+            targets = share * targets + (1.0 - share) * targets[::-1]
+        return pixels, targets

@@ -1,0 +1,107 @@
+"""The averaged answer of one or more networks: the path that training, eval and serving share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.trainer.classes import Classes
+from components.trainer.network import Network
+from components.trainer.progress import Progress
+from components.transform import images
+
+_BATCH = 32
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network and the side, in px, of the pictures it is shown."""
+
+    network: Network
+    size: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Members that vote with equal weight.
+
+    Attributes:
+        members: the networks.
+        classes: what their logits mean.
+        tta: views of each picture whose logits are averaged: 1, 2, 4 or 8.
+    """
+
+    members: tuple[Member, ...]
+    classes: Classes
+    tta: int
+
+    def __call__(self, pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Class probabilities and features of pictures (uint8 [batch, s, s, 3]).
+
+        Returns:
+            float32 [batch, classes], not calibrated; float32 [batch, channels], the first member's pooled
+            features of the picture as it is.
+        """
+        shares: list[tf.Tensor] = []
+        features: tf.Tensor | None = None
+        for member in self.members:
+            logits: list[tf.Tensor] = []
+            for pixels in views(images.view(pictures, member.size), self.tta):
+                answer, pooled, _ = member.network(pixels)
+                logits.append(answer)
+                features = pooled if features is None else features
+            shares.append(tf.nn.softmax(tf.add_n(logits) / len(logits)))
+        assert features is not None  # noqa: S101 - there is at least one member and one view
+        return tf.add_n(shares) / len(shares), features
+
+    def positive(self, class_probabilities: tf.Tensor) -> tf.Tensor:
+        """P(positive), float32 [batch], strictly inside 0..1."""
+        total = tf.reduce_sum(class_probabilities * tf.constant(self.classes.positive), axis=-1)
+        return tf.clip_by_value(total, _EPSILON, 1.0 - _EPSILON)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A split's answers: class probabilities [n, classes], P(positive) [n], features [n, channels]."""
+
+    class_probabilities: npt.NDArray[np.float32]
+    positive: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+
+
+def predict(
+    classifier: Classifier, pictures: npt.NDArray[np.uint8], progress: Progress | None = None, task: str = ""
+) -> Outputs:
+    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches."""
+
+    side = pictures.shape[1]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
+    def answer(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        shares, pooled = classifier(batch)
+        return shares, classifier.positive(shares), pooled
+
+    rows: list[Sequence[tf.Tensor]] = []
+    for start in range(0, len(pictures), _BATCH):
+        rows.append(answer(tf.constant(pictures[start : start + _BATCH])))
+        if progress is not None:
+            progress.tick("%s: %d of %d images", task, start, len(pictures))
+    shares, positive, pooled = (np.concatenate([row[i].numpy() for row in rows]) for i in range(3))
+    return Outputs(shares, positive, pooled)
+
+
+def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:
+    """1, 2, 4 or 8 views: the picture as it is, then mirrored, flipped, turned by half, transposed."""
+    result = [pixels]
+    if count >= 2:
+        result.append(pixels[:, :, ::-1])
+    if count >= 4:
+        result += [pixels[:, ::-1], pixels[:, ::-1, ::-1]]
+    if count >= 8:
+        result += [tf.transpose(view, [0, 2, 1, 3]) for view in result[:4]]
+    return result

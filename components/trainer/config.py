@@ -1,0 +1,277 @@
+"""The Trainer's configuration: one frozen object, checked before the first image is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HeadConfig(_Frozen):
+    """What stands on the backbone's features."""
+
+    kind: Literal["diagnosis", "binary"] = Field(
+        default="diagnosis",
+        description="diagnosis: softmax over the diagnoses, positives read out of it; binary: one pair",
+    )
+    hidden: int = Field(
+        default=0, ge=0, le=4096, description="units of a dense layer before the logits; 0 = none"
+    )
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.3, description="share of features dropped"
+    )
+    min_class_count: int = Field(
+        default=10,
+        ge=1,
+        description="diagnoses with fewer training images are merged into one class per label",
+    )
+
+
+class LossConfig(_Frozen):
+    """Which mistakes cost how much."""
+
+    kind: Literal["cross_entropy", "focal", "dice"] = Field(
+        default="cross_entropy", description="the loss per image"
+    )
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(
+        default=0.05, description="probability moved from the true class to all classes"
+    )
+    focal_gamma: float = Field(
+        default=2.0, ge=0.0, le=5.0, description="focusing parameter of the focal loss"
+    )
+    class_weights: Literal["none", "balanced", "frequency", "power"] = Field(
+        default="none",
+        description="balanced: n / (classes * n_c), from the data gate for a binary head; "
+        "frequency: 1 - n_c / n; power: n_c to the power of `power`, scaled to mean 1",
+    )
+    sampling: Literal["none", "power"] = Field(
+        default="power",
+        description="none: every image once an epoch; power: classes drawn in proportion to n_c^(1+power)",
+    )
+    power: Annotated[float, Field(ge=-1.0, le=0.0)] = Field(
+        default=-0.5,
+        description="exponent for sampling and weights: 0 keeps the data's shares, -1 makes them equal",
+    )
+
+
+class OptimiserConfig(_Frozen):
+    """How weights move."""
+
+    name: Literal["adamw", "adam", "sgd", "rmsprop"] = Field(default="adamw", description="the update rule")
+    head_learning_rate: float = Field(default=2e-3, gt=0, description="peak learning rate of the head")
+    body_learning_rate: float = Field(default=3e-4, gt=0, description="peak learning rate of the backbone")
+    weight_decay: float = Field(default=0.02, ge=0, description="decoupled decay, on kernels only (adamw)")
+    l2: float = Field(default=0.0, ge=0, description="L2 penalty on kernels, added to the loss")
+    clip_norm: float = Field(default=5.0, gt=0, description="largest global norm of a gradient")
+    momentum: Share = Field(default=0.9, description="momentum of sgd and rmsprop")
+    schedule: Literal["cosine", "constant", "step", "cyclic"] = Field(
+        default="cosine", description="shape of the learning rate over a stage"
+    )
+    warmup: Share = Field(default=0.05, description="share of a stage in which the rate rises from 0")
+    final: Share = Field(
+        default=0.01, description="share of the peak rate that is left at the end of a stage"
+    )
+
+
+class StageConfig(_Frozen):
+    """One restart of the learning rate at one picture size."""
+
+    size: int = Field(ge=16, le=600, description="side of the square training pictures, px")
+    epochs: float = Field(gt=0, le=1000, description="passes over as many images as the training split has")
+    test_size: int | None = Field(
+        default=None,
+        ge=16,
+        le=800,
+        description="side at which the stage's snapshot is tested and served; default: size",
+    )
+    rate: float = Field(default=1.0, gt=0, le=10, description="factor on both learning rates in this stage")
+    snapshot: bool = Field(
+        default=True, description="whether the stage's best weights join the exported ensemble"
+    )
+    reset: bool = Field(
+        default=False, description="start again from the pretrained weights: an independent member"
+    )
+
+
+class AugmentationConfig(_Frozen):
+    """Random changes to training pictures; every range is symmetric unless it says otherwise. 0 = off."""
+
+    flip: bool = Field(default=True, description="mirror left-right and up-down, each with probability 1/2")
+    rotation: float = Field(default=180.0, ge=0, le=180, description="largest rotation, degrees either way")
+    zoom: tuple[float, float] = Field(
+        default=(0.72, 1.05), description="smallest and largest share of the picture's side that is shown"
+    )
+    aspect: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest relative stretch of one side"
+    )
+    shift: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(
+        default=0.08, description="largest shift, share of the side"
+    )
+    shear: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="largest shear, radians")
+    brightness: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.15, description="largest relative change"
+    )
+    contrast: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.2, description="largest relative change"
+    )
+    saturation: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.2, description="largest relative change"
+    )
+    colour: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest gain of one channel: another camera's white balance"
+    )
+    gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest change of the logarithm of the tone curve's exponent"
+    )
+    blur: Share = Field(default=0.0, description="probability of a slight blur")
+    noise: Annotated[float, Field(ge=0.0, le=50.0)] = Field(
+        default=0.0, description="largest noise, grey levels"
+    )
+    hair: Share = Field(default=0.0, description="probability of dark arcs drawn over the picture")
+    cutout: Annotated[float, Field(ge=0.0, lt=0.7)] = Field(
+        default=0.0, description="side of a grey square, share of the picture's side"
+    )
+    mixup: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=0.0, description="alpha of the Beta distribution"
+    )
+
+    @model_validator(mode="after")
+    def _zoom_is_a_range(self) -> Self:
+        low, high = self.zoom
+        if not 0.2 <= low <= high <= 2.0:
+            raise ValueError(f"zoom={self.zoom}: give [low, high] with 0.2 <= low <= high <= 2.0")
+        return self
+
+
+class FrozenConfig(_Frozen):
+    """The `frozen` strategy: features are computed once and cached, only a head is trained."""
+
+    size: int = Field(
+        default=192, ge=32, le=600, description="side of the pictures shown to the backbone, px"
+    )
+    flips: int = Field(
+        default=2,
+        ge=1,
+        le=8,
+        description="flips and right-angle turns of each picture: cached, and averaged when serving",
+    )
+    blocks: int = Field(
+        default=3, ge=1, le=8, description="how many of the last blocks' pooled outputs are features"
+    )
+    epochs: int = Field(default=30, ge=1, le=1000, description="most passes over the cached features")
+    l2: tuple[float, ...] = Field(
+        default=(1e-4, 1e-3, 1e-2), min_length=1, description="L2 penalties tried; the best on eval is kept"
+    )
+
+
+class ZonesConfig(_Frozen):
+    """Costs, in units of one needless referral, that place the limits between low, review and refer."""
+
+    missed_melanoma: float = Field(default=40.0, gt=0, description="a melanoma in the zone low")
+    reviewed_melanoma: float = Field(default=4.0, ge=0, description="a melanoma in the zone review: a delay")
+    reviewed_benign: float = Field(
+        default=0.3, ge=0, description="a benign lesion in the zone review: a second look"
+    )
+    referred_benign: float = Field(default=1.0, gt=0, description="a benign lesion in the zone refer")
+
+    @model_validator(mode="after")
+    def _review_is_between(self) -> Self:
+        if not self.reviewed_melanoma < self.missed_melanoma:
+            raise ValueError(
+                f"reviewed_melanoma={self.reviewed_melanoma} must be less than "
+                f"missed_melanoma={self.missed_melanoma}: lower the first or raise the second"
+            )
+        if not self.reviewed_benign < self.referred_benign:
+            raise ValueError(
+                f"reviewed_benign={self.reviewed_benign} must be less than "
+                f"referred_benign={self.referred_benign}: lower the first or raise the second"
+            )
+        return self
+
+
+class TrainerConfig(_Frozen):
+    """Everything that decides which model comes out; presets.py holds the named ones."""
+
+    strategy: Literal["from_scratch", "frozen", "fine_tune", "last_blocks", "gradual"] = Field(
+        default="frozen",
+        description="from_scratch and fine_tune: all layers; last_blocks: the last `unfreeze` blocks; "
+        "gradual: one block more a stage; frozen: a head on cached features",
+    )
+    backbone: str = Field(default="efficientnet_lite0", description="a name of the backbone registry")
+    weights: str = Field(
+        default="imagenet", description="imagenet | none | what the backbone registry accepts besides"
+    )
+    image_size: int = Field(
+        default=224, ge=16, le=800, description="side of the decoded picture that is cached and served, px"
+    )
+    batch_norm: Literal["frozen", "train"] = Field(
+        default="frozen",
+        description="frozen: batch-norm keeps its pretrained statistics, which more than doubles the images "
+        "a second on a CPU; train: needed by networks without pretrained weights",
+    )
+    unfreeze: int = Field(default=2, ge=1, description="blocks trained by last_blocks")
+    head: HeadConfig = Field(default_factory=HeadConfig, description="the head")
+    loss: LossConfig = Field(default_factory=LossConfig, description="the loss, weights and sampling")
+    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="the optimiser")
+    stages: tuple[StageConfig, ...] = Field(
+        default=(StageConfig(size=128, epochs=10),),
+        min_length=1,
+        description="progressive resizing, in order",
+    )
+    augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig, description="random changes")
+    frozen: FrozenConfig = Field(default_factory=FrozenConfig, description="only for strategy frozen")
+    batch_size: int = Field(default=32, ge=1, le=1024, description="images a step")
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="evaluations without a better eval score before a stage stops early; 0 = never",
+    )
+    max_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="training time: stages are shortened in proportion when they would not fit",
+    )
+    tta: Literal[1, 2, 4, 8] = Field(
+        default=1,
+        description="views averaged when serving: 1 = as it is, 2 = and a mirror, 4 = and half turns, "
+        "8 = and quarter turns",
+    )
+    calibration: Literal["auto", "temperature", "platt", "isotonic", "none"] = Field(
+        default="auto", description="auto chooses by cross-validated log-loss on eval"
+    )
+    sensitivity: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.90,
+        description="smallest sensitivity on eval at the operating point; specificity is then maximised",
+    )
+    zones: ZonesConfig = Field(default_factory=ZonesConfig, description="costs that choose the three zones")
+    out_of_distribution: Annotated[float, Field(gt=0.0, lt=0.5)] = Field(
+        default=0.02, description="share of eval's real lesions allowed above the out-of-distribution limit"
+    )
+    seed: int = Field(default=17, ge=0, description="same seed, same data, same machine: same weights")
+    cache_dir: str | None = Field(
+        default=None,
+        description="folder of decoded pictures, features and backups; default: in the run's folder",
+    )
+
+    @model_validator(mode="after")
+    def _stages_fit_the_picture(self) -> Self:
+        for index, stage in enumerate(self.stages):
+            if max(stage.size, stage.test_size or 0) > self.image_size:
+                raise ValueError(
+                    f"stages[{index}] wants {max(stage.size, stage.test_size or 0)} px but image_size="
+                    f"{self.image_size}: raise image_size or lower the stage"
+                )
+        if self.strategy == "frozen" and self.frozen.size > self.image_size:
+            raise ValueError(
+                f"frozen.size={self.frozen.size} but image_size={self.image_size}: raise image_size "
+                "or lower frozen.size"
+            )
+        if not any(stage.snapshot for stage in self.stages):
+            raise ValueError("stages: no stage has snapshot: true; give it to the last one")
+        return self

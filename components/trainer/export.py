@@ -1,0 +1,70 @@
+"""Writes the SavedModel: signatures, what was fitted, and warm-up requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from components import features
+from components.trainer.serving import Served
+
+EXAMPLES: Final = "examples"  # input of serving_examples
+METADATA: Final = "melanosizer.json"
+WARMUP: Final = "tf_serving_warmup_requests"
+_WARMUP_BATCHES: Final = (1, 8)
+
+
+def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: Sequence[bytes]) -> None:
+    """Writes a self-contained SavedModel.
+
+    ExportArchive, because what `tf.saved_model.save` makes of a Keras 3 model fails in TensorFlow Serving's
+    loader (tensorflow#72963).
+
+    Args:
+        served: the model.
+        folder: where to; replaced.
+        metadata: assets.extra/melanosizer.json, see schemas/model.schema.json.
+        pictures: a few encoded pictures for the warm-up requests.
+    """
+    archive = keras.export.ExportArchive()
+    for member in served.classifier.members:
+        archive.track(member.network.model)
+    strings = tf.TensorSpec([None], tf.string)
+
+    def serving_default(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return served.answer(image_bytes)
+
+    def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return served.examples(examples)
+
+    archive.add_endpoint("serving_default", serving_default, [_named(strings, features.IMAGE_BYTES)])
+    archive.add_endpoint("serving_examples", serving_examples, [_named(strings, EXAMPLES)])
+    archive.write_out(str(folder), verbose=False)
+    extra = folder / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False)
+    (extra / METADATA).write_text(text + "\n", encoding="utf-8")
+    _write_warmup(extra / WARMUP, pictures)
+
+
+def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec(spec.shape, spec.dtype, name=name)
+
+
+def _write_warmup(path: Path, pictures: Sequence[bytes]) -> None:
+    """Warm-up requests as TF Serving reads them: a TFRecord of PredictionLog."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for batch in _WARMUP_BATCHES:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = features.MODEL_NAME
+            request.model_spec.signature_name = "serving_default"
+            chosen = [pictures[i % len(pictures)] for i in range(batch)]
+            request.inputs[features.IMAGE_BYTES].CopyFrom(tf.make_tensor_proto(chosen, tf.string, [batch]))
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())

@@ -1,0 +1,77 @@
+"""Out of distribution: how far a picture's features lie from those of the training pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+Floats = npt.NDArray[np.float32]
+
+_COMPONENTS = 64
+_GRID = 4  # colours of a 4 x 4 grid of the picture stand beside the network's features
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """A Gaussian fitted to training features, and the distance from which a picture is refused.
+
+    Attributes:
+        mean: [channels].
+        whiten: [channels, components]; features minus mean, times this, have unit variance on train.
+        basis: [channels, components], orthonormal.
+        residual: mean squared length, on train, of what the components leave out.
+        limit: largest distance of a picture that is answered without a warning.
+    """
+
+    mean: Floats
+    whiten: Floats
+    basis: Floats
+    scale: Floats
+    residual: float
+    limit: float
+
+    def distance(self, described: tf.Tensor) -> tf.Tensor:
+        """Distance (float32 [batch], about 1 for a training picture) of described pictures."""
+        centred = (described - tf.constant(self.mean)) / tf.constant(self.scale)
+        inside = tf.reduce_mean(tf.square(centred @ tf.constant(self.whiten)), axis=-1)
+        along = centred @ tf.constant(self.basis)
+        left = tf.reduce_sum(tf.square(centred), axis=-1) - tf.reduce_sum(tf.square(along), axis=-1)
+        return 0.5 * inside + 0.5 * left / self.residual
+
+    def __call__(self, described: tf.Tensor) -> tf.Tensor:
+        """1.0 where the picture is no dermoscopy, else 0.0: float32 [batch]."""
+        return tf.cast(self.distance(described) > self.limit, tf.float32)
+
+
+def describe(pictures: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+    """What novelty is judged by: network features and a coarse colour grid (float32 [batch, channels])."""
+    pixels = tf.cast(pictures, tf.float32) / 255.0
+    grid = tf.image.resize(pixels, [_GRID, _GRID], method="area")
+    spread = tf.math.reduce_std(pixels, axis=[1, 2])
+    return tf.concat([features, tf.reshape(grid, [-1, _GRID * _GRID * 3]), spread], axis=-1)
+
+
+def fit(train: Floats, evaluation: Floats, refused: float) -> Novelty:
+    """Fits the Gaussian on train; the limit lets `refused` of eval's real lesions lie above it."""
+    mean = train.mean(axis=0)
+    scale = np.maximum(train.std(axis=0), 1e-3)
+    centred = (train - mean) / scale
+    count = max(1, min(_COMPONENTS, centred.shape[1] - 1, len(centred) // 4))
+    values, vectors = np.linalg.eigh(np.cov(centred, rowvar=False))
+    basis = vectors[:, ::-1][:, :count].astype(np.float32)
+    variance = np.maximum(values[::-1][:count], 1e-4)
+    left = np.sum(centred**2, axis=1) - np.sum((centred @ basis) ** 2, axis=1)
+    novelty = Novelty(
+        mean.astype(np.float32),
+        (basis / np.sqrt(variance)).astype(np.float32),
+        basis,
+        scale.astype(np.float32),
+        float(max(left.mean(), 1e-6)),
+        np.inf,
+    )
+    distances = novelty.distance(tf.constant(evaluation)).numpy()
+    limit = float(np.quantile(distances, 1.0 - refused))
+    return Novelty(novelty.mean, novelty.whiten, basis, novelty.scale, novelty.residual, limit)

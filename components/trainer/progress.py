@@ -1,0 +1,56 @@
+"""What training says while it works: one line an event, and a live line on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import IO
+
+_LOG = logging.getLogger(__name__)
+_SECONDS_BETWEEN_TICKS = 5.0
+
+
+class Progress:
+    """Prints events; on a terminal, work in between events rewrites one line."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._live = self._stream.isatty()
+        self._next_tick = 0.0
+        self._open_line = False
+
+    def line(self, message: str, *values: object) -> None:
+        """One finished event."""
+        self._close()
+        print(message % values if values else message, file=self._stream, flush=True)
+        _LOG.debug(message, *values)
+
+    def tick(self, message: str, *values: object) -> None:
+        """Work under way: at most one line in a few seconds, rewritten in place on a terminal."""
+        now = time.monotonic()
+        if now < self._next_tick:
+            return
+        self._next_tick = now + (0.25 if self._live else _SECONDS_BETWEEN_TICKS)
+        text = message % values if values else message
+        if self._live:
+            self._stream.write("\r\x1b[2K" + text)
+            self._stream.flush()
+            self._open_line = True
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def _close(self) -> None:
+        if self._open_line:
+            self._stream.write("\r\x1b[2K")
+            self._open_line = False
+
+
+def duration(seconds: float) -> str:
+    """A duration as people write it: 8 s, 3 min 20 s, 1 h 05 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

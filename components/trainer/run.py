@@ -1,0 +1,284 @@
+"""What TFX's Trainer calls: from split records to a SavedModel that answers."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components import features
+from components.trainer import calibration, classes, export, frozen, novelty, operating_point
+from components.trainer import network as networks
+from components.trainer.backup import Backup
+from components.trainer.classifier import Classifier, Member, Outputs, predict
+from components.trainer.config import TrainerConfig
+from components.trainer.history import History
+from components.trainer.network import Moments
+from components.trainer.progress import Progress, duration
+from components.trainer.records import Split, examples_dataset, read_split
+from components.trainer.scores import auc, brier, calibration_error, log_loss
+from components.trainer.serving import Served
+from components.trainer.staged import StagedTraining
+from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
+
+_LOG = logging.getLogger(__name__)
+_WARMUP_PICTURES = 4
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Both splits and what is known about them."""
+
+    train: Split
+    evaluation: Split
+    moments: Moments
+    gate: Mapping[str, Any]
+
+
+def run_fn(fn_args: Any) -> None:
+    """Trains, calibrates and exports by `fn_args.custom_config["trainer"]`.
+
+    Writes the SavedModel to `fn_args.serving_model_dir`; history.json, eval_predictions.csv, metrics.json and
+    TensorBoard logs to `fn_args.model_run_dir`.
+
+    Raises:
+        pydantic.ValidationError: an unknown or impossible setting.
+        DataError: data that cannot be trained on.
+    """
+    config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
+    progress = Progress()
+    run_dir = Path(fn_args.model_run_dir)
+    cache_dir = Path(config.cache_dir) if config.cache_dir else run_dir / "cache"
+    keras.utils.set_random_seed(config.seed)
+    history = History(run_dir)
+    started = time.monotonic()
+    data = _read(fn_args, config, cache_dir, progress)
+    backup = Backup(cache_dir / "backup" / f"{_run_key(config, data)}.npz")
+    classifier = _train(config, data, cache_dir, backup, history, progress)
+    served, metrics = _fit(config, data, classifier, run_dir, progress)
+    metrics["training_seconds"] = round(time.monotonic() - started, 1)
+    metadata = _metadata(config, data, served, metrics)
+    export.write(
+        served,
+        Path(fn_args.serving_model_dir),
+        metadata=metadata,
+        pictures=_first_pictures(fn_args.eval_files),
+    )
+    history.extra = {"config": config.model_dump(mode="json"), "metrics": metrics}
+    history.write()
+    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    backup.clear()
+    progress.line(
+        "model %s: eval AUC %.4f, sensitivity %.3f, specificity %.3f at %.4f, "
+        "calibration error %.3f; %s in all",
+        served.version,
+        metrics["eval_auc"],
+        served.point.sensitivity,
+        served.point.specificity,
+        served.point.threshold,
+        metrics["calibration_error"],
+        duration(time.monotonic() - started),
+    )
+
+
+def _read(fn_args: Any, config: TrainerConfig, cache_dir: Path, progress: Progress) -> _Data:
+    size = config.image_size
+    train = read_split("train", fn_args.train_files, size=size, cache_dir=cache_dir, progress=progress)
+    evaluation = read_split("eval", fn_args.eval_files, size=size, cache_dir=cache_dir, progress=progress)
+    moments = read_moments(fn_args.transform_output, fn_args.train_files)
+    return _Data(train, evaluation, moments, fn_args.hyperparameters or {})
+
+
+def read_moments(transform_output: str, files: Any) -> Moments:
+    """Transform's channel moments: constants of its graph, so any one record shows them."""
+    output = tft.TFTransformOutput(transform_output)
+    layer = output.transform_features_layer()
+    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+    record = tf.data.TFRecordDataset(paths, compression_type="GZIP").take(1)
+    spec = output.raw_feature_spec()
+    row = next(iter(record.batch(1).map(lambda one: layer(tf.io.parse_example(one, spec)))))
+    return Moments(
+        tuple(float(v) for v in row[CHANNEL_MEAN][0].numpy()),  # type: ignore[arg-type]
+        tuple(float(v) for v in row[CHANNEL_STD][0].numpy()),  # type: ignore[arg-type]
+    )
+
+
+def _train(
+    config: TrainerConfig, data: _Data, cache_dir: Path, backup: Backup, history: History, progress: Progress
+) -> Classifier:
+    train, evaluation = data.train, data.evaluation
+    chosen = classes.choose(config.head, train.targets, train.diagnoses)
+    labels = classes.encode(chosen, train.targets, train.diagnoses)
+    gate = data.gate.get("class_weights")
+    weights = classes.class_weights(
+        config.loss, labels, len(chosen), {int(k): float(v) for k, v in gate.items()} if gate else None
+    )
+    progress.line(
+        "training %s (%s) on %d images, eval %d; classes %s",
+        config.backbone,
+        config.strategy,
+        len(train),
+        len(evaluation),
+        ", ".join(chosen.names),
+    )
+    if config.strategy == "frozen":
+        network = frozen.train(
+            config,
+            chosen,
+            data.moments,
+            train,
+            evaluation,
+            labels,
+            weights,
+            cache_dir=cache_dir,
+            history=history,
+            progress=progress,
+        )
+        return Classifier((Member(network, config.frozen.size),), chosen, config.frozen.flips)
+    snapshots = StagedTraining(
+        config,
+        chosen,
+        data.moments,
+        train,
+        evaluation,
+        labels,
+        weights,
+        backup=backup,
+        history=history,
+        progress=progress,
+    ).run()
+    members = []
+    for snapshot in snapshots:
+        network = networks.build(
+            config, size=snapshot.size, classes=len(chosen), moments=data.moments, weights="none", fast=False
+        )
+        network.model.set_weights(snapshot.weights)
+        members.append(Member(network, snapshot.size))
+    return Classifier(tuple(members), chosen, config.tta)
+
+
+def _fit(
+    config: TrainerConfig, data: _Data, classifier: Classifier, run_dir: Path, progress: Progress
+) -> tuple[Served, dict[str, Any]]:
+    """Calibration, operating point, zones and novelty, fitted on eval (novelty's shape on train)."""
+    evaluation = data.evaluation
+    answers = predict(classifier, evaluation.pictures, progress, "eval")
+    fitted = calibration.fit(config.calibration, evaluation.targets, answers.positive)
+    probabilities = calibration.apply(fitted, answers.positive)
+    point = operating_point.choose(evaluation.targets, probabilities, config.sensitivity)
+    zones = operating_point.zones(config.zones, point.threshold)
+    sample = _novelty_sample(config, data.train)
+    seen = predict(classifier, sample, progress, "train features")
+    judge = novelty.fit(
+        _described(sample, seen), _described(evaluation.pictures, answers), config.out_of_distribution
+    )
+    version = str(int(time.time()))
+    served = Served(classifier, fitted, point, zones, judge, config.image_size, version)
+    with (run_dir / "eval_predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
+        for name, target, p in zip(evaluation.names, evaluation.targets, probabilities, strict=True):
+            writer.writerow([name, int(target), f"{p:.6f}"])
+    metrics = {
+        "eval_auc": auc(evaluation.targets, probabilities),
+        "log_loss": log_loss(evaluation.targets, probabilities),
+        "log_loss_uncalibrated": log_loss(evaluation.targets, answers.positive),
+        "brier": brier(evaluation.targets, probabilities),
+        "calibration_error": calibration_error(evaluation.targets, probabilities),
+        "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
+        "train_images": len(data.train),
+        "eval_images": len(evaluation),
+        "eval_positives": int(evaluation.targets.sum()),
+    }
+    return served, metrics
+
+
+def _novelty_sample(config: TrainerConfig, train: Split) -> Any:
+    """At most 2,000 training pictures: enough for 64 components."""
+    draw = np.random.default_rng(config.seed)
+    rows = np.sort(draw.choice(len(train), min(2000, len(train)), replace=False))
+    return np.asarray(train.pictures[rows])
+
+
+def _described(pictures: Any, outputs: Outputs) -> Any:
+    rows = [
+        novelty.describe(
+            tf.constant(pictures[i : i + 256]), tf.constant(outputs.features[i : i + 256])
+        ).numpy()
+        for i in range(0, len(pictures), 256)
+    ]
+    return np.concatenate(rows)
+
+
+def _metadata(
+    config: TrainerConfig, data: _Data, served: Served, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """assets.extra/melanosizer.json; schemas/model.schema.json describes it."""
+    members = served.classifier.members
+    point = served.point
+    return {
+        "model_version": served.version,
+        "threshold": point.threshold,
+        "operating_point": {
+            "wanted_sensitivity": config.sensitivity,
+            "sensitivity": point.sensitivity,
+            "sensitivity_interval": list(point.sensitivity_interval),
+            "specificity": point.specificity,
+            "specificity_interval": list(point.specificity_interval),
+        },
+        "zones": {"low_below": served.zones.low_below, "refer_from": served.zones.refer_from},
+        "calibration": served.calibration.as_dict(),
+        "out_of_distribution": {"limit": served.novelty.limit, "refused_on_eval": config.out_of_distribution},
+        "preprocessing": {
+            "size": served.image_size,
+            "resize": "bilinear with antialiasing, aspect ratio squashed, rounded to uint8",
+            "channel_mean": list(data.moments.mean),
+            "channel_std": list(data.moments.std),
+        },
+        "backbone": {
+            "name": config.backbone,
+            "weights": members[0].network.backbone.weights if config.strategy == "frozen" else config.weights,
+            "members": [{"size": member.size} for member in members],
+            "tta": served.classifier.tta,
+        },
+        "classes": [
+            {"name": name, "positive": positive == 1.0}
+            for name, positive in zip(
+                served.classifier.classes.names, served.classifier.classes.positive, strict=True
+            )
+        ],
+        "data_version": str(data.gate.get("data_version", data.train.fingerprint)),
+        "parameters": sum(member.network.model.count_params() for member in members),
+        "metrics": dict(metrics),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _run_key(config: TrainerConfig, data: _Data) -> str:
+    about = [
+        config.model_dump(mode="json", exclude={"cache_dir"}),
+        data.train.fingerprint,
+        data.evaluation.fingerprint,
+        data.gate.get("class_weights"),
+        keras.__version__,
+        os.uname().machine,
+    ]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _first_pictures(patterns: Any) -> list[bytes]:
+    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    rows = examples_dataset(files).unbatch().take(_WARMUP_PICTURES).as_numpy_iterator()
+    return [row[features.IMAGE] for row in rows]

@@ -1,0 +1,289 @@
+"""Training through stages: the strategies that change the network's own weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.trainer import network as networks
+from components.trainer import optimise
+from components.trainer.backup import Backup
+from components.trainer.batches import Batches, cache_size
+from components.trainer.classes import Classes
+from components.trainer.classifier import Classifier, Member, predict
+from components.trainer.clock import Clock
+from components.trainer.config import StageConfig, TrainerConfig
+from components.trainer.history import Epoch, History
+from components.trainer.network import Moments, Weights
+from components.trainer.progress import Progress, duration
+from components.trainer.records import Split
+from components.trainer.scores import Scores, scores
+from components.transform import images
+
+_CHUNK = 128
+
+
+@dataclass
+class _Position:
+    """Where training stands; everything a resumed run needs besides the arrays."""
+
+    stage: int = 0
+    epoch: int = 0
+    spent: float = 0.0
+    stage_spent: float = 0.0
+    best: float = -math.inf
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights that join the exported ensemble, and the side they are tested at."""
+
+    weights: Weights
+    size: int
+
+
+class StagedTraining:
+    """Runs every stage of a configuration, from a backup where there is one."""
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        classes: Classes,
+        moments: Moments,
+        train: Split,
+        evaluation: Split,
+        labels: npt.NDArray[np.int32],
+        weights: npt.NDArray[np.float32],
+        *,
+        backup: Backup,
+        history: History,
+        progress: Progress,
+    ) -> None:
+        self._config = config
+        self._classes = classes
+        self._train = train
+        self._eval = evaluation
+        self._labels = labels
+        self._class_weights = tf.constant(weights)
+        self._backup = backup
+        self._history = history
+        self._progress = progress
+        self._network = networks.build(config, size=None, classes=len(classes), moments=moments)
+        self._initial = self._network.weights()
+        self._position = _Position()
+        self._clock = Clock(config.max_minutes)
+        self._snapshots: list[Snapshot] = []
+        self._best: Weights | None = None
+
+    def run(self) -> list[Snapshot]:
+        """Trains; returns the weights that make up the model."""
+        saved = self._backup.load()
+        optimiser_state = None
+        if saved is not None:
+            optimiser_state = self._restore(*saved)
+        for number in range(self._position.stage, len(self._config.stages)):
+            self._stage(number, optimiser_state)
+            optimiser_state = None
+        return self._snapshots
+
+    def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
+        self._position = _Position(**state["position"])
+        self._clock = Clock(self._config.max_minutes, self._position.spent)
+        self._snapshots = [
+            Snapshot(arrays[f"snapshot{i}"], size) for i, size in enumerate(state["snapshot_sizes"])
+        ]
+        self._best = arrays.get("best")
+        self._network.model.set_weights(arrays["weights"])
+        self._history.restore(state["epochs"])
+        self._progress.line(
+            "resumed after stage %d, epoch %d (%s of training)",
+            self._position.stage + 1,
+            self._position.epoch,
+            duration(self._position.spent),
+        )
+        return arrays["optimiser"]
+
+    def _save(self, optimiser: optimise.Optimiser) -> None:
+        self._position.spent = self._clock.spent()
+        arrays = {
+            "weights": self._network.weights(),
+            "optimiser": [np.array(v) for v in optimiser.state],
+            **{f"snapshot{i}": snapshot.weights for i, snapshot in enumerate(self._snapshots)},
+        }
+        if self._best is not None:
+            arrays["best"] = self._best
+        state = {
+            "position": vars(self._position),
+            "snapshot_sizes": [snapshot.size for snapshot in self._snapshots],
+            "epochs": self._history.rows(),
+        }
+        self._backup.save(state, arrays)
+
+    def _stage(self, number: int, optimiser_state: Weights | None) -> None:
+        config, stage, position = self._config, self._config.stages[number], self._position
+        if optimiser_state is None:
+            self._position = position = _Position(stage=number, spent=self._clock.spent())
+            self._best = None
+            if stage.reset:
+                self._network.model.set_weights(self._initial)
+        networks.freeze(self._network, config, number)
+        body, head = self._network.split_variables()
+        optimiser = optimise.Optimiser(config.optimiser, body, head)
+        if optimiser_state is not None:
+            for variable, value in zip(optimiser.state, optimiser_state, strict=True):
+                variable.assign(value)
+        side = cache_size(stage.size, config.image_size)
+        pictures = _at_size(self._train.pictures, side, self._progress)
+        batches = Batches(pictures, self._labels, len(self._classes), stage.size, config)
+        per_epoch = max(1, len(self._labels) // config.batch_size)
+        epochs = max(1, math.ceil(stage.epochs))
+        steps = max(1, round(stage.epochs * per_epoch))
+        budget = self._clock.share(config.stages, number)
+        if budget is not None:
+            budget += position.stage_spent
+        step = self._step(optimiser)
+        iterator = iter(batches.dataset(number, position.epoch))
+        while position.epoch < epochs:
+            first = position.epoch * per_epoch
+            last = min(steps, first + per_epoch)
+            over = self._epoch(number, stage, step, iterator, (first, last, steps), budget)
+            self._save(optimiser)
+            if over:
+                break
+        if self._best is not None:
+            self._network.model.set_weights(self._best)
+        if stage.snapshot:
+            self._snapshots.append(Snapshot(self._network.weights(), stage.test_size or stage.size))
+
+    def _epoch(
+        self,
+        number: int,
+        stage: StageConfig,
+        step: Callable[..., Any],
+        iterator: Any,
+        span: tuple[int, int, int],
+        budget: float | None,
+    ) -> bool:
+        """One epoch and its evaluation; true where the stage is over."""
+        position = self._position
+        first, last, steps = span
+        started = time.monotonic()
+        before = position.stage_spent
+        losses: list[tf.Tensor] = []
+        waited = 0.0
+        along = factor = 0.0
+        for done in range(first, last):
+            along = done / steps
+            if budget is not None:
+                along = max(along, (before + time.monotonic() - started) / max(budget, 1e-3))
+            if along >= 1.0 and losses:
+                break
+            asked = time.monotonic()
+            pixels, targets = next(iterator)
+            waited += time.monotonic() - asked
+            factor = stage.rate * optimise.rate(self._config.optimiser, along)
+            losses.append(step(pixels, targets, tf.constant(factor, tf.float32)))
+            self._progress.tick(
+                "stage %d, %d px, step %d of %d, %.0f images/s",
+                number + 1,
+                stage.size,
+                done + 1,
+                steps,
+                len(losses) * self._config.batch_size / (time.monotonic() - started),
+            )
+        mean_loss = float(tf.reduce_mean(tf.stack(losses)))
+        trained = time.monotonic() - started
+        if not math.isfinite(mean_loss):
+            raise FloatingPointError(
+                f"stage {number + 1}: the loss is {mean_loss}; lower optimiser.body_learning_rate "
+                f"(now {self._config.optimiser.body_learning_rate}) or optimiser.clip_norm"
+            )
+        found = self._evaluate(stage)
+        seconds = time.monotonic() - started
+        position.epoch += 1
+        position.stage_spent = before + seconds
+        if found.auc > position.best:
+            position.best, position.best_epoch = found.auc, position.epoch
+            self._best = self._network.weights()
+        self._history.add(
+            Epoch(
+                stage=number,
+                size=stage.size,
+                epoch=position.epoch,
+                loss=mean_loss,
+                eval_auc=found.auc,
+                eval_log_loss=found.log_loss,
+                false_negatives=found.false_negatives,
+                positives=found.positives,
+                learning_rate=factor,
+                seconds=seconds,
+                waiting=waited / max(trained, 1e-9),
+                images_per_second=len(losses) * self._config.batch_size / max(trained, 1e-9),
+            )
+        )
+        share = max((first + len(losses)) / steps, position.stage_spent / budget if budget else 0.0)
+        self._progress.line(
+            "stage %d of %d  %d px  epoch %d of %d  loss %.3f  eval AUC %.4f  "
+            "false negatives %d of %d  %.0f s  left %s",
+            number + 1,
+            len(self._config.stages),
+            stage.size,
+            position.epoch,
+            math.ceil(stage.epochs),
+            mean_loss,
+            found.auc,
+            found.false_negatives,
+            found.positives,
+            seconds,
+            self._left(number, share),
+        )
+        patience = self._config.patience
+        stalled = patience > 0 and position.epoch - position.best_epoch >= patience
+        return stalled or share >= 1.0
+
+    def _left(self, number: int, share: float) -> str:
+        """Estimated time to the end: the cost of a stage is its epochs times its pixels."""
+        costs = [stage.epochs * stage.size**2 for stage in self._config.stages[number:]]
+        done = costs[0] * min(share, 1.0)
+        seconds = self._position.stage_spent / max(done, 1e-9) * (sum(costs) - done)
+        return duration(seconds)
+
+    def _evaluate(self, stage: StageConfig) -> Scores:
+        member = Member(self._network, stage.test_size or stage.size)
+        found = predict(Classifier((member,), self._classes, 1), self._eval.pictures)
+        return scores(self._eval.targets, found.positive)
+
+    def _step(self, optimiser: optimise.Optimiser) -> Callable[..., Any]:
+        network, config, weights = self._network, self._config, self._class_weights
+        variables = [variable.value for variable in optimiser.trained]
+
+        @tf.function
+        def step(pixels: tf.Tensor, targets: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                logits, _, _ = network(pixels, training=True)
+                value = optimise.loss(config.loss, logits, targets, weights) + optimiser.penalty()
+            optimiser.apply(tape.gradient(value, variables), factor)
+            return value
+
+        return step
+
+
+def _at_size(pictures: npt.NDArray[np.uint8], side: int, progress: Progress) -> npt.NDArray[np.uint8]:
+    """All pictures at a stage's cache size, in memory."""
+    if pictures.shape[1] == side:
+        return pictures
+    small = np.empty((len(pictures), side, side, 3), np.uint8)
+    for start in range(0, len(pictures), _CHUNK):
+        batch = tf.constant(pictures[start : start + _CHUNK])
+        small[start : start + _CHUNK] = images.view_uint8(batch, side).numpy()
+        progress.tick("resizing to %d px: %d of %d images", side, start, len(pictures))
+    return small

@@ -1,0 +1,69 @@
+"""Small data with its Transform graph, and a model trained on it: made once for all tests of the room."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import lesions
+import transforming
+
+from components.trainer.config import TrainerConfig
+from components.trainer.run import run_fn
+
+THIRD_PARTY = [
+    "ignore::DeprecationWarning",
+    "ignore::PendingDeprecationWarning",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in Path(str(item.fspath)).parents:
+            for warning in THIRD_PARTY:
+                item.add_marker(pytest.mark.filterwarnings(warning))
+
+
+@dataclass(frozen=True)
+class Data:
+    train: str
+    evaluation: str
+    transform: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    data: Data
+    model: Path
+    run: Path
+    config: TrainerConfig
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    folder = tmp_path_factory.mktemp("data")
+    train = lesions.write_split(folder / "train", 96, seed=1)
+    evaluation = lesions.write_split(folder / "eval", 64, seed=2)
+    return Data(train, evaluation, transforming.analyse(train, folder / "transform"))
+
+
+def train(data: Data, config: TrainerConfig, folder: Path, **hyperparameters: Any) -> Trained:
+    run_fn(
+        SimpleNamespace(
+            custom_config={"trainer": config.model_dump(mode="json"), "model_name": "melanoma"},
+            train_files=[data.train],
+            eval_files=[data.evaluation],
+            transform_output=data.transform,
+            hyperparameters=hyperparameters or None,
+            serving_model_dir=str(folder / "model"),
+            model_run_dir=str(folder / "run"),
+        )
+    )
+    return Trained(data, folder / "model", folder / "run", config)
