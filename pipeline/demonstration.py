@@ -1,0 +1,103 @@
+"""Serves the released model for a moment and asks it over gRPC, from another process: the proof of a run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from components.features import (
+    DECISION,
+    IMAGE,
+    IMAGE_BYTES,
+    IMAGE_NAME,
+    MODEL_VERSION,
+    PROBABILITY,
+    TARGET,
+    THRESHOLD,
+    ZONE,
+)
+from pipeline.errors import RunFaultError
+from pipeline.workspace import Workspace
+from serving.client import Client, ClientError
+
+READY = re.compile(r"Running gRPC ModelServer at \S*:(\d+)")
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class AnswerToOne:
+    """The server's answer about one test image."""
+
+    image_name: str
+    target: int
+    probability: float
+    decision: int
+    threshold: float
+    zone: str
+    version: str
+
+    def sentence(self) -> str:
+        """Return the answer in words."""
+        truth = "melanoma" if self.target else "harmless"
+        said = "suspicious" if self.decision else "not suspicious"
+        return (
+            f"{self.image_name} ({truth}): {self.probability:.4f}, {said} at {self.threshold:.4f}, "
+            f"zone {self.zone}, by version {self.version}, over gRPC"
+        )
+
+
+def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
+    """Start the embedded server on a free port, ask it about the first test image, stop it.
+
+    Raises:
+        RunFaultError: the server did not start or did not answer.
+    """
+    file = sorted((data / "test").glob("*.tfrecord.gz"))[0]
+    record = next(iter(tf.data.TFRecordDataset(str(file), compression_type="GZIP").as_numpy_iterator()))
+    features = tf.train.Example.FromString(record).features.feature
+    command = [
+        *(sys.executable, "-m", "serving"),
+        *("--port=0", "--rest_api_port=0", "--host=127.0.0.1"),
+        f"--model_config_file={workspace.serving / 'models.config'}",
+        "--allow_version_labels_for_unavailable_models",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        watchdog = threading.Timer(START_SECONDS, server.kill)
+        watchdog.start()
+        try:
+            port = _port(server)
+            with Client(f"127.0.0.1:{port}") as client:
+                image = features[IMAGE].bytes_list.value[0]
+                outputs = client.predict(model_name, {IMAGE_BYTES: [image]}).outputs
+        except ClientError as error:
+            raise RunFaultError(f"the server did not answer: {error}") from None
+        finally:
+            watchdog.cancel()
+            server.terminate()
+    return AnswerToOne(
+        image_name=features[IMAGE_NAME].bytes_list.value[0].decode(),
+        target=int(features[TARGET].int64_list.value[0]),
+        probability=float(outputs[PROBABILITY][0]),
+        decision=int(outputs[DECISION][0]),
+        threshold=float(outputs[THRESHOLD][0]),
+        zone=outputs[ZONE][0].decode(),
+        version=outputs[MODEL_VERSION][0].decode(),
+    )
+
+
+def _port(server: subprocess.Popen[str]) -> int:
+    lines = []
+    for line in server.stdout or ():
+        lines.append(line)
+        match = READY.search(line)
+        if match:
+            # Go on reading, or a full pipe would stop the server.
+            threading.Thread(target=lambda: [None for _ in server.stdout or ()], daemon=True).start()
+            return int(match.group(1))
+    raise RunFaultError(f"the server did not start: {''.join(lines[-3:]).strip() or 'it said nothing'}")
