@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import socket
 import tomllib
@@ -33,6 +34,13 @@ def _default_device_id() -> str:
     return name if DEVICE_ID.fullmatch(name) else "device-1"
 
 
+def _default_state_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/melanosizer-edge")
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return home / "melanosizer-edge"
+
+
 class DeviceSection(Section):
     """Who this device is and where it keeps its things."""
 
@@ -43,7 +51,7 @@ class DeviceSection(Section):
         ),
     )
     state_dir: Path = Field(
-        default=Path("/var/lib/melanosizer-edge"),
+        default_factory=_default_state_dir,
         description=(
             "The only folder written to: queue, images, keys, on-device model. Put it on the data partition."
         ),

@@ -17,6 +17,7 @@ from edge.config import Config
 from edge.examination import Examination
 from edge.fleet import Fleet
 from edge.gateway import Gateway
+from edge.lookout import Lookout
 from edge.notices import Notices
 from edge.ondevice import ModelStore
 from edge.photograph import BadPhotographError, Photograph, prepare
@@ -73,6 +74,14 @@ class Device:
             longest_pause_s=config.server.longest_pause_s,
             stop=self.stop,
         )
+        self._lookout = Lookout(
+            self.queue,
+            self.asker,
+            self.sender,
+            self.notices,
+            period_s=config.server.longest_pause_s,
+            stop=self.stop,
+        )
         self.gateway = Gateway(config, now=self.clock.now, witness=self.clock.compare)
         self.fleet = self._fleet() if config.gateway.url else None
         self.understudy = self._understudy() if config.fallback.enabled else None
@@ -90,6 +99,7 @@ class Device:
         except PinsError as error:
             log.error("%s", error)
         self.sender.start()
+        self._lookout.start()
         for worker in (self.fleet, self.understudy):
             if worker is not None:
                 worker.start()
@@ -116,6 +126,16 @@ class Device:
     def press(self) -> None:
         """The GPIO shutter was pressed: the page takes it from here, with the code that stands on it."""
         self.presses += 1
+
+    def preview(self) -> bytes:
+        """One small JPEG for the screen; CameraLostError, also put up as a notice."""
+        try:
+            frame = self.camera.preview()
+        except CameraLostError as error:
+            self.notices.put_up("camera_lost", str(error))
+            raise
+        self.notices.take_down("camera_lost")
+        return frame
 
     def capture(self, examination_id: str, code: str) -> Examination | Draft:
         """Takes a photograph and keeps it durably; a Draft when its quality asks for another one.
@@ -196,7 +216,7 @@ class Device:
         server, gateway = self.config.server, self.config.gateway
         longest = server.longest_pause_s + server.deadline_s * server.attempts * len(server.addresses) * 2
         threads, beats = {"sender": self.sender.thread}, {"sender": lambda: self.sender.beat}
-        threads["listener"] = self._listener
+        threads |= {"listener": self._listener, "lookout": self._lookout.thread}
         if self.understudy is not None:
             threads["understudy"] = self.understudy.thread
         found = stalled(threads, beats, longest + STALL_MARGIN_S)

@@ -1,0 +1,160 @@
+"""`melanosizer-edge`: run, selftest, enroll, export."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge import __version__
+from edge.config import Config, ConfigError, load
+from edge.export import ExportError
+from edge.vault import KeyFileError
+
+CONFIG = Path("/etc/melanosizer-edge/config.toml")
+ENVIRONMENT = "MELANOSIZER_EDGE_CONFIG"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 0 when all is well, 1 when something failed, 2 when it was called wrongly."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        config = load(_config_file(options.config), _overrides(options))
+        code: int = options.act(config, options)
+        return code
+    except (ConfigError, KeyFileError, ExportError) as error:
+        print(f"melanosizer-edge: {error}", file=sys.stderr)
+        return 2
+    except PermissionError as error:
+        print(f"melanosizer-edge: {error}; choose another folder with --state DIR", file=sys.stderr)
+        return 2
+
+
+def _run(config: Config, _options: argparse.Namespace) -> int:
+    from edge.run import run  # what one command needs is not loaded for the others
+
+    run(config)
+    return 0
+
+
+def _selftest(config: Config, options: argparse.Namespace) -> int:
+    from edge import selftest
+    from edge.enroll import ensure_key
+
+    config.device.state_dir.mkdir(parents=True, exist_ok=True)
+    ensure_key(config)
+    findings = []
+    for finding in selftest.run(config, with_server=not options.without_server):
+        findings.append(finding)
+        if not options.json:
+            print(f"{finding.verdict:4}  {finding.part:16} {finding.text}  [{finding.ms:.0f} ms]", flush=True)
+    if options.json:
+        print(selftest.as_json(findings))
+    counts = Counter(finding.verdict for finding in findings)
+    failed = counts["fail"]
+    if not options.json:
+        works = counts["ok"] + counts["warn"]
+        print(f"{works} parts work, {counts['skip']} are not configured, {failed} failed")
+    return 1 if failed else 0
+
+
+def _enroll(config: Config, options: argparse.Namespace) -> int:
+    from edge.certificates import CertificateError
+    from edge.enroll import enroll
+    from edge.gateway import GatewayRefusesError, GatewayUnreachableError
+
+    try:
+        for step in enroll(config, options.code):
+            print(step, flush=True)
+    except (GatewayRefusesError, GatewayUnreachableError, CertificateError) as error:
+        print(f"melanosizer-edge: the gateway did not sign this device on: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _export(config: Config, options: argparse.Namespace) -> int:
+    from edge.export import export
+    from edge.queue import MEGABYTE, Queue
+    from edge.vault import Vault, load_key
+
+    vault = Vault(load_key(config.storage_key_file))
+    budget = config.storage.budget_mb * MEGABYTE
+    queue = Queue(config.device.state_dir, vault, budget_bytes=budget, min_free_bytes=0)
+    try:
+        count, damaged = export(queue, options.to, config.device.id, unsent_only=options.unsent)
+    finally:
+        queue.close()
+    print(
+        f"wrote {count} examinations to {options.to}"
+        + (f"; {damaged} pictures are damaged" if damaged else "")
+    )
+    return 1 if damaged else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="melanosizer-edge", description="The device that photographs a lesion and asks the model server."
+    )
+    parser.add_argument("--version", action="version", version=f"melanosizer-edge {__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--config", type=Path, help=f"TOML file (default: ${ENVIRONMENT}, else {CONFIG} if there)"
+    )
+    shared.add_argument("--state", type=Path, help="folder for queue, pictures and keys (device.state_dir)")
+    shared.add_argument("--camera", help="picamera2, v4l2:/dev/videoN or folder:DIR (camera.source)")
+    shared.add_argument(
+        "--server", action="append", metavar="HOST:PORT", help="model server; several times for several"
+    )
+    shared.add_argument("--gateway", metavar="URL", help="the fleet's gateway (gateway.url)")
+    shared.add_argument("--verbose", action="store_true", help="log what happens, not only what goes wrong")
+    commands = parser.add_subparsers(required=True, metavar="run | selftest | enroll | export")
+    run = commands.add_parser("run", parents=[shared], help="run the device and its page")
+    run.add_argument("--port", type=int, help="port of the page; 0 takes a free one (kiosk.port)")
+    run.set_defaults(act=_run)
+    test = commands.add_parser("selftest", parents=[shared], help="look at every part and say what fails")
+    test.add_argument("--without-server", action="store_true", help="leave out what needs the network")
+    test.add_argument("--json", action="store_true", help="print the report as JSON")
+    test.set_defaults(act=_selftest)
+    enroll = commands.add_parser("enroll", parents=[shared], help="make the keys and sign on at the gateway")
+    enroll.add_argument("--code", default="", help="the one-time code that the dashboard showed")
+    enroll.set_defaults(act=_enroll)
+    export = commands.add_parser("export", parents=[shared], help="write examinations to a folder, decrypted")
+    export.add_argument("--to", type=Path, required=True, help="a new or empty folder")
+    export.add_argument("--unsent", action="store_true", help="only what no server has answered")
+    export.set_defaults(act=_export)
+    return parser
+
+
+def _config_file(given: Path | None) -> Path | None:
+    if given is not None:
+        return given
+    if os.environ.get(ENVIRONMENT):
+        return Path(os.environ[ENVIRONMENT])
+    return CONFIG if CONFIG.exists() else None
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for section, key, value in (
+        ("device", "state_dir", options.state),
+        ("camera", "source", options.camera),
+        ("server", "addresses", options.server),
+        ("gateway", "url", options.gateway),
+        ("kiosk", "port", getattr(options, "port", None)),
+    ):
+        if value is not None:
+            found.setdefault(section, {})[key] = value
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,311 @@
+"""The kiosk page: routes and what they do.
+
+Every page works without JavaScript, which only adds what is live.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from edge.cameras.camera import CameraLostError
+from edge.config import LANGUAGES
+from edge.device import Device, Draft
+from edge.examination import ID, Examination, new_id
+from edge.kiosk import streams, views
+from edge.kiosk.catalogue import translator
+from edge.kiosk.scan import read_code
+from edge.kiosk.security import Guard
+from edge.photograph import BadPhotographError
+from edge.queue import StorageFullError
+from edge.vault import DamagedError
+
+ROOT = Path(str(files("edge.kiosk")))
+ROWS = 5
+MOST_FORM_BYTES = 10_000
+
+
+def create_app(device: Device) -> Starlette:
+    """The page of one device."""
+    return Starlette(
+        routes=Kiosk(device).routes(),
+        middleware=[Middleware(Guard, hosts=device.config.kiosk.allowed_hosts)],
+    )
+
+
+class Kiosk:
+    """The handlers."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._templates = Jinja2Templates(directory=ROOT / "templates")
+        self._code = re.compile(device.config.kiosk.code_pattern)
+
+    def routes(self) -> list[Route | Mount]:
+        """Every address of the page."""
+        one = "/examinations/{id:str}"
+        return [
+            Route("/", self.capture_page),
+            Route("/examinations", self.capture, methods=["POST"]),
+            Route("/retake", self.retake_page),
+            Route("/retake", self.keep_draft, methods=["POST"]),
+            Route("/draft.jpg", self.draft_picture),
+            Route(one + "/photo.jpg", self.picture),
+            Route(one + "/heat-map", self.heat_map),
+            Route(one + "/again", self.ask_again, methods=["POST"]),
+            Route(one + ".json", self.result_json),
+            Route(one, self.result_page),
+            Route("/history", self.history_page),
+            Route("/settings", self.settings_page),
+            Route("/settings", self.change_settings, methods=["POST"]),
+            Route("/notices", self.notices_page),
+            Route("/notices", self.try_again, methods=["POST"]),
+            Route("/scan", self.scan, methods=["POST"]),
+            Route("/status", self.status_bar),
+            Route("/preview.mjpg", self.preview),
+            Route("/events", self.events),
+            Route("/healthz", self.healthz),
+            Mount("/static", StaticFiles(directory=ROOT / "static")),
+        ]
+
+    async def capture_page(self, request: Request) -> Response:
+        """The camera, the code, the shutter."""
+        code = request.query_params.get("code", "")
+        return self._page(
+            request,
+            "capture.html",
+            "capture",
+            press=new_id(),
+            code=code if self._code.fullmatch(code) else "",
+            guide=views.guide(self._device),
+            pattern=self._device.config.kiosk.code_pattern,
+        )
+
+    async def capture(self, request: Request) -> Response:
+        """Takes a photograph; the press's id makes sending it twice harmless."""
+        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
+            press, code = str(form.get("press", "")), str(form.get("code", "")).strip().upper()
+        if not ID.fullmatch(press):
+            return self._error(request, 400, "press is no examination id")
+        if not self._code.fullmatch(code):
+            return self._error(request, 400, self._t("capture.bad_code"))
+        try:
+            taken = await run_in_threadpool(self._device.capture, press, code)
+            if isinstance(taken, Draft):
+                if _wants_json(request):
+                    return JSONResponse({"retake": list(taken.quality.advice), "id": press}, status_code=422)
+                return RedirectResponse("/retake", status_code=303)
+            await run_in_threadpool(self._wait_for_answer, press)
+        except (StorageFullError, CameraLostError, BadPhotographError) as error:
+            return self._trouble(request, str(error))
+        if _wants_json(request):
+            return await self.result_json(request, press)
+        return RedirectResponse(f"/examinations/{press}", status_code=303)
+
+    async def retake_page(self, request: Request) -> Response:
+        """What to change, and the way to send it all the same."""
+        draft = self._device.draft
+        if draft is None:
+            return RedirectResponse("/", status_code=303)
+        may = not self._device.config.quality.refuse
+        return self._page(request, "retake.html", "capture", draft=draft, may_send=may)
+
+    async def keep_draft(self, request: Request) -> Response:
+        """Sends the photograph that should have been taken again."""
+        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
+            press = str(form.get("press", ""))
+        try:
+            kept = await run_in_threadpool(self._device.keep_draft, press)
+            if kept is None:
+                return RedirectResponse("/", status_code=303)
+            await run_in_threadpool(self._wait_for_answer, kept.id)
+        except StorageFullError as error:
+            return self._trouble(request, str(error))
+        return RedirectResponse(f"/examinations/{kept.id}", status_code=303)
+
+    async def draft_picture(self, request: Request) -> Response:
+        """The photograph the advice is about."""
+        draft = self._device.draft
+        if draft is None:
+            return self._not_found(request)
+        return Response(draft.photograph.jpeg, media_type="image/jpeg")
+
+    async def result_page(self, request: Request) -> Response:
+        """One examination."""
+        examination = await self._examination(request)
+        if examination is None:
+            return self._not_found(request)
+        unusual = examination.answer is not None and examination.answer.out_of_distribution >= views.UNUSUAL
+        return self._page(
+            request,
+            "result.html",
+            "result",
+            examination=examination,
+            unusual=unusual,
+            heat=request.query_params.get("view") == "heat" and examination.heat_map,
+            live=not examination.settled or not examination.heat_map,
+        )
+
+    async def result_json(self, request: Request, examination_id: str = "") -> Response:
+        """One examination for programs."""
+        found = await run_in_threadpool(self._device.queue.get, examination_id or request.path_params["id"])
+        if found is None:
+            return JSONResponse({"error": self._t("error.not_found")}, status_code=404)
+        return JSONResponse(views.as_json(found, self._device))
+
+    async def picture(self, request: Request) -> Response:
+        """An examination's photograph."""
+        return await self._image(request, self._device.queue.picture)
+
+    async def heat_map(self, request: Request) -> Response:
+        """An examination's heat map."""
+        return await self._image(request, self._device.queue.heat_map)
+
+    async def ask_again(self, request: Request) -> Response:
+        """Puts a refused examination back in the queue."""
+        await run_in_threadpool(self._device.queue.ask_again, request.path_params["id"])
+        self._device.sender.wake()
+        return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
+
+    async def history_page(self, request: Request) -> Response:
+        """Examinations, newest first."""
+        total = self._device.queue.counts()["total"]
+        raw = request.query_params.get("page", "1")
+        page = min(max(int(raw) if raw.isdigit() and len(raw) < 7 else 1, 1), max(1, -(-total // ROWS)))
+        first = (page - 1) * ROWS
+        rows = await run_in_threadpool(self._device.queue.page, ROWS, first)
+        return self._page(
+            request, "history.html", "history", rows=rows, number=page, first=first + 1, total=total
+        )
+
+    async def settings_page(self, request: Request) -> Response:
+        """Language, guide, and what a technician asks for on the telephone."""
+        servers = None
+        if "check" in request.query_params:
+            servers = await run_in_threadpool(self._device.asker.health)
+        return self._page(
+            request,
+            "settings.html",
+            "settings",
+            facts=views.facts(self._device, self._t),
+            servers=servers,
+            guide=views.guide(self._device),
+        )
+
+    async def change_settings(self, request: Request) -> Response:
+        """Keeps the nurse's choice across restarts."""
+        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
+            choices = {name: str(value) for name, value in form.items()}
+        valid = {"language": LANGUAGES, "guide": ("on", "off")}
+        for name, value in choices.items():
+            if value not in valid.get(name, ()):
+                return self._error(
+                    request, 400, f"{name} = {value!r}: valid: {valid.get(name, tuple(valid))}"
+                )
+        for name, value in choices.items():
+            await run_in_threadpool(self._device.queue.remember, name, value)
+        return RedirectResponse("/settings", status_code=303)
+
+    async def notices_page(self, request: Request) -> Response:
+        """What is wrong, and the way back."""
+        return self._page(request, "notices.html", "notices", notices=self._device.notices.all())
+
+    async def try_again(self, _request: Request) -> Response:
+        """The nurse wants another try now."""
+        await run_in_threadpool(self._device.try_again)
+        return RedirectResponse("/notices" if self._device.notices.all() else "/", status_code=303)
+
+    async def scan(self, _request: Request) -> Response:
+        """Looks for a QR code in what the camera sees now."""
+        try:
+            code = await run_in_threadpool(lambda: read_code(self._device.preview()))
+        except (CameraLostError, BadPhotographError) as error:
+            return JSONResponse({"error": str(error)}, status_code=503)
+        found = (code or "").upper()
+        return JSONResponse({"code": found if found and self._code.fullmatch(found) else None})
+
+    async def status_bar(self, request: Request) -> Response:
+        """The status line alone, to be put in place of the old one."""
+        return self._page(request, "status.html", "")
+
+    async def preview(self, request: Request) -> Response:
+        """The live picture."""
+        return StreamingResponse(
+            streams.preview(self._device, request.is_disconnected),
+            media_type=f"multipart/x-mixed-replace; boundary={streams.BOUNDARY}",
+        )
+
+    async def events(self, request: Request) -> Response:
+        """The news."""
+        return StreamingResponse(
+            streams.events(self._device, request.is_disconnected), media_type="text/event-stream"
+        )
+
+    async def healthz(self, _request: Request) -> Response:
+        """For the container's health check: 200 while all loops go round."""
+        stalled = self._device.stalled()
+        return JSONResponse({"ok": not stalled, "stalled": stalled}, status_code=503 if stalled else 200)
+
+    def _wait_for_answer(self, examination_id: str) -> None:
+        """Waits a moment, so that on a good network the first page already holds the answer."""
+        queue = self._device.queue
+
+        def settled() -> bool:
+            found = queue.get(examination_id)
+            return found is None or found.settled or self._device.stop.is_set()
+
+        with queue.changed:
+            queue.changed.wait_for(settled, timeout=self._device.config.kiosk.wait_s)
+
+    async def _examination(self, request: Request) -> Examination | None:
+        return await run_in_threadpool(self._device.queue.get, request.path_params["id"])
+
+    async def _image(self, request: Request, read: Callable[[str], bytes]) -> Response:
+        examination = await self._examination(request)
+        if examination is None:
+            return self._not_found(request)
+        try:
+            data = await run_in_threadpool(read, examination.id)
+        except DamagedError:
+            return self._not_found(request)
+        return Response(data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
+
+    def _trouble(self, request: Request, detail: str) -> Response:
+        if _wants_json(request):
+            return JSONResponse({"error": detail}, status_code=503)
+        notices = self._device.notices.all()
+        return self._page(request, "notices.html", "notices", status_code=503, notices=notices)
+
+    def _not_found(self, request: Request) -> Response:
+        return self._error(request, 404, self._t("error.not_found"))
+
+    def _error(self, request: Request, code: int, text: str) -> Response:
+        if _wants_json(request):
+            return JSONResponse({"error": text}, status_code=code)
+        return self._page(request, "error.html", "error", status_code=code, text=text)
+
+    def _page(
+        self, request: Request, template: str, page: str, *, status_code: int = 200, **values: Any
+    ) -> Response:
+        context = views.context(self._device, page, **values)
+        return self._templates.TemplateResponse(request, template, context, status_code=status_code)
+
+    def _t(self, key: str, **values: object) -> str:
+        text: str = translator(views.language(self._device))(key, **values)
+        return text
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")

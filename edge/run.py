@@ -1,0 +1,80 @@
+"""Runs the device: its threads and its page, until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from edge.config import Config, ConfigError
+from edge.device import Device
+from edge.enroll import ensure_key
+from edge.kiosk.app import create_app
+from edge.watchdog import notify
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 2
+
+
+def run(config: Config) -> None:
+    """Serves until SIGTERM or SIGINT. Raises KeyFileError or ConfigError before anything was started."""
+    config.device.state_dir.mkdir(parents=True, exist_ok=True)
+    if ensure_key(config):
+        log.warning(
+            "made a storage key at %s: keep a copy elsewhere, or what is unsent dies with the card",
+            config.storage_key_file,
+        )
+    listener = _listen(config)
+    device = Device(config)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(device),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_S,
+            lifespan="off",
+        )
+    )
+    device.start()
+    host, port = listener.getsockname()[:2]
+    log.warning("ready: open http://%s:%d", host, port)
+    notify("READY=1")
+    try:
+        with _streams_end_with(server, device):
+            server.run(sockets=[listener])
+    finally:
+        notify("STOPPING=1")
+        device.close()
+
+
+@contextlib.contextmanager
+def _streams_end_with(server: uvicorn.Server, device: Device) -> Iterator[None]:
+    """Ends the endless responses at the first signal, so that closing need not wait for a viewer to leave."""
+    leave = server.handle_exit
+
+    def handle_exit(sig: int, frame: object) -> None:
+        device.stop.set()
+        leave(sig, frame)  # type: ignore[arg-type]
+
+    server.handle_exit = handle_exit  # type: ignore[method-assign]
+    yield
+
+
+def _listen(config: Config) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in config.kiosk.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.kiosk.host, config.kiosk.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"kiosk.host {config.kiosk.host}, kiosk.port {config.kiosk.port}: "
+            f"{error.strerror}; is another one "
+            "running? Give another --port, or 0 for a free one"
+        ) from None
+    return listener

@@ -1,0 +1,253 @@
+"""Looks at every part the way a patient's visit would use it, and says what to do about what fails."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from edge import certificates, durable
+from edge.asker import Asker
+from edge.cameras.keeper import open_camera
+from edge.clock import WRITTEN
+from edge.config import Config
+from edge.examination import Examination, new_id
+from edge.gateway import Gateway
+from edge.ondevice import ModelStore
+from edge.photograph import Photograph, prepare
+from edge.pins import Pins
+from edge.quality import check
+from edge.queue import MEGABYTE, Queue
+from edge.records import heartbeat
+from edge.sample import draw
+from edge.vault import Vault, load_key
+
+Verdict = Literal["ok", "warn", "fail", "skip"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `ms` is how long the look took."""
+
+    part: str
+    verdict: Verdict
+    text: str
+    ms: float
+
+
+class NotConfiguredError(Exception):
+    """A part that this device does not have; the text says which key would switch it on."""
+
+
+class OddError(Exception):
+    """A part works, but not as it should; the text says what to look at."""
+
+
+def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
+    """Every look, in the order of a visit; `with_server=False` leaves out what needs the network."""
+    tests: list[tuple[str, Callable[[Config], str]]] = [
+        ("clock", _clock),
+        ("key", _key),
+        ("storage", _storage),
+        ("camera", _camera),
+        ("photograph", _photograph),
+        ("queue", _queue),
+        ("page", _page),
+        ("pins", _pins),
+        ("on-device model", _on_device),
+        ("certificate", _certificate),
+    ]
+    if with_server:
+        tests += [("servers", _servers), ("answer", _answer), ("gateway", _gateway)]
+    for part, test in tests:
+        start = time.perf_counter()
+        verdict: Verdict = "ok"
+        try:
+            text = test(config)
+        except NotConfiguredError as error:
+            verdict, text = "skip", str(error)
+        except OddError as error:
+            verdict, text = "warn", str(error)
+        except Exception as error:  # a self-test reports every failure and goes on
+            verdict, text = "fail", str(error) or type(error).__name__
+        yield Finding(part, verdict, text, round((time.perf_counter() - start) * 1e3, 1))
+
+
+def as_json(findings: list[Finding]) -> str:
+    """The report for programs."""
+    good = all(finding.verdict != "fail" for finding in findings)
+    return json.dumps({"ok": good, "findings": [asdict(finding) for finding in findings]}, indent=1)
+
+
+def _clock(_config: Config) -> str:
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if now < WRITTEN:
+        raise OddError(
+            f"{stamp} lies before this program was written: connect the network so that it sets itself"
+        )
+    return stamp
+
+
+def _key(config: Config) -> str:
+    load_key(config.storage_key_file)
+    return f"{config.storage_key_file}, readable by its owner alone"
+
+
+def _storage(config: Config) -> str:
+    folder = config.device.state_dir
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".selftest-") as place:
+        durable.write(Path(place) / "probe", b"\0" * MEGABYTE)
+    took = (time.perf_counter() - start) * 1e3
+    free = shutil.disk_usage(folder).free // MEGABYTE
+    if free < config.storage.min_free_mb:
+        raise RuntimeError(f"{free} MB free in {folder}, {config.storage.min_free_mb} MB needed: make room")
+    if took > 1000:
+        raise OddError(f"one megabyte took {took:.0f} ms to be safe: the memory card is slow or failing")
+    return f"{free} MB free in {folder}, 1 MB safe in {took:.0f} ms"
+
+
+def _camera(config: Config) -> str:
+    camera = open_camera(config.camera)
+    try:
+        camera.preview()
+        taken = _prepared(config, camera.capture())
+    finally:
+        camera.close()
+    found = check(taken.pixels, config.quality)
+    advice = f"; advice: {', '.join(found.advice)}" if found.advice else ""
+    return f"{camera.name}: {taken.width}x{taken.height}, {len(taken.jpeg) // 1000} kB{advice}"
+
+
+def _photograph(config: Config) -> str:
+    taken = _prepared(config, draw())
+    found = check(taken.pixels, config.quality)
+    if not found.good:
+        raise OddError(f"the drawn lesion is called {', '.join(found.advice)}: look at the [quality] limits")
+    lesion = found.measures.lesion
+    return f"drawn lesion found at {lesion.x:.2f}, {lesion.y:.2f}" if lesion else "drawn lesion accepted"
+
+
+def _queue(config: Config) -> str:
+    taken = _prepared(config, draw())
+    vault = Vault(load_key(config.storage_key_file))
+    with tempfile.TemporaryDirectory(dir=config.device.state_dir, prefix=".selftest-") as place:
+        for round_trip in range(2):
+            queue = Queue(Path(place), vault, budget_bytes=100 * MEGABYTE, min_free_bytes=0)
+            try:
+                if round_trip == 0:
+                    one = Examination(
+                        new_id(), 0, "SELFTEST", time.time(), True, taken.width, taken.height, taken.sha256
+                    )
+                    queue.add(one, taken.jpeg)
+                elif queue.picture(queue.page(1)[0].id) != taken.jpeg:
+                    raise RuntimeError("what was written is not what is read")
+            finally:
+                queue.close()
+    return "sealed, written, read back after reopening"
+
+
+def _page(config: Config) -> str:
+    import_module("edge.kiosk.app")
+    import_module("zxingcpp")
+    return f"http://{config.kiosk.host}:{config.kiosk.port}"
+
+
+def _pins(config: Config) -> str:
+    section = config.pins
+    if not (section.shutter or section.led):
+        raise NotConfiguredError("no pins.shutter and no pins.led")
+    Pins(section, lambda: None).close()
+    return f"shutter {section.shutter or 'none'}, light {section.led or 'none'}"
+
+
+def _on_device(config: Config) -> str:
+    if not config.fallback.enabled:
+        raise NotConfiguredError("fallback.enabled is false")
+    gateway = Gateway(config, now=time.time)
+    try:
+        store = ModelStore(
+            config.device.state_dir / "model", config.fallback.source, gateway.fetch, config.fallback.threads
+        )
+        store.load()
+        store.update()
+    finally:
+        gateway.close()
+    if store.model is None:
+        raise OddError("no model yet: set fallback.source")
+    answer = store.model.answer(_prepared(config, draw()).jpeg)
+    return f"version {answer.model_version}, drawn lesion {answer.probability:.3f}"
+
+
+def _certificate(config: Config) -> str:
+    path = config.server.certificate_file
+    if path is None:
+        raise NotConfiguredError("no server.certificate_file: the servers do not know this device")
+    end = certificates.check(path, time.time())
+    left = (end.timestamp() - time.time()) / 86_400
+    if left < 30:
+        raise OddError(f"{path} expires in {left:.0f} days: run `melanosizer-edge enroll`")
+    return f"{path} until {end:%Y-%m-%d}"
+
+
+def _servers(config: Config) -> str:
+    asker = Asker(config.server, config.device.id)
+    try:
+        health = asker.health()
+    finally:
+        asker.close()
+    texts = [f"{found.address}: {found.version or found.trouble}" for found in health]
+    if not any(found.version for found in health):
+        raise RuntimeError("; ".join(texts))
+    if not all(found.version for found in health):
+        raise OddError("; ".join(texts))
+    return "; ".join(texts)
+
+
+def _answer(config: Config) -> str:
+    taken = _prepared(config, draw())
+    asker = Asker(config.server, config.device.id)
+    try:
+        answer = asker.ask(taken.jpeg, new_id())
+    finally:
+        asker.close()
+    return f"drawn lesion {answer.probability:.3f}, zone {answer.zone}, version {answer.model_version}"
+
+
+def _gateway(config: Config) -> str:
+    if not config.gateway.url:
+        raise NotConfiguredError("no gateway.url")
+    gateway = Gateway(config, now=time.time)
+    try:
+        gateway.post_heartbeat(
+            heartbeat(
+                device_id=config.device.id,
+                now=time.time(),
+                started=time.time(),
+                model_version="",
+                on_device_version="",
+                queue={"waiting": 0, "answered": 0, "refused": 0, "damaged": 0, "unreported": 0, "total": 0},
+                notices=[],
+                last_error=None,
+                temperature_c=None,
+                memory_bytes=0,
+                disk_free_bytes=shutil.disk_usage(config.device.state_dir).free,
+                disk_kept_bytes=0,
+                camera="self-test",
+                clock_trusted=True,
+            )
+        )
+    finally:
+        gateway.close()
+    return f"{config.gateway.url} takes this device's heartbeat"
+
+
+def _prepared(config: Config, jpeg: bytes) -> Photograph:
+    return prepare(jpeg, config.photograph.longest_edge, config.photograph.jpeg_quality)
