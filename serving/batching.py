@@ -36,7 +36,7 @@ class BatchingParameters:
     max_execution_batch_size: int = 0
 
 
-class NotBatchable(Exception):
+class NotBatchableError(Exception):
     """A signature whose graph cannot become a function; it is run unbatched."""
 
 
@@ -56,7 +56,7 @@ def batched_plan(
     batch began and the size (int32) it was run with, padding included.
 
     Raises:
-        NotBatchable: where the subgraph holds what a function cannot (a TF1 reference that is written to).
+        NotBatchableError: where the subgraph holds what a function cannot (a TF1 reference that is written to).
     """
     graph = session.graph
     inputs = [session.output(n) for n in feeds]
@@ -140,7 +140,7 @@ def _closure(inputs: Sequence[Output], outputs: Sequence[Output]) -> tuple[list[
             dtype = api.TF_OperationOutputType(one)
             producers = _inputs_of(one.operation)
             if dtype > DT_REF:
-                raise NotBatchable(f"{api.TF_OperationName(operation).decode()} takes a TF1 reference")
+                raise NotBatchableError(f"{api.TF_OperationName(operation).decode()} takes a TF1 reference")
             is_handle = not producers and dtype in (DT_RESOURCE, DT_VARIANT)
             reads_reference = any(api.TF_OperationOutputType(p) > DT_REF for p in producers)
             if is_handle or reads_reference:
@@ -175,7 +175,7 @@ def _to_function(
         try:
             status.check()
         except Exception as error:
-            raise NotBatchable(str(error)) from error
+            raise NotBatchableError(str(error)) from error
         api.TF_GraphCopyFunction(graph, function, None, status.handle)
         api.TF_DeleteFunction(function)
         status.check()

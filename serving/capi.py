@@ -21,19 +21,19 @@ from serving.status import Code, ServingError
 class Output(Structure):
     """TF_Output: one output of one operation."""
 
-    _fields_ = [("operation", c_void_p), ("index", c_int)]  # noqa: RUF012
+    _fields_ = [("operation", c_void_p), ("index", c_int)]
 
 
 class Input(Structure):
     """TF_Input: one input of one operation."""
 
-    _fields_ = [("operation", c_void_p), ("index", c_int)]  # noqa: RUF012
+    _fields_ = [("operation", c_void_p), ("index", c_int)]
 
 
 class Buffer(Structure):
     """TF_Buffer."""
 
-    _fields_ = [("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p)]  # noqa: RUF012
+    _fields_ = [("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p)]
 
 
 _SLOW: dict[str, tuple[Any, list[Any]]] = {

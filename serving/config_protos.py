@@ -61,7 +61,7 @@ def _build() -> descriptor_pool.DescriptorPool:
             if isinstance(kind, str):
                 one.type, one.type_name = _T.TYPE_MESSAGE, kind
             else:
-                one.type = kind
+                one.type = _T.Type.ValueType(kind)
     pool.Add(file)
     return pool
 

@@ -6,6 +6,7 @@ import hmac
 import threading
 import time
 from collections import OrderedDict
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 from serving.metrics import Metrics
@@ -37,7 +38,7 @@ class RateLimiter:
             return wait
 
 
-class _Place:
+class _Place(AbstractContextManager["_Place"]):
     """One admitted request."""
 
     def __init__(self, limits: Limits) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from serving.batching import BatchingParameters, NotBatchable, batched_plan
+from serving.batching import BatchingParameters, NotBatchableError, batched_plan
 from serving.session import Plan, Session, Threads
 from serving.signatures import Signatures, read_signatures
 from serving.status import ServingError, invalid_argument
@@ -82,7 +82,7 @@ class Model:
                 continue
             try:
                 plan = batched_plan(self._session, re.sub(r"\W", "_", key), feeds, fetches, parameters)
-            except (NotBatchable, ServingError) as error:
+            except (NotBatchableError, ServingError) as error:
                 log.warning(
                     "signature %s of %s version %d is served without batching: %s",
                     key,

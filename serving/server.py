@@ -23,10 +23,12 @@ from serving.config_files import (
 )
 from serving.core import ServerCore
 from serving.grpc_server import GrpcServer
+from serving.http_server import App, HttpLimits, HttpServer, Pages
 from serving.limits import Limits, RateLimiter, Slots
 from serving.metrics import Metrics
 from serving.models import LoadOptions, Model
 from serving.options import Options
+from serving.rest import RestApi
 from serving.service import Service
 from serving.session import Threads
 from serving.status import ServingError, invalid_argument
@@ -82,6 +84,8 @@ class ModelServer:
             )
         self._monitoring_path = read_monitoring_path(options.monitoring_config_file)
         self._grpc_ssl = read_ssl(options.ssl_config_file) if options.ssl_config_file else None
+        file = options.rest_api_ssl_config_file
+        self._rest_ssl = read_ssl(file) if file else None
         self.metrics = Metrics(batching.thread_pool_name if batching else "model_server_batch_threads")
         self.load_options = LoadOptions(
             tags=tuple(options.saved_model_tags.split(",")),
@@ -116,6 +120,7 @@ class ModelServer:
             enforce_timeout=options.enforce_session_run_timeout,
         )
         self._grpc: GrpcServer | None = None
+        self._http: HttpServer | None = None
         self.ports: dict[str, int] = {}
         self._stopping = threading.Event()
         self._config_poll: threading.Thread | None = None
@@ -159,6 +164,13 @@ class ModelServer:
                 self._grpc.listen(f"unix:{Path(options.grpc_socket_path).absolute()}", credentials)
             self._grpc.start()
             log.info("Running gRPC ModelServer at %s:%d ...", options.host, self.ports.get("grpc", 0))
+        if options.rest_api_port > 0 and options.rest_api_port == options.port:
+            log.error(
+                "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST "
+                "API. Skipped exporting HTTP/REST API."
+            )
+        elif options.rest_api_port:
+            self._http = self._start_http()
         if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
             self._config_poll = threading.Thread(
                 target=self._poll_config, name="model-config-poll", daemon=True
@@ -168,6 +180,36 @@ class ModelServer:
             partial = options.ports_file.with_suffix(".partial")
             partial.write_text(json.dumps({**self.ports, "pid": os.getpid()}))
             partial.replace(options.ports_file)
+
+    def _start_http(self) -> HttpServer:
+        options = self.options
+        limits = HttpLimits(
+            max_body_bytes=options.rest_api_max_body_bytes,
+            timeout_ms=options.rest_api_timeout_in_ms,
+            header_timeout_seconds=options.rest_api_header_timeout_in_ms / 1000,
+            max_connections=options.rest_api_max_connections,
+            max_inflight=options.max_inflight_requests,
+        )
+        pages = Pages(self.is_ready, self._why_not_ready, self.metrics.page, self._monitoring_path)
+        app = App(
+            RestApi(self.service),
+            pages,
+            limits,
+            threads=options.rest_api_num_threads,
+            cors=options.rest_api_enable_cors_support,
+        )
+        context = tls.http_context(self._rest_ssl) if self._rest_ssl is not None else None
+        server = HttpServer(app, limits, context)
+        self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
+        server.start()
+        log.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.ports["rest"])
+        return server
+
+    def _why_not_ready(self) -> str:
+        if self.limits.is_draining or self._stopping.is_set():
+            return "shutting down"
+        available = self.core.manager.available()
+        return f"no version available of {[n for n in self.core.model_names() if not available.get(n)]}"
 
     def _poll_config(self) -> None:
         while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
@@ -207,6 +249,8 @@ class ModelServer:
             time.sleep(self.options.drain_delay_seconds)
         if self._grpc is not None:
             self._grpc.stop(self.options.drain_seconds)
+        if self._http is not None:
+            self._http.stop(self.options.drain_seconds)
         finished = self.limits.await_idle(self.options.drain_seconds)
         log.info(
             "Drained" if finished else "Stopped with requests unfinished after %s s",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,17 +40,10 @@ class Caller:
         return max(1, int(left * 1000))
 
 
-class Admission(Protocol):
-    """Lets a request in, or raises."""
-
-    def __enter__(self) -> object: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
 class Gate(Protocol):
     """Decides about each request before any work."""
 
-    def admit(self, caller: Caller) -> Admission:
+    def admit(self, caller: Caller) -> AbstractContextManager[object]:
         """Raises ServingError where the request is not let in."""
 
     def authenticate(self, caller: Caller) -> None:

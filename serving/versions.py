@@ -214,14 +214,18 @@ class VersionManager:
                 raise not_found(f"Servable not found for request: {request}")
             one.users += 1
             model = one.model
+            model_version = model.version
         try:
             yield model
         finally:
             del model
             with self._changed:
                 one.users -= 1
-                if one.state is State.UNLOADING and version is not None:
-                    self._unload_when_idle(name, version, one)
+                self._after_use(name, model_version, one)
+
+    def _after_use(self, name: str, version: int, one: _Managed) -> None:
+        if one.state is State.UNLOADING:
+            self._unload_when_idle(name, version, one)
 
     # --- looking
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -77,20 +78,20 @@ def _data_loss(text: str) -> ServingError:
     return ServingError(Code.DATA_LOSS, f"{text}. Please verify your warmup data is in TFRecord format.")
 
 
-def _replay(model: Model, record: object) -> None:
-    kind = record.WhichOneof("log_type")  # type: ignore[attr-defined]
+def _replay(model: Model, record: Any) -> None:
+    kind = record.WhichOneof("log_type")
     if kind is None:
         return
     if kind == "session_run_log":
         raise unimplemented(f"Unsupported log_type for warmup: {kind}")
     request = getattr(record, kind).request
-    run = {
+    runs: dict[str, Callable[[Model, Any], Any]] = {
         "predict_log": predict.run_predict,
         "classify_log": classify.run_classify,
         "regress_log": classify.run_regress,
         "multi_inference_log": classify.run_multi_inference,
-    }[kind]
-    run(model, request)
+    }
+    runs[kind](model, request)
 
 
 def warm_up(model: Model, metrics: Metrics | None = None, iterations: int = 1) -> int:
