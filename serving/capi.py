@@ -142,8 +142,9 @@ class Library:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         # A CPU server: without this, a machine without a GPU is told so in red at each start.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-        slow = ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
-        fast = ctypes.PyDLL(path, mode=ctypes.RTLD_GLOBAL)
+        # Local symbols: with global ones a later `import tensorflow` in this process crashes.
+        slow = ctypes.CDLL(path, mode=ctypes.RTLD_LOCAL)
+        fast = ctypes.PyDLL(path, mode=ctypes.RTLD_LOCAL)
         for table, library in ((_SLOW, slow), (_FAST, fast)):
             for name, (result, arguments) in table.items():
                 function = getattr(library, name)

@@ -14,12 +14,13 @@ from typing import Protocol
 from serving.batching import BatchingParameters, NotBatchableError, batched_plan
 from serving.session import Plan, Session, Threads
 from serving.signatures import Signatures, read_signatures
-from serving.status import ServingError, invalid_argument
+from serving.status import Code, ServingError, invalid_argument
 from serving.tensors import Tensor
 
 log = logging.getLogger(__name__)
 
 # What TensorFlow appends to an error inside the node this server added: TF Serving has no such node.
+_SCHEDULER_REFUSES = re.compile(r"Task size \d+ is larger than|Batching input tensors")
 _OWN_NODE = re.compile(r"\s*\[\[\{\{node melanosizer_batch/[^}]*\}\}\]\]")
 
 
@@ -106,6 +107,11 @@ class Model:
         batched = self._batched.get((frozenset(feeds), frozenset(fetches)))
         if batched is not None:
             return self._run_batched(*batched, feeds, fetches, timeout_ms)
+        return self._run_alone(feeds, fetches, timeout_ms)
+
+    def _run_alone(
+        self, feeds: Mapping[str, Tensor], fetches: Sequence[str], timeout_ms: int
+    ) -> list[Tensor]:
         names = tuple(feeds)
         key = (names, tuple(fetches))
         plan = self._plans.get(key)
@@ -136,6 +142,10 @@ class Model:
         try:
             results = self._session.run(plan, [feeds[n] for n in feed_names], timeout_ms)
         except ServingError as error:
+            if error.code is Code.INVALID_ARGUMENT and not _SCHEDULER_REFUSES.match(error.message):
+                # The graph failed, perhaps on what another caller sent: a batch fails as a whole. Alone, this
+                # request gets its own answer or its own error.
+                return self._run_alone(feeds, fetches, timeout_ms)
             raise ServingError(
                 error.code,
                 _OWN_NODE.sub("", error.message),

@@ -16,8 +16,9 @@ from pathlib import Path
 def tensorflow_folder() -> Path:
     """The folder of the installed `tensorflow` package, found without importing it."""
     loaded = sys.modules.get("tensorflow")
-    if loaded is not None and getattr(loaded, "__path__", None):
-        return Path(next(iter(loaded.__path__)))
+    # Not its __path__, which TensorFlow extends by keras' folders.
+    if loaded is not None and loaded.__file__:
+        return Path(loaded.__file__).parent
     spec = importlib.util.find_spec("tensorflow")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("tensorflow is not installed: run `make setup`")

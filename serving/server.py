@@ -24,14 +24,17 @@ from serving.config_files import (
 from serving.core import ServerCore
 from serving.grpc_server import GrpcServer
 from serving.http_server import App, HttpLimits, HttpServer, Pages
+from serving.image_guard import ImageGuard, ImageLimits
 from serving.limits import Limits, RateLimiter, Slots
 from serving.metrics import Metrics
 from serving.models import LoadOptions, Model
 from serving.options import Options
+from serving.request_log import RecordOptions, RequestLog
 from serving.rest import RestApi
 from serving.service import Service
 from serving.session import Threads
 from serving.status import ServingError, invalid_argument
+from serving.traffic import Router, read_traffic
 from serving.versions import RetryPolicy, State, VersionManager
 from serving.warmup import warm_up
 
@@ -119,6 +122,30 @@ class ModelServer:
             as_content=options.enable_serialization_as_tensor_content,
             enforce_timeout=options.enforce_session_run_timeout,
         )
+        if options.image_guard:
+            self.service.guard = ImageGuard(
+                ImageLimits(
+                    options.image_max_bytes, options.image_max_pixels, options.image_max_batch_pixels
+                ),
+                self.metrics,
+            )
+        self._request_log: RequestLog | None = None
+        self._router: Router | None = None
+        traffic = read_traffic(options.traffic_config_file) if options.traffic_config_file else None
+        if traffic is not None:
+            self.service.router = self._router = Router(traffic, self.core, self.metrics)
+        if options.request_log_dir is not None:
+            self.service.recorder = self._request_log = RequestLog(
+                RecordOptions(
+                    options.request_log_dir,
+                    options.request_log_sample,
+                    options.request_log_images,
+                    options.request_log_max_bytes,
+                    options.request_log_backups,
+                    options.request_log_queue,
+                ),
+                self.metrics,
+            )
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self.ports: dict[str, int] = {}
@@ -234,7 +261,14 @@ class ModelServer:
 
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, on_signal)
-        self.start()
+        try:
+            self.start()
+        except ServingError:
+            interrupted = self._stopping.is_set()
+            self._close()
+            if interrupted:
+                return
+            raise
         while not self._stopping.wait(3600):
             pass
         self.drain()
@@ -256,4 +290,10 @@ class ModelServer:
             "Drained" if finished else "Stopped with requests unfinished after %s s",
             *([] if finished else [self.options.drain_seconds]),
         )
+        self._close()
+
+    def _close(self) -> None:
+        for one in (self._router, self._request_log):
+            if one is not None:
+                one.close()
         self.core.close()

@@ -41,6 +41,7 @@ def serve(
                 f"--enable_batching={str(batching).lower()}",
                 "--enable_grpc_healthcheck_service",
                 "--log_format=text",
+                f"--request_log_dir={workspace / 'predictions'}",
                 *arguments,
             ]
         )
