@@ -106,7 +106,10 @@ class ThresholdRow:
         """Return positive and negative predictive value where melanomas are this share of all lesions."""
         hit, clear = self.sensitivity * prevalence, self.specificity * (1 - prevalence)
         alarm, miss = (1 - self.specificity) * (1 - prevalence), (1 - self.sensitivity) * prevalence
-        return (hit / (hit + alarm) if hit + alarm else None, clear / (clear + miss) if clear + miss else None)
+        return (
+            hit / (hit + alarm) if hit + alarm else None,
+            clear / (clear + miss) if clear + miss else None,
+        )
 
 
 def threshold_row(labels: Labels, scores: Scores, threshold: float, role: str = "") -> ThresholdRow:

@@ -1,0 +1,55 @@
+"""ROC and precision-recall curves with the operating point on them."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from components.evaluator.metrics import Interval
+from pipeline.report.charts.axes import Plane, shares
+from pipeline.report.curves import Curve
+from pipeline.report.numbers import percent
+
+
+def roc(points: Curve, band: Curve, sensitivity: Interval, specificity: Interval, area: str) -> Markup:
+    """Draw the ROC curve, its band, chance, and the operating point with both its intervals."""
+    plane = Plane(
+        f"ROC curve, area {area}",
+        shares("harmless lesions referred needlessly, %"),
+        shares("melanomas found, %"),
+    )
+    plane.curve([(0, 0), (1, 1)], "chance")
+    plane.band(band.tolist(), "model")
+    plane.curve(points.tolist(), "model")
+    x, y = 1 - specificity.value, sensitivity.value
+    svg = plane.svg
+    svg.line(plane.x(1 - specificity.high), plane.y(y), plane.x(1 - specificity.low), plane.y(y), "whisker")
+    svg.line(plane.x(x), plane.y(sensitivity.low), plane.x(x), plane.y(sensitivity.high), "whisker")
+    tip = f"operating point: {percent(y)} of melanomas found, {percent(x)} of harmless lesions referred"
+    plane.dot(x, y, "point", tip)
+    plane.note(1, 0, f"area under the curve {area}", "strong", "end", dx=-6, dy=-12)
+    plane.note(1, 0, "dashed: a coin", "", "end", dx=-6, dy=-30)
+    _point_note(plane, x, y)
+    return svg.render()
+
+
+def precision_recall(points: Curve, prevalence: float, recall: float, precision: float | None) -> Markup:
+    """Draw the precision-recall curve, the share of melanomas as its floor, and the operating point."""
+    plane = Plane(
+        "precision-recall curve", shares("melanomas found, %"), shares("melanomas among the referred, %")
+    )
+    plane.curve([(0, prevalence), (1, prevalence)], "chance")
+    plane.curve(points.tolist(), "model")
+    plane.note(0, prevalence, f"referring everybody: {percent(prevalence)}", "", "start", dx=6, dy=-6)
+    if precision is not None:
+        plane.dot(
+            recall, precision, "point", f"operating point: {percent(precision)} of the referred have melanoma"
+        )
+        plane.note(recall, precision, "operating point", "strong", "end", dx=-8, dy=-10)
+    return plane.svg.render()
+
+
+def _point_note(plane: Plane, x: float, y: float) -> None:
+    if x < 0.6:
+        plane.note(x, y, "operating point", "strong", "start", dx=10, dy=20)
+    else:
+        plane.note(x, y, "operating point", "strong", "end", dx=-6, dy=22)

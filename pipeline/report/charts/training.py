@@ -1,0 +1,67 @@
+"""Training curves: one measure over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from pipeline.report.charts.axes import Axis, Plane, round_numbers
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: its name, its class in the style sheet, and a value an epoch (None where none was taken)."""
+
+    name: str
+    kind: str
+    values: Sequence[float | None]
+
+
+def curve(
+    label: str,
+    epochs: Sequence[float],
+    series: Sequence[Series],
+    *,
+    kept: Sequence[int],
+    restarts: Sequence[float],
+    floor: float | None = None,
+) -> Markup:
+    """Draw series over epochs.
+
+    Args:
+        label: what is measured, with its unit: the vertical axis's title.
+        epochs: where on the axis each value lies.
+        series: the lines.
+        kept: indices of the epochs whose weights were kept.
+        restarts: epochs after which another stage began.
+        floor: a value the vertical axis must hold, e.g. 0 for counts.
+    """
+    values = [value for one in series for value in one.values if value is not None]
+    bounds = [*values, *([floor] if floor is not None else [])]
+    vertical = round_numbers(label, min(bounds), max(bounds))
+    plane = Plane(label, _epochs(epochs), vertical, height=270, left=56)
+    for restart in restarts:
+        plane.svg.line(plane.x(restart), plane.top, plane.x(restart), plane.bottom, "restart")
+    for one in series:
+        rows = [(epoch, value) for epoch, value in zip(epochs, one.values, strict=True) if value is not None]
+        if len(rows) > 1:
+            plane.curve(rows, one.kind)
+        if len(rows) < 25:
+            for epoch, value in rows:
+                plane.dot(epoch, value, one.kind, f"{one.name}, epoch {epoch:g}: {value:.4g}", radius=2.6)
+        for index in kept if one.kind == "eval" else ():
+            value = one.values[index]
+            if value is not None:
+                plane.dot(epochs[index], value, "point", f"kept: epoch {epochs[index]:g}, {value:.4g}")
+    return plane.svg.render()
+
+
+def _epochs(epochs: Sequence[float]) -> Axis:
+    """Return an axis of whole epochs that starts at 1 unless there is only one."""
+    last = max(epochs)
+    first = 1.0 if last > 1 else 0.0
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if last / s <= 8)
+    ticks = sorted({first, *(float(tick) for tick in range(step, int(last) + 1, step))})
+    return Axis("epoch", first, last, [(tick, f"{tick:g}") for tick in ticks])

@@ -1,0 +1,119 @@
+"""The data set as the run saw it: balance by split and group, what was quarantined, where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from components.features import SPLITS
+from pipeline.report import words
+from pipeline.report.charts import rows as charts
+from pipeline.report.evidence import Evidence
+from pipeline.report.lesions import GROUPS
+from pipeline.report.numbers import count, percent
+
+MOST_VALUES = 12  # of one group; the rest is summed up
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Harmless lesions and melanomas of a part of the data, and a bar of their shares."""
+
+    name: str
+    negatives: int
+    positives: int
+    bar: Markup
+
+    @property
+    def images(self) -> int:
+        """All images."""
+        return self.negatives + self.positives
+
+    @property
+    def share(self) -> float | None:
+        """Melanomas by images."""
+        return self.positives / self.images if self.images else None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is shown of the data set."""
+
+    splits: Sequence[Balance]
+    groups: Sequence[tuple[str, Sequence[Balance]]]
+    single: Sequence[tuple[str, str]]
+    weights: tuple[float, float] | None
+    counts: dict[str, Any]
+    quarantined: Sequence[tuple[str, int]] | None
+    partial: Sequence[str]
+
+
+def of(evidence: Evidence) -> Data:
+    """Collect what is known of the data set."""
+    balance = evidence.balance or {}
+    splits = [
+        _balance(f"{name}", labels["negatives"], labels["positives"])
+        for name, labels in balance.get("label_counts", {}).items()
+    ]
+    groups: list[tuple[str, Sequence[Balance]]] = []
+    single: list[tuple[str, str]] = []
+    lesions = evidence.lesions
+    partial: tuple[str, ...] = ()
+    if lesions is not None:
+        partial = lesions.skipped
+        for group in GROUPS:
+            values = lesions.values(group)
+            if len(values) == 1:
+                single.append((words.GROUPS[group].split(",")[0].lower(), values[0]))
+            elif values:
+                rows = [
+                    _balance(words.value(value), *lesions.labels(group, value, SPLITS)) for value in values
+                ]
+                groups.append((words.GROUPS[group], _summed(rows)))
+        if not splits:
+            splits = [
+                _balance(split, *labels) for split in SPLITS if sum(labels := _split_labels(evidence, split))
+            ]
+    weights = balance.get("class_weights")
+    return Data(
+        splits=splits,
+        groups=groups,
+        single=single,
+        weights=(float(weights["0"]), float(weights["1"])) if weights else None,
+        counts=(evidence.manifest or {}).get("counts") or {},
+        quarantined=evidence.quarantined,
+        partial=partial,
+    )
+
+
+def _split_labels(evidence: Evidence, split: str) -> tuple[int, int]:
+    lesions = evidence.lesions
+    if lesions is None:
+        return 0, 0
+    labels = [lesions.labels("sex", value, (split,)) for value in lesions.values("sex")]
+    return sum(negatives for negatives, _ in labels), sum(positives for _, positives in labels)
+
+
+def _summed(rows: list[Balance]) -> list[Balance]:
+    if len(rows) <= MOST_VALUES:
+        return rows
+    rest = rows[MOST_VALUES - 1 :]
+    name = f"{len(rest)} others"
+    return [
+        *rows[: MOST_VALUES - 1],
+        _balance(name, sum(r.negatives for r in rest), sum(r.positives for r in rest)),
+    ]
+
+
+def _balance(name: str, negatives: int, positives: int) -> Balance:
+    images = negatives + positives
+    tips = [
+        (float(positives), "melanoma", f"{count(positives)} melanomas"),
+        (float(negatives), "harmless", f"{count(negatives)} harmless"),
+    ]
+    share = percent(positives / images) if images else "none"
+    tips[0] = (tips[0][0], tips[0][1], f"{tips[0][2]}, {share}")
+    return Balance(name, negatives, positives, charts.shares(tips))

@@ -1,0 +1,89 @@
+"""The data card: what the data set holds, what was left out and why; counted, not described."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.features import SPLITS
+from pipeline.report import words
+from pipeline.report.data import Data
+from pipeline.report.evidence import Evidence
+from pipeline.report.lesions import GROUPS
+from pipeline.report.numbers import count
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Labels(_Frozen):
+    """Images of each label."""
+
+    harmless: int
+    melanomas: int
+
+
+class DataCard(_Frozen):
+    """Counted figures of one version of a data set."""
+
+    schema_version: Literal[1] = 1
+    data_version: str = Field(description="SHA-256 of the data set")
+    run_id: str = Field(description="the run that counted")
+    splits: dict[str, Labels]
+    groups: dict[str, dict[str, Labels]] = Field(description="by feature and value, over all splits read")
+    splits_not_read: Sequence[str] = Field(description="too large to be counted by group")
+    ingest: dict[str, Any] = Field(description="the manifest's counts: rows read, written, quarantined")
+    quarantined: dict[str, int] | None = Field(
+        description="files left out, by reason; null where not recorded"
+    )
+    class_weights: dict[str, float] | None
+    overlap: dict[str, Any] | None = Field(description="groups and images in more than one split")
+    accepted: bool | None = Field(description="what the data gate decided; null where it did not get to it")
+    not_known: Sequence[str]
+
+
+def of(evidence: Evidence, data: Data) -> DataCard:
+    """Make the card of the data set a run has read."""
+    lesions = evidence.lesions
+    balance = evidence.balance or {}
+    groups: dict[str, dict[str, Labels]] = {}
+    if lesions is not None:
+        for group in GROUPS:
+            groups[group] = {
+                value: _labels(*lesions.labels(group, value, SPLITS)) for value in lesions.values(group)
+            }
+    verdict = next((item for item in evidence.result.verdicts if item.gate == "data"), None)
+    return DataCard(
+        data_version=evidence.result.data_version,
+        run_id=evidence.result.run_id,
+        splits={row.name: _labels(row.negatives, row.positives) for row in data.splits},
+        groups=groups,
+        splits_not_read=data.partial,
+        ingest=data.counts,
+        quarantined=dict(data.quarantined) if data.quarantined is not None else None,
+        class_weights=balance.get("class_weights"),
+        overlap=balance.get("overlap"),
+        accepted=verdict.passed if verdict else None,
+        not_known=_not_known(groups),
+    )
+
+
+def _labels(negatives: int, positives: int) -> Labels:
+    return Labels(harmless=negatives, melanomas=positives)
+
+
+def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
+    sentences = []
+    for group, values in groups.items():
+        unknown = values.get("unknown")
+        if unknown:
+            total = sum(labels.harmless + labels.melanomas for labels in values.values())
+            name = words.GROUPS[group].split(",")[0].lower()
+            sentences.append(
+                f"The {name} of {count(unknown.harmless + unknown.melanomas)} of {count(total)} images is not recorded."
+            )
+    sentences.append("Skin tone is not recorded: whether all skin tones are represented is not known.")
+    return sentences

@@ -1,0 +1,166 @@
+"""Everything a run left behind that the report can show, read once; what is missing stays None and is named."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from components.features import MODEL_NAME, SPLITS
+
+if TYPE_CHECKING:
+    from components.evaluator.predictions import Prediction
+    from components.registry.record import Record
+    from pipeline.outcome import Outcome
+    from pipeline.report.lesions import Lesions
+    from pipeline.workspace import Workspace
+
+T = TypeVar("T")
+
+FACTS = Path("assets.extra") / "melanosizer.json"
+CONTACT_SHEETS = ("augmentation.jpg", "augmentation.png", "contact_sheet.jpg", "contact_sheet.png")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one run left.
+
+    Attributes:
+        result: the run's outcome.
+        config: the run's configuration as it was saved, {} where it was not.
+        predictions: the model's answer to every test image, () without a model.
+        history: history.json of the Trainer.
+        balance: balance.json of the class balance step.
+        manifest: manifest.json of the data set.
+        quarantined: files by reason.
+        model: what the model says of itself.
+        record: the registry's record of the version that is served after the run.
+        lesions: labels and groups of every image, and the pictures that were asked for.
+        robustness: AUC under each change of the picture, from robustness.json of the Trainer.
+        contact_sheet: an encoded picture of augmented samples.
+        unreadable: files that are there but could not be read, with the reason.
+    """
+
+    result: Outcome
+    config: dict[str, Any] = field(default_factory=dict)
+    predictions: Sequence[Prediction] = ()
+    history: dict[str, Any] | None = None
+    balance: dict[str, Any] | None = None
+    manifest: dict[str, Any] | None = None
+    quarantined: Sequence[tuple[str, int]] | None = None
+    model: dict[str, Any] = field(default_factory=dict)
+    record: Record | None = None
+    lesions: Lesions | None = None
+    robustness: dict[str, Any] | None = None
+    contact_sheet: bytes | None = None
+    unreadable: Sequence[str] = ()
+
+    @property
+    def model_name(self) -> str:
+        """The name clients ask the server for."""
+        return str(self.config.get("model_name", MODEL_NAME))
+
+    @property
+    def confidence(self) -> float:
+        """Coverage of the intervals."""
+        return float(self.config.get("evaluator", {}).get("confidence", 0.95))
+
+    @property
+    def bootstrap_samples(self) -> int:
+        """Resamples behind the bootstrap intervals."""
+        return int(self.config.get("evaluator", {}).get("bootstrap_samples", 500))
+
+
+def gather(result: Outcome, workspace: Workspace) -> Evidence:
+    """Read what the run left; nothing here raises because a file is missing or broken."""
+    from components.evaluator import predictions
+    from pipeline.report import lesions, mistakes
+
+    reader = _Reader()
+    data = Path(result.data)
+    run_folder = workspace.run(result.run_id)
+    evaluation = result.uri("Evaluator", "evaluation")
+    model_run = result.uri("Trainer", "model_run")
+    balance = result.uri("ClassBalance", "balance")
+    answers = reader.read(evaluation, predictions.FILE_NAME, lambda path: predictions.load(path.parent)) or []
+    wanted = mistakes.pictured(answers)
+    files = _split_files(result)
+    found = None
+    if any(files.values()):
+        found = reader.attempt(f"the images of {data}", lambda: lesions.scan(files, wanted))
+    config = reader.read(run_folder, "config.json", _json) or {}
+    return Evidence(
+        result=result,
+        config=config,
+        predictions=tuple(answers),
+        history=reader.read(model_run, "history.json", _json),
+        balance=reader.read(balance, "balance.json", _json),
+        manifest=reader.read(data, "manifest.json", _json),
+        quarantined=reader.read(data, "quarantine.csv", _reasons),
+        model=reader.read(Path(result.model) if result.model else None, str(FACTS), _json) or {},
+        record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
+        lesions=found,
+        robustness=reader.read(model_run, "robustness.json", _json),
+        contact_sheet=next(
+            (sheet for name in CONTACT_SHEETS if (sheet := reader.read(model_run, name, Path.read_bytes))),
+            None,
+        ),
+        unreadable=tuple(reader.unreadable),
+    )
+
+
+class _Reader:
+    """Reads files, and remembers those that were there and could not be read."""
+
+    def __init__(self) -> None:
+        self.unreadable: list[str] = []
+
+    def read(self, folder: Path | None, name: str, parse: Callable[[Path], T]) -> T | None:
+        if folder is None or not (folder / name).is_file():
+            return None
+        return self.attempt(str(folder / name), lambda: parse(folder / name))
+
+    def attempt(self, what: str, action: Callable[[], T]) -> T | None:
+        try:
+            return action()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.unreadable.append(f"{what}: {type(error).__name__}: {error}")
+            return None
+
+
+def _split_files(result: Outcome) -> dict[str, list[Path]]:
+    """Return the TFRecord files of each split: those the run read, else the data set's own."""
+    examples = result.uri("ImportExampleGen", "examples")
+    files = {}
+    for split in SPLITS:
+        files[split] = sorted((examples / f"Split-{split}").glob("*.gz")) if examples else []
+        files[split] = files[split] or sorted((Path(result.data) / split).glob("*.tfrecord.gz"))
+    return files
+
+
+def _record(result: Outcome, workspace: Workspace, model_name: str, reader: _Reader) -> Record | None:
+    if result.version is None:
+        return None
+    from components.registry.record import Record
+
+    return reader.read(
+        workspace.root / "registry" / model_name,
+        f"{result.version}.json",
+        lambda path: Record.model_validate_json(path.read_text()),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"holds {type(content).__name__}, not an object")
+    return content
+
+
+def _reasons(path: Path) -> list[tuple[str, int]]:
+    with path.open(newline="") as stream:
+        return Counter(row["reason"] for row in csv.DictReader(stream)).most_common()

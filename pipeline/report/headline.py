@@ -1,0 +1,226 @@
+"""What a reader sees first: what came of the run, and what that means for a thousand lesions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from components.gate.verdict import OVERALL, Check
+from pipeline.report import words
+from pipeline.report.charts.svg import Svg
+from pipeline.report.curves import ThresholdRow
+from pipeline.report.evidence import Evidence
+from pipeline.report.numbers import count, interval, limit, percent, rate
+from pipeline.report.performance import Performance
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key number with its interval, and the gate's limit where there is one."""
+
+    name: str
+    value: str
+    spread: str
+    detail: str
+    limit: str
+    held: bool | None
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The banner: a status word, a sentence, what follows from it, and the refusals."""
+
+    status: str
+    title: str
+    lead: str
+    refusals: Sequence[tuple[str, Check]]
+    tiles: Sequence[Tile]
+    meaning: str
+    thousand: Markup | None
+    legend: Sequence[tuple[str, str, int]]
+
+
+def of(evidence: Evidence, performance: Performance | None) -> Headline:
+    """Say what came of a run."""
+    result = evidence.result
+    title, lead = _status(evidence)
+    parts = _of_thousand(performance.chosen) if performance else []
+    return Headline(
+        status=result.status,
+        title=title,
+        lead=lead,
+        refusals=[(verdict.gate, check) for verdict in result.verdicts for check in verdict.refusals],
+        tiles=_tiles(evidence, performance) if performance else _data_tiles(evidence),
+        meaning=_meaning(performance.chosen) if performance else "",
+        thousand=_bar(parts) if parts else None,
+        legend=parts,
+    )
+
+
+def _status(evidence: Evidence) -> tuple[str, str]:
+    result = evidence.result
+    served = "Nothing was released; what was served before is still served."
+    if result.status == "pushed":
+        return (
+            "Passed every gate and released",
+            f"Version {result.version} is what the server answers with now.",
+        )
+    if result.status == "unchanged":
+        return (
+            "Passed every gate, nothing new to release",
+            f"The model computes the same as version {result.version}, which stays served.",
+        )
+    if result.status == "refused":
+        gates = [
+            words.GATES.get(verdict.gate, verdict.gate).lower()
+            for verdict in result.verdicts
+            if not verdict.passed
+        ]
+        trained = "" if result.model else " No model was trained."
+        return f"Refused by the {' and the '.join(gates)}", f"{served}{trained}"
+    return "The run failed", f"{served} {result.reason}".strip()
+
+
+def _meaning(row: ThresholdRow) -> str:
+    total = row.positives + row.negatives
+    missed = row.positives - row.true_positives
+    referred = row.true_positives + row.false_positives
+    text = (
+        f"Of the {count(row.positives)} melanomas among {count(total)} test lesions the model refers "
+        f"{count(row.true_positives)} and misses {count(missed)}. Of the {count(row.negatives)} harmless lesions "
+        f"it refers {count(row.false_positives)} needlessly"
+    )
+    if row.true_positives and referred:
+        text += f": {referred / row.true_positives:.1f} referrals for each melanoma found"
+    return text + "."
+
+
+def _of_thousand(row: ThresholdRow) -> list[tuple[str, str, int]]:
+    """Return (words, class, lesions) of 1,000 lesions; rounded so that they add up."""
+    total = row.positives + row.negatives
+    exact = [
+        ("melanomas found", "found", 1000 * row.true_positives / total),
+        ("melanomas missed", "missed", row.missed_per_1000),
+        ("referred needlessly", "needless", row.needless_per_1000),
+        ("harmless, cleared", "cleared", 1000 * (row.negatives - row.false_positives) / total),
+    ]
+    whole = [int(value) for _, _, value in exact]
+    by_rest = sorted(range(len(exact)), key=lambda index: whole[index] - exact[index][2])
+    for index in by_rest[: 1000 - sum(whole)]:
+        whole[index] += 1
+    return [(name, kind, number) for (name, kind, _), number in zip(exact, whole, strict=True)]
+
+
+def _bar(parts: Sequence[tuple[str, str, int]]) -> Markup:
+    svg = Svg(1000, 34, ", ".join(f"{number} {name}" for name, _, number in parts), "thousand")
+    x = 0.0
+    for name, kind, number in parts:
+        if number:
+            svg.add(
+                "rect",
+                x=x,
+                y=0,
+                width=max(number - 2, 1),
+                height=34,
+                class_=f"bar {kind}",
+                tip=f"{number} {name}",
+            )
+        x += number
+    return svg.render()
+
+
+def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
+    measures, chosen = performance.measures, performance.chosen
+    referred = chosen.true_positives + chosen.false_positives
+    return [
+        _tile(
+            evidence,
+            "sensitivity",
+            "Melanomas found",
+            percent(performance.sensitivity.value),
+            f"{percent(performance.sensitivity.low)} to {percent(performance.sensitivity.high)}",
+            f"{count(chosen.true_positives)} of {count(chosen.positives)}: the sensitivity",
+            percent,
+        ),
+        _tile(
+            evidence,
+            "specificity",
+            "Harmless cleared",
+            percent(performance.specificity.value),
+            f"{percent(performance.specificity.low)} to {percent(performance.specificity.high)}",
+            f"{count(chosen.negatives - chosen.false_positives)} of {count(chosen.negatives)}: the specificity",
+            percent,
+        ),
+        _tile(
+            evidence,
+            "auc",
+            "AUC",
+            rate(measures.auc.value),
+            interval(measures.auc.low, measures.auc.high),
+            "a melanoma is ranked above a harmless lesion this often",
+            rate,
+        ),
+        _tile(
+            evidence,
+            "ece",
+            "Calibration error",
+            rate(measures.ece.value),
+            interval(measures.ece.low, measures.ece.high),
+            "mean gap between what is stated and what is seen",
+            rate,
+        ),
+        _tile(
+            evidence,
+            "ppv",
+            "Melanomas among the referred",
+            percent(chosen.positive_predictive_value),
+            "",
+            f"{count(chosen.true_positives)} of {count(referred)}, at {percent(performance.prevalence)} melanomas",
+            percent,
+        ),
+    ]
+
+
+def _tile(evidence, metric, name, value, spread, detail, write) -> Tile:  # type: ignore[no-untyped-def]
+    check = _check(evidence, metric)
+    return Tile(
+        name=name,
+        value=value,
+        spread=spread,
+        detail=detail,
+        limit=f"{words.COMPARISONS[check.comparison]} {write(check.limit)}" if check else "",
+        held=check.passed if check else None,
+    )
+
+
+def _check(evidence: Evidence, metric: str) -> Check | None:
+    for verdict in evidence.result.verdicts:
+        if verdict.gate == "model":
+            return next((c for c in verdict.checks if c.metric == metric and c.slice == OVERALL), None)
+    return None
+
+
+def _data_tiles(evidence: Evidence) -> list[Tile]:
+    """Without a model the data is what there is to know."""
+    counts = (evidence.balance or {}).get("label_counts", {})
+    tiles = []
+    for split, labels in counts.items():
+        images = labels["negatives"] + labels["positives"]
+        share = labels["positives"] / images if images else None
+        detail = f"{count(labels['positives'])} melanomas, {percent(share)}"
+        tiles.append(Tile(f"{split} split", count(images), "", detail, "", None))
+    if tiles and "class_weights" in (evidence.balance or {}):
+        weights = (evidence.balance or {})["class_weights"]
+        tiles.append(
+            Tile(
+                "class weights",
+                f"{limit(round(weights['1'], 2))}",
+                "",
+                f"of a melanoma; {limit(round(weights['0'], 2))} of a harmless lesion",
+                "",
+                None,
+            )
+        )
+    return tiles

@@ -1,0 +1,132 @@
+"""From which data, configuration and parents the model comes, each with its SHA-256; and the steps in between."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from pipeline.report import words
+from pipeline.report.charts import rows as charts
+from pipeline.report.evidence import Evidence
+from pipeline.report.numbers import count, plural
+from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link of the chain: what it is, its hash, and what else is known of it."""
+
+    name: str
+    title: str
+    sha256: str
+    facts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One step: its name in words and in the metadata store, how it ended, its time."""
+
+    words: str
+    name: str
+    state: str
+    kind: str
+    seconds: float
+    bar: Markup
+
+
+def chain(evidence: Evidence, workspace: Workspace) -> list[Link]:
+    """Return data, configuration, model and parent, as far as the run got."""
+    result, record = evidence.result, evidence.record
+    links = [_data(evidence), _config(evidence, workspace)]
+    if result.model:
+        links.append(_model(evidence))
+    parent = record.parents.baseline_version if record else None
+    if parent:
+        links.append(Link("Compared with", f"version {parent}", "", [("role", "the model blessed last")]))
+    return links
+
+
+def steps(evidence: Evidence) -> list[StepRow]:
+    """Return the steps in the order they ran; look-ups of earlier runs are no work of this one."""
+    shown = [step for step in evidence.result.steps if step.name != "Resolver"]
+    longest = max((step.seconds for step in shown), default=0.0)
+    kinds = {"COMPLETE": "good", "CACHED": "calm"}
+    return [
+        StepRow(
+            words=words.STEPS.get(step.name, step.name),
+            name=step.name,
+            state=words.STATES.get(step.state, step.state.lower()),
+            kind=kinds.get(step.state, "bad"),
+            seconds=step.seconds,
+            bar=charts.bar(step.seconds, longest, "model"),
+        )
+        for step in shown
+    ]
+
+
+def settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the configuration as (part, [(dotted key, value)]); `about` is prose, not a setting."""
+    parts: dict[str, list[tuple[str, str]]] = {}
+    for key, value in config.items():
+        if key == "about":
+            continue
+        rows = list(_flat(value, key))
+        parts.setdefault(key if isinstance(value, dict) else "run", []).extend(rows)
+    return sorted(parts.items(), key=lambda item: item[0] != "run")
+
+
+def _flat(value: Any, key: str) -> Sequence[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        return [row for name, inner in value.items() for row in _flat(inner, f"{key}.{name}")]
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return [row for index, item in enumerate(value) for row in _flat(item, f"{key}[{index}]")]
+    if isinstance(value, list):
+        return [(key, ", ".join(str(item) for item in value) or "none")]
+    return [(key, "none" if value is None else json.dumps(value) if isinstance(value, bool) else str(value))]
+
+
+def _data(evidence: Evidence) -> Link:
+    counts = (evidence.balance or {}).get("label_counts", {})
+    images = sum(labels["negatives"] + labels["positives"] for labels in counts.values())
+    facts = [("folder", evidence.result.data)]
+    if images:
+        facts.insert(0, ("images", count(images)))
+    return Link("Data", f"version {evidence.result.data_version[:12]}", evidence.result.data_version, facts)
+
+
+def _config(evidence: Evidence, workspace: Workspace) -> Link:
+    path = workspace.run(evidence.result.run_id) / "config.json"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    facts = [("run", evidence.result.run_id)]
+    trainer = evidence.config.get("trainer", {})
+    for key in ("strategy", "backbone", "seed"):
+        if key in trainer:
+            facts.append((key, str(trainer[key])))
+    return Link("Configuration", f"preset {evidence.result.preset}", digest, facts)
+
+
+def _model(evidence: Evidence) -> Link:
+    from components.registry import hashing
+
+    folder = Path(evidence.result.model or "")
+    version = str(evidence.model.get("model_version", "unknown"))
+    facts = []
+    if isinstance(evidence.model.get("parameters"), int):
+        facts.append(("size", plural(evidence.model["parameters"], "parameter")))
+    digest = ""
+    if evidence.record is not None and evidence.record.version == version:
+        digest = evidence.record.sha256
+    elif folder.is_dir():
+        digest = hashing.tree_hash(folder)
+    if (folder / hashing.FACTS).is_file():
+        facts.append(("fingerprint", hashing.fingerprint(folder)[:16]))
+    facts.append(("folder", str(folder)))
+    if evidence.result.status == "unchanged" and evidence.result.version != version:
+        facts.insert(0, ("equal to", f"version {evidence.result.version}"))
+    return Link("Model", f"version {version}", digest, facts)

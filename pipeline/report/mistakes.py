@@ -1,0 +1,54 @@
+"""The worst errors: melanomas with the lowest probability, harmless lesions with the highest."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from components.evaluator.predictions import Prediction
+    from pipeline.report.lesions import Lesions
+
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong answer, and its picture as a data URI ("" where there is none)."""
+
+    prediction: Prediction
+    picture: str
+
+
+def missed(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the melanomas below the operating point, the lowest probability first."""
+    found = [item for item in predictions if item.target and item.probability < item.threshold]
+    return sorted(found, key=lambda item: (item.probability, item.image_name))
+
+
+def false_alarms(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the harmless lesions at or above the operating point, the highest probability first."""
+    found = [item for item in predictions if not item.target and item.probability >= item.threshold]
+    return sorted(found, key=lambda item: (-item.probability, item.image_name))
+
+
+def pictured(predictions: Sequence[Prediction]) -> frozenset[str]:
+    """Return the names of the images that are shown."""
+    shown = [*missed(predictions)[:SHOWN], *false_alarms(predictions)[:SHOWN]]
+    return frozenset(item.image_name for item in shown)
+
+
+def with_pictures(predictions: Sequence[Prediction], lesions: Lesions | None) -> list[Mistake]:
+    """Return the first :data:`SHOWN` with their pictures."""
+    pictures = lesions.pictures if lesions else {}
+    return [Mistake(item, data_uri(pictures.get(item.image_name))) for item in predictions[:SHOWN]]
+
+
+def data_uri(image: bytes | None) -> str:
+    """Return an encoded picture as a data URI, "" for None."""
+    if image is None:
+        return ""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

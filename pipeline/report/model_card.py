@@ -1,0 +1,148 @@
+"""The model card: what was measured, on what, and what was not (Mitchell et al., FAT* 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.evaluator.metrics import Interval
+from pipeline.outcome import Outcome
+from pipeline.report import words
+from pipeline.report.evidence import Evidence
+from pipeline.report.numbers import count, percent, plural
+from pipeline.report.performance import Performance
+from pipeline.report.slices import Slice, Slices
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SliceFigures(_Frozen):
+    """One slice of the test split."""
+
+    feature: str
+    value: str
+    images: int
+    melanomas: int
+    judged: bool = Field(description="whether the model gate looked at it: enough images of both classes")
+    auc: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+
+
+class ModelCard(_Frozen):
+    """Measured figures of one model; nothing in it was typed by a person."""
+
+    schema_version: Literal[1] = 1
+    model_name: str
+    model_version: str
+    created: datetime = Field(description="start of the run that made it, UTC")
+    run_id: str
+    software: str
+    status: str = Field(description="pushed | unchanged | refused | failed")
+    warning: str
+    network: dict[str, Any] = Field(description="what the model says of itself, without its configuration")
+    training: dict[str, Any] = Field(description="the trainer's configuration")
+    data_version: str = Field(description="SHA-256 of the data set")
+    label_counts: dict[str, dict[str, int]]
+    test_images: int
+    test_melanomas: int
+    operating_point: float = Field(description="refer where the probability is at or above it")
+    confidence: float = Field(description="coverage of every interval")
+    metrics: dict[str, Interval] = Field(description="on the whole test split")
+    positive_predictive_value: float | None = Field(description="at the test split's share of melanomas")
+    negative_predictive_value: float | None
+    slices: Sequence[SliceFigures]
+    gates: dict[str, bool]
+    not_known: Sequence[str] = Field(description="what these figures do not tell")
+
+
+def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCard:
+    """Make the card of the model a run has evaluated."""
+    result, measures = evidence.result, performance.measures
+    return ModelCard(
+        model_name=evidence.model_name,
+        model_version=str(evidence.model.get("model_version") or evidence.predictions[0].model_version),
+        created=result.started,
+        run_id=result.run_id,
+        software=_software(),
+        status=result.status,
+        warning=words.NOT_A_DEVICE,
+        network={key: value for key, value in evidence.model.items() if key != "config"},
+        training=evidence.config.get("trainer", {}),
+        data_version=result.data_version,
+        label_counts=(evidence.balance or {}).get("label_counts", {}),
+        test_images=measures.images,
+        test_melanomas=measures.positives,
+        operating_point=measures.threshold,
+        confidence=performance.confidence,
+        metrics={
+            "auc": measures.auc,
+            "sensitivity": performance.sensitivity,
+            "specificity": performance.specificity,
+            "expected_calibration_error": measures.ece,
+            "brier_score": measures.brier,
+            "refused_as_no_dermoscopy": performance.refused,
+        },
+        positive_predictive_value=performance.chosen.positive_predictive_value,
+        negative_predictive_value=performance.chosen.negative_predictive_value,
+        slices=[_figures(row) for _, rows in slices.by_feature for row in rows],
+        gates={verdict.gate: verdict.passed for verdict in result.verdicts},
+        not_known=_not_known(result, evidence, performance, slices),
+    )
+
+
+def _figures(row: Slice) -> SliceFigures:
+    return SliceFigures(
+        feature=row.feature,
+        value=row.value,
+        images=row.images,
+        melanomas=row.positives,
+        judged=row.judged,
+        auc=row.auc,
+        sensitivity=row.sensitivity,
+        specificity=row.specificity,
+    )
+
+
+def _not_known(result: Outcome, evidence: Evidence, performance: Performance, slices: Slices) -> list[str]:
+    measures = performance.measures
+    sentences = []
+    refused = [verdict.gate for verdict in result.verdicts if not verdict.passed]
+    if refused:
+        sentences.append(f"The {' and the '.join(refused)} gate refused this model: it is not to be used.")
+    single = dict(slices.single)
+    if "source" in single:
+        sentences.append(
+            f"Every test image comes from {single['source']}: other cameras, clinics and populations were not measured."
+        )
+    spread = performance.sensitivity
+    sentences.append(
+        f"The sensitivity stands on {plural(measures.positives, 'melanoma')}: the true one lies between "
+        f"{percent(spread.low)} and {percent(spread.high)} with {percent(performance.confidence, 0)} confidence."
+    )
+    sentences.append(
+        f"Predictive values hold where {percent(performance.prevalence)} of the lesions are melanomas, as in the test "
+        "split; where melanomas are rarer, fewer of the referred have one."
+    )
+    if slices.too_small:
+        sentences.append(f"Too few images to judge: {', '.join(slices.too_small)}.")
+    for feature in ("sex", "age_band", "anatom_site", "diagnosis"):
+        unknown = sum(getattr(item, feature) == "unknown" for item in evidence.predictions)
+        if unknown:
+            name = words.GROUPS[feature].split(",")[0].lower()
+            sentences.append(
+                f"The {name} of {count(unknown)} of {count(measures.images)} test images is not recorded."
+            )
+    sentences.append("Skin tone is not recorded in the data: how the model does by skin tone is not known.")
+    return sentences
+
+
+def _software() -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version("melanosizer")

@@ -1,0 +1,127 @@
+"""Writes the report of one run: one HTML file that needs nothing else, and the cards beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.report import (
+    data,
+    data_card,
+    evidence,
+    headline,
+    lineage,
+    mistakes,
+    model_card,
+    numbers,
+    performance,
+    slices,
+    training,
+    words,
+)
+from pipeline.report.evidence import Evidence
+
+if TYPE_CHECKING:
+    from pipeline.outcome import Outcome
+    from pipeline.workspace import Workspace
+
+FILE_NAME = "report.html"
+
+
+def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Path:
+    """Write the report and the cards of a run, and return the report's path.
+
+    Args:
+        result: the run, whatever its end.
+        workspace: where the run's folder is.
+        out: the report's file; default: `report.html` in the run's folder. The cards lie beside it.
+    """
+    path = out or workspace.run(result.run_id) / FILE_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name, text in render(evidence.gather(result, workspace), workspace).items():
+        target = path if name == FILE_NAME else path.parent / name
+        target.write_text(text, encoding="utf-8")
+    return path
+
+
+def render(found: Evidence, workspace: Workspace) -> dict[str, str]:
+    """Return the text of each file by its name."""
+    measured = performance.of(found)
+    parts = slices.of(found, measured.measures.auc.value, measured.sensitivity.value) if measured else None
+    the_data = data.of(found)
+    data_facts = data_card.of(found, the_data)
+    files = {"data_card.json": _json(data_facts.model_dump(mode="json"))}
+    cards = {"data": data_facts, "model": None}
+    if measured and parts:
+        model_facts = model_card.of(found, measured, parts)
+        cards["model"] = model_facts
+        files["model_card.json"] = _json(model_facts.model_dump(mode="json"))
+    wrong = {
+        "missed": mistakes.missed(found.predictions),
+        "false_alarms": mistakes.false_alarms(found.predictions),
+    }
+    context: dict[str, Any] = {
+        "run": found.result,
+        "evidence": found,
+        "headline": headline.of(found, measured),
+        "performance": measured,
+        "slices": parts,
+        "data": the_data,
+        "training": training.of(found),
+        "wrong": {
+            name: (len(items), mistakes.with_pictures(items, found.lesions)) for name, items in wrong.items()
+        },
+        "contact_sheet": mistakes.data_uri(found.contact_sheet),
+        "chain": lineage.chain(found, workspace),
+        "steps": lineage.steps(found),
+        "settings": lineage.settings(found.config),
+        "cards": cards,
+    }
+    files[FILE_NAME] = _page("report.html.j2", context)
+    files["data_card.html"] = _page("data_card.html.j2", context)
+    if cards["model"] is not None:
+        files["model_card.html"] = _page("model_card.html.j2", context)
+    return files
+
+
+def _page(template: str, context: dict[str, Any]) -> str:
+    text = _environment().get_template(template).render(context)
+    # Templates leave lines of indentation behind; nothing on the page is preformatted.
+    return "\n".join(line for raw in text.splitlines() if (line := raw.strip())) + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (resources.files("pipeline.report") / "templates" / "style.css").read_text(encoding="utf-8")
+    style = "\n".join(line for raw in style.splitlines() if (line := raw.strip()))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment.filters |= numbers.FILTERS
+    environment.globals |= {
+        "words": words,
+        "plural": numbers.plural,
+        "interval": numbers.interval,
+        "style": Markup(style),  # noqa: S704 - our own file
+        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+        "software": importlib.metadata.version("melanosizer"),
+    }
+    return environment
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

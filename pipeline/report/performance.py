@@ -1,0 +1,124 @@
+"""What the model does on the test split, computed from its single answers: numbers, tables and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from components.evaluator import metrics
+from components.evaluator.metrics import Interval, Labels, Measures, Scores
+from pipeline.report import curves, intervals
+from pipeline.report.charts import calibration as calibration_charts
+from pipeline.report.charts import curves as curve_charts
+from pipeline.report.curves import ThresholdRow
+from pipeline.report.evidence import Evidence
+
+THRESHOLDS = (0.01, 0.02, 0.05, 0.10, 0.20, 0.30, 0.50)
+# Screening, general practice, a referral centre.
+PREVALENCES = (0.005, 0.02, 0.05, 0.10)
+HISTOGRAM_EDGES = np.linspace(-7.2, 5.2, 42)
+REFUSED = 0.5  # out_of_distribution is 1 where the model takes the image for no dermoscopy
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Everything measured on the test split.
+
+    Attributes:
+        labels: 0 or 1, shape [n].
+        scores: probabilities, shape [n].
+        measures: AUC, calibration error and Brier score with bootstrap intervals.
+        sensitivity: with Wilson's interval.
+        specificity: with Wilson's interval.
+        chosen: what the stored operating point decides.
+        average_precision: area under the precision-recall curve.
+        table: the same for other thresholds.
+        predictive: (prevalence, positive, negative predictive value).
+        refused: share of the test lesions taken for no dermoscopy.
+    """
+
+    labels: Labels
+    scores: Scores
+    measures: Measures
+    sensitivity: Interval
+    specificity: Interval
+    chosen: ThresholdRow
+    average_precision: float
+    table: Sequence[ThresholdRow]
+    predictive: Sequence[tuple[float, float | None, float | None]]
+    refused: Interval
+    confidence: float
+
+    @property
+    def prevalence(self) -> float:
+        """Melanomas by images."""
+        return self.measures.positives / self.measures.images
+
+    def roc_chart(self) -> Markup:
+        """The ROC curve."""
+        return curve_charts.roc(
+            curves.roc(self.labels, self.scores),
+            curves.roc_band(self.labels, self.scores, self.confidence),
+            self.sensitivity,
+            self.specificity,
+            f"{self.measures.auc.value:.3f}",
+        )
+
+    def precision_recall_chart(self) -> Markup:
+        """The precision-recall curve."""
+        return curve_charts.precision_recall(
+            curves.precision_recall(self.labels, self.scores),
+            self.prevalence,
+            self.chosen.sensitivity,
+            self.chosen.positive_predictive_value,
+        )
+
+    def reliability_chart(self) -> Markup:
+        """The reliability diagram."""
+        rows = metrics.reliability(self.labels, self.scores)
+        spreads = [
+            intervals.share(round(share * images), int(images), self.confidence) for _, share, images in rows
+        ]
+        return calibration_charts.reliability(rows, [spread for spread in spreads if spread is not None])
+
+    def histogram_chart(self) -> Markup:
+        """Probabilities by class."""
+        harmless, melanoma = curves.log_odds_histogram(self.labels, self.scores, HISTOGRAM_EDGES)
+        return calibration_charts.histogram(HISTOGRAM_EDGES, harmless, melanoma, self.chosen.threshold)
+
+
+def of(evidence: Evidence) -> Performance | None:
+    """Measure the answers of a run; None where there are none, or only of one class."""
+    from components.evaluator import predictions
+
+    if not evidence.predictions:
+        return None
+    labels, scores = predictions.arrays(evidence.predictions)
+    if labels.min() == labels.max() or not np.isfinite(scores).all():
+        return None
+    threshold = evidence.predictions[0].threshold
+    confidence = evidence.confidence
+    chosen = curves.threshold_row(labels, scores, threshold, "operating point")
+    sensitivity = intervals.share(chosen.true_positives, chosen.positives, confidence)
+    specificity = intervals.share(chosen.negatives - chosen.false_positives, chosen.negatives, confidence)
+    refused = sum(item.out_of_distribution >= REFUSED for item in evidence.predictions)
+    refusals = intervals.share(refused, len(labels), confidence)
+    assert sensitivity and specificity and refusals  # noqa: S101 - both classes were seen above
+    return Performance(
+        labels=labels,
+        scores=scores,
+        measures=metrics.measure(
+            labels, scores, threshold, samples=evidence.bootstrap_samples, confidence=confidence
+        ),
+        sensitivity=sensitivity,
+        specificity=specificity,
+        chosen=chosen,
+        average_precision=curves.average_precision(labels, scores),
+        table=curves.threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),
+        predictive=[(share, *chosen.predictive_values_at(share)) for share in PREVALENCES],
+        refused=refusals,
+        confidence=confidence,
+    )

@@ -1,0 +1,152 @@
+"""The test split by sex, age, site, source and diagnosis: where the model is worst, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from markupsafe import Markup
+
+from components.evaluator.metrics import Interval, roc_auc
+from components.evaluator.predictions import Prediction, arrays
+from pipeline.report import intervals, words
+from pipeline.report.charts import rows as row_charts
+from pipeline.report.evidence import Evidence
+
+FEATURES = ("sex", "age_band", "anatom_site", "source", "diagnosis")
+AUC_FROM = 0.4  # left end of the small AUC axes: below it a model is broken anyway
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One value of one feature; ``judged`` where the model gate looked at it."""
+
+    feature: str
+    value: str
+    images: int
+    positives: int
+    auc: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+    judged: bool
+    auc_chart: Markup
+    sensitivity_chart: Markup
+
+    @property
+    def name(self) -> str:
+        """The slice in words, e.g. ``sex: male``."""
+        return f"{words.GROUPS[self.feature].split(',')[0].lower()}: {words.value(self.value)}"
+
+
+@dataclass(frozen=True)
+class Slices:
+    """All slices by feature, and the worst of those that are judged."""
+
+    by_feature: Sequence[tuple[str, Sequence[Slice]]]
+    single: Sequence[tuple[str, str]]
+    worst_auc: Slice | None
+    worst_sensitivity: Slice | None
+    too_small: Sequence[str]
+    unjudged: Sequence[str]
+
+
+def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Slices:
+    """Measure every value of every feature.
+
+    A feature of which all images share one value says nothing and is only named (``single``).
+    """
+    limits = evidence.config.get("evaluator", {})
+    judged = tuple(limits.get("slices", ()))
+    tables: list[tuple[str, Sequence[Slice]]] = []
+    single: list[tuple[str, str]] = []
+    for feature in FEATURES:
+        groups: dict[str, list[Prediction]] = {}
+        for item in evidence.predictions:
+            groups.setdefault(getattr(item, feature), []).append(item)
+        if len(groups) < 2:
+            single.extend((words.GROUPS[feature].split(",")[0].lower(), value) for value in groups)
+            continue
+        rows = [
+            _measure(
+                feature,
+                value,
+                groups[value],
+                limits,
+                feature in judged,
+                evidence.confidence,
+                (overall_auc, overall_sensitivity),
+            )
+            for value in sorted(groups, key=lambda value: _order(feature, value, groups))
+        ]
+        tables.append((words.GROUPS[feature], rows))
+    every = [row for _, rows in tables for row in rows]
+    considered = [row for row in every if row.judged]
+    return Slices(
+        by_feature=tables,
+        single=single,
+        worst_auc=min(
+            (row for row in considered if row.auc),
+            key=lambda row: row.auc.value if row.auc else 1.0,
+            default=None,
+        ),
+        worst_sensitivity=min(
+            (row for row in considered if row.sensitivity),
+            key=lambda row: row.sensitivity.value if row.sensitivity else 1.0,
+            default=None,
+        ),
+        too_small=[row.name for row in every if row.feature in judged and not row.judged],
+        unjudged=[
+            words.GROUPS[name].split(",")[0].lower()
+            for name in FEATURES
+            if name not in judged and name not in dict(single)
+        ],
+    )
+
+
+def _order(feature: str, value: str, groups: dict[str, list[Prediction]]) -> tuple[object, ...]:
+    if feature == "age_band":
+        return (value == "unknown", not value.startswith("under"), value)
+    return (value == "unknown", -len(groups[value]), value)
+
+
+def _measure(
+    feature: str,
+    value: str,
+    items: Sequence[Prediction],
+    limits: dict[str, Any],
+    judged: bool,
+    confidence: float,
+    overall: tuple[float, float],
+) -> Slice:
+    labels, scores = arrays(items)
+    decisions = scores >= items[0].threshold
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    auc = None
+    if positives and negatives:
+        z = NormalDist().inv_cdf(0.5 + confidence / 2)
+        auc = intervals.roc_area(roc_auc(labels, scores), positives, negatives, z)
+    sensitivity = intervals.share(int((decisions & (labels == 1)).sum()), positives, confidence)
+    enough = positives >= limits.get("min_slice_positives", 10) and negatives >= limits.get(
+        "min_slice_negatives", 20
+    )
+    held = judged and enough
+    kind = "model" if held else "faint"
+    return Slice(
+        feature=feature,
+        value=value,
+        images=len(labels),
+        positives=positives,
+        auc=auc,
+        sensitivity=sensitivity,
+        specificity=intervals.share(int((~decisions & (labels == 0)).sum()), negatives, confidence),
+        judged=held,
+        auc_chart=row_charts.whisker(
+            auc, overall[0], limits.get("min_slice_auc") if held else None, AUC_FROM, kind
+        ),
+        sensitivity_chart=row_charts.whisker(
+            sensitivity, overall[1], limits.get("min_slice_sensitivity") if held else None, 0.0, kind
+        ),
+    )

@@ -1,0 +1,95 @@
+"""What training measured, epoch by epoch, as curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from pipeline.report.charts import training as charts
+from pipeline.report.charts.training import Series
+from pipeline.report.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training curves and the times behind them; a chart is None where its measure was not taken."""
+
+    loss: Markup | None
+    auc: Markup | None
+    false_negatives: Markup | None
+    positives: int | None
+    epochs: Sequence[dict[str, Any]]
+    kept: Sequence[int]
+    stages: int
+    seconds: float | None
+    images_per_second: float | None
+    waiting: float | None
+
+
+def of(evidence: Evidence) -> Training | None:
+    """Draw history.json; None where there is none, or no epoch in it."""
+    rows = (evidence.history or {}).get("epochs") or []
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        return None
+    epochs = [float(index) for index in range(1, len(rows) + 1)]
+    stages = [int(row.get("stage", 0)) for row in rows]
+    restarts = [index + 0.5 for index in range(1, len(rows)) if stages[index] != stages[index - 1]]
+    kept = _kept(rows, stages, evidence.config.get("trainer", {}).get("stages", []))
+
+    def chart(label: str, names: Sequence[tuple[str, str, str]], floor: float | None = None) -> Markup | None:
+        series = [Series(title, kind, [_number(row.get(key)) for row in rows]) for key, title, kind in names]
+        series = [one for one in series if any(value is not None for value in one.values)]
+        if not series:
+            return None
+        return charts.curve(label, epochs, series, kept=kept, restarts=restarts, floor=floor)
+
+    seconds = [value for row in rows if (value := _number(row.get("seconds"))) is not None]
+    return Training(
+        loss=chart(
+            "loss, nats",
+            [("loss", "training", "train"), ("eval_log_loss", "eval", "eval"), ("eval_loss", "eval", "eval")],
+        ),
+        auc=chart(
+            "AUC",
+            [("auc", "training", "train"), ("train_auc", "training", "train"), ("eval_auc", "eval", "eval")],
+        ),
+        false_negatives=chart("melanomas missed at 50 %", [("false_negatives", "eval", "eval")], floor=0.0),
+        positives=rows[-1].get("positives"),
+        epochs=rows,
+        kept=kept,
+        stages=len(set(stages)),
+        seconds=sum(seconds) if seconds else None,
+        images_per_second=_mean(rows, "images_per_second"),
+        waiting=_mean(rows, "waiting"),
+    )
+
+
+def _kept(
+    rows: Sequence[dict[str, Any]], stages: Sequence[int], configured: Sequence[dict[str, Any]]
+) -> list[int]:
+    """Return the best epoch on eval of each stage whose snapshot is in the model."""
+    kept = []
+    for stage in sorted(set(stages)):
+        if stage < len(configured) and not configured[stage].get("snapshot", True):
+            continue
+        members = [
+            i for i, one in enumerate(stages) if one == stage and _number(rows[i].get("eval_auc")) is not None
+        ]
+        if members:
+            kept.append(max(members, key=lambda index: rows[index]["eval_auc"]))
+    return kept
+
+
+def _mean(rows: Sequence[dict[str, Any]], name: str) -> float | None:
+    """Return the mean over the epochs, weighted by their time."""
+    pairs = [(_number(row.get(name)), _number(row.get("seconds")) or 0.0) for row in rows]
+    known = [(value, weight) for value, weight in pairs if value is not None]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and value == value else None

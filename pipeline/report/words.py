@@ -1,0 +1,100 @@
+"""What the steps' names for things are in a reader's words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.gate.verdict import OVERALL
+
+GROUPS: Final = {
+    "sex": "Sex",
+    "age_band": "Age, years",
+    "anatom_site": "Site",
+    "source": "Source",
+    "diagnosis": "Diagnosis",
+}
+
+METRICS: Final = {
+    "auc": "AUC",
+    "auc_change": "change of the AUC against the model blessed last",
+    "sensitivity": "sensitivity (melanomas found)",
+    "specificity": "specificity (harmless lesions cleared)",
+    "positives": "melanomas",
+    "positive_share": "share of melanomas",
+    "positive_share_drift": "change of the share of melanomas since the data accepted last",
+    "groups_in_two_splits": "patients or lesions in two splits",
+    "images_in_two_splits": "identical images in two splits",
+    "schema_anomalies": "anomalies against the schema",
+    "loads_and_answers": "loads in a server's own loader, and answers",
+    "difference_from_python": "largest difference from the Python path",
+    "difference_in_a_batch": "largest difference between single and batched",
+    "refuses": "refuses a bad request",
+    "answers_after_bad_requests": "answers after bad requests",
+    "latency_ms": "time of one image, ms",
+    "load_seconds": "time to load, s",
+}
+
+GATES: Final = {
+    "data": "Data gate",
+    "model": "Model gate",
+    "serving": "Serving gate",
+}
+
+# Their values are 0 or 1.
+YES_OR_NO: Final = frozenset({"loads_and_answers", "refuses", "answers_after_bad_requests"})
+
+STATES: Final = {
+    "COMPLETE": "done",
+    "CACHED": "taken from an earlier run",
+    "FAILED": "failed",
+    "CANCELED": "stopped",
+    "RUNNING": "interrupted",
+    "NEW": "not started",
+    "UNKNOWN": "unknown",
+}
+
+STEPS: Final = {
+    "ImportExampleGen": "Read the data set",
+    "ImportSchemaGen": "Read the schema",
+    "StatisticsGen": "Statistics of the data",
+    "ExampleValidator": "Data against the schema",
+    "ClassBalance": "Class balance",
+    "DataGate": "Data gate",
+    "Transform": "Preprocessing constants",
+    "Trainer": "Training",
+    "Evaluator": "Evaluation and model gate",
+    "ServingCheck": "Serving gate",
+    "Pusher": "Release",
+    "RegistryRecord": "Registry",
+    "Resolver": "Look-up of an earlier run",
+}
+
+COMPARISONS: Final = {">=": "≥", "<=": "≤", "==": "="}
+
+NOT_A_DEVICE: Final = (
+    "This is a research tool, not a medical device: no number here may decide about a patient, "
+    "and every lesion that worries somebody belongs in front of a dermatologist."
+)
+
+
+def metric(name: str) -> str:
+    """Return a check's metric in words."""
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def slice_name(name: str) -> str:
+    """Return ``sex: male`` for ``sex:male``, ``all test images`` for the whole."""
+    if name == OVERALL:
+        return "all"
+    group, _, value = name.partition(":")
+    if group == "split":
+        return f"{value} split"
+    if group == "request":
+        return value.replace("_", " ")
+    return f"{GROUPS.get(group, group).split(',')[0].lower()}: {value}"
+
+
+def value(text: str) -> str:
+    """Return a group's value as people write it, e.g. ``45–59``."""
+    low, dash, high = text.partition("-")
+    return f"{low}–{high}" if dash and low.isdigit() and high.isdigit() else text

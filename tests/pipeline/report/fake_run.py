@@ -1,0 +1,240 @@
+"""Writes what a run leaves behind, with made-up answers of a middling model: for tests and for looking at the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.evaluator import predictions
+from components.evaluator.age_band import age_band
+from components.evaluator.predictions import Prediction
+from components.gate.verdict import Check, Verdict, at_least, at_most
+from pipeline.outcome import Outcome, StepOutcome
+from pipeline.workspace import MARKER, Workspace
+
+RUN_ID = "20261121-120000"
+VERSION = "1795303056"
+DATA_VERSION = "5f" * 32
+THRESHOLD = 0.08
+CONFIG: dict[str, Any] = {
+    "about": {"purpose": "a made-up run", "expect": "nothing", "takes": "no time", "command": "none"},
+    "model_name": "melanoma",
+    "balance": {"min_positive_share": 0.01, "max_positive_share": 0.5},
+    "trainer": {
+        "strategy": "fine_tune",
+        "backbone": "efficientnet_lite0",
+        "seed": 17,
+        "stages": [{"size": 128, "epochs": 8.0, "snapshot": True}, {"size": 160, "epochs": 4.0, "snapshot": True}],
+    },
+    "evaluator": {
+        "min_auc": 0.75,
+        "slices": ["sex", "age_band", "anatom_site"],
+        "min_slice_auc": 0.6,
+        "min_slice_sensitivity": 0.5,
+        "min_slice_positives": 10,
+        "min_slice_negatives": 20,
+        "bootstrap_samples": 100,
+        "confidence": 0.95,
+    },
+    "metadata_url": None,
+}
+SITES = ("trunk", "lower extremity", "upper extremity", "head/neck", "palms/soles")
+
+Row = dict[str, Any]
+
+
+def rows(images: int, seed: int = 3) -> list[Row]:
+    """Return lesions with a probability each."""
+    random = np.random.default_rng(seed)
+    made = []
+    for index in range(images):
+        target = int(random.random() < 0.09)
+        age = None if random.random() < 0.03 else float(np.clip(random.normal(58 if target else 50, 15), 5, 90) // 5 * 5)
+        logit = random.normal(-1.5 if target else -4.2, 1.5)
+        made.append(
+            {
+                "image_name": f"LESION_{index:05d}",
+                "source": "made-up",
+                "target": target,
+                "diagnosis": "mel" if target else str(random.choice(["nv", "bkl", "bcc", "df"], p=[0.75, 0.14, 0.08, 0.03])),
+                "sex": str(random.choice(["male", "female", "unknown"], p=[0.54, 0.44, 0.02])),
+                "age": age,
+                "anatom_site": str(random.choice(SITES, p=[0.4, 0.25, 0.2, 0.12, 0.03])),
+                "probability": float(1 / (1 + np.exp(-logit))),
+            }
+        )
+    return made
+
+
+def jpeg(index: int) -> bytes:
+    """Return a small picture whose colour depends on ``index``."""
+    out = io.BytesIO()
+    Image.new("RGB", (32, 24), (200, 150 - index % 100, 120)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def write_records(folder: Path, split: str, lesions: Sequence[Row], picture: Callable[[int], bytes]) -> None:
+    """Write a split's TFRecords as ingest does."""
+
+    def text(value: str) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+
+    (folder / split).mkdir(parents=True)
+    path = folder / split / "data-00000-of-00001.tfrecord.gz"
+    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+        for index, row in enumerate(lesions):
+            features = {name: text(row[name]) for name in ("image_name", "source", "diagnosis", "anatom_site")}
+            features["target"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[row["target"]]))
+            features["image"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture(index)]))
+            if row["sex"] != "unknown":
+                features["sex"] = text(row["sex"])
+            if row["age"] is not None:
+                features["age_approx"] = tf.train.Feature(float_list=tf.train.FloatList(value=[row["age"]]))
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def history() -> dict[str, Any]:
+    """Return what the Trainer writes into history.json."""
+    epochs = []
+    for index in range(12):
+        second = index >= 8
+        epochs.append(
+            {
+                "stage": int(second), "size": 160 if second else 128, "epoch": index % 8 + 1,
+                "loss": 1.6 * 0.86**index + 0.3, "eval_auc": 0.9 - 0.25 * 0.75**index - (0.01 if index == 7 else 0),
+                "eval_log_loss": 0.22 + 0.35 * 0.7**index + (0.03 if index == 7 else 0), "false_negatives": 40 - 2 * index,
+                "positives": 49, "learning_rate": 1.0 - index / 12, "seconds": 41.5, "waiting": 0.012,
+                "images_per_second": 48.2,
+            }
+        )  # fmt: skip
+    return {"epochs": epochs}
+
+
+def verdicts(found: Sequence[Row], refused: str) -> tuple[Verdict, ...]:
+    """Return the gates' verdicts; ``refused`` names the gate that refuses, "" for none."""
+    labels = "12 of 200 images are positive"
+    data = [at_most("schema_anomalies", 0.0, 0.0, f"split:{split}") for split in ("train", "eval", "test")]
+    data += [
+        at_least("positives", 2.0 if refused == "data" and split == "test" else 49.0, 20.0, f"split:{split}", labels)
+        for split in ("train", "eval", "test")
+    ]
+    data.append(at_most("groups_in_two_splits", 0.0, 0.0))
+    if refused == "data":
+        return (Verdict(gate="data", checks=tuple(data)),)
+    limit = 0.95 if refused == "model" else 0.75
+    positives = sum(row["target"] for row in found)
+    hits = sum(row["target"] and row["probability"] >= THRESHOLD for row in found)
+    model = [
+        at_least("auc", 0.8931, limit),
+        at_least("sensitivity", hits / positives, 0.75, detail=f"{hits} of {positives} melanomas found"),
+        at_least("specificity", 0.71, 0.3),
+        at_least("auc", 0.86, 0.6, "sex:male", "40 melanomas of 500 images"),
+    ]
+    serving = [
+        at_least("loads_and_answers", 1.0, 1.0),
+        at_most("difference_from_python", 3e-7, 1e-4),
+        Check(metric="refuses", slice="request:jpeg_header_only", value=1.0, comparison=">=", limit=1.0, passed=True, detail="INVALID_ARGUMENT: <b>no image</b>"),
+        at_most("latency_ms", 23.4, 1000.0, detail="median of single images"),
+    ]  # fmt: skip
+    return tuple(
+        Verdict(gate=gate, checks=tuple(checks))
+        for gate, checks in (("data", data), ("model", model), ("serving", serving))
+    )
+
+
+def write(
+    root: Path, *, status: str = "pushed", refused: str = "", images: int = 240, picture: Callable[[int], bytes] = jpeg
+) -> tuple[Outcome, Workspace]:
+    """Write a run's folder and artifacts below ``root`` and return its outcome.
+
+    Args:
+        root: an empty folder, which becomes the workspace.
+        status: how the run ended.
+        refused: the gate that refused: data | model | "".
+        images: test images; eval has as many, train thrice.
+        picture: the JPEG of an image by its number.
+    """
+    workspace = Workspace(root / "workspace")
+    run = workspace.run(RUN_ID)
+    run.mkdir(parents=True)
+    (workspace.root / MARKER).touch()
+    (run / "config.json").write_text(json.dumps(CONFIG))
+    data = root / "data"
+    test = rows(images)
+    for split, lesions in (("train", rows(3 * images, 1)), ("eval", rows(images, 2)), ("test", test)):
+        write_records(data, split, lesions, picture)
+    (data / "manifest.json").write_text(json.dumps({"counts": {"rows_read": 5 * images + 4, "written": 5 * images, "quarantined": 4}}))
+    with (data / "quarantine.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["image_name", "reason"])
+        writer.writerows([["a.jpg", "exact duplicate"], ["b.jpg", "exact duplicate"], ["c.jpg", "<script>alert(1)</script>"]])
+    artifacts = workspace.artifacts
+    model_run, evaluation, balance, model = (artifacts / name for name in ("model_run", "evaluation", "balance", "model"))
+    for folder in (model_run, evaluation, balance, model / "assets.extra"):
+        folder.mkdir(parents=True)
+    counts = {split: {"negatives": 91 * k, "positives": 9 * k} for split, k in (("train", 36), ("eval", 12), ("test", 12))}
+    (balance / "balance.json").write_text(
+        json.dumps(
+            {"data_version": DATA_VERSION, "label_counts": counts, "class_weights": {"0": 0.5495, "1": 5.5556},
+             "overlap": {"groups": 0, "images": 0, "named": []}}
+        )
+    )  # fmt: skip
+    trained = status != "failed" and refused != "data"
+    steps = [("ImportExampleGen", "CACHED", 0.0, {}), ("ClassBalance", "COMPLETE", 5.1, {"balance": [str(balance)]})]
+    if trained:
+        (model_run / "history.json").write_text(json.dumps(history()))
+        (model_run / "augmentation.jpg").write_bytes(picture(1))
+        (model / "assets.extra" / "melanosizer.json").write_text(
+            json.dumps({"model_version": VERSION, "threshold": THRESHOLD, "backbone": "efficientnet_lite0", "parameters": 3412345})
+        )
+        predictions.save([_answer(row) for row in test], evaluation)
+        steps += [
+            ("Trainer", "COMPLETE", 498.2, {"model_run": [str(model_run)]}),
+            ("Evaluator", "COMPLETE", 31.0, {"evaluation": [str(evaluation)]}),
+            ("Pusher", "COMPLETE", 0.1, {}),
+        ]
+    else:
+        steps.append(("DataGate" if refused else "Trainer", "FAILED", 0.2, {}))
+    result = Outcome(
+        run_id=RUN_ID,
+        status=status,
+        reason="ValueError: <the loss is nan>" if status == "failed" else "",
+        preset="quick",
+        data=str(data),
+        data_version=DATA_VERSION,
+        started=datetime(2026, 11, 21, 12, 0, tzinfo=UTC),
+        seconds=571.3,
+        version=VERSION if status in ("pushed", "unchanged") else None,
+        model=str(model) if trained else None,
+        metrics=None,
+        threshold=THRESHOLD if trained else None,
+        verdicts=() if status == "failed" else verdicts(test, refused),
+        steps=tuple(StepOutcome(name=n, state=s, seconds=t, outputs=o) for n, s, t, o in steps),
+    )
+    result.save(run)
+    return result, workspace
+
+
+def _answer(row: Row) -> Prediction:
+    return Prediction(
+        image_name=row["image_name"],
+        source=row["source"],
+        target=row["target"],
+        probability=row["probability"],
+        threshold=THRESHOLD,
+        out_of_distribution=float(row["image_name"].endswith("7") and row["image_name"].endswith("77")),
+        diagnosis=row["diagnosis"],
+        sex=row["sex"],
+        age_band=age_band(row["age"]),
+        anatom_site=row["anatom_site"],
+        model_version=VERSION,
+    )
