@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
 from edge.cameras.camera import CameraLostError
 from edge.device import Device
+from edge.kiosk import views
 
 BOUNDARY = "frame"
 LOST_PAUSE_S = 1.0
 LOOK_S = 0.2
 KEEPALIVE_S = 15.0
+TWICE = 2
+STILL_S = 2.0
 
 
 Gone = Callable[[], Awaitable[bool]]
@@ -24,7 +26,7 @@ Gone = Callable[[], Awaitable[bool]]
 async def preview(device: Device, gone: Gone) -> AsyncIterator[bytes]:
     """Motion JPEG until the viewer is `gone`; a camera that is lost pauses the stream and resumes it."""
     period = 1.0 / device.config.camera.preview_fps
-    last = b""
+    last, sent, due = b"", 0, 0.0
     yield f"--{BOUNDARY}\r\n".encode()
     while not device.stop.is_set() and not await gone():
         try:
@@ -33,23 +35,15 @@ async def preview(device: Device, gone: Gone) -> AsyncIterator[bytes]:
             last = b""
             await asyncio.sleep(LOST_PAUSE_S)
             continue
-        # A picture that did not change is not sent twice: the screen's own work is most of the heat.
-        if frame is not last:
+        sent = 0 if frame is not last else sent
+        # A still picture is not sent again and again, for the screen's own work is most of the heat; but
+        # browsers
+        # draw a part only when the next one has begun, so each goes out twice.
+        if sent < TWICE or time.monotonic() >= due:
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
-            # Browsers show a part when they see the next boundary, so it follows at once.
             yield head.encode() + frame + f"\r\n--{BOUNDARY}\r\n".encode()
-            last = frame
+            last, sent, due = frame, sent + 1, time.monotonic() + STILL_S
         await asyncio.sleep(period)
-
-
-def news(device: Device) -> dict[str, Any]:
-    """What the page compares to know whether it must draw itself anew."""
-    return {
-        "revision": device.queue.revision,
-        "notices": [notice.kind for notice in device.notices.all()],
-        "version": device.sender.version,
-        "presses": device.presses,
-    }
 
 
 async def events(device: Device, gone: Gone) -> AsyncIterator[str]:
@@ -57,7 +51,7 @@ async def events(device: Device, gone: Gone) -> AsyncIterator[str]:
     last = ""
     silent = 0.0
     while not device.stop.is_set() and not await gone():
-        now = json.dumps(news(device))
+        now = views.news(device)
         if now != last:
             last, silent = now, 0.0
             yield f"data: {now}\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,6 @@ from edge.device import Device
 from edge.examination import Examination
 from edge.kiosk.catalogue import Translate, translator
 from edge.notices import Notice
-from edge.queue import MEGABYTE
 from edge.records import examination_record
 from edge.sender import SERVER_NOTICES
 
@@ -65,6 +65,7 @@ def context(device: Device, page: str, **values: Any) -> dict[str, Any]:
         "page": page,
         "status": status(device),
         "clock": clock,
+        "news": news(device),
         **values,
     }
 
@@ -72,7 +73,7 @@ def context(device: Device, page: str, **values: Any) -> dict[str, Any]:
 def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
     """The settings page's table."""
     temperature = vitals.temperature_c()
-    kept, free = device.queue.bytes_kept() // MEGABYTE, device.queue.free_bytes() // MEGABYTE
+    kept, free = (f"{size / 1e9:.1f}" for size in (device.queue.bytes_kept(), device.queue.free_bytes()))
     on_device = device.understudy.version if device.understudy else ""
     return [
         (t("settings.device"), device.config.device.id),
@@ -86,6 +87,18 @@ def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
         ),
         (t("settings.software"), __version__),
     ]
+
+
+def news(device: Device) -> str:
+    """What a page compares to know whether it must draw itself anew, as JSON."""
+    return json.dumps(
+        {
+            "revision": device.queue.revision,
+            "notices": [notice.kind for notice in device.notices.all()],
+            "version": device.sender.version,
+            "presses": device.presses,
+        }
+    )
 
 
 def as_json(examination: Examination, device: Device) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-let presses = null;
-let last = null;
+// What the page was drawn from: a change between drawing and listening is not missed.
+let last = document.body.dataset.news;
+let presses = JSON.parse(last).presses;
 
 function adopt(id, text) {
   const fresh = new DOMParser().parseFromString(text, "text/html").getElementById(id);
@@ -28,14 +29,21 @@ function cameraIs(lost) {
   byId("shutter").disabled = lost;
 }
 
+// Streams start once the page has loaded: a page with an endless picture in it never would.
+function preview() {
+  const image = byId("preview");
+  if (image) image.src = "/preview.mjpg";
+  addEventListener("pagehide", () => { if (image) image.src = ""; });
+}
+
 function listen() {
   const source = new EventSource("/events");
   source.onmessage = (event) => {
     const news = JSON.parse(event.data);
-    if (presses !== null && news.presses !== presses) pressed();
+    if (news.presses !== presses) pressed();
     presses = news.presses;
     cameraIs(news.notices.includes("camera_lost"));
-    if (last !== null && last !== event.data) redraw().catch(() => {});
+    if (last !== event.data) redraw().catch(() => {});
     last = event.data;
   };
   addEventListener("pagehide", () => source.close());
@@ -57,7 +65,7 @@ function captureForm(form) {
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   const code = byId("code"), keypad = byId("keypad"), typed = byId("typed");
-  const pattern = new RegExp(`^(?:${code.pattern})$`);
+  const pattern = new RegExp(`^(?:${code.dataset.pattern})$`);
   code.addEventListener("click", () => { typed.textContent = code.value; keypad.showModal(); });
   keypad.addEventListener("click", (event) => {
     const { key, act } = event.target.dataset;
@@ -81,5 +89,5 @@ function captureForm(form) {
   byId("scan-cancel").addEventListener("click", () => scanner.close());
 }
 
-listen();
+addEventListener("load", () => { preview(); listen(); });
 if (byId("capture")) captureForm(byId("capture"));
