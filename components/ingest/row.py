@@ -1,0 +1,92 @@
+"""One row of a data set, and why a row was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+# Every reason a row is quarantined for, and what it means.
+REASONS: Final = {
+    "bad_row": "the table's line cannot be read: columns are missing or too many, or it names no image",
+    "bad_value": "a target, age or other value is none that is valid",
+    "no_label": "neither target nor a known diagnosis is given",
+    "duplicate_row": "an earlier row of the same source names the same image with the same label",
+    "missing_file": "the image does not exist",
+    "unreadable": "the file cannot be opened or is no regular file",
+    "empty": "the file has no bytes",
+    "too_large": "the file has more bytes than max_bytes",
+    "not_an_image": "the bytes are no image format that is accepted",
+    "too_many_pixels": "the header announces more pixels than max_pixels: a decompression bomb, or a wrong file",
+    "wrong_size": "a side is shorter than min_side, or one is more than 20 times the other",
+    "animated": "the file holds more than one picture",
+    "truncated": "the file ends before the picture does",
+    "corrupt": "the decoder fails on the picture",
+    "unsupported": "the pixel format has no agreed conversion to 8-bit RGB",
+    "blank": "every pixel is (nearly) the same: there is no picture",
+    "decoder_died": "the decoder process crashed or did not end on this file",
+    "duplicate": "another image has the same bytes; that one is kept",
+    "label_conflict": "the same picture occurs with another label",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image as its data set describes it; None is an unknown value.
+
+    Attributes:
+        source: value of the feature `source`.
+        line: line of the table, the header being 1; for folders the place in the sorted listing.
+        image_name: name in its source, without folder and ending.
+        file: path of the image, None where it was not found.
+        patient: key of the patient, unique over all sources, pseudonymous.
+        lesion: the same for the lesion.
+        image_key: the same for the image itself.
+        target: 1 is positive.
+        diagnosis: canonical short name (mel, nv, ...) where one is known, else the source's words.
+        age: years.
+        sex: lower case.
+        site: lower case.
+    """
+
+    source: str
+    line: int
+    image_name: str
+    file: str | None
+    patient: str | None
+    lesion: str | None
+    image_key: str
+    target: int
+    diagnosis: str | None
+    age: float | None
+    sex: str | None
+    site: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that is not written.
+
+    Attributes:
+        source: value of the feature `source`.
+        line: as in ``Row``.
+        image_name: as far as it is known.
+        file: path of the image, empty where it is not known.
+        reason: a key of ``REASONS``.
+        detail: what exactly.
+    """
+
+    source: str
+    line: int
+    image_name: str
+    file: str
+    reason: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        if self.reason not in REASONS:
+            raise ValueError(f"the reason {self.reason!r} is unknown; valid are {', '.join(REASONS)}")
+
+    @classmethod
+    def of(cls, row: Row, reason: str, detail: str) -> Refusal:
+        """Refuse ``row``."""
+        return cls(row.source, row.line, row.image_name, row.file or "", reason, detail)

@@ -1,0 +1,165 @@
+"""Where rows come from: a data set in one of the known layouts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.ingest.errors import IngestError
+
+Kind = Literal["siim2020", "isic2019", "ham10000", "isic-archive", "folder", "csv"]
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
+
+# The tables each layout calls its own, best first; a csv layout takes any of them.
+TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "siim2020": ("train.csv", "ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv"),
+    "isic2019": ("ISIC_2019_Training_GroundTruth.csv",),
+    "ham10000": ("HAM10000_metadata.csv", "HAM10000_metadata"),
+    "isic-archive": ("metadata.csv",),
+    "csv": ("metadata.csv", "manifest.csv", "train.csv"),
+}
+# Archives with one space of identifiers: a lesion of HAM10000 is the same lesion inside ISIC 2019.
+ARCHIVES: Final = frozenset({"siim2020", "isic2019", "ham10000", "isic-archive"})
+
+
+class Source(BaseModel):
+    """One data set: its layout, its table or folder, and its images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind = Field(description=f"layout: {', '.join(KINDS)}")
+    path: Path = Field(
+        description="the table, or the folder that holds it; for `folder`, the folder of classes"
+    )
+    images: Path | None = Field(
+        default=None,
+        description="folder with the images, searched with its sub-folders; default: beside the table",
+    )
+    name: str = Field(
+        default="", description="value of the feature `source`; default: the archive's or the folder's"
+    )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``KIND:PATH[,images=DIR][,name=NAME]``.
+
+        Raises:
+            IngestError: the kind or an option is unknown, or the path is missing.
+        """
+        kind, colon, rest = text.partition(":")
+        if kind not in KINDS:
+            raise IngestError(f"source {text!r}: the kind {kind!r} is unknown; valid are {', '.join(KINDS)}")
+        path, *options = re.split(r",(?=[a-z_]+=)", rest)
+        if not colon or not path:
+            raise IngestError(f"source {text!r}: no path; write {kind}:PATH[,images=DIR][,name=NAME]")
+        values: dict[str, str] = {}
+        for option in options:
+            key, _, value = option.partition("=")
+            if key not in {"images", "name"}:
+                raise IngestError(f"source {text!r}: the option {key!r} is unknown; valid are images, name")
+            if not value:
+                raise IngestError(f"source {text!r}: the option {key!r} is empty")
+            values[key] = value
+        images = Path(values["images"]).expanduser() if "images" in values else None
+        return cls.model_validate(
+            {"kind": kind, "path": Path(path).expanduser(), "images": images, "name": values.get("name", "")}
+        )
+
+    def __str__(self) -> str:
+        options = f",images={self.images}" if self.images else ""
+        return f"{self.kind}:{self.path}{options}" + (f",name={self.name}" if self.name else "")
+
+    @property
+    def title(self) -> str:
+        """The value of the feature `source`."""
+        if self.name:
+            return self.name
+        if self.kind in ARCHIVES:
+            return self.kind
+        path = self.path.resolve()
+        return path.name if path.is_dir() else path.parent.name or path.stem
+
+    @property
+    def id_space(self) -> str:
+        """Sources with the same space mean the same patient by the same identifier."""
+        return "isic" if self.kind in ARCHIVES else f"source:{self.title}"
+
+    def table(self) -> Path:
+        """Return the file with the rows.
+
+        Raises:
+            IngestError: there is none.
+        """
+        if self.path.is_file():
+            return self.path
+        if not self.path.exists():
+            raise IngestError(f"source {self}: {self.path} does not exist")
+        for name in TABLES[self.kind]:
+            if (self.path / name).is_file():
+                return self.path / name
+        found = sorted(self.path.glob("*.csv"))
+        if len(found) == 1:
+            return found[0]
+        there = f"; there are {', '.join(path.name for path in found[:5])}" if found else ""
+        raise IngestError(
+            f"source {self}: no table in {self.path}: expected {' or '.join(TABLES[self.kind])}{there}; "
+            f"name the file: {self.kind}:{self.path}/TABLE.csv"
+        )
+
+    def image_folder(self) -> Path:
+        """Return the folder that is searched for images.
+
+        Raises:
+            IngestError: it does not exist.
+        """
+        if self.images is not None:
+            if not self.images.is_dir():
+                raise IngestError(f"source {self}: images={self.images} is not a folder")
+            return self.images
+        if self.kind == "folder":
+            if not self.path.is_dir():
+                raise IngestError(
+                    f"source {self}: {self.path} is not a folder; expected one sub-folder a class"
+                )
+            return self.path
+        beside = self.table().parent
+        return beside / "images" if (beside / "images").is_dir() else beside
+
+
+def detect(path: Path | str) -> Source:
+    """Guess the layout of ``path``, a table or a folder, from its column names or its sub-folders.
+
+    Raises:
+        IngestError: nothing there looks like a data set, or it is an ingested one already.
+    """
+    # Imported here because the layouts need Source.
+    from components.ingest.layouts import classes, table
+
+    path = Path(path)
+    if not path.exists():
+        raise IngestError(f"{path} does not exist")
+    if path.is_dir() and (path / "manifest.json").is_file():
+        raise IngestError(f"{path} is an ingested data set already: use it as it is (--data {path})")
+    tables = [path] if path.is_file() else _tables(path)
+    reasons: list[str] = []
+    for candidate in tables:
+        kind = table.kind_of(candidate)
+        if kind is not None:
+            return Source.model_validate({"kind": kind, "path": candidate})
+        reasons.append(f"{candidate.name} has no column of image names and labels that is known")
+    if path.is_dir():
+        if classes.found(path):
+            return Source(kind="folder", path=path)
+        reasons.append("it has no sub-folders called after classes (benign/ and malignant/, or diagnoses)")
+    raise IngestError(
+        f"{path} is no data set that ingest knows: {'; '.join(reasons)}. Layouts: {', '.join(KINDS)}"
+    )
+
+
+def _tables(folder: Path) -> list[Path]:
+    known = dict.fromkeys(name for names in TABLES.values() for name in names)
+    first = [folder / name for name in known if (folder / name).is_file()]
+    return first + [path for path in sorted(folder.glob("*.csv")) if path not in first]
