@@ -33,6 +33,8 @@ PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 HEALTH_SERVICES = ("", "ModelService", "PredictionService", MODEL_SERVICE, PREDICTION_SERVICE)
 
+_YEAR = 365 * 86400.0
+
 Handler = Callable[[Any, Caller], Any]
 Reload = Callable[[Any, Callable[[], bool]], None]
 
@@ -41,6 +43,8 @@ def _caller(context: Any) -> Caller:
     metadata = dict(context.invocation_metadata())
     token = metadata.get("authorization", "")
     left = context.time_remaining()
+    # Without a deadline gRPC tells of one in some hundred million years.
+    left = left if left is not None and left < _YEAR else None
     return Caller(
         entrypoint="GRPC",
         peer=_address(context.peer()),

@@ -75,6 +75,9 @@ def from_proto(proto: Any) -> Array:
         array = np.frombuffer(proto.tensor_content, dtype=dtype)
     elif proto.dtype in (DT_HALF, DT_BFLOAT16):
         array = np.array(proto.half_val, dtype=dtype)
+    elif dtype.kind == "c":
+        parts = proto.scomplex_val if dtype == np.complex64 else proto.dcomplex_val
+        array = np.array(parts, dtype=np.float64).view(np.complex128).astype(dtype)
     else:
         name = _FIELD.get(dtype) or {"uint32": "uint32_val", "uint64": "uint64_val"}.get(
             dtype.name, "int_val"
