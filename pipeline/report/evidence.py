@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.features import MODEL_NAME, SPLITS
+from components.features import MODEL_NAME, PROBABILITY, SPLITS, TARGET
 
 if TYPE_CHECKING:
     from components.evaluator.predictions import Prediction
@@ -33,6 +33,7 @@ class Evidence:
         result: the run's outcome.
         config: the run's configuration as it was saved, {} where it was not.
         predictions: the model's answer to every test image, () without a model.
+        eval_answers: label and probability of every eval image, which the operating point was fixed on.
         history: history.json of the Trainer.
         balance: balance.json of the class balance step.
         manifest: manifest.json of the data set.
@@ -48,6 +49,7 @@ class Evidence:
     result: Outcome
     config: dict[str, Any] = field(default_factory=dict)
     predictions: Sequence[Prediction] = ()
+    eval_answers: Sequence[tuple[int, float]] = ()
     history: dict[str, Any] | None = None
     balance: dict[str, Any] | None = None
     manifest: dict[str, Any] | None = None
@@ -78,7 +80,7 @@ class Evidence:
 def gather(result: Outcome, workspace: Workspace) -> Evidence:
     """Read what the run left; nothing here raises because a file is missing or broken."""
     from components.evaluator import predictions
-    from pipeline.report import lesions, mistakes
+    from pipeline.report import contact_sheet, lesions, mistakes
 
     reader = _Reader()
     data = Path(result.data)
@@ -89,26 +91,29 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     answers = reader.read(evaluation, predictions.FILE_NAME, lambda path: predictions.load(path.parent)) or []
     wanted = mistakes.pictured(answers)
     files = _split_files(result)
-    found = None
+    lesions_found: Lesions | None = None
     if any(files.values()):
-        found = reader.attempt(f"the images of {data}", lambda: lesions.scan(files, wanted))
+        lesions_found = reader.attempt(f"the images of {data}", lambda: lesions.scan(files, wanted))
     config = reader.read(run_folder, "config.json", _json) or {}
+    sheet = next((found for name in CONTACT_SHEETS if (found := reader.read(model_run, name, Path.read_bytes))), None)
+    if sheet is None and result.model and lesions_found and config.get("trainer"):
+        sheet = reader.attempt(
+            "augmented samples", lambda: contact_sheet.make(lesions_found.samples, config["trainer"])
+        )
     return Evidence(
         result=result,
         config=config,
         predictions=tuple(answers),
+        eval_answers=reader.read(model_run, "eval_predictions.csv", _answers) or (),
         history=reader.read(model_run, "history.json", _json),
         balance=reader.read(balance, "balance.json", _json),
         manifest=reader.read(data, "manifest.json", _json),
         quarantined=reader.read(data, "quarantine.csv", _reasons),
         model=reader.read(Path(result.model) if result.model else None, str(FACTS), _json) or {},
         record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
-        lesions=found,
+        lesions=lesions_found,
         robustness=reader.read(model_run, "robustness.json", _json),
-        contact_sheet=next(
-            (sheet for name in CONTACT_SHEETS if (sheet := reader.read(model_run, name, Path.read_bytes))),
-            None,
-        ),
+        contact_sheet=sheet,
         unreadable=tuple(reader.unreadable),
     )
 
@@ -159,6 +164,11 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"holds {type(content).__name__}, not an object")
     return content
+
+
+def _answers(path: Path) -> list[tuple[int, float]]:
+    with path.open(newline="") as stream:
+        return [(int(row[TARGET]), float(row[PROBABILITY])) for row in csv.DictReader(stream)]
 
 
 def _reasons(path: Path) -> list[tuple[str, int]]:

@@ -128,7 +128,7 @@ def _bar(parts: Sequence[tuple[str, str, int]]) -> Markup:
                 tip=f"{number} {name}",
             )
         x += number
-    return svg.render()
+    return svg.render(stretched=True)
 
 
 def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
@@ -174,10 +174,10 @@ def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
         _tile(
             evidence,
             "ppv",
-            "Melanomas among the referred",
+            "Predictive value",
             percent(chosen.positive_predictive_value),
             "",
-            f"{count(chosen.true_positives)} of {count(referred)}, at {percent(performance.prevalence)} melanomas",
+            f"{count(chosen.true_positives)} of {count(referred)} referred are melanomas; {percent(performance.prevalence)} of all lesions are",
             percent,
         ),
     ]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
@@ -19,6 +19,7 @@ GROUPS: Final = (SEX, AGE_BAND, SITE, DIAGNOSIS, SOURCE)
 THUMBNAIL: Final = 176  # px: sharp on a dense display at half of it
 QUALITY: Final = 78
 # A report that reads a large archive for a quarter of an hour is worse than one without these tables.
+SAMPLES: Final = {0: 5, 1: 3}  # training images of each label for the contact sheet
 MOST_BYTES: Final = 3_000_000_000
 BATCH: Final = 128
 
@@ -41,11 +42,13 @@ class Lesions:
     Attributes:
         counts: images by (split, group, value of the group, target).
         pictures: JPEG thumbnails by image name.
+        samples: a few training images, encoded, melanomas among them.
         skipped: splits that were not read because the data set is too large.
     """
 
     counts: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
     pictures: dict[str, bytes] = field(default_factory=dict)
+    samples: list[bytes] = field(default_factory=list)
     skipped: tuple[str, ...] = ()
 
     def values(self, group: str) -> list[str]:
@@ -75,6 +78,7 @@ def scan(files: Mapping[str, Sequence[Path]], wanted: Collection[str]) -> Lesion
     """
     found = Lesions()
     total = sum(path.stat().st_size for paths in files.values() for path in paths)
+    room = dict(SAMPLES)
     splits = ["test"] if total > MOST_BYTES else list(files)
     found.skipped = tuple(split for split in files if split not in splits)
     for split in splits:
@@ -83,6 +87,8 @@ def scan(files: Mapping[str, Sequence[Path]], wanted: Collection[str]) -> Lesion
         parsed = records.batch(BATCH).map(_parse, num_parallel_calls=2).prefetch(2)
         for columns in parsed.as_numpy_iterator():
             _count(found, split, columns)
+            if split == "train":
+                _sample(found, columns, room)
             for index, raw in enumerate(columns[IMAGE_NAME]):
                 name = raw.decode(errors="replace")
                 if name in names and (picture := thumbnail(columns[IMAGE][index])):
@@ -108,11 +114,19 @@ def _parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return tf.io.parse_example(serialized, _SPEC)
 
 
-def _count(found: Lesions, split: str, columns: dict[str, object]) -> None:
-    targets = [int(value) for value in columns[TARGET]]  # type: ignore[attr-defined] # numpy arrays
+def _sample(found: Lesions, columns: dict[str, Any], room: dict[int, int]) -> None:
+    """Take images while ``room`` lasts, by label."""
+    for image, target in zip(columns[IMAGE], columns[TARGET], strict=True):
+        if room[int(target)] > 0:
+            room[int(target)] -= 1
+            found.samples.append(image)
+
+
+def _count(found: Lesions, split: str, columns: dict[str, Any]) -> None:
+    targets = [int(value) for value in columns[TARGET]]
     for group in GROUPS:
         if group == AGE_BAND:
-            values = [age_band(float(value)) for value in columns[AGE]]  # type: ignore[attr-defined]
+            values = [age_band(float(value)) for value in columns[AGE]]
         else:
-            values = [value.decode(errors="replace") or UNKNOWN for value in columns[group]]  # type: ignore[attr-defined]
+            values = [value.decode(errors="replace") or UNKNOWN for value in columns[group]]
         found.counts.update(zip([split] * len(targets), [group] * len(targets), values, targets, strict=True))

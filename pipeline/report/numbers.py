@@ -38,10 +38,10 @@ def probability(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with thousands separated, e.g. ``57 224`` with a no-break space."""
+    """Return a whole number with thousands separated, e.g. ``57,224``."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}".replace(",", NO_BREAK)
+    return f"{value:,.0f}"
 
 
 def interval(low: float | None, high: float | None, digits: int = 3) -> str:
@@ -87,7 +87,7 @@ def size(value: float) -> str:
 
 
 def plural(number: float, one: str, many: str = "") -> str:
-    """Return the number with its noun, e.g. ``1 image``, ``5 984 images``."""
+    """Return the number with its noun, e.g. ``1 image``, ``5,984 images``."""
     return f"{count(number)}{NO_BREAK}{one if number == 1 else many or one + 's'}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -13,14 +14,25 @@ from components.evaluator.metrics import Interval, Labels, Measures, Scores
 from pipeline.report import curves, intervals
 from pipeline.report.charts import calibration as calibration_charts
 from pipeline.report.charts import curves as curve_charts
-from pipeline.report.curves import ThresholdRow
+from pipeline.report.curves import Curve, ThresholdRow
 from pipeline.report.evidence import Evidence
+from pipeline.report.numbers import probability
 
 THRESHOLDS = (0.01, 0.02, 0.05, 0.10, 0.20, 0.30, 0.50)
 # Screening, general practice, a referral centre.
 PREVALENCES = (0.005, 0.02, 0.05, 0.10)
 HISTOGRAM_EDGES = np.linspace(-7.2, 5.2, 42)
 REFUSED = 0.5  # out_of_distribution is 1 where the model takes the image for no dermoscopy
+
+
+@dataclass(frozen=True)
+class ZoneRow:
+    """One zone of advice: its name, its limits, and the test lesions in it."""
+
+    name: str
+    limits: str
+    images: int
+    positives: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,9 @@ class Performance:
         table: the same for other thresholds.
         predictive: (prevalence, positive, negative predictive value).
         refused: share of the test lesions taken for no dermoscopy.
+        confidence: coverage of all intervals.
+        zones: what each zone of the model holds, () where the model has none.
+        eval_answers: label and probability of the eval images.
     """
 
     labels: Labels
@@ -51,6 +66,8 @@ class Performance:
     predictive: Sequence[tuple[float, float | None, float | None]]
     refused: Interval
     confidence: float
+    zones: Sequence[ZoneRow]
+    eval_answers: Sequence[tuple[int, float]]
 
     @property
     def prevalence(self) -> float:
@@ -64,8 +81,16 @@ class Performance:
             curves.roc_band(self.labels, self.scores, self.confidence),
             self.sensitivity,
             self.specificity,
-            f"{self.measures.auc.value:.3f}",
+            area=f"{self.measures.auc.value:.3f}",
+            fitted=self._fitted(),
         )
+
+    def _fitted(self) -> tuple[Curve, str] | None:
+        labels = np.array([label for label, _ in self.eval_answers], dtype=np.int64)
+        scores = np.array([score for _, score in self.eval_answers], dtype=np.float64)
+        if not len(labels) or labels.min() == labels.max():
+            return None
+        return curves.roc(labels, scores), f"{metrics.roc_auc(labels, scores):.3f}"
 
     def precision_recall_chart(self) -> Markup:
         """The precision-recall curve."""
@@ -120,5 +145,23 @@ def of(evidence: Evidence) -> Performance | None:
         table=curves.threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),
         predictive=[(share, *chosen.predictive_values_at(share)) for share in PREVALENCES],
         refused=refusals,
+        zones=_zones(labels, scores, evidence.model.get("zones")),
+        eval_answers=evidence.eval_answers,
         confidence=confidence,
     )
+
+
+def _zones(labels: Labels, scores: Scores, limits: Any) -> list[ZoneRow]:
+    """Count the test lesions in the zones low, review and refer that are stored in the model."""
+    if not isinstance(limits, dict) or not {"low_below", "refer_from"} <= limits.keys():
+        return []
+    low, refer = float(limits["low_below"]), float(limits["refer_from"])
+    members = {
+        ("low", f"below {probability(low)}"): scores < low,
+        ("review", f"{probability(low)} to {probability(refer)}"): (scores >= low) & (scores < refer),
+        ("refer", f"from {probability(refer)}"): scores >= refer,
+    }
+    return [
+        ZoneRow(name, words, int(inside.sum()), int((inside & (labels == 1)).sum()))
+        for (name, words), inside in members.items()
+    ]

@@ -15,7 +15,10 @@ from pipeline.report.evidence import Evidence
 
 @dataclass(frozen=True)
 class Training:
-    """Training curves and the times behind them; a chart is None where its measure was not taken."""
+    """Training curves and the times behind them; a chart is None where its measure was not taken.
+
+    With the frozen strategy a stage is a head tried with one penalty, and only the best is kept.
+    """
 
     loss: Markup | None
     auc: Markup | None
@@ -24,6 +27,7 @@ class Training:
     epochs: Sequence[dict[str, Any]]
     kept: Sequence[int]
     stages: int
+    frozen: bool
     seconds: float | None
     images_per_second: float | None
     waiting: float | None
@@ -37,7 +41,9 @@ def of(evidence: Evidence) -> Training | None:
     epochs = [float(index) for index in range(1, len(rows) + 1)]
     stages = [int(row.get("stage", 0)) for row in rows]
     restarts = [index + 0.5 for index in range(1, len(rows)) if stages[index] != stages[index - 1]]
-    kept = _kept(rows, stages, evidence.config.get("trainer", {}).get("stages", []))
+    trainer = evidence.config.get("trainer", {})
+    frozen = trainer.get("strategy") == "frozen"
+    kept = _best(rows, range(len(rows))) if frozen else _kept(rows, stages, trainer.get("stages", []))
 
     def chart(label: str, names: Sequence[tuple[str, str, str]], floor: float | None = None) -> Markup | None:
         series = [Series(title, kind, [_number(row.get(key)) for row in rows]) for key, title, kind in names]
@@ -61,6 +67,7 @@ def of(evidence: Evidence) -> Training | None:
         epochs=rows,
         kept=kept,
         stages=len(set(stages)),
+        frozen=frozen,
         seconds=sum(seconds) if seconds else None,
         images_per_second=_mean(rows, "images_per_second"),
         waiting=_mean(rows, "waiting"),
@@ -78,9 +85,14 @@ def _kept(
         members = [
             i for i, one in enumerate(stages) if one == stage and _number(rows[i].get("eval_auc")) is not None
         ]
-        if members:
-            kept.append(max(members, key=lambda index: rows[index]["eval_auc"]))
+        kept += _best(rows, members)
     return kept
+
+
+def _best(rows: Sequence[dict[str, Any]], members: Sequence[int]) -> list[int]:
+    """Return the one member with the highest AUC on eval; none where it was not measured."""
+    known = [index for index in members if _number(rows[index].get("eval_auc")) is not None]
+    return [max(known, key=lambda index: float(rows[index]["eval_auc"]))] if known else []
 
 
 def _mean(rows: Sequence[dict[str, Any]], name: str) -> float | None:

@@ -10,8 +10,25 @@ from pipeline.report.curves import Curve
 from pipeline.report.numbers import percent
 
 
-def roc(points: Curve, band: Curve, sensitivity: Interval, specificity: Interval, area: str) -> Markup:
-    """Draw the ROC curve, its band, chance, and the operating point with both its intervals."""
+def roc(
+    points: Curve,
+    band: Curve,
+    sensitivity: Interval,
+    specificity: Interval,
+    *,
+    area: str,
+    fitted: tuple[Curve, str] | None,
+) -> Markup:
+    """Draw the ROC curve, its band, chance, and the operating point with both its intervals.
+
+    Args:
+        points: the curve on test.
+        band: its band, rows (x, low, high).
+        sensitivity: at the operating point.
+        specificity: at the operating point.
+        area: the area under the curve, in words.
+        fitted: the curve on eval and its area: a gap between the two is over-fitting, or another sample.
+    """
     plane = Plane(
         f"ROC curve, area {area}",
         shares("harmless lesions referred needlessly, %"),
@@ -19,6 +36,8 @@ def roc(points: Curve, band: Curve, sensitivity: Interval, specificity: Interval
     )
     plane.curve([(0, 0), (1, 1)], "chance")
     plane.band(band.tolist(), "model")
+    if fitted:
+        plane.curve(fitted[0].tolist(), "train")
     plane.curve(points.tolist(), "model")
     x, y = 1 - specificity.value, sensitivity.value
     svg = plane.svg
@@ -26,8 +45,9 @@ def roc(points: Curve, band: Curve, sensitivity: Interval, specificity: Interval
     svg.line(plane.x(x), plane.y(sensitivity.low), plane.x(x), plane.y(sensitivity.high), "whisker")
     tip = f"operating point: {percent(y)} of melanomas found, {percent(x)} of harmless lesions referred"
     plane.dot(x, y, "point", tip)
-    plane.note(1, 0, f"area under the curve {area}", "strong", "end", dx=-6, dy=-12)
-    plane.note(1, 0, "dashed: a coin", "", "end", dx=-6, dy=-30)
+    plane.note(1, 0, f"AUC on test {area}", "strong", "end", dx=-6, dy=-12)
+    if fitted:
+        plane.note(1, 0, f"on eval (grey) {fitted[1]}", "", "end", dx=-6, dy=-30)
     _point_note(plane, x, y)
     return svg.render()
 
@@ -39,7 +59,7 @@ def precision_recall(points: Curve, prevalence: float, recall: float, precision:
     )
     plane.curve([(0, prevalence), (1, prevalence)], "chance")
     plane.curve(points.tolist(), "model")
-    plane.note(0, prevalence, f"referring everybody: {percent(prevalence)}", "", "start", dx=6, dy=-6)
+    plane.note(0, prevalence, f"if everybody is referred: {percent(prevalence)}", "", "start", dx=6, dy=-6)
     if precision is not None:
         plane.dot(
             recall, precision, "point", f"operating point: {percent(precision)} of the referred have melanoma"

@@ -40,11 +40,16 @@ class Svg:
         body = "L".join(f"{_short(x)} {_short(y)}" for x, y in points)
         self.add("path", d=f"M{body}{'Z' if closed else ''}", class_=kind)
 
-    def render(self) -> Markup:
-        """Return the element; everything in it was escaped on the way in."""
+    def render(self, *, stretched: bool = False) -> Markup:
+        """Return the element; everything in it was escaped on the way in.
+
+        Args:
+            stretched: fill the given width and height instead of keeping the proportions.
+        """
+        free = ' preserveAspectRatio="none"' if stretched else ""
         head = (
             f'<svg class="{self._kind}" viewBox="0 0 {_short(self.width)} {_short(self.height)}" '
-            f'role="img" aria-label="{escape(self._label)}">'
+            f'role="img" aria-label="{escape(self._label)}"{free}>'
         )
         return Markup(head + "".join(self._parts) + "</svg>")  # noqa: S704 - escaped above
 

@@ -46,9 +46,12 @@ def curve(
         plane.svg.line(plane.x(restart), plane.top, plane.x(restart), plane.bottom, "restart")
     for one in series:
         rows = [(epoch, value) for epoch, value in zip(epochs, one.values, strict=True) if value is not None]
-        if len(rows) > 1:
-            plane.curve(rows, one.kind)
-        if len(rows) < 25:
+        # Stages start anew: no line joins the last epoch of one and the first of the next.
+        for low, high in zip([-1.0, *restarts], [*restarts, epochs[-1] + 1], strict=True):
+            part = [row for row in rows if low < row[0] < high]
+            if len(part) > 1:
+                plane.curve(part, one.kind)
+        if len(rows) <= 30:
             for epoch, value in rows:
                 plane.dot(epoch, value, one.kind, f"{one.name}, epoch {epoch:g}: {value:.4g}", radius=2.6)
         for index in kept if one.kind == "eval" else ():

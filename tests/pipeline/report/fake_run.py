@@ -47,6 +47,15 @@ CONFIG: dict[str, Any] = {
     },
     "metadata_url": None,
 }
+MODEL: dict[str, Any] = {
+    "model_version": VERSION,
+    "threshold": THRESHOLD,
+    "operating_point": {"wanted_sensitivity": 0.9, "sensitivity": 0.9032, "specificity": 0.71},
+    "zones": {"low_below": 0.0083, "refer_from": 0.149},
+    "calibration": {"kind": "temperature", "temperature": 1.41, "scale": 0.709, "shift": 0.0},
+    "backbone": {"name": "efficientnet_lite0", "weights": "imagenet", "members": [{"size": 128}, {"size": 160}], "tta": 1},
+    "parameters": 6824690,
+}
 SITES = ("trunk", "lower extremity", "upper extremity", "head/neck", "palms/soles")
 
 Row = dict[str, Any]
@@ -192,9 +201,12 @@ def write(
     steps = [("ImportExampleGen", "CACHED", 0.0, {}), ("ClassBalance", "COMPLETE", 5.1, {"balance": [str(balance)]})]
     if trained:
         (model_run / "history.json").write_text(json.dumps(history()))
-        (model_run / "augmentation.jpg").write_bytes(picture(1))
+        with (model_run / "eval_predictions.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["image_name", "target", "probability"])
+            writer.writerows([row["image_name"], row["target"], row["probability"]] for row in rows(images, 2))
         (model / "assets.extra" / "melanosizer.json").write_text(
-            json.dumps({"model_version": VERSION, "threshold": THRESHOLD, "backbone": "efficientnet_lite0", "parameters": 3412345})
+            json.dumps(MODEL)
         )
         predictions.save([_answer(row) for row in test], evaluation)
         steps += [
