@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from PIL import Image, ImageStat, UnidentifiedImageError
 
 from serving.image_header import HeaderError, read_header
 from serving.metrics import Metrics
 from serving.models import Model
 from serving.service import Caller
-from serving.tensors import DT_STRING
+from serving.tensors import DT_STRING, Array
 from serving.values import from_proto
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,10 @@ SCHEMA = "melanosizer.prediction_record/1"
 _IMAGE = "image_bytes"
 # Statistics are taken from a reduced image: 256 pixels a side are plenty for brightness and contrast.
 _STATISTICS_SIDE = 256
+# A record describes images. Requests with thousands of rows, or rows of thousands of numbers, are no images.
+MAX_ROWS = 256
+MAX_VALUES = 64
+_CLOSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,12 @@ class RequestLog:
         images: list[bytes] = []
         if _IMAGE in request.inputs and request.inputs[_IMAGE].dtype == DT_STRING:
             images = list(request.inputs[_IMAGE].string_val)
-        rows = max([len(images), *(len(a) for a in outputs.values() if a.ndim)], default=1)
+        rows = len(images) or max((len(a) for a in outputs.values() if a.ndim), default=1)
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
         records = []
-        for i in range(rows):
+        if rows > MAX_ROWS:
+            self._metrics.records.add("rows_left_out", by=rows - MAX_ROWS)
+        for i in range(min(rows, MAX_ROWS)):
             record: dict[str, Any] = {
                 "schema": SCHEMA,
                 "time": f"{moment}.{int(at % 1 * 1000):03d}Z",
@@ -109,10 +116,7 @@ class RequestLog:
                 "latency_ms": round(seconds * 1000, 3),
                 "caller": caller.peer,
                 "entrypoint": caller.entrypoint,
-                "outputs": {
-                    key: _plain(array[i] if array.ndim and i < len(array) else array.tolist())
-                    for key, array in outputs.items()
-                },
+                "outputs": {key: _cell(array, i) for key, array in outputs.items()},
             }
             for key in ("probability", "decision", "threshold", "zone", "out_of_distribution"):
                 if key in record["outputs"]:
@@ -155,11 +159,23 @@ class RequestLog:
 
     def close(self) -> None:
         """Write what waits, then stop."""
-        self._queue.put(None)
-        self._thread.join()
-        if self._file is not None:
+        try:
+            self._queue.put(None, timeout=_CLOSE_SECONDS)
+        except queue.Full:
+            log.warning("the disk is too slow: the last prediction records are lost")
+        self._thread.join(_CLOSE_SECONDS)
+        if self._file is not None and not self._thread.is_alive():
             self._file.close()
             self._file = None
+
+
+def _cell(array: Array, row: int) -> Any:
+    """One row of an output; None where it is too long for a record or has no such row."""
+    if array.ndim == 0:
+        return _plain(array[()])
+    if row >= len(array) or np.size(array[row]) > MAX_VALUES:
+        return None
+    return _plain(array[row])
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import random
@@ -20,6 +21,8 @@ from serving.status import ServingError, invalid_argument
 from serving.values import from_proto
 
 log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 10.0
 
 
 class _Frozen(BaseModel):
@@ -154,5 +157,6 @@ class Router:
 
     def close(self) -> None:
         """Finish the queue and stop."""
-        self._queue.put(None)
-        self._thread.join()
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=_CLOSE_SECONDS)
+        self._thread.join(_CLOSE_SECONDS)

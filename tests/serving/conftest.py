@@ -70,7 +70,12 @@ def server(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
     config.write_text(
         str(
             model_config(
-                {"name": "half", "base_path": zoo / "half", "latest": 2, "labels": {"stable": 2, "canary": 3}},
+                {
+                    "name": "half",
+                    "base_path": zoo / "half",
+                    "latest": 2,
+                    "labels": {"stable": 2, "canary": 3},
+                },
                 {"name": "affine", "base_path": zoo / "affine"},
                 {"name": "many", "base_path": zoo / "many"},
                 {"name": "images", "base_path": zoo / "images", "latest": 2},
@@ -97,13 +102,20 @@ def server(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 def batching_server(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The shared server with batches of at most 4 rows, padded to 2 or 4, and a queue of 2 batches."""
     folder = tmp_path_factory.mktemp("batching")
-    config, batching, monitoring = folder / "models.config", folder / "batching.config", folder / "monitoring.config"
+    config, batching, monitoring = (
+        folder / "models.config",
+        folder / "batching.config",
+        folder / "monitoring.config",
+    )
     batching.write_text(BATCHING)
     monitoring.write_text(MONITORING)
     config.write_text(
         str(
             model_config(
-                *({"name": kind, "base_path": zoo / kind} for kind in ("half", "affine", "many", "slow", "images"))
+                *(
+                    {"name": kind, "base_path": zoo / kind}
+                    for kind in ("half", "affine", "many", "slow", "images")
+                )
             )
         )
     )

@@ -20,7 +20,9 @@ def _save(session: Any, folder: Path, signatures: dict[str, Any], init: Any = No
 def _signature(inputs: dict[str, Any], outputs: dict[str, Any], method: str) -> Any:
     info = tf1.saved_model.utils.build_tensor_info
     return tf1.saved_model.signature_def_utils.build_signature_def(
-        {k: info(v) for k, v in inputs.items()}, {k: info(v) for k, v in outputs.items()}, f"tensorflow/serving/{method}"
+        {k: info(v) for k, v in inputs.items()},
+        {k: info(v) for k, v in outputs.items()},
+        f"tensorflow/serving/{method}",
     )
 
 
@@ -33,7 +35,11 @@ def half_plus(folder: Path, b: float = 2.0, *, resource_variables: bool = False)
         )
         examples = tf1.placeholder(tf.string, [None], name="tf_example")
         features = tf1.io.parse_example(
-            examples, {"x": tf.io.FixedLenFeature([1], tf.float32), "x2": tf.io.FixedLenFeature([1], tf.float32, [0.0])}
+            examples,
+            {
+                "x": tf.io.FixedLenFeature([1], tf.float32),
+                "x2": tf.io.FixedLenFeature([1], tf.float32, [0.0]),
+            },
         )
         x = tf.identity(features["x"], name="x")
         y = tf.add(tf.multiply(half, x), plus, name="y")
@@ -48,8 +54,12 @@ def half_plus(folder: Path, b: float = 2.0, *, resource_variables: bool = False)
                 "regress_x_to_y": _signature({"inputs": examples}, {"outputs": y}, "regress"),
                 "regress_x_to_y2": _signature({"inputs": examples}, {"outputs": y2}, "regress"),
                 "classify_x_to_y": _signature({"inputs": examples}, {"scores": y}, "classify"),
-                "classify_both": _signature({"inputs": examples}, {"classes": labels, "scores": y}, "classify"),
-                "classify_flat": _signature({"inputs": examples}, {"scores": tf.reshape(y, [-1])}, "classify"),
+                "classify_both": _signature(
+                    {"inputs": examples}, {"classes": labels, "scores": y}, "classify"
+                ),
+                "classify_flat": _signature(
+                    {"inputs": examples}, {"scores": tf.reshape(y, [-1])}, "classify"
+                ),
                 "regress_three": _signature({"inputs": examples}, {"outputs": tf.tile(y, [1, 3])}, "regress"),
                 "odd_method": _signature({"x": x}, {"y": y}, "odd"),
             },
@@ -83,7 +93,11 @@ def many(folder: Path) -> Path:
             "serving_default": _signature({"a": a, "b": b}, {"sum": a + b, "product": a * b}, "predict"),
             "strings": _signature(
                 {"text": text},
-                {"upper": tf.strings.upper(text), "raw_bytes": tf.identity(text), "length": tf.strings.length(text)},
+                {
+                    "upper": tf.strings.upper(text),
+                    "raw_bytes": tf.identity(text),
+                    "length": tf.strings.length(text),
+                },
                 "predict",
             ),
             "scalar": _signature({"a": a}, {"total": tf.reduce_sum(a)}, "predict"),
@@ -109,7 +123,9 @@ def slow(folder: Path) -> Path:
             lambda i, _: i < tf.reduce_max(rounds), lambda i, m: (i + 1, tf.matmul(m, matrix)), [0, matrix]
         )
         y = x * product[0, 0]
-        return _save(session, folder, {"serving_default": _signature({"x": x, "rounds": rounds}, {"y": y}, "predict")})
+        return _save(
+            session, folder, {"serving_default": _signature({"x": x, "rounds": rounds}, {"y": y}, "predict")}
+        )
 
 
 class _Images(tf.Module):
@@ -140,11 +156,4 @@ def images(folder: Path, threshold: float = 0.5, bias: float = 0.0) -> Path:
     """The contract of the released model, with brightness as its probability."""
     module = _Images(folder.name, threshold, bias)
     tf.saved_model.save(module, str(folder), signatures=module.serve)
-    return folder
-
-
-def broken(folder: Path) -> Path:
-    """A version folder whose saved_model.pb is cut off."""
-    folder.mkdir(parents=True)
-    (folder / "saved_model.pb").write_bytes(b"\x08\x01\x12\xff\xff")
     return folder

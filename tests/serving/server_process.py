@@ -32,7 +32,9 @@ def model_config(*models: dict[str, Any]) -> Any:
     config.model_config_list.SetInParent()
     for model in models:
         one = config.model_config_list.config.add(
-            name=model["name"], base_path=str(model["base_path"]), model_platform=model.get("platform", "tensorflow")
+            name=model["name"],
+            base_path=str(model["base_path"]),
+            model_platform=model.get("platform", "tensorflow"),
         )
         if "versions" in model:
             one.model_version_policy.specific.versions.extend(model["versions"])

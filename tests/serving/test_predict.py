@@ -21,7 +21,10 @@ def test_an_unknown_model_is_not_found(server, refused):
 def test_an_unknown_version_is_not_found(server, refused):
     with refused() as it:
         server.predict("half", {"x": [[1.0]]}, version=9)
-    assert (it.code, it.text) == (grpc.StatusCode.NOT_FOUND, "Servable not found for request: Specific(half, 9)")
+    assert (it.code, it.text) == (
+        grpc.StatusCode.NOT_FOUND,
+        "Servable not found for request: Specific(half, 9)",
+    )
 
 
 def test_a_version_that_the_policy_leaves_out_is_not_found(server, refused):
@@ -49,7 +52,9 @@ def test_a_signature_of_another_method_is_internal(server, refused):
     with refused() as it:
         server.predict("half", {"x": [[1.0]]}, signature="odd_method")
     assert it.code is grpc.StatusCode.INTERNAL
-    assert it.text.startswith("Expected prediction signature method_name to be one of {tensorflow/serving/predict, ")
+    assert it.text.startswith(
+        "Expected prediction signature method_name to be one of {tensorflow/serving/predict, "
+    )
     assert it.text.endswith("Was: tensorflow/serving/odd")
 
 
@@ -174,7 +179,9 @@ def test_a_predict_answers_for_classify_signatures_as_well(server):
 
     example = Example()
     example.features.feature["x"].float_list.value.append(2.0)
-    response = server.predict("half", {"inputs": [example.SerializeToString()]}, signature="regress_x_to_y", version=2)
+    response = server.predict(
+        "half", {"inputs": [example.SerializeToString()]}, signature="regress_x_to_y", version=2
+    )
     assert list(response.outputs["outputs"].float_val) == [4.0]
 
 

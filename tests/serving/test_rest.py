@@ -64,7 +64,8 @@ def test_a_signature_is_chosen_by_name(server):
 def test_b64_goes_in_and_comes_out_for_bytes_outputs_only(server):
     data = base64.b64encode(b"\x00\xffab").decode()
     status, answer = server.post(
-        "/v1/models/many:predict", {"signature_name": "strings", "instances": [{"b64": data}, {"text": "xy"}][:1]}
+        "/v1/models/many:predict",
+        {"signature_name": "strings", "instances": [{"b64": data}, {"text": "xy"}][:1]},
     )
     assert status == 200
     (row,) = answer["predictions"]
@@ -97,7 +98,9 @@ def test_whole_floats_keep_their_point_zero(server):
 
 
 def test_nan_and_infinity_go_both_ways(server):
-    _, text, _ = server.http("POST", "/v1/models/affine:predict", '{"inputs": [NaN, Infinity, -Infinity, Inf]}')
+    _, text, _ = server.http(
+        "POST", "/v1/models/affine:predict", '{"inputs": [NaN, Infinity, -Infinity, Inf]}'
+    )
     values = json.loads(text)["outputs"]
     assert math.isnan(values[0])
     assert values[1:] == [math.inf, -math.inf, math.inf]
@@ -147,7 +150,9 @@ def test_ragged_lists_are_refused_with_their_level(server):
         "Encountered list at unexpected size: 2 at level: 1 expected size: 1",
     )
     status, answer = server.post("/v1/models/half:predict", {"inputs": [[1.0], 2.0]})
-    assert error(answer) == "JSON Value: 2.0 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"
+    assert (
+        error(answer) == "JSON Value: 2.0 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"
+    )
 
 
 def test_a_bad_element_of_instances_is_named(server):
@@ -196,16 +201,28 @@ def test_a_plain_list_for_several_inputs_is_refused(server):
     [
         ("", "JSON Parse error: The document is empty"),
         ("  ", "JSON Parse error: The document is empty. at offset: 2"),
-        ('{"instances": [1.0, 2.0', "JSON Parse error: Missing a comma or ] after an array element. at offset: 23"),
+        (
+            '{"instances": [1.0, 2.0',
+            "JSON Parse error: Missing a comma or ] after an array element. at offset: 23",
+        ),
         ("{'instances': 1}", "JSON Parse error: Missing a name for object member. at offset: 1"),
         ('{"instances" 1}', "JSON Parse error: Missing a colon after a name of object member. at offset: 13"),
         ('{"instances": [x]}', "JSON Parse error: Invalid value. at offset: 15"),
-        ('{"instances": 1} x', "JSON Parse error: The document root must not be followed by other values. at offset: 17"),
-        ('{"instances": 1 "b"}', "JSON Parse error: Missing a comma or } after an object member. at offset: 16"),
+        (
+            '{"instances": 1} x',
+            "JSON Parse error: The document root must not be followed by other values. at offset: 17",
+        ),
+        (
+            '{"instances": 1 "b"}',
+            "JSON Parse error: Missing a comma or } after an object member. at offset: 16",
+        ),
         ("[1]", "JSON Value: [\n    1\n] Is not object"),
         ("{}", "Missing 'inputs' or 'instances' key"),
         ('{"instances": []}', "JSON Value: {\n    \"instances\": []\n} No values in 'instances' array"),
-        ('{"instances": 5}', "JSON Value: {\n    \"instances\": 5\n} Excepting 'instances' to be an list/array"),
+        (
+            '{"instances": 5}',
+            "JSON Value: {\n    \"instances\": 5\n} Excepting 'instances' to be an list/array",
+        ),
         (
             '{"signature_name": 5}',
             "JSON Value: {\n    \"signature_name\": 5\n} not formatted correctly. 'signature_name' key must be a string "
@@ -333,7 +350,10 @@ def test_an_integer_literal_becomes_an_int64_feature(server):
     ("body", "wanted"),
     [
         ('{"examples": []}', "JSON Value: {\n    \"examples\": []\n} 'examples' value is an empty array"),
-        ('{"examples": 1}', "JSON Value: {\n    \"examples\": 1\n} Expecting 'examples' value to be an list/array"),
+        (
+            '{"examples": 1}',
+            "JSON Value: {\n    \"examples\": 1\n} Expecting 'examples' value to be an list/array",
+        ),
         ("{}", "JSON Value: {} When method is classify, key 'examples' is expected and was not found"),
         ('{"examples": [1]}', "Example must be JSON object but got JSON Number"),
         ('{"examples": [{"x": null}]}', "Feature: x has element with unexpected JSON type: Null"),
@@ -377,7 +397,10 @@ def test_the_status_of_a_version_and_of_a_label(server):
 
 def test_the_status_of_what_is_not_there_is_404(server):
     assert server.get("/v1/models/nope") == (404, {"error": "Could not find any versions of model nope"})
-    assert server.get("/v1/models/half/versions/9") == (404, {"error": "Could not find version 9 of model half"})
+    assert server.get("/v1/models/half/versions/9") == (
+        404,
+        {"error": "Could not find version 9 of model half"},
+    )
     assert server.get("/v1/models") == (400, {"error": "Missing model name in request."})
 
 
@@ -389,7 +412,10 @@ def test_the_metadata_are_the_signatures_of_the_file(server):
     assert signatures["serving_default"]["inputs"]["x"] == {
         "name": "x:0",
         "dtype": "DT_FLOAT",
-        "tensor_shape": {"dim": [{"size": "-1", "name": ""}, {"size": "1", "name": ""}], "unknown_rank": False},
+        "tensor_shape": {
+            "dim": [{"size": "-1", "name": ""}, {"size": "1", "name": ""}],
+            "unknown_rank": False,
+        },
     }
     assert signatures["regress_x_to_y"]["method_name"] == "tensorflow/serving/regress"
     _, answer = server.get("/v1/models/half/versions/2/metadata")
