@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import stat
-import warnings
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,8 +23,8 @@ from components.ingest import fingerprint
 # No format that runs an interpreter (EPS) or holds documents is among them.
 FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 _ORIENTATION: Final = 0x0112
-_HASHED_SIDE: Final = 64
 _MAX_ASPECT: Final = 20
+_MIN_CONTRAST: Final = 4  # of 255, on the reduced picture
 # What undoes each EXIF orientation.
 _TURN: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,7 +54,7 @@ class Checked:
 
     Attributes:
         sha256: of the file's bytes, hexadecimal.
-        fingerprint: perceptual hash, ``fingerprint.BYTES`` long.
+        grey: luminance of [32, 32] uint8 as bytes, for the perceptual hash.
         width: pixels, as it will be written.
         height: pixels.
         converted: why it was re-encoded, empty where the bytes pass unchanged.
@@ -63,7 +62,7 @@ class Checked:
     """
 
     sha256: str
-    fingerprint: bytes
+    grey: bytes
     width: int
     height: int
     converted: str
@@ -115,10 +114,7 @@ def check(data: bytes, limits: Limits) -> Checked:
         RefusedError: the file cannot be used.
     """
     try:
-        # Warnings of Pillow are about what is judged here anyway.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _check(data, limits)
+        return _check(data, limits)
     except RefusedError:
         raise
     except UnidentifiedImageError:
@@ -147,13 +143,13 @@ def _check(data: bytes, limits: Limits) -> Checked:
             "wrong_size", f"{width} x {height} pixels: one side is over {_MAX_ASPECT} times the other"
         )
     # A multi-picture JPEG is a photograph with its preview behind it; decoders take the first.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+    if image.format not in {"JPEG", "MPO"} and getattr(image, "n_frames", 1) > 1:
         raise RefusedError("animated", f"{getattr(image, 'n_frames', 0)} pictures in one {image.format}")
     why = _why_convert(image, data, limits)
     if not why:
-        image.draft("L", (_HASHED_SIDE, _HASHED_SIDE))
+        image.draft("L", (fingerprint.SIDE, fingerprint.SIDE))
         image.load()
-        return Checked(_sha256(data), _fingerprint(image), width, height, "", None)
+        return Checked(_sha256(data), _grey(image), width, height, "", None)
     if limits.max_side and image.mode in {"L", "RGB"}:
         image.draft(image.mode, (2 * limits.max_side, 2 * limits.max_side))
     image.load()
@@ -166,7 +162,7 @@ def _check(data: bytes, limits: Limits) -> Checked:
     encoded = io.BytesIO()
     upright.save(encoded, "JPEG", quality=limits.jpeg_quality, subsampling=0)
     jpeg = encoded.getvalue()
-    return Checked(_sha256(data), _fingerprint(upright), *upright.size, why, jpeg)
+    return Checked(_sha256(data), _grey(upright), *upright.size, why, jpeg)
 
 
 def _why_convert(image: Image.Image, data: bytes, limits: Limits) -> str:
@@ -219,13 +215,13 @@ def _rgb(image: Image.Image) -> Image.Image:
     return flat
 
 
-def _fingerprint(image: Image.Image) -> bytes:
+def _grey(image: Image.Image) -> bytes:
     grey = image if image.mode == "L" else image.convert("L")
-    side = fingerprint.SIDE
-    small = np.asarray(grey.resize((side, side), Image.Resampling.BOX), np.float32)
-    if float(small.max() - small.min()) < 4:
-        raise RefusedError("blank", f"every pixel is near {small.mean():.0f}")
-    return fingerprint.of(small)
+    small = grey.resize((fingerprint.SIDE, fingerprint.SIDE), Image.Resampling.BOX)
+    darkest, brightest = small.getextrema()
+    if brightest - darkest < _MIN_CONTRAST:  # type: ignore[operator] # of one band: two numbers
+        raise RefusedError("blank", f"every pixel is near {darkest}")
+    return small.tobytes()
 
 
 def _sha256(data: bytes) -> str:

@@ -87,7 +87,7 @@ def _bytes(record: Record) -> bytes:
 def _append(file: BinaryIO, record: bytes) -> None:
     """TFRecord framing: length, its masked CRC-32C, bytes, their masked CRC-32C; little-endian."""
     length = struct.pack("<Q", len(record))
-    file.write(length + _masked_crc(length) + record + _masked_crc(record))
+    file.write(b"".join((length, _masked_crc(length), record, _masked_crc(record))))
 
 
 def _masked_crc(data: bytes) -> bytes:

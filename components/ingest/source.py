@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, Self, get_args
 
@@ -72,7 +73,7 @@ class Source(BaseModel):
         options = f",images={self.images}" if self.images else ""
         return f"{self.kind}:{self.path}{options}" + (f",name={self.name}" if self.name else "")
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The value of the feature `source`."""
         if self.name:
@@ -82,7 +83,7 @@ class Source(BaseModel):
         path = self.path.resolve()
         return path.name if path.is_dir() else path.parent.name or path.stem
 
-    @property
+    @cached_property
     def id_space(self) -> str:
         """Sources with the same space mean the same patient by the same identifier."""
         return "isic" if self.kind in ARCHIVES else f"source:{self.title}"
