@@ -1,0 +1,96 @@
+"""Fixtures of the device's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.edge_doubles import FleetGateway, ModelServer, Network
+from edge.examination import Examination, new_id
+from edge.queue import Queue
+from edge.sample import draw
+from edge.vault import Vault
+
+KEY = bytes(range(32))
+Capture = Callable[..., Examination]
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A small drawn lesion."""
+    return draw(640, 480)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault(KEY)
+
+
+@pytest.fixture
+def open_queue(tmp_path: Path, vault: Vault) -> Iterator[Callable[..., Queue]]:
+    """Opens the queue in tmp_path/state, as often as a test restarts the device."""
+    opened: list[Queue] = []
+
+    def open_one(budget: int = 10**9, min_free: int = 0, key: bytes = KEY) -> Queue:
+        queue = Queue(tmp_path / "state", Vault(key), budget_bytes=budget, min_free_bytes=min_free)
+        opened.append(queue)
+        return queue
+
+    (tmp_path / "state").mkdir()
+    yield open_one
+    for queue in opened:
+        queue.close()
+
+
+@pytest.fixture
+def queue(open_queue: Callable[..., Queue]) -> Queue:
+    return open_queue()
+
+
+@pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    server = ModelServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def network(model_server: ModelServer) -> Iterator[Network]:
+    """A network before the model server that can be cut."""
+    network = Network(model_server.port)
+    yield network
+    network.close()
+
+
+@pytest.fixture
+def gateway_double() -> Iterator[FleetGateway]:
+    gateway = FleetGateway()
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def camera_folder(tmp_path: Path, picture: bytes) -> Path:
+    """A folder with one good picture."""
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(picture)
+    return folder
+
+
+@pytest.fixture
+def examination() -> Examination:
+    return Examination(new_id(), 0, "P-1", 1_795_300_000.0, True, 640, 480, "0" * 64)
+
+
+@pytest.fixture
+def take(queue: Queue, examination: Examination, picture: bytes) -> Capture:
+    """Adds one more examination to the queue."""
+
+    def take_one(**changes: object) -> Examination:
+        return queue.add(replace(examination, **{"id": new_id(), **changes}), picture)  # type: ignore[arg-type]
+
+    return take_one

@@ -1,0 +1,31 @@
+"""A clock that cannot be right is not believed, across restarts too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge.clock import WRITTEN, Clock
+from edge.queue import Queue
+
+
+def test_a_clock_from_before_the_program(queue: Queue) -> None:
+    assert "before this program was written" in Clock(queue, now=lambda: 0.0).trouble()
+
+
+def test_a_clock_that_went_back_is_noticed_after_a_restart(open_queue: Callable[..., Queue]) -> None:
+    queue = open_queue()
+    assert Clock(queue, now=lambda: WRITTEN + 90_000).trouble() == ""
+    queue.close()
+    again = open_queue()
+    assert "already" in Clock(again, now=lambda: WRITTEN + 10).trouble()
+    assert Clock(again, now=lambda: WRITTEN + 90_060).trouble() == ""
+
+
+def test_a_second_witness_corrects_a_clock_that_was_ahead(queue: Queue) -> None:
+    now = [WRITTEN + 10**8]
+    clock = Clock(queue, now=lambda: now[0])
+    assert clock.trouble() == ""
+    now[0] = WRITTEN + 1000
+    assert clock.trouble() != ""
+    clock.compare(WRITTEN + 1000)
+    assert clock.trouble() == ""

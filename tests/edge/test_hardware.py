@@ -1,0 +1,98 @@
+"""Button, light, watchdog and vital signs."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gpiozero
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from edge import vitals, watchdog
+from edge.config import PinsSection
+from edge.pins import Pins, PinsError
+
+
+@pytest.fixture
+def factory() -> Iterator[MockFactory]:
+    old = gpiozero.Device.pin_factory
+    gpiozero.Device.pin_factory = MockFactory()
+    yield gpiozero.Device.pin_factory
+    gpiozero.Device.pin_factory.reset()
+    gpiozero.Device.pin_factory = old
+
+
+def test_the_button_is_the_shutter(factory: MockFactory) -> None:
+    pressed = threading.Event()
+    pins = Pins(PinsSection(shutter=17, factory="mock"), pressed.set)
+    factory.pin(17).drive_low()
+    assert pressed.wait(5)
+    pins.close()
+
+
+def test_the_light_tells_the_mood(factory: MockFactory) -> None:
+    pins = Pins(PinsSection(led=27, factory="mock"), lambda: None)
+    pin = factory.pin(27)
+    pins.show("ready")
+    assert pin.state
+    pins.show("trouble")
+    assert not pin.state
+    pins.show("waiting")
+    assert pins._led.is_active or not pin.state  # it blinks
+    pins.close()
+
+
+def test_no_pins_is_nothing_to_do() -> None:
+    pins = Pins(PinsSection(), lambda: None)
+    pins.show("ready")
+    pins.close()
+
+
+def test_pins_that_cannot_be_had_say_what_to_check(factory: MockFactory) -> None:
+    taken = Pins(PinsSection(shutter=17, factory="mock"), lambda: None)
+    with pytest.raises(PinsError, match=r"pins\.shutter"):
+        Pins(PinsSection(led=17, factory="mock"), lambda: None)
+    taken.close()
+
+
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        watchdog.notify("READY=1")
+        assert listener.recv(100) == b"READY=1"
+        dog = watchdog.Watchdog(lambda: "", stop=threading.Event())
+        assert dog.look()
+        assert listener.recv(100) == b"WATCHDOG=1"
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    watchdog.notify("nobody listens")
+
+
+def test_a_stalled_loop_ends_the_process() -> None:
+    codes: list[int] = []
+    dog = watchdog.Watchdog(lambda: "sender", stop=threading.Event(), give_up=codes.append)
+    assert not dog.look()
+    assert codes == [watchdog.EXIT_STALLED]
+
+
+def test_dead_and_silent_threads_are_named() -> None:
+    dead = threading.Thread(target=lambda: None)
+    dead.start()
+    dead.join()
+    alive: dict[str, Any] = {"main": threading.main_thread()}
+    assert watchdog.stalled({"dead": dead}, {}, 10) == "dead"
+    assert watchdog.stalled(alive, {"slow": lambda: -1e9}, 10) == "slow"
+    assert watchdog.stalled(alive, {}, 10) == ""
+
+
+def test_the_temperature_is_read_where_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "temp"
+    path.write_text("48312\n")
+    assert vitals.temperature_c(path) == pytest.approx(48.312)
+    assert vitals.temperature_c(tmp_path / "none") is None
+    assert vitals.memory_bytes() > 10_000_000

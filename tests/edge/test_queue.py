@@ -1,0 +1,236 @@
+"""Nothing that was acknowledged is ever lost, whatever happens to the power or the card."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge import durable, retention
+from edge.answer import Answer
+from edge.examination import Examination, new_id
+from edge.queue import Queue, StorageFullError
+from edge.vault import DamagedError, KeyFileError
+
+ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7", "server")
+Open = Callable[..., Queue]
+Capture = Callable[..., Examination]
+
+
+def test_a_capture_survives_a_restart(queue: Queue, take: Capture, open_queue: Open, picture: bytes) -> None:
+    kept = take(code="P-77", quality={"focus": 12.0})
+    queue.close()
+    again = open_queue()
+    assert again.get(kept.id) == kept
+    assert again.picture(kept.id) == picture
+    assert again.rebuilt is None
+
+
+def test_numbers_are_in_order_and_never_used_twice(queue: Queue, take: Capture, open_queue: Open) -> None:
+    first, second = take(), take()
+    queue.settle(second.id, "answered", ANSWER)
+    queue.forget(second.id)
+    queue.close()
+    again = open_queue()
+    third = again.add(replace(first, id=new_id()), b"x")
+    assert (first.number, second.number, third.number) == (1, 2, 3)
+
+
+def test_the_same_id_is_kept_once(queue: Queue, take: Capture) -> None:
+    first = take()
+    assert queue.add(replace(first, code="OTHER"), b"other") == first
+    assert queue.counts()["total"] == 1
+
+
+def test_waiting_ones_come_oldest_first(queue: Queue, take: Capture) -> None:
+    first, second = take(), take()
+    assert queue.next_waiting() == first
+    queue.note(first.id, trouble="no server")
+    waiting = queue.next_waiting()
+    assert waiting is not None
+    assert (waiting.id, waiting.tries, waiting.trouble) == (first.id, 1, "no server")
+    queue.settle(first.id, "answered", ANSWER)
+    assert queue.next_waiting() == second
+
+
+def test_a_settled_answer_stays(queue: Queue, take: Capture) -> None:
+    one = take()
+    queue.settle(one.id, "answered", ANSWER)
+    queue.settle(one.id, "answered", replace(ANSWER, probability=0.9))
+    queue.note(one.id, answer=replace(ANSWER, origin="device"))
+    found = queue.get(one.id)
+    assert found is not None
+    assert found.answer == ANSWER
+
+
+def test_reports_keep_the_order_behind_an_unanswered_one(queue: Queue, take: Capture) -> None:
+    first, second = take(), take()
+    queue.settle(second.id, "answered", ANSWER)
+    assert queue.next_unreported() is None
+    queue.settle(first.id, "refused", trouble="no")
+    reported = []
+    while (untold := queue.next_unreported()) is not None:
+        reported.append(untold.id)
+        queue.mark_reported(untold.id)
+    assert reported == [first.id, second.id]
+
+
+def test_a_whole_file_without_a_row_is_adopted(queue: Queue, take: Capture, open_queue: Open) -> None:
+    first, second = take(), take(code="P-2")
+    queue.close()
+    # The power went between the rename and the commit.
+    with sqlite3.connect(Path(queue._folder) / "queue.sqlite3") as database:
+        database.execute("DELETE FROM examinations WHERE id = ?", (second.id,))
+    database.close()
+    (queue._images / f".{new_id()}.exam.part").write_bytes(b"half")
+    again = open_queue()
+    assert [found.id for found in again.page(10)] == [second.id, first.id]
+    assert again.get(second.id) == second
+    assert not list(queue._images.glob(".*"))
+
+
+def test_no_row_is_written_when_the_file_cannot_be(
+    queue: Queue, take: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(durable, "write", full)
+    with pytest.raises(StorageFullError, match="No space left"):
+        take()
+    monkeypatch.undo()
+    assert queue.counts()["total"] == 0
+    assert take().number == 1
+
+
+def test_a_failed_commit_leaves_no_file(queue: Queue, take: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(queue._ledger, "insert", full)
+    with pytest.raises(StorageFullError, match="disk is full"):
+        take()
+    assert not list(queue._images.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut off", "page"])
+def test_a_corrupt_ledger_is_rebuilt_from_the_pictures(
+    queue: Queue, take: Capture, open_queue: Open, damage: str
+) -> None:
+    taken = [take(code=f"P-{number}") for number in range(5)]
+    queue.settle(taken[0].id, "answered", ANSWER)
+    queue.close()
+    path = queue._folder / "queue.sqlite3"
+    raw = path.read_bytes()
+    spoiled = {
+        "garbage": os.urandom(len(raw)),
+        "cut off": raw[: len(raw) // 3],
+        "page": raw[:4096] + os.urandom(len(raw) - 4096),
+    }
+    path.write_bytes(spoiled[damage])
+    again = open_queue()
+    assert again.rebuilt is not None
+    assert (again.rebuilt / "queue.sqlite3").read_bytes() == spoiled[damage]
+    found = list(reversed(again.page(10)))
+    assert [(one.id, one.code, one.number) for one in found] == [
+        (one.id, one.code, one.number) for one in taken
+    ]
+    # What had been answered is asked again under its old id.
+    assert again.next_waiting() == taken[0]
+
+
+def test_another_key_is_refused_and_nothing_is_touched(queue: Queue, take: Capture, open_queue: Open) -> None:
+    one = take()
+    queue.close()
+    with pytest.raises(KeyFileError, match="not the one"):
+        open_queue(key=bytes(32))
+    assert open_queue().get(one.id) == one
+
+
+def test_a_damaged_picture_is_known_as_such(queue: Queue, take: Capture) -> None:
+    one = take()
+    path = queue._images / f"{one.id}.exam"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DamagedError):
+        queue.picture(one.id)
+
+
+def test_a_picture_cannot_pass_for_another(queue: Queue, take: Capture) -> None:
+    first, second = take(), take()
+    (queue._images / f"{first.id}.exam").replace(queue._images / f"{second.id}.exam")
+    with pytest.raises(DamagedError):
+        queue.picture(second.id)
+
+
+def test_nothing_personal_is_readable_on_the_card(queue: Queue, take: Capture, picture: bytes) -> None:
+    one = take(code="P-SECRET")
+    queue.settle(one.id, "answered", replace(ANSWER, model_version="VERSION-X"))
+    queue.close()
+    card = b"".join(path.read_bytes() for path in queue._folder.rglob("*") if path.is_file())
+    for secret in (b"P-SECRET", b"VERSION-X", picture[100:132], b"probability"):
+        assert secret not in card
+    modes = {path.stat().st_mode & 0o777 for path in queue._images.iterdir()}
+    assert modes == {0o600}
+
+
+def test_the_budget_takes_sent_pictures_first_and_unsent_ones_never(
+    open_queue: Open, examination: Examination, picture: bytes
+) -> None:
+    queue = open_queue(budget=len(picture) * 3 + 3000)
+    ids = [queue.add(replace(examination, id=new_id()), picture).id for _ in range(3)]
+    queue.settle(ids[1], "answered", ANSWER)
+    fourth = queue.add(replace(examination, id=new_id()), picture)
+    kept = {found.id: found.kept for found in queue.page(10)}
+    assert kept == {ids[0]: True, ids[1]: False, ids[2]: True, fourth.id: True}
+    with pytest.raises(StorageFullError, match="3 unsent photographs fill"):
+        queue.add(replace(examination, id=new_id()), picture)
+    assert queue.picture(ids[0]) == picture
+
+
+def test_a_full_partition_is_refused_before_it_is_full(
+    open_queue: Open, examination: Examination, picture: bytes
+) -> None:
+    queue = open_queue(min_free=10**18)
+    with pytest.raises(StorageFullError, match="must stay free"):
+        queue.add(examination, picture)
+
+
+def test_waiting_examinations_cannot_be_dropped(queue: Queue, take: Capture) -> None:
+    one = take()
+    with pytest.raises(ValueError, match="not sent"):
+        queue.forget(one.id)
+
+
+def test_retention_removes_only_what_was_sent_and_told(queue: Queue, take: Capture) -> None:
+    told, untold, waiting = take(), take(), take()
+    for one in (told, untold):
+        queue.settle(one.id, "answered", ANSWER)
+    queue.mark_reported(told.id)
+    later = time.time() + 10
+    assert retention.sweep(queue, now=later, days=1, reported=True) == 0
+    assert retention.sweep(queue, now=later, days=0, reported=True) == 1
+    assert {found.id for found in queue.page(10)} == {untold.id, waiting.id}
+    assert retention.sweep(queue, now=later, days=0, reported=False) == 1
+    assert {found.id for found in queue.page(10)} == {waiting.id}
+
+
+def test_a_refused_one_can_be_asked_again(queue: Queue, take: Capture) -> None:
+    one = take()
+    queue.settle(one.id, "refused", trouble="bad picture")
+    queue.ask_again(one.id)
+    found = queue.next_waiting()
+    assert found is not None
+    assert (found.id, found.trouble, found.answered_at) == (one.id, "", None)
+
+
+def test_ids_are_random_uuids() -> None:
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", new_id())
+    assert new_id() != new_id()
