@@ -14,10 +14,12 @@ from pipeline.errors import UsageError
 def report(
     workspace: WorkspaceOption = Path("workspace"),
     run_id: Annotated[
-        str | None, typer.Option("--run", help="A run's name, as its folder in WORKSPACE/runs; default: the newest.")
+        str | None,
+        typer.Option("--run", help="A run's name, as its folder in WORKSPACE/runs; default: the newest."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The HTML file; default: report.html in the run's folder.")
+        Path | None,
+        typer.Option("--out", "-o", help="The HTML file; default: report.html in the run's folder."),
     ] = None,
 ) -> None:
     """Write the HTML report of a run from what it left, and print the file's path.
@@ -34,10 +36,14 @@ def report(
     place = Workspace(workspace).existing()
     finished = sorted(path.parent.name for path in place.runs.glob(f"*/{outcome.FILE_NAME}"))
     if not finished:
-        raise UsageError(f"--workspace {workspace}: no run has finished there yet; `melanosizer run` makes one")
+        raise UsageError(
+            f"--workspace {workspace}: no run has finished there yet; `melanosizer run` makes one"
+        )
     chosen = run_id or finished[-1]
     if chosen not in finished:
-        raise UsageError(f"--run {chosen}: no such finished run; valid are {', '.join(reversed(finished[-10:]))}")
+        raise UsageError(
+            f"--run {chosen}: no such finished run; valid are {', '.join(reversed(finished[-10:]))}"
+        )
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out}: is a folder; name a file, e.g. {out / page.FILE_NAME}")
     print(page.write(Outcome.load(place.run(chosen)), place, out))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from components.features import SPLITS
 from pipeline.report import words
 from pipeline.report.charts import rows as charts
-from pipeline.report.evidence import Evidence
+from pipeline.report.evidence import Evidence, Quarantined
 from pipeline.report.lesions import GROUPS
 from pipeline.report.numbers import count, percent
+
+if TYPE_CHECKING:
+    from components.ingest.manifest import Manifest, SourceCounts
 
 MOST_VALUES = 12  # of one group; the rest is summed up
 
@@ -40,14 +43,28 @@ class Balance:
 
 @dataclass(frozen=True)
 class Data:
-    """What is shown of the data set."""
+    """What is shown of the data set.
+
+    Attributes:
+        splits: balance of each split.
+        groups: balance of each value of sex, age, site, diagnosis and source.
+        single: features of which all images share one value.
+        weights: of a harmless lesion and a melanoma in training.
+        accounts: where the rows of the sources went.
+        sources: what was ingested.
+        separate: patients, lesions or single images in each split.
+        quarantined: rows left out, by reason.
+        partial: splits that were not read because the data set is too large.
+    """
 
     splits: Sequence[Balance]
     groups: Sequence[tuple[str, Sequence[Balance]]]
     single: Sequence[tuple[str, str]]
     weights: tuple[float, float] | None
-    counts: dict[str, Any]
-    quarantined: Sequence[tuple[str, int]] | None
+    accounts: Sequence[tuple[str, int]]
+    sources: Sequence[SourceCounts]
+    separate: Sequence[tuple[str, int]]
+    quarantined: Sequence[Quarantined] | None
     partial: Sequence[str]
 
 
@@ -83,7 +100,11 @@ def of(evidence: Evidence) -> Data:
         groups=groups,
         single=single,
         weights=(float(weights["0"]), float(weights["1"])) if weights else None,
-        counts=(evidence.manifest or {}).get("counts") or {},
+        accounts=_accounts(evidence.manifest),
+        sources=evidence.manifest.sources if evidence.manifest else (),
+        separate=[(name, split.groups) for name, split in evidence.manifest.splits.items()]
+        if evidence.manifest
+        else (),
         quarantined=evidence.quarantined,
         partial=partial,
     )
@@ -117,3 +138,16 @@ def _balance(name: str, negatives: int, positives: int) -> Balance:
     share = percent(positives / images) if images else "none"
     tips[0] = (tips[0][0], tips[0][1], f"{tips[0][2]}, {share}")
     return Balance(name, negatives, positives, charts.shares(tips))
+
+
+def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:
+    if manifest is None:
+        return []
+    counts = manifest.counts
+    rows = [("rows read", counts.rows_read), ("written", counts.written), ("quarantined", counts.quarantined)]
+    rows += [(f"converted: {why.replace('_', ' ')}", images) for why, images in counts.converted.items()]
+    rows += [
+        ("near-copies, kept in one split", counts.near_duplicates),
+        ("files that no row names", counts.unlisted_files),
+    ]
+    return rows

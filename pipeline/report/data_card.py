@@ -35,7 +35,10 @@ class DataCard(_Frozen):
     splits: dict[str, Labels]
     groups: dict[str, dict[str, Labels]] = Field(description="by feature and value, over all splits read")
     splits_not_read: Sequence[str] = Field(description="too large to be counted by group")
-    ingest: dict[str, Any] = Field(description="the manifest's counts: rows read, written, quarantined")
+    ingest: dict[str, Any] | None = Field(
+        description="the manifest's counts; null where there is no manifest"
+    )
+    sources: Sequence[dict[str, Any]] = Field(description="what was ingested, without paths")
     quarantined: dict[str, int] | None = Field(
         description="files left out, by reason; null where not recorded"
     )
@@ -62,8 +65,11 @@ def of(evidence: Evidence, data: Data) -> DataCard:
         splits={row.name: _labels(row.negatives, row.positives) for row in data.splits},
         groups=groups,
         splits_not_read=data.partial,
-        ingest=data.counts,
-        quarantined=dict(data.quarantined) if data.quarantined is not None else None,
+        ingest=evidence.manifest.counts.model_dump() if evidence.manifest else None,
+        sources=[source.model_dump() for source in data.sources],
+        quarantined={item.reason: item.rows for item in data.quarantined}
+        if data.quarantined is not None
+        else None,
         class_weights=balance.get("class_weights"),
         overlap=balance.get("overlap"),
         accepted=verdict.passed if verdict else None,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from components.features import MODEL_NAME, PROBABILITY, SPLITS, TARGET
 
 if TYPE_CHECKING:
     from components.evaluator.predictions import Prediction
+    from components.ingest.manifest import Manifest
     from components.registry.record import Record
     from pipeline.outcome import Outcome
     from pipeline.report.lesions import Lesions
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FACTS = Path("assets.extra") / "melanosizer.json"
+EXAMPLES = 3  # names shown of each reason for quarantine
 CONTACT_SHEETS = ("augmentation.jpg", "augmentation.png", "contact_sheet.jpg", "contact_sheet.png")
+
+
+class Quarantined(NamedTuple):
+    """Rows that were left out for one reason, with the names of a few."""
+
+    reason: str
+    rows: int
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,8 @@ class Evidence:
         eval_answers: label and probability of every eval image, which the operating point was fixed on.
         history: history.json of the Trainer.
         balance: balance.json of the class balance step.
-        manifest: manifest.json of the data set.
-        quarantined: files by reason.
+        manifest: manifest.json of the data set, if it is still the version the run read.
+        quarantined: rows that were not written, by reason; None where the data set has no list.
         model: what the model says of itself.
         record: the registry's record of the version that is served after the run.
         lesions: labels and groups of every image, and the pictures that were asked for.
@@ -52,8 +61,8 @@ class Evidence:
     eval_answers: Sequence[tuple[int, float]] = ()
     history: dict[str, Any] | None = None
     balance: dict[str, Any] | None = None
-    manifest: dict[str, Any] | None = None
-    quarantined: Sequence[tuple[str, int]] | None = None
+    manifest: Manifest | None = None
+    quarantined: Sequence[Quarantined] | None = None
     model: dict[str, Any] = field(default_factory=dict)
     record: Record | None = None
     lesions: Lesions | None = None
@@ -90,12 +99,15 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     balance = result.uri("ClassBalance", "balance")
     answers = reader.read(evaluation, predictions.FILE_NAME, lambda path: predictions.load(path.parent)) or []
     wanted = mistakes.pictured(answers)
+    manifest = _manifest(data, result, reader)
     files = _split_files(result)
     lesions_found: Lesions | None = None
     if any(files.values()):
         lesions_found = reader.attempt(f"the images of {data}", lambda: lesions.scan(files, wanted))
     config = reader.read(run_folder, "config.json", _json) or {}
-    sheet = next((found for name in CONTACT_SHEETS if (found := reader.read(model_run, name, Path.read_bytes))), None)
+    sheet = next(
+        (found for name in CONTACT_SHEETS if (found := reader.read(model_run, name, Path.read_bytes))), None
+    )
     if sheet is None and result.model and lesions_found and config.get("trainer"):
         sheet = reader.attempt(
             "augmented samples", lambda: contact_sheet.make(lesions_found.samples, config["trainer"])
@@ -107,8 +119,8 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         eval_answers=reader.read(model_run, "eval_predictions.csv", _answers) or (),
         history=reader.read(model_run, "history.json", _json),
         balance=reader.read(balance, "balance.json", _json),
-        manifest=reader.read(data, "manifest.json", _json),
-        quarantined=reader.read(data, "quarantine.csv", _reasons),
+        manifest=manifest,
+        quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
         model=reader.read(Path(result.model) if result.model else None, str(FACTS), _json) or {},
         record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
         lesions=lesions_found,
@@ -171,6 +183,23 @@ def _answers(path: Path) -> list[tuple[int, float]]:
         return [(int(row[TARGET]), float(row[PROBABILITY])) for row in csv.DictReader(stream)]
 
 
-def _reasons(path: Path) -> list[tuple[str, int]]:
-    with path.open(newline="") as stream:
-        return Counter(row["reason"] for row in csv.DictReader(stream)).most_common()
+def _manifest(data: Path, result: Outcome, reader: _Reader) -> Manifest | None:
+    """Return the manifest; None where the folder holds another version by now."""
+    from components.ingest.manifest import NAME, Manifest
+
+    found = reader.read(data, NAME, lambda path: Manifest.model_validate_json(path.read_text()))
+    if found is not None and found.data_version != result.data_version:
+        reader.unreadable.append(
+            f"{data}: holds data version {found.data_version[:12]} now, the run read {result.data_version[:12]}"
+        )
+        return None
+    return found
+
+
+def _quarantined(path: Path) -> list[Quarantined]:
+    names: dict[str, list[str]] = {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            names.setdefault(row["reason"], []).append(row["image_name"] or row["file"])
+    by_number = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [Quarantined(reason, len(rows), tuple(rows[:EXAMPLES])) for reason, rows in by_number]

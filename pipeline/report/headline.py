@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from components.evaluator.metrics import Interval
 from components.gate.verdict import OVERALL, Check
 from pipeline.report import words
 from pipeline.report.charts.svg import Svg
 from pipeline.report.curves import ThresholdRow
 from pipeline.report.evidence import Evidence
-from pipeline.report.numbers import count, interval, limit, percent, rate
+from pipeline.report.numbers import MINUS, count, percent, rate
 from pipeline.report.performance import Performance
+
+PURPOSES = {"train": "train on", "eval": "fit thresholds on", "test": "judge by"}
 
 
 @dataclass(frozen=True)
@@ -134,63 +137,54 @@ def _bar(parts: Sequence[tuple[str, str, int]]) -> Markup:
 def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
     measures, chosen = performance.measures, performance.chosen
     referred = chosen.true_positives + chosen.false_positives
+    cleared = chosen.negatives - chosen.false_positives
+    change = _check(evidence, "auc_change")
+    ranked = "a melanoma is ranked above a harmless lesion this often"
+    if change is not None and change.value is not None:
+        ranked = f"{change.value:+.3f} against the model blessed last".replace("-", MINUS)
     return [
         _tile(
-            evidence,
-            "sensitivity",
             "Melanomas found",
-            percent(performance.sensitivity.value),
-            f"{percent(performance.sensitivity.low)} to {percent(performance.sensitivity.high)}",
+            performance.sensitivity,
             f"{count(chosen.true_positives)} of {count(chosen.positives)}: the sensitivity",
             percent,
+            _check(evidence, "sensitivity"),
         ),
         _tile(
-            evidence,
-            "specificity",
             "Harmless cleared",
-            percent(performance.specificity.value),
-            f"{percent(performance.specificity.low)} to {percent(performance.specificity.high)}",
-            f"{count(chosen.negatives - chosen.false_positives)} of {count(chosen.negatives)}: the specificity",
+            performance.specificity,
+            f"{count(cleared)} of {count(chosen.negatives)}: the specificity",
             percent,
+            _check(evidence, "specificity"),
+        ),
+        _tile("AUC", measures.auc, ranked, rate, _check(evidence, "auc")),
+        _tile(
+            "Calibration error", measures.ece, "mean gap between what is stated and what is seen", rate, None
         ),
         _tile(
-            evidence,
-            "auc",
-            "AUC",
-            rate(measures.auc.value),
-            interval(measures.auc.low, measures.auc.high),
-            "a melanoma is ranked above a harmless lesion this often",
-            rate,
-        ),
-        _tile(
-            evidence,
-            "ece",
-            "Calibration error",
-            rate(measures.ece.value),
-            interval(measures.ece.low, measures.ece.high),
-            "mean gap between what is stated and what is seen",
-            rate,
-        ),
-        _tile(
-            evidence,
-            "ppv",
             "Predictive value",
-            percent(chosen.positive_predictive_value),
-            "",
-            f"{count(chosen.true_positives)} of {count(referred)} referred are melanomas; {percent(performance.prevalence)} of all lesions are",
+            performance.predictive_value,
+            f"{count(chosen.true_positives)} of {count(referred)} referred are melanomas; "
+            f"{percent(performance.prevalence)} of all lesions are",
             percent,
+            None,
         ),
     ]
 
 
-def _tile(evidence, metric, name, value, spread, detail, write) -> Tile:  # type: ignore[no-untyped-def]
-    check = _check(evidence, metric)
+def _tile(
+    name: str,
+    measured: Interval | None,
+    detail: str,
+    written: Callable[[float | None], str],
+    check: Check | None,
+) -> Tile:
     return Tile(
         name=name,
-        value=value,
-        spread=spread,
+        value=written(measured.value if measured else None),
+        spread=f"{written(measured.low)} to {written(measured.high)}" if measured else "",
         detail=detail,
-        limit=f"{words.COMPARISONS[check.comparison]} {write(check.limit)}" if check else "",
+        limit=f"{words.COMPARISONS[check.comparison]} {written(check.limit)}" if check else "",
         held=check.passed if check else None,
     )
 
@@ -203,24 +197,11 @@ def _check(evidence: Evidence, metric: str) -> Check | None:
 
 
 def _data_tiles(evidence: Evidence) -> list[Tile]:
-    """Without a model the data is what there is to know."""
-    counts = (evidence.balance or {}).get("label_counts", {})
+    """Return the images of each split: without a model the data is what there is to know."""
     tiles = []
-    for split, labels in counts.items():
+    for split, labels in (evidence.balance or {}).get("label_counts", {}).items():
         images = labels["negatives"] + labels["positives"]
-        share = labels["positives"] / images if images else None
-        detail = f"{count(labels['positives'])} melanomas, {percent(share)}"
-        tiles.append(Tile(f"{split} split", count(images), "", detail, "", None))
-    if tiles and "class_weights" in (evidence.balance or {}):
-        weights = (evidence.balance or {})["class_weights"]
-        tiles.append(
-            Tile(
-                "class weights",
-                f"{limit(round(weights['1'], 2))}",
-                "",
-                f"of a melanoma; {limit(round(weights['0'], 2))} of a harmless lesion",
-                "",
-                None,
-            )
-        )
+        share = percent(labels["positives"] / images if images else None)
+        detail = f"{count(labels['positives'])} melanomas, {share}"
+        tiles.append(Tile(f"Images to {PURPOSES.get(split, split)}", count(images), "", detail, "", None))
     return tiles

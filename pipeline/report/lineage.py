@@ -76,16 +76,17 @@ def settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     for key, value in config.items():
         if key == "about":
             continue
-        rows = list(_flat(value, key))
+        rows = list(flat(value, key))
         parts.setdefault(key if isinstance(value, dict) else "run", []).extend(rows)
     return sorted(parts.items(), key=lambda item: item[0] != "run")
 
 
-def _flat(value: Any, key: str) -> Sequence[tuple[str, str]]:
+def flat(value: Any, key: str) -> Sequence[tuple[str, str]]:
+    """Return (dotted key, value in words) of everything below ``key``."""
     if isinstance(value, dict) and value:
-        return [row for name, inner in value.items() for row in _flat(inner, f"{key}.{name}")]
+        return [row for name, inner in value.items() for row in flat(inner, f"{key}.{name}")]
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return [row for index, item in enumerate(value) for row in _flat(item, f"{key}[{index}]")]
+        return [row for index, item in enumerate(value) for row in flat(item, f"{key}[{index}]")]
     if isinstance(value, list):
         return [(key, ", ".join(str(item) for item in value) or "none")]
     return [(key, "none" if value is None else json.dumps(value) if isinstance(value, bool) else str(value))]
@@ -105,9 +106,7 @@ def _config(evidence: Evidence, workspace: Workspace) -> Link:
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     facts = [("run", evidence.result.run_id)]
     trainer = evidence.config.get("trainer", {})
-    for key in ("strategy", "backbone", "seed"):
-        if key in trainer:
-            facts.append((key, str(trainer[key])))
+    facts += [(key, str(trainer[key])) for key in ("strategy", "backbone", "seed") if key in trainer]
     return Link("Configuration", f"preset {evidence.result.preset}", digest, facts)
 
 

@@ -60,10 +60,8 @@ def render(found: Evidence, workspace: Workspace) -> dict[str, str]:
     the_data = data.of(found)
     data_facts = data_card.of(found, the_data)
     files = {"data_card.json": _json(data_facts.model_dump(mode="json"))}
-    cards = {"data": data_facts, "model": None}
-    if measured and parts:
-        model_facts = model_card.of(found, measured, parts)
-        cards["model"] = model_facts
+    model_facts = model_card.of(found, measured, parts) if measured and parts else None
+    if model_facts is not None:
         files["model_card.json"] = _json(model_facts.model_dump(mode="json"))
     wrong = {
         "missed": mistakes.missed(found.predictions),
@@ -83,12 +81,18 @@ def render(found: Evidence, workspace: Workspace) -> dict[str, str]:
         "contact_sheet": mistakes.data_uri(found.contact_sheet),
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
+        "network": [
+            row
+            for name, value in found.model.items()
+            if name not in {"config", "metrics"}
+            for row in lineage.flat(value, name)
+        ],
         "settings": lineage.settings(found.config),
-        "cards": cards,
+        "cards": {"data": data_facts, "model": model_facts},
     }
     files[FILE_NAME] = _page("report.html.j2", context)
     files["data_card.html"] = _page("data_card.html.j2", context)
-    if cards["model"] is not None:
+    if model_facts is not None:
         files["model_card.html"] = _page("model_card.html.j2", context)
     return files
 

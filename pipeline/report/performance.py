@@ -45,6 +45,7 @@ class Performance:
         measures: AUC, calibration error and Brier score with bootstrap intervals.
         sensitivity: with Wilson's interval.
         specificity: with Wilson's interval.
+        predictive_value: melanomas by referred lesions, with Wilson's interval; None when nothing is referred.
         chosen: what the stored operating point decides.
         average_precision: area under the precision-recall curve.
         table: the same for other thresholds.
@@ -60,6 +61,7 @@ class Performance:
     measures: Measures
     sensitivity: Interval
     specificity: Interval
+    predictive_value: Interval | None
     chosen: ThresholdRow
     average_precision: float
     table: Sequence[ThresholdRow]
@@ -131,7 +133,8 @@ def of(evidence: Evidence) -> Performance | None:
     specificity = intervals.share(chosen.negatives - chosen.false_positives, chosen.negatives, confidence)
     refused = sum(item.out_of_distribution >= REFUSED for item in evidence.predictions)
     refusals = intervals.share(refused, len(labels), confidence)
-    assert sensitivity and specificity and refusals  # noqa: S101 - both classes were seen above
+    if sensitivity is None or specificity is None or refusals is None:
+        return None
     return Performance(
         labels=labels,
         scores=scores,
@@ -140,6 +143,9 @@ def of(evidence: Evidence) -> Performance | None:
         ),
         sensitivity=sensitivity,
         specificity=specificity,
+        predictive_value=intervals.share(
+            chosen.true_positives, chosen.true_positives + chosen.false_positives, confidence
+        ),
         chosen=chosen,
         average_precision=curves.average_precision(labels, scores),
         table=curves.threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),

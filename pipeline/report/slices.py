@@ -49,7 +49,6 @@ class Slices:
     worst_auc: Slice | None
     worst_sensitivity: Slice | None
     too_small: Sequence[str]
-    unjudged: Sequence[str]
 
 
 def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Slices:
@@ -97,11 +96,6 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
             default=None,
         ),
         too_small=[row.name for row in every if row.feature in judged and not row.judged],
-        unjudged=[
-            words.GROUPS[name].split(",")[0].lower()
-            for name in FEATURES
-            if name not in judged and name not in dict(single)
-        ],
     )
 
 

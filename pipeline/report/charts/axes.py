@@ -25,9 +25,11 @@ class Axis:
         return min(1.0, max(0.0, (self.warp(value) - low) / (high - low)))
 
 
-def shares(title: str) -> Axis:
-    """Return an axis from 0 to 100 %."""
-    return Axis(title, 0.0, 1.0, [(tick / 5, f"{tick * 20}") for tick in range(6)])
+def shares(title: str, highest: float = 1.0) -> Axis:
+    """Return an axis from 0 % to the next ten per cent above ``highest``, 100 % by default."""
+    end = min(10, max(1, math.ceil(highest * 10 - 1e-9)))
+    step = 2 if end > 5 else 1
+    return Axis(title, 0.0, end / 10, [(tick / 10, f"{tick * 10}") for tick in range(0, end + 1, step)])
 
 
 def round_numbers(title: str, low: float, high: float, at_most: int = 6) -> Axis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
@@ -33,8 +34,11 @@ def reliability(rows: NDArray[np.float64], intervals: Sequence[Interval]) -> Mar
         rows: mean probability, share of melanomas, images; shape [bins, 3].
         intervals: of the shares.
     """
+    highest = max(float(rows[:, 0].max()), *(spread.high for spread in intervals))
     plane = Plane(
-        "reliability diagram", shares("probability the model states, %"), shares("melanomas among them, %")
+        "reliability diagram",
+        shares("probability the model states, %", highest),
+        shares("melanomas among them, %", highest),
     )
     plane.curve([(0, 0), (1, 1)], "chance")
     for (mean, share, images), spread in zip(rows.tolist(), intervals, strict=True):
@@ -44,7 +48,7 @@ def reliability(rows: NDArray[np.float64], intervals: Sequence[Interval]) -> Mar
         tip = f"{count(images)} images: stated {probability(mean)}, seen {percent(share)}"
         plane.dot(mean, share, "model", tip)
     plane.curve(rows[:, :2].tolist(), "model thin")
-    plane.note(1, 1, "dashed: what is stated happens", "", "end", dx=-30, dy=6)
+    plane.note(highest, 0, "dashed: what is stated happens", "", "end", dy=-12)
     return plane.svg.render()
 
 
@@ -76,7 +80,7 @@ def histogram(
         Axis("share of each class, %", -top, top, ticks),
     )
     svg = plane.svg
-    for index, (left, right) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (left, right) in enumerate(pairwise(edges.tolist())):
         x, width = plane.x(float(left)) + 0.6, plane.x(float(right)) - plane.x(float(left)) - 1.2
         for value, kind, sign in ((melanoma[index], "melanoma", 1), (harmless[index], "harmless", -1)):
             end = plane.y(sign * float(value))

@@ -64,7 +64,17 @@ def precision_recall(points: Curve, prevalence: float, recall: float, precision:
         plane.dot(
             recall, precision, "point", f"operating point: {percent(precision)} of the referred have melanoma"
         )
-        plane.note(recall, precision, "operating point", "strong", "end", dx=-8, dy=-10)
+        # The curve falls to the right: what lies above and to the right of a point is free.
+        right = recall < 0.7
+        plane.note(
+            recall if right else 1.0,
+            precision,
+            "operating point",
+            "strong",
+            "start" if right else "end",
+            dx=10 if right else 0,
+            dy=-12 if right else -26,
+        )
     return plane.svg.render()
 
 

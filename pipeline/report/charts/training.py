@@ -55,9 +55,9 @@ def curve(
             for epoch, value in rows:
                 plane.dot(epoch, value, one.kind, f"{one.name}, epoch {epoch:g}: {value:.4g}", radius=2.6)
         for index in kept if one.kind == "eval" else ():
-            value = one.values[index]
-            if value is not None:
-                plane.dot(epochs[index], value, "point", f"kept: epoch {epochs[index]:g}, {value:.4g}")
+            best = one.values[index]
+            if best is not None:
+                plane.dot(epochs[index], best, "point", f"kept: epoch {epochs[index]:g}, {best:.4g}")
     return plane.svg.render()
 
 

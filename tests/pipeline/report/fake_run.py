@@ -18,6 +18,9 @@ from components.evaluator import predictions
 from components.evaluator.age_band import age_band
 from components.evaluator.predictions import Prediction
 from components.gate.verdict import Check, Verdict, at_least, at_most
+from components.ingest import quarantine
+from components.ingest.manifest import Manifest
+from components.ingest.row import Refusal
 from pipeline.outcome import Outcome, StepOutcome
 from pipeline.workspace import MARKER, Workspace
 
@@ -33,7 +36,10 @@ CONFIG: dict[str, Any] = {
         "strategy": "fine_tune",
         "backbone": "efficientnet_lite0",
         "seed": 17,
-        "stages": [{"size": 128, "epochs": 8.0, "snapshot": True}, {"size": 160, "epochs": 4.0, "snapshot": True}],
+        "stages": [
+            {"size": 128, "epochs": 8.0, "snapshot": True},
+            {"size": 160, "epochs": 4.0, "snapshot": True},
+        ],
     },
     "evaluator": {
         "min_auc": 0.75,
@@ -53,7 +59,12 @@ MODEL: dict[str, Any] = {
     "operating_point": {"wanted_sensitivity": 0.9, "sensitivity": 0.9032, "specificity": 0.71},
     "zones": {"low_below": 0.0083, "refer_from": 0.149},
     "calibration": {"kind": "temperature", "temperature": 1.41, "scale": 0.709, "shift": 0.0},
-    "backbone": {"name": "efficientnet_lite0", "weights": "imagenet", "members": [{"size": 128}, {"size": 160}], "tta": 1},
+    "backbone": {
+        "name": "efficientnet_lite0",
+        "weights": "imagenet",
+        "members": [{"size": 128}, {"size": 160}],
+        "tta": 1,
+    },
     "parameters": 6824690,
 }
 SITES = ("trunk", "lower extremity", "upper extremity", "head/neck", "palms/soles")
@@ -67,14 +78,20 @@ def rows(images: int, seed: int = 3) -> list[Row]:
     made = []
     for index in range(images):
         target = int(random.random() < 0.09)
-        age = None if random.random() < 0.03 else float(np.clip(random.normal(58 if target else 50, 15), 5, 90) // 5 * 5)
+        age = (
+            None
+            if random.random() < 0.03
+            else float(np.clip(random.normal(58 if target else 50, 15), 5, 90) // 5 * 5)
+        )
         logit = random.normal(-1.5 if target else -4.2, 1.5)
         made.append(
             {
                 "image_name": f"LESION_{index:05d}",
                 "source": "made-up",
                 "target": target,
-                "diagnosis": "mel" if target else str(random.choice(["nv", "bkl", "bcc", "df"], p=[0.75, 0.14, 0.08, 0.03])),
+                "diagnosis": "mel"
+                if target
+                else str(random.choice(["nv", "bkl", "bcc", "df"], p=[0.75, 0.14, 0.08, 0.03])),
                 "sex": str(random.choice(["male", "female", "unknown"], p=[0.54, 0.44, 0.02])),
                 "age": age,
                 "anatom_site": str(random.choice(SITES, p=[0.4, 0.25, 0.2, 0.12, 0.03])),
@@ -101,7 +118,9 @@ def write_records(folder: Path, split: str, lesions: Sequence[Row], picture: Cal
     path = folder / split / "data-00000-of-00001.tfrecord.gz"
     with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
         for index, row in enumerate(lesions):
-            features = {name: text(row[name]) for name in ("image_name", "source", "diagnosis", "anatom_site")}
+            features = {
+                name: text(row[name]) for name in ("image_name", "source", "diagnosis", "anatom_site")
+            }
             features["target"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[row["target"]]))
             features["image"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture(index)]))
             if row["sex"] != "unknown":
@@ -109,6 +128,37 @@ def write_records(folder: Path, split: str, lesions: Sequence[Row], picture: Cal
             if row["age"] is not None:
                 features["age_approx"] = tf.train.Feature(float_list=tf.train.FloatList(value=[row["age"]]))
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def write_manifest(folder: Path, images: int) -> None:
+    """Write the accounts that ingest leaves beside the records."""
+    shard = {"file": "x", "bytes": 1, "sha256": "0" * 64}
+    sizes = {"train": 3 * images, "eval": images, "test": images}
+    reasons = {"duplicate": 2, "truncated": 1}
+    Manifest.model_validate(
+        {
+            "data_version": DATA_VERSION,
+            "created": "2026-11-21T11:00:00Z",
+            "counts": {
+                "rows_read": 5 * images + 3, "written": 5 * images, "quarantined": 3, "by_reason": reasons,
+                "converted": {"png": 4}, "near_duplicates": 2, "unlisted_files": 1,
+            },
+            "splits": {
+                split: {"images": n, "positives": n // 11, "groups": n - 1, "diagnoses": {}, "shards": [{**shard, "records": n}]}
+                for split, n in sizes.items()
+            },
+            "sources": [{"name": "made-up", "kind": "csv", "table": "metadata.csv", "rows_read": 5 * images + 3, "written": 5 * images}],
+            "class_weights": [0.55, 5.56],
+            "config": {"sources": [{"kind": "csv", "path": "metadata.csv"}]},
+        }
+    ).save(folder)  # fmt: skip
+    rows = [
+        Refusal(source="made-up", line=line, image_name=name, file=f"{name}.jpg", reason=reason, detail="")
+        for line, (name, reason) in enumerate(
+            [("a", "duplicate"), ("b", "duplicate"), ("<script>alert(1)</script>", "truncated")]
+        )
+    ]
+    quarantine.save(rows, folder)
 
 
 def history() -> dict[str, Any]:
@@ -133,7 +183,13 @@ def verdicts(found: Sequence[Row], refused: str) -> tuple[Verdict, ...]:
     labels = "12 of 200 images are positive"
     data = [at_most("schema_anomalies", 0.0, 0.0, f"split:{split}") for split in ("train", "eval", "test")]
     data += [
-        at_least("positives", 2.0 if refused == "data" and split == "test" else 49.0, 20.0, f"split:{split}", labels)
+        at_least(
+            "positives",
+            2.0 if refused == "data" and split == "test" else 49.0,
+            20.0,
+            f"split:{split}",
+            labels,
+        )
         for split in ("train", "eval", "test")
     ]
     data.append(at_most("groups_in_two_splits", 0.0, 0.0))
@@ -161,7 +217,12 @@ def verdicts(found: Sequence[Row], refused: str) -> tuple[Verdict, ...]:
 
 
 def write(
-    root: Path, *, status: str = "pushed", refused: str = "", images: int = 240, picture: Callable[[int], bytes] = jpeg
+    root: Path,
+    *,
+    status: str = "pushed",
+    refused: str = "",
+    images: int = 240,
+    picture: Callable[[int], bytes] = jpeg,
 ) -> tuple[Outcome, Workspace]:
     """Write a run's folder and artifacts below ``root`` and return its outcome.
 
@@ -181,16 +242,17 @@ def write(
     test = rows(images)
     for split, lesions in (("train", rows(3 * images, 1)), ("eval", rows(images, 2)), ("test", test)):
         write_records(data, split, lesions, picture)
-    (data / "manifest.json").write_text(json.dumps({"counts": {"rows_read": 5 * images + 4, "written": 5 * images, "quarantined": 4}}))
-    with (data / "quarantine.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["image_name", "reason"])
-        writer.writerows([["a.jpg", "exact duplicate"], ["b.jpg", "exact duplicate"], ["c.jpg", "<script>alert(1)</script>"]])
+    write_manifest(data, images)
     artifacts = workspace.artifacts
-    model_run, evaluation, balance, model = (artifacts / name for name in ("model_run", "evaluation", "balance", "model"))
+    model_run, evaluation, balance, model = (
+        artifacts / name for name in ("model_run", "evaluation", "balance", "model")
+    )
     for folder in (model_run, evaluation, balance, model / "assets.extra"):
         folder.mkdir(parents=True)
-    counts = {split: {"negatives": 91 * k, "positives": 9 * k} for split, k in (("train", 36), ("eval", 12), ("test", 12))}
+    counts = {
+        split: {"negatives": 91 * k, "positives": 9 * k}
+        for split, k in (("train", 36), ("eval", 12), ("test", 12))
+    }
     (balance / "balance.json").write_text(
         json.dumps(
             {"data_version": DATA_VERSION, "label_counts": counts, "class_weights": {"0": 0.5495, "1": 5.5556},
@@ -198,16 +260,19 @@ def write(
         )
     )  # fmt: skip
     trained = status != "failed" and refused != "data"
-    steps = [("ImportExampleGen", "CACHED", 0.0, {}), ("ClassBalance", "COMPLETE", 5.1, {"balance": [str(balance)]})]
+    steps = [
+        ("ImportExampleGen", "CACHED", 0.0, {}),
+        ("ClassBalance", "COMPLETE", 5.1, {"balance": [str(balance)]}),
+    ]
     if trained:
         (model_run / "history.json").write_text(json.dumps(history()))
         with (model_run / "eval_predictions.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["image_name", "target", "probability"])
-            writer.writerows([row["image_name"], row["target"], row["probability"]] for row in rows(images, 2))
-        (model / "assets.extra" / "melanosizer.json").write_text(
-            json.dumps(MODEL)
-        )
+            writer.writerows(
+                [row["image_name"], row["target"], row["probability"]] for row in rows(images, 2)
+            )
+        (model / "assets.extra" / "melanosizer.json").write_text(json.dumps(MODEL))
         predictions.save([_answer(row) for row in test], evaluation)
         steps += [
             ("Trainer", "COMPLETE", 498.2, {"model_run": [str(model_run)]}),
