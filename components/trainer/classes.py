@@ -18,11 +18,13 @@ class Classes:
 
     Attributes:
         names: one name an output.
-        positive: one 1.0 or 0.0 an output; P(positive) is the sum of softmax over the ones.
+        positive: one 1.0 or 0.0 an output.
+        commonest: number of the negative output with the most training images.
     """
 
     names: tuple[str, ...]
     positive: tuple[float, ...]
+    commonest: int
 
     def __len__(self) -> int:
         return len(self.names)
@@ -34,8 +36,9 @@ def choose(head: HeadConfig, targets: npt.NDArray[np.int64], diagnoses: Sequence
     A diagnosis that is too rare, unknown, or seen with both labels counts as `other` of its label, so that
     positive outputs always mean what the label means.
     """
+    two = Classes(("negative", "positive"), (0.0, 1.0), 0)
     if head.kind == "binary":
-        return Classes(("negative", "positive"), (0.0, 1.0))
+        return two
     counts = Counter(zip(diagnoses, targets.tolist(), strict=True))
     kept = sorted(
         (target, name)
@@ -50,8 +53,12 @@ def choose(head: HeadConfig, targets: npt.NDArray[np.int64], diagnoses: Sequence
             names.append(other)
             labels.append(target)
     if len(names) == 2:
-        return Classes(("negative", "positive"), (0.0, 1.0))
-    return Classes(tuple(names), tuple(float(label) for label in labels))
+        return two
+    commonest = max(
+        (number for number, label in enumerate(labels) if label == 0),
+        key=lambda number: counts[(names[number], 0)],
+    )
+    return Classes(tuple(names), tuple(float(label) for label in labels), commonest)
 
 
 def encode(

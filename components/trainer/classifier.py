@@ -15,7 +15,6 @@ from components.trainer.progress import Progress
 from components.transform import images
 
 _BATCH = 32
-_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,12 @@ class Classifier:
         assert features is not None  # noqa: S101 - there is at least one member and one view
         return tf.add_n(shares) / len(shares), features
 
-    def positive(self, class_probabilities: tf.Tensor) -> tf.Tensor:
-        """P(positive), float32 [batch], strictly inside 0..1."""
-        total = tf.reduce_sum(class_probabilities * tf.constant(self.classes.positive), axis=-1)
-        return tf.clip_by_value(total, _EPSILON, 1.0 - _EPSILON)
-
 
 @dataclass(frozen=True)
 class Outputs:
-    """A split's answers: class probabilities [n, classes], P(positive) [n], features [n, channels]."""
+    """A split's answers: class probabilities [n, classes], features [n, channels]."""
 
     class_probabilities: npt.NDArray[np.float32]
-    positive: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
 
 
@@ -78,21 +71,17 @@ def predict(
     classifier: Classifier, pictures: npt.NDArray[np.uint8], progress: Progress | None = None, task: str = ""
 ) -> Outputs:
     """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches."""
-
     side = pictures.shape[1]
-
-    @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
-    def answer(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        shares, pooled = classifier(batch)
-        return shares, classifier.positive(shares), pooled
-
+    answer = tf.function(
+        classifier.__call__, input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)]
+    )
     rows: list[Sequence[tf.Tensor]] = []
     for start in range(0, len(pictures), _BATCH):
         rows.append(answer(tf.constant(pictures[start : start + _BATCH])))
         if progress is not None:
             progress.tick("%s: %d of %d images", task, start, len(pictures))
-    shares, positive, pooled = (np.concatenate([row[i].numpy() for row in rows]) for i in range(3))
-    return Outputs(shares, positive, pooled)
+    shares, pooled = (np.concatenate([row[i].numpy() for row in rows]) for i in range(2))
+    return Outputs(shares, pooled)
 
 
 def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:

@@ -26,6 +26,13 @@ class HeadConfig(_Frozen):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.3, description="share of features dropped"
     )
+    others: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="weight of negatives other than the commonest one when P(positive) is read out of a "
+        "diagnosis head; 1 = plain softmax; default: chosen on eval",
+    )
     min_class_count: int = Field(
         default=10,
         ge=1,

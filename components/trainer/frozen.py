@@ -14,9 +14,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.trainer import network as networks
-from components.trainer import optimise
+from components.trainer import optimise, readout
 from components.trainer.classes import Classes
-from components.trainer.classifier import views
+from components.trainer.classifier import Outputs, views
 from components.trainer.config import TrainerConfig
 from components.trainer.history import Epoch, History
 from components.trainer.network import Moments, Network
@@ -53,8 +53,11 @@ def train(
     cache_dir: Path,
     history: History,
     progress: Progress,
-) -> Network:
-    """A network whose head is the best on eval over the configured penalties."""
+) -> tuple[Network, dict[str, Outputs]]:
+    """A network whose head is the best on eval over the configured penalties, and its answers.
+
+    The answers, by split name, come from the cached features: the same as asking the network, in no time.
+    """
     network = networks.build(
         config,
         size=config.frozen.size,
@@ -77,8 +80,14 @@ def train(
     best = max(heads, key=lambda head: head.auc)
     # Standardisation of the features is folded into the head: one dense layer is all that is served.
     kernel = best.kernel / std[:, None]
-    network.model.get_layer("head_logits").set_weights([kernel, best.bias - mean @ kernel])
-    return network
+    bias = best.bias - mean @ kernel
+    network.model.get_layer("head_logits").set_weights([kernel, bias])
+    return network, {name: _outputs(values, kernel, bias) for name, values in inputs.items()}
+
+
+def _outputs(features: Floats, kernel: Floats, bias: Floats) -> Outputs:
+    logits = features.mean(axis=1) @ kernel + bias
+    return Outputs(tf.nn.softmax(logits).numpy(), features[:, 0])
 
 
 def _features(
@@ -191,7 +200,6 @@ def _fit(
 
     best = _Head(kernel.numpy(), bias.numpy(), -math.inf)
     best_epoch = 0
-    positive = np.asarray(classes.positive, np.float32)
     for epoch in range(1, config.frozen.epochs + 1):
         started = time.monotonic()
         losses = []
@@ -202,7 +210,9 @@ def _fit(
             factor = optimise.rate(config.optimiser, done / steps)
             losses.append(float(step(chosen, targets[rows], tf.constant(factor), tf.constant(done + 1.0))))
         logits = inputs["eval"].mean(axis=1) @ kernel.numpy() + bias.numpy()
-        found = scores(eval_targets, (tf.nn.softmax(logits).numpy() * positive).sum(axis=1))
+        probabilities = tf.nn.softmax(logits).numpy()
+        read = readout.fit(classes, eval_targets, probabilities, config.head.others)
+        found = scores(eval_targets, read(tf.constant(probabilities)).numpy())
         seconds = time.monotonic() - started
         if found.auc > best.auc:
             best, best_epoch = _Head(kernel.numpy(), bias.numpy(), found.auc), epoch

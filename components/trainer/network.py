@@ -55,6 +55,11 @@ class Network:
         """A copy of every weight, in the model's order."""
         return [np.array(value) for value in self.model.get_weights()]
 
+    def noise(self) -> list[Any]:
+        """The states of random layers, which are variables but no weights."""
+        weights = {id(variable) for variable in self.model.weights}
+        return [variable for variable in self.model.variables if id(variable) not in weights]
+
     def split_variables(self) -> tuple[list[Any], list[Any]]:
         """The trainable variables of the backbone and those of the head."""
         body = {name for block in self.backbone.blocks for name in block}

@@ -15,11 +15,12 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import features
-from components.trainer import calibration, classes, export, frozen, novelty, operating_point
+from components.trainer import calibration, classes, export, frozen, novelty, operating_point, readout
 from components.trainer import network as networks
 from components.trainer.backup import Backup
 from components.trainer.classifier import Classifier, Member, Outputs, predict
@@ -35,6 +36,16 @@ from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
 
 _LOG = logging.getLogger(__name__)
 _WARMUP_PICTURES = 4
+_NOVELTY_SAMPLE = 2000  # enough for the covariance of its 64 components
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The classifier's answers on eval, and features of (a sample of) train: rows of `sample`."""
+
+    evaluation: Outputs
+    sample: npt.NDArray[np.int64]
+    sample_features: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,8 @@ def run_fn(fn_args: Any) -> None:
     started = time.monotonic()
     data = _read(fn_args, config, cache_dir, progress)
     backup = Backup(cache_dir / "backup" / f"{_run_key(config, data)}.npz")
-    classifier = _train(config, data, cache_dir, backup, history, progress)
-    served, metrics = _fit(config, data, classifier, run_dir, progress)
+    classifier, answers = _train(config, data, cache_dir, backup, history, progress)
+    served, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
     metadata = _metadata(config, data, served, metrics)
     export.write(
@@ -117,7 +128,7 @@ def read_moments(transform_output: str, files: Any) -> Moments:
 
 def _train(
     config: TrainerConfig, data: _Data, cache_dir: Path, backup: Backup, history: History, progress: Progress
-) -> Classifier:
+) -> tuple[Classifier, _Answers]:
     train, evaluation = data.train, data.evaluation
     chosen = classes.choose(config.head, train.targets, train.diagnoses)
     labels = classes.encode(chosen, train.targets, train.diagnoses)
@@ -133,8 +144,10 @@ def _train(
         len(evaluation),
         ", ".join(chosen.names),
     )
+    draw = np.random.default_rng(config.seed)
+    sample = np.sort(draw.choice(len(train), min(_NOVELTY_SAMPLE, len(train)), replace=False))
     if config.strategy == "frozen":
-        network = frozen.train(
+        network, outputs = frozen.train(
             config,
             chosen,
             data.moments,
@@ -146,7 +159,8 @@ def _train(
             history=history,
             progress=progress,
         )
-        return Classifier((Member(network, config.frozen.size),), chosen, config.frozen.flips)
+        classifier = Classifier((Member(network, config.frozen.size),), chosen, config.frozen.flips)
+        return classifier, _Answers(outputs["eval"], sample, outputs["train"].features[sample])
     snapshots = StagedTraining(
         config,
         chosen,
@@ -166,26 +180,34 @@ def _train(
         )
         network.model.set_weights(snapshot.weights)
         members.append(Member(network, snapshot.size))
-    return Classifier(tuple(members), chosen, config.tta)
+    classifier = Classifier(tuple(members), chosen, config.tta)
+    first = Classifier((members[0],), chosen, 1)  # whose features novelty looks at
+    return classifier, _Answers(
+        predict(classifier, evaluation.pictures, progress, "eval"),
+        sample,
+        predict(first, train.pictures[sample], progress, "features of train").features,
+    )
 
 
 def _fit(
-    config: TrainerConfig, data: _Data, classifier: Classifier, run_dir: Path, progress: Progress
+    config: TrainerConfig, data: _Data, classifier: Classifier, answers: _Answers, run_dir: Path
 ) -> tuple[Served, dict[str, Any]]:
-    """Calibration, operating point, zones and novelty, fitted on eval (novelty's shape on train)."""
+    """Readout, calibration, operating point, zones, novelty, fitted on eval (novelty's shape on train)."""
     evaluation = data.evaluation
-    answers = predict(classifier, evaluation.pictures, progress, "eval")
-    fitted = calibration.fit(config.calibration, evaluation.targets, answers.positive)
-    probabilities = calibration.apply(fitted, answers.positive)
+    shares = answers.evaluation.class_probabilities
+    read = readout.fit(classifier.classes, evaluation.targets, shares, config.head.others)
+    plain = read(tf.constant(shares)).numpy()
+    fitted = calibration.fit(config.calibration, evaluation.targets, plain)
+    probabilities = calibration.apply(fitted, plain)
     point = operating_point.choose(evaluation.targets, probabilities, config.sensitivity)
     zones = operating_point.zones(config.zones, point.threshold)
-    sample = _novelty_sample(config, data.train)
-    seen = predict(classifier, sample, progress, "train features")
     judge = novelty.fit(
-        _described(sample, seen), _described(evaluation.pictures, answers), config.out_of_distribution
+        _described(data.train.pictures[answers.sample], answers.sample_features),
+        _described(evaluation.pictures, answers.evaluation.features),
+        config.out_of_distribution,
     )
     version = str(int(time.time()))
-    served = Served(classifier, fitted, point, zones, judge, config.image_size, version)
+    served = Served(classifier, read, fitted, point, zones, judge, config.image_size, version)
     with (run_dir / "eval_predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
@@ -194,7 +216,7 @@ def _fit(
     metrics = {
         "eval_auc": auc(evaluation.targets, probabilities),
         "log_loss": log_loss(evaluation.targets, probabilities),
-        "log_loss_uncalibrated": log_loss(evaluation.targets, answers.positive),
+        "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
         "calibration_error": calibration_error(evaluation.targets, probabilities),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
@@ -205,18 +227,9 @@ def _fit(
     return served, metrics
 
 
-def _novelty_sample(config: TrainerConfig, train: Split) -> Any:
-    """At most 2,000 training pictures: enough for 64 components."""
-    draw = np.random.default_rng(config.seed)
-    rows = np.sort(draw.choice(len(train), min(2000, len(train)), replace=False))
-    return np.asarray(train.pictures[rows])
-
-
-def _described(pictures: Any, outputs: Outputs) -> Any:
+def _described(pictures: npt.NDArray[np.uint8], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     rows = [
-        novelty.describe(
-            tf.constant(pictures[i : i + 256]), tf.constant(outputs.features[i : i + 256])
-        ).numpy()
+        novelty.describe(tf.constant(pictures[i : i + 256]), tf.constant(seen[i : i + 256])).numpy()
         for i in range(0, len(pictures), 256)
     ]
     return np.concatenate(rows)
@@ -239,6 +252,7 @@ def _metadata(
             "specificity_interval": list(point.specificity_interval),
         },
         "zones": {"low_below": served.zones.low_below, "refer_from": served.zones.refer_from},
+        "readout": {"others": served.readout.others},
         "calibration": served.calibration.as_dict(),
         "out_of_distribution": {"limit": served.novelty.limit, "refused_on_eval": config.out_of_distribution},
         "preprocessing": {

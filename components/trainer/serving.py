@@ -12,6 +12,7 @@ from components.trainer.calibration import Calibration
 from components.trainer.classifier import Classifier
 from components.trainer.novelty import Novelty, describe
 from components.trainer.operating_point import OperatingPoint, Zones
+from components.trainer.readout import Readout
 from components.transform import images
 
 
@@ -26,6 +27,7 @@ class Served:
     """
 
     classifier: Classifier
+    readout: Readout
     calibration: Calibration
     point: OperatingPoint
     zones: Zones
@@ -41,7 +43,7 @@ class Served:
         """
         pictures = images.decode_batch(image_bytes, self.image_size)
         shares, pooled = self.classifier(pictures)
-        probability = self.calibration(self.classifier.positive(shares))
+        probability = self.calibration(self.readout(shares))
         ones = tf.ones_like(probability)
         zone = tf.where(
             probability < self.zones.low_below,

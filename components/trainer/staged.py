@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.trainer import network as networks
-from components.trainer import optimise
+from components.trainer import optimise, readout
 from components.trainer.backup import Backup
 from components.trainer.batches import Batches, cache_size
 from components.trainer.classes import Classes
@@ -102,6 +102,8 @@ class StagedTraining:
         ]
         self._best = arrays.get("best")
         self._network.model.set_weights(arrays["weights"])
+        for variable, value in zip(self._network.noise(), arrays.get("noise", []), strict=True):
+            variable.assign(value)
         self._history.restore(state["epochs"])
         self._progress.line(
             "resumed after stage %d, epoch %d (%s of training)",
@@ -115,6 +117,7 @@ class StagedTraining:
         self._position.spent = self._clock.spent()
         arrays = {
             "weights": self._network.weights(),
+            "noise": [np.array(v) for v in self._network.noise()],
             "optimiser": [np.array(v) for v in optimiser.state],
             **{f"snapshot{i}": snapshot.weights for i, snapshot in enumerate(self._snapshots)},
         }
@@ -259,7 +262,9 @@ class StagedTraining:
     def _evaluate(self, stage: StageConfig) -> Scores:
         member = Member(self._network, stage.test_size or stage.size)
         found = predict(Classifier((member,), self._classes, 1), self._eval.pictures)
-        return scores(self._eval.targets, found.positive)
+        shares = found.class_probabilities
+        read = readout.fit(self._classes, self._eval.targets, shares, self._config.head.others)
+        return scores(self._eval.targets, read(tf.constant(shares)).numpy())
 
     def _step(self, optimiser: optimise.Optimiser) -> Callable[..., Any]:
         network, config, weights = self._network, self._config, self._class_weights

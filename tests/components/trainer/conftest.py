@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import lesions
 import transforming
 
-from components.trainer.config import TrainerConfig
+from components.trainer.config import FrozenConfig, StageConfig, TrainerConfig
+from components.trainer.presets import preset
 from components.trainer.run import run_fn
 
 THIRD_PARTY = [
@@ -67,3 +68,27 @@ def train(data: Data, config: TrainerConfig, folder: Path, **hyperparameters: An
         )
     )
     return Trained(data, folder / "model", folder / "run", config)
+
+
+TINY = preset("smoke").model_copy(update={"stages": (StageConfig(size=64, epochs=4),), "tta": 2})
+
+
+@pytest.fixture(scope="session")
+def scratch(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A tiny network trained from random weights."""
+    return train(data, TINY, tmp_path_factory.mktemp("scratch"))
+
+
+@pytest.fixture(scope="session")
+def frozen(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A diagnosis head on a frozen tiny network."""
+    config = preset("quick").model_copy(
+        update={
+            "backbone": "tiny_cnn",
+            "weights": "none",
+            "image_size": 64,
+            "stages": (StageConfig(size=64, epochs=1),),
+            "frozen": FrozenConfig(size=48, flips=4, blocks=2, epochs=3, l2=(1e-3, 1e-2)),
+        }
+    )
+    return train(data, config, tmp_path_factory.mktemp("frozen"))

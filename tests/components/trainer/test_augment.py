@@ -1,0 +1,61 @@
+"""Augmentation: reproducible by seed, the same eagerly and in a graph, nothing where it is off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer.augment import augment
+from components.trainer.config import AugmentationConfig
+
+OFF = AugmentationConfig(flip=False, rotation=0, zoom=(1, 1), shift=0, brightness=0, contrast=0, saturation=0)
+ALL = AugmentationConfig(
+    aspect=0.1, shear=0.1, colour=0.2, gamma=0.2, blur=0.5, noise=5, hair=0.5, cutout=0.2
+)
+PICTURES = tf.constant(np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3)), tf.uint8)
+SEED = tf.constant([17, 3000], tf.int64)
+
+
+def test_everything_off_is_the_identity() -> None:
+    found = augment(PICTURES, SEED, 40, OFF)
+    np.testing.assert_allclose(found, tf.cast(PICTURES, tf.float32), atol=1e-2)
+
+
+@pytest.mark.parametrize("config", [AugmentationConfig(), ALL], ids=["default", "all"])
+def test_the_same_seed_gives_the_same_pictures_eagerly_and_in_a_graph(config: AugmentationConfig) -> None:
+    eager = augment(PICTURES, SEED, 32, config)
+    graph = tf.function(lambda p, s: augment(p, s, 32, config))(PICTURES, SEED)
+    assert eager.shape == (4, 32, 32, 3)
+    np.testing.assert_allclose(eager, graph, atol=1e-2)
+    assert tf.reduce_min(eager) >= 0
+    assert tf.reduce_max(eager) <= 255
+    other = augment(PICTURES, tf.constant([17, 4000], tf.int64), 32, config)
+    assert np.abs(eager - other).max() > 10
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flip": True}, {"rotation": 90}, {"zoom": (0.5, 0.6)}, {"shift": 0.2}, {"shear": 0.3}, {"aspect": 0.3},
+        {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}, {"colour": 0.5}, {"gamma": 0.5},
+        {"blur": 1.0}, {"noise": 20}, {"hair": 1.0}, {"cutout": 0.4},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_each_setting_changes_pictures_by_itself(change: dict[str, object]) -> None:
+    config = OFF.model_copy(update=change)
+    found = augment(PICTURES, SEED, 40, config)
+    assert np.abs(found - tf.cast(PICTURES, tf.float32)).max() > 3
+
+
+def test_a_half_turn_is_a_half_turn() -> None:
+    picture = np.zeros((1, 20, 20, 3), np.uint8)
+    picture[0, 2:6, 3:9] = 200
+    turns = {
+        round(float(tf.reduce_sum(augment(tf.constant(picture), tf.constant([1, i * 1000], tf.int64), 20,
+              OFF.model_copy(update={"rotation": 180.0})))), -3)
+        for i in range(8)
+    }  # fmt: skip
+    full = float(picture.sum())
+    assert all(abs(total - full) / full < 0.2 for total in turns)  # nothing is lost outside the picture

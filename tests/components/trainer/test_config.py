@@ -1,0 +1,52 @@
+"""Configuration errors name the key, the value and the way out."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from components.trainer.config import StageConfig, TrainerConfig, ZonesConfig
+from components.trainer.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json(name: str) -> None:
+    assert TrainerConfig.model_validate(preset(name).model_dump(mode="json")) == preset(name)
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="smoke, quick, full"):
+        preset("huge")
+
+
+def test_an_unknown_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="bacbone"):
+        TrainerConfig.model_validate({"bacbone": "efficientnet_lite0"})
+
+
+def test_a_stage_larger_than_the_decoded_picture_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"stages\[0\] wants 256 px but image_size=224"):
+        TrainerConfig(stages=(StageConfig(size=128, epochs=1, test_size=256),))
+
+
+def test_no_snapshot_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no stage has snapshot"):
+        TrainerConfig(stages=(StageConfig(size=128, epochs=1, snapshot=False),))
+
+
+def test_review_must_cost_less_than_the_other_zones() -> None:
+    with pytest.raises(ValidationError, match="reviewed_melanoma=50"):
+        ZonesConfig(reviewed_melanoma=50)
+    with pytest.raises(ValidationError, match="reviewed_benign=2"):
+        ZonesConfig(reviewed_benign=2)
+
+
+def test_every_field_has_a_description() -> None:
+    def fields(model: type[BaseModel]) -> None:
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}"
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                fields(field.annotation)
+
+    fields(TrainerConfig)
+    fields(StageConfig)
