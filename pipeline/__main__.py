@@ -12,6 +12,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import typer
 from rich.console import Console
 
+from pipeline import native_output
 from pipeline.commands import registered
 from pipeline.errors import RunFaultError, UsageError
 
@@ -27,7 +28,11 @@ registered.add_to(app)
 
 def main() -> None:
     """Run a command; end with 0 done, 1 fault, 2 wrong usage or bad input, 3 refused by a gate."""
-    errors = Console(stderr=True)
+    with native_output.hidden():
+        _run(Console(stderr=True))
+
+
+def _run(errors: Console) -> None:
     try:
         app()
     except UsageError as error:

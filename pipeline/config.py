@@ -22,6 +22,8 @@ LOCAL_BEAM_ARGS = (
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
     "--direct_running_mode=in_memory",
     "--direct_num_workers=1",
+    # Unused in this process, but without a worker image TFX packs itself into an archive at every step.
+    "--sdk_container_image=none",
 )
 
 

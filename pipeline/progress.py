@@ -74,8 +74,16 @@ class OurLines(logging.Handler):
         self._console.print(f"        {record.getMessage()}", highlight=False, markup=False)
 
 
+class OneLine(logging.Formatter):
+    """Puts a message into one line: TFX logs whole protocol buffers. A traceback stays as it is."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the formatted message with its white space folded."""
+        return " ".join(super().formatMessage(record).split())
+
+
 def open_log(path: Path) -> logging.Handler:
-    """Return a handler that writes every record of the run to ``path``."""
+    """Return a handler that writes every record of the run to ``path``, one a line."""
     handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     return handler

@@ -14,7 +14,7 @@ from components.ingest.manifest import Manifest
 from rich.console import Console
 
 from components.gate.verdict import GateRefusedError
-from pipeline import executions, outcome
+from pipeline import executions, native_output, outcome
 from pipeline.config import RunConfig
 from pipeline.outcome import Outcome
 from pipeline.progress import OurLines, StepProgress, open_log
@@ -51,7 +51,7 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
         )
         begun = time.monotonic()
         error = ""
-        with _logged(console, folder, local.step_names(config, where)):
+        with native_output.hidden(folder / "native.log"), _logged(console, folder, local.step_names(config, where)):
             try:
                 local.run(config, where)
             except GateRefusedError as refusal:

@@ -50,6 +50,8 @@ def test_only_our_own_lines_are_shown():
 def test_the_log_holds_one_event_a_line(tmp_path: Path):
     handler = open_log(tmp_path / "run.log")
     handler.emit(_record("Component %s is running.", "Trainer"))
+    handler.emit(_record("node_info {\n  id: %s\n}", "Trainer"))
     handler.close()
-    (line,) = (tmp_path / "run.log").read_text().splitlines()
-    assert line.endswith("INFO    absl: Component Trainer is running.")
+    first, second = (tmp_path / "run.log").read_text().splitlines()
+    assert first.endswith("INFO absl: Component Trainer is running.")
+    assert second.endswith("INFO absl: node_info { id: Trainer }")

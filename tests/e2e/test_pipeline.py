@@ -1,0 +1,162 @@
+"""The whole pipeline on synthetic lesions: what is pushed, what is refused, what a second run does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+import components.trainer.run
+from components.evaluator import metrics, predictions
+from components.features import MODEL_NAME
+from components.registry.store import Registry
+from pipeline import demonstration
+from pipeline.outcome import Outcome
+from pipeline.workspace import Workspace
+from tests.e2e.conftest import Runner
+
+pytestmark = pytest.mark.slow
+
+ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}
+
+
+def _cached(outcome: Outcome) -> set[str]:
+    return {step.name for step in outcome.steps if step.state == "CACHED"}
+
+
+def _names(outcome: Outcome) -> set[str]:
+    return {step.name for step in outcome.steps}
+
+
+@pytest.fixture(autouse=True)
+def _after_the_first_run(first: tuple[Outcome, str]) -> None:
+    """Every test here builds on what the first run left."""
+
+
+def test_a_first_run_pushes_a_version_and_serves_it(first, workspace: Workspace):
+    outcome, output = first
+    assert (outcome.status, outcome.exit_code, outcome.reason) == ("pushed", 0, "")
+    registry = Registry(workspace.root, MODEL_NAME)
+    assert registry.versions() == [outcome.version]
+    assert registry.channels().stable == outcome.version
+    assert (registry.served / outcome.version / "saved_model.pb").is_file()
+    assert outcome.version in (workspace.serving / "models.config").read_text()
+    assert "[14/14] registry" in output
+
+
+def test_every_gate_left_a_verdict_with_every_check(first):
+    outcome, _ = first
+    assert [verdict.gate for verdict in outcome.verdicts] == ["data", "model", "serving"]
+    assert all(verdict.passed and verdict.checks for verdict in outcome.verdicts)
+
+
+def test_the_record_names_data_configuration_and_hashes(first, workspace: Workspace, cohort: Path):
+    outcome, _ = first
+    record = Registry(workspace.root, MODEL_NAME).record(outcome.version)
+    manifest = json.loads((cohort / "manifest.json").read_text())
+    assert record.parents.data_version == manifest["data_version"] == outcome.data_version
+    assert record.parents.baseline_version is None
+    assert record.config["trainer"]["backbone"] == "tiny_cnn"
+    assert record.model["model_version"] == outcome.version
+    assert record.metrics["auc"] == pytest.approx(outcome.metrics.auc)
+    assert sum(sum(split.values()) for split in record.label_counts.values()) == 240
+
+
+def test_the_evaluator_and_the_serving_signature_agree(first):
+    # An export with other standardisation constants once had AUC 0.99 in training and 0.85 here.
+    outcome, _ = first
+    answers = predictions.load(outcome.uri("Evaluator", "evaluation"))
+    labels, scores = predictions.arrays(answers)
+    assert len(answers) == outcome.metrics.positives + outcome.metrics.negatives
+    assert metrics.roc_auc(labels, scores) == pytest.approx(outcome.metrics.auc, abs=0.01)
+    decided = sum(p.probability >= p.threshold and p.target == 1 for p in answers)
+    assert decided == outcome.metrics.true_positives
+
+
+def test_the_served_model_answers_over_grpc(first, workspace: Workspace, cohort: Path):
+    outcome, _ = first
+    answer = demonstration.ask(workspace, MODEL_NAME, cohort)
+    assert answer.version == outcome.version
+    assert 0 <= answer.probability <= 1
+    assert answer.decision == (answer.probability >= answer.threshold)
+
+
+def test_a_second_run_comes_from_the_cache_and_pushes_nothing(first, run: Runner, workspace: Workspace):
+    outcome, _ = run()
+    assert outcome.status == "unchanged"
+    assert outcome.exit_code == 0
+    assert outcome.version == first[0].version
+    assert _names(outcome) - _cached(outcome) == ALWAYS_RUN
+    assert len(Registry(workspace.root, MODEL_NAME).versions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "gate", "sentence"),
+    [
+        ({"evaluator__min_auc": 1.0}, "model", "auc is 0."),
+        ({"evaluator__min_slice_auc": 1.0, "evaluator__min_slice_positives": 1}, "model", "auc on "),
+        ({"serving_check__max_latency_ms": 1e-6}, "serving", "latency_ms is "),
+    ],
+)
+def test_a_model_gate_refuses_and_nothing_is_pushed(limit, gate, sentence, run: Runner, workspace: Workspace):
+    outcome, _ = run(**limit)
+    assert (outcome.status, outcome.exit_code) == ("refused", 3)
+    assert sentence in outcome.reason
+    assert [verdict.gate for verdict in outcome.verdicts if not verdict.passed] == [gate]
+    assert "Trainer" in _cached(outcome), "a stricter gate must not train again"
+    assert len(Registry(workspace.root, MODEL_NAME).versions()) == 1
+
+
+def test_an_implausible_share_of_melanoma_stops_before_training(run: Runner):
+    outcome, _ = run(balance__min_positive_share=0.45)
+    assert (outcome.status, outcome.exit_code) == ("refused", 3)
+    assert "positive_share on split:train" in outcome.reason
+    assert "Trainer" not in _names(outcome)
+    assert "Transform" not in _names(outcome)
+
+
+def test_a_patient_on_two_sides_stops_before_training(run: Runner, cohort: Path, tmp_path: Path):
+    poisoned = tmp_path / "poisoned"
+    shutil.copytree(cohort, poisoned)
+    (train,), (test,) = (sorted((poisoned / split).glob("*.gz")) for split in ("train", "test"))
+    records = list(tf.data.TFRecordDataset(str(test), "GZIP").as_numpy_iterator())
+    stolen = next(tf.data.TFRecordDataset(str(train), "GZIP").as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(test), "GZIP") as writer:
+        for record in [*records, stolen]:
+            writer.write(record)
+    outcome, _ = run(poisoned)
+    assert (outcome.status, outcome.exit_code) == ("refused", 3)
+    assert "groups_in_two_splits is 1" in outcome.reason
+    assert " in test, train" in outcome.reason
+    assert "Transform" not in _names(outcome)
+
+
+def test_a_step_that_fails_is_a_fault_with_its_reason(run: Runner):
+    outcome, _ = run(trainer__weights="/nowhere/weights.pth")
+    assert (outcome.status, outcome.exit_code) == ("failed", 1)
+    assert "/nowhere/weights.pth" in outcome.reason
+
+
+def test_an_interrupted_run_is_taken_up_by_the_next(run: Runner, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(components.trainer.run, "run_fn", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(trainer__seed=99)
+    outcome, _ = run(trainer__seed=99)
+    assert outcome.status == "pushed"
+    assert "Transform" in _cached(outcome)
+    assert "Trainer" not in _cached(outcome)
+
+
+def test_another_model_is_held_against_the_one_blessed_before(run: Runner, workspace: Workspace, first):
+    outcome, _ = run(trainer__seed=99)
+    record = Registry(workspace.root, MODEL_NAME).record(outcome.version)
+    assert record.parents.baseline_version == first[0].version
+    checks = {check.metric for verdict in record.verdicts for check in verdict.checks}
+    assert "auc_change" in checks
