@@ -155,3 +155,15 @@ class _Refusal:
 def refused() -> Callable[[], _Refusal]:
     """`with refused() as it: call()`, then `it.code`, `it.text`."""
     return _Refusal
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> bytes:
+    """A grey JPEG of 64 x 48 pixels."""
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), (128, 128, 128)).save(out, "JPEG")
+    return out.getvalue()

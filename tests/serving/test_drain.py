@@ -1,0 +1,92 @@
+"""SIGTERM: unready at once, what was begun is finished, a second signal stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import grpc
+import numpy as np
+
+from tests.serving.server_process import ServerProcess
+
+
+def slow(server, rounds, answers):
+    try:
+        response = server.predict("m", {"x": [7.0], "rounds": np.array([rounds], np.int32)}, timeout=60)
+        answers.append(response.outputs["y"].float_val[0])
+    except grpc.RpcError as error:
+        answers.append(error.code())
+
+
+def started(server):
+    """Wait until a request is in flight."""
+    for _ in range(500):
+        if server.metrics()["melanosizer_serving_inflight_requests{}"] >= 1:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("no request came in")
+
+
+def start(pick, tmp_path, *flags):
+    file = tmp_path / "monitoring.config"
+    file.write_text("prometheus_config { enable: true }")
+    return ServerProcess(
+        tmp_path / "server",
+        f"--model_base_path={pick('slow', 1)}",
+        "--model_name=m",
+        f"--monitoring_config_file={file}",
+        "--enable_grpc_healthcheck_service",
+        *flags,
+    )
+
+
+def test_requests_under_way_finish_and_readiness_turns_false(pick, tmp_path):
+    with start(pick, tmp_path, "--drain_delay_seconds=1") as server:
+        answers: list[object] = []
+        thread = threading.Thread(target=slow, args=(server, 30_000, answers))
+        thread.start()
+        started(server)
+        server.process.send_signal(signal.SIGTERM)
+        for _ in range(200):
+            status, text, _ = server.http("GET", "/readyz")
+            if status == 503:
+                break
+            threading.Event().wait(0.005)
+        assert (status, text) == (503, "not ready: shutting down\n")
+        thread.join()
+        assert answers == [7.0]
+        assert server.process.wait(20) == 0
+        assert "Drained" in server.log()
+
+
+def test_a_second_signal_stops_at_once(pick, tmp_path):
+    with start(pick, tmp_path) as server:
+        answers: list[object] = []
+        thread = threading.Thread(target=slow, args=(server, 50_000_000, answers))
+        thread.start()
+        started(server)
+        server.process.send_signal(signal.SIGTERM)
+        for _ in range(500):
+            if "Draining" in server.log():
+                break
+            threading.Event().wait(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 128 + signal.SIGTERM
+        thread.join()
+        assert answers == [grpc.StatusCode.UNAVAILABLE]
+
+
+def test_an_expired_request_is_not_run(pick, tmp_path, refused):
+    with start(pick, tmp_path, "--max_concurrent_runs=1") as server:
+        answers: list[object] = []
+        thread = threading.Thread(target=slow, args=(server, 30_000, answers))
+        thread.start()
+        started(server)
+        with refused() as it:
+            server.predict("m", {"x": [1.0], "rounds": np.array([1], np.int32)}, timeout=0.05)
+        assert it.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        thread.join()
+        assert answers == [7.0]
+        runs = ':tensorflow:serving:runtime_latency_count{model_name="m",API="Predict",runtime="TF1"}'
+        assert server.metrics()[runs] == 1
