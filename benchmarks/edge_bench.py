@@ -58,19 +58,28 @@ def bench(state: Path, camera: Path, server: str, **sections: dict[str, Any]) ->
     config = load(None, overrides)
     ensure_key(config)
     device = Device(config)
+    device.start()
+    try:
+        with page(device) as url:
+            yield Bench(device, url)
+    finally:
+        device.close()
+
+
+@contextmanager
+def page(device: Device) -> Iterator[str]:
+    """Serves the page of a device on a free port; its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server_config = uvicorn.Config(
+    config = uvicorn.Config(
         create_app(device), log_level="warning", lifespan="off", timeout_graceful_shutdown=1, ws="none"
     )
-    web = uvicorn.Server(server_config)
+    web = uvicorn.Server(config)
     thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)
-    device.start()
     thread.start()
     try:
-        yield Bench(device, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        device.stop.set()
+        device.stop.set()  # ends the endless responses
         web.should_exit = True
         thread.join(timeout=10)
-        device.close()
         listener.close()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from benchmarks.edge_bench import page as edge_page
 from benchmarks.edge_doubles import FleetGateway, ModelServer, Network
+from edge.config import load
+from edge.device import Device
+from edge.enroll import ensure_key
 from edge.examination import Examination, new_id
 from edge.queue import Queue
 from edge.sample import draw
@@ -16,6 +23,7 @@ from edge.vault import Vault
 
 KEY = bytes(range(32))
 Capture = Callable[..., Examination]
+Start = Callable[..., Device]
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +102,53 @@ def take(queue: Queue, examination: Examination, picture: bytes) -> Capture:
         return queue.add(replace(examination, **{"id": new_id(), **changes}), picture)  # type: ignore[arg-type]
 
     return take_one
+
+
+@pytest.fixture
+def start(tmp_path: Path, camera_folder: Path, model_server: ModelServer) -> Iterator[Start]:
+    """Starts a device; its configuration can be changed section by section."""
+    devices = []
+
+    def make(**sections: dict[str, Any]) -> Device:
+        overrides: dict[str, dict[str, Any]] = {
+            "device": {"state_dir": tmp_path / "state", "id": "ward-3"},
+            "camera": {"source": f"folder:{camera_folder}"},
+            "server": {"addresses": [model_server.address], "attempts": 1, "longest_pause_s": 0.2},
+            "storage": {"min_free_mb": 0},
+            "kiosk": {"wait_s": 10.0},
+        }
+        for name, values in sections.items():
+            overrides.setdefault(name, {}).update(values)
+        config = load(None, overrides)
+        config.device.state_dir.mkdir(exist_ok=True)
+        ensure_key(config)
+        devices.append(Device(config))
+        devices[-1].start()
+        return devices[-1]
+
+    yield make
+    for device in devices:
+        device.close()
+
+
+@pytest.fixture
+def device(start: Start) -> Device:
+    return start()
+
+
+@pytest.fixture
+def page_of() -> Iterator[Callable[[Device], httpx.Client]]:
+    """Serves a device's page and gives a client for it."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(device: Device) -> httpx.Client:
+            url = stack.enter_context(edge_page(device))
+            client = httpx.Client(base_url=url, follow_redirects=True, timeout=30)
+            return stack.enter_context(client)
+
+        yield serve
+
+
+@pytest.fixture
+def page(device: Device, page_of: Callable[[Device], httpx.Client]) -> httpx.Client:
+    return page_of(device)

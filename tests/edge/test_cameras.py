@@ -38,10 +38,6 @@ def test_an_empty_or_missing_folder_says_so(tmp_path: Path) -> None:
         FolderCamera(tmp_path / "none", 320)
 
 
-class Unplugged(Exception):
-    """What the fake hardware raises."""
-
-
 class FakeCamera:
     name = "fake"
 

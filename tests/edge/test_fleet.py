@@ -17,7 +17,7 @@ from benchmarks.edge_doubles import FleetGateway, Network
 from edge.answer import Answer
 from edge.clock import Clock
 from edge.config import Config, load
-from edge.enroll import ensure_key, enroll
+from edge.enroll import enroll, ensure_key
 from edge.examination import Examination
 from edge.fleet import Fleet
 from edge.gateway import Gateway, GatewayRefusesError, GatewayUnreachableError
