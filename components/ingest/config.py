@@ -69,7 +69,7 @@ class IngestConfig(BaseModel):
     )
     max_bytes: int = Field(default=64_000_000, ge=10_000, description="larger files are refused unread")
     near_duplicate_distance: int = Field(
-        default=32,
+        default=40,
         ge=0,
         le=96,
         description=(

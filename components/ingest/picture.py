@@ -147,7 +147,7 @@ def _check(data: bytes, limits: Limits) -> Checked:
         raise RefusedError("animated", f"{getattr(image, 'n_frames', 0)} pictures in one {image.format}")
     why = _why_convert(image, data, limits)
     if not why:
-        image.draft("L", (fingerprint.SIDE, fingerprint.SIDE))
+        image.draft("L", (2 * fingerprint.SIDE, 2 * fingerprint.SIDE))
         image.load()
         return Checked(_sha256(data), _grey(image), width, height, "", None)
     if limits.max_side and image.mode in {"L", "RGB"}:
@@ -217,7 +217,8 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _grey(image: Image.Image) -> bytes:
     grey = image if image.mode == "L" else image.convert("L")
-    small = grey.resize((fingerprint.SIDE, fingerprint.SIDE), Image.Resampling.BOX)
+    # Triangular weights, because the copies to be found have other sizes: a box would fall on other pixels.
+    small = grey.resize((fingerprint.SIDE, fingerprint.SIDE), Image.Resampling.BILINEAR)
     darkest, brightest = small.getextrema()
     if brightest - darkest < _MIN_CONTRAST:  # type: ignore[operator] # of one band: two numbers
         raise RefusedError("blank", f"every pixel is near {darkest}")

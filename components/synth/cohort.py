@@ -55,8 +55,8 @@ def synthesise(
     """Render ``config.images`` lesions into ``out`` and return the path of its ``metadata.csv``.
 
     Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (the columns of ``COLUMNS``; lengths in
-    millimetres, ``colours`` separated by spaces) and ``synthetic.json`` (the configuration). The folder appears whole or not at
-    all.
+    millimetres, ``colours`` separated by spaces) and ``synthetic.json`` (the configuration). The folder appears
+    whole or not at all.
 
     Args:
         config: what to render.
@@ -70,7 +70,7 @@ def synthesise(
     out = Path(out)
     if not force and out.exists() and not (out / MARKER).is_file() and (out.is_file() or any(out.iterdir())):
         raise OccupiedError(
-            f"{out} exists and was not written by melanosizer synth: choose another folder, or --force to replace it"
+            f"{out} exists and was not written by synth: choose another folder, or --force to replace it"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))

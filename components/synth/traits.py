@@ -90,6 +90,7 @@ def _atypia(rng: np.random.Generator, diagnosis: str) -> float:
 
 
 def _colours(rng: np.random.Generator, diagnosis: str, atypia: float) -> tuple[str, ...]:
+    others: tuple[str, ...]
     if diagnosis == "bcc":
         first, others = "red", ("light_brown", "blue_grey", "white")
         count = 1 + int(rng.binomial(2, 0.45))

@@ -1,0 +1,181 @@
+"""`melanosizer ingest`: data sets in, TFRecords out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.errors import RunFaultError, UsageError
+
+if TYPE_CHECKING:
+    from components.ingest.config import IngestConfig
+    from components.ingest.manifest import Manifest
+
+
+def ingest(
+    source: Annotated[
+        list[str],
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="KIND:PATH[,images=DIR][,name=NAME]",
+            help=(
+                "A data set; may be given several times, they are merged. KIND is siim2020, isic2019, ham10000, "
+                "isic-archive, folder or csv."
+            ),
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the TFRecords; appears whole or not at all.")
+    ],
+    fractions: Annotated[
+        str, typer.Option("--fractions", help="Shares of train/eval/test, in images.")
+    ] = "0.70/0.15/0.15",
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Decides which groups go into which split.")
+    ] = 2020,
+    positive: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--positive", help="A diagnosis that counts as positive, again for each; default: melanoma."
+        ),
+    ] = None,
+    max_side: Annotated[
+        int | None,
+        typer.Option("--max-side", help="Resize longer sides to this; default: bytes pass unchanged."),
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option("--max-pixels", help="Refuse larger images from their header.")
+    ] = None,
+    near: Annotated[
+        int | None,
+        typer.Option(
+            "--near", help="Bits of 256 in which the hashes of near-copies may differ (default 40)."
+        ),
+    ] = None,
+    decoders: Annotated[
+        int | None, typer.Option("--decoders", help="Decoder processes; default: one for each core.")
+    ] = None,
+    beam: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beam", help="An Apache Beam option, again for each; they replace the local runner's."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace OUT even if ingest did not write it.")
+    ] = False,
+) -> None:
+    """Check, group, split and write images as TFRecords; every row is written or quarantined with its reason.
+
+    No patient, lesion or near-copy lies on two sides of a split. OUT gets train/, eval/, test/, manifest.json
+    and quarantine.csv.
+
+    Example:  melanosizer ingest --source siim2020:isic2020/train.csv,images=isic2020/jpeg
+    --source isic2019:isic2019 --out data/isic
+    """
+    from components.ingest import job
+    from components.ingest.errors import IngestError
+    from components.ingest.shard import ChangedError
+    from pipeline.commands.counting import counted
+
+    values = {
+        "fractions": _fractions(fractions),
+        "seed": seed,
+        "positive_diagnoses": tuple(positive) if positive else None,
+        "max_side": max_side,
+        "max_pixels": max_pixels,
+        "near_duplicate_distance": near,
+        "decoders": decoders,
+        "beam_options": tuple(beam) if beam else None,
+    }
+    config = _config(source, values)
+    console = Console()
+    try:
+        with counted(console) as listener:
+            manifest = job.ingest(config, out, force=force, listener=listener)
+    except IngestError as error:
+        raise UsageError(str(error)) from None
+    except ChangedError as error:
+        raise RunFaultError(str(error)) from None
+    except OSError as error:
+        raise RunFaultError(f"{error.filename or out}: {error.strerror or error}") from None
+    console.print(_splits(manifest, out))
+    if manifest.counts.quarantined:
+        console.print(_quarantine(manifest, out))
+    console.print(_account(manifest), highlight=False, soft_wrap=True)
+
+
+def _fractions(text: str) -> dict[str, float]:
+    parts = text.split("/")
+    try:
+        train, evaluation, test = (float(part) for part in parts)
+    except ValueError:
+        raise UsageError(f"--fractions {text}: write train/eval/test, as in 0.70/0.15/0.15") from None
+    return {"train": train, "eval": evaluation, "test": test}
+
+
+def _config(sources: list[str], values: dict[str, object]) -> IngestConfig:
+    from pydantic import ValidationError
+
+    from components.ingest.config import IngestConfig, Source
+    from components.ingest.errors import IngestError
+
+    given = {key: value for key, value in values.items() if value is not None}
+    try:
+        return IngestConfig.model_validate({"sources": [Source.parse(text) for text in sources], **given})
+    except IngestError as error:
+        raise UsageError(f"--source: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{where} = {first['input']!r}: {first['msg']}") from None
+
+
+def _splits(manifest: Manifest, out: Path) -> Table:
+    table = Table(title=f"{out}, data version {manifest.data_version[:12]}", title_justify="left")
+    for name in ("split", "images", "positive", "share", "groups", "files"):
+        table.add_column(name, justify="left" if name == "split" else "right")
+    for name, split in manifest.splits.items():
+        share = f"{split.positives / split.images:.2%}" if split.images else "-"
+        table.add_row(
+            name, str(split.images), str(split.positives), share, str(split.groups), str(len(split.shards))
+        )
+    return table
+
+
+def _quarantine(manifest: Manifest, out: Path) -> Table:
+    from components.ingest.row import REASONS
+
+    table = Table(title=f"quarantined, see {out}/quarantine.csv", title_justify="left")
+    table.add_column("reason")
+    table.add_column("rows", justify="right")
+    table.add_column("meaning")
+    for reason, count in sorted(manifest.counts.by_reason.items(), key=lambda item: -item[1]):
+        table.add_row(reason, str(count), REASONS[reason])
+    return table
+
+
+def _account(manifest: Manifest) -> str:
+    counts = manifest.counts
+    lines = [f"{counts.rows_read} rows read = {counts.written} written + {counts.quarantined} quarantined"]
+    if counts.converted:
+        why = ", ".join(f"{count} for {reason}" for reason, count in counts.converted.items())
+        lines.append(f"re-encoded: {why}")
+    if counts.near_duplicates:
+        lines.append(f"{counts.near_duplicates} images have a near-copy; it lies in the same split")
+    if counts.unlisted_files:
+        lines.append(f"{counts.unlisted_files} image files are named by no row and were not read")
+    if manifest.class_weights:
+        negative, positive = manifest.class_weights
+        lines.append(f"class weights of the training split: {negative:.2f} negative, {positive:.2f} positive")
+    empty = [name for name, split in manifest.splits.items() if not split.positives or not split.negatives]
+    if empty:
+        lines.append(
+            f"[yellow]{', '.join(empty)}: only one label; there are too few groups of the other to divide[/]"
+        )
+    return "\n".join(lines)

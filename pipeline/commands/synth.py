@@ -1,0 +1,73 @@
+"""`melanosizer synth`: synthetic lesions, for trying things out without a data set."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.errors import RunFaultError, UsageError
+
+
+def synth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for images/, masks/ and metadata.csv.")],
+    images: Annotated[int, typer.Option("--images", "-n", help="How many, one a lesion.")] = 2000,
+    size: Annotated[int, typer.Option("--size", help="Height and width in pixels.")] = 192,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 2020,
+    melanoma_share: Annotated[float, typer.Option("--melanoma-share", help="Share of melanomas.")] = 0.09,
+    masks: Annotated[bool, typer.Option(help="Write the lesion masks, too.")] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace OUT even if synth did not write it.")
+    ] = False,
+) -> None:
+    """Draw dermoscopy-like lesions whose asymmetry, border, colours and diameter are known.
+
+    They stand in for real images in a demonstration or a test: a model trained on them knows nothing about skin.
+
+    Example:  melanosizer synth --images 2000 --out data/synthetic
+    """
+    from pydantic import ValidationError
+
+    from components.synth.cohort import OccupiedError, synthesise
+    from components.synth.config import SynthConfig
+    from pipeline.commands.counting import counted
+
+    try:
+        config = SynthConfig(images=images, size=size, seed=seed, melanoma_share=melanoma_share, masks=masks)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option} {first['input']}: {first['msg']}") from None
+    console = Console()
+    start = time.monotonic()
+    try:
+        with counted(console) as listener:
+            written = synthesise(
+                config, out, force=force, progress=lambda done, total: listener("draw", done, total)
+            )
+    except OccupiedError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise RunFaultError(f"{error.filename or out}: {error.strerror or error}") from None
+    console.print(_summary(written, time.monotonic() - start))
+    console.print(f"next: melanosizer run --data {out}", highlight=False, soft_wrap=True)
+
+
+def _summary(written: Path, seconds: float) -> Table:
+    import csv
+    from collections import Counter
+
+    with written.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = Table(title=str(written), title_justify="left", show_header=False)
+    diagnoses = Counter(row["diagnosis"] for row in rows)
+    table.add_row("images", f"{len(rows)} in {seconds:.0f} s, {len(rows) / seconds:.0f} a second")
+    table.add_row("patients", str(len({row["patient_id"] for row in rows})))
+    table.add_row("diagnoses", ", ".join(f"{count} {name}" for name, count in diagnoses.most_common()))
+    positives = sum(row["target"] == "1" for row in rows)
+    table.add_row("melanoma", f"{positives} ({positives / len(rows):.1%})")
+    return table
