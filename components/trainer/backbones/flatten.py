@@ -15,7 +15,10 @@ import keras
 
 
 def flatten(model: keras.Model) -> keras.Model:
-    """Return a copy of `model` without models inside, unnamed layers numbered from 0; weights are kept."""
+    """Return a copy of `model` without models inside, unnamed layers numbered from 0; weights are kept.
+
+    Convolutions of one channel a group become depthwise ones.
+    """
     copies: dict[int, keras.Layer] = {}
     counts: Counter[str] = Counter()
 
@@ -28,7 +31,9 @@ def flatten(model: keras.Model) -> keras.Model:
             if re.fullmatch(rf"{kind}(_\d+)?", layer.name):
                 config["name"] = f"{kind}_{counts[kind]:03d}"
                 counts[kind] += 1
-            copies[id(layer)] = type(layer).from_config(config)
+            copies[id(layer)] = (
+                _depthwise(config) if _is_depthwise(layer) else type(layer).from_config(config)
+            )
         return copies[id(layer)]
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -42,7 +47,8 @@ def flatten(model: keras.Model) -> keras.Model:
     clone = keras.models.clone_model(model, clone_function=copy, call_function=call)
     for layer in leaves(model):
         if layer.weights:
-            copies[id(layer)].set_weights(layer.get_weights())
+            pairs = zip(copies[id(layer)].weights, layer.get_weights(), strict=True)
+            copies[id(layer)].set_weights([value.reshape(weight.shape) for weight, value in pairs])
     return clone
 
 
@@ -53,6 +59,27 @@ def leaves(model: keras.Model) -> list[keras.Layer]:
         for layer in model.layers
         for leaf in (leaves(layer) if isinstance(layer, keras.Model) else [layer])
     ]
+
+
+def _is_depthwise(layer: keras.Layer) -> bool:
+    return (
+        isinstance(layer, keras.layers.Conv2D) and layer.groups == layer.filters == layer.input.shape[-1] > 1
+    )
+
+
+def _depthwise(config: dict[str, Any]) -> keras.Layer:
+    """Return the layer for a grouped convolution of one channel a group.
+
+    TensorFlow has no kernel for the grouped one on a CPU: Keras compiles it by XLA, an order of
+    magnitude slower, and not every server links XLA. The kernel holds the same numbers in the same
+    order: [height, width, 1, channels] becomes [height, width, channels, 1].
+    """
+    kept = ("name", "kernel_size", "strides", "padding", "use_bias", "activation", "dtype", "trainable")
+    return keras.layers.DepthwiseConv2D(
+        **{key: config[key] for key in kept},
+        depthwise_initializer=config["kernel_initializer"],
+        bias_initializer=config["bias_initializer"],
+    )
 
 
 def _kind(layer: keras.Layer) -> str:

@@ -29,29 +29,49 @@ def assign(model: keras.Model, source: Path | io.BytesIO) -> None:
         found = _legacy(file) if legacy else _keras3(file)
     wanted = [layer for layer in model.layers if layer.weights]
     missing = [layer.name for layer in wanted if layer.name not in found]
-    if missing and legacy and _fits(wanted, list(found.values())):
-        # Old files number unnamed layers anew (conv2d_94): there the order is what counts.
-        found = {layer.name: arrays for layer, arrays in zip(wanted, found.values(), strict=False)}
+    if missing and legacy:
+        # Old files number unnamed layers anew (conv2d_94) and nest some: there the order is what counts.
+        found = _by_order(wanted, [array for arrays in found.values() for array in arrays])
     elif missing:
         raise WeightsFileError(
             f"{len(missing)} of {len(wanted)} layers are not in the file, such as {missing[0]}: "
             "another network's weights"
         )
-    if not _fits(wanted, [found[layer.name] for layer in wanted]):
-        wrong = next(layer for layer in wanted if not _fits([layer], [found[layer.name]]))
-        raise WeightsFileError(
-            f"layer {wrong.name} has shapes {[a.shape for a in found[wrong.name]]} in the file "
-            f"and {[tuple(w.shape) for w in wrong.weights]} here"
-        )
+    fitted = {layer.name: _fit(layer, found[layer.name]) for layer in wanted}
     for layer in wanted:
-        layer.set_weights(found[layer.name])
+        layer.set_weights(fitted[layer.name])
 
 
-def _fits(layers: list[keras.Layer], arrays: list[Arrays]) -> bool:
-    return len(arrays) >= len(layers) and all(
-        [tuple(w.shape) for w in layer.weights] == [a.shape for a in values]
-        for layer, values in zip(layers, arrays, strict=False)
-    )
+def _by_order(layers: list[keras.Layer], arrays: Arrays) -> dict[str, Arrays]:
+    found: dict[str, Arrays] = {}
+    first = 0
+    for layer in layers:
+        found[layer.name] = arrays[first : first + len(layer.weights)]
+        first += len(layer.weights)
+    return found
+
+
+def _fit(layer: keras.Layer, arrays: Arrays) -> Arrays:
+    """Return `arrays` in the shapes of the layer's weights; WeightsFileError where they are others."""
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    fitted = [
+        a.reshape(s) if a.shape in (s, _grouped(layer, s)) else a
+        for a, s in zip(arrays, shapes, strict=False)
+    ]
+    if [a.shape for a in fitted] != shapes:
+        raise WeightsFileError(
+            f"layer {layer.name} has shapes {[a.shape for a in arrays]} in the file and {shapes} here: "
+            "another network's weights"
+        )
+    return fitted
+
+
+def _grouped(layer: keras.Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a depthwise kernel as a grouped convolution's: see flatten.py."""
+    if not isinstance(layer, keras.layers.DepthwiseConv2D) or len(shape) != 4:
+        return shape
+    height, width, channels, multiplier = shape
+    return (height, width, multiplier, channels)
 
 
 def _keras3(file: h5py.File) -> dict[str, Arrays]:
