@@ -3,7 +3,7 @@
 `litert.json` describes it:
 
     {"version": "1795300000", "file": "melanoma.tflite", "sha256": "...", "threshold": 0.31,
-     "zones": {"review": 0.12, "refer": 0.31}}
+     "zones": {"low_below": 0.12, "refer_from": 0.31}}
 
 The graph takes a [1, height, width, 3] RGB picture, values 0 to 255 (float32, or quantised), standardises it
 itself, and gives the calibrated probability.
@@ -35,11 +35,11 @@ class ModelUnusableError(Exception):
 
 
 class ZoneLimits(BaseModel):
-    """Lower ends of the upper two zones."""
+    """Where the middle zone begins and ends, named as in the model's own metadata."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-    review: float = Field(ge=0, le=1, description="Probability from which a clinician looks again.")
-    refer: float = Field(ge=0, le=1, description="Probability from which the patient is referred.")
+    low_below: float = Field(ge=0, le=1, description="Below it the zone is low.")
+    refer_from: float = Field(ge=0, le=1, description="From it on the zone is refer; review lies between.")
 
 
 class Description(BaseModel):
@@ -131,7 +131,9 @@ class ModelStore:
             return False
         raw = self._get("litert.json")
         described = _described(raw, self._source)
-        if self.model is not None and self.model.description == described:
+        if self.model is not None and self.model.description == described.model_copy(
+            update={"file": self.model.description.file}
+        ):
             return False
         data = self._get(described.file)
         found = hashlib.sha256(data).hexdigest()
@@ -179,6 +181,6 @@ def _quantised(values: Any, detail: Any) -> Any:
 
 
 def _zone(probability: float, limits: ZoneLimits) -> Zone:
-    if probability >= limits.refer:
+    if probability >= limits.refer_from:
         return "refer"
-    return "review" if probability >= limits.review else "low"
+    return "low" if probability < limits.low_below else "review"

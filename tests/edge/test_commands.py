@@ -1,0 +1,125 @@
+"""The command line, as a technician types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.edge_chaos import chaos
+from benchmarks.edge_doubles import FleetGateway, ModelServer
+from edge.__main__ import main
+from edge.config import load
+from edge.device import Device
+from edge.enroll import ensure_key
+from edge.examination import new_id
+
+
+@pytest.fixture
+def common(tmp_path: Path, camera_folder: Path) -> list[str]:
+    return ["--state", str(tmp_path / "state"), "--camera", f"folder:{camera_folder}"]
+
+
+def test_selftest_without_a_network(common: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["selftest", "--without-server", *common]) == 0
+    shown = capsys.readouterr().out
+    assert "ok    camera" in shown
+    assert "7 parts work, 3 are not configured, 0 failed" in shown
+
+
+def test_selftest_with_everything(
+    common: list[str],
+    capsys: pytest.CaptureFixture[str],
+    model_server: ModelServer,
+    gateway_double: FleetGateway,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text('[pins]\nshutter = 17\nled = 27\nfactory = "mock"\n')
+    where = ["--server", model_server.address, "--gateway", gateway_double.url, "--config", str(path)]
+    assert main(["selftest", "--json", *common, *where]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"]
+    verdicts = {finding["part"]: finding["verdict"] for finding in report["findings"]}
+    for part in ("servers", "answer", "gateway", "pins", "queue"):
+        assert verdicts[part] == "ok", report
+    assert gateway_double.heartbeats[0]["camera"] == "self-test"
+
+
+def test_selftest_names_what_fails(
+    tmp_path: Path, camera_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = ModelServer()
+    dead.close()
+    state = ["--state", str(tmp_path / "state"), "--server", dead.address]
+    assert main(["selftest", *state, "--camera", "folder:/nowhere"]) == 1
+    shown = capsys.readouterr().out
+    assert "fail  camera           folder /nowhere does not exist" in shown
+    assert "fail  servers" in shown
+    assert "UNAVAILABLE" in shown
+
+
+def test_export_writes_what_waits(
+    common: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: bytes
+) -> None:
+    config = load(None, {"device": {"state_dir": tmp_path / "state", "id": "ward-3"},
+                         "camera": {"source": common[3]}, "storage": {"min_free_mb": 0}})  # fmt: skip
+    config.device.state_dir.mkdir()
+    ensure_key(config)
+    device = Device(config)  # not started: nothing is sent
+    ids = [new_id(), new_id()]
+    for one in ids:
+        device.capture(one, "P-1")
+    device.queue.settle(ids[0], "refused", trouble="no")
+    device.queue._path(ids[0]).write_bytes(b"rot")
+    device.queue.close()
+    target = tmp_path / "out"
+    assert main(["export", *common, "--to", str(target), "--unsent"]) == 0
+    (line,) = (target / "examinations.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert (record["id"], record["code"], record["picture"]) == (ids[1], "P-1", f"{ids[1]}.jpg")
+    assert (target / f"{ids[1]}.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert "wrote 1 examinations" in capsys.readouterr().out
+    assert main(["export", *common, "--to", str(target)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert main(["export", *common, "--to", str(tmp_path / "all")]) == 1
+    assert "1 pictures are damaged" in capsys.readouterr().out
+
+
+def test_enroll_tells_its_steps(
+    tmp_path: Path, gateway_double: FleetGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = ["--state", str(tmp_path / "state"), "--gateway", gateway_double.url]
+    assert main(["enroll", *state, "--code", "1234"]) == 0
+    assert "wrote the gateway's token" in capsys.readouterr().out
+    gateway_double.refuse = 403
+    assert main(["enroll", *state, "--code", "0000"]) == 1
+    assert "did not sign this device on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--camera", "webcam"], "valid: picamera2"),
+        (["run", "--config", "/nowhere.toml"], "no such file"),
+        (["export", "--to", "/tmp/x", "--state", "/nowhere"], "no key yet; make one with"),
+        (["selftest", "--gateway", "http://example.org"], "must not cross a network in the clear"),
+    ],
+)
+def test_mistakes_are_told_without_a_traceback(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert says in shown
+    assert "Traceback" not in shown
+
+
+def test_nothing_is_lost_or_doubled_when_killed_and_cut_off(tmp_path: Path) -> None:
+    result = chaos(tmp_path, captures=24, kills=5, seed=7, pause_s=0.3)
+    assert result.kills == 5
+    assert (result.lost, result.doubled, result.unknown) == ([], 0, [])
+    assert result.in_order
+    assert result.one_picture_each
+    assert result.good

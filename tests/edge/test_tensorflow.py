@@ -1,0 +1,289 @@
+"""Against TensorFlow itself: the embedded server over the wire, and a LiteRT model on the device.
+
+One subprocess makes both models, so that the device's tests never load TensorFlow themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.edge_doubles import ModelServer, Network
+from edge.answer import Answer
+from edge.asker import Asker, PictureRefusedError
+from edge.config import ServerSection
+from edge.device import Device
+from edge.examination import Examination, new_id
+from edge.ondevice import ModelStore, ModelUnusableError, OnDeviceModel
+from edge.photograph import pixels_of
+from edge.queue import Queue
+from edge.understudy import Understudy
+
+MAKE = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+
+folder = Path(sys.argv[1])
+
+class Served(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serving_default(self, image_bytes):
+        def brightness(jpeg):
+            return tf.reduce_mean(tf.cast(tf.io.decode_image(jpeg, 3, expand_animations=False), tf.float32)) / 255
+        probability = tf.map_fn(brightness, image_bytes, fn_output_signature=tf.float32)
+        some = tf.ones_like(probability)
+        return {
+            "probability": probability,
+            "decision": tf.cast(probability >= 0.5, tf.int64),
+            "threshold": 0.5 * some,
+            "zone": tf.where(probability >= 0.5, "refer", "low"),
+            "out_of_distribution": 0 * some,
+            "model_version": tf.where(some > 0, "1795300007", ""),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def explain(self, image_bytes):
+        return {"overlay": image_bytes}
+
+model = Served()
+tf.saved_model.save(model, str(folder / "melanoma" / "1795300007"),
+    signatures={"serving_default": model.serving_default, "explain": model.explain})
+
+@tf.function(input_signature=[tf.TensorSpec([1, 32, 32, 3], tf.float32)])
+def small(pixels):
+    return tf.reshape(tf.reduce_mean(pixels) / 255, [1, 1])
+
+converter = tf.lite.TFLiteConverter.from_concrete_functions([small.get_concrete_function()])
+(folder / "float.tflite").write_bytes(converter.convert())
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel under `melanoma/` and `float.tflite`; both call a picture's brightness its probability."""
+    folder = tmp_path_factory.mktemp("models")
+    done = subprocess.run(
+        [sys.executable, "-c", MAKE, str(folder)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture
+def real_server(models: Path, tmp_path: Path) -> Iterator[str]:
+    """The embedded model server in a process of its own."""
+    ports = tmp_path / "ports.json"
+    command = [
+        sys.executable, "-m", "serving", "--port=-1", "--rest_api_port=0", "--host=127.0.0.1",
+        "--model_name=melanoma", f"--model_base_path={models / 'melanoma'}", f"--ports_file={ports}",
+    ]  # fmt: skip
+    log = tmp_path / "server.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        deadline = time.monotonic() + 120
+        while not ports.exists() or not ports.read_text():
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.05)
+        found = json.loads(ports.read_text())
+        yield f"127.0.0.1:{found.get('grpc') or found['port']}"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def brightness(jpeg: bytes) -> float:
+    return float(pixels_of(jpeg).mean() / 255)
+
+
+def test_the_embedded_server_answers_this_device(
+    real_server: str, picture: bytes, start: Callable[..., Device], page_of: Callable[..., object]
+) -> None:
+    section = ServerSection(addresses=(real_server,), attempts=10, backoff_s=1.0, deadline_s=20.0)
+    asker = Asker(section, "ward-3")
+    answer = asker.ask(picture, new_id())
+    assert answer.probability == pytest.approx(brightness(picture), abs=0.01)
+    assert (answer.decision, answer.zone, answer.threshold) == (1, "refer", 0.5)
+    assert answer.model_version == "1795300007"
+    assert asker.explain(picture, new_id(), "1795300007") == picture
+    assert [health.version for health in asker.health()] == ["1795300007"]
+    with pytest.raises(PictureRefusedError, match="INVALID_ARGUMENT"):
+        asker.ask(b"no picture", new_id())
+    asker.close()
+    device = start(server={"addresses": [real_server], "deadline_s": 20.0})
+    page = page_of(device)
+    shown = page.post("/examinations", data={"press": new_id(), "code": "E2E"})  # type: ignore[attr-defined]
+    assert "Refer" in shown.text
+    assert "Model 1795300007" in shown.text
+
+
+def publish(models: Path, folder: Path, version: str, **changes: object) -> Path:
+    """A registry folder with one LiteRT model."""
+    folder.mkdir(exist_ok=True)
+    data = (models / "float.tflite").read_bytes()
+    (folder / "melanoma.tflite").write_bytes(data)
+    described = {
+        "version": version,
+        "file": "melanoma.tflite",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "threshold": 0.5,
+        "zones": {"low_below": 0.2, "refer_from": 0.9},
+        **changes,
+    }
+    (folder / "litert.json").write_text(json.dumps(described))
+    return folder
+
+
+def store(tmp_path: Path, source: Path) -> ModelStore:
+    return ModelStore(tmp_path / "model", str(source), lambda url: url.encode(), 1)
+
+
+def test_a_model_is_taken_over_checked_and_kept(models: Path, tmp_path: Path, picture: bytes) -> None:
+    first = store(tmp_path, publish(models, tmp_path / "registry", "1"))
+    assert first.update() is True
+    assert first.update() is False
+    assert first.model is not None
+    answer = first.model.answer(picture)
+    assert answer.probability == pytest.approx(brightness(picture), abs=0.01)
+    assert (answer.zone, answer.origin, answer.preliminary, answer.model_version) == (
+        "review",
+        "device",
+        True,
+        "1",
+    )
+    publish(models, tmp_path / "registry", "2")
+    assert first.update() is True
+    assert [path.name[:2] for path in (tmp_path / "model").glob("*.tflite")] == ["2-"]
+    again = store(tmp_path, tmp_path / "registry")
+    again.load()
+    assert again.model is not None
+    assert again.model.description.version == "2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sha256": "0" * 64}, "SHA-256 is"),
+        ({"file": "../../etc/passwd"}, "file"),
+        ({"threshold": 2}, "threshold"),
+        ({"zones": {}}, r"zones\.low_below"),
+    ],
+)
+def test_a_wrong_model_is_never_taken(
+    models: Path, tmp_path: Path, picture: bytes, changes: dict[str, object], says: str
+) -> None:
+    held = store(tmp_path, publish(models, tmp_path / "registry", "1"))
+    held.update()
+    publish(models, tmp_path / "registry", "2", **changes)
+    with pytest.raises(ModelUnusableError, match=says):
+        held.update()
+    assert held.model is not None
+    assert held.model.answer(picture).model_version == "1"
+
+
+def test_a_file_that_is_no_model_says_so(models: Path, tmp_path: Path) -> None:
+    registry = publish(models, tmp_path / "registry", "1", sha256=hashlib.sha256(b"no model").hexdigest())
+    (registry / "melanoma.tflite").write_bytes(b"no model")
+    with pytest.raises(ModelUnusableError):
+        store(tmp_path, registry).update()
+
+
+def test_a_preliminary_answer_comes_while_no_server_does_and_is_replaced(
+    models: Path,
+    tmp_path: Path,
+    start: Callable[..., Device],
+    page_of: Callable[..., object],
+    model_server: ModelServer,
+    network: Network,
+) -> None:
+    network.cut()
+    device = start(
+        server={"addresses": [network.address], "longest_pause_s": 0.2},
+        fallback={
+            "enabled": True,
+            "source": str(publish(models, tmp_path / "registry", "55")),
+            "after_s": 0.2,
+        },
+        kiosk={"wait_s": 0.0},
+    )
+    page = page_of(device)
+    press = new_id()
+    page.post("/examinations", data={"press": press, "code": ""})  # type: ignore[attr-defined]
+
+    def one() -> Examination:
+        found = device.queue.get(press)
+        assert found is not None
+        return found
+
+    with device.queue.changed:
+        assert device.queue.changed.wait_for(lambda: one().answer is not None, timeout=20)
+    assert one().state == "waiting"
+    shown = page.get(f"/examinations/{press}").text  # type: ignore[attr-defined]
+    assert "Preliminary, on device, version 55" in shown
+    assert device.heartbeat()["versions"]["on_device_model"] == "55"
+    network.mend()
+    device.sender.wake()
+    with device.queue.changed:
+        assert device.queue.changed.wait_for(lambda: one().settled, timeout=20)
+    answer = one().answer
+    assert answer is not None
+    assert (answer.origin, answer.model_version) == ("server", "1795300000")
+    assert model_server.ids() == [press]
+
+
+class Slow:
+    """A model that is asked only when it should be."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.description = type("Description", (), {"version": "9"})()
+
+    def answer(self, _jpeg: bytes) -> Answer:
+        self.asked += 1
+        return Answer(0.1, 0, 0.5, "low", 0.0, "9", "device")
+
+
+def test_the_understudy_waits_its_turn(
+    queue: Queue, take: Callable[..., Examination], tmp_path: Path
+) -> None:
+    model = Slow()
+    models = ModelStore(tmp_path / "none", "", lambda url: b"", 1)
+    models.model = model  # type: ignore[assignment]
+    now = [1_795_300_001.0]
+    understudy = Understudy(queue, models, after_s=3, check_s=60, stop=threading.Event(), now=lambda: now[0])
+    one = take(captured_at=1_795_300_000.0)
+    assert understudy.answer_waiting() == pytest.approx(2.0)
+    assert model.asked == 0
+    now[0] += 2.5
+    understudy.answer_waiting()
+    understudy.answer_waiting()
+    assert model.asked == 1
+    found = queue.get(one.id)
+    assert found is not None
+    assert found.answer is not None
+    assert found.answer.preliminary
+    now[0] = 0.0  # the clock was set back: the nurse must not wait for it
+    take(captured_at=1_795_300_000.0)
+    understudy.answer_waiting()
+    assert model.asked == 2
+
+
+def test_without_litert_the_device_says_what_to_install(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = store(tmp_path, publish(models, tmp_path / "registry", "1"))
+    held.update()
+    assert held.model is not None
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ModelUnusableError, match="edge-litert"):
+        OnDeviceModel(held.model.description, tmp_path / "model" / "x", 1)
