@@ -83,7 +83,10 @@ def _status(evidence: Evidence) -> tuple[str, str]:
         ]
         trained = "" if result.model else " No model was trained."
         return f"Refused by the {' and the '.join(gates)}", f"{served}{trained}"
-    return "The run failed", f"{served} {result.reason}".strip()
+    stopped = [
+        words.STEPS.get(step.name, step.name) for step in result.steps if step.state not in words.FINISHED
+    ]
+    return f"The run failed{' at: ' + stopped[0].lower() if stopped else ''}", served
 
 
 def _meaning(row: ThresholdRow) -> str:

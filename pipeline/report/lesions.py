@@ -75,6 +75,9 @@ def scan(files: Mapping[str, Sequence[Path]], wanted: Collection[str]) -> Lesion
     Args:
         files: TFRecord files (gzip) by split.
         wanted: names of test images whose thumbnails are made.
+
+    Raises:
+        ValueError: a file holds no records, or records without an image or a label.
     """
     found = Lesions()
     total = sum(path.stat().st_size for paths in files.values() for path in paths)
@@ -82,18 +85,26 @@ def scan(files: Mapping[str, Sequence[Path]], wanted: Collection[str]) -> Lesion
     splits = ["test"] if total > MOST_BYTES else list(files)
     found.skipped = tuple(split for split in files if split not in splits)
     for split in splits:
-        names = frozenset(wanted) if split == "test" else frozenset()
-        records = tf.data.TFRecordDataset([str(path) for path in files[split]], compression_type="GZIP")
-        parsed = records.batch(BATCH).map(_parse, num_parallel_calls=2).prefetch(2)
-        for columns in parsed.as_numpy_iterator():
-            _count(found, split, columns)
-            if split == "train":
-                _sample(found, columns, room)
-            for index, raw in enumerate(columns[IMAGE_NAME]):
-                name = raw.decode(errors="replace")
-                if name in names and (picture := thumbnail(columns[IMAGE][index])):
-                    found.pictures[name] = picture
+        try:
+            _read(found, split, files[split], frozenset(wanted) if split == "test" else frozenset(), room)
+        except tf.errors.OpError as error:
+            raise ValueError(f"split {split}: {error.message}") from None
     return found
+
+
+def _read(
+    found: Lesions, split: str, files: Sequence[Path], names: frozenset[str], room: dict[int, int]
+) -> None:
+    records = tf.data.TFRecordDataset([str(path) for path in files], compression_type="GZIP")
+    parsed = records.batch(BATCH).map(_parse, num_parallel_calls=2).prefetch(2)
+    for columns in parsed.as_numpy_iterator():
+        _count(found, split, columns)
+        if split == "train":
+            _sample(found, columns, room)
+        for index, raw in enumerate(columns[IMAGE_NAME]):
+            name = raw.decode(errors="replace")
+            if name in names and (picture := thumbnail(columns[IMAGE][index])):
+                found.pictures[name] = picture
 
 
 def thumbnail(image: bytes, side: int = THUMBNAIL) -> bytes | None:

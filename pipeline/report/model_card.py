@@ -130,7 +130,8 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
         "split; where melanomas are rarer, fewer of the referred have one."
     )
     if slices.too_small:
-        sentences.append(f"Too few images to judge: {', '.join(slices.too_small)}.")
+        parts = [f"{name} {', '.join(values)}" for name, values in slices.too_small.items()]
+        sentences.append(f"Too few images to judge: {'; '.join(parts)}.")
     for feature in ("sex", "age_band", "anatom_site", "diagnosis"):
         unknown = sum(getattr(item, feature) == "unknown" for item in evidence.predictions)
         if unknown:

@@ -79,6 +79,7 @@ def render(found: Evidence, workspace: Workspace) -> dict[str, str]:
             name: (len(items), mistakes.with_pictures(items, found.lesions)) for name, items in wrong.items()
         },
         "contact_sheet": mistakes.data_uri(found.contact_sheet),
+        "log": workspace.run(found.result.run_id) / "run.log",
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
         "network": [

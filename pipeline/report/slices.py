@@ -42,13 +42,21 @@ class Slice:
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices by feature, and the worst of those that are judged."""
+    """All slices by feature, and the worst of those that are judged.
+
+    Attributes:
+        by_feature: slices by the feature's name in words.
+        single: features of which all images share one value.
+        worst_auc: the judged slice with the lowest AUC.
+        worst_sensitivity: the judged slice with the lowest sensitivity.
+        too_small: values the gate looks at but cannot judge, by feature.
+    """
 
     by_feature: Sequence[tuple[str, Sequence[Slice]]]
     single: Sequence[tuple[str, str]]
     worst_auc: Slice | None
     worst_sensitivity: Slice | None
-    too_small: Sequence[str]
+    too_small: dict[str, list[str]]
 
 
 def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Slices:
@@ -81,6 +89,12 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
         ]
         tables.append((words.GROUPS[feature], rows))
     every = [row for _, rows in tables for row in rows]
+    too_small: dict[str, list[str]] = {}
+    for row in every:
+        if row.feature in judged and not row.judged:
+            too_small.setdefault(words.GROUPS[row.feature].split(",")[0].lower(), []).append(
+                words.value(row.value)
+            )
     considered = [row for row in every if row.judged]
     return Slices(
         by_feature=tables,
@@ -95,7 +109,7 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
             key=lambda row: row.sensitivity.value if row.sensitivity else 1.0,
             default=None,
         ),
-        too_small=[row.name for row in every if row.feature in judged and not row.judged],
+        too_small=too_small,
     )
 
 

@@ -16,6 +16,9 @@ GROUPS: Final = {
 
 METRICS: Final = {
     "auc": "AUC",
+    "expected_calibration_error": "expected calibration error",
+    "brier_score": "Brier score",
+    "refused_as_no_dermoscopy": "lesions taken for no dermoscopy",
     "auc_change": "change of the AUC against the model blessed last",
     "sensitivity": "sensitivity (melanomas found)",
     "specificity": "specificity (harmless lesions cleared)",
@@ -53,6 +56,8 @@ STATES: Final = {
     "UNKNOWN": "unknown",
 }
 
+FINISHED: Final = frozenset({"COMPLETE", "CACHED"})
+
 STEPS: Final = {
     "ImportExampleGen": "Read the data set",
     "ImportSchemaGen": "Read the schema",
@@ -86,12 +91,13 @@ def slice_name(name: str) -> str:
     """Return ``sex: male`` for ``sex:male``, ``all test images`` for the whole."""
     if name == OVERALL:
         return "all"
-    group, _, value = name.partition(":")
+    group, _, rest = name.partition(":")
     if group == "split":
-        return f"{value} split"
+        return f"{rest} split"
     if group == "request":
-        return value.replace("_", " ")
-    return f"{GROUPS.get(group, group).split(',')[0].lower()}: {value}"
+        return rest.replace("_", " ")
+    name = GROUPS.get(group, group).split(",")[0].lower()
+    return f"{name}: {value(rest)}"
 
 
 def value(text: str) -> str:

@@ -38,7 +38,8 @@ def round_numbers(title: str, low: float, high: float, at_most: int = 6) -> Axis
         low, high = low - 0.5, high + 0.5
     step = _nice((high - low) / (at_most - 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    # 0.25 needs one digit more than 0.2.
+    digits = next(digits for digits in range(12) if abs(round(step, digits) - step) < 1e-9 * step)
     ticks = [(index * step, f"{index * step:.{digits}f}") for index in range(first, last + 1)]
     return Axis(title, first * step, last * step, ticks)
 

@@ -133,21 +133,21 @@ def write_records(folder: Path, split: str, lesions: Sequence[Row], picture: Cal
 def write_manifest(folder: Path, images: int) -> None:
     """Write the accounts that ingest leaves beside the records."""
     shard = {"file": "x", "bytes": 1, "sha256": "0" * 64}
-    sizes = {"train": 3 * images, "eval": images, "test": images}
+    sizes = dict.fromkeys(("train", "eval", "test"), images)
     reasons = {"duplicate": 2, "truncated": 1}
     Manifest.model_validate(
         {
             "data_version": DATA_VERSION,
             "created": "2026-11-21T11:00:00Z",
             "counts": {
-                "rows_read": 5 * images + 3, "written": 5 * images, "quarantined": 3, "by_reason": reasons,
+                "rows_read": 3 * images + 3, "written": 3 * images, "quarantined": 3, "by_reason": reasons,
                 "converted": {"png": 4}, "near_duplicates": 2, "unlisted_files": 1,
             },
             "splits": {
                 split: {"images": n, "positives": n // 11, "groups": n - 1, "diagnoses": {}, "shards": [{**shard, "records": n}]}
                 for split, n in sizes.items()
             },
-            "sources": [{"name": "made-up", "kind": "csv", "table": "metadata.csv", "rows_read": 5 * images + 3, "written": 5 * images}],
+            "sources": [{"name": "made-up", "kind": "csv", "table": "metadata.csv", "rows_read": 3 * images + 3, "written": 3 * images}],
             "class_weights": [0.55, 5.56],
             "config": {"sources": [{"kind": "csv", "path": "metadata.csv"}]},
         }
@@ -169,7 +169,7 @@ def history() -> dict[str, Any]:
         epochs.append(
             {
                 "stage": int(second), "size": 160 if second else 128, "epoch": index % 8 + 1,
-                "loss": 1.6 * 0.86**index + 0.3, "eval_auc": 0.9 - 0.25 * 0.75**index - (0.01 if index == 7 else 0),
+                "loss": 1.6 * 0.86**index + 0.3, "eval_auc": 0.9 - 0.25 * 0.75**index - (0.03 if index == 7 else 0),
                 "eval_log_loss": 0.22 + 0.35 * 0.7**index + (0.03 if index == 7 else 0), "false_negatives": 40 - 2 * index,
                 "positives": 49, "learning_rate": 1.0 - index / 12, "seconds": 41.5, "waiting": 0.012,
                 "images_per_second": 48.2,
@@ -195,12 +195,14 @@ def verdicts(found: Sequence[Row], refused: str) -> tuple[Verdict, ...]:
     data.append(at_most("groups_in_two_splits", 0.0, 0.0))
     if refused == "data":
         return (Verdict(gate="data", checks=tuple(data)),)
-    limit = 0.95 if refused == "model" else 0.75
+    limit = 0.95 if refused == "model" else 0.7
     positives = sum(row["target"] for row in found)
     hits = sum(row["target"] and row["probability"] >= THRESHOLD for row in found)
     model = [
         at_least("auc", 0.8931, limit),
-        at_least("sensitivity", hits / positives, 0.75, detail=f"{hits} of {positives} melanomas found"),
+        at_least(
+            "sensitivity", hits / positives, limit - 0.1, detail=f"{hits} of {positives} melanomas found"
+        ),
         at_least("specificity", 0.71, 0.3),
         at_least("auc", 0.86, 0.6, "sex:male", "40 melanomas of 500 images"),
     ]
@@ -230,7 +232,7 @@ def write(
         root: an empty folder, which becomes the workspace.
         status: how the run ended.
         refused: the gate that refused: data | model | "".
-        images: test images; eval has as many, train thrice.
+        images: test images; train and eval have as many.
         picture: the JPEG of an image by its number.
     """
     workspace = Workspace(root / "workspace")
@@ -240,7 +242,7 @@ def write(
     (run / "config.json").write_text(json.dumps(CONFIG))
     data = root / "data"
     test = rows(images)
-    for split, lesions in (("train", rows(3 * images, 1)), ("eval", rows(images, 2)), ("test", test)):
+    for split, lesions in (("train", rows(images, 1)), ("eval", rows(images, 2)), ("test", test)):
         write_records(data, split, lesions, picture)
     write_manifest(data, images)
     artifacts = workspace.artifacts

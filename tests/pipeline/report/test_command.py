@@ -1,0 +1,39 @@
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.__main__ import app
+from pipeline.errors import UsageError
+from tests.pipeline.report import fake_run
+
+runner = CliRunner()
+
+
+def test_the_newest_report_is_written_again_and_its_path_printed(pushed, tmp_path):
+    out = tmp_path / "deep" / "page.html"
+    result = runner.invoke(app, ["report", "--workspace", str(pushed.workspace.root), "--out", str(out)])
+    assert result.exit_code == 0
+    assert result.stdout.strip() == str(out)
+    assert out.read_text() == pushed.html
+    assert (out.parent / "model_card.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--run", "20200101-000000"],
+            f"--run 20200101-000000: no such finished run; valid are {fake_run.RUN_ID}",
+        ),
+        (["--out", "."], "--out .: is a folder; name a file"),
+    ],
+)
+def test_a_mistake_says_what_would_be_valid(pushed, arguments, message):
+    result = runner.invoke(app, ["report", "--workspace", str(pushed.workspace.root), *arguments])
+    assert isinstance(result.exception, UsageError)
+    assert message in str(result.exception)
+
+
+def test_a_workspace_without_runs(tmp_path):
+    (tmp_path / ".melanosizer-workspace").touch()
+    result = runner.invoke(app, ["report", "--workspace", str(tmp_path)])
+    assert "no run has finished there yet" in str(result.exception)

@@ -1,0 +1,228 @@
+"""The page as a browser and a reader meet it."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.evaluator import metrics, predictions
+from pipeline.outcome import Outcome
+from pipeline.report import page
+from tests.pipeline.report import fake_run
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Document(HTMLParser):
+    """Checks that tags nest, and collects what a browser would act on."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.tags.add(tag)
+        self.attributes |= set(values)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values["href"]] if "href" in values else []
+        self.sources += [values["src"]] if "src" in values else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def files(written):
+    return sorted(written.report.parent.glob("*.html"))
+
+
+def test_every_page_is_self_contained(any_ending):
+    for path in files(any_ending):
+        html = path.read_text(encoding="utf-8")
+        document = Document(html)
+        assert not document.open
+        assert not document.tags & {"script", "link", "iframe", "object", "form", "base"}
+        assert not [name for name in document.attributes if name.startswith("on") or name == "style"]
+        assert all(source.startswith("data:image/") for source in document.sources)
+        assert "http://" not in html
+        assert "https://" not in html
+        assert "@import" not in html
+
+
+def test_every_link_leads_somewhere(any_ending):
+    for path in files(any_ending):
+        document = Document(path.read_text(encoding="utf-8"))
+        assert len(set(document.ids)) == len(document.ids)
+        for link in document.links:
+            if link.startswith("#"):
+                assert link[1:] in document.ids
+            else:
+                assert (path.parent / link).is_file()
+
+
+def test_the_policy_allows_the_page_s_own_style_and_nothing_else(any_ending):
+    html = any_ending.html
+    style = html.split("<style>")[1].split("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src &#39;none&#39;; style-src &#39;sha256-{digest}&#39;; img-src data:" in html
+
+
+def test_names_from_the_data_are_text(pushed):
+    assert "<script>" not in pushed.html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in pushed.html
+    assert "INVALID_ARGUMENT: &lt;b&gt;no image&lt;/b&gt;" in pushed.html
+
+
+def test_a_good_run_shows_every_section(pushed):
+    document = Document(pushed.html)
+    expected = {
+        "gates", "performance", "calibration", "thresholds", "slices", "errors", "robustness", "training",
+        "data", "lineage", "limits", "configuration",
+    }  # fmt: skip
+    assert expected <= set(document.ids)
+    assert "Passed every gate and released" in document.text
+    assert f"Version {fake_run.VERSION} is what the server answers with now" in document.text
+    assert "not a medical device" in document.text
+    assert fake_run.DATA_VERSION in document.text
+
+
+def test_the_headline_numbers_are_those_of_the_answers(pushed):
+    answers = predictions.load(pushed.result.uri("Evaluator", "evaluation"))
+    labels, scores = predictions.arrays(answers)
+    text = Document(pushed.html).text.replace("\u00a0", " ")
+    decisions = scores >= fake_run.THRESHOLD
+    found, missed = int((decisions & (labels == 1)).sum()), int((~decisions & (labels == 1)).sum())
+    needless = int((decisions & (labels == 0)).sum())
+    assert f"the model refers {found} and misses {missed}" in text
+    assert f"it refers {needless} needlessly" in text
+    assert f"{metrics.sensitivity(labels, decisions) * 100:.1f} %" in text
+    assert f"AUC on test {metrics.roc_auc(labels, scores):.3f}" in text
+
+
+def test_a_thousand_lesions_add_up(pushed):
+    legend = re.findall(
+        r"<b>(\d+)</b> (melanomas found|melanomas missed|referred needlessly|harmless, cleared)", pushed.html
+    )
+    assert len(legend) == 4
+    assert sum(int(number) for number, _ in legend) == 1000
+
+
+def test_worst_errors_come_with_their_pictures_the_worst_first(pushed):
+    names = re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="(LESION_\d+)">', pushed.html)
+    answers = predictions.load(pushed.result.uri("Evaluator", "evaluation"))
+    missed = sorted(
+        (a.probability, a.image_name) for a in answers if a.target and a.probability < a.threshold
+    )
+    alarms = sorted(
+        (-a.probability, a.image_name) for a in answers if not a.target and a.probability >= a.threshold
+    )
+    assert names == [name for _, name in missed[:12]] + [name for _, name in alarms[:12]]
+
+
+def test_a_refused_model_says_which_number_and_is_not_to_be_used(refused_model):
+    text = Document(refused_model.html).text
+    assert "Refused by the model gate" in text
+    assert "AUC is 0.8931, must be ≥ 0.95" in text
+    assert "it is not to be used" in text
+    assert "is what the server answers with now" not in text
+
+
+def test_refused_data_shows_the_data_and_no_model(refused_data):
+    document = Document(refused_data.html)
+    assert "Refused by the data gate" in document.text
+    assert "melanomas on test split is 2, must be ≥ 20" in document.text
+    assert "No model was trained" in document.text
+    assert not {"slices", "errors", "training", "limits"} & set(document.ids)
+    assert not (refused_data.report.parent / "model_card.json").exists()
+
+
+def test_a_failed_run_says_where_and_why(failed):
+    text = Document(failed.html).text
+    assert "The run failed at: training" in text
+    assert "ValueError: <the loss is nan>" in text
+    assert "run.log" in text
+
+
+def test_the_cards_hold_measured_figures(pushed):
+    card = json.loads((pushed.report.parent / "model_card.json").read_text())
+    answers = predictions.load(pushed.result.uri("Evaluator", "evaluation"))
+    labels, scores = predictions.arrays(answers)
+    assert card["metrics"]["auc"]["value"] == pytest.approx(metrics.roc_auc(labels, scores))
+    assert card["test_melanomas"] == labels.sum()
+    assert card["gates"] == {"data": True, "model": True, "serving": True}
+    assert sum(row["images"] for row in card["slices"] if row["feature"] == "sex") == len(answers)
+    for interval in card["metrics"].values():
+        assert interval["low"] <= interval["value"] <= interval["high"]
+    data = json.loads((pushed.report.parent / "data_card.json").read_text())
+    for values in data["groups"].values():
+        assert sum(labels["harmless"] + labels["melanomas"] for labels in values.values()) == 3 * 240
+    assert data["quarantined"] == {"duplicate": 2, "truncated": 1}
+    assert any("Every test image comes from made-up" in sentence for sentence in card["not_known"])
+
+
+def test_a_thousand_test_images_stay_under_the_size(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (8, 224, 224, 3), dtype=np.uint8)
+    # Noise is the worst picture for JPEG: no lesion is as large.
+    pictures = []
+    for pixels in noise:
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "JPEG")
+        pictures.append(out.getvalue())
+    result, workspace = fake_run.write(tmp_path, images=1000, picture=lambda index: pictures[index % 8])
+    assert page.write(result, workspace).stat().st_size <= 1_500_000
+
+
+def test_a_run_whose_artifacts_are_gone_or_broken_still_has_a_report(tmp_path):
+    result, workspace = fake_run.write(tmp_path, images=60)
+    (result.uri("Trainer", "model_run") / "history.json").write_text("{")
+    (result.uri("Evaluator", "evaluation") / "predictions.csv").unlink()
+    (tmp_path / "data" / "test" / "data-00000-of-00001.tfrecord.gz").write_bytes(b"no record")
+    text = Document(page.write(result, workspace).read_text(encoding="utf-8")).text
+    assert "history.json: JSONDecodeError" in text
+    assert "The run evaluated no model" in text
+
+
+def test_another_data_version_in_the_folder_is_not_shown_as_the_run_s(tmp_path):
+    result, workspace = fake_run.write(tmp_path, images=60)
+    manifest = tmp_path / "data" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(fake_run.DATA_VERSION, "ab" * 32))
+    document = Document(page.write(result, workspace).read_text(encoding="utf-8"))
+    assert "holds data version abababababab now, the run read 5f5f5f5f5f5f" in document.text
+    assert "what was left out is not known" in document.text
+    assert json.loads((workspace.run(result.run_id) / "data_card.json").read_text())["ingest"] is None
+
+
+def test_a_test_split_of_one_class_has_no_figures_and_says_so(tmp_path):
+    result, workspace = fake_run.write(tmp_path, images=60)
+    folder = result.uri("Evaluator", "evaluation")
+    predictions.save([a._replace(target=0) for a in predictions.load(folder)], folder)
+    text = Document(page.write(result, workspace).read_text(encoding="utf-8")).text
+    assert "its test split holds one class only" in text
+
+
+def test_the_outcome_is_read_back(pushed):
+    assert Outcome.load(pushed.workspace.run(pushed.result.run_id)) == pushed.result

@@ -1,0 +1,52 @@
+import dataclasses
+
+from pipeline.report import training
+from pipeline.report.evidence import Evidence
+from tests.pipeline.report import fake_run
+
+
+def _evidence(pushed, **changes):
+    return Evidence(
+        result=pushed.result, **{"config": fake_run.CONFIG, "history": fake_run.history(), **changes}
+    )
+
+
+def test_the_best_epoch_of_each_stage_that_is_in_the_model_is_kept(pushed):
+    found = training.of(_evidence(pushed))
+    # Epoch 8, the last of the first stage, was made worse than epoch 7.
+    assert found is not None
+    assert found.kept == [6, 11]
+    assert (found.stages, found.positives) == (2, 49)
+
+
+def test_a_stage_without_snapshot_keeps_nothing(pushed):
+    stages = [{"snapshot": False}, {"snapshot": True}]
+    config = {**fake_run.CONFIG, "trainer": {**fake_run.CONFIG["trainer"], "stages": stages}}
+    found = training.of(_evidence(pushed, config=config))
+    assert found is not None
+    assert found.kept == [11]
+
+
+def test_of_frozen_heads_only_the_best_is_kept(pushed):
+    config = {**fake_run.CONFIG, "trainer": {"strategy": "frozen"}}
+    history = fake_run.history()
+    history["epochs"][3]["eval_auc"] = 0.99
+    found = training.of(_evidence(pushed, config=config, history=history))
+    assert found is not None
+    assert found.kept == [3]
+    assert found.frozen
+
+
+def test_measures_that_were_not_taken_have_no_chart(pushed):
+    found = training.of(_evidence(pushed, history={"epochs": [{"loss": 1.0}, {"loss": float("nan")}]}))
+    assert found is not None
+    assert found.loss is not None
+    assert found.auc is None
+    assert found.false_negatives is None
+    assert found.seconds is None
+
+
+def test_no_epochs_no_curves(pushed):
+    assert training.of(_evidence(pushed, history=None)) is None
+    assert training.of(_evidence(pushed, history={"epochs": []})) is None
+    assert dataclasses.fields(training.Training)
