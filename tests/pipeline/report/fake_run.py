@@ -130,24 +130,24 @@ def write_records(folder: Path, split: str, lesions: Sequence[Row], picture: Cal
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
-def write_manifest(folder: Path, images: int) -> None:
+def write_manifest(folder: Path, sizes: dict[str, int]) -> None:
     """Write the accounts that ingest leaves beside the records."""
     shard = {"file": "x", "bytes": 1, "sha256": "0" * 64}
-    sizes = dict.fromkeys(("train", "eval", "test"), images)
+    images = sum(sizes.values())
     reasons = {"duplicate": 2, "truncated": 1}
     Manifest.model_validate(
         {
             "data_version": DATA_VERSION,
             "created": "2026-11-21T11:00:00Z",
             "counts": {
-                "rows_read": 3 * images + 3, "written": 3 * images, "quarantined": 3, "by_reason": reasons,
+                "rows_read": images + 3, "written": images, "quarantined": 3, "by_reason": reasons,
                 "converted": {"png": 4}, "near_duplicates": 2, "unlisted_files": 1,
             },
             "splits": {
                 split: {"images": n, "positives": n // 11, "groups": n - 1, "diagnoses": {}, "shards": [{**shard, "records": n}]}
                 for split, n in sizes.items()
             },
-            "sources": [{"name": "made-up", "kind": "csv", "table": "metadata.csv", "rows_read": 3 * images + 3, "written": 3 * images}],
+            "sources": [{"name": "made-up", "kind": "csv", "table": "metadata.csv", "rows_read": images + 3, "written": images}],
             "class_weights": [0.55, 5.56],
             "config": {"sources": [{"kind": "csv", "path": "metadata.csv"}]},
         }
@@ -224,6 +224,7 @@ def write(
     status: str = "pushed",
     refused: str = "",
     images: int = 240,
+    others: int | None = None,
     picture: Callable[[int], bytes] = jpeg,
 ) -> tuple[Outcome, Workspace]:
     """Write a run's folder and artifacts below ``root`` and return its outcome.
@@ -232,9 +233,11 @@ def write(
         root: an empty folder, which becomes the workspace.
         status: how the run ended.
         refused: the gate that refused: data | model | "".
-        images: test images; train and eval have as many.
+        images: test images.
+        others: images of train and of eval; default: as many.
         picture: the JPEG of an image by its number.
     """
+    others = images if others is None else others
     workspace = Workspace(root / "workspace")
     run = workspace.run(RUN_ID)
     run.mkdir(parents=True)
@@ -242,9 +245,9 @@ def write(
     (run / "config.json").write_text(json.dumps(CONFIG))
     data = root / "data"
     test = rows(images)
-    for split, lesions in (("train", rows(images, 1)), ("eval", rows(images, 2)), ("test", test)):
+    for split, lesions in (("train", rows(others, 1)), ("eval", rows(others, 2)), ("test", test)):
         write_records(data, split, lesions, picture)
-    write_manifest(data, images)
+    write_manifest(data, {"train": others, "eval": others, "test": images})
     artifacts = workspace.artifacts
     model_run, evaluation, balance, model = (
         artifacts / name for name in ("model_run", "evaluation", "balance", "model")

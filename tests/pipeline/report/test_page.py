@@ -192,7 +192,9 @@ def test_a_thousand_test_images_stay_under_the_size(tmp_path):
         out = io.BytesIO()
         Image.fromarray(pixels).save(out, "JPEG")
         pictures.append(out.getvalue())
-    result, workspace = fake_run.write(tmp_path, images=1000, picture=lambda index: pictures[index % 8])
+    result, workspace = fake_run.write(
+        tmp_path, images=1000, others=60, picture=lambda index: pictures[index % 8]
+    )
     assert page.write(result, workspace).stat().st_size <= 1_500_000
 
 
