@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from components.ingest.config import IngestConfig
-from components.ingest.job import ingest
-from components.ingest.manifest import Manifest
 from rich.console import Console
 
 from components.ingest import source
-from components.synth.cohort import synthesise
+from components.ingest.config import IngestConfig
+from components.ingest.errors import IngestError
+from components.ingest.job import ingest
+from components.ingest.manifest import NAME, Manifest
+from components.ingest.source import Source
+from components.synth.cohort import OccupiedError, synthesise
 from components.synth.config import SynthConfig
+from pipeline.commands.counting import counted
 from pipeline.errors import UsageError
 from pipeline.workspace import Workspace
 
@@ -27,33 +30,46 @@ def ready(data: Path, workspace: Workspace, console: Console) -> Path:
     """
     if not data.exists():
         raise UsageError(f"--data {data}: does not exist")
-    folder = data.parent if data.name == "manifest.json" else data
-    if (folder / "manifest.json").is_file():
-        return folder
+    folder = data.parent if data.name == NAME else data
     try:
+        if (folder / NAME).is_file():
+            Manifest.load(folder).verify(folder)
+            return folder
         found = source.detect(data)
-    except ValueError as error:
+        out = workspace.root / "data" / hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
+        _ingest(found, out, console)
+    except IngestError as error:
         raise UsageError(f"--data {data}: {error}") from None
-    out = workspace.root / "data" / hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
-    console.print(f"ingesting {data} as {found.kind}", highlight=False)
-    manifest = ingest(IngestConfig(sources=(found,)), out)
-    tell(manifest, console)
     return out
 
 
 def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
-    """Return an ingested data set of ``images`` procedural lesions, made once a workspace."""
+    """Return an ingested data set of ``images`` procedural lesions, made once a workspace.
+
+    Raises:
+        UsageError: the workspace holds something else in its place.
+    """
     raw = workspace.root / "data" / f"synthetic-{images}-images"
     out = workspace.root / "data" / f"synthetic-{images}"
-    if not (out / "manifest.json").is_file():
+    if not (out / NAME).is_file():
         console.print(f"making {images} synthetic lesions", highlight=False)
-        synthesise(SynthConfig(images=images), raw)
-        tell(ingest(IngestConfig(sources=(source.detect(raw),)), out), console)
+        try:
+            with counted(console) as listener:
+                synthesise(
+                    SynthConfig(images=images),
+                    raw,
+                    progress=lambda done, total: listener("draw", done, total),
+                )
+            _ingest(source.detect(raw), out, console)
+        except (IngestError, OccupiedError) as error:
+            raise UsageError(f"--workspace {workspace.root}: {error}") from None
     return out
 
 
-def tell(manifest: Manifest, console: Console) -> None:
-    """Say what was written and what was not."""
+def _ingest(found: Source, out: Path, console: Console) -> None:
+    console.print(f"ingesting {found}", highlight=False)
+    with counted(console) as listener:
+        manifest = ingest(IngestConfig(sources=(found,)), out, listener=listener)
     counts = manifest.counts
     console.print(
         f"{counts.rows_read} rows read: {counts.written} written, {counts.quarantined} quarantined",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +26,7 @@ from pipeline.errors import RunFaultError
 from pipeline.workspace import Workspace
 from serving.client import Client, ClientError
 
-READY = re.compile(r"Running gRPC ModelServer at \S*:(\d+)")
+READY = "Running gRPC ModelServer at"
 START_SECONDS = 120
 
 
@@ -61,9 +61,10 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
     file = sorted((data / "test").glob("*.tfrecord.gz"))[0]
     record = next(iter(tf.data.TFRecordDataset(str(file), compression_type="GZIP").as_numpy_iterator()))
     features = tf.train.Example.FromString(record).features.feature
+    port = _free_port()
     command = [
         *(sys.executable, "-m", "serving"),
-        *("--port=0", "--rest_api_port=0", "--host=127.0.0.1"),
+        *(f"--port={port}", "--rest_api_port=0", "--host=127.0.0.1"),
         f"--model_config_file={workspace.serving / 'models.config'}",
         "--allow_version_labels_for_unavailable_models",
     ]
@@ -71,7 +72,7 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
         watchdog = threading.Timer(START_SECONDS, server.kill)
         watchdog.start()
         try:
-            port = _port(server)
+            _await_start(server)
             with Client(f"127.0.0.1:{port}") as client:
                 image = features[IMAGE].bytes_list.value[0]
                 outputs = client.predict(model_name, {IMAGE_BYTES: [image]}).outputs
@@ -91,13 +92,18 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
     )
 
 
-def _port(server: subprocess.Popen[str]) -> int:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_start(server: subprocess.Popen[str]) -> None:
     lines = []
     for line in server.stdout or ():
         lines.append(line)
-        match = READY.search(line)
-        if match:
+        if READY in line:
             # Go on reading, or a full pipe would stop the server.
             threading.Thread(target=lambda: [None for _ in server.stdout or ()], daemon=True).start()
-            return int(match.group(1))
+            return
     raise RunFaultError(f"the server did not start: {''.join(lines[-3:]).strip() or 'it said nothing'}")

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import absl.logging
-from components.ingest.manifest import Manifest
 from rich.console import Console
 
 from components.gate.verdict import GateRefusedError
+from components.ingest.errors import IngestError
+from components.ingest.manifest import Manifest
 from pipeline import executions, native_output, outcome
 from pipeline.config import RunConfig
+from pipeline.errors import UsageError
 from pipeline.outcome import Outcome
 from pipeline.progress import OurLines, StepProgress, open_log
 from pipeline.targets import local
@@ -33,7 +35,10 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
     Raises:
         UsageError: the workspace or the data set cannot be used.
     """
-    manifest = Manifest.load(data)
+    try:
+        manifest = Manifest.load(data)
+    except IngestError as problem:
+        raise UsageError(str(problem)) from None
     workspace.prepare()
     with workspace.locked():
         started = datetime.now(UTC)
@@ -51,7 +56,10 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
         )
         begun = time.monotonic()
         error = ""
-        with native_output.hidden(folder / "native.log"), _logged(console, folder, local.step_names(config, where)):
+        with (
+            native_output.hidden(folder / "native.log"),
+            _logged(console, folder, local.step_names(config, where)),
+        ):
             try:
                 local.run(config, where)
             except GateRefusedError as refusal:

@@ -43,7 +43,9 @@ def run(cohort: Path, workspace: Workspace) -> Runner:
 
     def call(data: Path | None = None, **overrides: object) -> tuple[Outcome, str]:
         stream = io.StringIO()
-        settings = config.load("smoke", {key.replace("__", "."): str(value) for key, value in overrides.items()})
+        settings = config.load(
+            "smoke", {key.replace("__", "."): str(value) for key, value in overrides.items()}
+        )
         outcome = execute(
             settings,
             preset="smoke",

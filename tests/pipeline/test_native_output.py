@@ -24,7 +24,9 @@ os.write(2, b"afterwards\\n")
 
 
 def test_a_traceback_is_still_seen():
-    code = "from pipeline import native_output\nwith native_output.hidden():\n    raise RuntimeError('broken')"
+    code = (
+        "from pipeline import native_output\nwith native_output.hidden():\n    raise RuntimeError('broken')"
+    )
     assert _stderr_of(code).rstrip().endswith("RuntimeError: broken")
 
 

@@ -55,7 +55,9 @@ def test_every_command_is_tested():
         (["predict-batch", "--images", "/nowhere", "--out", "x.csv"], "--images /nowhere: is no folder"),
     ],
 )
-def test_a_mistake_is_a_usage_error_that_says_what_to_do(arguments: list[str], message: str, tmp_path, monkeypatch):
+def test_a_mistake_is_a_usage_error_that_says_what_to_do(
+    arguments: list[str], message: str, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     result = runner.invoke(app, arguments)
     assert isinstance(result.exception, UsageError)
@@ -76,7 +78,9 @@ def test_a_mistake_ends_with_2_and_one_line_not_a_traceback(tmp_path: Path):
 
 
 def test_help_answers_without_loading_tensorflow():
-    code = "import sys; from pipeline.__main__ import app; assert not {'tensorflow', 'tfx'} & set(sys.modules)"
+    code = (
+        "import sys; from pipeline.__main__ import app; assert not {'tensorflow', 'tfx'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
