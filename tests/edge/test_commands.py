@@ -117,8 +117,8 @@ def test_mistakes_are_told_without_a_traceback(
 
 
 def test_nothing_is_lost_or_doubled_when_killed_and_cut_off(tmp_path: Path) -> None:
-    result = chaos(tmp_path, captures=24, kills=5, seed=7, pause_s=0.3)
-    assert result.kills == 5
+    result = chaos(tmp_path, captures=15, kills=3, seed=7, pause_s=0.2)
+    assert result.kills == 3
     assert (result.lost, result.doubled, result.unknown) == ([], 0, [])
     assert result.in_order
     assert result.one_picture_each

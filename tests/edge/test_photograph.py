@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from edge.photograph import BadPhotographError, prepare, shrink, strip_metadata
-from edge.sample import draw
 
 
 def jpeg(image: Image.Image, **options: object) -> bytes:
@@ -35,8 +34,9 @@ def test_a_small_jpeg_keeps_its_own_pixels_and_loses_its_metadata(picture: bytes
     assert (made.pixels == np.asarray(after)).all()
 
 
-def test_a_large_capture_is_scaled_once() -> None:
-    made = prepare(draw(3200, 2400), 1000, 92)
+def test_a_large_capture_is_scaled_once(picture: bytes) -> None:
+    large = jpeg(Image.open(io.BytesIO(picture)).resize((3200, 2400)), quality=90)
+    made = prepare(large, 1000, 92)
     assert max(made.width, made.height) <= 1250
     assert max(made.width, made.height) >= 1000
     assert made.pixels.shape == (made.height, made.width, 3)

@@ -71,9 +71,9 @@ def test_the_limits_are_configuration(good: Image.Image) -> None:
 
 @pytest.mark.real_data
 def test_real_dermoscopic_images_pass_and_their_spoiled_copies_do_not(ham10000: Path) -> None:
-    names = sorted((ham10000 / "images").iterdir())[::60]
+    names = sorted((ham10000 / "images").iterdir())[::100]
     real = [Image.open(name).convert("RGB") for name in names]
-    assert len(real) == 100
+    assert len(real) == 60
 
     def share(advice: str, images: list[Image.Image]) -> float:
         found = [check(pixels(image), LIMITS).advice for image in images]
