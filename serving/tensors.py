@@ -100,8 +100,15 @@ class Tensor:
         api = library()
         return tuple(api.TF_Dim(self.handle, i) for i in range(api.TF_NumDims(self.handle)))
 
+    @property
+    def _is_empty(self) -> bool:
+        # Parsed without elements a tensor has no buffer, and asking for the size of that ends the process.
+        return 0 in self.shape
+
     def strings(self) -> list[bytes]:
         """The elements of a string tensor, in row-major order."""
+        if self._is_empty:
+            return []
         api = library()
         count = api.TF_TensorByteSize(self.handle) // _TSTRING_BYTES
         base = api.TF_TensorData(self.handle)
@@ -124,9 +131,10 @@ class Tensor:
 
     def raw(self) -> bytes:
         """The bytes of a numeric tensor."""
+        if self._is_empty:
+            return b""
         api = library()
-        size = api.TF_TensorByteSize(self.handle)
-        return ctypes.string_at(api.TF_TensorData(self.handle), size) if size else b""
+        return ctypes.string_at(api.TF_TensorData(self.handle), api.TF_TensorByteSize(self.handle))
 
 
 def from_proto(proto: Any, alias: str) -> Tensor:
