@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -34,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, KeyFileError, ExportError) as error:
         print(f"melanosizer-edge: {error}", file=sys.stderr)
         return 2
+    except sqlite3.OperationalError as error:
+        print(
+            f"melanosizer-edge: the queue cannot be opened: {error}; is the card full or failing?",
+            file=sys.stderr,
+        )
+        return 1
     except PermissionError as error:
         print(f"melanosizer-edge: {error}; choose another folder with --state DIR", file=sys.stderr)
         return 2

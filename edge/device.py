@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass
@@ -268,24 +269,26 @@ class Device:
                 changed, seen = self.queue.revision != seen, self.queue.revision
             if self.stop.is_set():
                 return
-            if changed:
-                for worker in (self.fleet, self.understudy):
-                    if worker is not None:
-                        worker.wake()
-            self._clock_trusted()
-            if self._pins is not None:
-                self._pins.show(self.mood())
-            if time.monotonic() >= sweep_at and not self.notices.has("clock_wrong"):
-                sweep_at = time.monotonic() + SWEEP_S
-                self._sweep()
+            try:
+                self._react(changed)
+                if time.monotonic() >= sweep_at and not self.notices.has("clock_wrong"):
+                    sweep_at = time.monotonic() + SWEEP_S
+                    self._sweep()
+            except (OSError, sqlite3.OperationalError) as error:
+                self.notices.put_up("storage_full", str(error))
+
+    def _react(self, changed: bool) -> None:
+        if changed:
+            for worker in (self.fleet, self.understudy):
+                if worker is not None:
+                    worker.wake()
+        self._clock_trusted()
+        if self._pins is not None:
+            self._pins.show(self.mood())
 
     def _sweep(self) -> None:
         days, fleet = self.config.storage.retention_days, self.fleet is not None
-        try:
-            gone = retention.sweep(self.queue, now=self.clock.now(), days=days, reported=fleet)
-        except OSError as error:
-            log.warning("old examinations could not be removed: %s", error)
-            return
+        gone = retention.sweep(self.queue, now=self.clock.now(), days=days, reported=fleet)
         if gone:
             log.info("removed %d examinations sent more than %g days ago", gone, days)
 

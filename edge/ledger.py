@@ -41,7 +41,10 @@ class Ledger:
     """Rows of examinations; every method is one transaction and safe to call from any thread."""
 
     def __init__(self, path: Path, vault: Vault) -> None:
-        """Opens or creates the database at `path`; raises CorruptLedgerError."""
+        """Opens or creates the database at `path`.
+
+        Raises CorruptLedgerError, or sqlite3.OperationalError where the disk is full or failing.
+        """
         self._vault = vault
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
@@ -53,6 +56,10 @@ class Ledger:
                 raise CorruptLedgerError(f"{path}: {verdict}")
             self._db.executescript(SCHEMA)
             self.select("ORDER BY number DESC LIMIT 1")
+        except sqlite3.OperationalError:
+            # A full or failing disk says nothing about what is written on it.
+            self._db.close()
+            raise
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise CorruptLedgerError(f"{path}: {error}") from None

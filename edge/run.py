@@ -70,6 +70,8 @@ def _listen(config: Config) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((config.kiosk.host, config.kiosk.port))
+        # From here on a browser that comes early waits a moment instead of being turned away.
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise ConfigError(

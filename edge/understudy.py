@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -88,7 +89,13 @@ class Understudy:
                 continue
             try:
                 self._queue.note(examination.id, answer=model.answer(self._queue.picture(examination.id)))
-            except (DamagedError, BadPhotographError, GarbageAnswerError) as error:
+            except (
+                DamagedError,
+                BadPhotographError,
+                GarbageAnswerError,
+                OSError,
+                sqlite3.OperationalError,
+            ) as error:
                 self.trouble = str(error)
                 log.warning("no preliminary answer: %s", error)
         return pause

@@ -6,6 +6,7 @@ Every page works without JavaScript, which only adds what is live.
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -39,8 +40,10 @@ MOST_FORM_BYTES = 10_000
 
 def create_app(device: Device) -> Starlette:
     """The page of one device."""
+    kiosk = Kiosk(device)
     return Starlette(
-        routes=Kiosk(device).routes(),
+        routes=kiosk.routes(),
+        exception_handlers={OSError: kiosk.disk_trouble, sqlite3.OperationalError: kiosk.disk_trouble},
         middleware=[Middleware(Guard, hosts=device.config.kiosk.allowed_hosts)],
     )
 
@@ -257,6 +260,11 @@ class Kiosk:
         """For the container's health check: 200 while all loops go round."""
         stalled = self._device.stalled()
         return JSONResponse({"ok": not stalled, "stalled": stalled}, status_code=503 if stalled else 200)
+
+    async def disk_trouble(self, request: Request, error: Exception) -> Response:
+        """What could not be written, on any page, is the memory card's trouble."""
+        self._device.notices.put_up("storage_full", str(error))
+        return self._trouble(request, str(error))
 
     def _wait_for_answer(self, examination_id: str) -> None:
         """Waits a moment, so that on a good network the first page already holds the answer."""

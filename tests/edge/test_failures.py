@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,28 @@ def test_a_full_disk(start: Start, page_of: PageOf, monkeypatch: pytest.MonkeyPa
     assert page.post("/notices").url.path == "/"
     assert press(page).url.path.startswith("/examinations/")
     assert not device.notices.all()
+
+
+def test_a_disk_that_fills_up_beside_us(
+    start: Start, page_of: PageOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = start()
+    page = page_of(device)
+
+    def full(*_arguments: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(device.queue, "remember", full)
+    shown = page.post("/settings", data={"guide": "off"})
+    assert shown.status_code == 503
+    assert texts("en")["storage_full.title"] in shown.text
+    # The loops go on: the clock's own note fails in the listener, and nothing stops.
+    device.clock._seen = 0.0
+    with device.queue.changed:
+        device.queue.revision += 1
+        device.queue.changed.notify_all()
+    assert press(page).url.path.startswith("/examinations/")
+    assert page.get("/healthz").json() == {"ok": True, "stalled": ""}
 
 
 def test_a_wrong_clock(start: Start, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:

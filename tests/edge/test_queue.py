@@ -145,6 +145,26 @@ def test_a_corrupt_ledger_is_rebuilt_from_the_pictures(
     assert again.next_waiting() == taken[0]
 
 
+def test_a_full_disk_at_the_start_is_no_corruption(
+    queue: Queue, take: Capture, open_queue: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take()
+    queue.close()
+
+    class Full(sqlite3.Connection):
+        def executescript(self, script: str, /) -> sqlite3.Cursor:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **named: connect(path, factory=Full, **named))
+    with pytest.raises(sqlite3.OperationalError):
+        open_queue()
+    monkeypatch.undo()
+    again = open_queue()
+    assert again.rebuilt is None
+    assert again.counts()["waiting"] == 1
+
+
 def test_another_key_is_refused_and_nothing_is_touched(queue: Queue, take: Capture, open_queue: Open) -> None:
     one = take()
     queue.close()
