@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from components.synth.noise import grid
 from components.synth.skin import Image
 
 
@@ -19,10 +20,10 @@ def hairs(rng: np.random.Generator, image: Image, count: int) -> Image:
         turn = heading + rng.normal(0, 0.5)
         reach = rng.uniform(0.3, 1.1) * size
         end = start + reach * np.array((np.cos(turn), np.sin(turn)))
-        bend = (start + end) / 2 + rng.normal(0, 0.12 * reach, 2)
+        bend = (start + end) / 2 + rng.normal(0, 0.15 * reach, 2)
         curve = (1 - steps) ** 2 * start + 2 * steps * (1 - steps) * bend + steps**2 * end
         points = np.rint(curve * 16).astype(np.int32)[:, None, :]
-        thickness = int(rng.integers(1, max(2, round(size / 90)) + 1))
+        thickness = 1 + int(rng.random() < 0.3) * max(1, round(size / 160))
         cv2.polylines(
             drawn, [points], isClosed=False, color=255, thickness=thickness, lineType=cv2.LINE_AA, shift=4
         )
@@ -63,7 +64,7 @@ def ruler(rng: np.random.Generator, image: Image, mm_per_pixel: float) -> Image:
 def lens(rng: np.random.Generator, image: Image) -> Image:
     """Darken towards the corners; every fifth dermatoscope shows the rim of its tube."""
     size = image.shape[0]
-    y, x = (np.mgrid[0:size, 0:size].astype(np.float32) - (size - 1) / 2) / (size / 2)
+    y, x = ((axis - np.float32((size - 1) / 2)) / np.float32(size / 2) for axis in grid(size))
     off = rng.normal(0, 0.08, 2).astype(np.float32)
     radius = np.hypot(x - off[0], y - off[1])
     falloff = 1 - np.float32(rng.uniform(0.05, 0.30)) * np.clip(radius / 1.41, 0, 1) ** 2.5

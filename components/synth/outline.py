@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synth.noise import Field, fractal
+from components.synth.noise import Field, fractal, grid
 from components.synth.traits import Traits
 
 
@@ -49,7 +49,7 @@ class Measured:
 def draw(rng: np.random.Generator, traits: Traits, size: int, radius: float) -> Outline:
     """Draw an outline of mean ``radius`` pixels near the middle of a picture of ``size`` pixels."""
     centre = size / 2 + rng.normal(0, 0.03 * size, 2)
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    y, x = grid(size)
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
     # Moving the coordinates, not the radius, gives bays and islands instead of a star.
     wander = np.float32(radius * (0.03 + 0.20 * traits.ragged))

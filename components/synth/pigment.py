@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synth.noise import Field, fractal, honeycomb, smooth
+from components.synth.noise import Field, fractal, grid, honeycomb, smooth
 from components.synth.outline import Outline
 from components.synth.skin import BLOOD, MELANIN, Image
 from components.synth.traits import Traits
@@ -31,7 +31,7 @@ def paint(rng: np.random.Generator, skin: Image, traits: Traits, outline: Outlin
     melanin *= 1 + np.float32(0.16) * fractal(rng, size, 0.10, 4, 0.7)
     # A banal lesion is darker in its middle; a lopsided one on one side.
     side = rng.uniform(0, 2 * np.pi)
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    y, x = grid(size)
     slope = (x - outline.centre[0]) * np.cos(side) + (y - outline.centre[1]) * np.sin(side)
     melanin *= (
         0.75

@@ -82,9 +82,9 @@ def draw(rng: np.random.Generator, diagnosis: str) -> Traits:
 
 def _atypia(rng: np.random.Generator, diagnosis: str) -> float:
     if diagnosis == MELANOMA:
-        # One in nine is early: hardly more than an atypical naevus.
-        return float(rng.beta(2.6, 3.0) if rng.random() < 0.11 else rng.beta(8.0, 2.6))
-    if diagnosis == "nv" and rng.random() < 0.14:
+        # One in twelve is early: hardly more than an atypical naevus.
+        return float(rng.beta(2.6, 3.0) if rng.random() < 0.08 else rng.beta(8.0, 2.6))
+    if diagnosis == "nv" and rng.random() < 0.10:
         return float(rng.beta(4.0, 4.6))
     return float(rng.beta(1.8, 7.0))
 
@@ -100,6 +100,8 @@ def _colours(rng: np.random.Generator, diagnosis: str, atypia: float) -> tuple[s
         )
         others = tuple(name for name in COLOURS if name != first)
         count = 1 + int(rng.binomial(4, np.clip(0.06 + 0.72 * atypia, 0, 1)))
-    weights = np.array([0.6 if name == "blue_grey" else 1.0 for name in others])
+    # Blue-grey veils and white scars are rare where nothing is wrong.
+    rare = 0.25 + 0.75 * atypia
+    weights = np.array([rare if name in {"blue_grey", "white"} else 1.0 for name in others])
     chosen = rng.choice(others, size=min(count - 1, len(others)), replace=False, p=weights / weights.sum())
     return (first, *(str(name) for name in chosen))
