@@ -21,6 +21,7 @@ from components.gate.verdict import Check, Verdict, at_least, at_most
 from components.ingest import quarantine
 from components.ingest.manifest import Manifest
 from components.ingest.row import Refusal
+from components.registry.record import FileHash, Parents, Record
 from pipeline.outcome import Outcome, StepOutcome
 from pipeline.workspace import MARKER, Workspace
 
@@ -178,6 +179,28 @@ def history() -> dict[str, Any]:
     return {"epochs": epochs}
 
 
+def record(result: Outcome) -> Record:
+    """Return what the registry keeps of the pushed version."""
+    return Record(
+        model_name="melanoma",
+        version=VERSION,
+        created=result.started,
+        run_id=RUN_ID,
+        preset="quick",
+        software="0.1.0",
+        config={},
+        label_counts={},
+        metrics={},
+        slices=(),
+        verdicts=result.verdicts,
+        sha256="c0" * 32,
+        fingerprint="f1" * 32,
+        parents=Parents(data_version=DATA_VERSION, baseline_version="1795200000"),
+        model={},
+        files=(FileHash(path="assets.extra/model_int8.tflite", sha256="d1" * 32, bytes=3_512_000),),
+    )
+
+
 def verdicts(found: Sequence[Row], refused: str) -> tuple[Verdict, ...]:
     """Return the gates' verdicts; ``refused`` names the gate that refuses, "" for none."""
     labels = "12 of 200 images are positive"
@@ -303,6 +326,10 @@ def write(
         steps=tuple(StepOutcome(name=n, state=s, seconds=t, outputs=o) for n, s, t, o in steps),
     )
     result.save(run)
+    if status == "pushed":
+        registry = workspace.root / "registry" / "melanoma"
+        registry.mkdir(parents=True)
+        (registry / f"{VERSION}.json").write_text(record(result).model_dump_json())
     return result, workspace
 
 

@@ -110,6 +110,13 @@ def test_a_good_run_shows_every_section(pushed):
     assert fake_run.DATA_VERSION in document.text
 
 
+def test_lineage_names_the_parent_the_hashes_and_the_device_s_file(pushed):
+    text = Document(pushed.html).text.replace("\u00a0", " ")
+    assert "Compared with version 1795200000" in text
+    assert "assets.extra/model_int8.tflite 3.5 MB " + "d1" * 32 in text
+    assert "c0" * 32 in text
+
+
 def test_the_headline_numbers_are_those_of_the_answers(pushed):
     answers = predictions.load(pushed.result.uri("Evaluator", "evaluation"))
     labels, scores = predictions.arrays(answers)
