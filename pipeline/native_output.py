@@ -7,6 +7,7 @@ standard error stays where it was; a crash's traceback does, too.
 from __future__ import annotations
 
 import faulthandler
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -18,20 +19,32 @@ STDERR = 2
 
 @contextmanager
 def hidden(into: Path | None = None) -> Iterator[None]:
-    """Send file descriptor 2 to ``into`` (appended; default: nowhere), and Python's stderr to the old one."""
-    sys.stderr.flush()
+    """Send file descriptor 2 to ``into`` (appended; default: nowhere), and Python's stderr to the old one.
+
+    May be nested: Python's stderr stays what it was outside all of them.
+    """
+    before = sys.stderr
+    before.flush()
     kept = os.dup(STDERR)
     target = os.open(into or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    before = sys.stderr
-    with os.fdopen(os.dup(kept), "w", buffering=1) as stream:
-        try:
-            os.dup2(target, STDERR)
-            sys.stderr = stream
-            faulthandler.enable(stream)
-            yield
-        finally:
+    if _descriptor(before) == STDERR:
+        sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1)
+        faulthandler.enable(sys.stderr)
+    os.dup2(target, STDERR)
+    try:
+        yield
+    finally:
+        if sys.stderr is not before:
             faulthandler.disable()
+            sys.stderr.close()
             sys.stderr = before
-            os.dup2(kept, STDERR)
-            os.close(kept)
-            os.close(target)
+        os.dup2(kept, STDERR)
+        os.close(kept)
+        os.close(target)
+
+
+def _descriptor(stream: object) -> int | None:
+    try:
+        return int(stream.fileno())  # type: ignore[attr-defined]
+    except (AttributeError, io.UnsupportedOperation):
+        return None

@@ -15,6 +15,9 @@ STARTED = "Component %s is running."
 FINISHED = "Component %s is finished."
 FROM_CACHE = "A cached execution %d is used."
 
+# They show their own progress; a spinner would write over it.
+TALKING = frozenset({"Trainer"})
+
 OUR_LOGGERS = ("components", "pipeline", "serving")
 
 
@@ -47,7 +50,7 @@ class StepProgress(logging.Handler):
 
     def _start(self, step: str) -> None:
         self._started, self._cached = time.monotonic(), False
-        if self._console.is_terminal:
+        if self._console.is_terminal and step not in TALKING:
             self._status = self._console.status(self._label(step))
             self._status.start()
 

@@ -28,7 +28,11 @@ def run(model: Path, images: Sequence[bytes], config: ServingCheckConfig) -> Ver
     again until the latency is known, which also shows that the bad ones did no harm.
     """
     batches = [[image] for image in images]
-    batches += [list(images), *([data] for data in BAD.values()), *([images[0]] for _ in range(TIMED_REQUESTS))]
+    batches += [
+        list(images),
+        *([data] for data in BAD.values()),
+        *([images[0]] for _ in range(TIMED_REQUESTS)),
+    ]
     seen = check_saved_model(
         model,
         [{IMAGE_BYTES: batch} for batch in batches],
@@ -50,8 +54,14 @@ def run(model: Path, images: Sequence[bytes], config: ServingCheckConfig) -> Ver
         gate="serving",
         checks=(
             at_least("loads_and_answers", 1.0, 1.0),
-            at_most("difference_from_python", _largest(alone - _reference(model, images)), config.max_difference),
-            at_most("difference_in_a_batch", _largest(alone - together.outputs[PROBABILITY]), config.max_difference),
+            at_most(
+                "difference_from_python", _largest(alone - _reference(model, images)), config.max_difference
+            ),
+            at_most(
+                "difference_in_a_batch",
+                _largest(alone - together.outputs[PROBABILITY]),
+                config.max_difference,
+            ),
             *(_refusal(name, answer) for name, answer in zip(BAD, bad, strict=True)),
             at_least("answers_after_bad_requests", float(unharmed), 1.0),
             at_most(
