@@ -16,12 +16,32 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from components.ingest import fingerprint
 
-# No format that runs an interpreter (EPS) or holds documents is among them.
-FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+# No format that runs an interpreter (EPS) or holds documents is among them. The plugins are named because Pillow
+# loads those beyond the first few only on demand, and then all of them.
+FORMATS: Final = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        TiffImagePlugin.TiffImageFile,
+        BmpImagePlugin.BmpImageFile,
+        GifImagePlugin.GifImageFile,
+    )
+)
 _ORIENTATION: Final = 0x0112
 _MAX_ASPECT: Final = 20
 _MIN_CONTRAST: Final = 4  # of 255, on the reduced picture
@@ -90,7 +110,7 @@ def read(path: str, max_bytes: int) -> bytes:
         raise RefusedError("missing_file", "the file does not exist") from None
     except (OSError, ValueError) as error:
         raise RefusedError("unreadable", str(getattr(error, "strerror", None) or error)) from None
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise RefusedError("unreadable", "it is no regular file")
@@ -98,10 +118,12 @@ def read(path: str, max_bytes: int) -> bytes:
             raise RefusedError("empty", "0 bytes")
         if status.st_size > max_bytes:
             raise RefusedError("too_large", f"{status.st_size} bytes; max_bytes is {max_bytes}")
-        try:
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
             return file.readall()
-        except OSError as error:
-            raise RefusedError("unreadable", str(error.strerror)) from None
+    except OSError as error:
+        raise RefusedError("unreadable", str(error.strerror)) from None
+    finally:
+        os.close(descriptor)
 
 
 def check(data: bytes, limits: Limits) -> Checked:
@@ -120,7 +142,7 @@ def check(data: bytes, limits: Limits) -> Checked:
     except UnidentifiedImageError:
         shown = data[:12].decode("latin-1").encode("unicode_escape").decode()
         raise RefusedError("not_an_image", f"the file starts with {shown!r}") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RefusedError("too_many_pixels", f"max_pixels is {limits.max_pixels}") from None
     except MemoryError:
         raise RefusedError("too_large", "there is not enough memory to decode it") from None

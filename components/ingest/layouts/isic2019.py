@@ -40,15 +40,14 @@ def read(source: Source, config: IngestConfig) -> Found:
 
 
 def _metadata(truth: Path) -> dict[str, dict[str, str]]:
-    beside = truth.with_name(truth.name.replace("GroundTruth", "Metadata"))
-    if beside == truth or not beside.is_file():
-        others = sorted(path for path in truth.parent.glob("*[Mm]etadata*.csv") if path != truth)
-        if not others:
-            return {}
-        beside = others[0]
-    loaded = table.load(beside)
-    if "image" not in loaded.header:
-        raise IngestError(f"{beside} has no column image; its columns are {', '.join(loaded.header)}")
+    """What the other table says of each image; nothing where there is none."""
+    own = truth.with_name(truth.name.replace("GroundTruth", "Metadata"))
+    others = [path for path in (own, *sorted(truth.parent.glob("*[Mm]etadata*.csv"))) if path != truth]
+    tables = (table.load(path) for path in others if path.is_file())
+    # HAM10000's own metadata may lie beside it; it calls the images otherwise.
+    loaded = next((one for one in tables if "image" in one.header), None)
+    if loaded is None:
+        return {}
     records: dict[str, dict[str, str]] = {}
     for _, cells in loaded.lines:
         record = dict(zip(loaded.header, cells, strict=False))

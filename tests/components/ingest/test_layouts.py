@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from components.ingest.config import IngestConfig
+from components.ingest.errors import IngestError
+from components.ingest.layouts.found import Found
+from components.ingest.layouts.read import read
+from components.ingest.source import Source
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Callable[..., None]:
+    def make(folder: str, *names: str) -> None:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            Image.new("RGB", (60, 60)).save(tmp_path / folder / name)
+
+    return make
+
+
+def _read(kind: str, path: Path, **values: Any) -> Found:
+    source = Source.model_validate({"kind": kind, "path": path})
+    return read(source, IngestConfig.model_validate({"sources": (source,), **values}))
+
+
+def test_siim2020(tmp_path: Path, images: Callable[..., None]) -> None:
+    (tmp_path / "train.csv").write_text(
+        "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target\n"
+        "ISIC_1,IP_7,male,45.0,head/neck,unknown,benign,0\n"
+        "ISIC_2,IP_7,male,45.0,upper extremity,nevus,benign,0\n"
+        "ISIC_3,IP_8,female,,,melanoma,malignant,1\n"
+    )
+    images("jpeg/train", "ISIC_1.jpg", "ISIC_2.jpg", "ISIC_3.jpg")
+    found = _read("siim2020", tmp_path)
+    first, second, third = found.rows
+    assert [row.target for row in found.rows] == [0, 0, 1]
+    assert [row.diagnosis for row in found.rows] == [None, "nv", "mel"]
+    assert first.patient == second.patient != third.patient
+    assert first.patient is not None
+    assert "IP_7" not in first.patient
+    assert (first.site, first.age, first.sex) == ("head/neck", 45.0, "male")
+    assert (third.site, third.age) == (None, None)
+    assert first.file == str(tmp_path / "jpeg" / "train" / "ISIC_1.jpg")
+    assert found.unlisted == 0
+
+
+def test_isic2019(tmp_path: Path, images: Callable[..., None]) -> None:
+    (tmp_path / "ISIC_2019_Training_GroundTruth.csv").write_text(
+        "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK\n"
+        "ISIC_1,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+        "ISIC_2_downsampled,0.0,0.0,0.0,1.0,0.0,0.0,0.0,0.0,0.0\n"
+        "ISIC_3,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0\n"
+        "ISIC_4,1.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+    )
+    (tmp_path / "ISIC_2019_Training_Metadata.csv").write_text(
+        "image,age_approx,anatom_site_general,lesion_id,sex\n"
+        "ISIC_1,55.0,anterior torso,HAM_0001,female\n"
+        "ISIC_2_downsampled,,,,\n"
+    )
+    images("ISIC_2019_Training_Input", "ISIC_1.jpg", "ISIC_2_downsampled.jpg")
+    found = _read("isic2019", tmp_path)
+    assert [(row.diagnosis, row.target) for row in found.rows] == [("mel", 1), ("akiec", 0)]
+    assert found.rows[0].lesion
+    assert found.rows[1].lesion is None
+    assert [(refusal.line, refusal.reason) for refusal in found.refusals] == [
+        (4, "no_label"),
+        (5, "bad_value"),
+    ]
+
+
+def test_the_same_lesion_is_one_group_in_ham10000_and_isic2019(
+    tmp_path: Path, images: Callable[..., None]
+) -> None:
+    (tmp_path / "HAM10000_metadata.csv").write_text(
+        "lesion_id,image_id,dx,dx_type,age,sex,localization\nHAM_0001,ISIC_9,mel,histo,80.0,male,scalp\n"
+    )
+    (tmp_path / "truth.csv").write_text("image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC\nISIC_1,1,0,0,0,0,0,0,0\n")
+    (tmp_path / "metadata_2019.csv").write_text("image,lesion_id\nISIC_1,HAM_0001\n")
+    images("HAM10000_images_part_2", "ISIC_9.jpg")
+    ham = _read("ham10000", tmp_path).rows[0]
+    other = _read("isic2019", tmp_path / "truth.csv").rows[0]
+    assert ham.lesion == other.lesion
+    assert (ham.diagnosis, ham.site, ham.age) == ("mel", "scalp", 80.0)
+
+
+def test_isic_archive(tmp_path: Path, images: Callable[..., None]) -> None:
+    (tmp_path / "metadata.csv").write_text(
+        "isic_id,attribution,age_approx,anatom_site_general,diagnosis_1,diagnosis_2,diagnosis_3,patient_id,sex\n"
+        "ISIC_1,a,60,anterior torso,Malignant,Malignant melanocytic proliferations,Melanoma Invasive,IP_1,male\n"
+        "ISIC_2,a,60,,Benign,Benign melanocytic proliferations,Nevus,IP_1,male\n"
+        'ISIC_3,a,60,,Malignant,Malignant melanocytic proliferations,"Melanoma, NOS",IP_2,male\n'
+        "ISIC_4,a,60,,Benign,,,IP_2,male\n"
+        "ISIC_5,a,60,,Malignant,,,IP_2,male\n"
+    )
+    found = _read("isic-archive", tmp_path)
+    assert [(row.diagnosis, row.target) for row in found.rows] == [
+        ("mel", 1),
+        ("nv", 0),
+        ("mel", 1),
+        (None, 0),
+    ]
+    # Malignant alone may be a carcinoma.
+    assert [(refusal.line, refusal.reason) for refusal in found.refusals] == [(6, "no_label")]
+
+
+def test_folders_of_classes(tmp_path: Path, images: Callable[..., None]) -> None:
+    images("set/train/benign", "a.jpg", "b.png")
+    images("set/train/Malignant", "a.jpg")
+    images("set/unsorted", "c.jpg")
+    (tmp_path / "set" / "train" / "benign" / "notes.txt").write_text("x")
+    found = _read("folder", tmp_path / "set")
+    assert {(row.image_name, row.target) for row in found.rows} == {
+        ("train/benign/a", 0),
+        ("train/benign/b", 0),
+        ("train/Malignant/a", 1),
+    }
+    assert {(Path(refusal.file).name, refusal.reason) for refusal in found.refusals} == {
+        ("notes.txt", "not_an_image"),
+        ("c.jpg", "no_label"),
+    }
+
+
+def test_folders_called_after_diagnoses(tmp_path: Path, images: Callable[..., None]) -> None:
+    for name in ("mel", "basal cell carcinoma", "NV"):
+        images(f"set/{name}", "x.jpg")
+    labels = {row.diagnosis: row.target for row in _read("folder", tmp_path / "set").rows}
+    assert labels == {"mel": 1, "bcc": 0, "nv": 0}
+    wider = _read("folder", tmp_path / "set", positive_diagnoses=("mel", "bcc"))
+    assert {row.diagnosis: row.target for row in wider.rows} == {"mel": 1, "bcc": 1, "nv": 0}
+
+
+def test_positive_diagnoses_overrule_the_target_column(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text(
+        "image_name,diagnosis,target\na,bcc,0\nb,nv,0\nc,melanoma,1\nd,,0\ne,,1\n"
+    )
+    found = _read("csv", tmp_path, positive_diagnoses=("mel", "basal cell carcinoma"))
+    assert [(row.image_name, row.target) for row in found.rows] == [("a", 1), ("b", 0), ("c", 1), ("e", 1)]
+    # No melanoma, but perhaps one of the carcinomas that count.
+    assert [(refusal.image_name, refusal.reason) for refusal in found.refusals] == [("d", "no_label")]
+
+
+def test_broken_rows_are_refused_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text(
+        "image_name,target,age_approx,sex\n"
+        "good,0,45.0,M\n"
+        "short,0\n"
+        "long,0,45,male,extra\n"
+        ",1,45,male\n"
+        "two,2,45,male\n"
+        "old,0,450,male\n"
+        "word,0,old,male\n"
+        "nothing,,45,male\n"
+        "good,0,45.0,M\n"
+        "torn,0,,\n"
+        "torn,1,,\n"
+        "unknowns,benign,NaN,unknown\n"
+    )
+    found = _read("csv", tmp_path)
+    assert [(row.image_name, row.target, row.age, row.sex) for row in found.rows] == [
+        ("good", 0, 45.0, "male"),
+        ("unknowns", 0, None, None),
+    ]
+    assert sorted((refusal.line, refusal.reason) for refusal in found.refusals) == [
+        (3, "bad_row"),
+        (4, "bad_row"),
+        (5, "bad_row"),
+        (6, "bad_value"),
+        (7, "bad_value"),
+        (8, "bad_value"),
+        (9, "no_label"),
+        (10, "duplicate_row"),
+        (11, "label_conflict"),
+        (12, "label_conflict"),
+    ]
+    assert found.rows_read == 12
+
+
+def test_a_table_cannot_reach_outside_its_images(tmp_path: Path, images: Callable[..., None]) -> None:
+    images("set/images", "a.jpg")
+    images("outside", "secret.jpg")
+    (tmp_path / "set" / "metadata.csv").write_text(
+        f"image_name,target\n../../outside/secret,0\n{tmp_path}/outside/secret.jpg,0\nimages/a.jpg,1\n"
+    )
+    found = _read("csv", tmp_path / "set")
+    # The two are one name; it is found nowhere.
+    assert [(row.image_name, row.file is None) for row in found.rows] == [("secret", True), ("a", False)]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"fruit,target\napple,1\n", "no column of image names: expected one of image_name, isic_id"),
+        (b"image_name,age\na,1\n", "has no label: expected one of target"),
+        (b"image_name,target\n", "it has no rows"),
+        ("image_name,target\nä,1\n".encode("latin-1"), "is not UTF-8"),
+        (b'image_name,target\n"' + b"x" * 200_000 + b'",1\n', "no csv"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "metadata.csv").write_bytes(content)
+    with pytest.raises(IngestError, match=said):
+        _read("csv", tmp_path)
+
+
+def test_excel_tables_are_read(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_bytes("\ufeffimage_name;target\r\na;1\r\nb;0\r\n".encode())
+    assert [(row.image_name, row.target) for row in _read("csv", tmp_path).rows] == [("a", 1), ("b", 0)]
