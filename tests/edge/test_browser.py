@@ -70,7 +70,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     with bench(state, camera, network.address) as made, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         page = browser.new_page(viewport={"width": 800, "height": 480}, has_touch=True)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)  # shared cores
         yield Ward(made, page, server, network, camera)
         browser.close()
     network.close()

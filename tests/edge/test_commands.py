@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.edge_chaos import chaos
+from benchmarks.edge_chaos import Result, chaos
 from benchmarks.edge_doubles import FleetGateway, ModelServer
 from edge.__main__ import main
 from edge.config import load
@@ -123,3 +124,34 @@ def test_nothing_is_lost_or_doubled_when_killed_and_cut_off(tmp_path: Path) -> N
     assert result.in_order
     assert result.one_picture_each
     assert result.good
+
+
+def test_the_judge_of_that_sees_every_fault() -> None:
+    def judge(**changes: Any) -> Result:
+        fine: dict[str, Any] = {
+            "pressed": ["a", "b", "c"],
+            "gateway_ids": ["a", "b", "c"],
+            "gateway_numbers": [1, 2, 3],
+            "server_ids": ["a", "b", "c"],
+            "pictures": {"a": {"1"}, "b": {"2"}, "c": {"3"}},
+            "deliveries": 4,
+            "gateway_repeats": 1,
+            "kills": 1,
+            "cuts": 1,
+            "attempts": 3,
+            "seconds": 1.0,
+        }
+        return Result(**{**fine, **changes})
+
+    assert judge().good
+    assert judge(gateway_ids=["a", "c"], gateway_numbers=[1, 3]).lost == ["b"]
+    assert judge(gateway_ids=["a", "b", "c", "x"], gateway_numbers=[1, 2, 3, 4]).doubled == 1
+    assert judge(gateway_numbers=[1, 2, 2]).doubled == 1
+    for bad in (
+        {"gateway_ids": ["a", "c", "b"]},
+        {"server_ids": ["b", "a", "c"]},
+        {"server_ids": ["a", "b"]},
+        {"gateway_numbers": [1, 3, 2]},
+        {"pictures": {"a": {"1", "2"}}},
+    ):
+        assert not judge(**bad).good, bad
