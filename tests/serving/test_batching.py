@@ -142,3 +142,16 @@ def test_defaults_are_those_of_the_scheduler(tmp_path):
         0,
         10,
     )
+
+
+def test_requests_of_different_width_each_get_their_answer(batching_server):
+    start = threading.Barrier(8)
+
+    def ask(i):
+        start.wait()
+        row = [[1.0] * (i % 3 + 1)]
+        response = batching_server.predict("many", {"a": row, "b": row})
+        return list(response.outputs["sum"].float_val)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(8))) == [[2.0] * (i % 3 + 1) for i in range(8)]

@@ -1,0 +1,426 @@
+"""The model server against the bare graph, Flask + gunicorn and FastAPI: one command, one table.
+
+    python benchmarks/serving.py                     # about six minutes; prints the table
+    python benchmarks/serving.py --soak-minutes 10   # with the soak
+    python benchmarks/serving.py --write             # puts the table into benchmarks/README.md
+
+All contestants run the same EfficientNet-Lite0 on the same JPEGs. Their windows are interleaved, round after round,
+so that what else the machine does hits them alike; ratios are medians of the rounds' ratios. The load comes from
+another process on the same cores. CPU time for each answer (server and client apart) is given as well, because a
+shared machine cannot change it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# As a script this folder comes first, and its serving.py would stand for the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.serving_images import folder  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = ROOT / "benchmarks"
+BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
+BATCHING = """
+max_batch_size { value: 8 }
+batch_timeout_micros { value: 0 }
+max_enqueued_batches { value: 64 }
+num_batch_threads { value: 2 }
+"""
+ENV = {
+    **os.environ,
+    "PYTHONPATH": f"{ROOT}:{HERE}",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "PYTHONDONTWRITEBYTECODE": "",
+}
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def python(*arguments: str) -> list[str]:
+    """A command of this interpreter."""
+    return [sys.executable, *arguments]
+
+
+class Contestant:
+    """A server process and all its children."""
+
+    def __init__(self, command: list[str], target: str, log: Path, env: dict[str, str] | None = None) -> None:
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=out, cwd=ROOT, env={**ENV, **(env or {})}
+            )
+        self.target = target
+        self.log = log
+
+    def await_listening(self) -> None:
+        """Wait until the port takes connections."""
+        host, _, port = self.target.rpartition(":")
+        for _ in range(1200):
+            if self.process.poll() is not None:
+                raise SystemExit(f"{self.log} ended:\n{self.log.read_text()[-2000:]}")
+            with socket.socket() as sock:
+                if sock.connect_ex((host, int(port))) == 0:
+                    return
+            time.sleep(0.1)
+        raise SystemExit(f"{self.log} never listened")
+
+    def rss(self) -> float:
+        """Resident MB of the process tree."""
+        root = psutil.Process(self.process.pid)
+        return sum(one.memory_info().rss for one in [root, *root.children(recursive=True)]) / 1e6
+
+    def stop(self) -> None:
+        """End the tree."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
+    """One window of the load generator."""
+    command = python(
+        str(HERE / "serving_load.py"), f"--kind={kind}", f"--target={target}", f"--images={images}"
+    )
+    command += [f"--{key}={value}" for key, value in flags.items()]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENV, cwd=ROOT, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def window(server: Contestant, kind: str, images: Path, **flags: Any) -> dict[str, Any]:
+    """A load window with the CPU its server and everybody else used."""
+    return load(kind, server.target, images, pid=server.process.pid, **flags)
+
+
+class Bench:
+    """One run."""
+
+    def __init__(self, seconds: float, rounds: int) -> None:
+        self.seconds, self.rounds = seconds, rounds
+        self.work = Path(tempfile.mkdtemp(prefix="serving-bench-"))
+        self.images = folder(self.work)
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Print progress."""
+        print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+    def row(self, name: str, value: str, wanted: str, note: str = "") -> None:
+        """Add a line to the table."""
+        self.lines.append(f"| {name} | {value} | {wanted} | {note} |")
+        self.say(f"{name}: {value} (wanted {wanted}) {note}")
+
+    def start(self) -> None:
+        """Export the model and start all contestants."""
+        self.say("exporting EfficientNet-Lite0")
+        models = self.work / "lite0"
+        subprocess.run(
+            python(str(HERE / "serving_model.py"), str(models)), check=True, env=ENV, capture_output=True
+        )
+        self.base = self.work / "served"
+        self.base.mkdir()
+        shutil.copytree(models / "1", self.base / "1")
+        self.spare = models / "versions" / "2"
+        batching = self.work / "batching.config"
+        batching.write_text(BATCHING)
+        monitoring = self.work / "monitoring.config"
+        monitoring.write_text("prometheus_config { enable: true }")
+        grpc_port, rest_port, flask_port, fast_port = (free_port() for _ in range(4))
+        self.ours = Contestant(
+            python(
+                "-m", "serving", "--host=127.0.0.1", f"--port={grpc_port}", f"--rest_api_port={rest_port}",
+                "--model_name=lite0", f"--model_base_path={self.base}", "--enable_batching",
+                f"--batching_parameters_file={batching}", f"--monitoring_config_file={monitoring}",
+                "--file_system_poll_wait_seconds=0.2",
+            ), f"127.0.0.1:{grpc_port}", self.work / "ours.log",
+        )  # fmt: skip
+        self.rest_target = f"127.0.0.1:{rest_port}"
+        keras_file = {"MODEL": str(models / "pixels" / "model.keras")}
+        self.flask = Contestant(
+            python("-m", "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300",
+                   "-b", f"127.0.0.1:{flask_port}", "benchmarks.serving_rivals:flask_app"),
+            f"127.0.0.1:{flask_port}", self.work / "flask.log", {**keras_file, "RIVAL": "flask"},
+        )  # fmt: skip
+        self.fastapi = Contestant(
+            python("-m", "uvicorn", "--host=127.0.0.1", f"--port={fast_port}", "--workers=2", "--log-level=warning",
+                   "benchmarks.serving_rivals:fastapi_app"),
+            f"127.0.0.1:{fast_port}", self.work / "fastapi.log", {**keras_file, "RIVAL": "fastapi"},
+        )  # fmt: skip
+        for server in (self.ours, self.flask, self.fastapi):
+            server.await_listening()
+
+    def stop(self) -> None:
+        """Stop what runs and remove what was made."""
+        for name in ("ours", "flask", "fastapi"):
+            server = getattr(self, name, None)
+            if server is not None:
+                server.stop()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _limit(self, batch: int, threads: int) -> dict[str, Any]:
+        result = load(
+            "inprocess", str(self.base / "1"), self.images, batch=batch, clients=threads, seconds=self.seconds
+        )
+        result["per_second"] *= batch
+        result["client_cpu_ms"] /= batch
+        return result
+
+    def throughput(self) -> None:
+        """32 clients on each server, the bare graph between them."""
+        seen: dict[str, list[dict[str, Any]]] = {}
+        for number in range(self.rounds):
+            self.say(f"throughput, round {number + 1} of {self.rounds}")
+            runs = {
+                "limit 1x1": lambda: self._limit(1, 1),
+                "limit 8x1": lambda: self._limit(8, 1),
+                "limit 8x2": lambda: self._limit(8, 2),
+                "limit 4x2": lambda: self._limit(4, 2),
+                "ours": lambda: window(self.ours, "grpc", self.images, clients=32, seconds=self.seconds),
+                "rest": lambda: self._rest(),
+                "flask": lambda: window(
+                    self.flask, "multipart", self.images, clients=32, seconds=self.seconds
+                ),
+                "fastapi": lambda: window(
+                    self.fastapi, "multipart", self.images, clients=32, seconds=self.seconds
+                ),
+            }
+            for name, run in runs.items():
+                seen.setdefault(name, []).append(run())
+        limits = [name for name in seen if name.startswith("limit")]
+        best = [
+            max((seen[name][i] for name in limits), key=lambda r: r["per_second"]) for i in range(self.rounds)
+        ]
+
+        def ratio(name: str, against: list[dict[str, Any]]) -> float:
+            pairs = zip(seen[name], against, strict=True)
+            return statistics.median(mine["per_second"] / theirs["per_second"] for mine, theirs in pairs)
+
+        for name in limits:
+            batch, threads = name.split()[1].split("x")
+            self.row(
+                f"in process, batch {batch}, {threads} thread(s)", f"{self._median(seen[name], 'per_second'):.1f} images/s",
+                "", f"{self._median(seen[name], 'client_cpu_ms'):.1f} ms CPU an image",
+            )  # fmt: skip
+        for name, title in (
+            ("ours", "this server, gRPC, 32 clients"), ("rest", "this server, REST b64, 32 clients"),
+            ("flask", "Flask + gunicorn (2 x 16 threads), 32 clients"), ("fastapi", "FastAPI (2 workers), 32 clients"),
+        ):  # fmt: skip
+            runs_of = seen[name]
+            self.row(
+                title, f"{self._median(runs_of, 'per_second'):.1f} images/s, p50 {self._median(runs_of, 'p50'):.0f} ms", "",
+                f"{self._median(runs_of, 'server_cpu_ms'):.1f} + {self._median(runs_of, 'client_cpu_ms'):.1f} ms CPU an "
+                f"image (server + client), {sum(r['errors'] for r in runs_of)} errors; others used "
+                f"{self._median(runs_of, 'others_cores'):.1f} cores",
+            )  # fmt: skip
+        self.row("throughput against the in-process limit (same cores)", f"{ratio('ours', best):.2f}", ">= 0.9",
+                 "median of the rounds' ratios; the best limit of each round")  # fmt: skip
+        cheapest = min(self._median(seen[name], "client_cpu_ms") for name in limits)
+        cpu = self._median(seen["ours"], "server_cpu_ms")
+        self.row("the same in CPU: limit's ms an image / server's", f"{cheapest / cpu:.2f}", ">= 0.9",
+                 "does not depend on what else runs")  # fmt: skip
+        self.row("throughput against Flask + gunicorn", f"{ratio('ours', seen['flask']):.1f}x", ">= 2x", "")
+        self.row("throughput against FastAPI", f"{ratio('ours', seen['fastapi']):.1f}x", "", "")
+        self.best_rate = self._median(seen["ours"], "per_second")
+
+    def _rest(self) -> dict[str, Any]:
+        target, self.ours.target = self.ours.target, self.rest_target
+        try:
+            return window(self.ours, "rest", self.images, clients=32, seconds=self.seconds)
+        finally:
+            self.ours.target = target
+
+    @staticmethod
+    def _median(runs: list[dict[str, Any]], key: str) -> float:
+        return statistics.median(run[key] for run in runs)
+
+    def latency(self) -> None:
+        """p50 added at one client, p99 at eight."""
+        added, ratios, p99s = [], [], []
+        for number in range(self.rounds):
+            self.say(f"latency, round {number + 1} of {self.rounds}")
+            direct = self._limit(1, 1)
+            one = window(self.ours, "grpc", self.images, clients=1, seconds=self.seconds)
+            added.append(one["p50"] - direct["p50"])
+            batch = self._limit(8, 1)
+            eight = window(self.ours, "grpc", self.images, clients=8, seconds=self.seconds)
+            ratios.append(eight["p99"] / batch["p50"])
+            p99s.append((eight["p99"], batch["p50"]))
+        self.row("p50 added by the server, 1 client", f"{statistics.median(added):.1f} ms", "<= 3 ms",
+                 "over the bare graph, batch 1; rounds: " + ", ".join(f"{one:.1f}" for one in added))  # fmt: skip
+        self.row("p99 at 8 clients / time of a batch of 8", f"{statistics.median(ratios):.2f}", "<= 2",
+                 ", ".join(f"{a:.0f}/{b:.0f} ms" for a, b in p99s))  # fmt: skip
+
+    def swap(self) -> None:
+        """A new version under load."""
+        seconds = max(16.0, self.seconds * 2)
+        rows_file = self.work / "rows.json"
+        result: dict[str, Any] = {}
+        thread = threading.Thread(
+            target=lambda: result.update(
+                window(self.ours, "grpc", self.images, clients=8, seconds=seconds, rows=rows_file)
+            )
+        )
+        thread.start()
+        while not self._serving_load():
+            time.sleep(0.1)
+        time.sleep(seconds / 3)
+        shutil.copytree(self.spare, self.base / "partial")
+        began = time.time()
+        (self.base / "partial").rename(self.base / "2")
+        while self._states() != {1: "END", 2: "AVAILABLE"}:
+            time.sleep(0.02)
+        ended = time.time()
+        thread.join()
+        rows = json.loads(rows_file.read_text())
+        quiet = sorted(latency * 1000 for start, latency in rows if start + latency < began)
+        during = sorted(
+            latency * 1000 for start, latency in rows if start + latency >= began and start <= ended
+        )
+        p99 = [data[min(len(data) - 1, int(0.99 * len(data)))] if data else 0.0 for data in (quiet, during)]
+        self.row("version swap under load: failed requests", str(result["errors"]), "0",
+                 f"{result['requests']} requests, 8 clients, swap took {ended - began:.1f} s")  # fmt: skip
+        self.row("p99 during the swap / before", f"{p99[1] / max(p99[0], 1e-9):.2f}", "<= 2",
+                 f"{p99[1]:.0f} ms of {len(during)} / {p99[0]:.0f} ms of {len(quiet)}")  # fmt: skip
+
+    def _client(self) -> Any:
+        from serving.client import Client
+
+        return Client(self.ours.target)
+
+    def _states(self) -> dict[int, str]:
+        with self._client() as client:
+            return {one.version: one.state for one in client.status("lite0")}
+
+    def _serving_load(self) -> bool:
+        import urllib.request
+
+        url = f"http://{self.rest_target}/monitoring/prometheus/metrics"
+        with urllib.request.urlopen(url) as page:
+            text = page.read().decode()
+        line = next(
+            line for line in text.splitlines() if line.startswith("melanosizer_serving_inflight_requests{}")
+        )
+        return float(line.split()[-1]) >= 4
+
+    def swaps(self, count: int = 20) -> None:
+        """Memory after many swaps."""
+        levels = []
+        for number in range(count):
+            version = 3 + number
+            shutil.copytree(self.spare, self.base / "partial")
+            (self.base / "partial").rename(self.base / str(version))
+            while self._states().get(version) != "AVAILABLE" or "AVAILABLE" in {
+                state for v, state in self._states().items() if v != version
+            } | ({"AVAILABLE"} if "UNLOADING" in self._states().values() else set()):
+                time.sleep(0.05)
+            load("grpc", self.ours.target, self.images, clients=2, seconds=0.5)
+            levels.append(self.ours.rss())
+        self.row(f"memory after {count} swaps", f"{levels[-1]:.0f} MB", "returns to its level",
+                 f"after the 2nd {levels[1]:.0f}, 5th {levels[4]:.0f}, 10th {levels[min(9, count - 1)]:.0f} MB")  # fmt: skip
+
+    def soak(self, minutes: float) -> None:
+        """80 % load for minutes: memory and errors."""
+        rate = 0.8 * self.best_rate
+        levels: list[float] = []
+        done = threading.Event()
+
+        def sample() -> None:
+            while not done.wait(5):
+                levels.append(self.ours.rss())
+
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        result = window(self.ours, "grpc", self.images, clients=32, seconds=minutes * 60, rate=rate)
+        done.set()
+        sampler.join()
+        fifth = max(1, len(levels) // 5)
+        first, last = (
+            statistics.median(levels[fifth : 2 * fifth] or levels),
+            statistics.median(levels[-fifth:]),
+        )
+        self.row(f"{minutes:g} minutes at 80 % load ({rate:.0f}/s): errors", str(result["errors"]), "0",
+                 f"{result['requests']} requests, p50 {result['p50']:.0f} ms, p99 {result['p99']:.0f} ms")  # fmt: skip
+        self.row(
+            "memory in the second fifth and in the last", f"{first:.0f} -> {last:.0f} MB", "no growth", ""
+        )
+
+    def table(self) -> str:
+        """The table as Markdown."""
+        cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                    if line.startswith("model name")), platform.processor())  # fmt: skip
+        head = (
+            f"{time.strftime('%Y-%m-%d')}, {psutil.cpu_count()} cores ({cpu}), load average "
+            f"{', '.join(f'{one:.1f}' for one in os.getloadavg())} at the end; windows of {self.seconds:g} s, "
+            f"{self.rounds} rounds; the client's process shares the cores."
+        )
+        return "\n".join([head, "", "| | measured | wanted | |", "|---|---|---|---|", *self.lines])
+
+
+def write(table: str) -> None:
+    """Put the table between this benchmark's markers in benchmarks/README.md."""
+    path = HERE / "README.md"
+    text = path.read_text() if path.exists() else "# Benchmarks\n"
+    block = f"{BEGIN}\n{table}\n{END}"
+    if BEGIN in text:
+        head, rest = text.split(BEGIN, 1)
+        text = head + block + rest.split(END, 1)[1]
+    else:
+        text += f"\n## Model server\n\n`python benchmarks/serving.py --soak-minutes 10 --write`\n\n{block}\n"
+    path.write_text(text)
+
+
+def main() -> None:
+    """Run the sections asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=8, help="length of a window")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--soak-minutes", type=float, default=0)
+    parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
+    flags = parser.parse_args()
+    bench = Bench(flags.seconds, flags.rounds)
+    try:
+        bench.start()
+        bench.throughput()
+        bench.latency()
+        bench.swap()
+        bench.swaps()
+        if flags.soak_minutes:
+            bench.soak(flags.soak_minutes)
+        table = bench.table()
+    finally:
+        bench.stop()
+    print(table)
+    if flags.write:
+        write(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The load, in a process of its own: so many clients for so many seconds, latencies and CPU as JSON.
+
+python benchmarks/serving_load.py --kind grpc --target 127.0.0.1:8500 --clients 32 --seconds 10 --images DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import http.client
+import json
+import random
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+# As a script this folder comes first, and its serving.py would stand for the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+Ask = Callable[[], None]
+
+
+def images_of(folder: str) -> list[bytes]:
+    """Up to 64 JPEGs."""
+    found = sorted(Path(folder).rglob("*.jpg"))[:64]
+    if not found:
+        raise SystemExit(f"no .jpg in {folder}")
+    return [path.read_bytes() for path in found]
+
+
+def grpc_client(target: str, images: list[bytes], model: str) -> Ask:
+    """Requests serialised beforehand: the client's own work must not be what is measured."""
+    import grpc
+
+    from serving.values import predict_request
+
+    messages = [predict_request(model, {"image_bytes": [one]}).SerializeToString() for one in images]
+    # A subchannel of its own for each client, as separate callers have.
+    channel = grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)])
+    call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    return lambda: (call(random.choice(messages), timeout=60), None)[1]
+
+
+def http_client(target: str, path: str, bodies: list[bytes], content_type: str) -> Ask:
+    """A kept connection."""
+    host, _, port = target.rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+
+    def ask() -> None:
+        try:
+            connection.request("POST", path, random.choice(bodies), {"Content-Type": content_type})
+            response = connection.getresponse()
+            data = response.read()
+            if response.status != 200:
+                raise RuntimeError(f"{response.status}: {data[:200]!r}")
+        except Exception:
+            connection.close()
+            raise
+
+    return ask
+
+
+def rest_client(target: str, images: list[bytes], model: str) -> Ask:
+    """Base64 in JSON."""
+    bodies = [json.dumps({"instances": [{"b64": base64.b64encode(one).decode()}]}).encode() for one in images]
+    return http_client(target, f"/v1/models/{model}:predict", bodies, "application/json")
+
+
+def multipart_client(target: str, images: list[bytes], model: str) -> Ask:
+    """A form upload."""
+    del model
+    bodies = [
+        b'--B\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
+        b"Content-Type: image/jpeg\r\n\r\n" + one + b"\r\n--B--\r\n"
+        for one in images
+    ]
+    return http_client(target, "/predict", bodies, "multipart/form-data; boundary=B")
+
+
+def in_process(folder: str, images: list[bytes], batch: int) -> Ask:
+    """The graph, called without any server."""
+    from serving.session import Session
+    from serving.tensors import from_proto
+    from serving.values import to_proto
+
+    session = Session(Path(folder))
+    signature = session.meta_graph.signature_def["serving_default"]
+    plan = session.plan(
+        [signature.inputs["image_bytes"].name], [info.name for info in signature.outputs.values()]
+    )
+
+    def ask() -> None:
+        feed = from_proto(to_proto(random.choices(images, k=batch)), "image_bytes")
+        for tensor in session.run(plan, [feed]):
+            tensor.numpy()
+
+    return ask
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """CPU time of a process and all below it."""
+    if not pid:
+        return 0.0
+    root = psutil.Process(pid)
+    return sum(sum(one.cpu_times()[:2]) for one in [root, *root.children(recursive=True)])
+
+
+def busy_seconds() -> float:
+    """CPU time of the whole machine."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0))
+
+
+def drive(clients: list[Ask], seconds: float, rate: float, pid: int = 0) -> dict[str, Any]:
+    """Run all clients; closed loop, or an open loop of `rate` requests a second in all."""
+    for ask in clients[:4]:
+        ask()
+    rows: list[tuple[float, float]] = []
+    errors: list[str] = []
+    began_server, began_busy = tree_cpu_seconds(pid), busy_seconds()
+    began_cpu, began = cpu_seconds(), time.time()
+    end = began + seconds
+
+    def work(ask: Ask) -> None:
+        due = time.time() + random.uniform(0, len(clients) / rate) if rate else 0.0
+        while (now := time.time()) < end:
+            if rate:
+                if due > now:
+                    time.sleep(min(due - now, end - now))
+                    continue
+                due += random.expovariate(rate / len(clients))
+            start = time.time()
+            try:
+                ask()
+            except Exception as error:
+                errors.append(f"{type(error).__name__}: {error}"[:200])
+            else:
+                rows.append((start, time.time() - start))
+
+    threads = [threading.Thread(target=work, args=(ask,)) for ask in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lasted = time.time() - began
+    client, server = cpu_seconds() - began_cpu, tree_cpu_seconds(pid) - began_server
+    others = max(0.0, busy_seconds() - began_busy - client - server)
+    latencies = np.array([latency for _, latency in rows]) * 1000
+    percent = {f"p{q}": float(np.percentile(latencies, q)) if len(latencies) else 0.0 for q in (50, 90, 99)}
+    return {
+        "requests": len(rows), "seconds": lasted, "per_second": len(rows) / lasted, **percent,
+        "errors": len(errors), "first_error": errors[0] if errors else "",
+        "client_cpu_ms": client * 1000 / max(1, len(rows)), "server_cpu_ms": server * 1000 / max(1, len(rows)),
+        "others_cores": others / lasted, "rows": rows,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Parse the flags, drive, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", choices=["grpc", "rest", "multipart", "inprocess"], required=True)
+    parser.add_argument("--target", required=True, help="host:port, or the version folder for inprocess")
+    parser.add_argument("--images", required=True)
+    parser.add_argument("--model", default="lite0")
+    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--pid", type=int, default=0, help="the server's process, for its CPU time")
+    parser.add_argument("--rows", help="file for start times and latencies")
+    flags = parser.parse_args()
+    images = images_of(flags.images)
+    if flags.kind == "inprocess":
+        ask = in_process(flags.target, images, flags.batch)
+        clients = [ask] * flags.clients
+    else:
+        make = {"grpc": grpc_client, "rest": rest_client, "multipart": multipart_client}[flags.kind]
+        clients = [make(flags.target, images, flags.model) for _ in range(flags.clients)]
+    result = drive(clients, flags.seconds, flags.rate, flags.pid)
+    rows = result.pop("rows")
+    if flags.rows:
+        Path(flags.rows).write_text(json.dumps(rows))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
