@@ -47,14 +47,14 @@ def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Pat
     """
     path = out or workspace.run(result.run_id) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    for name, text in render(evidence.gather(result, workspace), workspace).items():
+    for name, text in render(evidence.gather(result, workspace), workspace, path.name).items():
         target = path if name == FILE_NAME else path.parent / name
         target.write_text(text, encoding="utf-8")
     return path
 
 
-def render(found: Evidence, workspace: Workspace) -> dict[str, str]:
-    """Return the text of each file by its name."""
+def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) -> dict[str, str]:
+    """Return the text of each file by its name; the cards link to the report as ``report_name``."""
     measured = performance.of(found)
     parts = slices.of(found, measured.measures.auc.value, measured.sensitivity.value) if measured else None
     the_data = data.of(found)
@@ -70,6 +70,7 @@ def render(found: Evidence, workspace: Workspace) -> dict[str, str]:
     context: dict[str, Any] = {
         "run": found.result,
         "evidence": found,
+        "report_name": report_name,
         "headline": headline.of(found, measured),
         "performance": measured,
         "slices": parts,

@@ -14,7 +14,7 @@ def test_the_newest_report_is_written_again_and_its_path_printed(pushed, tmp_pat
     assert result.exit_code == 0
     assert result.stdout.strip() == str(out)
     assert out.read_text() == pushed.html
-    assert (out.parent / "model_card.json").is_file()
+    assert 'href="page.html"' in (out.parent / "model_card.html").read_text()
 
 
 @pytest.mark.parametrize(
