@@ -171,3 +171,7 @@ def json_schema() -> str:
     """The JSON Schema of a manifest, as it is kept in `schemas/manifest.schema.json`."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}
     return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    Path("schemas/manifest.schema.json").write_text(json_schema(), encoding="utf-8")

@@ -17,6 +17,7 @@ from components.ingest import worker
 from components.ingest.check import CheckJob, Outcome
 from components.ingest.worker import Job, Result
 
+COMMAND = (sys.executable, "-m", worker.__name__)
 _TIMEOUT: Final = 60.0
 _TIMEOUT_PER_FILE: Final = 5.0
 
@@ -113,7 +114,7 @@ def _start() -> subprocess.Popen[bytes]:
     root = str(Path(components.__file__).parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-m", worker.__name__],
+        COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **threads, "PYTHONPATH": path},

@@ -24,8 +24,13 @@ def photo() -> Photo:
 
     def make(seed: int = 0, width: int = 96, height: int = 80) -> Image.Image:
         rng = np.random.default_rng(seed)
-        coarse = Image.fromarray(rng.integers(0, 255, (6, 7, 3), dtype=np.uint8))
-        return coarse.resize((width, height), Image.Resampling.BICUBIC)
+        picture = np.full((height, width, 3), 120.0)
+        # Like a photograph it has detail of every grain, the finer the weaker.
+        for cells, strength in ((5, 45), (11, 25), (23, 14), (47, 8)):
+            coarse = Image.fromarray(rng.integers(0, 255, (cells, cells, 3), dtype=np.uint8))
+            fine = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), float)
+            picture += strength * (fine - 127) / 127
+        return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
 
     return make
 
@@ -57,7 +62,7 @@ def table(tmp_path: Path, photo: Photo, encode: Encode) -> Callable[..., Source]
             writer.writerows(rows)
         for index, row in enumerate(rows):
             path = folder / "images" / f"{row[column]}.jpg"
-            path.write_bytes(encode(photo(1000 * len(name) + index), quality=90))
+            path.write_bytes(encode(photo(zlib.crc32(name.encode()) % 10_000 * 1000 + index), quality=90))
         return Source.model_validate({"kind": kind, "path": folder / "metadata.csv"})
 
     return write
