@@ -41,7 +41,7 @@ BATCHING = """
 max_batch_size { value: 8 }
 batch_timeout_micros { value: 0 }
 max_enqueued_batches { value: 64 }
-num_batch_threads { value: 2 }
+num_batch_threads { value: 1 }
 """
 ENV = {
     **os.environ,

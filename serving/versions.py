@@ -82,6 +82,8 @@ class VersionManager:
         self._statuses: dict[str, dict[int, VersionStatus]] = {}
         self._sequence = 0
         self._closing = False
+        # While nothing is served a load may take the machine; afterwards it must not be felt.
+        self._first_workers = ThreadPoolExecutor(load_threads, thread_name_prefix="first-load")
         self._workers = ThreadPoolExecutor(load_threads, thread_name_prefix="load", initializer=_step_back)
         self._unloaders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unload")
         self.listeners: list[Callable[[str, int, State], None]] = []
@@ -126,7 +128,13 @@ class VersionManager:
                     self._publish(name, version, State.END)
                     continue
                 one.state = State.LOADING
-                self._workers.submit(self._load, name, version, one)
+                workers = self._workers if self._is_serving() else self._first_workers
+                workers.submit(self._load, name, version, one)
+
+    def _is_serving(self) -> bool:
+        return any(
+            one.state is State.AVAILABLE for versions in self._managed.values() for one in versions.values()
+        )
 
     # --- loading and unloading
 
@@ -304,7 +312,8 @@ class VersionManager:
             for managed in self._managed.values():
                 for one in managed.values():
                     one.stop_retrying.set()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        for workers in (self._first_workers, self._workers):
+            workers.shutdown(wait=True, cancel_futures=True)
         for name in list(self._managed):
             self.aspire(name, {})
         self._unloaders.shutdown(wait=True)
