@@ -23,12 +23,13 @@ WORKDIR /build
 COPY docker/edge.requirements.txt docker/edge-litert.requirements.txt ./
 # Every wheel is checked against the lock's SHA-256. The platform tags go from old glibc to Debian 13's.
 # hadolint ignore=DL3013
+# What the lock chose was resolved for this Python; one wheel's own upper bound is outdated, and pip would stop.
 RUN machine="${MACHINE:-$(uname -m)}" \
  && platforms=() \
  && for tag in manylinux_2_39 manylinux_2_34 manylinux_2_31 manylinux_2_28 manylinux_2_27 manylinux_2_26 \
       manylinux_2_24 manylinux_2_17 manylinux2014; do platforms+=(--platform "${tag}_${machine}"); done \
  && install() { python3 -m pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: \
-      --implementation cp --python-version 3.13 "${platforms[@]}" --target /opt/edge "$@"; } \
+      --ignore-requires-python --implementation cp --python-version 3.13 "${platforms[@]}" --target /opt/edge "$@"; } \
  && install -r edge.requirements.txt \
  && if [ "${LITERT}" = 1 ]; then install -r edge-litert.requirements.txt; fi \
  # What no device runs: tests, headers, compilers for other chips, other vendors' accelerators.

@@ -168,15 +168,19 @@ def _rim(luminance: Plane) -> Mask:
 
 
 def _grown(mask: Mask) -> Mask:
-    padded = np.pad(mask, 1)
-    return padded[1:-1, 1:-1] | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+    larger = mask.copy()
+    larger[1:] |= mask[:-1]
+    larger[:-1] |= mask[1:]
+    larger[:, 1:] |= mask[:, :-1]
+    larger[:, :-1] |= mask[:, 1:]
+    return larger
 
 
 def _grow(seed: Mask, allowed: Mask) -> Mask:
     """The part of `allowed` that is connected with `seed`."""
     while True:
         larger = _grown(seed) & allowed
-        if (larger == seed).all():
+        if np.array_equal(larger, seed):
             return larger
         seed = larger
 
