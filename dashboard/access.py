@@ -1,0 +1,162 @@
+"""Who may call a route: the dependencies every route is behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends, Request
+
+from dashboard.faults import FaultError
+from dashboard.security.roles import Bearer, Person, Role, Scope
+from dashboard.security.secret import digest
+from dashboard.services import Services, Using
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_USE = "csrf"
+CSRF_HEADER = "x-csrf-token"
+CSRF_FIELD = "csrf"
+
+
+def cookie(using: Services, name: str = "session") -> str:
+    """A cookie's name; with TLS the browser itself ties `__Host-` cookies to this host."""
+    return f"__Host-melanosizer-{name}" if using.settings.secure else f"melanosizer-{name}"
+
+
+def address(request: Request) -> str:
+    """The caller's address, as a trusted proxy tells it."""
+    direct = request.client.host if request.client else "unknown"
+    settings = request.app.state.services.settings
+    if direct in settings.trusted_proxies:
+        chain = [
+            part.strip() for part in request.headers.get("x-forwarded-for", "").split(",") if part.strip()
+        ]
+        # From the right: what the nearest proxies added is true, what the caller wrote is not.
+        for hop in reversed(chain):
+            if hop not in settings.trusted_proxies:
+                return hop
+    return direct
+
+
+def wants_json(request: Request) -> bool:
+    """True when the answer should be JSON: `?format=json`, or an Accept that names JSON before HTML."""
+    if request.query_params.get("format") == "json":
+        return True
+    accept = request.headers.get("accept", "")
+    html, json = accept.find("text/html"), accept.find("application/json")
+    return json >= 0 and (html < 0 or json < html)
+
+
+def csrf_token(request: Request, using: Services) -> str:
+    """What a form of this browser has to send back."""
+    person: Person | None = getattr(request.state, "person", None)
+    if person is not None:
+        return using.secret.sign(CSRF_USE, person.session)
+    return using.secret.sign(CSRF_USE, digest(request.cookies.get(cookie(using, "visitor"), "")))
+
+
+async def check_csrf(request: Request, using: Services) -> None:
+    """Raises FaultError 403 where a changing request did not come from a page of ours."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise FaultError(403, "the request came from another site")
+    sent = request.headers.get(CSRF_HEADER, "")
+    kind = request.headers.get("content-type", "")
+    if not sent and kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        form = await request.form()
+        value = form.get(CSRF_FIELD)
+        sent = value if isinstance(value, str) else ""
+    held = getattr(request.state, "person", None)
+    subject = held.session if held else digest(request.cookies.get(cookie(using, "visitor"), ""))
+    if not sent or not using.secret.verify(CSRF_USE, subject, sent):
+        raise FaultError(403, "the form is out of date: go back, reload the page, and send it again")
+
+
+def _limited(rate_wait: float) -> None:
+    if rate_wait > 0:
+        raise FaultError(429, "too many requests; slow down", {"Retry-After": str(math.ceil(rate_wait))})
+
+
+def known_person(request: Request, using: Services) -> Person | None:
+    """Who is signed in with this browser, if anybody."""
+    token = request.cookies.get(cookie(using))
+    person = using.sessions.person(token) if token else None
+    request.state.person = person
+    return person
+
+
+def _sign_in_first(request: Request) -> FaultError:
+    if wants_json(request) or request.url.path.startswith("/api/"):
+        return FaultError(401, "sign in first, at /sign-in", {"WWW-Authenticate": "Bearer"})
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    place = f"/sign-in?next={quote(target)}" if request.method == "GET" and target != "/" else "/sign-in"
+    if request.headers.get("hx-request"):
+        return FaultError(401, "the session has ended", {"HX-Redirect": "/sign-in"})
+    return FaultError(303, "sign in first", {"Location": place})
+
+
+def require(role: Role) -> Callable[[Request, Services], Awaitable[Person]]:
+    """A dependency: somebody who is signed in and has this role; changing requests carry our form's mark."""
+
+    async def person(request: Request, using: Using) -> Person:
+        from starlette.concurrency import run_in_threadpool
+
+        found = await run_in_threadpool(known_person, request, using)
+        _limited(using.people_rate.wait(f"person:{found.id}" if found else f"address:{address(request)}"))
+        if found is None:
+            raise _sign_in_first(request)
+        if request.method not in SAFE:
+            await check_csrf(request, using)
+        if not found.may(role):
+            raise FaultError(403, f"this needs the role {role}; {found.name} is {found.role}")
+        return found
+
+    return person
+
+
+def bearer(scope: Scope) -> Callable[[Request, Services], Awaitable[Bearer]]:
+    """A dependency: a token with this scope. People's cookies do not count."""
+
+    async def found(request: Request, using: Using) -> Bearer:
+        return await _bearer(request, using, scope)
+
+    return found
+
+
+async def _bearer(request: Request, using: Services, scope: Scope) -> Bearer:
+    from starlette.concurrency import run_in_threadpool
+
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    known = (
+        await run_in_threadpool(using.tokens.bearer, token) if kind.lower() == "bearer" and token else None
+    )
+    if known is None:
+        _limited(using.people_rate.wait(f"address:{address(request)}"))
+        raise FaultError(
+            401,
+            "send `Authorization: Bearer TOKEN` with a token that is valid",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    _limited(using.token_rate.wait(f"token:{known.token_id}"))
+    if scope not in known.scopes:
+        raise FaultError(403, f"this token may {', '.join(sorted(known.scopes))}, not {scope}")
+    return known
+
+
+def either(role: Role, scope: Scope) -> Callable[[Request, Services], Awaitable[Person | Bearer]]:
+    """A dependency: a token with this scope, or a person with this role."""
+    person = require(role)
+
+    async def caller(request: Request, using: Using) -> Person | Bearer:
+        if "authorization" in request.headers:
+            return await _bearer(request, using, scope)
+        return await person(request, using)
+
+    return caller
+
+
+Viewer = Annotated[Person, Depends(require("viewer"))]
+Reviewer = Annotated[Person, Depends(require("reviewer"))]
+Approver = Annotated[Person, Depends(require("approver"))]
+Admin = Annotated[Person, Depends(require("admin"))]

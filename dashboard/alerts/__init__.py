@@ -1,0 +1,1 @@
+"""Alerts: rules, what they find, and who is told."""

@@ -1,0 +1,198 @@
+"""Every kind of rule: what it looks at, and what its limit means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dashboard import clock, words
+from dashboard.database.tables import Device, Hour, Rule
+from dashboard.field.drift import LEAST, drift
+from dashboard.field.outcomes import quality
+from dashboard.readers.evidence import Evidence
+from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.runs import RunFiles
+from dashboard.scrape import Scraper
+
+LEAST_MELANOMAS = 10
+LEAST_ANSWERS = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a rule found."""
+
+    subject: str
+    message: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where rules look."""
+
+    runs: RunFiles
+    registry: RegistryFiles
+    evidence: Evidence
+    scraper: Scraper
+
+
+Look = Callable[[Session, Sources, Rule], list[Finding]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of rule."""
+
+    title: str
+    limit: str  # what the limit is, with its unit
+    look: Look
+
+
+def _silent(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    del sources
+    edge = clock.now() - int(rule.limit * clock.MINUTE)
+    rows = session.execute(select(Device.id, Device.last_seen).where(Device.last_seen < edge)).all()
+    return [
+        Finding(
+            row.id,
+            f"{row.id} was last heard of {words.ago(row.last_seen)}",
+            (clock.now() - row.last_seen) / clock.MINUTE,
+        )
+        for row in rows
+    ]
+
+
+def _temperature(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    del sources
+    rows = session.execute(select(Device.id, Device.temperature).where(Device.temperature > rule.limit)).all()
+    return [Finding(row.id, f"{row.id} is at {row.temperature:.1f} °C", row.temperature) for row in rows]
+
+
+def _queue(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    del sources
+    rows = session.execute(select(Device.id, Device.queue_depth).where(Device.queue_depth > rule.limit)).all()
+    return [
+        Finding(row.id, f"{row.queue_depth} examinations wait on {row.id}", row.queue_depth) for row in rows
+    ]
+
+
+def _drift(features: tuple[str, ...]) -> Look:
+    def look(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+        stable = sources.registry.channels().stable
+        version = sources.registry.version(stable) if stable else None
+        if version is None:
+            return []
+        rows = drift(
+            session,
+            sources.evidence,
+            version=version.version,
+            data_version=version.data_version,
+            since=clock.now() - rule.window_minutes * clock.MINUTE,
+        )
+        return [
+            Finding(
+                f"{version.version} {row.feature}",
+                f"{row.feature} of version {version.version} left its training data: PSI {row.psi:.2f}, "
+                f"limit {rule.limit:g}, {sum(row.seen)} answers",
+                row.psi,
+            )
+            for row in rows
+            if row.feature in features
+            and row.psi is not None
+            and row.psi > rule.limit
+            and sum(row.seen) >= LEAST
+        ]
+
+    return look
+
+
+def _sensitivity(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    stable = sources.registry.channels().stable
+    if stable is None:
+        return []
+    found = quality(session, stable, clock.now() - rule.window_minutes * clock.MINUTE)
+    if (
+        found.sensitivity is None
+        or found.melanomas < LEAST_MELANOMAS
+        or found.sensitivity.value >= rule.limit
+    ):
+        return []
+    text = (
+        f"version {stable} found {words.percent(found.sensitivity.value)} of {found.melanomas} melanomas in the "
+        f"field, limit {words.percent(rule.limit)}"
+    )
+    return [Finding(stable, text, found.sensitivity.value)]
+
+
+def _failures(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    del sources
+    since = clock.now() - rule.window_minutes * clock.MINUTE
+    answers, failures = session.execute(
+        select(func.coalesce(func.sum(Hour.answers), 0), func.coalesce(func.sum(Hour.failures), 0)).where(
+            Hour.hour >= since // clock.HOUR * clock.HOUR
+        )
+    ).one()
+    total = answers + failures
+    if total < LEAST_ANSWERS or failures / total <= rule.limit:
+        return []
+    text = f"{words.percent(failures / total)} of {total} requests failed, limit {words.percent(rule.limit)}"
+    return [Finding("gateway", text, failures / total)]
+
+
+def _run(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    del session
+    newest = next((run for run in sources.runs.all() if run.state != "running"), None)
+    if newest is None or newest.state not in ("failed", "refused", "interrupted"):
+        return []
+    if newest.started is not None and newest.started < clock.now() - rule.window_minutes * clock.MINUTE:
+        return []
+    return [Finding(newest.run_id, f"run {newest.run_id} was {newest.state}: {newest.reason[:300]}")]
+
+
+def _server(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    del session, rule
+    trouble = sources.scraper.trouble
+    # A server that never answered may simply not be started yet on a laptop.
+    return (
+        [Finding("model server", f"the model server stopped answering: {trouble}")]
+        if trouble and sources.scraper.samples()
+        else []
+    )
+
+
+KINDS: dict[str, Kind] = {
+    "device_silent": Kind("A device is silent", "minutes without a sign of life", _silent),
+    "device_hot": Kind("A device is hot", "degrees Celsius", _temperature),
+    "device_queue": Kind("Examinations pile up on a device", "examinations waiting", _queue),
+    "score_drift": Kind("Probabilities drift", "PSI against the eval split", _drift(("probability",))),
+    "image_drift": Kind(
+        "Images drift",
+        "PSI against the training images",
+        _drift(("brightness", "contrast", "redness", "sharpness")),
+    ),
+    "field_sensitivity": Kind(
+        "Melanomas are missed in the field", "lowest sensitivity, 0 to 1", _sensitivity
+    ),
+    "failed_answers": Kind("Predictions fail", "largest share of failed requests, 0 to 1", _failures),
+    "run_failed": Kind("A run fails or is refused", "no limit", _run),
+    "server_down": Kind("The model server stops answering", "no limit", _server),
+}
+
+SEVERITIES = ("critical", "warning")
+ACTIONS = ("alert", "retrain")
+# What a new database begins with.
+FIRST_RULES: tuple[tuple[str, float, int, str], ...] = (
+    ("device_silent", 60, 60, "warning"),
+    ("device_hot", 80, 60, "warning"),
+    ("device_queue", 50, 60, "warning"),
+    ("score_drift", 0.25, 7 * 1440, "warning"),
+    ("image_drift", 0.25, 7 * 1440, "warning"),
+    ("field_sensitivity", 0.8, 90 * 1440, "critical"),
+    ("failed_answers", 0.05, 60, "critical"),
+    ("run_failed", 0, 2 * 1440, "warning"),
+    ("server_down", 0, 5, "critical"),
+)

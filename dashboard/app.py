@@ -1,0 +1,237 @@
+"""The application: services put together, routes, errors, middleware."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from dashboard.access import Viewer, known_person, wants_json
+from dashboard.alerts.delivery import Courier
+from dashboard.alerts.kinds import Sources
+from dashboard.alerts.retrain import Retrainer
+from dashboard.alerts.watch import AlertWatch
+from dashboard.database import migrate
+from dashboard.database.connection import Database
+from dashboard.faults import FaultError, Problem
+from dashboard.field.recorder import Recorder
+from dashboard.field.retention import Retention
+from dashboard.field.tail import LogTail
+from dashboard.gateway import devices as gateway_devices
+from dashboard.gateway import predict
+from dashboard.gateway.client import ModelServer
+from dashboard.middleware import Shield
+from dashboard.page import FOLDER, Page, respond
+from dashboard.pulse import Pulse
+from dashboard.readers.cluster import Cluster
+from dashboard.readers.data_index import DataIndex
+from dashboard.readers.evidence import Evidence
+from dashboard.readers.metadata import Metadata
+from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.runs import RunFiles
+from dashboard.readers.workspace import Workspace
+from dashboard.releases import Releases
+from dashboard.scrape import Scraper
+from dashboard.security.accounts import Accounts
+from dashboard.security.audit import AuditLog
+from dashboard.security.limits import Rate, SignInGuard
+from dashboard.security.oidc import Provider
+from dashboard.security.secret import Secret
+from dashboard.security.sessions import Sessions
+from dashboard.security.tokens import Tokens
+from dashboard.services import Services
+from dashboard.settings import Settings
+from dashboard.views import (
+    admin,
+    alerts,
+    artifacts,
+    audit,
+    data,
+    devices,
+    evaluation,
+    field,
+    health,
+    lineage,
+    models,
+    runs,
+    serving,
+    sign_in,
+    stream,
+)
+
+log = logging.getLogger(__name__)
+
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+ROUTERS = (
+    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, devices, alerts,
+    admin, audit, predict, gateway_devices,
+)  # fmt: skip
+
+
+class FaultPage(Page):
+    """Something that went wrong."""
+
+    status: int
+    message: str
+
+
+def build(settings: Settings) -> Services:
+    """Put the services together; brings the database to the newest schema. Raises SettingsError."""
+    workspace = Workspace(settings.workspace.absolute(), settings.model_name)
+    database = Database(settings.database)
+    migrate.upgrade(database)
+    secret = Secret(settings.state / "secret.key")
+    audit_log = AuditLog(database, secret, settings.state / "audit.head")
+    sessions = Sessions(database, settings)
+    run_files, registry = RunFiles(workspace), RegistryFiles(workspace)
+    evidence = Evidence(run_files, registry)
+    recorder = Recorder(database)
+    scraper = Scraper(
+        str(settings.model_server_metrics_url or ""), settings.sample_seconds, settings.model_name
+    )
+    watch = AlertWatch(
+        database,
+        settings,
+        Sources(run_files, registry, evidence, scraper),
+        Courier(database, settings),
+        Retrainer(settings, audit_log),
+        Retention(database, settings.retention_days),
+    )
+    watch.prepare()
+    watch.refresh()
+    return Services(
+        settings=settings,
+        database=database,
+        secret=secret,
+        audit=audit_log,
+        sessions=sessions,
+        accounts=Accounts(database, audit_log, sessions, settings.password_min_length),
+        tokens=Tokens(database),
+        guard=SignInGuard(database, settings),
+        people_rate=Rate(settings.rate_limit_per_minute),
+        token_rate=Rate(settings.device_rate_limit_per_minute),
+        workspace=workspace,
+        runs=run_files,
+        metadata=Metadata(workspace.metadata),
+        registry=registry,
+        evidence=evidence,
+        cluster=Cluster(settings.kfp_url, settings.kfp_namespace),
+        releases=Releases(workspace, registry),
+        data_index=DataIndex(database, run_files, settings.state / "thumbnails"),
+        recorder=recorder,
+        tail=LogTail(database, recorder, settings.predictions, settings.model_name, settings.watch_seconds),
+        model_server=ModelServer(settings),
+        scraper=scraper,
+        pulse=Pulse(
+            {"runs": run_files.stamp, "models": registry.stamp, "alerts": watch.stamp, "predictions": lambda: recorder.written},
+            settings.watch_seconds,
+        ),
+        alerts=watch,
+    )  # fmt: skip
+
+
+def create(settings: Settings) -> FastAPI:
+    """The application; its threads start with it. Raises SettingsError."""
+    using = build(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        using.start()
+        yield
+        await using.model_server.close()
+        using.stop()
+
+    app = FastAPI(
+        title="Melanosizer dashboard",
+        version="1",
+        description="Every page answers as JSON too: send `Accept: application/json`, or add `?format=json`.",
+        docs_url=None,  # its page would load scripts from another site
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+    )
+    app.state.services = using
+    app.state.provider = Provider(using) if settings.oidc_issuer else None
+    for module in ROUTERS:
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def description(_: Viewer) -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    _answer_faults(app, using)
+    app.middleware("http")(_measured)
+    app.add_middleware(
+        Shield,
+        hosts=_hosts(settings),
+        secure=settings.secure,
+        max_body=settings.predict_max_bytes * min(settings.predict_max_images, 8) + 65_536,
+    )
+    return app
+
+
+def _hosts(settings: Settings) -> frozenset[str]:
+    if settings.public_url:
+        return frozenset({(urlsplit(settings.public_url).hostname or "").lower(), *LOCAL})
+    # Listening on every address without a public_url is an operator's choice: names cannot be known then.
+    return frozenset({*LOCAL, settings.host}) if settings.host not in ("0.0.0.0", "::") else frozenset({"*"})  # noqa: S104
+
+
+async def _measured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    begun = time.perf_counter()
+    answer = await call_next(request)
+    route = getattr(request.scope.get("route"), "path", "none")
+    health.REQUESTS.labels(route, request.method, str(answer.status_code)).inc()
+    if route != "/events":
+        spent = time.perf_counter() - begun
+        health.SECONDS.labels(route).observe(spent)
+        answer.headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
+    return answer
+
+
+def _answer_faults(app: FastAPI, using: Services) -> None:
+    def answer(
+        request: Request, status: int, message: str, headers: dict[str, str] | None = None
+    ) -> Response:
+        headers = headers or {}
+        html = "text/html" in request.headers.get("accept", "") and not wants_json(request)
+        if status == 303:
+            return Response(status_code=303, headers=headers)
+        if not html or request.url.path.startswith("/api/"):
+            problem = Problem(error=message, status=status)
+            return JSONResponse(problem.model_dump(), status_code=status, headers=headers)
+        if not hasattr(request.state, "person"):
+            known_person(request, using)
+        page = FaultPage(title={404: "Not found", 403: "Not allowed"}.get(status, "Something is wrong"), status=status, message=message)  # fmt: skip
+        made = respond(request, using, "fault.html", page, status=status)
+        made.headers.update(headers)
+        return made
+
+    @app.exception_handler(FaultError)
+    def fault(request: Request, error: FaultError) -> Response:
+        return answer(request, error.status, error.message, error.headers)
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    def validation(request: Request, error: RequestValidationError) -> Response:
+        # What was sent is not repeated: it may be a password.
+        parts = [f"{'.'.join(str(p) for p in one['loc'])}: {one['msg']}" for one in error.errors()[:5]]
+        return answer(request, 422, "; ".join(parts))
+
+    @app.exception_handler(OperationalError)
+    def database(request: Request, error: OperationalError) -> Response:
+        log.error("the database does not answer: %s", error.orig)
+        return answer(request, 503, "the database does not answer; try again", {"Retry-After": "5"})

@@ -1,0 +1,1 @@
+"""Pictures: SVG made here, coloured by the page's style sheet."""

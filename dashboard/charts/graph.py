@@ -1,0 +1,115 @@
+"""Graphs from left to right: the steps of a run, and the lineage of a version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from markupsafe import Markup
+
+from dashboard.words import tone
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node of a graph."""
+
+    key: str
+    title: str
+    note: str
+    state: str
+    link: str = ""
+
+
+WIDTH, HEIGHT, GAP_X, GAP_Y = 158, 50, 34, 16
+
+
+def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Markup:
+    """Draw boxes in columns, each to the right of everything it needs."""
+    known = {box.key for box in boxes}
+    needs: dict[str, set[str]] = {box.key: set() for box in boxes}
+    for source, target in edges:
+        if source in known and target in known and source != target:
+            needs[target].add(source)
+    columns = _columns([box.key for box in boxes], needs)
+    rows: dict[int, list[Box]] = {}
+    for box in boxes:
+        rows.setdefault(columns[box.key], []).append(box)
+    tallest = max((len(column) for column in rows.values()), default=1)
+    height = tallest * (HEIGHT + GAP_Y) + GAP_Y
+    width = len(rows) * (WIDTH + GAP_X) + 8
+    place: dict[str, tuple[float, float]] = {}
+    for number, column in rows.items():
+        # A node near the middle of what it needs keeps lines short.
+        column.sort(
+            key=lambda box: _mean([place[key][1] for key in needs[box.key] if key in place], height / 2)
+        )
+        top = (height - len(column) * (HEIGHT + GAP_Y) + GAP_Y) / 2
+        for i, box in enumerate(column):
+            place[box.key] = (4 + number * (WIDTH + GAP_X), top + i * (HEIGHT + GAP_Y))
+    parts = [
+        _edge(place[source], place[target]) for target in place for source in sorted(_direct(target, needs))
+    ]
+    parts += [_box(box, *place[box.key]) for box in boxes]
+    head = f'<svg class="graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="group" aria-label="{escape(label)}">'
+    return Markup(head + "".join(parts) + "</svg>")  # noqa: S704 - every part was escaped
+
+
+def _columns(keys: Sequence[str], needs: dict[str, set[str]]) -> dict[str, int]:
+    """How many steps come before each node; a cycle, which a run has not, is cut."""
+    found: dict[str, int] = {}
+
+    def depth(key: str, path: frozenset[str]) -> int:
+        if key not in found:
+            before = [depth(one, path | {key}) for one in needs[key] if one not in path]
+            found[key] = 1 + max(before) if before else 0
+        return found[key]
+
+    for key in keys:
+        depth(key, frozenset({key}))
+    return found
+
+
+def _direct(key: str, needs: dict[str, set[str]]) -> set[str]:
+    """Needs that no other need has already: lines that say nothing new are left out."""
+    return {
+        one
+        for one in needs[key]
+        if not any(one in _all(other, needs) for other in needs[key] if other != one)
+    }
+
+
+def _all(key: str, needs: dict[str, set[str]], seen: frozenset[str] = frozenset()) -> set[str]:
+    result: set[str] = set()
+    for one in needs[key]:
+        if one not in seen:
+            result |= {one} | _all(one, needs, seen | {key})
+    return result
+
+
+def _edge(source: tuple[float, float], target: tuple[float, float]) -> str:
+    x1, y1 = source[0] + WIDTH, source[1] + HEIGHT / 2
+    x2, y2 = target[0], target[1] + HEIGHT / 2
+    middle = max(16.0, (x2 - x1) / 2)
+    return f'<path class="edge" d="M{x1:.0f} {y1:.0f}C{x1 + middle:.0f} {y1:.0f} {x2 - middle:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"/>'
+
+
+def _box(box: Box, x: float, y: float) -> str:
+    title, note = escape(_cut(box.title, 21)), escape(_cut(box.note, 24))
+    body = (
+        f'<g class="box {tone(box.state)}"><title>{escape(box.title)}: {escape(box.note)}</title>'
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="9"/>'
+        f'<rect class="mark" x="{x:.0f}" y="{y + 9:.0f}" width="4" height="{HEIGHT - 18}" rx="2"/>'
+        f'<text class="name" x="{x + 14:.0f}" y="{y + 21:.0f}">{title}</text>'
+        f'<text class="sub" x="{x + 14:.0f}" y="{y + 38:.0f}">{note}</text></g>'
+    )
+    return f'<a href="{escape(box.link)}">{body}</a>' if box.link else body
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _mean(values: list[float], default: float) -> float:
+    return sum(values) / len(values) if values else default

@@ -1,0 +1,1 @@
+"""The field: answers as they come in, what is counted of them, and what they say of the model."""

@@ -1,0 +1,103 @@
+"""Drift: how answers of some days differ from what the model was fitted on."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dashboard import clock, measures
+from dashboard.database.tables import Bin, Reference
+from dashboard.field.features import FEATURES
+from dashboard.readers.evidence import Evidence
+
+STEADY, SHIFTED = 0.1, 0.25
+LEAST = 50
+
+
+class Drift(BaseModel):
+    """One feature's drift."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    feature: str
+    psi: float | None = Field(description="population stability index")
+    distance: float | None = Field(description="Kolmogorov-Smirnov distance of the binned shares")
+    p_value: float | None
+    verdict: str = Field(description="steady, moved, shifted, or too small")
+    reference: tuple[int, ...] = Field(description="images of the training data in each bin")
+    seen: tuple[int, ...] = Field(description="answers in each bin")
+
+
+def drift(
+    session: Session,
+    evidence: Evidence,
+    *,
+    version: str,
+    data_version: str,
+    since: int,
+    until: int | None = None,
+) -> list[Drift]:
+    """Every feature's drift of one version's answers since a day."""
+    seen = _seen(session, version, since, until or clock.now())
+    reference = _reference(session, evidence, version, data_version)
+    return [_compare(name, reference.get(name), seen.get(name)) for name in FEATURES]
+
+
+def _seen(session: Session, version: str, since: int, until: int) -> dict[str, measures.Scores]:
+    rows = session.execute(
+        select(Bin.feature, Bin.bin, func.sum(Bin.count))
+        .where(Bin.day >= since // clock.DAY * clock.DAY, Bin.day <= until, Bin.version == version)
+        .group_by(Bin.feature, Bin.bin)
+    )
+    return _filled([(feature, number, int(count)) for feature, number, count in rows])
+
+
+def _reference(
+    session: Session, evidence: Evidence, version: str, data_version: str
+) -> dict[str, measures.Scores]:
+    rows = session.execute(
+        select(Reference.feature, Reference.bin, Reference.count).where(
+            Reference.data_version == data_version
+        )
+    )
+    result = _filled([(feature, number, int(count)) for feature, number, count in rows])
+    run_id = evidence.run_of(version)
+    scores = evidence.on_eval(run_id) if run_id else None
+    if scores is not None:
+        feature = FEATURES["probability"]
+        bins = np.searchsorted(np.array(feature.edges), scores.scores, "right")
+        result["probability"] = np.bincount(bins, minlength=feature.bins).astype(np.float64)
+    return result
+
+
+def _filled(rows: list[tuple[str, int, int]]) -> dict[str, measures.Scores]:
+    result: dict[str, measures.Scores] = {}
+    for name, number, count in rows:
+        if name in FEATURES and number < FEATURES[name].bins:
+            result.setdefault(name, np.zeros(FEATURES[name].bins))[number] = count
+    return result
+
+
+def _compare(name: str, reference: measures.Scores | None, seen: measures.Scores | None) -> Drift:
+    empty = np.zeros(FEATURES[name].bins)
+    expected = empty if reference is None else reference
+    actual = empty if seen is None else seen
+    psi = measures.psi(expected, actual)
+    test = measures.kolmogorov_smirnov(expected, actual)
+    if psi is None or actual.sum() < LEAST:
+        verdict = "too small"
+    elif psi < STEADY:
+        verdict = "steady"
+    else:
+        verdict = "moved" if psi < SHIFTED else "shifted"
+    return Drift(
+        feature=name,
+        psi=psi,
+        distance=test[0] if test else None,
+        p_value=test[1] if test else None,
+        verdict=verdict,
+        reference=tuple(int(value) for value in expected),
+        seen=tuple(int(value) for value in actual),
+    )

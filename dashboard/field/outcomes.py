@@ -1,0 +1,92 @@
+"""What clinicians' outcomes say of a model in the field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from dashboard import measures
+from dashboard.database.tables import Prediction
+from dashboard.measures import Interval
+
+OUTCOMES = ("melanoma", "benign", "unclear")
+BASES = ("histology", "follow-up", "expert view")
+
+
+class FieldQuality(BaseModel):
+    """Quality measured on answers whose outcome is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    melanomas: int
+    benign: int
+    unclear: int
+    sensitivity: Interval | None = Field(
+        description="of the reviewed melanomas, those the model referred or set to review"
+    )
+    referred: Interval | None = Field(description="of the reviewed melanomas, those it referred")
+    specificity: Interval | None = Field(
+        description="of the reviewed harmless lesions, those it did not refer"
+    )
+    weighted_sensitivity: float | None = Field(
+        description="sensitivity with each zone weighted by how few of its answers were reviewed"
+    )
+    auc: Interval | None
+    brier: float | None
+    calibration_error: float | None
+    reliability: tuple[tuple[float, float, int], ...] = Field(
+        description="mean probability, share of melanomas, answers"
+    )
+
+
+def quality(session: Session, version: str | None, since: int) -> FieldQuality:
+    """Quality of one version, or of all, since a moment."""
+    wanted = [Prediction.at >= since]
+    if version:
+        wanted.append(Prediction.version == version)
+    rows = session.execute(
+        select(Prediction.probability, Prediction.decision, Prediction.zone, Prediction.outcome).where(
+            Prediction.outcome.is_not(None), *wanted
+        )
+    ).all()
+    known = [row for row in rows if row.outcome in ("melanoma", "benign")]
+    labels = np.array([row.outcome == "melanoma" for row in known], dtype=np.int64)
+    scores = np.array([row.probability for row in known], dtype=np.float64)
+    melanomas = [row for row in known if row.outcome == "melanoma"]
+    benign = [row for row in known if row.outcome == "benign"]
+    return FieldQuality(
+        melanomas=len(melanomas),
+        benign=len(benign),
+        unclear=len(rows) - len(known),
+        sensitivity=measures.wilson(sum(row.zone != "low" for row in melanomas), len(melanomas)),
+        referred=measures.wilson(sum(row.decision == 1 for row in melanomas), len(melanomas)),
+        specificity=measures.wilson(sum(row.decision == 0 for row in benign), len(benign)),
+        weighted_sensitivity=_weighted(session, [(row.zone, row.outcome) for row in known], wanted),
+        auc=measures.auc_interval(labels, scores),
+        brier=measures.brier(labels, scores),
+        calibration_error=measures.calibration_error(labels, scores) if len(known) >= 20 else None,
+        reliability=tuple(measures.reliability(labels, scores)) if len(known) >= 20 else (),
+    )
+
+
+def _weighted(
+    session: Session, known: list[tuple[str, str]], wanted: Sequence[ColumnElement[bool]]
+) -> float | None:
+    """Reviewed answers are no fair sample: dangerous zones are reviewed more. Each zone counts by its size."""
+    sizes = dict(
+        session.execute(
+            select(Prediction.zone, func.count()).where(*wanted).group_by(Prediction.zone)
+        ).tuples().all()
+    )
+    found = missed = 0.0
+    for zone, size in sizes.items():
+        reviewed = sum(one == zone for one, _ in known)
+        melanomas = sum(one == zone and outcome == "melanoma" for one, outcome in known)
+        if reviewed:
+            share = melanomas / reviewed * size
+            found, missed = (found, missed + share) if zone == "low" else (found + share, missed)
+    return found / (found + missed) if found + missed else None

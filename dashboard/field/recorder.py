@@ -1,0 +1,196 @@
+"""Writes answers and their counts: many callers, one thread, one transaction a batch.
+
+A caller may wait until its answer is on disk; waiting for a batch costs milliseconds and not a commit each.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dashboard import clock
+from dashboard.database.connection import Database
+from dashboard.database.tables import Bin, Device, Hour, Prediction, VersionDevice
+from dashboard.field.answer import Answer
+from dashboard.field.features import COUNTED
+
+log = logging.getLogger(__name__)
+
+MOST = 500
+WAITING = 10_000
+STRANGE = 0.5
+Job = tuple[Sequence[Answer], Future[int]]
+
+
+class QueueFullError(Exception):
+    """More answers wait to be written than there is room for."""
+
+
+class Recorder:
+    """The only writer of predictions and of what is counted of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: queue.Queue[Job | None] = queue.Queue(WAITING)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self.written = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, then stop."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join(timeout=30)
+
+    def put(self, answers: Sequence[Answer]) -> Future[int]:
+        """Take answers; the future tells how many were new once they are on disk. Raises QueueFullError."""
+        done: Future[int] = Future()
+        try:
+            self._queue.put_nowait((answers, done))
+        except queue.Full:
+            raise QueueFullError(
+                "the database is too slow: more than 10,000 answers wait to be written"
+            ) from None
+        return done
+
+    def write(self, answers: Sequence[Answer]) -> int:
+        """Write at once; how many were new."""
+        with self._database.write() as session:
+            fresh = self._insert(session, answers)
+            count(self._database, session, fresh)
+        self.written += len(fresh)
+        return len(fresh)
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            job = self._queue.get()
+            jobs: list[Job] = []
+            while True:
+                if job is None:
+                    stopping = True
+                else:
+                    jobs.append(job)
+                if stopping or sum(len(answers) for answers, _ in jobs) >= MOST:
+                    break
+                try:
+                    job = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if jobs:
+                self._settle(jobs)
+
+    def _settle(self, jobs: list[Job]) -> None:
+        try:
+            self.write([answer for answers, _ in jobs for answer in answers])
+        except Exception as error:
+            log.exception("%d answers could not be written", sum(len(a) for a, _ in jobs))
+            for _, done in jobs:
+                done.set_exception(error)
+            return
+        for answers, done in jobs:
+            done.set_result(len(answers))
+
+    def _insert(self, session: Session, answers: Sequence[Answer]) -> list[Answer]:
+        # The first of a request's rows counts; the same again, from another log, is the same answer.
+        unique = {(answer.request_id, answer.row): answer for answer in reversed(answers)}
+        if not unique:
+            return []
+        insert = (sqlite if self._database.sqlite else postgresql).insert(Prediction)
+        statement = insert.on_conflict_do_nothing(index_elements=["request_id", "row"]).returning(
+            Prediction.request_id, Prediction.row
+        )
+        rows = [asdict(answer) for answer in reversed(unique.values())]
+        new = session.execute(statement, rows).all()
+        return [unique[request, row] for request, row in new]
+
+
+def count(database: Database, session: Session, answers: Sequence[Answer]) -> None:
+    """Add answers to every count that pages read."""
+    hours: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    bins: Counter[tuple[int, str, str, int]] = Counter()
+    links: Counter[tuple[str, str]] = Counter()
+    last: dict[str, int] = {}
+    for answer in answers:
+        cell = hours[answer.at // clock.HOUR * clock.HOUR, answer.version]
+        cell["answers"] += 1
+        cell["referred"] += answer.zone == "refer"
+        cell["reviewed"] += answer.zone == "review"
+        cell["strange"] += (answer.out_of_distribution or 0) >= STRANGE
+        cell["probability"] += answer.probability
+        cell["latency_ms"] += answer.latency_ms or 0
+        day = answer.at // clock.DAY * clock.DAY
+        for name, feature in COUNTED.items():
+            value = getattr(answer, name)
+            if value is not None:
+                bins[day, answer.version, name, feature.bin(value)] += 1
+        if answer.device_id:
+            links[answer.version, answer.device_id] += 1
+            last[answer.device_id] = max(last.get(answer.device_id, 0), answer.at)
+    add_hours(database, session, hours)
+    database.upsert(
+        session,
+        Bin,
+        [
+            {"day": d, "version": v, "feature": f, "bin": b, "count": n}
+            for (d, v, f, b), n in sorted(bins.items())
+        ],
+        add=("count",),
+    )
+    link(database, session, links, last)
+
+
+def add_hours(database: Database, session: Session, hours: dict[tuple[int, str], dict[str, float]]) -> None:
+    """Add to the hourly counts."""
+    names = ("answers", "referred", "reviewed", "strange", "failures", "probability", "latency_ms")
+    whole = names[:5]
+    rows = [
+        {"hour": hour, "version": version}
+        | {name: int(cell.get(name, 0)) if name in whole else cell.get(name, 0.0) for name in names}
+        for (hour, version), cell in sorted(hours.items())
+    ]
+    database.upsert(session, Hour, rows, add=names)
+
+
+def link(database: Database, session: Session, links: Counter[tuple[str, str]], last: dict[str, int]) -> None:
+    """Note which devices were answered by which version, and that they live."""
+    database.upsert(
+        session,
+        VersionDevice,
+        [
+            {"version": version, "device_id": device, "answers": number, "last": last[device]}
+            for (version, device), number in sorted(links.items())
+        ],
+        add=("answers",),
+        replace=("last",),
+    )
+    totals: Counter[str] = Counter()
+    for (_, device), number in links.items():
+        totals[device] += number
+    for device in sorted(totals):
+        touch(session, device, last[device])
+        session.execute(
+            update(Device).where(Device.id == device).values(answered=Device.answered + totals[device])
+        )
+
+
+def touch(session: Session, device_id: str, at: int) -> None:
+    """Note that a device was heard of; it is made where it is new."""
+    found = session.scalar(select(Device.last_seen).where(Device.id == device_id))
+    if found is None:
+        session.add(Device(id=device_id, first_seen=at, last_seen=at, heartbeat={}))
+        session.flush()
+    elif found < at:
+        session.execute(update(Device).where(Device.id == device_id).values(last_seen=at))

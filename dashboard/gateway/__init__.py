@@ -1,0 +1,1 @@
+"""The HTTP gateway: predictions, and what devices report."""

@@ -1,0 +1,318 @@
+"""What devices send: sign-on, heartbeats, settled examinations. Every record may come twice."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dashboard import clock
+from dashboard.access import address, bearer
+from dashboard.database.tables import Device, Examination, Heartbeat, Prediction
+from dashboard.faults import FaultError, Problem
+from dashboard.field.answer import Answer
+from dashboard.field.recorder import link, touch
+from dashboard.page import ANSWERS
+from dashboard.security.roles import Bearer
+from dashboard.services import Services, Using
+
+router = APIRouter(prefix="/api/v1", tags=["devices"])
+
+Reporter = Annotated[Bearer, Depends(bearer("report"))]
+DeviceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+AHEAD = clock.DAY
+REFUSALS: dict[int | str, dict[str, Any]] = {status: ANSWERS[status] for status in (401, 403, 422, 429)}
+
+
+class _Sent(BaseModel):
+    # Devices are newer or older than this: a field it does not know is left out, never stored.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Notice(_Sent):
+    """Something the device shows its user."""
+
+    kind: str = Field(max_length=64)
+    detail: str = Field("", max_length=500)
+    since: AwareDatetime | None = None
+
+
+class Versions(_Sent):
+    """What runs on the device."""
+
+    software: str = Field("", max_length=64)
+    model: str = Field("", max_length=64)
+    on_device_model: str = Field("", max_length=64)
+
+
+class Disk(_Sent):
+    """Room on its card."""
+
+    free_bytes: int = Field(0, ge=0, le=2**62)
+    kept_bytes: int = Field(0, ge=0, le=2**62)
+
+
+class HeartbeatRecord(_Sent):
+    """A sign of life (schemas/heartbeat.schema.json)."""
+
+    device_id: str = Field(max_length=64)
+    sent_at: AwareDatetime
+    clock_trusted: bool = True
+    uptime_s: float = Field(0, ge=0, le=1e10, allow_inf_nan=False)
+    versions: Versions = Versions()
+    queue: dict[Annotated[str, Field(max_length=32)], Annotated[int, Field(ge=0, le=10**9)]] = Field(
+        {}, max_length=32, description="examinations by state"
+    )
+    notices: list[Notice] = Field([], max_length=50)
+    last_error: Notice | None = None
+    temperature_c: float | None = Field(None, ge=-100, le=300)
+    memory_bytes: int = Field(0, ge=0, le=2**62)
+    disk: Disk = Disk()
+    camera: str = Field("", max_length=120)
+
+
+class ExaminedImage(_Sent):
+    """The picture, which is not sent."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    width: int = Field(ge=1, le=100_000)
+    height: int = Field(ge=1, le=100_000)
+
+
+class ExaminedAnswer(_Sent):
+    """What the model said."""
+
+    probability: float = Field(ge=0, le=1)
+    decision: Literal[0, 1]
+    threshold: float = Field(ge=0, le=1)
+    zone: Literal["low", "review", "refer"]
+    out_of_distribution: float = Field(allow_inf_nan=False)
+    model_version: str = Field(min_length=1, max_length=64)
+    origin: Literal["server", "device"] = "server"
+
+
+class ExaminationRecord(_Sent):
+    """A settled examination (schemas/examination.schema.json); it has no room for a person's name."""
+
+    id: str = Field(pattern=r"^[\x21-\x2e\x30-\x7e]{1,128}$")
+    device_id: str = Field(max_length=64)
+    number: int = Field(0, ge=0, le=2**62)
+    captured_at: AwareDatetime
+    clock_trusted: bool = True
+    image: ExaminedImage
+    quality: dict[str, Any] | None = Field(None, max_length=40)
+    state: str = Field(max_length=24)
+    answer: ExaminedAnswer | None = None
+    answered_at: AwareDatetime | None = None
+    trouble: str | None = Field(None, max_length=1000)
+
+
+class EnrolmentRequest(_Sent):
+    """A device's first words."""
+
+    device_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    code: str = Field(min_length=8, max_length=64)
+    certificate_request: str = Field(
+        "", max_length=20_000, description="PEM; answered only where an authority is set up"
+    )
+    software: str = Field("", max_length=64)
+
+
+class Enrolment(BaseModel):
+    """What a device gets."""
+
+    token: str
+
+
+class Taken(BaseModel):
+    """What became of a record."""
+
+    status: str = Field(description="new, or known")
+
+
+@router.post("/devices/enroll", response_model=Enrolment, responses={**REFUSALS})
+def enroll(request: Request, using: Using, body: EnrolmentRequest) -> Enrolment:
+    """Sign a device on with its one-time code; its earlier tokens end."""
+    place = address(request)
+    key = f"device {body.device_id}"
+    wait = using.guard.wait(key, place)
+    if wait:
+        raise FaultError(429, "too many wrong codes", {"Retry-After": str(wait)})
+    with using.database.write() as session:
+        by = using.tokens.use_code(session, body.code, body.device_id)
+        if by is not None:
+            for number in _tokens(session, body.device_id):
+                using.tokens.revoke(session, number)
+            token = using.tokens.issue(
+                session, name=body.device_id, scopes=("predict", "report"), device_id=body.device_id, by=by
+            )
+            touch(session, body.device_id, clock.now())
+            using.audit.add(
+                session, body.device_id, "device.enrol", body.device_id, code_by=by, address=place
+            )
+    if by is None:
+        using.guard.failed(key, place)
+        raise FaultError(
+            403, "the code is wrong, used, too old, or another device's: ask an administrator for a new one"
+        )
+    return Enrolment(token=token)
+
+
+@router.post("/devices/{device_id}/heartbeat", response_model=Taken, responses=REFUSALS)
+def heartbeat(using: Using, caller: Reporter, device_id: DeviceId, body: HeartbeatRecord) -> Taken:
+    """Take a sign of life; the same again changes nothing."""
+    _own(caller, device_id, body.device_id)
+    now, sent = clock.now(), clock.of(body.sent_at)
+    # A device without a trusted clock is timed by its arrival.
+    at = sent if body.clock_trusted and abs(sent - now) < AHEAD else now
+    depth = sum(
+        number for state, number in body.queue.items() if state not in ("answered", "reported", "settled")
+    )
+    errors = len(body.notices)
+    with using.database.write() as session:
+        touch(session, device_id, now)
+        if session.get(Heartbeat, (device_id, at)) is not None:
+            return Taken(status="known")
+        session.add(
+            Heartbeat(
+                device_id=device_id, at=at, queue_depth=depth, temperature=body.temperature_c, errors=errors
+            )
+        )
+        newest = session.scalar(
+            select(Heartbeat.at)
+            .where(Heartbeat.device_id == device_id)
+            .order_by(Heartbeat.at.desc())
+            .limit(1)
+        )
+        if newest is None or newest <= at:
+            session.execute(
+                update(Device)
+                .where(Device.id == device_id)
+                .values(
+                    model_version=body.versions.model,
+                    software=body.versions.software,
+                    queue_depth=depth,
+                    temperature=body.temperature_c,
+                    errors=errors,
+                    heartbeat=body.model_dump(mode="json"),
+                )
+            )
+    return Taken(status="new")
+
+
+@router.put(
+    "/examinations/{examination_id}",
+    response_model=Taken,
+    responses={
+        **REFUSALS,
+        201: {"model": Taken, "description": "it is new"},
+        409: {"model": Problem, "description": "another record has this id"},
+    },
+)
+def examination(
+    using: Using,
+    caller: Reporter,
+    examination_id: Annotated[str, Path(pattern=r"^[\x21-\x2e\x30-\x7e]{1,128}$")],
+    body: ExaminationRecord,
+) -> JSONResponse:
+    """Take a settled examination; the same again changes nothing."""
+    _own(caller, body.device_id, body.device_id)
+    if body.id != examination_id:
+        raise FaultError(422, "id: differs from the address")
+    if body.quality is not None and not all(_plain(value) for value in body.quality.values()):
+        raise FaultError(422, "quality: holds something else than numbers, flags and short words")
+    document = body.model_dump(mode="json")
+    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    at = min(clock.of(body.captured_at), clock.now() + AHEAD)
+    with using.database.write() as session:
+        known = session.get(Examination, examination_id)
+        if known is not None:
+            if known.digest != digest or known.device_id != body.device_id:
+                raise FaultError(409, "another record has this id already; the first one stays")
+            return JSONResponse(Taken(status="known").model_dump())
+        touch(session, body.device_id, clock.now())
+        session.add(
+            Examination(
+                id=examination_id,
+                device_id=body.device_id,
+                at=at,
+                state=body.state,
+                digest=digest,
+                document=document,
+            )
+        )
+        claimed = _claim(using, session, examination_id, body.device_id)
+    if body.answer is not None and not claimed:
+        using.recorder.put([_answer(body, at)]).result(timeout=30)
+    return JSONResponse(Taken(status="new").model_dump(), status_code=201)
+
+
+def _claim(using: Services, session: Session, request_id: str, device_id: str) -> bool:
+    """The model server's record of this examination gets its device: it was asked under the same id."""
+    rows = session.execute(
+        select(Prediction.id, Prediction.version, Prediction.device_id, Prediction.at).where(
+            Prediction.request_id == request_id
+        )
+    ).all()
+    fresh = [row for row in rows if row.device_id is None]
+    if fresh:
+        session.execute(
+            update(Prediction).where(Prediction.id.in_([row.id for row in fresh])).values(device_id=device_id)
+        )
+        link(
+            using.database,
+            session,
+            Counter((row.version, device_id) for row in fresh),
+            {device_id: max(row.at for row in fresh)},
+        )
+    return bool(rows)
+
+
+def _answer(body: ExaminationRecord, at: int) -> Answer:
+    answer = body.answer
+    if answer is None:
+        raise ValueError("an examination without an answer")
+    return Answer(
+        request_id=body.id,
+        row=0,
+        at=at,
+        origin="device",
+        version=answer.model_version,
+        probability=answer.probability,
+        decision=answer.decision,
+        threshold=answer.threshold,
+        zone=answer.zone,
+        device_id=body.device_id,
+        out_of_distribution=answer.out_of_distribution,
+        sha256=body.image.sha256,
+        width=body.image.width,
+        height=body.image.height,
+    )
+
+
+def _own(caller: Bearer, *device_ids: str) -> None:
+    if any(caller.device_id != device_id for device_id in device_ids):
+        raise FaultError(403, f"this token belongs to {caller.device_id or 'no device'}")
+
+
+def _tokens(session: Session, device_id: str) -> list[int]:
+    from dashboard.database.tables import Token
+
+    return list(
+        session.scalars(select(Token.id).where(Token.device_id == device_id, Token.revoked.is_(None)))
+    )
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 64
+    return (
+        value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
+    )

@@ -1,0 +1,190 @@
+"""POST /api/v1/predict: one or many images in, one answer each."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+import uuid
+from collections import defaultdict
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File, Form, Header, UploadFile
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from dashboard import clock
+from dashboard.access import either
+from dashboard.faults import FaultError, Problem
+from dashboard.field.answer import Answer
+from dashboard.field.recorder import QueueFullError, add_hours
+from dashboard.gateway.client import Row, ServerError
+from dashboard.gateway.heat_map import paint
+from dashboard.page import ANSWERS
+from dashboard.photograph import Facts, ImageRefusedError, look
+from dashboard.security.roles import Bearer, Person
+from dashboard.services import Services, Using
+from dashboard.views.health import PREDICTIONS
+
+router = APIRouter(prefix="/api/v1", tags=["gateway"])
+
+
+class Predicted(BaseModel):
+    """The answer to one image. Not a diagnosis."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file_name: str = Field(description="as the caller named it")
+    sha256: str
+    probability: float = Field(description="calibrated P(melanoma)")
+    decision: int = Field(description="1 where probability >= threshold")
+    zone: str = Field(description="low, review or refer")
+    threshold: float = Field(description="the operating point stored in the model")
+    out_of_distribution: float = Field(description="1 where the image is no dermoscopy")
+    model_version: str
+    heat_map: str | None = Field(
+        None, description="data: URL of a JPEG, where asked for and the model can say"
+    )
+
+
+class PredictAnswer(BaseModel):
+    """The answers, in the order of the images."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request_id: str
+    model: str
+    latency_ms: float = Field(description="of the model server, as the gateway saw it")
+    predictions: list[Predicted]
+
+
+@router.post(
+    "/predict",
+    response_model=PredictAnswer,
+    responses={
+        **{status: ANSWERS[status] for status in (401, 403, 422, 429)},
+        400: {"model": Problem, "description": "the body is no multipart form"},
+        413: {"model": Problem, "description": "too many images, or too large a body"},
+        502: {"model": Problem, "description": "the model server's answer makes no sense"},
+        503: {"model": Problem, "description": "the model server is away or busy"},
+        504: {"model": Problem, "description": "the model server took too long"},
+    },
+)
+async def predict(
+    using: Using,
+    caller: Annotated[Person | Bearer, Depends(either("viewer", "predict"))],
+    image: Annotated[list[UploadFile], File(description="JPEG or PNG; repeat the field for several")],
+    heat_map: Annotated[bool, Form(description="also where the model looked")] = False,
+    csrf: Annotated[str, Form(description="only for calls from a page")] = "",
+    x_request_id: Annotated[str, Header(max_length=128, pattern=r"^[\x21-\x7e]*$")] = "",
+) -> JSONResponse:
+    """Ask the model about one or many images."""
+    del csrf
+    settings = using.settings
+    if len(image) > settings.predict_max_images:
+        raise FaultError(
+            413, f"{len(image)} images in one request, at most {settings.predict_max_images} are possible"
+        )
+    data = [await one.read() for one in image]
+    facts = await run_in_threadpool(_look, using, data)
+    device = caller.device_id if isinstance(caller, Bearer) else None
+    request_id = x_request_id or uuid.uuid4().hex
+    begun = time.perf_counter()
+    try:
+        rows = await using.model_server.predict(data, request_id, device)
+    except ServerError as error:
+        PREDICTIONS.labels("failed").inc(len(data))
+        await run_in_threadpool(_failed, using, len(data))
+        raise FaultError(error.status, str(error)) from None
+    latency = (time.perf_counter() - begun) * 1000
+    PREDICTIONS.labels("answered").inc(len(data))
+    await _record(using, request_id, device, rows, facts, latency)
+    maps = await _maps(using, data, rows, request_id) if heat_map else [None] * len(data)
+    answer = PredictAnswer(
+        request_id=request_id,
+        model=settings.model_name,
+        latency_ms=round(latency, 2),
+        predictions=[
+            Predicted(
+                file_name=(one.filename or "")[:200],
+                sha256=fact.sha256,
+                probability=row.probability,
+                decision=row.decision,
+                zone=row.zone,
+                threshold=row.threshold,
+                out_of_distribution=row.out_of_distribution,
+                model_version=row.version,
+                heat_map=painted,
+            )
+            for one, fact, row, painted in zip(image, facts, rows, maps, strict=True)
+        ],
+    )
+    return JSONResponse(answer.model_dump(mode="json"), headers={"X-Request-Id": request_id})
+
+
+def _look(using: Services, data: list[bytes]) -> list[Facts]:
+    settings = using.settings
+    result = []
+    for number, one in enumerate(data):
+        try:
+            result.append(
+                look(one, max_bytes=settings.predict_max_bytes, max_pixels=settings.predict_max_pixels)
+            )
+        except ImageRefusedError as error:
+            PREDICTIONS.labels("refused").inc()
+            raise FaultError(
+                413 if "bytes, more than" in str(error) else 422, f"image[{number}] {error}"
+            ) from None
+    return result
+
+
+async def _record(
+    using: Services, request_id: str, device: str | None, rows: list[Row], facts: list[Facts], latency: float
+) -> None:
+    now = clock.now()
+    answers = [
+        Answer(
+            request_id=request_id,
+            row=number,
+            at=now,
+            origin="gateway",
+            version=row.version[:64],
+            probability=row.probability,
+            decision=row.decision,
+            threshold=row.threshold,
+            zone=row.zone,
+            device_id=device,
+            out_of_distribution=row.out_of_distribution,
+            latency_ms=round(latency, 2),
+            sha256=fact.sha256,
+            width=fact.width,
+            height=fact.height,
+            bytes=fact.bytes,
+            brightness=fact.brightness,
+            contrast=fact.contrast,
+            redness=fact.redness,
+            sharpness=fact.sharpness,
+        )
+        for number, (row, fact) in enumerate(zip(rows, facts, strict=True))
+    ]
+    try:
+        await asyncio.wrap_future(using.recorder.put(answers))
+    except QueueFullError as error:
+        raise FaultError(503, str(error), {"Retry-After": "5"}) from None
+
+
+def _failed(using: Services, images: int) -> None:
+    hours: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
+    hours[clock.now() // clock.HOUR * clock.HOUR, ""]["failures"] = images
+    with using.database.write() as session:
+        add_hours(using.database, session, hours)
+
+
+async def _maps(using: Services, data: list[bytes], rows: list[Row], request_id: str) -> list[str | None]:
+    result: list[str | None] = []
+    for one, row in zip(data, rows, strict=True):
+        heat = await using.model_server.explain(one, request_id, row.version)
+        painted = await run_in_threadpool(paint, one, heat) if heat is not None else None
+        result.append(f"data:image/jpeg;base64,{base64.b64encode(painted).decode()}" if painted else None)
+    return result

@@ -1,0 +1,97 @@
+"""What every answer carries and every request must keep to."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# For what the pipeline or a user made: nothing in it may run, send or load.
+SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class Shield:
+    """Adds security headers, refuses foreign Host headers and bodies that are too large."""
+
+    def __init__(self, app: ASGIApp, *, hosts: frozenset[str], secure: bool, max_body: int) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._secure = secure
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+
+        async def shielded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._mark(MutableHeaders(scope=message), scope["path"])
+            await send(message)
+
+        host = headers.get("host", "").rsplit("@", 1)[-1]
+        name = host[: host.rfind("]") + 1] if host.startswith("[") else host.partition(":")[0]
+        if "*" not in self._hosts and name.lower() not in self._hosts:
+            # A page of another site whose name was pointed at this address (DNS rebinding) ends here.
+            answer = JSONResponse({"error": f"host {name[:80]!r} is not served here", "status": 421}, 421)
+            await answer(scope, receive, shielded)
+            return
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > self._max_body:
+            await _too_large(self._max_body)(scope, receive, shielded)
+            return
+        taken = 0
+        started = False
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            if message["type"] == "http.request":
+                taken += len(message.get("body", b""))
+                if taken > self._max_body:
+                    raise BodyTooLargeError
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await shielded(message)
+
+        try:
+            await self._app(scope, counted, watched)
+        except BodyTooLargeError:
+            if not started:
+                await _too_large(self._max_body)(scope, receive, shielded)
+
+    def _mark(self, headers: MutableHeaders, path: str) -> None:
+        for key, value in HEADERS.items():
+            headers.setdefault(key, value)
+        headers.setdefault("Content-Security-Policy", POLICY)
+        if self._secure:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        headers.setdefault(
+            "Cache-Control",
+            "public, max-age=31536000, immutable" if path.startswith("/static/") else "no-store",
+        )
+
+
+class BodyTooLargeError(Exception):
+    """A body without a length went on past the limit."""
+
+
+def _too_large(limit: int) -> JSONResponse:
+    return JSONResponse({"error": f"the request is larger than {limit} bytes", "status": 413}, 413)

@@ -1,0 +1,118 @@
+"""A page: one model, shown as HTML or sent as JSON."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, ConfigDict, Field
+
+from dashboard import words
+from dashboard.access import csrf_token, wants_json
+from dashboard.faults import Problem
+from dashboard.security.roles import Person
+from dashboard.services import Services
+
+FOLDER = Path(__file__).parent
+NAVIGATION = (
+    ("/runs", "Runs", "runs"),
+    ("/models", "Models", "models"),
+    ("/lineage", "Lineage", "lineage"),
+    ("/data", "Data", "data"),
+    ("/serving", "Serving", "serving"),
+    ("/field", "Field", "field"),
+    ("/devices", "Devices", "devices"),
+    ("/alerts", "Alerts", "alerts"),
+)
+
+
+class Page(BaseModel):
+    """What a page shows; subclasses add the facts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(description="the page's heading")
+
+
+class Part(BaseModel):
+    """A part of a page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# For OpenAPI: what a page may answer besides its JSON.
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {}}},
+    303: {"description": "nobody is signed in: the place to do so"},
+    401: {"model": Problem, "description": "nobody is signed in"},
+    403: {"model": Problem, "description": "not allowed"},
+    404: {"model": Problem, "description": "there is no such thing"},
+    422: {"model": Problem, "description": "a value that cannot be used"},
+    429: {"model": Problem, "description": "too many requests"},
+}
+DONE: dict[int | str, dict[str, Any]] = {
+    303: {"description": "done: the page to look at"},
+    **{status: ANSWERS[status] for status in (401, 403, 404, 422, 429)},
+    409: {"model": Problem, "description": "not possible as things stand"},
+}
+
+
+def respond(
+    request: Request,
+    using: Services,
+    template: str,
+    page: Page,
+    *,
+    status: int = 200,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """The page as HTML, or as JSON where that is asked for. `extra`: pictures of what the page holds."""
+    if wants_json(request):
+        return JSONResponse(page.model_dump(mode="json"), status_code=status, headers={"Vary": "Accept"})
+    person: Person | None = getattr(request.state, "person", None)
+    html = (
+        environment()
+        .get_template(template)
+        .render(
+            page=page,
+            person=person,
+            csrf=csrf_token(request, using),
+            navigation=NAVIGATION,
+            here=request.url.path,
+            query=dict(request.query_params),
+            open_alerts=using.alerts.open_count if person else 0,
+            model_name=using.settings.model_name,
+            oidc=bool(using.settings.oidc_issuer),
+            **(extra or {}),
+        )
+    )
+    return HTMLResponse(html, status_code=status, headers={"Vary": "Accept"})
+
+
+@functools.cache
+def environment() -> Environment:
+    """The templates; everything is escaped, and a name that is not there is an error."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(words.FILTERS)
+    made.globals["asset"] = asset
+    return made
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """The address of a file in static/, with a mark that changes when our own files do."""
+    import hashlib
+
+    data = (FOLDER / "static" / name).read_bytes()
+    return f"/static/{name}?{hashlib.sha256(data).hexdigest()[:10]}"

@@ -1,0 +1,46 @@
+"""Writes the generated stubs beside their .proto files: `python -m dashboard.protos.generate [FOLDER]`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("dashboard/protos/prediction_service.proto",)
+MESSAGES = (
+    "dashboard/protos/tensor.proto",
+    "dashboard/protos/example.proto",
+    "dashboard/protos/model_server_config.proto",
+    "dashboard/protos/data_statistics.proto",
+    *SERVICES,
+)
+DEFAULT_POOL = "_descriptor_pool.Default()"
+OWN_POOL = "_own_pool.POOL"
+POOL_IMPORT = "from google.protobuf import descriptor_pool as _descriptor_pool\n"
+
+
+def generate(folder: Path) -> list[Path]:
+    """Writes `dashboard/protos/*_pb2.py`, `*_pb2.pyi` and `*_pb2_grpc.py` under `folder`; the files written.
+
+    Needs grpcio-tools, which only a developer has.
+    """
+    protoc = import_module("grpc_tools.protoc")
+    well_known = Path(str(protoc.__file__)).parent / "_proto"
+    includes = [f"-I{ROOT}", f"-I{well_known}"]
+    for kinds, protos in ((("python", "pyi"), MESSAGES), (("grpc_python",), SERVICES)):
+        code = protoc.main(["protoc", *includes, *(f"--{kind}_out={folder}" for kind in kinds), *protos])
+        if code:
+            raise RuntimeError(f"protoc failed with code {code}: read its message above")
+    written = sorted((folder / "dashboard" / "protos").glob("*_pb2*.py*"))
+    for path in written:
+        text = path.read_text()
+        if DEFAULT_POOL in text:  # see pool.py
+            text = text.replace(POOL_IMPORT, "from dashboard.protos import pool as _own_pool\n")
+            path.write_text(text.replace(DEFAULT_POOL, OWN_POOL))
+    return written
+
+
+if __name__ == "__main__":
+    for made in generate(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT):
+        print(made)

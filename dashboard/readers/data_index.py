@@ -1,0 +1,165 @@
+"""The index of data sets: which image lies in which split, counts by column, and the drift reference.
+
+A thread reads every data set a run used, once; what it found is in the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from dashboard.database.connection import Database
+from dashboard.database.tables import DataCount, DataImage, DataSet, Reference
+from dashboard.field.features import FEATURES
+from dashboard.photograph import ImageRefusedError, look, thumbnail
+from dashboard.readers.examples import DamagedDataError, Record, records
+from dashboard.readers.runs import RunFiles
+from dashboard.worker import Worker
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 20.0
+BATCH = 500
+# Every n-th image of train is measured: a reference of some thousand images is exact enough for PSI.
+REFERENCE_IMAGES = 2000
+
+
+class DataIndex(Worker):
+    """Indexes data sets in the background."""
+
+    def __init__(self, database: Database, runs: RunFiles, thumbnails: Path) -> None:
+        super().__init__("data-index", PERIOD_S)
+        self._database = database
+        self._runs = runs
+        self._thumbnails = thumbnails
+
+    def turn(self) -> None:
+        """Index what is new."""
+        folders = {
+            run.data_version: Path(run.data) for run in self._runs.all() if run.data_version and run.data
+        }
+        with self._database.read() as session:
+            known = set(session.scalars(select(DataSet.version).where(DataSet.state != "indexing")))
+        for version, folder in folders.items():
+            if self.stopping:
+                return
+            if version not in known and folder.is_dir():
+                self.index(version, folder)
+
+    def thumbnail(self, version: str, name: str) -> Path | None:
+        """The small picture of an image of the test split."""
+        path = self._place(version, name)
+        return path if path.is_file() else None
+
+    def index(self, version: str, folder: Path) -> None:
+        """Read one data set and write what is in it; an earlier, broken-off reading is replaced."""
+        with self._database.write() as session:
+            for table in (DataImage, DataCount, Reference):
+                session.execute(delete(table).where(table.data_version == version))
+            session.merge(
+                DataSet(version=version, folder=str(folder), images=0, state="indexing", trouble="")
+            )
+        try:
+            images = self._read(version, folder)
+            state, trouble = ("ready", "") if images else ("empty", f"{folder} holds no records")
+        except (DamagedDataError, OSError) as error:
+            images, state, trouble = 0, "damaged", str(error)
+            log.warning("data set %s: %s", version[:12], error)
+        if not self.stopping:
+            with self._database.write() as session:
+                session.merge(
+                    DataSet(version=version, folder=str(folder), images=images, state=state, trouble=trouble)
+                )
+
+    def _read(self, version: str, folder: Path) -> int:
+        counts: Counter[tuple[str, str, str, int]] = Counter()
+        reference: Counter[tuple[str, int]] = Counter()
+        rows: dict[str, dict[str, object]] = {}
+        total = trained = 0
+        step = 1
+        for record in records(folder):
+            if self.stopping:
+                return total
+            total += 1
+            rows[record.name[:160]] = self._row(version, record)
+            counts["all", "all", record.split, record.target] += 1
+            for column, value in record.columns.items():
+                counts[column, value[:80], record.split, record.target] += 1
+            if record.split == "train":
+                trained += 1
+                # Measure densely at first and more sparsely as the split turns out to be large.
+                step = 1 + trained // REFERENCE_IMAGES
+                if trained % step == 0:
+                    _measure(record.image, reference)
+            elif record.split == "test":
+                self._keep(version, record)
+            if len(rows) >= BATCH:
+                self._write(list(rows.values()))
+                rows.clear()
+        self._write(list(rows.values()))
+        self._summarise(version, counts, reference)
+        return total
+
+    def _row(self, version: str, record: Record) -> dict[str, object]:
+        return {
+            "data_version": version,
+            "name": record.name[:160],
+            "split": record.split,
+            "target": record.target,
+            "sha256": hashlib.sha256(record.image).hexdigest(),
+        }
+
+    def _write(self, rows: list[dict[str, object]]) -> None:
+        with self._database.write() as session:
+            self._database.upsert(session, DataImage, rows)
+
+    def _summarise(
+        self, version: str, counts: Counter[tuple[str, str, str, int]], reference: Counter[tuple[str, int]]
+    ) -> None:
+        keys = sorted({key[:3] for key in counts})
+        with self._database.write() as session:
+            session.add_all(
+                DataCount(
+                    data_version=version,
+                    column=column,
+                    value=value,
+                    split=split,
+                    negatives=counts[column, value, split, 0],
+                    positives=counts[column, value, split, 1],
+                )
+                for column, value, split in keys
+            )
+            session.add_all(
+                Reference(data_version=version, feature=feature, bin=number, count=count)
+                for (feature, number), count in sorted(reference.items())
+            )
+
+    def _keep(self, version: str, record: Record) -> None:
+        path = self._place(version, record.name)
+        if path.exists():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.write_bytes(thumbnail(record.image))
+        except ImageRefusedError as error:
+            log.info("no thumbnail of %s: %s", record.name, error)
+
+    def _place(self, version: str, name: str) -> Path:
+        # Names come from data sets: only their digests become file names.
+        key = hashlib.sha256(f"{version}/{name}".encode()).hexdigest()
+        return self._thumbnails / key[:2] / f"{key}.jpg"
+
+
+def _measure(image: bytes, reference: Counter[tuple[str, int]]) -> None:
+    try:
+        facts = look(image, max_bytes=64 << 20, max_pixels=100_000_000)
+    except ImageRefusedError:
+        return
+    for name in FEATURES:
+        value = getattr(facts, name, None)
+        if value is not None:
+            reference[name, FEATURES[name].bin(value)] += 1

@@ -1,0 +1,64 @@
+"""What ingest says of a data set: manifest.json and quarantine.csv."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from dashboard.readers.workspace import read_json
+
+MOST_ROWS = 200_000
+
+
+class Quarantined(BaseModel):
+    """A file that was left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    reason: str
+    detail: str
+    path: str
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """The manifest; empty where there is none."""
+    return read_json(folder / "manifest.json") or {}
+
+
+def quarantine(folder: Path) -> list[Quarantined]:
+    """Every file that was left out, in the file's order."""
+    try:
+        with (folder / "quarantine.csv").open(newline="", encoding="utf-8") as stream:
+            rows = list(islice(csv.DictReader(stream), MOST_ROWS))
+    except (OSError, ValueError, csv.Error):
+        return []
+    result = []
+    for row in rows:
+        known = {key: (value or "") for key, value in row.items() if isinstance(key, str)}
+        name = _first(known, "image_name", "image", "name", "file", "path")
+        reason = _first(known, "reason", "code", "why")
+        rest = {k: v for k, v in known.items() if v and v not in (name, reason)}
+        result.append(
+            Quarantined(
+                name=name,
+                reason=reason,
+                detail="; ".join(f"{key}: {value}" for key, value in rest.items()),
+                path=_first(known, "path", "file", "image_path"),
+            )
+        )
+    return result
+
+
+def reasons(rows: list[Quarantined]) -> list[tuple[str, int]]:
+    """How often each reason occurs."""
+    return Counter(row.reason or "not said" for row in rows).most_common()
+
+
+def _first(row: dict[str, str], *keys: str) -> str:
+    return next((row[key] for key in keys if row.get(key)), "")

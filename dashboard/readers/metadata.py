@@ -1,0 +1,140 @@
+"""TFX's ML Metadata, read from its SQLite file with plain queries while a run writes it.
+
+Tables and numbers are those of ml_metadata's schema version 10 (metadata_store.proto).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STATES = {0: "UNKNOWN", 1: "PENDING", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
+INPUTS = (2, 3)  # DECLARED_INPUT, INPUT
+OUTPUTS = (1, 4)  # DECLARED_OUTPUT, OUTPUT
+
+
+class Artifact(BaseModel):
+    """One artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: int
+    type: str
+    key: str = Field(description="name of the input or output")
+    uri: str
+
+
+class Node(BaseModel):
+    """One step of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    type: str
+    state: str = Field(description="PENDING, RUNNING, COMPLETE, CACHED, FAILED, CANCELED or UNKNOWN")
+    started: int | None = Field(description="milliseconds since 1970, UTC")
+    seconds: float | None
+    inputs: tuple[Artifact, ...]
+    outputs: tuple[Artifact, ...]
+
+
+class Metadata:
+    """A reader of one store; a store that is not there yet has no runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def nodes(self, run_id: str) -> list[Node]:
+        """The steps of a run in the order they began."""
+        with self._open() as store:
+            if store is None:
+                return []
+            rows = store.execute(
+                "SELECT e.id, t.name, e.last_known_state, e.create_time_since_epoch, e.last_update_time_since_epoch,"
+                " (SELECT n.name FROM Association b JOIN Context n ON n.id = b.context_id JOIN Type nt"
+                "  ON nt.id = n.type_id WHERE b.execution_id = e.id AND nt.name = 'node' AND nt.type_kind = 2 LIMIT 1)"
+                " FROM Context c JOIN Type ct ON ct.id = c.type_id JOIN Association a ON a.context_id = c.id"
+                " JOIN Execution e ON e.id = a.execution_id JOIN Type t ON t.id = e.type_id"
+                " WHERE ct.name = 'pipeline_run' AND ct.type_kind = 2 AND c.name = ? ORDER BY e.id",
+                (run_id,),
+            ).fetchall()
+            sides = self._artifacts(store, [row[0] for row in rows])
+        return [
+            Node(
+                name=(name or kind).rsplit(".", 1)[-1],
+                type=kind.rsplit(".", 1)[-1],
+                state=STATES.get(state, "UNKNOWN"),
+                started=begun,
+                seconds=(ended - begun) / 1000 if state in (3, 4, 5, 6) else None,
+                inputs=tuple(sides.get((number, True), ())),
+                outputs=tuple(sides.get((number, False), ())),
+            )
+            for number, kind, state, begun, ended, name in rows
+        ]
+
+    def artifact(self, number: int) -> Artifact | None:
+        """One artifact."""
+        with self._open() as store:
+            row = (
+                store
+                and store.execute(
+                    "SELECT a.id, t.name, a.uri FROM Artifact a JOIN Type t ON t.id = a.type_id WHERE a.id = ?",
+                    (number,),
+                ).fetchone()
+            )
+        return Artifact(id=row[0], type=row[1], key="", uri=row[2] or "") if row else None
+
+    def producer(self, number: int) -> tuple[str, str] | None:
+        """The run and the step that made an artifact."""
+        with self._open() as store:
+            row = (
+                store
+                and store.execute(
+                    "SELECT c.name, t.name FROM Event v JOIN Execution e ON e.id = v.execution_id JOIN Type t ON"
+                    " t.id = e.type_id JOIN Association a ON a.execution_id = e.id JOIN Context c ON c.id = a.context_id"
+                    " JOIN Type ct ON ct.id = c.type_id WHERE v.artifact_id = ? AND v.type IN (1, 4)"
+                    " AND ct.name = 'pipeline_run' ORDER BY e.id LIMIT 1",
+                    (number,),
+                ).fetchone()
+            )
+        return (row[0], row[1].rsplit(".", 1)[-1]) if row else None
+
+    @staticmethod
+    def _artifacts(
+        store: sqlite3.Connection, executions: list[int]
+    ) -> dict[tuple[int, bool], list[Artifact]]:
+        sides: dict[tuple[int, bool], list[Artifact]] = {}
+        if not executions:
+            return sides
+        marks = ",".join("?" * len(executions))
+        for execution, kind, number, name, uri, key in store.execute(
+            "SELECT v.execution_id, v.type, a.id, t.name, a.uri,"  # noqa: S608 - the marks are question marks
+            " (SELECT p.step_key FROM EventPath p WHERE p.event_id = v.id AND p.step_key IS NOT NULL LIMIT 1)"
+            " FROM Event v JOIN Artifact a ON a.id = v.artifact_id JOIN Type t ON t.id = a.type_id"
+            f" WHERE v.execution_id IN ({marks}) ORDER BY v.id",
+            executions,
+        ):
+            if kind in INPUTS or kind in OUTPUTS:
+                found = Artifact(id=number, type=name, key=key or "", uri=uri or "")
+                sides.setdefault((execution, kind in INPUTS), []).append(found)
+        return sides
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection | None]:
+        if not self._path.exists():
+            yield None
+            return
+        # Read-only, and patient with the run that writes.
+        store = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=10)
+        try:
+            made = store.execute(
+                "SELECT count(*) FROM sqlite_master WHERE name IN ('Association', 'EventPath')"
+            )
+            # A run makes the file first and its tables after that.
+            yield store if made.fetchone()[0] == 2 else None
+        finally:
+            store.close()

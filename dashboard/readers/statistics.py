@@ -1,0 +1,131 @@
+"""TFDV's statistics and anomalies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from pydantic import BaseModel, ConfigDict
+
+from dashboard.protos import data_statistics_pb2 as protos
+
+KINDS = {0: "int", 1: "float", 2: "string", 3: "bytes", 4: "struct"}
+TOP_VALUES = 8
+
+
+class Feature(BaseModel):
+    """What TFDV counted of one feature in one split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: str
+    present: int
+    missing: int
+    mean: float | None = None
+    minimum: float | None = None
+    median: float | None = None
+    maximum: float | None = None
+    unique: int | None = None
+    top: tuple[tuple[str, float], ...] = ()
+    histogram: tuple[tuple[float, float, float], ...] = ()  # low, high, count
+
+
+class Anomaly(BaseModel):
+    """Something that contradicts the schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    split: str
+    feature: str
+    summary: str
+    description: str
+    severity: str
+
+
+def splits(folder: Path) -> dict[str, Path]:
+    """The split folders of an artifact."""
+    return {
+        path.name.removeprefix("Split-"): path for path in sorted(folder.glob("Split-*")) if path.is_dir()
+    }
+
+
+def statistics(folder: Path) -> dict[str, list[Feature]]:
+    """Features by split of a Statistics artifact."""
+    result = {}
+    for split, path in splits(folder).items():
+        message = protos.DatasetFeatureStatisticsList()
+        try:
+            message.ParseFromString((path / "FeatureStats.pb").read_bytes())
+        except (OSError, DecodeError):
+            continue
+        features = [_feature(one) for data in message.datasets for one in data.features]
+        result[split] = sorted(features, key=lambda feature: feature.name)
+    return result
+
+
+def anomalies(folder: Path) -> list[Anomaly]:
+    """What an ExampleAnomalies artifact holds."""
+    result = []
+    for split, path in splits(folder).items():
+        message = protos.Anomalies()
+        try:
+            message.ParseFromString((path / "SchemaDiff.pb").read_bytes())
+        except (OSError, DecodeError):
+            continue
+        found = dict(message.anomaly_info)
+        if message.HasField("dataset_anomaly_info"):
+            found["(whole split)"] = message.dataset_anomaly_info
+        for feature, info in sorted(found.items()):
+            result.append(
+                Anomaly(
+                    split=split,
+                    feature=feature,
+                    summary=info.short_description,
+                    description=info.description,
+                    severity={1: "warning", 2: "error"}.get(info.severity, "unknown"),
+                )
+            )
+    return result
+
+
+def _feature(message: protos.FeatureNameStatistics) -> Feature:
+    name = message.name or ".".join(message.path.step)
+    kind = KINDS.get(message.type, "other")
+    if message.HasField("num_stats"):
+        stats = message.num_stats
+        standard = next((h for h in stats.histograms if h.type == protos.Histogram.STANDARD), None)
+        return Feature(
+            name=name,
+            kind=kind,
+            present=stats.common_stats.num_non_missing,
+            missing=stats.common_stats.num_missing,
+            mean=stats.mean,
+            minimum=stats.min,
+            median=stats.median,
+            maximum=stats.max,
+            histogram=tuple((b.low_value, b.high_value, b.sample_count) for b in standard.buckets)
+            if standard
+            else (),
+        )
+    if message.HasField("string_stats"):
+        text = message.string_stats
+        return Feature(
+            name=name,
+            kind=kind,
+            present=text.common_stats.num_non_missing,
+            missing=text.common_stats.num_missing,
+            unique=text.unique,
+            top=tuple((value.value, value.frequency) for value in text.top_values[:TOP_VALUES]),
+        )
+    raw = message.bytes_stats
+    return Feature(
+        name=name,
+        kind=kind,
+        present=raw.common_stats.num_non_missing,
+        missing=raw.common_stats.num_missing,
+        unique=raw.unique,
+        mean=raw.avg_num_bytes or None,
+        minimum=raw.min_num_bytes or None,
+        maximum=raw.max_num_bytes or None,
+    )

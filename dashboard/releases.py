@@ -1,0 +1,124 @@
+"""Promotes and rolls back exactly as the registry does: the same files, the same lock, the same order.
+
+`components/registry/store.py` is the pipeline's side of it; a test holds both against each other byte by byte.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from dashboard.protos import model_server_config_pb2
+from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.workspace import Workspace
+
+
+class ReleaseError(Exception):
+    """A version that cannot be served; the text says why, and what to do."""
+
+
+class Releases:
+    """Changes which version is served."""
+
+    def __init__(self, workspace: Workspace, registry: RegistryFiles) -> None:
+        self._workspace = workspace
+        self._registry = registry
+
+    def promote(self, version: str, who: str, why: str) -> None:
+        """Serve `version`. Raises ReleaseError."""
+        with self._locked():
+            self._serve(self._known(version), "promoted", who, why)
+
+    def rollback(self, version: str | None, who: str, why: str) -> str:
+        """Serve `version`, or the one served before, again; its name. Raises ReleaseError."""
+        with self._locked():
+            target = self._known(version or self.previous())
+            self._serve(target, "rolled_back", who, why)
+        return target
+
+    def previous(self) -> str:
+        """The version that was served before the present one. Raises ReleaseError where there was none."""
+        stable = self._registry.channels().stable
+        for event in reversed(self._registry.events()):
+            if event.version == stable and event.previous and event.previous != stable:
+                return event.previous
+        raise ReleaseError(
+            f"no version was served before {stable or 'any'}: choose one of {', '.join(self._registry.names())}"
+        )
+
+    def _known(self, version: str) -> str:
+        if self._registry.record(version) is None:
+            known = ", ".join(self._registry.names()) or "none yet"
+            raise ReleaseError(f"there is no version {version}; the registry holds {known}")
+        if not (self._workspace.served / version / "saved_model.pb").exists():
+            raise ReleaseError(
+                f"version {version} is recorded, but {self._workspace.served / version} holds no SavedModel any "
+                "more: restore the folder from a backup"
+            )
+        return version
+
+    def _serve(self, version: str, action: str, who: str, why: str) -> None:
+        before = self._registry.channels()
+        canary = None if before.canary == version else before.canary
+        event = {
+            "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "action": action,
+            "version": version,
+            "previous": before.stable,
+            "who": who,
+            "why": why,
+        }
+        self._workspace.events.parent.mkdir(parents=True, exist_ok=True)
+        with self._workspace.events.open("a", encoding="utf-8") as stream:
+            stream.write(_compact(event) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        _replace(
+            self._workspace.records / "channels.json", _compact({"stable": version, "canary": canary}) + "\n"
+        )
+        _replace(
+            self._workspace.server_config,
+            server_config(self._workspace.model_name, self._workspace.served.resolve(), version, canary),
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._workspace.records.mkdir(parents=True, exist_ok=True)
+        with (self._workspace.records / ".lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+
+def server_config(model_name: str, base_path: Path, stable: str | None, canary: str | None) -> str:
+    """TensorFlow Serving's ModelServerConfig in text form."""
+    config = model_server_config_pb2.ModelServerConfig()
+    model = config.model_config_list.config.add(
+        name=model_name, base_path=str(base_path), model_platform="tensorflow"
+    )
+    for label, version in (("stable", stable), ("canary", canary)):
+        if version is not None:
+            model.model_version_policy.specific.versions.append(int(version))
+            model.version_labels[label] = int(version)
+    return text_format.MessageToString(config)
+
+
+def _compact(document: dict[str, str | None]) -> str:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def _replace(path: Path, text: str) -> None:
+    """A reader sees the old file or the new one, and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)

@@ -1,0 +1,183 @@
+"""Reads the model server's Prometheus page now and then, and keeps the last hour of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import httpx
+
+from dashboard import clock
+from dashboard.worker import Worker
+
+log = logging.getLogger(__name__)
+
+KEPT = 720
+MOST_BYTES = 8 << 20
+_LINE = re.compile(r"^([:\w]+)(?:\{(.*)\})?\s+(\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+PREFIX = ":tensorflow:serving:"
+REQUESTS = PREFIX + "request_count"
+LATENCY = PREFIX + "request_latency"
+QUEUE = PREFIX + "batching_session:queuing_latency"
+ROUTED = "melanosizer_serving_routed_requests"
+SHADOW = "melanosizer_serving_shadow_comparisons"
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The counters at one moment; histograms hold cumulative counts by upper bound (microseconds)."""
+
+    at: int
+    ok: float = 0.0
+    errors: float = 0.0
+    latency: dict[float, float] = field(default_factory=dict)
+    queue: dict[float, float] = field(default_factory=dict)
+    routed: dict[str, float] = field(default_factory=dict)
+    shadow: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Span:
+    """What happened between two samples."""
+
+    at: int
+    seconds: float
+    requests: float  # a second
+    errors: float  # a second
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    queue_p95_ms: float | None
+
+
+class Scraper(Worker):
+    """Keeps samples of one server."""
+
+    def __init__(self, url: str, period: float, model_name: str) -> None:
+        super().__init__("scraper", period)
+        self._url = url
+        self._model = model_name
+        self._samples: deque[Sample] = deque(maxlen=KEPT)
+        self._lock = threading.Lock()
+        self.trouble = "" if url else "no model_server_metrics_url is set"
+
+    def turn(self) -> None:
+        """Read once."""
+        if not self._url:
+            return
+        try:
+            with httpx.stream("GET", self._url, timeout=3.0, trust_env=False) as response:
+                response.raise_for_status()
+                body = b""
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > MOST_BYTES:
+                        raise ValueError(f"more than {MOST_BYTES} bytes")
+            sample = parse(body.decode("utf-8", "replace"), self._model)
+        except (httpx.HTTPError, ValueError) as error:
+            self.trouble = f"{self._url}: {error}"
+            return
+        self.trouble = ""
+        with self._lock:
+            self._samples.append(sample)
+
+    def samples(self) -> list[Sample]:
+        """What is kept, oldest first."""
+        with self._lock:
+            return list(self._samples)
+
+    def spans(self, most: int = 60) -> list[Span]:
+        """The last hour in at most this many steps; a restarted server's counters begin a new step."""
+        samples = self.samples()
+        step = max(1, -(-len(samples) // most))
+        chosen = samples[::-1][::step][::-1]
+        return [between(a, b) for a, b in pairwise(chosen) if b.ok + b.errors >= a.ok + a.errors]
+
+
+def parse(page: str, model_name: str) -> Sample:
+    """A Prometheus page of TF Serving or of the embedded server."""
+    ok = errors = 0.0
+    latency: dict[float, float] = {}
+    queue: dict[float, float] = {}
+    routed: dict[str, float] = {}
+    shadow: dict[str, float] = {}
+    for name, labels, value in _lines(page):
+        mine = labels.get("model_name", model_name) == model_name
+        if name == REQUESTS and mine:
+            if labels.get("status") == "OK":
+                ok += value
+            else:
+                errors += value
+        elif name == LATENCY + "_bucket" and mine:
+            bound = _bound(labels)
+            latency[bound] = latency.get(bound, 0) + value
+        elif name == QUEUE + "_bucket":
+            bound = _bound(labels)
+            queue[bound] = queue.get(bound, 0) + value
+        elif name == ROUTED and mine:
+            routed[labels.get("route", "")] = value
+        elif name == SHADOW and mine:
+            shadow[labels.get("result", "")] = value
+    return Sample(clock.now(), ok, errors, latency, queue, routed, shadow)
+
+
+def _lines(page: str) -> Iterable[tuple[str, dict[str, str], float]]:
+    for line in page.splitlines():
+        match = None if line.startswith("#") else _LINE.match(line)
+        if match:
+            try:
+                yield match[1], dict(_LABEL.findall(match[2] or "")), float(match[3])
+            except ValueError:
+                continue
+
+
+def _bound(labels: dict[str, str]) -> float:
+    text = labels.get("le", "+Inf")
+    return float("inf") if text == "+Inf" else float(text)
+
+
+def between(before: Sample, after: Sample) -> Span:
+    """Rates and percentiles of the time between two samples."""
+    seconds = max(0.001, (after.at - before.at) / 1000)
+    latency = _difference(before.latency, after.latency)
+    queue = _difference(before.queue, after.queue)
+    return Span(
+        at=after.at,
+        seconds=seconds,
+        requests=(after.ok + after.errors - before.ok - before.errors) / seconds,
+        errors=(after.errors - before.errors) / seconds,
+        p50_ms=quantile(latency, 0.5),
+        p95_ms=quantile(latency, 0.95),
+        p99_ms=quantile(latency, 0.99),
+        queue_p95_ms=quantile(queue, 0.95),
+    )
+
+
+def _difference(before: dict[float, float], after: dict[float, float]) -> dict[float, float]:
+    return {bound: max(0.0, value - before.get(bound, 0)) for bound, value in after.items()}
+
+
+def quantile(cumulative: dict[float, float], share: float) -> float | None:
+    """Milliseconds below which this share lies, linear within its bucket (as Prometheus does); None of nothing."""
+    bounds = sorted(cumulative)
+    total = cumulative[bounds[-1]] if bounds else 0
+    if total <= 0:
+        return None
+    wanted = share * total
+    low = counted = 0.0
+    for bound in bounds:
+        if cumulative[bound] >= wanted:
+            if bound == float("inf"):
+                return low / 1000
+            inside = cumulative[bound] - counted
+            return (low + (bound - low) * ((wanted - counted) / inside if inside else 1)) / 1000
+        low, counted = bound, cumulative[bound]
+    return low / 1000

@@ -1,0 +1,102 @@
+"""The audit log: who did what, each line sealed with the one before.
+
+A line's digest is an HMAC-SHA256 under the secret key over the previous digest and the line. Whoever edits
+the database without the key breaks the chain; whoever cuts its end is found by the count kept beside the key.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dashboard import clock
+from dashboard.database.connection import Database
+from dashboard.database.tables import Audit
+from dashboard.security.secret import Secret
+
+USE = "audit"
+FIRST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What reading the whole chain said."""
+
+    lines: int
+    broken_at: int | None
+    trouble: str
+
+    @property
+    def intact(self) -> bool:
+        """True when every line is as it was written, and none is missing."""
+        return not self.trouble
+
+
+class AuditLog:
+    """Appends and verifies."""
+
+    def __init__(self, database: Database, secret: Secret, head: Path) -> None:
+        """`head`: the file that remembers the last line."""
+        self._database = database
+        self._secret = secret
+        self._head = head
+
+    def add(self, session: Session, who: str, action: str, subject: str, **detail: Any) -> None:
+        """Append within the caller's transaction, so that the act and its line come together or not at all."""
+        self._database.lock_audit(session)
+        last = session.execute(select(Audit.id, Audit.digest).order_by(Audit.id.desc()).limit(1)).first()
+        line = Audit(
+            id=(last.id if last else 0) + 1,
+            at=clock.now(),
+            who=who,
+            action=action,
+            subject=subject,
+            detail=json.dumps(detail, sort_keys=True, ensure_ascii=False),
+            previous=last.digest if last else FIRST,
+        )
+        line.digest = self._seal(line)
+        session.add(line)
+        session.flush()
+        partial = self._head.with_suffix(".partial")
+        partial.write_text(f"{line.id} {line.digest}\n")
+        partial.replace(self._head)
+
+    def verify(self) -> Verification:
+        """Read the chain from its first line to its last."""
+        previous, count = FIRST, 0
+        digests: dict[int, str] = {}
+        remembered, seal = self._remembered()
+        with self._database.read() as session:
+            for line in session.scalars(select(Audit).order_by(Audit.id).execution_options(yield_per=1000)):
+                count += 1
+                if line.id != count:
+                    return Verification(count, line.id, f"line {count} is missing")
+                if line.previous != previous:
+                    return Verification(count, line.id, f"line {line.id} does not follow the line before it")
+                if line.digest != self._seal(line):
+                    return Verification(count, line.id, f"line {line.id} was changed after it was written")
+                previous = line.digest
+                if line.id == remembered:
+                    digests[line.id] = line.digest
+        # The head is written before the commit: after a crash it may name one line that never came.
+        if remembered > count + 1:
+            return Verification(count, count, f"{remembered - count} lines at the end are missing")
+        if remembered <= count and remembered and digests.get(remembered) != seal:
+            return Verification(count, remembered, f"line {remembered} is another than was written")
+        return Verification(count, None, "")
+
+    def _remembered(self) -> tuple[int, str]:
+        try:
+            number, seal = self._head.read_text().split()
+            return int(number), seal
+        except (OSError, ValueError):
+            return 0, ""
+
+    def _seal(self, line: Audit) -> str:
+        parts = [line.previous, line.id, line.at, line.who, line.action, line.subject, line.detail]
+        return self._secret.sign(USE, json.dumps(parts, ensure_ascii=False))

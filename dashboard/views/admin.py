@@ -1,0 +1,212 @@
+"""People, tokens, and enrolment of devices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import Field
+from sqlalchemy import select
+
+from dashboard.access import Admin
+from dashboard.database.tables import Token, User
+from dashboard.faults import invalid, missing
+from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.security.accounts import AccountError
+from dashboard.security.roles import MEANING, SCOPES, Role, Scope
+from dashboard.security.sessions import LINK_MINUTES
+from dashboard.services import Using
+from dashboard.views.forms import FormData, OncePage, go
+
+router = APIRouter(prefix="/admin", tags=["administration"])
+
+
+class Account(Part):
+    """A person."""
+
+    id: int
+    name: str
+    role: str
+    active: bool
+    provider: bool = Field(description="signs in at the OpenID provider")
+    has_password: bool
+    signed_in: int | None
+
+
+class Issued(Part):
+    """A token, by its beginning."""
+
+    id: int
+    name: str
+    hint: str
+    device_id: str | None
+    scopes: tuple[str, ...]
+    created: int
+    created_by: str
+    used: int | None
+    revoked: int | None
+
+
+class AdminPage(Page):
+    """People and tokens."""
+
+    people: tuple[Account, ...]
+    tokens: tuple[Issued, ...]
+    roles: dict[str, str]
+    scopes: tuple[str, ...]
+
+
+class PersonForm(FormData):
+    """A new account."""
+
+    name: str = Field(min_length=1, max_length=64)
+    role: Role
+
+
+class ChangeForm(FormData):
+    """An account as it should be."""
+
+    role: Role
+    active: bool = False
+
+
+class LinkForm(FormData):
+    """Nothing more than the mark."""
+
+
+class TokenForm(FormData):
+    """A new token."""
+
+    name: str = Field(min_length=1, max_length=120)
+    device_id: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")
+    scope: list[Scope] = Field(min_length=1, description="what it may be used for")
+
+
+@router.get("", response_model=AdminPage, responses=ANSWERS)
+def admin(request: Request, using: Using, _: Admin) -> Response:
+    """Everybody and every token."""
+    with using.database.read() as session:
+        people = session.scalars(select(User).order_by(User.name)).all()
+        tokens = session.scalars(
+            select(Token).order_by(Token.revoked.is_not(None), Token.id.desc()).limit(200)
+        ).all()
+    model = AdminPage(
+        title="Administration",
+        people=tuple(
+            Account(
+                id=one.id,
+                name=one.name,
+                role=one.role,
+                active=one.active,
+                provider=one.subject is not None,
+                has_password=one.password is not None,
+                signed_in=one.signed_in,
+            )
+            for one in people
+        ),
+        tokens=tuple(
+            Issued(
+                id=one.id,
+                name=one.name,
+                hint=one.hint,
+                device_id=one.device_id,
+                scopes=tuple(one.scopes.split()),
+                created=one.created,
+                created_by=one.created_by,
+                used=one.used,
+                revoked=one.revoked,
+            )
+            for one in tokens
+        ),
+        roles={**MEANING},
+        scopes=SCOPES,
+    )
+    return respond(request, using, "admin.html", model)
+
+
+ONCE = {**ANSWERS, 409: DONE[409]}
+
+
+@router.post("/people", response_model=OncePage, responses=ONCE)
+def make_person(
+    request: Request, using: Using, person: Admin, form: Annotated[PersonForm, Form()]
+) -> Response:
+    """Make an account; its sign-in link is shown once."""
+    try:
+        user = using.accounts.make(form.name, form.role, person.name)
+    except AccountError as error:
+        raise invalid(str(error)) from None
+    return _link(request, using, user.id, user.name)
+
+
+@router.post("/people/{number}", response_class=RedirectResponse, status_code=303, responses=DONE)
+def change_person(
+    using: Using, person: Admin, number: int, form: Annotated[ChangeForm, Form()]
+) -> RedirectResponse:
+    """Change a role, or close an account; sessions of that person end."""
+    try:
+        using.accounts.change(_number(number), role=form.role, active=form.active, by=person.name)
+    except AccountError as error:
+        raise invalid(str(error)) from None
+    return go("/admin")
+
+
+@router.post("/people/{number}/link", response_model=OncePage, responses=ONCE)
+def new_link(
+    request: Request, using: Using, person: Admin, number: int, form: Annotated[LinkForm, Form()]
+) -> Response:
+    """A new sign-in link for somebody who lost a password."""
+    del form
+    with using.database.write() as session:
+        user = session.get(User, _number(number))
+        if user is None or not user.active:
+            raise missing(f"there is no open account number {number}")
+        using.audit.add(session, person.name, "account.link", user.name)
+    return _link(request, using, user.id, user.name)
+
+
+@router.post("/tokens", response_model=OncePage, responses=ONCE)
+def make_token(request: Request, using: Using, person: Admin, form: Annotated[TokenForm, Form()]) -> Response:
+    """Make a token; it is shown once."""
+    if "report" in form.scope and not form.device_id:
+        raise invalid("device_id: a token that may report belongs to one device")
+    with using.database.write() as session:
+        token = using.tokens.issue(
+            session, name=form.name, scopes=form.scope, device_id=form.device_id or None, by=person.name
+        )
+        using.audit.add(
+            session, person.name, "token.make", form.name, device=form.device_id, scopes=sorted(form.scope)
+        )
+    note = "Send it as `Authorization: Bearer TOKEN`. It is not kept here: copy it now."
+    model = OncePage(title=f"Token {form.name}", label="Token", value=token, note=note, back="/admin")
+    return respond(request, using, "once.html", model)
+
+
+@router.post("/tokens/{number}/revoke", response_class=RedirectResponse, status_code=303, responses=DONE)
+def revoke(using: Using, person: Admin, number: int, form: Annotated[LinkForm, Form()]) -> RedirectResponse:
+    """End a token."""
+    del form
+    with using.database.write() as session:
+        row = using.tokens.revoke(session, _number(number))
+        if row is None:
+            raise missing(f"there is no token {number}")
+        using.audit.add(session, person.name, "token.revoke", row.name, device=row.device_id)
+    return go("/admin")
+
+
+def _link(request: Request, using: Using, user_id: int, name: str) -> Response:
+    token = using.sessions.link(user_id)
+    base = using.settings.public_url or str(request.base_url).rstrip("/")
+    model = OncePage(
+        title=f"Sign-in link for {name}",
+        label="Link",
+        value=f"{base}/sign-in/link?token={token}",
+        note=f"It works once, within {LINK_MINUTES} minutes. Give it to {name} and nobody else.",
+        back="/admin",
+    )
+    return respond(request, using, "once.html", model)
+
+
+def _number(number: int) -> int:
+    return number if 0 < number < 2**31 else 0

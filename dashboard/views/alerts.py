@@ -1,0 +1,220 @@
+"""Alerts: what is open, what was, and the rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import Field
+from sqlalchemy import func, select
+
+from dashboard import clock
+from dashboard.access import Approver, Reviewer, Viewer
+from dashboard.alerts.delivery import channels
+from dashboard.alerts.kinds import KINDS
+from dashboard.database.tables import Alert, Delivery, Rule
+from dashboard.faults import FaultError, invalid, missing
+from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.services import Using
+from dashboard.views.forms import FormData, go
+
+router = APIRouter(prefix="/alerts", tags=["alerts"])
+
+ROWS = 40
+
+
+class Shown(Part):
+    """An alert."""
+
+    id: int
+    rule: str
+    subject: str
+    severity: str
+    message: str
+    opened: int
+    resolved: int | None
+    acknowledged: int | None
+    acknowledged_by: str | None
+    deliveries: tuple[str, ...] = Field(description="channel: state")
+
+
+class Ruled(Part):
+    """A rule."""
+
+    id: int
+    name: str
+    kind: str
+    limit: float
+    limit_means: str
+    window_minutes: int
+    severity: str
+    action: str
+    enabled: bool
+
+
+class AlertsPage(Page):
+    """Open alerts, history, rules."""
+
+    open: tuple[Shown, ...]
+    history: tuple[Shown, ...]
+    total: int
+    page: int
+    pages: int
+    rules: tuple[Ruled, ...]
+    channels: tuple[str, ...] = Field(description="how people are told")
+    kinds: dict[str, str]
+    may_acknowledge: bool
+    may_edit: bool
+
+
+class RuleForm(FormData):
+    """A rule as it should be."""
+
+    name: str = Field(min_length=3, max_length=120)
+    kind: str = Field(max_length=32)
+    limit: float = Field(ge=0, le=1_000_000, allow_inf_nan=False)
+    window_minutes: int = Field(60, ge=1, le=525_600)
+    severity: Literal["critical", "warning"] = "warning"
+    action: Literal["alert", "retrain"] = "alert"
+    enabled: bool = False
+
+
+@router.get("", response_model=AlertsPage, responses=ANSWERS)
+def alerts(
+    request: Request, using: Using, person: Viewer, page: Annotated[int, Query(ge=1, le=100_000)] = 1
+) -> Response:
+    """Everything about alerts."""
+    with using.database.read() as session:
+        names = {rule.id: rule for rule in session.scalars(select(Rule).order_by(Rule.id))}
+        standing = session.scalars(
+            select(Alert)
+            .where(Alert.resolved.is_(None))
+            .order_by(Alert.acknowledged.is_not(None), Alert.id.desc())
+            .limit(200)
+        ).all()
+        total = (
+            session.scalar(select(func.count()).select_from(Alert).where(Alert.resolved.is_not(None))) or 0
+        )
+        pages = max(1, -(-total // ROWS))
+        page = min(page, pages)
+        past = session.scalars(
+            select(Alert)
+            .where(Alert.resolved.is_not(None))
+            .order_by(Alert.resolved.desc(), Alert.id.desc())
+            .limit(ROWS)
+            .offset((page - 1) * ROWS)
+        ).all()
+        told: dict[int, list[str]] = {}
+        wanted = [alert.id for alert in (*standing, *past)]
+        for row in session.scalars(
+            select(Delivery).where(Delivery.alert_id.in_(wanted)).order_by(Delivery.id)
+        ):
+            told.setdefault(row.alert_id, []).append(f"{row.channel}: {row.state}")
+
+    def shown(alert: Alert) -> Shown:
+        rule = names.get(alert.rule_id)
+        return Shown(
+            id=alert.id,
+            rule=rule.name if rule else "",
+            subject=alert.subject,
+            severity=alert.severity,
+            message=alert.message,
+            opened=alert.opened,
+            resolved=alert.resolved,
+            acknowledged=alert.acknowledged,
+            acknowledged_by=alert.acknowledged_by,
+            deliveries=tuple(told.get(alert.id, ())),
+        )
+
+    model = AlertsPage(
+        title="Alerts",
+        open=tuple(shown(alert) for alert in standing),
+        history=tuple(shown(alert) for alert in past),
+        total=total,
+        page=page,
+        pages=pages,
+        rules=tuple(
+            Ruled(
+                id=rule.id,
+                name=rule.name,
+                kind=rule.kind,
+                limit=rule.limit,
+                limit_means=KINDS[rule.kind].limit if rule.kind in KINDS else "",
+                window_minutes=rule.window_minutes,
+                severity=rule.severity,
+                action=rule.action,
+                enabled=rule.enabled,
+            )
+            for rule in names.values()
+        ),
+        channels=tuple(channels(using.settings)),
+        kinds={key: kind.title for key, kind in KINDS.items()},
+        may_acknowledge=person.may("reviewer"),
+        may_edit=person.may("approver"),
+    )
+    return respond(request, using, "alerts.html", model)
+
+
+class Acknowledge(FormData):
+    """Nothing more than the mark."""
+
+
+@router.post("/{number}/acknowledge", response_class=RedirectResponse, status_code=303, responses=DONE)
+def acknowledge(
+    using: Using, person: Reviewer, number: int, form: Annotated[Acknowledge, Form()]
+) -> RedirectResponse:
+    """Say that somebody looks after it."""
+    del form
+    with using.database.write() as session:
+        alert = session.get(Alert, number) if 0 < number < 2**31 else None
+        if alert is None:
+            raise missing(f"there is no alert {number}")
+        if alert.acknowledged is not None:
+            raise FaultError(409, f"{alert.acknowledged_by} has acknowledged it already")
+        alert.acknowledged, alert.acknowledged_by = clock.now(), person.name
+        using.audit.add(session, person.name, "alert.acknowledge", f"alert {number}", message=alert.message)
+    using.pulse.tell("alerts")
+    return go("/alerts")
+
+
+@router.post("/rules", response_class=RedirectResponse, status_code=303, responses=DONE)
+def make_rule(using: Using, person: Approver, form: Annotated[RuleForm, Form()]) -> RedirectResponse:
+    """Make a rule."""
+    _checked(using, form)
+    with using.database.write() as session:
+        if session.scalar(select(Rule.id).where(Rule.name == form.name)) is not None:
+            raise FaultError(409, f"there is a rule {form.name!r} already")
+        session.add(Rule(**form.model_dump(exclude={"csrf"})))
+        using.audit.add(
+            session, person.name, "rule.make", form.name, **form.model_dump(exclude={"csrf", "name"})
+        )
+    return go("/alerts#rules")
+
+
+@router.post("/rules/{number}", response_class=RedirectResponse, status_code=303, responses=DONE)
+def change_rule(
+    using: Using, person: Approver, number: int, form: Annotated[RuleForm, Form()]
+) -> RedirectResponse:
+    """Change a rule; a rule that is switched off resolves its alerts at the next look."""
+    _checked(using, form)
+    with using.database.write() as session:
+        rule = session.get(Rule, number) if 0 < number < 2**31 else None
+        if rule is None:
+            raise missing(f"there is no rule {number}")
+        taken = session.scalar(select(Rule.id).where(Rule.name == form.name, Rule.id != number))
+        if taken is not None:
+            raise FaultError(409, f"there is a rule {form.name!r} already")
+        for key, value in form.model_dump(exclude={"csrf"}).items():
+            setattr(rule, key, value)
+        using.audit.add(
+            session, person.name, "rule.change", form.name, **form.model_dump(exclude={"csrf", "name"})
+        )
+    return go("/alerts#rules")
+
+
+def _checked(using: Using, form: RuleForm) -> None:
+    if form.kind not in KINDS:
+        raise invalid(f"kind {form.kind!r} is unknown; there are {', '.join(KINDS)}")
+    if form.action == "retrain" and not using.settings.retrain_command:
+        raise invalid("action retrain: set retrain_command in the configuration first")

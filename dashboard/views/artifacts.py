@@ -1,0 +1,119 @@
+"""Artifacts of the metadata store: rendered by their type, and their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, Response
+from pydantic import Field
+
+from dashboard.access import Viewer
+from dashboard.charts import series
+from dashboard.faults import missing
+from dashboard.middleware import SANDBOX
+from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.readers import statistics
+from dashboard.readers.gates import Verdict
+from dashboard.readers.metadata import Artifact
+from dashboard.readers.statistics import Anomaly, Feature
+from dashboard.readers.workspace import read_json
+from dashboard.services import Services, Using
+
+router = APIRouter(prefix="/artifacts", tags=["artifacts"])
+
+MOST_FILES = 200
+MOST_TEXT = 200_000
+PLAIN = {".json", ".pbtxt", ".csv", ".txt", ".log", ".yaml"}
+
+
+class File(Part):
+    """A file of an artifact."""
+
+    path: str
+    bytes: int
+
+
+class ArtifactPage(Page):
+    """One artifact."""
+
+    artifact: Artifact
+    run_id: str
+    step: str
+    files: tuple[File, ...]
+    statistics: dict[str, tuple[Feature, ...]] = Field(description="by split, of a Statistics artifact")
+    anomalies: tuple[Anomaly, ...] | None = Field(description="of an ExampleAnomalies artifact")
+    verdict: Verdict | None
+    text: str = Field(description="a schema or another small text")
+
+
+@router.get("/{number}", response_model=ArtifactPage, responses=ANSWERS)
+def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response:
+    """What an artifact holds."""
+    found, folder = _found(using, number)
+    producer = using.metadata.producer(number) or ("", "")
+    stats = {split: tuple(rows) for split, rows in statistics.statistics(folder).items()}
+    verdict = read_json(folder / "verdict.json")
+    model = ArtifactPage(
+        title=f"{found.type} {number}",
+        artifact=found,
+        run_id=producer[0],
+        step=producer[1],
+        files=tuple(_files(folder)),
+        statistics=stats,
+        anomalies=tuple(statistics.anomalies(folder)) if found.type == "ExampleAnomalies" else None,
+        verdict=Verdict.model_validate(verdict) if verdict else None,
+        text=_text(folder),
+    )
+    charts: dict[str, Any] = {
+        f"{split}/{feature.name}": series.columns(
+            f"{feature.name} in {split}",
+            [(f"{low:.4g} to {high:.4g}", count) for low, high, count in feature.histogram],
+        )
+        for split, rows in stats.items()
+        for feature in rows
+        if feature.histogram
+    }
+    return respond(request, using, "artifact.html", model, extra={"charts": charts})
+
+
+@router.get("/{number}/files/{path:path}", response_class=FileResponse, responses=ANSWERS)
+def file(using: Using, _: Viewer, number: int, path: str) -> Response:
+    """A file of an artifact, as a download; nothing in it may run."""
+    _found_one, folder = _found(using, number)
+    found = using.workspace.contained(folder, path)
+    if found is None:
+        raise missing("the artifact has no such file")
+    kind = "text/plain; charset=utf-8" if found.suffix in PLAIN else "application/octet-stream"
+    return FileResponse(
+        found, media_type=kind, filename=found.name, headers={"Content-Security-Policy": SANDBOX}
+    )
+
+
+def _found(using: Services, number: int) -> tuple[Artifact, Path]:
+    found = using.metadata.artifact(number) if 0 < number < 2**62 else None
+    if found is None:
+        raise missing(f"there is no artifact {number}")
+    # An address in the store that points elsewhere is not followed.
+    folder = using.workspace.located(found.uri)
+    if folder is None:
+        raise missing(f"the files of artifact {number} are not in this workspace: {found.uri}")
+    return found, folder
+
+
+def _files(folder: Path) -> list[File]:
+    result = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            result.append(File(path=str(path.relative_to(folder)), bytes=path.stat().st_size))
+        if len(result) >= MOST_FILES:
+            break
+    return result
+
+
+def _text(folder: Path) -> str:
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".pbtxt", ".json") and path.is_file() and path.stat().st_size <= MOST_TEXT:
+            return path.read_text(encoding="utf-8", errors="replace")
+    return ""

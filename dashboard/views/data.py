@@ -1,0 +1,248 @@
+"""Data sets: balance, quarantine, duplicates, anomalies, and drift from one version to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dashboard import measures
+from dashboard.access import Viewer
+from dashboard.charts import series
+from dashboard.database.tables import DataCount, DataSet, Reference
+from dashboard.faults import missing
+from dashboard.field.features import FEATURES
+from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.photograph import ImageRefusedError, thumbnail
+from dashboard.readers import manifest, statistics
+from dashboard.readers.manifest import Quarantined
+from dashboard.readers.statistics import Anomaly
+from dashboard.services import Services, Using
+
+router = APIRouter(prefix="/data", tags=["data"])
+
+ROWS = 24
+MOST_IMAGE = 32 << 20
+COLUMNS = ("source", "anatom_site", "age_band", "sex", "diagnosis")
+
+
+class Known(Part):
+    """A data set that a run used."""
+
+    version: str
+    folder: str
+    state: str = Field(description="ready, indexing, damaged, empty, or unknown")
+    trouble: str
+    images: int
+    runs: tuple[str, ...]
+
+
+class DataPage(Page):
+    """All data sets."""
+
+    data_sets: tuple[Known, ...]
+
+
+class Count(Part):
+    """Images with one value, by split."""
+
+    value: str
+    train: tuple[int, int] = Field(description="harmless, melanoma")
+    eval: tuple[int, int]
+    test: tuple[int, int]
+    total: int
+    positives: int
+
+
+class Shift(Part):
+    """How one column or feature differs from another data set."""
+
+    name: str
+    psi: float
+
+
+class DataSetPage(Page):
+    """One data set."""
+
+    data_set: Known
+    splits: Count | None
+    balance: dict[str, tuple[Count, ...]]
+    manifest: dict[str, Any]
+    reasons: tuple[tuple[str, int], ...] = Field(description="why files were left out")
+    quarantine: tuple[Quarantined, ...]
+    quarantined: int
+    page: int
+    pages: int
+    anomalies: tuple[Anomaly, ...]
+    anomalies_of: str = Field(description="the run that looked for them")
+    against: str
+    shifts: tuple[Shift, ...]
+    others: tuple[str, ...]
+
+
+@router.get("", response_model=DataPage, responses=ANSWERS)
+def data_sets(request: Request, using: Using, _: Viewer) -> Response:
+    """Every data set a run used, newest first."""
+    return respond(
+        request, using, "data_sets.html", DataPage(title="Data", data_sets=tuple(_known(using).values()))
+    )
+
+
+@router.get("/{version}", response_model=DataSetPage, responses=ANSWERS)
+def data_set(
+    request: Request,
+    using: Using,
+    _: Viewer,
+    version: str,
+    against: Annotated[str, Query(max_length=64)] = "",
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+) -> Response:
+    """One data set."""
+    known = _known(using)
+    chosen = known.get(version)
+    if chosen is None or (against and against not in known):
+        raise missing(f"there is no data set {(against if chosen else version)[:64]}")
+    folder = Path(chosen.folder)
+    rows = manifest.quarantine(folder)
+    pages = max(1, -(-len(rows) // ROWS))
+    page = min(page, pages)
+    with using.database.read() as session:
+        balance = _balance(session, version)
+        shifts = _shifts(session, version, against) if against else []
+    run_id, found = _anomalies(using, chosen.runs)
+    model = DataSetPage(
+        title=f"Data set {version[:12]}",
+        data_set=chosen,
+        splits=next(iter(balance.pop("all", ())), None),
+        balance={column: balance[column] for column in COLUMNS if column in balance},
+        manifest={
+            key: value
+            for key, value in manifest.manifest(folder).items()
+            if not isinstance(value, list | dict)
+        },
+        reasons=tuple(manifest.reasons(rows)),
+        quarantine=tuple(rows[(page - 1) * ROWS : page * ROWS]),
+        quarantined=len(rows),
+        page=page,
+        pages=pages,
+        anomalies=tuple(found),
+        anomalies_of=run_id,
+        against=against,
+        shifts=tuple(sorted(shifts, key=lambda shift: -shift.psi)),
+        others=tuple(name for name in known if name != version),
+    )
+    bars = {
+        (column, row.value): series.stacked(
+            [
+                ("harmless", row.total - row.positives, f"harmless: {row.total - row.positives}"),
+                ("melanoma", row.positives, f"melanoma: {row.positives}"),
+            ],
+            f"{row.value}: {row.positives} of {row.total} are melanomas",
+            width=240,
+            height=12,
+        )
+        for column, counts in model.balance.items()
+        for row in counts
+    }
+    return respond(request, using, "data_set.html", model, extra={"bars": bars})
+
+
+@router.get("/{version}/quarantine/{row}", responses={**ANSWERS, 200: {"content": {"image/jpeg": {}}}})
+def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
+    """A small picture of a file that was left out, where it can be decoded at all."""
+    chosen = _known(using).get(version)
+    if chosen is None:
+        raise missing("there is no such data set")
+    folder = Path(chosen.folder)
+    rows = manifest.quarantine(folder)
+    if not 0 <= row < len(rows) or not rows[row].path:
+        raise missing("there is no such file")
+    # Only what ingest put below its own folder: the table is data, and data may name any file.
+    found = using.workspace.contained(folder, rows[row].path)
+    if found is None or found.stat().st_size > MOST_IMAGE:
+        raise missing("the file is not there")
+    try:
+        return Response(thumbnail(found.read_bytes()), media_type="image/jpeg")
+    except ImageRefusedError as error:
+        raise missing(f"there is no picture of it: it {error}") from None
+
+
+def _known(using: Services) -> dict[str, Known]:
+    runs: dict[str, list[str]] = {}
+    folders: dict[str, str] = {}
+    for run in using.runs.all():
+        if run.data_version:
+            runs.setdefault(run.data_version, []).append(run.run_id)
+            folders.setdefault(run.data_version, run.data)
+    with using.database.read() as session:
+        indexed = {row.version: row for row in session.scalars(select(DataSet))}
+    return {
+        version: Known(
+            version=version,
+            folder=folders[version],
+            state=indexed[version].state if version in indexed else "unknown",
+            trouble=indexed[version].trouble if version in indexed else "",
+            images=indexed[version].images if version in indexed else 0,
+            runs=tuple(names[:20]),
+        )
+        for version, names in runs.items()
+    }
+
+
+def _balance(session: Session, version: str) -> dict[str, tuple[Count, ...]]:
+    cells: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}
+    for row in session.scalars(select(DataCount).where(DataCount.data_version == version)):
+        cells.setdefault((row.column, row.value), {})[row.split] = (row.negatives, row.positives)
+    result: dict[str, list[Count]] = {}
+    for (column, value), splits in cells.items():
+        numbers = [splits.get(name, (0, 0)) for name in ("train", "eval", "test")]
+        result.setdefault(column, []).append(
+            Count(
+                value=value,
+                train=numbers[0],
+                eval=numbers[1],
+                test=numbers[2],
+                total=sum(sum(pair) for pair in numbers),
+                positives=sum(pair[1] for pair in numbers),
+            )
+        )
+    return {column: tuple(sorted(rows, key=lambda row: -row.total)[:ROWS]) for column, rows in result.items()}
+
+
+def _shifts(session: Session, version: str, against: str) -> list[Shift]:
+    """PSI of every column and image feature of the train split between two data sets."""
+    sides: list[dict[str, dict[str, int]]] = []
+    for one in (version, against):
+        side: dict[str, dict[str, int]] = {}
+        for row in session.scalars(
+            select(DataCount).where(DataCount.data_version == one, DataCount.split == "train")
+        ):
+            if row.column == "all":
+                side["melanoma"] = {"no": row.negatives, "yes": row.positives}
+            else:
+                side.setdefault(row.column, {})[row.value] = row.negatives + row.positives
+        for bin_ in session.scalars(select(Reference).where(Reference.data_version == one)):
+            side.setdefault(FEATURES[bin_.feature].title, {})[str(bin_.bin)] = bin_.count
+        sides.append(side)
+    result = []
+    for name in sorted(sides[0].keys() & sides[1].keys()):
+        keys = sorted(sides[0][name].keys() | sides[1][name].keys())
+        mine, other = (np.array([side[name].get(key, 0) for key in keys], dtype=np.float64) for side in sides)
+        psi = measures.psi(other, mine)
+        if psi is not None:
+            result.append(Shift(name=name, psi=psi))
+    return result
+
+
+def _anomalies(using: Services, runs: tuple[str, ...]) -> tuple[str, list[Anomaly]]:
+    for run_id in runs:
+        folder = using.runs.output(run_id, "ExampleValidator", "anomalies")
+        if folder is not None and folder.is_dir():
+            return run_id, statistics.anomalies(folder)
+    return "", []

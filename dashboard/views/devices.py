@@ -1,0 +1,197 @@
+"""Devices: who is alive, with which version, and in what state."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import Response
+from pydantic import Field
+from sqlalchemy import func, select
+
+from dashboard import clock
+from dashboard.access import Admin, Viewer
+from dashboard.charts import series
+from dashboard.database.tables import Device, Heartbeat, Rule, VersionDevice
+from dashboard.faults import missing
+from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.security.tokens import CODE_HOURS
+from dashboard.services import Services, Using
+from dashboard.views.forms import FormData, OncePage
+
+router = APIRouter(prefix="/devices", tags=["devices"])
+
+ROWS = 50
+BEATS = 200
+DEFAULT_SILENCE = 60
+
+
+class Seen(Part):
+    """A device in a list."""
+
+    id: str
+    state: str = Field(description="fine, troubled or silent")
+    last_seen: int
+    model_version: str
+    software: str
+    queue_depth: int
+    temperature: float | None
+    errors: int
+    answered: int
+
+
+class DevicesPage(Page):
+    """All devices, the longest silent last."""
+
+    devices: tuple[Seen, ...]
+    total: int
+    silent: int
+    page: int
+    pages: int
+    search: str
+    versions: dict[str, int] = Field(description="devices by the version they were answered by last")
+    silent_minutes: float
+
+
+class DevicePage(Page):
+    """One device."""
+
+    device: Seen
+    first_seen: int
+    heartbeat: dict[str, Any] = Field(description="the last one, as it came")
+    versions: tuple[tuple[str, int, int], ...] = Field(description="version, answers, last")
+    may_manage: bool
+
+
+class EnrolForm(FormData):
+    """A device that is to sign on."""
+
+    device_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+
+
+@router.get("", response_model=DevicesPage, responses=ANSWERS)
+def devices(
+    request: Request,
+    using: Using,
+    _: Viewer,
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    search: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """All devices."""
+    silence = silent_after(using)
+    edge = clock.now() - int(silence * clock.MINUTE)
+    wanted = [Device.id.contains(search, autoescape=True)] if search else []
+    with using.database.read() as session:
+        total = session.scalar(select(func.count()).select_from(Device).where(*wanted)) or 0
+        silent = (
+            session.scalar(select(func.count()).select_from(Device).where(Device.last_seen < edge, *wanted))
+            or 0
+        )
+        pages = max(1, -(-total // ROWS))
+        page = min(page, pages)
+        rows = session.scalars(
+            select(Device)
+            .where(*wanted)
+            .order_by(Device.last_seen.desc(), Device.id)
+            .limit(ROWS)
+            .offset((page - 1) * ROWS)
+        ).all()
+        versions = dict(
+            session.execute(
+                select(Device.model_version, func.count())
+                .where(Device.model_version != "")
+                .group_by(Device.model_version)
+                .order_by(func.count().desc())
+                .limit(8)
+            ).tuples().all()
+        )
+    model = DevicesPage(
+        title="Devices",
+        devices=tuple(_seen(row, edge) for row in rows),
+        total=total,
+        silent=silent,
+        page=page,
+        pages=pages,
+        search=search,
+        versions=versions,
+        silent_minutes=silence,
+    )
+    return respond(request, using, "devices.html", model)
+
+
+@router.get("/{device_id}", response_model=DevicePage, responses=ANSWERS)
+def device(request: Request, using: Using, person: Viewer, device_id: str) -> Response:
+    """One device."""
+    with using.database.read() as session:
+        row = session.get(Device, device_id)
+        if row is None:
+            raise missing(f"there is no device {device_id[:64]}")
+        beats = session.scalars(
+            select(Heartbeat)
+            .where(Heartbeat.device_id == device_id)
+            .order_by(Heartbeat.at.desc())
+            .limit(BEATS)
+        ).all()[::-1]
+        versions = session.execute(
+            select(VersionDevice.version, VersionDevice.answers, VersionDevice.last)
+            .where(VersionDevice.device_id == device_id)
+            .order_by(VersionDevice.last.desc())
+            .limit(20)
+        ).all()
+    model = DevicePage(
+        title=device_id,
+        device=_seen(row, clock.now() - int(silent_after(using) * clock.MINUTE)),
+        first_seen=row.first_seen,
+        heartbeat=row.heartbeat,
+        versions=tuple((one.version, one.answers, one.last) for one in versions),
+        may_manage=person.may("admin"),
+    )
+    extra = {
+        "temperature": series.timeline(
+            "temperature",
+            "°C",
+            [("temperature", [(b.at, b.temperature) for b in beats if b.temperature is not None])],
+        ),
+        "queue": series.timeline("queue", "waiting", [("waiting", [(b.at, b.queue_depth) for b in beats])]),
+    }
+    return respond(request, using, "device.html", model, extra=extra)
+
+
+@router.post("/enrol", response_model=OncePage, responses={**ANSWERS, **DONE, 200: ANSWERS[200]})
+def enrol(request: Request, using: Using, person: Admin, form: Annotated[EnrolForm, Form()]) -> Response:
+    """Make a one-time code with which a device signs on; it is shown once."""
+    with using.database.write() as session:
+        code = using.tokens.code(session, form.device_id, person.name)
+        using.audit.add(session, person.name, "device.code", form.device_id)
+    model = OncePage(
+        title=f"Enrol {form.device_id}",
+        label="Code",
+        value=code,
+        note=f"Type it on the device within {CODE_HOURS} hours: melanosizer-edge enroll --code CODE",
+        back="/admin",
+    )
+    return respond(request, using, "once.html", model)
+
+
+def silent_after(using: Services) -> float:
+    """Minutes after which a device counts as silent: the first rule's that says so."""
+    with using.database.read() as session:
+        found = session.scalar(
+            select(Rule.limit).where(Rule.kind == "device_silent", Rule.enabled).order_by(Rule.id)
+        )
+    return float(found) if found else DEFAULT_SILENCE
+
+
+def _seen(row: Device, edge: int) -> Seen:
+    state = "silent" if row.last_seen < edge else "troubled" if row.errors else "fine"
+    return Seen(
+        id=row.id,
+        state=state,
+        last_seen=row.last_seen,
+        model_version=row.model_version,
+        software=row.software,
+        queue_depth=row.queue_depth,
+        temperature=row.temperature,
+        errors=row.errors,
+        answered=row.answered,
+    )

@@ -1,0 +1,36 @@
+"""What every form of ours sends."""
+
+from __future__ import annotations
+
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from dashboard.page import Page
+
+
+class FormData(BaseModel):
+    """A form; `csrf` was checked before it comes here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    csrf: str = Field("", description="the mark of our own pages; or the header X-CSRF-Token")
+
+
+class OncePage(Page):
+    """Something that is shown once and kept nowhere."""
+
+    label: str
+    value: str
+    note: str
+    back: str
+
+
+def go(place: str) -> RedirectResponse:
+    """See what came of it."""
+    return RedirectResponse(place, status_code=303)
+
+
+def inside(place: str) -> str:
+    """A place on this site, or the first page: never another site's address."""
+    good = place.startswith("/") and not place.startswith(("//", "/\\")) and "\\" not in place
+    return place if good and place.isprintable() else "/runs"

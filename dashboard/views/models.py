@@ -1,0 +1,284 @@
+"""Models: the registry, promotion and rollback, and a second person's approval."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from dashboard import clock
+from dashboard.access import Approver, Viewer
+from dashboard.database.tables import Decision, Hour, User
+from dashboard.faults import FaultError, missing
+from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.readers.gates import Verdict
+from dashboard.readers.registry import Channels, Event, Version
+from dashboard.releases import ReleaseError
+from dashboard.security.roles import Person
+from dashboard.services import Services, Using
+from dashboard.views.forms import FormData, go
+
+router = APIRouter(tags=["models"])
+
+COMPARED = ("auc", "auc_precision_recall", "sensitivity", "specificity", "threshold")
+EVENTS = 30
+
+
+class Asked(Part):
+    """A promotion or rollback that was asked for."""
+
+    id: int
+    action: str
+    version: str
+    why: str
+    asked_by: str
+    asked_at: int
+    state: str
+    settled_by: str | None
+    settled_at: int | None
+    comment: str
+    mine: bool = Field(description="asked for by whoever looks: somebody else has to approve")
+
+
+class ModelsPage(Page):
+    """The registry."""
+
+    versions: tuple[Version, ...]
+    channels: Channels
+    previous: str | None = Field(description="what a rollback without a version would serve")
+    events: tuple[Event, ...]
+    decisions: tuple[Asked, ...]
+    second_person: str
+    may_decide: bool
+
+
+class VersionPage(Page):
+    """One version."""
+
+    version: Version
+    champion: Version | None = Field(description="the version that is served, when it is another")
+    verdicts: tuple[Verdict, ...]
+    events: tuple[Event, ...]
+    facts: dict[str, Any] = Field(description="what the model says of itself")
+    label_counts: dict[str, dict[str, int]]
+    answers: int = Field(description="answers in the field")
+    waits_for_second: bool = Field(description="a promotion would wait for a second person")
+    may_decide: bool
+
+
+class Why(FormData):
+    """A decision's reason."""
+
+    why: str = Field(
+        min_length=3, max_length=2000, description="kept for good in the registry and the audit log"
+    )
+
+
+class Settle(FormData):
+    """An answer to what was asked for."""
+
+    comment: str = Field("", max_length=2000)
+
+
+@router.get("/models", response_model=ModelsPage, responses=ANSWERS)
+def models(request: Request, using: Using, person: Viewer) -> Response:
+    """Every version, what is served, and why."""
+    try:
+        previous: str | None = using.releases.previous()
+    except ReleaseError:
+        previous = None
+    with using.database.read() as session:
+        decisions = _decisions(session, person)
+    model = ModelsPage(
+        title="Models",
+        versions=tuple(using.registry.all()),
+        channels=using.registry.channels(),
+        previous=previous,
+        events=tuple(reversed(using.registry.events()[-EVENTS:])),
+        decisions=tuple(decisions),
+        second_person=using.settings.second_person,
+        may_decide=person.may("approver"),
+    )
+    return respond(request, using, "models.html", model)
+
+
+@router.get("/models/{name}", response_model=VersionPage, responses=ANSWERS)
+def version(request: Request, using: Using, person: Viewer, name: str) -> Response:
+    """One version beside the one that is served."""
+    found = using.registry.version(name)
+    if found is None:
+        raise missing(f"there is no version {name[:40]}")
+    stable = using.registry.channels().stable
+    record = using.registry.record(name) or {}
+    with using.database.read() as session:
+        answers = sum(session.scalars(select(Hour.answers).where(Hour.version == name)))
+    model = VersionPage(
+        title=f"Version {name}",
+        version=found,
+        champion=using.registry.version(stable) if stable and stable != name else None,
+        verdicts=using.registry.verdicts(name),
+        events=tuple(
+            reversed([event for event in using.registry.events() if name in (event.version, event.previous)])
+        ),
+        facts={key: value for key, value in using.registry.model_facts(name).items() if key != "config"},
+        label_counts=record.get("label_counts") or {},
+        answers=answers,
+        waits_for_second=_waits(using, "promote"),
+        may_decide=person.may("approver"),
+    )
+    return respond(request, using, "version.html", model, extra={"compared": COMPARED})
+
+
+@router.post("/models/{name}/promote", response_class=RedirectResponse, status_code=303, responses=DONE)
+def promote(using: Using, person: Approver, name: str, form: Annotated[Why, Form()]) -> RedirectResponse:
+    """Serve a version, or ask a second person to."""
+    if using.registry.record(name) is None:
+        raise missing(f"there is no version {name[:40]}")
+    if using.registry.channels().stable == name:
+        raise FaultError(409, f"version {name} is served already")
+    _decide(using, person, "promote", name, form.why)
+    return go("/models")
+
+
+@router.post("/models/rollback", response_class=RedirectResponse, status_code=303, responses=DONE)
+def rollback(using: Using, person: Approver, form: Annotated[Why, Form()]) -> RedirectResponse:
+    """Serve the version before the present one again, or ask a second person to."""
+    try:
+        target = using.releases.previous()
+    except ReleaseError as error:
+        raise FaultError(409, str(error)) from None
+    _decide(using, person, "rollback", target, form.why)
+    return go("/models")
+
+
+@router.post("/decisions/{number}/approve", response_class=RedirectResponse, status_code=303, responses=DONE)
+def approve(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
+    """Approve what another person asked for; it is done at once."""
+    with using.database.write() as session:
+        decision = _waiting(session, number)
+        if decision.asked_by == person.id:
+            raise FaultError(403, "a second person has to approve: you asked for this yourself")
+        if decision.served != using.registry.channels().stable:
+            decision.state = "outdated"
+            decision.settled_at = clock.now()
+            outdated = True
+        else:
+            outdated = False
+            asked_by = session.get_one(User, decision.asked_by).name
+            _settled(decision, "done", person, form.comment)
+            using.audit.add(
+                session,
+                person.name,
+                f"{decision.action}.approve",
+                decision.version,
+                asked_by=asked_by,
+                comment=form.comment,
+            )
+            _act(
+                using,
+                decision.action,
+                decision.version,
+                f"{asked_by}, approved by {person.name}",
+                decision.why,
+            )
+    if outdated:
+        raise FaultError(409, "another version is served since this was asked for: look again, and ask anew")
+    using.pulse.tell("models")
+    return go("/models")
+
+
+@router.post("/decisions/{number}/decline", response_class=RedirectResponse, status_code=303, responses=DONE)
+def decline(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
+    """Decline what was asked for; whoever asked may take it back so."""
+    with using.database.write() as session:
+        decision = _waiting(session, number)
+        _settled(decision, "declined", person, form.comment)
+        using.audit.add(
+            session, person.name, f"{decision.action}.decline", decision.version, comment=form.comment
+        )
+    using.pulse.tell("models")
+    return go("/models")
+
+
+def _waits(using: Services, action: str) -> bool:
+    policy = using.settings.second_person
+    return policy == "all" or (policy == "promotions" and action == "promote")
+
+
+def _decide(using: Services, person: Person, action: str, name: str, why: str) -> None:
+    waits = _waits(using, action)
+    with using.database.write() as session:
+        decision = Decision(
+            action=action,
+            version=name,
+            served=using.registry.channels().stable,
+            why=why,
+            asked_by=person.id,
+            asked_at=clock.now(),
+            state="waiting" if waits else "done",
+            comment="",
+        )
+        session.add(decision)
+        if waits:
+            using.audit.add(session, person.name, f"{action}.ask", name, why=why)
+        else:
+            _settled(decision, "done", person, "")
+            using.audit.add(session, person.name, action, name, why=why, previous=decision.served)
+            # Last within the transaction: when the files cannot be written, nothing claims they were.
+            _act(using, action, name, person.name, why)
+    using.pulse.tell("models")
+
+
+def _act(using: Services, action: str, name: str, who: str, why: str) -> None:
+    try:
+        if action == "promote":
+            using.releases.promote(name, who, why)
+        else:
+            using.releases.rollback(name, who, why)
+    except ReleaseError as error:
+        raise FaultError(409, str(error)) from None
+
+
+def _settled(decision: Decision, state: str, person: Person, comment: str) -> None:
+    decision.state, decision.comment = state, comment
+    decision.settled_by, decision.settled_at = person.id, clock.now()
+
+
+def _waiting(session: Session, number: int) -> Decision:
+    decision = session.get(Decision, number) if 0 < number < 2**31 else None
+    if decision is None:
+        raise missing(f"nothing was asked for under number {number}")
+    if decision.state != "waiting":
+        raise FaultError(409, f"this was settled already: {decision.state}")
+    return decision
+
+
+def _decisions(session: Session, person: Person) -> list[Asked]:
+    asker, settler = aliased(User), aliased(User)
+    rows = session.execute(
+        select(Decision, asker.name, settler.name)
+        .join(asker, asker.id == Decision.asked_by)
+        .outerjoin(settler, settler.id == Decision.settled_by)
+        .order_by(Decision.id.desc())
+        .limit(EVENTS)
+    )
+    return [
+        Asked(
+            id=decision.id,
+            action=decision.action,
+            version=decision.version,
+            why=decision.why,
+            asked_by=asked_by,
+            asked_at=decision.asked_at,
+            state=decision.state,
+            settled_by=settled_by,
+            settled_at=decision.settled_at,
+            comment=decision.comment,
+            mine=decision.asked_by == person.id,
+        )
+        for decision, asked_by, settled_by in rows
+    ]

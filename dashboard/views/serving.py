@@ -1,0 +1,195 @@
+"""Serving: what the model server says of itself, and how versions compare on the same traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field
+from sqlalchemy import func, select
+
+from dashboard import clock
+from dashboard.access import Viewer
+from dashboard.charts import series
+from dashboard.database.tables import Hour
+from dashboard.gateway.client import Loaded, ServerError
+from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.readers.registry import Channels
+from dashboard.scrape import Span
+from dashboard.services import Using
+
+router = APIRouter(tags=["serving"])
+
+
+class State(Part):
+    """A version as the server holds it."""
+
+    version: str
+    state: str
+    error: str
+    channel: str | None
+
+
+class Moment(Part):
+    """What happened since the sample before."""
+
+    at: int
+    requests: float = Field(description="a second")
+    errors: float = Field(description="a second")
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    queue_p95_ms: float | None
+
+
+class OnDay(Part):
+    """A version's answers in the last day."""
+
+    version: str
+    channel: str | None
+    answers: int
+    failures: int
+    referred: float | None = Field(description="share of the answers")
+    reviewed: float | None
+    strange: float | None = Field(description="share of images that are no dermoscopy")
+    probability: float | None = Field(description="mean")
+    latency_ms: float | None = Field(description="mean, as its recorder saw it")
+
+
+class ServingPage(Page):
+    """The model server."""
+
+    server: str
+    metrics_url: str
+    trouble: str = Field(description="why versions cannot be read")
+    metrics_trouble: str
+    versions: tuple[State, ...]
+    channels: Channels
+    requests: float = Field(description="in all since the server started")
+    errors: float
+    history: tuple[Moment, ...]
+    routed: dict[str, float] = Field(description="requests by route: stable, canary")
+    shadow: dict[str, float] = Field(description="comparisons with the shadow, by result")
+    days: tuple[OnDay, ...]
+
+
+@router.get("/serving", response_model=ServingPage, responses=ANSWERS)
+async def serving(request: Request, using: Using, _: Viewer) -> Response:
+    """Requests, errors, latency, queue and versions."""
+    from starlette.concurrency import run_in_threadpool
+
+    trouble = ""
+    loaded: list[Loaded] = []
+    try:
+        loaded = await using.model_server.versions()
+    except ServerError as error:
+        trouble = str(error)
+    return await run_in_threadpool(_page, request, using, loaded, trouble)
+
+
+def _page(request: Request, using: Using, loaded: list[Loaded], trouble: str) -> Response:
+    channels = using.registry.channels()
+    spans = using.scraper.spans()
+    samples = using.scraper.samples()
+    newest = samples[-1] if samples else None
+    with using.database.read() as session:
+        rows = session.execute(
+            select(
+                Hour.version,
+                *(
+                    func.sum(column)
+                    for column in (
+                        Hour.answers,
+                        Hour.failures,
+                        Hour.referred,
+                        Hour.reviewed,
+                        Hour.strange,
+                        Hour.probability,
+                        Hour.latency_ms,
+                    )
+                ),
+            )
+            .where(Hour.hour >= (clock.now() - clock.DAY) // clock.HOUR * clock.HOUR)
+            .group_by(Hour.version)
+        ).all()
+    model = ServingPage(
+        title="Serving",
+        server=using.settings.model_server,
+        metrics_url=str(using.settings.model_server_metrics_url or ""),
+        trouble=trouble,
+        metrics_trouble=using.scraper.trouble,
+        versions=tuple(
+            State(
+                version=one.version, state=one.state, error=one.error, channel=_channel(channels, one.version)
+            )
+            for one in loaded
+        ),
+        channels=channels,
+        requests=newest.ok + newest.errors if newest else 0,
+        errors=newest.errors if newest else 0,
+        history=tuple(_moment(span) for span in spans),
+        routed=newest.routed if newest else {},
+        shadow=newest.shadow if newest else {},
+        days=tuple(_day(channels, row) for row in sorted(rows, key=lambda row: -row[1]) if row[0]),
+    )
+    extra = {
+        "rate": series.timeline(
+            "requests a second",
+            "requests/s",
+            [
+                ("answered", [(s.at, s.requests) for s in spans]),
+                ("failed", [(s.at, s.errors) for s in spans]),
+            ],
+        ),
+        "latency": series.timeline(
+            "latency",
+            "ms",
+            [
+                (name, [(s.at, value) for s in spans if (value := getattr(s, key)) is not None])
+                for name, key in (("median", "p50_ms"), ("95 %", "p95_ms"), ("99 %", "p99_ms"))
+            ],
+        ),
+        "queue": series.timeline(
+            "time in the queue",
+            "ms, 95 %",
+            [("queue", [(s.at, s.queue_p95_ms) for s in spans if s.queue_p95_ms is not None])],
+        ),
+    }
+    return respond(request, using, "serving.html", model, extra=extra)
+
+
+def _channel(channels: Channels, version: str) -> str | None:
+    return "stable" if version == channels.stable else "canary" if version == channels.canary else None
+
+
+def _moment(span: Span) -> Moment:
+    return Moment(
+        at=span.at,
+        requests=span.requests,
+        errors=span.errors,
+        p50_ms=span.p50_ms,
+        p95_ms=span.p95_ms,
+        p99_ms=span.p99_ms,
+        queue_p95_ms=span.queue_p95_ms,
+    )
+
+
+def _day(channels: Channels, row: Sequence[Any]) -> OnDay:
+    version, answers, failures, referred, reviewed, strange, probability, latency = row
+
+    def share(part: float) -> float | None:
+        return part / answers if answers else None
+
+    return OnDay(
+        version=version,
+        channel=_channel(channels, version),
+        answers=answers,
+        failures=failures,
+        referred=share(referred),
+        reviewed=share(reviewed),
+        strange=share(strange),
+        probability=share(probability),
+        latency_ms=share(latency),
+    )

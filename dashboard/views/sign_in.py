@@ -1,0 +1,276 @@
+"""Signing in: by password, by a one-time link, by an OpenID provider; and one's own account."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from dashboard.access import Viewer, address, check_csrf, cookie
+from dashboard.faults import FaultError, invalid
+from dashboard.page import ANSWERS, DONE, Page, respond
+from dashboard.security.oidc import Provider
+from dashboard.security.passwords import WeakPasswordError
+from dashboard.security.secret import digest
+from dashboard.services import Services, Using
+from dashboard.views.forms import FormData, go, inside
+
+router = APIRouter(tags=["sign-in"])
+
+# The only routes that need nobody to be signed in; a test compares with all others.
+OPEN = frozenset(
+    {"/sign-in", "/sign-in/link", "/sign-in/oidc", "/sign-in/oidc/callback", "/healthz", "/readyz"}
+    | {"/static", "/api/v1/devices/enroll"}
+)
+
+
+class SignInPage(Page):
+    """The door."""
+
+    next: str
+    trouble: str
+    oidc: bool = Field(description="there is an OpenID provider")
+
+
+class LinkPage(Page):
+    """A one-time link, before it is used: a preview in a mail program must not use it up."""
+
+    token: str
+
+
+class AccountPage(Page):
+    """One's own account."""
+
+    name: str
+    role: str
+    has_password: bool
+    local: bool
+    trouble: str
+    min_length: int
+
+
+class SignInForm(FormData):
+    """Name and password."""
+
+    name: str = Field(min_length=1, max_length=120)
+    password: str = Field(min_length=1, max_length=1024)
+    next: str = Field("/runs", max_length=2000)
+
+
+class LinkForm(FormData):
+    """A one-time link's token."""
+
+    token: str = Field(min_length=10, max_length=200)
+
+
+class SignOutForm(FormData):
+    """Nothing more than the mark."""
+
+
+class PasswordForm(FormData):
+    """A new password."""
+
+    current: str = Field("", max_length=1024)
+    password: str = Field(min_length=1, max_length=1024)
+    again: str = Field(min_length=1, max_length=1024)
+
+
+@router.get("/sign-in", response_model=SignInPage, responses=ANSWERS)
+def door(request: Request, using: Using, next: Annotated[str, Query(max_length=2000)] = "/runs") -> Response:
+    """The sign-in page."""
+    return _door(request, using, inside(next), "")
+
+
+@router.post("/sign-in", response_class=RedirectResponse, status_code=303, responses=DONE)
+async def sign_in(request: Request, using: Using, form: Annotated[SignInForm, Form()]) -> Response:
+    """Sign in with name and password."""
+    request.state.person = None
+    await check_csrf(request, using)
+    return await run_in_threadpool(_sign_in, request, using, form)
+
+
+def _sign_in(request: Request, using: Services, form: SignInForm) -> Response:
+    place = address(request)
+    wait = using.guard.wait(form.name, place)
+    if wait:
+        minutes = -(-wait // 60)
+        return _door(
+            request,
+            using,
+            inside(form.next),
+            f"Too many wrong passwords. Try again in {minutes} min.",
+            429,
+            {"Retry-After": str(wait)},
+        )
+    user = using.accounts.check(form.name, form.password)
+    if user is None:
+        using.guard.failed(form.name, place)
+        with using.database.write() as session:
+            using.audit.add(session, "nobody", "sign-in.fail", form.name[:120], address=place)
+        return _door(request, using, inside(form.next), "Name or password is wrong.", 401)
+    using.guard.succeeded(form.name)
+    return _begin(request, using, user.id, user.name, inside(form.next))
+
+
+@router.get("/sign-in/link", response_model=LinkPage, responses=ANSWERS)
+def link(
+    request: Request, using: Using, token: Annotated[str, Query(min_length=10, max_length=200)]
+) -> Response:
+    """Ask before a one-time link is used."""
+    request.state.person = None
+    return _with_visitor(
+        request, using, respond(request, using, "link.html", LinkPage(title="Sign in", token=token))
+    )
+
+
+@router.post("/sign-in/link", response_class=RedirectResponse, status_code=303, responses=DONE)
+async def use_link(request: Request, using: Using, form: Annotated[LinkForm, Form()]) -> Response:
+    """Sign in with a one-time link."""
+    request.state.person = None
+    await check_csrf(request, using)
+    return await run_in_threadpool(_use_link, request, using, form.token)
+
+
+def _use_link(request: Request, using: Services, token: str) -> Response:
+    place = address(request)
+    if using.guard.wait("one-time link", place):
+        raise FaultError(429, "too many tries; wait a while")
+    user_id = using.sessions.use_link(token)
+    if user_id is None:
+        using.guard.failed(f"one-time link from {place}", place)
+        raise FaultError(
+            403,
+            "this link was used already, or is too old: start the dashboard anew, or ask an administrator",
+        )
+    from dashboard.database.tables import User
+
+    with using.database.read() as session:
+        user = session.get_one(User, user_id)
+    return _begin(request, using, user.id, user.name, "/account" if user.password is None else "/runs")
+
+
+@router.post("/sign-out", response_class=RedirectResponse, status_code=303, responses=DONE)
+def sign_out(using: Using, person: Viewer, form: Annotated[SignOutForm, Form()]) -> RedirectResponse:
+    """End this session."""
+    del form
+    using.sessions.end(person.session)
+    answer = go("/sign-in")
+    answer.delete_cookie(cookie(using), path="/", secure=using.settings.secure, httponly=True, samesite="lax")
+    return answer
+
+
+@router.get("/account", response_model=AccountPage, responses=ANSWERS)
+def account(request: Request, using: Using, person: Viewer) -> Response:
+    """One's own account."""
+    return _account(request, using, person.name, "")
+
+
+@router.post("/account/password", response_class=RedirectResponse, status_code=303, responses=DONE)
+def password(
+    request: Request, using: Using, person: Viewer, form: Annotated[PasswordForm, Form()]
+) -> Response:
+    """Choose a password; every other session of this person ends."""
+    user = using.accounts.named(person.name)
+    if user is None or user.subject is not None:
+        raise invalid("this account signs in at the provider and has no password here")
+    if user.password is not None and using.accounts.check(person.name, form.current) is None:
+        using.guard.failed(person.name, address(request))
+        return _account(request, using, person.name, "The current password is wrong.", 422)
+    if form.password != form.again:
+        return _account(request, using, person.name, "The two new passwords differ.", 422)
+    try:
+        using.accounts.set_password(person.id, form.password, keep=person.session)
+    except WeakPasswordError as error:
+        return _account(request, using, person.name, f"The new password is {error}.", 422)
+    return go("/runs")
+
+
+@router.get(
+    "/sign-in/oidc", responses={**DONE, 404: ANSWERS[404]}, status_code=303, response_class=RedirectResponse
+)
+async def provider(request: Request, using: Using) -> Response:
+    """Go to the OpenID provider."""
+    return await _provider(request).redirect(request, using)
+
+
+@router.get("/sign-in/oidc/callback", responses=DONE, status_code=303, response_class=RedirectResponse)
+async def callback(request: Request, using: Using) -> Response:
+    """Come back from it."""
+    user = await _provider(request).arrive(request, using)
+    return await run_in_threadpool(_begin, request, using, user.id, user.name, "/runs")
+
+
+def _provider(request: Request) -> Provider:
+    found: Provider | None = request.app.state.provider
+    if found is None:
+        raise FaultError(404, "no OpenID provider is configured")
+    return found
+
+
+def _begin(request: Request, using: Services, user_id: int, name: str, place: str) -> Response:
+    """A new session under a new name: whoever knew the old cookie knows nothing."""
+    old = request.cookies.get(cookie(using))
+    if old:
+        using.sessions.end(digest(old))
+    token = using.sessions.begin(user_id)
+    with using.database.write() as session:
+        using.audit.add(session, name, "sign-in", name, address=address(request))
+    answer = go(place)
+    answer.set_cookie(
+        cookie(using),
+        token,
+        max_age=int(using.settings.session_hours * 3600),
+        path="/",
+        secure=using.settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+    answer.delete_cookie(cookie(using, "visitor"), path="/", secure=using.settings.secure, httponly=True)
+    return answer
+
+
+def _door(
+    request: Request,
+    using: Services,
+    place: str,
+    trouble: str,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    request.state.person = None
+    page = SignInPage(title="Sign in", next=place, trouble=trouble, oidc=bool(using.settings.oidc_issuer))
+    answer = respond(request, using, "sign_in.html", page, status=status)
+    answer.headers.update(headers or {})
+    return _with_visitor(request, using, answer)
+
+
+def _with_visitor(request: Request, using: Services, answer: Response) -> Response:
+    """Give a browser that is not signed in the cookie that its forms' mark is made from."""
+    name = cookie(using, "visitor")
+    if name not in request.cookies:
+        token = secrets.token_urlsafe(32)
+        answer.set_cookie(
+            name, token, max_age=3600, path="/", secure=using.settings.secure, httponly=True, samesite="lax"
+        )
+        mark = using.secret.sign("csrf", digest(""))
+        fresh = using.secret.sign("csrf", digest(token))
+        answer.body = bytes(answer.body).replace(mark.encode(), fresh.encode())
+    return answer
+
+
+def _account(request: Request, using: Services, name: str, trouble: str, status: int = 200) -> Response:
+    user = using.accounts.named(name)
+    page = AccountPage(
+        title="Account",
+        name=name,
+        role=user.role if user else "",
+        has_password=bool(user and user.password),
+        local=bool(user and user.subject is None),
+        trouble=trouble,
+        min_length=using.settings.password_min_length,
+    )
+    return respond(request, using, "account.html", page, status=status)

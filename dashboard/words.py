@@ -1,0 +1,130 @@
+"""Numbers, times and names as a person reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from dashboard import clock
+
+NONE = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed count of decimals."""
+    return NONE if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thin spaces between thousands."""
+    return NONE if value is None else f"{round(value):,}".replace(",", "\u202f")
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return NONE if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}\u00a0%"
+
+
+def duration(seconds: float | None) -> str:
+    """A span of time."""
+    if seconds is None:
+        return NONE
+    if seconds < 10:
+        return f"{seconds:.1f}\u00a0s"
+    if seconds < 120:
+        return f"{seconds:.0f}\u00a0s"
+    if seconds < 7200:
+        return f"{int(seconds // 60)}\u00a0min {int(seconds % 60):02d}\u00a0s"
+    if seconds < 172_800:
+        return f"{int(seconds // 3600)}\u00a0h {int(seconds % 3600 // 60):02d}\u00a0min"
+    return f"{seconds / 86400:.0f}\u00a0days"
+
+
+def moment(value: int | None) -> str:
+    """A moment in UTC, to the minute."""
+    return NONE if value is None else clock.stamp(value)[:16].replace("T", "\u00a0")
+
+
+def ago(value: int | None) -> str:
+    """How long a moment is past."""
+    if value is None:
+        return "never"
+    seconds = (clock.now() - value) / 1000
+    return "just now" if seconds < 5 else f"{duration(round(seconds))} ago"
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency."""
+    if value is None:
+        return NONE
+    return f"{value / 1000:.2f}\u00a0s" if value >= 1000 else f"{value:.{0 if value >= 10 else 1}f}\u00a0ms"
+
+
+def size(value: float | None) -> str:
+    """Bytes."""
+    if value is None:
+        return NONE
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f}\u00a0{unit}" if unit == "B" or value >= 100 else f"{value:.1f}\u00a0{unit}"
+        value /= 1000
+    return NONE
+
+
+def short(value: str | None, length: int = 12) -> str:
+    """The beginning of a hash."""
+    return NONE if not value else value[:length]
+
+
+def plain(value: Any) -> str:
+    """Any value of a configuration or a check."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(one) for one in value)
+    return str(value)
+
+
+def spoken(value: str) -> str:
+    """A name of code as words."""
+    return value.replace("_", " ").replace(".", " ")
+
+
+TONES = {
+    "pushed": "good", "unchanged": "calm", "refused": "bad", "failed": "bad", "running": "live",
+    "interrupted": "warn", "COMPLETE": "good", "CACHED": "calm", "FAILED": "bad", "RUNNING": "live",
+    "CANCELED": "warn", "PENDING": "quiet", "low": "good", "review": "warn", "refer": "bad",
+    "stable": "good", "canary": "calm", "AVAILABLE": "good", "LOADING": "live", "UNLOADING": "warn",
+    "END": "quiet", "critical": "bad", "warning": "warn", "waiting": "warn", "done": "good",
+    "declined": "bad", "silent": "bad", "fine": "good", "troubled": "warn", "melanoma": "bad",
+    "harmless": "good", "unclear": "warn", "rolled_back": "warn", "promoted": "good", "SUCCEEDED": "good",
+    "sent": "good", "ready": "good", "indexing": "live", "benign": "good", "shifted": "bad", "moved": "warn",
+    "steady": "good", "too small": "quiet",
+}  # fmt: skip
+
+
+def tone(value: str | None) -> str:
+    """The colour class of a state."""
+    return TONES.get(value or "", "quiet")
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "number": number,
+    "count": count,
+    "percent": percent,
+    "duration": duration,
+    "moment": moment,
+    "ago": ago,
+    "milliseconds": milliseconds,
+    "size": size,
+    "short": short,
+    "plain": plain,
+    "spoken": spoken,
+    "tone": tone,
+    "stamp": clock.stamp,
+}
