@@ -76,7 +76,7 @@ class ThresholdRow:
 
     @property
     def specificity(self) -> float:
-        """Harmless lesions cleared, by harmless lesions."""
+        """Other lesions cleared, by other lesions."""
         return 1 - self.false_positives / self.negatives
 
     @property
@@ -87,7 +87,7 @@ class ThresholdRow:
 
     @property
     def negative_predictive_value(self) -> float | None:
-        """Harmless lesions among the cleared; None when nothing is cleared."""
+        """Other lesions among the cleared; None when nothing is cleared."""
         missed = self.positives - self.true_positives
         cleared = self.negatives - self.false_positives
         return cleared / (cleared + missed) if cleared + missed else None
@@ -98,8 +98,8 @@ class ThresholdRow:
         return 1000 * (self.positives - self.true_positives) / (self.positives + self.negatives)
 
     @property
-    def needless_per_1000(self) -> float:
-        """Needless referrals in 1,000 lesions like those of the split."""
+    def false_alarms_per_1000(self) -> float:
+        """False alarms in 1,000 lesions like those of the split."""
         return 1000 * self.false_positives / (self.positives + self.negatives)
 
     def predictive_values_at(self, prevalence: float) -> tuple[float | None, float | None]:
@@ -144,7 +144,7 @@ def threshold_table(
 def log_odds_histogram(
     labels: Labels, scores: Scores, edges: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the share of harmless lesions and of melanomas between each two of ``edges`` (log-odds)."""
+    """Return the share of other lesions and of melanomas between each two of ``edges`` (log-odds)."""
     values = np.clip(log_odds(scores), edges[0], np.nextafter(edges[-1], -np.inf))
     shares = []
     for value in (0, 1):

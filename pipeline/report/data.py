@@ -23,7 +23,7 @@ MOST_VALUES = 12  # of one group; the rest is summed up
 
 @dataclass(frozen=True)
 class Balance:
-    """Harmless lesions and melanomas of a part of the data, and a bar of their shares."""
+    """Other lesions and melanomas of a part of the data, and a bar of their shares."""
 
     name: str
     negatives: int
@@ -49,7 +49,7 @@ class Data:
         splits: balance of each split.
         groups: balance of each value of sex, age, site, diagnosis and source.
         single: features of which all images share one value.
-        weights: of a harmless lesion and a melanoma in training.
+        weights: of another lesion and a melanoma in training.
         accounts: where the rows of the sources went.
         sources: what was ingested.
         separate: patients, lesions or single images in each split.
@@ -133,7 +133,7 @@ def _balance(name: str, negatives: int, positives: int) -> Balance:
     images = negatives + positives
     tips = [
         (float(positives), "melanoma", f"{count(positives)} melanomas"),
-        (float(negatives), "harmless", f"{count(negatives)} harmless"),
+        (float(negatives), "other", f"{count(negatives)} others"),
     ]
     share = percent(positives / images) if images else "none"
     tips[0] = (tips[0][0], tips[0][1], f"{tips[0][2]}, {share}")

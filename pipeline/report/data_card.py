@@ -22,7 +22,7 @@ class _Frozen(BaseModel):
 class Labels(_Frozen):
     """Images of each label."""
 
-    harmless: int
+    others: int
     melanomas: int
 
 
@@ -78,7 +78,7 @@ def of(evidence: Evidence, data: Data) -> DataCard:
 
 
 def _labels(negatives: int, positives: int) -> Labels:
-    return Labels(harmless=negatives, melanomas=positives)
+    return Labels(others=negatives, melanomas=positives)
 
 
 def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
@@ -86,10 +86,10 @@ def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
     for group, values in groups.items():
         unknown = values.get("unknown")
         if unknown:
-            total = sum(labels.harmless + labels.melanomas for labels in values.values())
+            total = sum(labels.others + labels.melanomas for labels in values.values())
             name = words.GROUPS[group].split(",")[0].lower()
             sentences.append(
-                f"The {name} of {count(unknown.harmless + unknown.melanomas)} of {count(total)} images is not recorded."
+                f"The {name} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
             )
     sentences.append("Skin tone is not recorded: whether all skin tones are represented is not known.")
     return sentences

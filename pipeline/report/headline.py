@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from components.evaluator.metrics import Interval
 from components.gate.verdict import OVERALL, Check
-from pipeline.report import words
+from pipeline.report import mistakes, words
 from pipeline.report.charts.svg import Svg
 from pipeline.report.curves import ThresholdRow
 from pipeline.report.evidence import Evidence
@@ -56,7 +56,9 @@ def of(evidence: Evidence, performance: Performance | None) -> Headline:
         lead=lead,
         refusals=[(verdict.gate, check) for verdict in result.verdicts for check in verdict.refusals],
         tiles=_tiles(evidence, performance) if performance else _data_tiles(evidence),
-        meaning=_meaning(performance.chosen) if performance else "",
+        meaning=_meaning(performance.chosen, mistakes.carcinomas(evidence.predictions))
+        if performance
+        else "",
         thousand=_bar(parts) if parts else None,
         legend=parts,
     )
@@ -89,34 +91,35 @@ def _status(evidence: Evidence) -> tuple[str, str]:
     return f"The run failed{' at: ' + stopped[0].lower() if stopped else ''}", served
 
 
-def _meaning(row: ThresholdRow) -> str:
+def _meaning(row: ThresholdRow, carcinomas: int) -> str:
     total = row.positives + row.negatives
     missed = row.positives - row.true_positives
     referred = row.true_positives + row.false_positives
     text = (
         f"Of the {count(row.positives)} melanomas among {count(total)} test lesions the model refers "
-        f"{count(row.true_positives)} and misses {count(missed)}. Of the {count(row.negatives)} harmless lesions "
-        f"it refers {count(row.false_positives)} needlessly"
+        f"{count(row.true_positives)} and misses {count(missed)}. Of the {count(row.negatives)} other lesions "
+        f"it refers {count(row.false_positives)}"
     )
     if row.true_positives and referred:
         text += f": {referred / row.true_positives:.1f} referrals for each melanoma found"
+    if carcinomas:
+        text += (
+            f". {count(carcinomas)} of these {count(row.false_positives)} are carcinomas or their precursors"
+        )
     return text + "."
 
 
 def _of_thousand(row: ThresholdRow) -> list[tuple[str, str, int]]:
     """Return (words, class, lesions) of 1,000 lesions; rounded so that they add up."""
     total = row.positives + row.negatives
-    exact = [
+    shown = [
         ("melanomas found", "found", 1000 * row.true_positives / total),
         ("melanomas missed", "missed", row.missed_per_1000),
-        ("referred needlessly", "needless", row.needless_per_1000),
-        ("harmless, cleared", "cleared", 1000 * (row.negatives - row.false_positives) / total),
+        ("false alarms", "alarm", row.false_alarms_per_1000),
     ]
-    whole = [int(value) for _, _, value in exact]
-    by_rest = sorted(range(len(exact)), key=lambda index: whole[index] - exact[index][2])
-    for index in by_rest[: 1000 - sum(whole)]:
-        whole[index] += 1
-    return [(name, kind, number) for (name, kind, _), number in zip(exact, whole, strict=True)]
+    # A melanoma missed is never rounded away; what is cleared takes up the rounding.
+    parts = [(name, kind, max(round(exact), int(exact > 0))) for name, kind, exact in shown]
+    return [*parts, ("others, cleared", "cleared", 1000 - sum(number for _, _, number in parts))]
 
 
 def _bar(parts: Sequence[tuple[str, str, int]]) -> Markup:
@@ -142,7 +145,7 @@ def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
     referred = chosen.true_positives + chosen.false_positives
     cleared = chosen.negatives - chosen.false_positives
     change = _check(evidence, "auc_change")
-    ranked = "a melanoma is ranked above a harmless lesion this often"
+    ranked = "a melanoma is ranked above another lesion this often"
     if change is not None and change.value is not None:
         ranked = f"{change.value:+.3f} against the model blessed last".replace("-", MINUS)
     return [
@@ -154,7 +157,7 @@ def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
             _check(evidence, "sensitivity"),
         ),
         _tile(
-            "Harmless cleared",
+            "Other lesions cleared",
             performance.specificity,
             f"{count(cleared)} of {count(chosen.negatives)}: the specificity",
             percent,

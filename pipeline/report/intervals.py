@@ -25,7 +25,7 @@ def roc_area(area: float, positives: int, negatives: int, z: float) -> Interval:
     Args:
         area: the measured AUC.
         positives: melanomas.
-        negatives: harmless lesions.
+        negatives: other lesions.
         z: half-width in standard deviations, e.g. 1.96.
     """
     extra = (positives + negatives) / 2 - 1

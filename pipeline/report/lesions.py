@@ -62,7 +62,7 @@ class Lesions:
         return sorted(totals, key=lambda value: (value == UNKNOWN, -totals[value], value))
 
     def labels(self, group: str, value: str, splits: Collection[str]) -> tuple[int, int]:
-        """Return harmless lesions and melanomas of one value of a group."""
+        """Return other lesions and melanomas of one value of a group."""
         negatives, positives = (
             sum(self.counts[(split, group, value, target)] for split in splits) for target in (0, 1)
         )

@@ -1,4 +1,4 @@
-"""The worst errors: melanomas with the lowest probability, harmless lesions with the highest."""
+"""The worst errors: melanomas with the lowest probability, other lesions with the highest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pipeline.report import words
 
 if TYPE_CHECKING:
     from components.evaluator.predictions import Prediction
@@ -29,9 +31,14 @@ def missed(predictions: Sequence[Prediction]) -> list[Prediction]:
 
 
 def false_alarms(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Return the harmless lesions at or above the operating point, the highest probability first."""
+    """Return the other lesions at or above the operating point, the highest probability first."""
     found = [item for item in predictions if not item.target and item.probability >= item.threshold]
     return sorted(found, key=lambda item: (-item.probability, item.image_name))
+
+
+def carcinomas(predictions: Sequence[Prediction]) -> int:
+    """Count the false alarms that belong in front of a dermatologist for another reason than melanoma."""
+    return sum(item.diagnosis in words.CARCINOMAS for item in false_alarms(predictions))
 
 
 def pictured(predictions: Sequence[Prediction]) -> frozenset[str]:

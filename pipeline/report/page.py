@@ -79,6 +79,8 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "wrong": {
             name: (len(items), mistakes.with_pictures(items, found.lesions)) for name, items in wrong.items()
         },
+        "carcinomas": mistakes.carcinomas(found.predictions),
+        "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),
         "contact_sheet": mistakes.data_uri(found.contact_sheet),
         "log": workspace.run(found.result.run_id) / "run.log",
         "chain": lineage.chain(found, workspace),

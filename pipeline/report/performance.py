@@ -113,8 +113,8 @@ class Performance:
 
     def histogram_chart(self) -> Markup:
         """Probabilities by class."""
-        harmless, melanoma = curves.log_odds_histogram(self.labels, self.scores, HISTOGRAM_EDGES)
-        return calibration_charts.histogram(HISTOGRAM_EDGES, harmless, melanoma, self.chosen.threshold)
+        others, melanoma = curves.log_odds_histogram(self.labels, self.scores, HISTOGRAM_EDGES)
+        return calibration_charts.histogram(HISTOGRAM_EDGES, others, melanoma, self.chosen.threshold)
 
 
 def of(evidence: Evidence) -> Performance | None:

@@ -14,6 +14,18 @@ GROUPS: Final = {
     "diagnosis": "Diagnosis",
 }
 
+DIAGNOSES: Final = {
+    "mel": "melanoma",
+    "nv": "nevus",
+    "bcc": "basal cell carcinoma",
+    "akiec": "actinic keratosis, Bowen's disease",
+    "scc": "squamous cell carcinoma",
+    "bkl": "benign keratosis",
+    "df": "dermatofibroma",
+    "vasc": "vascular lesion",
+}
+CARCINOMAS: Final = frozenset({"bcc", "akiec", "scc"})  # and what becomes one
+
 METRICS: Final = {
     "auc": "AUC",
     "expected_calibration_error": "expected calibration error",
@@ -21,7 +33,7 @@ METRICS: Final = {
     "refused_as_no_dermoscopy": "lesions taken for no dermoscopy",
     "auc_change": "change of the AUC against the model blessed last",
     "sensitivity": "sensitivity (melanomas found)",
-    "specificity": "specificity (harmless lesions cleared)",
+    "specificity": "specificity (other lesions cleared)",
     "positives": "melanomas",
     "positive_share": "share of melanomas",
     "positive_share_drift": "change of the share of melanomas since the data accepted last",
@@ -101,6 +113,8 @@ def slice_name(name: str) -> str:
 
 
 def value(text: str) -> str:
-    """Return a group's value as people write it, e.g. ``45–59``."""
+    """Return a group's value as people write it, e.g. ``45–59``, ``nevus``."""
+    if text in DIAGNOSES:
+        return DIAGNOSES[text]
     low, dash, high = text.partition("-")
     return f"{low}–{high}" if dash and low.isdigit() and high.isdigit() else text

@@ -14,7 +14,7 @@ from pipeline.report.charts.axes import Axis, Plane, shares
 from pipeline.report.curves import log_odds
 from pipeline.report.numbers import count, percent, probability
 
-# Log-odds keep 0.1 % and 1 % apart, where most harmless lesions lie.
+# Log-odds keep 0.1 % and 1 % apart, where most other lesions lie.
 MARKS = (
     (0.001, "0.1"),
     (0.01, "1"),
@@ -53,17 +53,17 @@ def reliability(rows: NDArray[np.float64], intervals: Sequence[Interval]) -> Mar
 
 
 def histogram(
-    edges: NDArray[np.float64], harmless: NDArray[np.float64], melanoma: NDArray[np.float64], threshold: float
+    edges: NDArray[np.float64], others: NDArray[np.float64], melanoma: NDArray[np.float64], threshold: float
 ) -> Markup:
-    """Draw the probabilities of melanomas upwards and of harmless lesions downwards, each as shares.
+    """Draw the probabilities of melanomas upwards and of other lesions downwards, each as shares.
 
     Args:
         edges: bin edges in log-odds, shape [k + 1].
-        harmless: share of the harmless lesions in each bin, shape [k].
+        others: share of the other lesions in each bin, shape [k].
         melanoma: share of the melanomas in each bin, shape [k].
         threshold: the operating point, a probability.
     """
-    top = max(float(harmless.max()), float(melanoma.max()), 1e-9) * 1.12
+    top = max(float(others.max()), float(melanoma.max()), 1e-9) * 1.12
     step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.5, 1) if top / s < 3.5)
     ticks = [
         (index * step, percent(abs(index * step), 0).removesuffix("\u00a0%"))
@@ -82,7 +82,7 @@ def histogram(
     svg = plane.svg
     for index, (left, right) in enumerate(pairwise(edges.tolist())):
         x, width = plane.x(float(left)) + 0.6, plane.x(float(right)) - plane.x(float(left)) - 1.2
-        for value, kind, sign in ((melanoma[index], "melanoma", 1), (harmless[index], "harmless", -1)):
+        for value, kind, sign in ((melanoma[index], "melanoma", 1), (others[index], "other", -1)):
             end = plane.y(sign * float(value))
             y, height = min(end, plane.y(0)), abs(end - plane.y(0))
             if height > 0.05:
@@ -101,5 +101,5 @@ def histogram(
     side = ("start", 6) if plane.x_axis.share(at) < 0.6 else ("end", -6)
     plane.note(at, top, f"operating point {probability(threshold)}", "strong", side[0], dx=side[1], dy=8)
     svg.text(plane.left + 6, plane.y(0) - 8, "melanomas", "note melanoma strong")
-    svg.text(plane.right - 6, plane.y(0) + 18, "harmless lesions", "note harmless strong", text_anchor="end")
+    svg.text(plane.right - 6, plane.y(0) + 18, "other lesions", "note other strong", text_anchor="end")
     return svg.render()

@@ -31,7 +31,7 @@ def roc(
     """
     plane = Plane(
         f"ROC curve, area {area}",
-        shares("harmless lesions referred needlessly, %"),
+        shares("other lesions referred, %"),
         shares("melanomas found, %"),
     )
     plane.curve([(0, 0), (1, 1)], "chance")
@@ -43,7 +43,7 @@ def roc(
     svg = plane.svg
     svg.line(plane.x(1 - specificity.high), plane.y(y), plane.x(1 - specificity.low), plane.y(y), "whisker")
     svg.line(plane.x(x), plane.y(sensitivity.low), plane.x(x), plane.y(sensitivity.high), "whisker")
-    tip = f"operating point: {percent(y)} of melanomas found, {percent(x)} of harmless lesions referred"
+    tip = f"operating point: {percent(y)} of melanomas found, {percent(x)} of other lesions referred"
     plane.dot(x, y, "point", tip)
     plane.note(1, 0, f"AUC on test {area}", "strong", "end", dx=-6, dy=-12)
     if fitted:

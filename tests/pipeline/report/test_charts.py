@@ -57,7 +57,7 @@ def test_every_chart_is_well_formed_and_stays_inside_its_frame():
         training.curve("AUC", [1.0], [training.Series("eval", "eval", [0.7])], kept=[0], restarts=[]),
         rows.whisker(None, 0.9, None, 0.4, "model"),
         rows.whisker(spread, 0.9, 0.2, 0.4, "model"),
-        rows.shares([(0, "melanoma", "none"), (3, "harmless", "3")]),
+        rows.shares([(0, "melanoma", "none"), (3, "other", "3")]),
         rows.bar(0.0, 0.0, "model"),
     ]  # fmt: skip
     for picture in pictures:

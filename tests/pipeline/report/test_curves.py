@@ -46,7 +46,7 @@ def test_a_threshold_row_counts_and_adds_up():
     assert (row.sensitivity, row.specificity) == (0.5, pytest.approx(4 / 6))
     assert row.positive_predictive_value == 0.5
     assert row.negative_predictive_value == pytest.approx(4 / 6)
-    assert (row.missed_per_1000, row.needless_per_1000) == (200, 200)
+    assert (row.missed_per_1000, row.false_alarms_per_1000) == (200, 200)
 
 
 def test_predictive_values_at_the_split_s_own_prevalence_are_the_counted_ones(answers):
@@ -71,6 +71,6 @@ def test_the_histogram_holds_every_lesion_once(answers):
     labels, scores = answers
     scores = np.concatenate([scores[:-2], [0.0, 1.0]])
     edges = np.linspace(-3, 3, 20)
-    harmless, melanoma = curves.log_odds_histogram(labels, scores, edges)
-    assert harmless.sum() == pytest.approx(1)
+    others, melanoma = curves.log_odds_histogram(labels, scores, edges)
+    assert others.sum() == pytest.approx(1)
     assert melanoma.sum() == pytest.approx(1)
