@@ -1,0 +1,101 @@
+"""Learning-rate finder: the loss while the rate grows, and the rates to choose from it.
+
+Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017, section 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FinderConfig(BaseModel):
+    """The range of rates tried, and when the test ends."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lowest: float = Field(1e-7, gt=0, description="rate of the first step")
+    highest: float = Field(1.0, gt=0, description="rate of the last step")
+    steps: int = Field(
+        100, ge=10, le=10_000, description="steps, evenly spread over the logarithm of the rate"
+    )
+    smoothing: float = Field(
+        0.9, ge=0.0, lt=1.0, description="decay of the moving average that the loss is read from"
+    )
+    diverged: float = Field(4.0, gt=1.0, description="stop at this many times the lowest smoothed loss")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What the range test saw: data of the plot, and what is read from it.
+
+    Attributes:
+        rates: of the steps made.
+        losses: of those steps' batches.
+        smoothed: the moving average of the losses, its start corrected for bias.
+        diverged: whether the loss exploded before the highest rate was reached.
+        steepest: the rate at which the smoothed loss fell fastest: a peak rate for a constant schedule.
+        highest: a tenth of the rate at the lowest smoothed loss: the upper end for cyclic schedules.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    diverged: bool
+    steepest: float
+    highest: float
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-able, for the report."""
+        return {
+            "rates": list(self.rates),
+            "losses": list(self.losses),
+            "smoothed": list(self.smoothed),
+            "diverged": self.diverged,
+            "steepest": self.steepest,
+            "highest": self.highest,
+        }
+
+
+def find(config: FinderConfig, step: Callable[[float], float]) -> Curve:
+    """Run the range test.
+
+    Args:
+        config: the range.
+        step: trains on one new batch at the given rate and returns the loss before the update. The
+            weights are spoilt afterwards: the caller restores them.
+
+    Raises:
+        ValueError: a range that is none, or a loss that was not finite from the beginning.
+    """
+    if config.lowest >= config.highest:
+        raise ValueError(f"lowest={config.lowest} must be below highest={config.highest}: change one of them")
+    rates: list[float] = []
+    losses: list[float] = []
+    smoothed: list[float] = []
+    average, exploded = 0.0, False
+    for rate in np.geomspace(config.lowest, config.highest, config.steps).tolist():
+        loss = float(step(rate))
+        if not math.isfinite(loss):
+            exploded = True
+            break
+        average = config.smoothing * average + (1.0 - config.smoothing) * loss
+        rates.append(rate)
+        losses.append(loss)
+        smoothed.append(average / (1.0 - config.smoothing ** len(losses)))
+        if smoothed[-1] > config.diverged * min(smoothed) > 0:
+            exploded = True
+            break
+    if len(rates) < 2:
+        raise ValueError(
+            f"the loss is not finite at the lowest rate, {config.lowest:g}: check the data and loss"
+        )
+    slopes = np.gradient(np.array(smoothed), np.log(rates))
+    # What comes after the lowest point is the way up: no rate of it is worth recommending.
+    lowest = int(np.argmin(smoothed))
+    steepest = int(np.argmin(slopes[: max(lowest, 1)]))
+    return Curve(tuple(rates), tuple(losses), tuple(smoothed), exploded, rates[steepest], rates[lowest] / 10)
