@@ -2,103 +2,117 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+import shutil
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
+from uuid import uuid4
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest import progress
 from components.ingest.check import CheckJob
 from components.ingest.pool import Pool
+from components.ingest.shard import ChangedError
 from components.ingest.worker import Job, Result
 
 
 class RunJobs(beam.DoFn):
-    """Runs jobs in worker processes, several at a time, and gives their results in any order."""
+    """Runs jobs in worker processes, several at a time; each result becomes a file called after its job's number.
 
-    def __init__(self, workers: int | None, listener: str) -> None:
+    A runner that tries a bundle again writes the same file again, so a retry is harmless.
+    """
+
+    def __init__(self, folder: str, workers: int | None, listener: str) -> None:
         """Keep what is pickled.
 
         Args:
+            folder: for the results; every worker must reach it.
             workers: processes; None is one for each core, 0 runs the jobs in the Beam worker.
             listener: name for ``progress.advance``.
         """
+        self._folder = folder
         self._workers = workers
         self._listener = listener
         self._pool: Pool | None = None
-        self._waiting: list[tuple[int, Future[Result]]] = []
+        self._waiting: deque[tuple[int, int, Future[Result]]] = deque()
 
     def setup(self) -> None:
         """Prepare the processes; each starts with its first job."""
-        self._pool = Pool(cores() if self._workers is None else self._workers)
+        self._pool = Pool(self._size())
 
-    def process(self, element: bytes) -> Iterator[bytes]:
-        """Start a job and give what is finished; at most a few jobs wait for a process."""
-        job = cast(Job, pickle.loads(element))  # noqa: S301 - made by this module
+    def process(self, element: tuple[int, bytes]) -> None:
+        """Start a job and save what is finished; a few jobs may wait for a process."""
+        number, data = element
+        job = cast(Job, pickle.loads(data))  # noqa: S301 - made by this module
         assert self._pool is not None  # noqa: S101 - Beam calls setup first
-        size = len(job.files) if isinstance(job, CheckJob) else len(job.records)
-        self._waiting.append((size, self._pool.submit(job)))
-        limit = 4 * max(1, cores() if self._workers is None else self._workers)
-        while self._waiting and (self._waiting[0][1].done() or len(self._waiting) > limit):
-            yield self._next()
+        images = len(job.files) if isinstance(job, CheckJob) else len(job.records)
+        self._waiting.append((number, images, self._pool.submit(job)))
+        while self._waiting and (self._waiting[0][2].done() or len(self._waiting) > 4 * max(1, self._size())):
+            self._save_next()
 
-    def finish_bundle(self) -> Iterator[Any]:
-        """Give the rest."""
-        window = GlobalWindow()
+    def finish_bundle(self) -> None:
+        """Save the rest."""
         while self._waiting:
-            yield WindowedValue(self._next(), window.max_timestamp(), [window])
+            self._save_next()
 
     def teardown(self) -> None:
         """End the processes."""
         if self._pool is not None:
             self._pool.close()
 
-    def _next(self) -> bytes:
-        size, future = self._waiting.pop(0)
-        result = future.result()
-        progress.advance(self._listener, size)
-        return pickle.dumps(result)
+    def _size(self) -> int:
+        return cores() if self._workers is None else self._workers
+
+    def _save_next(self) -> None:
+        number, images, future = self._waiting.popleft()
+        result: Result | Exception
+        try:
+            result = future.result()
+        # What a user can mend goes back as it is; Beam would turn it into a RuntimeError with its traceback as text.
+        except (ChangedError, OSError) as error:
+            result = error
+        data = pickle.dumps(result)
+        partial = Path(self._folder, f".{number}.{uuid4().hex}")
+        partial.write_bytes(data)
+        partial.rename(Path(self._folder, str(number)))
+        progress.advance(self._listener, images)
 
 
 def run(
     jobs: Sequence[Job], options: Sequence[str], workers: int | None, listener: str, folder: Path
 ) -> list[Result]:
-    """Run ``jobs`` as a Beam pipeline and return their results, in any order.
+    """Run ``jobs`` as a Beam pipeline and return their results in the order of the jobs.
 
     Args:
         jobs: what to do.
         options: Beam's pipeline options.
         workers: processes beside each Beam worker, as in ``RunJobs``.
         listener: name for ``progress.advance``.
-        folder: where the pipeline leaves its results; every worker must reach it.
+        folder: a sub-folder for the results is made there and removed again.
     """
-    if not jobs:
-        return []
-    prefix = str(folder / "results")
+    results = folder / "results"
+    results.mkdir()
+    elements = [(number, pickle.dumps(job)) for number, job in enumerate(jobs)]
     # No "with": it would hide the first exception behind a second one.
     pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
     _ = (
         pipeline
-        | "Jobs" >> beam.Create([pickle.dumps(job) for job in jobs], reshuffle=True)
-        | "Run" >> beam.ParDo(RunJobs(workers, listener)).with_output_types(bytes)
-        | "Lines" >> beam.Map(base64.b64encode).with_output_types(bytes)
-        | "Results" >> beam.io.WriteToText(prefix, coder=beam.coders.BytesCoder())
+        | "Jobs" >> beam.Create(elements, reshuffle=len(elements) > 1)
+        | "Run" >> beam.ParDo(RunJobs(str(results), workers, listener))
     )
     pipeline.run().wait_until_finish()
-    results: list[Result] = []
-    for path in sorted(folder.glob("results*")):
-        lines = path.read_bytes().splitlines()
-        results += [pickle.loads(base64.b64decode(line)) for line in lines]  # noqa: S301 - written just above
-        path.unlink()
-    return results
+    found = [pickle.loads((results / str(number)).read_bytes()) for number in range(len(jobs))]  # noqa: S301 - ours
+    shutil.rmtree(results)
+    for result in found:
+        if isinstance(result, Exception):
+            raise result
+    return found
 
 
 def cores() -> int:

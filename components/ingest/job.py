@@ -116,7 +116,6 @@ def _check(
     with progress.listening(listener, "check", len(rows)) as name:
         results = beam_job.run(jobs, config.beam_options, config.decoders, name, folder)
     outcomes = [outcome for result in results if isinstance(result, list) for outcome in result]
-    outcomes.sort(key=lambda outcome: outcome.number)
     if [outcome.number for outcome in outcomes] != list(range(len(rows))):
         raise RuntimeError(f"{len(rows)} images were to be checked, {len(outcomes)} outcomes came back")
     return outcomes

@@ -18,6 +18,7 @@ from components.ingest.config import IngestConfig, Source
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
 from components.ingest.manifest import Manifest
+from components.ingest.shard import ChangedError
 
 Table = Callable[..., Source]
 Configure = Callable[..., IngestConfig]
@@ -225,6 +226,21 @@ def test_a_failure_leaves_the_old_output_and_nothing_else(
         ingest(config(source, seed=5), out)
     assert Manifest.load(out) == old
     assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_an_image_that_changes_meanwhile_stops_the_job(
+    tmp_path: Path, table: Table, config: Configure
+) -> None:
+    source = table(_rows(12))
+    image = source.path.parent / "images" / "im003.jpg"
+
+    def meddle(stage: str, done: int, total: int) -> None:
+        if stage == "check" and done == total:
+            image.write_bytes(b"another")
+
+    with pytest.raises(ChangedError, match=r"im003.jpg changed while it was ingested: run the command again"):
+        ingest(config(source), tmp_path / "out", listener=meddle)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_users_folder_is_never_replaced_unasked(tmp_path: Path, table: Table, config: Configure) -> None:

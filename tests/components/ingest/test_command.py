@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from components.ingest.source import Source
+from pipeline.commands.counting import Lines
+from pipeline.commands.ingest import ingest
+from pipeline.errors import UsageError
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer()
+    made.command("ingest")(ingest)
+    return made
+
+
+def test_the_table_and_the_account_are_printed(
+    tmp_path: Path, app: typer.Typer, table: Callable[..., Source]
+) -> None:
+    source = table([{"image_name": f"im{n}", "target": n % 3 // 2} for n in range(20)])
+    (source.path.parent / "images" / "im0.jpg").write_bytes(b"Dear doctor")
+    result = CliRunner().invoke(
+        app, ["--source", str(source), "--out", str(tmp_path / "out"), "--decoders", "0"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "check: 20 of 20 images" in result.output
+    assert "20 rows read = 19 written + 1 quarantined" in result.output
+    assert "not_an_image" in result.output
+    assert "class weights of the training split" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--source", "zip:x"], "the kind 'zip' is unknown; valid are siim2020"),
+        (["--source", "csv:/absent"], "/absent does not exist"),
+        (["--source", "csv:x", "--fractions", "7/2/1"], "fractions.train"),
+        (["--source", "csv:x", "--fractions", "0.5/0.2/0.2"], "add up to 0.9"),
+        (["--source", "csv:x", "--fractions", "half"], "write train/eval/test, as in 0.70/0.15/0.15"),
+        (["--source", "csv:x", "--max-side", "3"], "max_side = 3"),
+    ],
+)
+def test_wrong_usage_is_explained(tmp_path: Path, app: typer.Typer, arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    assert isinstance(result.exception, UsageError)
+    assert said in str(result.exception)
+
+
+def test_help_has_an_example(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert "Example: melanosizer ingest --source siim2020:" in " ".join(result.output.split())
+
+
+def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    lines = Lines(Console())
+    for done in range(101):
+        lines("check", done, 100)
+    assert capsys.readouterr().out.splitlines() == ["check: 0 of 100 images", "check: 100 of 100 images"]
