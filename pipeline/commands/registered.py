@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from pipeline.commands.dashboard import dashboard
 from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
 from pipeline.commands.ingest import ingest
@@ -29,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
         ("serve", serve),
         ("predict", predict),
         ("predict-batch", predict_batch),
+        ("dashboard", dashboard),
         ("doctor", doctor),
     ):
         app.command(name)(command)
