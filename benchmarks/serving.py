@@ -193,6 +193,9 @@ class Bench:
 
     def throughput(self) -> None:
         """32 clients on each server, the bare graph between them."""
+        # Keras and TensorFlow trace on first calls, in each worker and thread: not what is measured.
+        for server, kind in ((self.ours, "grpc"), (self.flask, "multipart"), (self.fastapi, "multipart")):
+            load(kind, server.target, self.images, clients=32, seconds=self.seconds)
         seen: dict[str, list[dict[str, Any]]] = {}
         for number in range(self.rounds):
             self.say(f"throughput, round {number + 1} of {self.rounds}")
