@@ -52,19 +52,19 @@ class Batches:
             return draw.choice(count, whole, p=self._shares)
         return np.resize(draw.permutation(count), whole)
 
-    def dataset(self, stage: int, first_epoch: int) -> tf.data.Dataset:
-        """Endless (pixels float32 [b, size, size, 3], labels float32 [b, classes]) from an epoch onwards."""
+    def dataset(self, stage: int, first_epoch: int, first_step: int) -> tf.data.Dataset:
+        """Endless (pixels float32 [b, size, size, 3], labels float32 [b, classes]) from a step onwards."""
         batch = self._config.batch_size
 
         def numbers() -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[int]]]:
-            epoch = first_epoch
+            epoch, skipped = first_epoch, first_step
             while True:
                 order = self.order(stage, epoch)
-                for step in range(len(order) // batch):
+                for step in range(skipped, len(order) // batch):
                     chosen = order[step * batch : (step + 1) * batch]
                     seed = ((epoch * 100_003 + step) * 31 + stage) * _SEEDS_PER_BATCH
                     yield self._pictures[chosen], self._labels[chosen], [self._config.seed, seed]
-                epoch += 1
+                epoch, skipped = epoch + 1, 0
 
         side = self._pictures.shape[1]
         signature = (

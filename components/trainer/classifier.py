@@ -43,17 +43,17 @@ class Classifier:
         """Class probabilities and features of pictures (uint8 [batch, s, s, 3]).
 
         Returns:
-            float32 [batch, classes], not calibrated; float32 [batch, channels], the first member's pooled
-            features of the picture as it is.
+            float32 [batch, classes], not calibrated; float32 [batch, channels], the first member's middle
+            levels of the picture as it is.
         """
         shares: list[tf.Tensor] = []
         features: tf.Tensor | None = None
         for member in self.members:
             logits: list[tf.Tensor] = []
             for pixels in views(images.view(pictures, member.size), self.tta):
-                answer, pooled, _ = member.network(pixels)
-                logits.append(answer)
-                features = pooled if features is None else features
+                seen = member.network(pixels)
+                logits.append(seen.logits)
+                features = seen.levels if features is None else features
             shares.append(tf.nn.softmax(tf.add_n(logits) / len(logits)))
         assert features is not None  # noqa: S101 - there is at least one member and one view
         return tf.add_n(shares) / len(shares), features

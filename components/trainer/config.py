@@ -258,7 +258,13 @@ class TrainerConfig(_Frozen):
     )
     zones: ZonesConfig = Field(default_factory=ZonesConfig, description="costs that choose the three zones")
     out_of_distribution: Annotated[float, Field(gt=0.0, lt=0.5)] = Field(
-        default=0.02, description="share of eval's real lesions allowed above the out-of-distribution limit"
+        default=0.02, description="share of eval's real lesions farther out than the edge of what is known"
+    )
+    out_of_distribution_margin: float = Field(
+        default=1.75,
+        ge=1.0,
+        le=10.0,
+        description="pictures are refused this many times farther out than that edge: room for other cameras",
     )
     seed: int = Field(default=17, ge=0, description="same seed, same data, same machine: same weights")
     cache_dir: str | None = Field(
@@ -268,7 +274,7 @@ class TrainerConfig(_Frozen):
 
     @model_validator(mode="after")
     def _stages_fit_the_picture(self) -> Self:
-        for index, stage in enumerate(self.stages):
+        for index, stage in enumerate(self.stages if self.strategy != "frozen" else ()):
             if max(stage.size, stage.test_size or 0) > self.image_size:
                 raise ValueError(
                     f"stages[{index}] wants {max(stage.size, stage.test_size or 0)} px but image_size="

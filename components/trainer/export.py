@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import features
+from components.trainer import explain as explanation
 from components.trainer.serving import Served
 
 EXAMPLES: Final = "examples"  # input of serving_examples
@@ -43,8 +44,12 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: S
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return served.examples(examples)
 
+    def explain(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return explanation.explain(served, image_bytes)
+
     archive.add_endpoint("serving_default", serving_default, [_named(strings, features.IMAGE_BYTES)])
     archive.add_endpoint("serving_examples", serving_examples, [_named(strings, EXAMPLES)])
+    archive.add_endpoint("explain", explain, [_named(strings, features.IMAGE_BYTES)])
     archive.write_out(str(folder), verbose=False)
     extra = folder / "assets.extra"
     extra.mkdir(exist_ok=True)

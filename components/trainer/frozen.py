@@ -8,6 +8,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ Floats = npt.NDArray[np.float32]
 
 _BATCH = 32
 _HEAD_BATCH = 256
-_FEATURES_VERSION = 1
+_FEATURES_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,11 @@ def train(
         taps=config.frozen.blocks,
         fast=False,
     )
-    inputs = {
+    found = {
         split.name: _features(network, split, config, moments, cache_dir, progress)
         for split in (train, evaluation)
     }
+    inputs = {name: features.pooled for name, features in found.items()}
     flat = inputs["train"].reshape(-1, inputs["train"].shape[-1])
     mean, std = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-4)
     standard = {name: (values - mean) / std for name, values in inputs.items()}
@@ -82,12 +84,19 @@ def train(
     kernel = best.kernel / std[:, None]
     bias = best.bias - mean @ kernel
     network.model.get_layer("head_logits").set_weights([kernel, bias])
-    return network, {name: _outputs(values, kernel, bias) for name, values in inputs.items()}
+    return network, {name: _outputs(values, kernel, bias) for name, values in found.items()}
 
 
-def _outputs(features: Floats, kernel: Floats, bias: Floats) -> Outputs:
-    logits = features.mean(axis=1) @ kernel + bias
-    return Outputs(tf.nn.softmax(logits).numpy(), features[:, 0])
+def _outputs(features: _Features, kernel: Floats, bias: Floats) -> Outputs:
+    logits = features.pooled.mean(axis=1) @ kernel + bias
+    return Outputs(tf.nn.softmax(logits).numpy(), features.levels)
+
+
+class _Features(NamedTuple):
+    """Cached features: pooled float32 [n, flips, channels] and middle levels float32 [n, channels]."""
+
+    pooled: Floats
+    levels: Floats
 
 
 def _features(
@@ -97,40 +106,42 @@ def _features(
     moments: Moments,
     cache_dir: Path,
     progress: Progress,
-) -> Floats:
-    """Pooled features of every flip of every picture: float32 [n, flips, channels]."""
-    flips = config.frozen.flips
-    path = cache_dir / f"features-{split.name}-{_key(network, split, config, moments)}.npy"
+) -> _Features:
+    """Pooled features of every flip of every picture, levels of the picture as it is."""
+    path = cache_dir / f"features-{split.name}-{_key(network, split, config, moments)}.npz"
     if path.exists():
         progress.line("%s: features of %d images from the cache", split.name, len(split))
-        return np.load(path)
+        with np.load(path) as file:
+            return _Features(file["pooled"], file["levels"])
     started = time.monotonic()
-
     side = split.pictures.shape[1]
 
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
-    def pooled(batch: tf.Tensor) -> tf.Tensor:
-        shown = views(images.view(batch, config.frozen.size), flips)
-        return tf.stack([network(pixels)[1] for pixels in shown], axis=1)
+    def look(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shown = [
+            network(pixels) for pixels in views(images.view(batch, config.frozen.size), config.frozen.flips)
+        ]
+        return tf.stack([seen.pooled for seen in shown], axis=1), shown[0].levels
 
-    rows: list[Floats] = []
+    rows: list[tuple[Floats, Floats]] = []
     for start in range(0, len(split), _BATCH):
-        rows.append(pooled(tf.constant(split.pictures[start : start + _BATCH])).numpy())
-        rate = (start + len(rows[-1])) / (time.monotonic() - started)
+        pooled, levels = look(tf.constant(split.pictures[start : start + _BATCH]))
+        rows.append((pooled.numpy(), levels.numpy()))
+        done = start + len(levels)
         progress.tick(
             "%s: features of %d of %d images, %.0f images/s",
             split.name,
-            start + len(rows[-1]),
+            done,
             len(split),
-            rate,
+            done / (time.monotonic() - started),
         )
-    values = np.concatenate(rows)
+    found = _Features(*(np.concatenate(column) for column in zip(*rows, strict=True)))
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.save(file, values)
+        np.savez(file, pooled=found.pooled, levels=found.levels)
     part.replace(path)
     progress.line("%s: features of %d images in %.0f s", split.name, len(split), time.monotonic() - started)
-    return values
+    return found
 
 
 def _key(network: Network, split: Split, config: TrainerConfig, moments: Moments) -> str:

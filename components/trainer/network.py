@@ -1,9 +1,9 @@
-"""A backbone with a head: standardised or plain pixels in, logits and pooled features out."""
+"""A backbone with a head: plain pixels in, logits and what else is wanted of them out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -25,13 +25,28 @@ class Moments:
     std: tuple[float, float, float]
 
 
+class Seen(NamedTuple):
+    """What a network says of a batch.
+
+    Attributes:
+        logits: float32 [batch, classes].
+        pooled: float32 [batch, channels], what the head looks at.
+        levels: float32 [batch, channels], pooled middle layers: texture and colour, little of the diagnosis.
+        maps: float32 [batch, h, w, channels], the last feature map.
+    """
+
+    logits: tf.Tensor
+    pooled: tf.Tensor
+    levels: tf.Tensor
+    maps: tf.Tensor
+
+
 @dataclass(frozen=True)
 class Network:
     """One trainable network.
 
     Attributes:
-        model: float32 [batch, size, size, 3] -> (logits [batch, classes], features [batch, channels],
-            map [batch, h, w, c]); the map is what Grad-CAM reads.
+        model: float32 [batch, size, size, 3] -> the four outputs of `Seen`.
         backbone: the registry's answer; its layers are the model's own.
         moments: applied before the model where the backbone wants standardised pixels, else None.
     """
@@ -46,10 +61,9 @@ class Network:
             return pixels
         return (pixels - tf.constant(self.moments.mean)) / tf.constant(self.moments.std)
 
-    def __call__(self, pixels: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Logits, pooled features and the last feature map of float pixels 0..255."""
-        logits, pooled, maps = self.model(self.prepare(pixels), training=training)
-        return logits, pooled, maps
+    def __call__(self, pixels: tf.Tensor, training: bool = False) -> Seen:
+        """What the network says of float pixels 0..255."""
+        return Seen(*self.model(self.prepare(pixels), training=training))
 
     def weights(self) -> Weights:
         """A copy of every weight, in the model's order."""
@@ -121,10 +135,22 @@ def assemble(
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=config.seed),
         name="head_logits",
     )(x)
-    model = keras.Model(backbone.inputs, [logits, pooled, backbone.features], name="melanosizer")
+    outputs = [logits, pooled, _middle_levels(backbone), backbone.features]
+    model = keras.Model(backbone.inputs, outputs, name="melanosizer")
     if fast:
         _use_fast_pointwise(model)
     return Network(model, backbone, moments if backbone.expects == "standardised" else None)
+
+
+def _middle_levels(backbone: Backbone) -> keras.KerasTensor:
+    """The third to fifth tap from the top; of short networks whatever lies below the top."""
+    names = backbone.taps[-5:-2] or backbone.taps[:1]
+    core = backbone.model()
+    pooled = [
+        keras.layers.GlobalAveragePooling2D(name=f"pool_level_{i}")(core.get_layer(name).output)
+        for i, name in enumerate(names)
+    ]
+    return keras.layers.Concatenate(name="middle_levels")(pooled) if len(pooled) > 1 else pooled[0]
 
 
 def freeze(network: Network, config: TrainerConfig, stage: int) -> None:

@@ -54,8 +54,11 @@ def describe(pictures: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
     return tf.concat([features, tf.reshape(grid, [-1, _GRID * _GRID * 3]), spread], axis=-1)
 
 
-def fit(train: Floats, evaluation: Floats, refused: float) -> Novelty:
-    """Fits the Gaussian on train; the limit lets `refused` of eval's real lesions lie above it."""
+def fit(train: Floats, evaluation: Floats, refused: float, margin: float) -> Novelty:
+    """Fits the Gaussian on train; the limit is `margin` times what leaves `refused` of eval above it.
+
+    A margin above 1 leaves room for other cameras: pictures that are no dermoscopy lie much farther out.
+    """
     mean = train.mean(axis=0)
     scale = np.maximum(train.std(axis=0), 1e-3)
     centred = (train - mean) / scale
@@ -73,5 +76,5 @@ def fit(train: Floats, evaluation: Floats, refused: float) -> Novelty:
         np.inf,
     )
     distances = novelty.distance(tf.constant(evaluation)).numpy()
-    limit = float(np.quantile(distances, 1.0 - refused))
+    limit = margin * float(np.quantile(distances, 1.0 - refused))
     return Novelty(novelty.mean, novelty.whiten, basis, novelty.scale, novelty.residual, limit)

@@ -201,10 +201,12 @@ def _fit(
     probabilities = calibration.apply(fitted, plain)
     point = operating_point.choose(evaluation.targets, probabilities, config.sensitivity)
     zones = operating_point.zones(config.zones, point.threshold)
+    described = _described(evaluation.pictures, answers.evaluation.features)
     judge = novelty.fit(
         _described(data.train.pictures[answers.sample], answers.sample_features),
-        _described(evaluation.pictures, answers.evaluation.features),
+        described,
         config.out_of_distribution,
+        config.out_of_distribution_margin,
     )
     version = str(int(time.time()))
     served = Served(classifier, read, fitted, point, zones, judge, config.image_size, version)
@@ -219,6 +221,7 @@ def _fit(
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
         "calibration_error": calibration_error(evaluation.targets, probabilities),
+        "refused": float(tf.reduce_mean(judge(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
         "eval_images": len(evaluation),
@@ -254,7 +257,7 @@ def _metadata(
         "zones": {"low_below": served.zones.low_below, "refer_from": served.zones.refer_from},
         "readout": {"others": served.readout.others},
         "calibration": served.calibration.as_dict(),
-        "out_of_distribution": {"limit": served.novelty.limit, "refused_on_eval": config.out_of_distribution},
+        "out_of_distribution": {"limit": served.novelty.limit, "refused_on_eval": metrics["refused"]},
         "preprocessing": {
             "size": served.image_size,
             "resize": "bilinear with antialiasing, aspect ratio squashed, rounded to uint8",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,17 @@ from components.trainer.scores import Scores, scores
 from components.transform import images
 
 _CHUNK = 128
+_BACKUP_SECONDS = 60.0  # an epoch at the largest size takes minutes
+
+
+@dataclass
+class _Tally:
+    """What has been counted since the last evaluation."""
+
+    steps: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
 
 
 @dataclass
@@ -36,10 +47,29 @@ class _Position:
 
     stage: int = 0
     epoch: int = 0
+    step: int = 0
+    over: bool = False
     spent: float = 0.0
     stage_spent: float = 0.0
     best: float = -math.inf
     best_epoch: int = 0
+    tally: _Tally = field(default_factory=_Tally)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One stage's length: steps an epoch, steps in all, and seconds (None = as long as it takes)."""
+
+    number: int
+    stage: StageConfig
+    per_epoch: int
+    steps: int
+    budget: float | None
+
+    def along(self, position: _Position) -> float:
+        """Share of the stage that is over, by steps or by time, whichever is further."""
+        by_time = 0.0 if self.budget is None else position.stage_spent / max(self.budget, 1e-3)
+        return max(position.step / self.steps, by_time)
 
 
 @dataclass(frozen=True)
@@ -95,7 +125,8 @@ class StagedTraining:
         return self._snapshots
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
-        self._position = _Position(**state["position"])
+        tally = _Tally(**state["position"].pop("tally"))
+        self._position = _Position(**state["position"], tally=tally)
         self._clock = Clock(self._config.max_minutes, self._position.spent)
         self._snapshots = [
             Snapshot(arrays[f"snapshot{i}"], size) for i, size in enumerate(state["snapshot_sizes"])
@@ -106,9 +137,10 @@ class StagedTraining:
             variable.assign(value)
         self._history.restore(state["epochs"])
         self._progress.line(
-            "resumed after stage %d, epoch %d (%s of training)",
+            "resumed in stage %d after epoch %d, step %d (%s of training)",
             self._position.stage + 1,
             self._position.epoch,
+            self._position.step,
             duration(self._position.spent),
         )
         return arrays["optimiser"]
@@ -124,7 +156,7 @@ class StagedTraining:
         if self._best is not None:
             arrays["best"] = self._best
         state = {
-            "position": vars(self._position),
+            "position": asdict(self._position),
             "snapshot_sizes": [snapshot.size for snapshot in self._snapshots],
             "epochs": self._history.rows(),
         }
@@ -147,110 +179,109 @@ class StagedTraining:
         pictures = _at_size(self._train.pictures, side, self._progress)
         batches = Batches(pictures, self._labels, len(self._classes), stage.size, config)
         per_epoch = max(1, len(self._labels) // config.batch_size)
-        epochs = max(1, math.ceil(stage.epochs))
-        steps = max(1, round(stage.epochs * per_epoch))
         budget = self._clock.share(config.stages, number)
-        if budget is not None:
-            budget += position.stage_spent
+        plan = _Plan(
+            number,
+            stage,
+            per_epoch,
+            max(1, round(stage.epochs * per_epoch)),
+            None if budget is None else budget + position.stage_spent,
+        )
         step = self._step(optimiser)
-        iterator = iter(batches.dataset(number, position.epoch))
-        while position.epoch < epochs:
-            first = position.epoch * per_epoch
-            last = min(steps, first + per_epoch)
-            over = self._epoch(number, stage, step, iterator, (first, last, steps), budget)
+        iterator = iter(batches.dataset(number, *divmod(position.step, per_epoch)))
+        while not position.over:
+            self._epoch(plan, step, iterator, optimiser)
             self._save(optimiser)
-            if over:
-                break
         if self._best is not None:
             self._network.model.set_weights(self._best)
         if stage.snapshot:
             self._snapshots.append(Snapshot(self._network.weights(), stage.test_size or stage.size))
 
     def _epoch(
-        self,
-        number: int,
-        stage: StageConfig,
-        step: Callable[..., Any],
-        iterator: Any,
-        span: tuple[int, int, int],
-        budget: float | None,
-    ) -> bool:
-        """One epoch and its evaluation; true where the stage is over."""
-        position = self._position
-        first, last, steps = span
-        started = time.monotonic()
-        before = position.stage_spent
-        losses: list[tf.Tensor] = []
-        waited = 0.0
-        along = factor = 0.0
-        for done in range(first, last):
-            along = done / steps
-            if budget is not None:
-                along = max(along, (before + time.monotonic() - started) / max(budget, 1e-3))
-            if along >= 1.0 and losses:
-                break
-            asked = time.monotonic()
+        self, plan: _Plan, step: Callable[..., Any], iterator: Any, optimiser: optimise.Optimiser
+    ) -> None:
+        """Trains to the end of an epoch, evaluates, and decides whether the stage is over."""
+        position, tally = self._position, self._position.tally
+        last = min(plan.steps, (position.epoch + 1) * plan.per_epoch)
+        saved = began = time.monotonic()
+        factor = 0.0
+        # One step at least, so that a budget already spent still leaves a trained network.
+        while position.step < last and (plan.along(position) < 1.0 or position.step == 0):
             pixels, targets = next(iterator)
-            waited += time.monotonic() - asked
-            factor = stage.rate * optimise.rate(self._config.optimiser, along)
-            losses.append(step(pixels, targets, tf.constant(factor, tf.float32)))
+            arrived = time.monotonic()
+            factor = plan.stage.rate * optimise.rate(self._config.optimiser, plan.along(position))
+            tally.loss += float(step(pixels, targets, tf.constant(factor, tf.float32)))
+            now = time.monotonic()
+            tally.steps += 1
+            tally.waited += arrived - began
+            tally.seconds += now - began
+            position.stage_spent += now - began
+            position.step += 1
+            began = now
             self._progress.tick(
-                "stage %d, %d px, step %d of %d, %.0f images/s",
-                number + 1,
-                stage.size,
-                done + 1,
-                steps,
-                len(losses) * self._config.batch_size / (time.monotonic() - started),
+                "stage %d, %d px, step %d of %d, loss %.3f, %.0f images/s",
+                plan.number + 1,
+                plan.stage.size,
+                position.step,
+                plan.steps,
+                tally.loss / tally.steps,
+                tally.steps * self._config.batch_size / tally.seconds,
             )
-        mean_loss = float(tf.reduce_mean(tf.stack(losses)))
-        trained = time.monotonic() - started
+            if now - saved > _BACKUP_SECONDS:
+                self._save(optimiser)
+                saved = began = time.monotonic()
+        self._evaluate(plan, factor)
+
+    def _evaluate(self, plan: _Plan, factor: float) -> None:
+        """Scores on eval, keeps the best weights, records and prints the epoch."""
+        position, tally = self._position, self._position.tally
+        started = time.monotonic()
+        mean_loss = tally.loss / max(tally.steps, 1)
         if not math.isfinite(mean_loss):
             raise FloatingPointError(
-                f"stage {number + 1}: the loss is {mean_loss}; lower optimiser.body_learning_rate "
+                f"stage {plan.number + 1}: the loss is {mean_loss}; lower optimiser.body_learning_rate "
                 f"(now {self._config.optimiser.body_learning_rate}) or optimiser.clip_norm"
             )
-        found = self._evaluate(stage)
-        seconds = time.monotonic() - started
+        found = self._scores(plan.stage)
+        position.stage_spent += time.monotonic() - started
         position.epoch += 1
-        position.stage_spent = before + seconds
         if found.auc > position.best:
             position.best, position.best_epoch = found.auc, position.epoch
             self._best = self._network.weights()
-        self._history.add(
-            Epoch(
-                stage=number,
-                size=stage.size,
-                epoch=position.epoch,
-                loss=mean_loss,
-                eval_auc=found.auc,
-                eval_log_loss=found.log_loss,
-                false_negatives=found.false_negatives,
-                positives=found.positives,
-                learning_rate=factor,
-                seconds=seconds,
-                waiting=waited / max(trained, 1e-9),
-                images_per_second=len(losses) * self._config.batch_size / max(trained, 1e-9),
-            )
+        epoch = Epoch(
+            stage=plan.number,
+            size=plan.stage.size,
+            epoch=position.epoch,
+            loss=mean_loss,
+            eval_auc=found.auc,
+            eval_log_loss=found.log_loss,
+            false_negatives=found.false_negatives,
+            positives=found.positives,
+            learning_rate=factor,
+            seconds=tally.seconds + time.monotonic() - started,
+            waiting=tally.waited / max(tally.seconds, 1e-9),
+            images_per_second=tally.steps * self._config.batch_size / max(tally.seconds, 1e-9),
         )
-        share = max((first + len(losses)) / steps, position.stage_spent / budget if budget else 0.0)
+        position.tally = _Tally()
+        self._history.add(epoch)
+        patience = self._config.patience
+        stalled = patience > 0 and position.epoch - position.best_epoch >= patience
+        position.over = stalled or plan.along(position) >= 1.0
         self._progress.line(
             "stage %d of %d  %d px  epoch %d of %d  loss %.3f  eval AUC %.4f  "
             "false negatives %d of %d  %.0f s  left %s",
-            number + 1,
+            plan.number + 1,
             len(self._config.stages),
-            stage.size,
+            plan.stage.size,
             position.epoch,
-            math.ceil(stage.epochs),
+            math.ceil(plan.stage.epochs),
             mean_loss,
             found.auc,
             found.false_negatives,
             found.positives,
-            seconds,
-            self._left(number, share),
+            epoch.seconds,
+            self._left(plan.number, 1.0 if position.over else plan.along(position)),
         )
-        patience = self._config.patience
-        stalled = patience > 0 and position.epoch - position.best_epoch >= patience
-        return stalled or share >= 1.0
 
     def _left(self, number: int, share: float) -> str:
         """Estimated time to the end: the cost of a stage is its epochs times its pixels."""
@@ -259,7 +290,7 @@ class StagedTraining:
         seconds = self._position.stage_spent / max(done, 1e-9) * (sum(costs) - done)
         return duration(seconds)
 
-    def _evaluate(self, stage: StageConfig) -> Scores:
+    def _scores(self, stage: StageConfig) -> Scores:
         member = Member(self._network, stage.test_size or stage.size)
         found = predict(Classifier((member,), self._classes, 1), self._eval.pictures)
         shares = found.class_probabilities
@@ -274,7 +305,7 @@ class StagedTraining:
         def step(pixels: tf.Tensor, targets: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
-                logits, _, _ = network(pixels, training=True)
+                logits = network(pixels, training=True).logits
                 value = optimise.loss(config.loss, logits, targets, weights) + optimiser.penalty()
             optimiser.apply(tape.gradient(value, variables), factor)
             return value

@@ -70,7 +70,9 @@ def train(data: Data, config: TrainerConfig, folder: Path, **hyperparameters: An
     return Trained(data, folder / "model", folder / "run", config)
 
 
-TINY = preset("smoke").model_copy(update={"stages": (StageConfig(size=64, epochs=4),), "tta": 2})
+TINY = preset("smoke").model_copy(
+    update={"stages": (StageConfig(size=64, epochs=4),), "tta": 2, "batch_size": 8}
+)
 
 
 @pytest.fixture(scope="session")

@@ -180,7 +180,7 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(
     assert not (tmp_path / "killed" / "model").exists()
     resumed = conftest.train(scratch.data, config, tmp_path / "resumed")
     said = capfd.readouterr().err
-    assert "resumed after stage 1, epoch" in said
+    assert "resumed in stage 1 after epoch" in said
     assert "epoch 1 of 4" not in said
     epochs = json.loads((resumed.run / "history.json").read_text())["epochs"]
     assert [row["epoch"] for row in epochs] == [1, 2, 3, 4]

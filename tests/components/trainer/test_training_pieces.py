@@ -19,7 +19,13 @@ PICTURES = np.zeros((100, 16, 16, 3), np.uint8)
 
 
 def batches(**loss: object) -> Batches:
-    config = TrainerConfig(batch_size=20, loss=LossConfig(**loss), image_size=32)
+    config = TrainerConfig(
+        strategy="fine_tune",
+        batch_size=20,
+        loss=LossConfig(**loss),
+        image_size=32,
+        stages=(StageConfig(size=16, epochs=1),),
+    )
     return Batches(PICTURES, LABELS, 2, 16, config)
 
 
@@ -38,9 +44,15 @@ def test_power_sampling_draws_rare_classes_more_often() -> None:
 
 
 def test_batches_come_augmented_with_one_hot_labels() -> None:
-    pixels, labels = next(iter(batches().dataset(0, 0)))
+    pixels, labels = next(iter(batches().dataset(0, 0, 0)))
     assert pixels.shape == (20, 16, 16, 3)
     np.testing.assert_allclose(tf.reduce_sum(labels, axis=1), np.ones(20))
+
+
+def test_a_stream_can_be_joined_at_any_step() -> None:
+    whole = [labels.numpy() for _, labels in batches().dataset(0, 0, 0).take(8)]
+    joined = [labels.numpy() for _, labels in batches().dataset(0, 0, 3).take(5)]
+    np.testing.assert_array_equal(whole[3:], joined)
 
 
 def test_cache_size_is_one_up_and_never_above_the_decoded_size() -> None:

@@ -1,0 +1,97 @@
+"""The explain signature: maps of the right shape, and of this network rather than of any."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import conftest
+import keras
+import lesions
+import numpy as np
+import pytest
+import tensorflow as tf
+from saved_model import CppModel
+
+from components.trainer import network as networks
+from components.trainer.calibration import Calibration
+from components.trainer.classes import Classes
+from components.trainer.classifier import Classifier, Member
+from components.trainer.explain import explain
+from components.trainer.novelty import Novelty
+from components.trainer.operating_point import OperatingPoint, Zones
+from components.trainer.readout import with_weight
+from components.trainer.serving import Served
+
+CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
+
+
+def served(sizes: tuple[int, ...], seed: int) -> Served:
+    moments = networks.Moments((150.0,) * 3, (50.0,) * 3)
+    members = []
+    for size in sizes:
+        keras.utils.set_random_seed(seed)
+        network = networks.build(conftest.TINY, size=size, classes=3, moments=moments, fast=False)
+        head = network.model.get_layer("head_logits")
+        kernel = np.zeros(head.kernel.shape, np.float32)
+        kernel[:, 2] = np.random.default_rng(seed).exponential(
+            size=len(kernel)
+        )  # something always speaks for mel
+        head.set_weights([kernel, np.zeros(3, np.float32)])
+        members.append(Member(network, size))
+    zeros = np.zeros(1, np.float32)
+    return Served(
+        Classifier(tuple(members), CLASSES, 1), with_weight(CLASSES, 0.1), Calibration("none"),
+        OperatingPoint(0.5, 0.9, 0.5, (0, 1), (0, 1)), Zones(0.1, 0.9),
+        Novelty(zeros, zeros, zeros, zeros, 1.0, 1.0), 64, "1",
+    )  # fmt: skip
+
+
+def pictures(count: int) -> tf.Tensor:
+    draw = np.random.default_rng(4)
+    return tf.constant([lesions.jpeg(lesions.picture(draw, bool(i % 2))) for i in range(count)])
+
+
+@pytest.mark.parametrize("sizes", [(64,), (64, 48)])
+def test_heat_maps_are_normalised_and_overlays_are_pictures(sizes: tuple[int, ...]) -> None:
+    model = served(sizes, 1)
+    answers = tf.function(lambda batch: explain(model, batch))(pictures(3))
+    heat = answers["heat_map"].numpy()
+    assert heat.shape == (3, 64, 64)
+    assert heat.min() >= 0
+    np.testing.assert_allclose(heat.max(axis=(1, 2)), 1.0, atol=1e-5)
+    for overlay in answers["overlay_bytes"].numpy():
+        assert tf.io.decode_jpeg(overlay).shape == (64, 64, 3)
+
+
+def test_another_networks_weights_give_another_map() -> None:
+    """The sanity check of Adebayo et al. (2018): a map that survives random weights explains nothing."""
+    one, other = (explain(served((192,), seed), pictures(4))["heat_map"].numpy() for seed in (1, 2))
+    correlation = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other, strict=True)]
+    assert np.mean(correlation) < 0.8
+
+
+def test_the_maps_peak_follows_the_evidence() -> None:
+    """A head that likes one channel: the map is that channel's, and only where it raises the odds."""
+    model = served((64,), 1)
+    network = model.classifier.members[0].network
+    head = network.model.get_layer("head_logits")
+    kernel = np.zeros(head.kernel.shape, np.float32)
+    kernel[5, 2] = 1.0  # mel
+    head.set_weights([kernel, np.zeros(3, np.float32)])
+    batch = pictures(2)
+    found = explain(dataclasses.replace(model), batch)["heat_map"].numpy()
+    from components.transform import images
+
+    maps = network(images.view(images.decode_batch(batch, 64), 64)).maps[..., 5].numpy()
+    for heat, channel in zip(found, maps, strict=True):
+        peak = np.unravel_index(channel.argmax(), channel.shape)
+        cell = 64 // channel.shape[0]
+        assert heat[peak[0] * cell : (peak[0] + 1) * cell, peak[1] * cell : (peak[1] + 1) * cell].max() > 0.9
+
+
+def test_the_exported_signature_answers_and_agrees_about_the_probability(scratch: conftest.Trained) -> None:
+    model = CppModel(scratch.model)
+    batch = list(pictures(2).numpy())
+    explained, answered = model.ask("explain", batch), model.ask("serving_default", batch)
+    assert set(explained) == {"heat_map", "overlay_bytes", "probability"}
+    np.testing.assert_allclose(explained["probability"], answered["probability"], atol=1e-6)
