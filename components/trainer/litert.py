@@ -33,6 +33,22 @@ Pictures = npt.NDArray[np.uint8]
 MODEL_FILE: Final = "melanoma.tflite"
 DESCRIPTION_FILE: Final = "litert.json"
 
+# Left in float32 by int8: from the pooled features on, 256 steps would tie the probabilities of most lesions.
+_FLOAT_TAIL: Final = (
+    "MEAN",
+    "FULLY_CONNECTED",
+    "SOFTMAX",
+    "LOGISTIC",
+    "LOG",
+    "SUM",
+    "SUB",
+    "MUL",
+    "DIV",
+    "NEG",
+    "MINIMUM",
+    "MAXIMUM",
+)
+
 
 class ConversionError(RuntimeError):
     """The answer cannot be written with LiteRT's own operations."""
@@ -56,7 +72,9 @@ def convert(answer: Answer, size: int, kind: Kind, representative: Pictures | No
     """
     if kind not in KINDS:
         raise ValueError(f"litert kind: {kind!r} is unknown; valid: {', '.join(KINDS)}")
-    if kind == "int8" and (representative is None or len(representative) == 0):
+    if kind != "int8":
+        representative = None
+    elif representative is None or len(representative) == 0:
         raise ValueError("litert kind: int8 needs representative pictures of the training split")
     picture = tf.TensorSpec([1, size, size, 3], tf.uint8, name="picture")
     concrete = tf.function(answer, input_signature=[picture], autograph=False).get_concrete_function()
@@ -67,13 +85,12 @@ def convert(answer: Answer, size: int, kind: Kind, representative: Pictures | No
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if kind == "int8" and representative is not None:
-        converter.representative_dataset = lambda: _one_by_one(representative)
     try:
         with warnings.catch_warnings():
-            # Of statistics for quantised inputs: the input is the picture itself, cast in the graph.
+            # Of statistics for quantised inputs: the input is the picture itself, cast in the graph. Of
+            # tf.lite's own interpreter, which its calibration uses.
             warnings.simplefilter("ignore")
-            model: bytes = converter.convert()
+            model: bytes = converter.convert() if representative is None else _int8(converter, representative)
     except Exception as error:
         missing = sorted(set(re.findall(r"tf\.[A-Z]\w+", str(error))))
         named = f"LiteRT lacks {', '.join(missing)}" if missing else str(error).strip().split("\n")[0]
@@ -81,6 +98,17 @@ def convert(answer: Answer, size: int, kind: Kind, representative: Pictures | No
     kinds = operations(model)
     if "VAR_HANDLE" in kinds:
         raise ConversionError(f"litert {kind}: {kinds['VAR_HANDLE']} variables were left outside the file")
+    return model
+
+
+def _int8(converter: Any, representative: Pictures) -> bytes:
+    """Quantise the network and leave the tail in float32, which only the quantisation debugger offers."""
+    converter.representative_dataset = lambda: _one_by_one(representative)
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(_FLOAT_TAIL))
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
+    )
+    model: bytes = debugger.get_nondebug_quantized_model()
     return model
 
 
