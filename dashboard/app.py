@@ -30,7 +30,7 @@ from dashboard.gateway import devices as gateway_devices
 from dashboard.gateway import predict
 from dashboard.gateway.client import ModelServer
 from dashboard.middleware import Shield
-from dashboard.page import FOLDER, Page, respond
+from dashboard.page import FOLDER, Page, compile_all, respond
 from dashboard.pulse import Pulse
 from dashboard.readers.cluster import Cluster
 from dashboard.readers.data_index import DataIndex
@@ -146,6 +146,7 @@ def create(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         using.start()
+        compile_all()
         yield
         await using.model_server.close()
         using.stop()

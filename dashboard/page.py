@@ -109,6 +109,12 @@ def environment() -> Environment:
     return made
 
 
+def compile_all() -> None:
+    """Compile every template now, so that no visitor waits for it."""
+    for name in environment().list_templates():
+        environment().get_template(name)
+
+
 @functools.cache
 def asset(name: str) -> str:
     """The address of a file in static/, with a mark that changes when our own files do."""

@@ -22,7 +22,7 @@ class Box:
     link: str = ""
 
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 158, 50, 34, 16
+WIDTH, HEIGHT, GAP_X, GAP_Y = 176, 50, 34, 16
 
 
 def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Markup:
@@ -96,7 +96,7 @@ def _edge(source: tuple[float, float], target: tuple[float, float]) -> str:
 
 
 def _box(box: Box, x: float, y: float) -> str:
-    title, note = escape(_cut(box.title, 21)), escape(_cut(box.note, 24))
+    title, note = escape(_cut(box.title, 21)), escape(_cut(box.note, 27))
     body = (
         f'<g class="box {tone(box.state)}"><title>{escape(box.title)}: {escape(box.note)}</title>'
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="9"/>'

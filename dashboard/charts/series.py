@@ -28,6 +28,8 @@ def lines(
         height=260,
     )
     for number, (_, line) in enumerate(named):
+        if not line:
+            continue
         plane.curve(line, f"series-{number}")
         for x, y in line if len(line) < 30 else ():
             plane.dot(x, y, f"series-{number}", f"{x:g}: {y:.4g}", 3)
@@ -35,7 +37,13 @@ def lines(
 
 
 def timeline(
-    label: str, y_title: str, named: Sequence[Line], *, width: float = 440, height: float = 220
+    label: str,
+    y_title: str,
+    named: Sequence[Line],
+    *,
+    width: float = 440,
+    height: float = 220,
+    low: float = 0.0,
 ) -> Markup:
     """Lines over moments (milliseconds)."""
     points = [point for _, line in named for point in line]
@@ -46,12 +54,15 @@ def timeline(
     plane = Plane(
         label,
         time_axis(begin, end),
-        round_numbers(y_title, 0, top, 4),
+        round_numbers(y_title, low, max(top, low), 4),
         width=width,
         height=height,
         bottom=34,
+        right=24,
     )
     for number, (name, line) in enumerate(named):
+        if not line:
+            continue
         plane.curve(line, f"series-{number}")
         if len(line) <= 90:
             for x, y in line:

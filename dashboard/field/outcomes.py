@@ -78,9 +78,9 @@ def _weighted(
 ) -> float | None:
     """Reviewed answers are no fair sample: dangerous zones are reviewed more. Each zone counts by its size."""
     sizes = dict(
-        session.execute(
-            select(Prediction.zone, func.count()).where(*wanted).group_by(Prediction.zone)
-        ).tuples().all()
+        session.execute(select(Prediction.zone, func.count()).where(*wanted).group_by(Prediction.zone))
+        .tuples()
+        .all()
     )
     found = missed = 0.0
     for zone, size in sizes.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dashboard import measures
+from dashboard.measures import Curves
 from dashboard.readers import predictions_csv
 from dashboard.readers.cache import FileCache
 from dashboard.readers.predictions_csv import Predictions
@@ -18,10 +20,17 @@ class Evidence:
         self._runs = runs
         self._registry = registry
         self._predictions: FileCache[Predictions | None] = FileCache(predictions_csv.load, 24)
+        # Bands are costly and do not depend on a threshold: they are drawn once a run.
+        self._curves: FileCache[Curves | None] = FileCache(_curves, 200)
 
     def of_run(self, run_id: str) -> Predictions | None:
         """The model's probabilities on the test split."""
         return self._load(run_id, "Evaluator", "evaluation", "predictions.csv")
+
+    def curves(self, run_id: str) -> Curves | None:
+        """ROC and precision-recall of a run's model on the test split."""
+        folder = self._runs.output(run_id, "Evaluator", "evaluation")
+        return self._curves.get(folder / "predictions.csv") if folder else None
 
     def on_eval(self, run_id: str) -> Predictions | None:
         """Its probabilities on the eval split: the reference of its scores."""
@@ -39,3 +48,8 @@ class Evidence:
     def _load(self, run_id: str, step: str, output: str, name: str) -> Predictions | None:
         folder = self._runs.output(run_id, step, output)
         return self._predictions.get(folder / name) if folder else None
+
+
+def _curves(path: Path) -> Curves | None:
+    found = predictions_csv.load(path)
+    return measures.curves(found.labels, found.scores) if found is not None else None

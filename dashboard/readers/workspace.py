@@ -28,6 +28,10 @@ class Workspace:
         """One folder a run."""
         return self.root / "runs"
 
+    def run_folder(self, run_id: str) -> Path:
+        """Where one run keeps its configuration, log, outcome and report."""
+        return self.runs / run_id
+
     @property
     def records(self) -> Path:
         """The registry's records of the model."""

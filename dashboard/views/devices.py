@@ -103,7 +103,9 @@ def devices(
                 .group_by(Device.model_version)
                 .order_by(func.count().desc())
                 .limit(8)
-            ).tuples().all()
+            )
+            .tuples()
+            .all()
         )
     model = DevicesPage(
         title="Devices",

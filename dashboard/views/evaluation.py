@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from dashboard.charts import series
 from dashboard.faults import missing
 from dashboard.gateway.client import ServerError
 from dashboard.gateway.heat_map import paint
-from dashboard.measures import Confusion, Curves, Interval, Zones
+from dashboard.measures import Confusion, Interval, Zones
 from dashboard.page import ANSWERS, Page, Part, environment, respond
 from dashboard.readers.predictions_csv import SLICES, Predictions
 from dashboard.services import Services, Using
@@ -25,7 +24,6 @@ from dashboard.services import Services, Using
 router = APIRouter(prefix="/models", tags=["evaluation"])
 
 WORST = 12
-_CURVES: OrderedDict[tuple[str, int], Curves | None] = OrderedDict()
 
 
 class Slice(Part):
@@ -94,7 +92,7 @@ def evaluation(
     chosen = stored if threshold is None else threshold
     low = min(stored_low if low_below is None else low_below, chosen)
     labels, scores = predictions.labels, predictions.scores
-    found = _curves(name, predictions)
+    found = using.evidence.curves(using.evidence.run_of(name) or "")
     if found is None:
         raise missing(f"the test split of version {name} holds one class only: nothing can be measured")
     data_version = str((using.registry.record(name) or {}).get("parents", {}).get("data_version", ""))
@@ -180,16 +178,6 @@ def _predictions(using: Services, name: str) -> Predictions:
     if predictions is None:
         raise missing(f"the evaluation of version {name} is not in this workspace (run {run_id})")
     return predictions
-
-
-def _curves(name: str, predictions: Predictions) -> Curves | None:
-    """Bands are costly and do not depend on the threshold: they are drawn once a version."""
-    key = (name, id(predictions))
-    if key not in _CURVES:
-        _CURVES[key] = measures.curves(predictions.labels, predictions.scores)
-        while len(_CURVES) > 32:
-            _CURVES.popitem(last=False)
-    return _CURVES[key]
 
 
 def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:

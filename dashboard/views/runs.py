@@ -143,7 +143,14 @@ def runs(
     history = [
         (float(run.started), run.auc) for run in reversed(found[:60]) if run.auc is not None and run.started
     ]
-    chart = series.timeline("AUC of the runs", "AUC", [("AUC", history)], width=900, height=150)
+    chart = series.timeline(
+        "AUC of the runs",
+        "AUC",
+        [("AUC", history)],
+        width=900,
+        height=150,
+        low=min([0.5, *(auc for _, auc in history)]),
+    )
     return respond(request, using, "runs.html", model, extra={"chart": chart})
 
 
@@ -161,7 +168,7 @@ def compare(
         if found is None:
             raise missing(f"there is no run {run_id[:80]}")
         predictions = using.evidence.of_run(run_id)
-        curves = measures.curves(predictions.labels, predictions.scores) if predictions else None
+        curves = using.evidence.curves(run_id)
         columns.append(
             Column(
                 run=found,
