@@ -64,17 +64,10 @@ def precision_recall(points: Curve, prevalence: float, recall: float, precision:
         plane.dot(
             recall, precision, "point", f"operating point: {percent(precision)} of the referred have melanoma"
         )
-        # The curve falls to the right: what lies above and to the right of a point is free.
-        right = recall < 0.7
-        plane.note(
-            recall if right else 1.0,
-            precision,
-            "operating point",
-            "strong",
-            "start" if right else "end",
-            dx=10 if right else 0,
-            dy=-12 if right else -26,
-        )
+        # The curve falls to the right: what lies below and to the left of a point is free, if there is room.
+        room = recall > 0.3
+        anchor, dx, dy = ("end", -10, 18) if room else ("start", 10, -12)
+        plane.note(recall, precision, "operating point", "strong", anchor, dx=dx, dy=dy)
     return plane.svg.render()
 
 

@@ -8,19 +8,20 @@ from components.evaluator.metrics import Interval
 from pipeline.report.charts.svg import Svg
 
 WIDTH = 220.0
+NARROW = 120.0  # of a whisker: two of them stand in one row
 HEIGHT = 22.0
 EDGE = 6.0
 
 
 def whisker(spread: Interval | None, overall: float, limit: float | None, low: float, kind: str) -> Markup:
     """Draw a value with its interval between ``low`` and 1, the overall value and the limit as marks."""
-    svg = Svg(WIDTH, HEIGHT, "interval" if spread is None else str(spread), "row")
+    svg = Svg(NARROW, HEIGHT, "interval" if spread is None else str(spread), "row narrow")
     middle = HEIGHT / 2
 
     def x(value: float) -> float:
-        return EDGE + (min(1.0, max(low, value)) - low) / (1 - low) * (WIDTH - 2 * EDGE)
+        return EDGE + (min(1.0, max(low, value)) - low) / (1 - low) * (NARROW - 2 * EDGE)
 
-    svg.line(EDGE, middle, WIDTH - EDGE, middle, "grid")
+    svg.line(EDGE, middle, NARROW - EDGE, middle, "grid")
     svg.line(x(overall), 2, x(overall), HEIGHT - 2, "overall", tip=f"overall: {overall:.3f}")
     if limit is not None:
         svg.line(x(limit), 2, x(limit), HEIGHT - 2, "limit", tip=f"limit: {limit:g}")
