@@ -92,6 +92,15 @@ def _text_bytes(value: str) -> bytes:
         raise invalid_argument("JSON Parse error: The surrogate pair in string is invalid.") from None
 
 
+def _name(text: str) -> str:
+    """A name that a message can hold: valid Unicode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise invalid_argument("JSON Parse error: Invalid encoding in string.") from None
+    return text
+
+
 def _is_lossless(value: int | float, dtype: int) -> bool:
     if isinstance(value, int):
         if -(2**63) <= value < 2**64:
@@ -214,7 +223,7 @@ def fill_signature(document: Mapping[str, Any], request: Any) -> None:
     name = document[_SIGNATURE]
     if not isinstance(name, str):
         raise _format_error(document, "not formatted correctly. 'signature_name' key must be a string value.")
-    request.model_spec.signature_name = name
+    request.model_spec.signature_name = _name(name)
 
 
 def fill_predict(document: Mapping[str, Any], infos_of: Callable[[str], Infos], request: Any) -> str:
@@ -379,7 +388,7 @@ def _example(value: Any, example: Any) -> None:
     if not isinstance(value, dict):
         raise invalid_argument(f"Example must be JSON object but got JSON {type_name(value)}")
     for name, content in value.items():
-        feature = example.features.feature[name]
+        feature = example.features.feature[_name(name)]
         feature.SetInParent()
         for one in content if isinstance(content, list) else [content]:
             _add_to_feature(one, name, feature)

@@ -177,6 +177,14 @@ def regressions(result: Any) -> str:
     return f'{{\n    "results": [{", ".join(decimal(one.value) for one in result.regressions)}]\n}}'
 
 
+def to_bytes(text: str) -> bytes:
+    """A body: bytes that were no UTF-8 come out as they went in, what cannot be written becomes a question mark."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
 def error(message: str) -> str:
     """`{"error": "..."}`."""
     return f'{{\n    "error": {quote(message)}\n}}'

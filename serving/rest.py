@@ -45,7 +45,7 @@ class Reply:
 
 def error_reply(error: ServingError) -> Reply:
     """`{"error": ...}` under the error's HTTP status."""
-    body = json_writer.error(error.message).encode("utf-8", "surrogateescape")
+    body = json_writer.to_bytes(json_writer.error(error.message))
     return Reply(error.http_status, body, retry_after_seconds=error.retry_after_seconds)
 
 
@@ -83,7 +83,7 @@ class RestApi:
                 raise invalid_argument(f"Malformed request: {method} {path}")
         except ServingError as error:
             return error_reply(error)
-        return Reply(200, text.encode("utf-8", "surrogateescape"))
+        return Reply(200, json_writer.to_bytes(text))
 
     def _predict(self, found: re.Match[str], body: bytes, caller: Caller) -> str:
         name, version, label, verb = found.groups()

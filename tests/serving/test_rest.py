@@ -433,3 +433,11 @@ def test_a_request_id_comes_back(server):
 def test_health_pages(server):
     assert server.http("GET", "/healthz")[:2] == (200, "ok\n")
     assert server.http("GET", "/readyz")[:2] == (200, "ready\n")
+
+
+@pytest.mark.parametrize("name", [b"ser\xcaing", b"\\ud800"])
+def test_names_that_are_no_text_are_refused(server, name):
+    body = b'{"signature_name": "' + name + b'", "inputs": [1.0], "examples": [{"' + name + b'": 1.0}]}'
+    assert server.post("/v1/models/affine:predict", body)[0] == 400
+    assert server.post("/v1/models/half:classify", body.replace(b"signature_name", b"other"))[0] == 400
+    assert server.post("/v1/models/affine:predict", b'{"inputs": ["' + name + b'"]}')[0] == 400
