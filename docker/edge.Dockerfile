@@ -21,9 +21,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY docker/edge.requirements.txt docker/edge-litert.requirements.txt ./
-# Every wheel is checked against the lock's SHA-256. The platform tags go from old glibc to Debian 13's.
+# Every wheel is checked against the lock's SHA-256. The platform tags go from old glibc to Debian 13's. The lock
+# was resolved for this Python; the outdated upper bound of one pure wheel must not stop pip.
 # hadolint ignore=DL3013
-# What the lock chose was resolved for this Python; one wheel's own upper bound is outdated, and pip would stop.
 RUN machine="${MACHINE:-$(uname -m)}" \
  && platforms=() \
  && for tag in manylinux_2_39 manylinux_2_34 manylinux_2_31 manylinux_2_28 manylinux_2_27 manylinux_2_26 \
