@@ -111,7 +111,8 @@ def read_records(folder, request_id, count, server):
     """The records of one request, once the writer has written them."""
     for _ in range(400):
         path = folder / "predictions.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
+        # The last line may be half written yet.
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
         found = [one for one in map(json.loads, lines) if one["request_id"] == request_id]
         if len(found) == count:
             return found
