@@ -71,7 +71,7 @@ class IngestConfig(BaseModel):
     near_duplicate_distance: int = Field(
         default=40,
         ge=0,
-        le=96,
+        le=56,
         description=(
             "perceptual hashes (256 bits) at most this far apart are copies of one picture; "
             "0 keeps only equal hashes together"

@@ -69,13 +69,16 @@ def near_pairs(hashes: NDArray[np.uint8], limit: int) -> NDArray[np.int64]:
 
 
 def _blocks(hashes: NDArray[np.uint8], limit: int) -> list[NDArray[np.int64]]:
-    signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
-    least = BITS - 2 * limit  # the product of two vectors of +-1 is bits - 2 * distance
+    # Half of the bits decide which pairs are looked at: two hashes cannot differ more in a part than in all. It is the
+    # half of the fine detail, because in the coarse one all pictures of a spot in the middle are alike.
+    signs = np.unpackbits(hashes[:, BYTES // 2 :], axis=1).astype(np.float32) * 2 - 1
+    least = BITS // 2 - 2 * limit  # the product of two vectors of +-1 is bits - 2 * distance
     found: list[NDArray[np.int64]] = []
     for top in range(0, len(signs), _BLOCK):
         for left in range(top, len(signs), _BLOCK):
-            close = signs[top : top + _BLOCK] @ signs[left : left + _BLOCK].T >= least
-            i, j = np.nonzero(close)
-            keep = i + top < j + left
-            found.append(np.stack([i[keep] + top, j[keep] + left], 1))
+            i, j = np.nonzero(signs[top : top + _BLOCK] @ signs[left : left + _BLOCK].T >= least)
+            i, j = i + top, j + left
+            i, j = i[i < j], j[i < j]
+            near = np.bitwise_count(hashes[i] ^ hashes[j]).sum(1) <= limit
+            found.append(np.stack([i[near], j[near]], 1))
     return found

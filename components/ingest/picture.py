@@ -140,8 +140,7 @@ def check(data: bytes, limits: Limits) -> Checked:
     except RefusedError:
         raise
     except UnidentifiedImageError:
-        shown = data[:12].decode("latin-1").encode("unicode_escape").decode()
-        raise RefusedError("not_an_image", f"the file starts with {shown!r}") from None
+        raise RefusedError("not_an_image", f"the file starts with {data[:12]!r}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RefusedError("too_many_pixels", f"max_pixels is {limits.max_pixels}") from None
     except MemoryError:

@@ -1,0 +1,130 @@
+"""Ingest against a bare loop that only decodes the same files with Pillow.
+
+    python benchmarks/ingest.py --images DIR [--sizes native,600x450,1024x768] [--count 3000] [--repeats 3]
+
+DIR is a folder of JPEG files, for example ham10000/images. For every size other than `native` the files are enlarged
+first (bicubic, quality 90), because archives hold larger pictures than that copy. The bare loop reads, opens and loads
+each file on one core and does nothing else; ingest checks, hashes, compares, splits and writes TFRecords.
+
+Prints, as medians over the repeats: images/s by the clock and by processor second, ingest's share of the bare loop a
+core, and the number of cores it kept busy. Another load on the machine changes the clock's figures more than the
+processor's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from components.ingest.beam_job import cores
+from components.ingest.config import IngestConfig, Source
+from components.ingest.job import ingest
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One measurement of one way over one set of files."""
+
+    images: int
+    wall: float
+    processor: float
+
+
+def main() -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=Path, required=True, help="folder of JPEG files")
+    parser.add_argument(
+        "--sizes", default="native,600x450,1024x768", help="comma-separated; WIDTHxHEIGHT or native"
+    )
+    parser.add_argument("--count", type=int, default=3000, help="files a size, at most")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    files = sorted(options.images.glob("*.jpg"))[: options.count]
+    if len(files) < 100:
+        sys.exit(f"--images {options.images}: {len(files)} JPEG files; at least 100 are needed")
+    table = Table(
+        title=f"{len(files)} files, {cores()} cores, medians of {options.repeats}", title_justify="left"
+    )
+    table.add_column("pixels")
+    for name in ("bare img/s", "ingest img/s", "bare img/cpu-s", "ingest img/cpu-s", "a core", "cores busy"):
+        table.add_column(name, justify="right")
+    with tempfile.TemporaryDirectory() as scratch:
+        for size in options.sizes.split(","):
+            folder = _prepare(files, size, Path(scratch))
+            table.add_row(size, *_row(folder, Path(scratch), options.repeats))
+    Console(width=120).print(table)
+
+
+def _prepare(files: list[Path], size: str, scratch: Path) -> Path:
+    """A csv layout of the files at ``size``."""
+    folder = scratch / size
+    (folder / "images").mkdir(parents=True)
+    lines = ["image_name,target"]
+    for index, file in enumerate(files):
+        target = folder / "images" / file.name
+        if size == "native":
+            target.symlink_to(file.resolve())
+        else:
+            width, height = (int(side) for side in size.split("x"))
+            with Image.open(file) as image:
+                image.resize((width, height), Image.Resampling.BICUBIC).save(target, quality=90)
+        lines.append(f"{file.stem},{int(index % 11 == 0)}")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def _row(folder: Path, scratch: Path, repeats: int) -> list[str]:
+    files = sorted((folder / "images").iterdir())
+    # The labels are made up, so near-copies are left alone: they would be refused as contradictions.
+    config = IngestConfig(sources=(Source(kind="csv", path=folder),), near_duplicate_distance=0)
+    bare: list[Figures] = []
+    whole: list[Figures] = []
+    # In turns, so that a slow minute of the machine meets both.
+    for _ in range(repeats):
+        bare.append(_measure(len(files), lambda: _decode(files)))
+        whole.append(_measure(len(files), lambda: ingest(config, scratch / "out")))
+
+    def middle(of: list[Figures], value: Callable[[Figures], float]) -> float:
+        return statistics.median(value(one) for one in of)
+
+    clock = [middle(of, lambda one: one.images / one.wall) for of in (bare, whole)]
+    processor = [middle(of, lambda one: one.images / one.processor) for of in (bare, whole)]
+    busy = middle(whole, lambda one: one.processor / one.wall)
+    share = processor[1] / processor[0]
+    return [*(f"{value:.0f}" for value in (*clock, *processor)), f"{share:.2f}", f"{busy:.2f}"]
+
+
+def _decode(files: list[Path]) -> None:
+    for file in files:
+        with Image.open(file) as image:
+            image.load()
+
+
+def _measure(images: int, work: Callable[[], object]) -> Figures:
+    wall, processor = time.perf_counter(), _processor()
+    work()
+    return Figures(images, time.perf_counter() - wall, _processor() - processor)
+
+
+def _processor() -> float:
+    """Processor seconds of this process and of its children that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+if __name__ == "__main__":
+    main()
