@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from components.trainer.scores import Floats, Labels, auc
 
@@ -33,10 +33,12 @@ Pictures = npt.NDArray[np.uint8]
 MODEL_FILE: Final = "melanoma.tflite"
 DESCRIPTION_FILE: Final = "litert.json"
 
-# Left in float32 by int8: from the pooled features on, 256 steps would tie the probabilities of most lesions.
+# Left in float32 by int8 wherever they stand: pooling, head and what follows. Of 256 steps between them, the
+# probabilities of most lesions would be tied.
 _FLOAT_TAIL: Final = (
     "MEAN",
     "FULLY_CONNECTED",
+    "STRIDED_SLICE",
     "SOFTMAX",
     "LOGISTIC",
     "LOG",
@@ -103,13 +105,27 @@ def convert(answer: Answer, size: int, kind: Kind, representative: Pictures | No
 
 def _int8(converter: Any, representative: Pictures) -> bytes:
     """Quantise the network and leave the tail in float32, which only the quantisation debugger offers."""
+    optimizations, converter.optimizations = converter.optimizations, []
+    tail = _after_the_network(converter.convert())
+    converter.optimizations = optimizations
     converter.representative_dataset = lambda: _one_by_one(representative)
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(_FLOAT_TAIL))
+    options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_ops=list(_FLOAT_TAIL), denylisted_nodes=tail
+    )
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
     )
     model: bytes = debugger.get_nondebug_quantized_model()
     return model
+
+
+def _after_the_network(float_model: bytes) -> list[str]:
+    """Names of what is computed after the last convolution: additions there must not be rounded either."""
+    interpreter = _interpreter(float_model, 1, delegate=False)
+    names = {t["index"]: t["name"] for t in interpreter.get_tensor_details()}
+    steps = interpreter._get_ops_details()
+    last = max((i for i, step in enumerate(steps) if "CONV_2D" in step["op_name"]), default=-1)
+    return [names[output] for step in steps[last + 1 :] for output in step["outputs"] if output in names]
 
 
 def _one_by_one(pictures: Pictures) -> Iterator[list[Pictures]]:
@@ -139,11 +155,10 @@ def view(pictures: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def operations(model: bytes) -> dict[str, int]:
-    """How many operations of each kind the model holds, before any delegate takes some over."""
+    """How many operations of each kind the model holds."""
     counts: dict[str, int] = {}
-    for detail in _interpreter(model, 1)._get_ops_details():
-        if detail["op_name"] != "DELEGATE":
-            counts[detail["op_name"]] = counts.get(detail["op_name"], 0) + 1
+    for detail in _interpreter(model, 1, delegate=False)._get_ops_details():
+        counts[detail["op_name"]] = counts.get(detail["op_name"], 0) + 1
     return counts
 
 
@@ -172,8 +187,11 @@ def latency_ms(model: bytes, picture: Pictures, runs: int = 30) -> float:
     return statistics.median(times[3:])
 
 
-def _interpreter(model: bytes, threads: int) -> Any:
-    interpreter = Interpreter(model_content=model, num_threads=threads)
+def _interpreter(model: bytes, threads: int, delegate: bool = True) -> Any:
+    resolver = OpResolverType.AUTO if delegate else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(
+        model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
+    )
     interpreter.allocate_tensors()
     return interpreter
 
