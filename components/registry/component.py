@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tfx import v1 as tfx
+from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
@@ -76,7 +77,7 @@ def RegistryRecord(  # noqa: N802 - a component is a class to its users
 
 
 def _baseline(blessing: tfx.dsl.Artifact) -> str | None:
-    uri = blessing.get_string_custom_property("baseline_model_uri")
+    uri = blessing.get_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY)
     if not uri:
         return None
     facts = Path(path_utils.serving_model_path(uri)) / hashing.FACTS

@@ -30,10 +30,9 @@ def evaluate(
 
     Example:  melanosizer evaluate --data data/isic2020 --split all
     """
-    from components.ingest.manifest import Manifest
-
     from components.evaluator import judge, measured, metrics, predictions
     from components.features import SPLITS
+    from components.ingest.manifest import Manifest
     from pipeline import config
 
     settings = config.load(preset, pairs(overrides)).evaluator

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-import components.trainer.run
 from components.evaluator import metrics, predictions
 from components.features import MODEL_NAME
 from components.registry.store import Registry
+from components.trainer.config import TrainerConfig
 from pipeline import demonstration
 from pipeline.outcome import Outcome
 from pipeline.workspace import Workspace
@@ -97,7 +97,15 @@ def test_a_second_run_comes_from_the_cache_and_pushes_nothing(first, run: Runner
     ("limit", "gate", "sentence"),
     [
         ({"evaluator__min_auc": 1.0}, "model", "auc is 0."),
-        ({"evaluator__min_slice_auc": 1.0, "evaluator__min_slice_positives": 1}, "model", "auc on "),
+        (
+            {
+                "evaluator__min_slice_auc": 1.0,
+                "evaluator__min_slice_positives": 1,
+                "evaluator__min_slice_negatives": 1,
+            },
+            "model",
+            "auc on ",
+        ),
         ({"serving_check__max_latency_ms": 1e-6}, "serving", "latency_ms is "),
     ],
 )
@@ -141,11 +149,12 @@ def test_a_step_that_fails_is_a_fault_with_its_reason(run: Runner):
 
 
 def test_an_interrupted_run_is_taken_up_by_the_next(run: Runner, monkeypatch: pytest.MonkeyPatch):
-    def interrupted(_: object) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(components.trainer.run, "run_fn", interrupted)
+        # TFX reloads the module of the function it calls, so the interrupt is put one call deeper.
+        patch.setattr(TrainerConfig, "model_validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(trainer__seed=99)
     outcome, _ = run(trainer__seed=99)
