@@ -96,7 +96,7 @@ def spoken(value: str) -> str:
 
 
 TONES = {
-    "pushed": "good", "unchanged": "calm", "refused": "bad", "failed": "bad", "running": "live",
+    "good": "good", "calm": "calm",     "pushed": "good", "unchanged": "calm", "refused": "bad", "failed": "bad", "running": "live",
     "interrupted": "warn", "COMPLETE": "good", "CACHED": "calm", "FAILED": "bad", "RUNNING": "live",
     "CANCELED": "warn", "PENDING": "quiet", "low": "good", "review": "warn", "refer": "bad",
     "stable": "good", "canary": "calm", "AVAILABLE": "good", "LOADING": "live", "UNLOADING": "warn",

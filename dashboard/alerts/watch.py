@@ -83,12 +83,10 @@ class AlertWatch(Worker):
     def stamp(self) -> object:
         """Changes with every alert that opens, is acknowledged or resolved."""
         with self._database.read() as session:
-            return (
+            return tuple(
                 session.execute(
                     select(func.max(Alert.id), func.max(Alert.resolved), func.max(Alert.acknowledged))
-                )
-                .one()
-                ._tuple()
+                ).one()
             )
 
     def _settle(self, rule: Rule, found: list[Finding]) -> None:

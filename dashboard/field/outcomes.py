@@ -77,13 +77,11 @@ def _weighted(
     session: Session, known: list[tuple[str, str]], wanted: Sequence[ColumnElement[bool]]
 ) -> float | None:
     """Reviewed answers are no fair sample: dangerous zones are reviewed more. Each zone counts by its size."""
-    sizes = dict(
-        session.execute(select(Prediction.zone, func.count()).where(*wanted).group_by(Prediction.zone))
-        .tuples()
-        .all()
-    )
+    sizes = session.execute(
+        select(Prediction.zone, func.count()).where(*wanted).group_by(Prediction.zone)
+    ).all()
     found = missed = 0.0
-    for zone, size in sizes.items():
+    for zone, size in sizes:
         reviewed = sum(one == zone for one, _ in known)
         melanomas = sum(one == zone and outcome == "melanoma" for one, outcome in known)
         if reviewed:

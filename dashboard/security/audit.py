@@ -46,7 +46,7 @@ class AuditLog:
         self._secret = secret
         self._head = head
 
-    def add(self, session: Session, who: str, action: str, subject: str, **detail: Any) -> None:
+    def add(self, session: Session, who: str, action: str, subject: str, /, **detail: Any) -> None:
         """Append within the caller's transaction, so that the act and its line come together or not at all."""
         self._database.lock_audit(session)
         last = session.execute(select(Audit.id, Audit.digest).order_by(Audit.id.desc()).limit(1)).first()

@@ -52,7 +52,7 @@ def audit(
     using: Using,
     _: Approver,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    action: Annotated[str, Query(pattern=r"^[a-z.]{0,40}$")] = "",
+    action: Annotated[str, Query(pattern=r"^[a-z.-]{0,40}$")] = "",
     verify: bool = False,
 ) -> Response:
     """Who did what."""

@@ -96,17 +96,13 @@ def devices(
             .limit(ROWS)
             .offset((page - 1) * ROWS)
         ).all()
-        versions = dict(
-            session.execute(
-                select(Device.model_version, func.count())
-                .where(Device.model_version != "")
-                .group_by(Device.model_version)
-                .order_by(func.count().desc())
-                .limit(8)
-            )
-            .tuples()
-            .all()
-        )
+        rows_by_version = session.execute(
+            select(Device.model_version, func.count())
+            .where(Device.model_version != "")
+            .group_by(Device.model_version)
+            .order_by(func.count().desc())
+            .limit(8)
+        ).all()
     model = DevicesPage(
         title="Devices",
         devices=tuple(_seen(row, edge) for row in rows),
@@ -115,7 +111,7 @@ def devices(
         page=page,
         pages=pages,
         search=search,
-        versions=versions,
+        versions={row[0]: row[1] for row in rows_by_version},
         silent_minutes=silence,
     )
     return respond(request, using, "devices.html", model)

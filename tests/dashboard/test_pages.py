@@ -1,0 +1,186 @@
+"""Every page, on both databases: it answers, its JSON and HTML say the same, and strangers are sent to the door."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+
+from dashboard import words
+from tests.dashboard.rig import Running
+
+
+def pages(running: Any) -> list[str]:
+    """Every page that a filled dashboard has."""
+    services = running.services
+    run, other = services.runs.ids()[:2]
+    version = services.registry.all()[0]
+    node = next(node for node in services.metadata.nodes(run) if node.name == "StatisticsGen")
+    return [
+        "/runs",
+        "/runs?page=2&state=failed",
+        f"/runs/{run}",
+        f"/runs/{run}?against={other}",
+        f"/runs/{run}/log",
+        f"/runs/compare?run={run}&run={other}",
+        f"/artifacts/{node.outputs[0].id}",
+        "/models",
+        f"/models/{version.version}",
+        f"/models/{version.version}/evaluation?threshold=0.4",
+        "/lineage",
+        "/lineage?image=SAMPLE_0_train_00003",
+        "/data",
+        f"/data/{version.data_version}",
+        "/serving",
+        "/field?days=90",
+        "/field/predictions?zone=refer",
+        "/field/predictions/1",
+        "/field/review",
+        "/devices",
+        "/devices/pi-003",
+        "/alerts",
+        "/audit?verify=true",
+        "/admin",
+        "/account",
+    ]
+
+
+# Facts of the JSON that a reader must find in the HTML, with the way they are written there.
+WRITTEN = {
+    "run_id": str, "version": str, "auc": words.number, "id": str, "image": str, "action": str, "who": str,
+    "state": words.spoken, "model_version": str, "why": str, "message": str, "name": str, "reason": str,
+    "answers": words.count, "needless": lambda value: words.number(value, 0), "missed": lambda value: words.number(value, 1),
+}  # fmt: skip
+# Kept for programs: choices of other pages, hashes, and the configuration's raw text.
+NOT_SHOWN = {
+    "config",
+    "heartbeat",
+    "facts",
+    "choices",
+    "others",
+    "kinds",
+    "versions",
+    "inputs",
+    "outputs",
+    "siblings",
+}
+
+
+def facts(value: Any, key: str = "") -> list[tuple[str, Any]]:
+    if key in NOT_SHOWN:
+        return []
+    if isinstance(value, dict):
+        return [fact for name, inner in value.items() for fact in facts(inner, name)]
+    if isinstance(value, list):
+        return [fact for inner in value[:5] for fact in facts(inner, key)]
+    return [(key, value)] if key in WRITTEN and value not in (None, "") else []
+
+
+def test_every_page_says_the_same_as_html_and_as_json(filled: Any) -> None:
+    admin = filled.signed_in("admin")
+    for path in pages(filled):
+        page = admin.get(path)
+        assert page.status_code == 200, (path, page.text[:300])
+        assert page.headers["content-type"].startswith("text/html"), path
+        document = admin.json(path)
+        text = html.unescape(re.sub(r"\s+", " ", page.text))
+        assert document["title"].rsplit(" ", 1)[-1] in text, path
+        for key, value in facts(document):
+            if isinstance(value, str | int | float) and not isinstance(value, bool):
+                written = re.sub(r"\s+", " ", WRITTEN[key](value))
+                assert written[:150].lower() in text.lower(), (path, key, value)
+
+
+def test_format_json_works_in_an_address(filled: Any) -> None:
+    visitor = filled.signed_in("viewer")
+    answer = visitor.get("/runs?format=json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["total"] == 6
+
+
+def test_a_viewer_sees_no_page_of_administrators(dash: Any) -> None:
+    viewer = dash.signed_in("viewer")
+    for path in ("/admin", "/audit"):
+        answer = viewer.get(path)
+        assert answer.status_code == 403
+        assert "this needs the role" in answer.text
+    assert "Roll back" not in viewer.get("/models").text
+
+
+def test_filters_and_the_cursor_walk_through_the_whole_log(dash: Any) -> None:
+    viewer = dash.signed_in("viewer")
+    seen: list[int] = []
+    path = "/field/predictions"
+    while path:
+        document = viewer.json(path)
+        seen += [row["id"] for row in document["answers"]]
+        path = f"/field/predictions?before={document['next']}" if document["next"] else ""
+    assert len(seen) == len(set(seen)) == 300
+    assert {row["zone"] for row in viewer.json("/field/predictions?zone=review")["answers"]} == {"review"}
+
+
+def test_lineage_finds_the_versions_trained_on_an_image_and_not_those_tested_on_it(dash: Any) -> None:
+    viewer = dash.signed_in("viewer")
+    trained = viewer.json("/lineage?image=SAMPLE_0_train_00003")["matches"]
+    assert [match["split"] for match in trained] == ["train"]
+    assert trained[0]["trained"] == [version.version for version in dash.services.registry.all()]
+    assert trained[0]["answers"] == 300
+    tested = viewer.json("/lineage?image=SAMPLE_0_test_00003")["matches"]
+    assert tested[0]["trained"] == []
+    by_hash = viewer.json(f"/lineage?image={trained[0]['sha256']}")["matches"]
+    assert [match["name"] for match in by_hash] == ["SAMPLE_0_train_00003"]
+
+
+def test_the_threshold_moves_what_is_missed(dash: Any) -> None:
+    viewer = dash.signed_in("viewer")
+    version = dash.services.registry.names()[0]
+    strict = viewer.json(f"/models/{version}/evaluation?threshold=0.9&low_below=0.9")
+    loose = viewer.json(f"/models/{version}/evaluation?threshold=0.01&low_below=0.0")
+    assert strict["zones"]["missed"] > loose["zones"]["missed"] == 0
+    assert strict["zones"]["needless"] < loose["zones"]["needless"]
+    for page in (strict, loose):
+        people = sum(
+            page["zones"][key] for key in ("found", "reviewed", "missed", "needless", "looked_at", "cleared")
+        )
+        assert people == pytest.approx(1000, abs=0.1)
+
+
+def test_pages_of_things_that_are_not_there_say_so(dash: Any) -> None:
+    viewer = dash.signed_in("viewer")
+    for path in (
+        "/runs/nope",
+        "/models/17",
+        "/data/ff",
+        "/devices/nope",
+        "/field/predictions/99999",
+        "/artifacts/9999",
+        "/nope",
+    ):
+        answer = viewer.get(path)
+        assert answer.status_code == 404, path
+        assert "<h1>Not found</h1>" in answer.text
+
+
+def test_an_empty_workspace_has_every_page_too(tmp_path: Any) -> None:
+    from dashboard.settings import Settings
+
+    (tmp_path / "new").mkdir()
+    running = Running(
+        Settings(workspace=tmp_path / "new", model_server="127.0.0.1:1", model_server_metrics_url=None)
+    )
+    with running.client:
+        admin = running.signed_in("admin")
+        for path in (
+            "/runs",
+            "/models",
+            "/lineage",
+            "/data",
+            "/serving",
+            "/field",
+            "/field/review",
+            "/devices",
+            "/alerts",
+        ):
+            assert admin.get(path).status_code == 200, path

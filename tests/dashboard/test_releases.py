@@ -1,0 +1,184 @@
+"""Promotion and rollback: what the registry itself would write, and a second person's word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.workspace import Workspace
+from dashboard.releases import ReleaseError, Releases
+
+store = pytest.importorskip("components.registry.store")
+
+
+def written(root: Path) -> dict[str, str]:
+    """Everything a release changes; times are cut out, and the workspace's own place."""
+    events = [
+        json.loads(line) | {"time": ""}
+        for line in (root / "registry" / "events.jsonl").read_text().splitlines()
+    ]
+    return {
+        "events": json.dumps(events),
+        "channels": (root / "registry" / "melanoma" / "channels.json").read_text(),
+        "config": (root / "serving" / "models.config").read_text().replace(str(root), "ROOT"),
+    }
+
+
+@pytest.fixture
+def pair(workspace: Path, tmp_path: Path) -> tuple[Any, Releases, Path, Path]:
+    """The registry's own writer and the dashboard's, each on a copy."""
+    other = tmp_path / "other"
+    shutil.copytree(workspace, other)
+    mine = Workspace(other, "melanoma")
+    return store.Registry(workspace, "melanoma"), Releases(mine, RegistryFiles(mine)), workspace, other
+
+
+def test_both_writers_leave_the_same_bytes(pair: Any) -> None:
+    theirs, mine, left, right = pair
+    oldest = theirs.versions()[0]
+    for step in (
+        lambda writer: writer.promote(oldest, "mira", 'better on "the new" camera — ä'),
+        lambda writer: writer.rollback(None, "jo", "misses amelanotic lesions"),
+        lambda writer: writer.rollback(oldest, "jo", "once more"),
+    ):
+        assert step(theirs) == step(mine)
+        assert written(left) == written(right)
+    lines = [path.joinpath("registry", "events.jsonl").read_text().splitlines()[-1] for path in (left, right)]
+    assert [list(json.loads(line)) for line in lines] == [
+        ["time", "action", "version", "previous", "who", "why"]
+    ] * 2
+    assert len(theirs.events()) == len(store.Registry(right, "melanoma").events())
+
+
+def test_a_canary_that_is_promoted_is_no_canary_any_more(pair: Any) -> None:
+    theirs, mine, left, right = pair
+    first, second = theirs.versions()[:2]
+    for root in (left, right):
+        (root / "registry" / "melanoma" / "channels.json").write_text(
+            json.dumps({"stable": first, "canary": second})
+        )
+    for version in (second, first):
+        theirs.promote(version, "mira", "because")
+        mine.promote(version, "mira", "because")
+        assert written(left) == written(right)
+
+
+def test_the_example_workspace_has_the_form_of_the_contract(workspace: Path) -> None:
+    import jsonschema
+
+    schema = json.loads((Path(__file__).parents[2] / "schemas" / "registry_record.schema.json").read_text())
+    for path in (workspace / "registry" / "melanoma").glob("[0-9]*.json"):
+        jsonschema.validate(json.loads(path.read_text()), schema)
+
+
+def test_what_cannot_be_served_is_refused_by_name(pair: Any) -> None:
+    _, mine, _, right = pair
+    names = RegistryFiles(Workspace(right, "melanoma")).names()
+    with pytest.raises(ReleaseError, match=f"no version 17; the registry holds {names[0]}"):
+        mine.promote("17", "mira", "because")
+    shutil.rmtree(right / "serving" / "melanoma" / names[-1])
+    with pytest.raises(ReleaseError, match="restore the folder from a backup"):
+        mine.rollback(names[-1], "mira", "because")
+    for name in ("../etc", "1/../2", "", "１"):
+        with pytest.raises(ReleaseError, match="there is no version"):
+            mine.promote(name, "mira", "because")
+
+
+def test_many_at_once_leave_one_line_each(pair: Any) -> None:
+    theirs, _, left, _ = pair
+    here = Workspace(left, "melanoma")
+    before = len(theirs.events())
+    names = theirs.versions()
+    threads = [
+        threading.Thread(
+            target=Releases(here, RegistryFiles(here)).promote, args=(names[i % 2], f"p{i}", "because")
+        )
+        for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    events = theirs.events()
+    assert len(events) == before + 8
+    assert [event.previous for event in events[-7:]] == [event.version for event in events[-8:-1]]
+    assert theirs.channels().stable == events[-1].version
+
+
+def test_an_approver_rolls_back_at_once_and_the_log_says_so(filled: Any) -> None:
+    services = filled.services
+    newest, older = services.registry.names()[:2]
+    approver = filled.signed_in("approver", "jo")
+    assert approver.post("/models/rollback", {"why": "misses amelanotic lesions"}).status_code == 303
+    assert services.registry.channels().stable == older
+    assert f"versions: {older}" in services.workspace.server_config.read_text()
+    event = services.registry.events()[-1]
+    assert (event.who, event.action, event.previous) == ("jo", "rolled_back", newest)
+    lines = approver.json("/audit?action=rollback&verify=true")
+    assert lines["intact"] is True
+    assert lines["lines"][0]["detail"] == {"why": "misses amelanotic lesions", "previous": newest}
+
+
+def test_with_two_people_nothing_happens_before_the_second_agrees(build: Any) -> None:
+    running = build(second_person="all")
+    services = running.services
+    newest, older = services.registry.names()[:2]
+    jo, mira, viewer = (
+        running.signed_in("approver", "jo"),
+        running.signed_in("approver", "mira"),
+        running.signed_in("viewer"),
+    )
+    assert jo.post("/models/rollback", {"why": "worse in the field"}).status_code == 303
+    assert services.registry.channels().stable == newest
+    number = jo.json("/models")["decisions"][0]["id"]
+    own = jo.post(f"/decisions/{number}/approve")
+    assert own.status_code == 403
+    assert "second person" in own.json()["error"]
+    assert viewer.post(f"/decisions/{number}/approve").status_code == 403
+    assert mira.post(f"/decisions/{number}/approve", {"comment": "seen the cases"}).status_code == 303
+    assert services.registry.channels().stable == older
+    assert services.registry.events()[-1].who == "jo, approved by mira"
+    assert mira.post(f"/decisions/{number}/approve").status_code == 409
+    actions = [line["action"] for line in jo.json("/audit")["lines"] if line["action"].startswith("rollback")]
+    assert actions == ["rollback.approve", "rollback.ask"]
+
+
+def test_an_approval_of_what_is_no_longer_so_is_refused(build: Any) -> None:
+    running = build(second_person="promotions")
+    services = running.services
+    oldest = services.registry.names()[-1]
+    jo, mira = running.signed_in("approver", "jo"), running.signed_in("approver", "mira")
+    jo.post(f"/models/{oldest}/promote", {"why": "compare again"})
+    jo.post("/models/rollback", {"why": "rollbacks need nobody here"})
+    served = services.registry.channels().stable
+    number = next(one["id"] for one in jo.json("/models")["decisions"] if one["state"] == "waiting")
+    assert mira.post(f"/decisions/{number}/approve").status_code == 409
+    assert services.registry.channels().stable == served
+    assert {one["state"] for one in jo.json("/models")["decisions"]} == {"outdated", "done"}
+
+
+def test_asking_can_be_taken_back(build: Any) -> None:
+    running = build(second_person="all")
+    jo = running.signed_in("approver", "jo")
+    jo.post("/models/rollback", {"why": "too early"})
+    number = jo.json("/models")["decisions"][0]["id"]
+    assert jo.post(f"/decisions/{number}/decline").status_code == 303
+    assert jo.json("/models")["decisions"][0]["state"] == "declined"
+
+
+def test_a_failure_to_write_leaves_no_claim_that_it_was_done(build: Any) -> None:
+    running = build()
+    older = running.services.registry.names()[1]
+    shutil.rmtree(running.services.workspace.served / older)
+    jo = running.signed_in("approver", "jo")
+    answer = jo.post("/models/rollback", {"why": "because"})
+    assert answer.status_code == 409
+    assert "restore the folder" in answer.json()["error"]
+    assert jo.json("/models")["decisions"] == []
+    assert jo.json("/audit?action=rollback")["total"] == 0
