@@ -89,8 +89,7 @@ def _prepare(files: list[Path], size: str, scratch: Path) -> Path:
 
 def _row(folder: Path, scratch: Path, repeats: int) -> list[str]:
     files = sorted((folder / "images").iterdir())
-    # The labels are made up, so near-copies are left alone: they would be refused as contradictions.
-    config = IngestConfig(sources=(Source(kind="csv", path=folder),), near_duplicate_distance=0)
+    config = IngestConfig(sources=(Source(kind="csv", path=folder),))
     bare: list[Figures] = []
     whole: list[Figures] = []
     # In turns, so that a slow minute of the machine meets both.

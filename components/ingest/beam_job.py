@@ -15,6 +15,7 @@ from uuid import uuid4
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from components.ingest import pool as pools
 from components.ingest import progress
 from components.ingest.check import CheckJob
 from components.ingest.pool import Pool
@@ -28,23 +29,25 @@ class RunJobs(beam.DoFn):
     A runner that tries a bundle again writes the same file again, so a retry is harmless.
     """
 
-    def __init__(self, folder: str, workers: int | None, listener: str) -> None:
+    def __init__(self, folder: str, workers: int | None, pool: str, listener: str) -> None:
         """Keep what is pickled.
 
         Args:
             folder: for the results; every worker must reach it.
             workers: processes; None is one for each core, 0 runs the jobs in the Beam worker.
+            pool: name of the shared pool that is used where there is one; elsewhere a pool is started.
             listener: name for ``progress.advance``.
         """
         self._folder = folder
         self._workers = workers
+        self._shared = pool
         self._listener = listener
         self._pool: Pool | None = None
         self._waiting: deque[tuple[int, int, Future[Result]]] = deque()
 
     def setup(self) -> None:
-        """Prepare the processes; each starts with its first job."""
-        self._pool = Pool(self._size())
+        """Prepare the processes."""
+        self._pool = pools.find(self._shared) or Pool(size(self._workers))
 
     def process(self, element: tuple[int, bytes]) -> None:
         """Start a job and save what is finished; a few jobs may wait for a process."""
@@ -53,7 +56,9 @@ class RunJobs(beam.DoFn):
         assert self._pool is not None  # noqa: S101 - Beam calls setup first
         images = len(job.files) if isinstance(job, CheckJob) else len(job.records)
         self._waiting.append((number, images, self._pool.submit(job)))
-        while self._waiting and (self._waiting[0][2].done() or len(self._waiting) > 4 * max(1, self._size())):
+        while self._waiting and (
+            self._waiting[0][2].done() or len(self._waiting) > 4 * max(1, size(self._workers))
+        ):
             self._save_next()
 
     def finish_bundle(self) -> None:
@@ -63,11 +68,8 @@ class RunJobs(beam.DoFn):
 
     def teardown(self) -> None:
         """End the processes."""
-        if self._pool is not None:
+        if self._pool is not None and self._pool is not pools.find(self._shared):
             self._pool.close()
-
-    def _size(self) -> int:
-        return cores() if self._workers is None else self._workers
 
     def _save_next(self) -> None:
         number, images, future = self._waiting.popleft()
@@ -85,7 +87,7 @@ class RunJobs(beam.DoFn):
 
 
 def run(
-    jobs: Sequence[Job], options: Sequence[str], workers: int | None, listener: str, folder: Path
+    jobs: Sequence[Job], options: Sequence[str], workers: int | None, pool: str, listener: str, folder: Path
 ) -> list[Result]:
     """Run ``jobs`` as a Beam pipeline and return their results in the order of the jobs.
 
@@ -93,6 +95,7 @@ def run(
         jobs: what to do.
         options: Beam's pipeline options.
         workers: processes beside each Beam worker, as in ``RunJobs``.
+        pool: name of the shared pool for the workers in this process.
         listener: name for ``progress.advance``.
         folder: a sub-folder for the results is made there and removed again.
     """
@@ -104,7 +107,7 @@ def run(
     _ = (
         pipeline
         | "Jobs" >> beam.Create(elements, reshuffle=len(elements) > 1)
-        | "Run" >> beam.ParDo(RunJobs(str(results), workers, listener))
+        | "Run" >> beam.ParDo(RunJobs(str(results), workers, pool, listener))
     )
     pipeline.run().wait_until_finish()
     found = [pickle.loads((results / str(number)).read_bytes()) for number in range(len(jobs))]  # noqa: S301 - ours
@@ -113,6 +116,11 @@ def run(
         if isinstance(result, Exception):
             raise result
     return found
+
+
+def size(workers: int | None) -> int:
+    """How many processes ``IngestConfig.decoders`` means here."""
+    return cores() if workers is None else workers
 
 
 def cores() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from components import features
-from components.ingest import beam_job, copies, manifest, progress, quarantine, shard, weights
+from components.ingest import beam_job, copies, manifest, pool, progress, quarantine, shard, weights
 from components.ingest.check import CheckJob, Outcome
 from components.ingest.config import IngestConfig
 from components.ingest.copies import Resolved
@@ -54,13 +54,14 @@ def ingest(
     """
     out = Path(out)
     _check_names(config)
-    with staged(out, force=force) as folder:
+    # The processes start while the tables are read.
+    with staged(out, force=force) as folder, pool.shared(beam_job.size(config.decoders)) as pool_name:
         found = [read(source, config) for source in config.sources]
         refusals = [refusal for one in found for refusal in one.refusals]
         rows = [row for one in found for row in one.rows]
         refusals += [Refusal.of(row, "missing_file", _searched(row)) for row in rows if row.file is None]
         present = [row for row in rows if row.file is not None]
-        outcomes = _check(present, config, folder, listener)
+        outcomes = _check(present, config, folder, pool_name, listener)
         refusals += [
             Refusal.of(row, outcome.reason, outcome.detail)
             for row, outcome in zip(present, outcomes, strict=True)
@@ -77,7 +78,7 @@ def ingest(
                 f"no usable image in {len(refusals)} rows ({reasons}), for example {_example(refusals)}"
             )
         placed = _place(resolved, config)
-        written = _write(placed, config, folder, listener)
+        written = _write(placed, config, folder, pool_name, listener)
         quarantine.save(refusals, folder)
         result = _manifest(config, found, refusals, resolved, placed, written)
         result.save(folder)
@@ -100,7 +101,11 @@ def _example(refusals: Sequence[Refusal]) -> str:
 
 
 def _check(
-    rows: Sequence[Row], config: IngestConfig, folder: Path, listener: progress.Listener | None
+    rows: Sequence[Row],
+    config: IngestConfig,
+    folder: Path,
+    pool_name: str,
+    listener: progress.Listener | None,
 ) -> list[Outcome]:
     """Check every image; the outcomes are in the order of the rows."""
     converted = folder / "converted"
@@ -114,7 +119,7 @@ def _check(
         for start in range(0, len(files), _BATCH)
     ]
     with progress.listening(listener, "check", len(rows)) as name:
-        results = beam_job.run(jobs, config.beam_options, config.decoders, name, folder)
+        results = beam_job.run(jobs, config.beam_options, config.decoders, pool_name, name, folder)
     outcomes = [outcome for result in results if isinstance(result, list) for outcome in result]
     if [outcome.number for outcome in outcomes] != list(range(len(rows))):
         raise RuntimeError(f"{len(rows)} images were to be checked, {len(outcomes)} outcomes came back")
@@ -128,7 +133,11 @@ def _place(resolved: Resolved, config: IngestConfig) -> list[Placed]:
 
 
 def _write(
-    placed: Sequence[Placed], config: IngestConfig, folder: Path, listener: progress.Listener | None
+    placed: Sequence[Placed],
+    config: IngestConfig,
+    folder: Path,
+    pool_name: str,
+    listener: progress.Listener | None,
 ) -> dict[str, list[Written]]:
     """Write the shards of every split, in the order of the hashes of their images."""
     by_split: dict[str, list[Record]] = {name: [] for name in features.SPLITS}
@@ -145,7 +154,7 @@ def _write(
             path = folder / name / f"data-{index:05d}-of-{len(shards):05d}.tfrecord.gz"
             jobs.append(ShardJob(str(path), tuple(part)))
     with progress.listening(listener, "write", len(placed)) as name:
-        results = beam_job.run(jobs, config.beam_options, config.decoders, name, folder)
+        results = beam_job.run(jobs, config.beam_options, config.decoders, pool_name, name, folder)
     for path in (folder / "converted").iterdir():
         path.unlink()
     (folder / "converted").rmdir()

@@ -8,9 +8,12 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import components
 from components.ingest import worker
@@ -38,9 +41,16 @@ class Pool:
         """
         self._timeout = timeout
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
+        self._size = size
         for _ in range(size):
             self._idle.put(None)
         self._threads = ThreadPoolExecutor(size) if size else None
+
+    def start(self) -> None:
+        """Start the processes now, so that they are ready when the first job comes."""
+        if self._threads is not None:
+            for process in [self._idle.get() for _ in range(self._size)]:
+                self._idle.put(process or _start())
 
     def submit(self, job: Job) -> Future[Result]:
         """Do ``job`` when a process is free."""
@@ -106,6 +116,28 @@ class Pool:
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[return-value] # what the worker sends is a Result
+
+
+_SHARED: Final[dict[str, Pool]] = {}
+
+
+@contextmanager
+def shared(size: int) -> Iterator[str]:
+    """Start a pool that the Beam workers of this process use, and yield its name for them."""
+    name = uuid4().hex
+    pool = Pool(size)
+    _SHARED[name] = pool
+    try:
+        pool.start()
+        yield name
+    finally:
+        del _SHARED[name]
+        pool.close()
+
+
+def find(name: str) -> Pool | None:
+    """Return the shared pool of that name; None in any other process."""
+    return _SHARED.get(name)
 
 
 def _start() -> subprocess.Popen[bytes]:
