@@ -11,7 +11,7 @@ MELANOSIZER := .venv/bin/melanosizer
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup run test lint clean
+.PHONY: help setup run test test-slow lint clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,7 +23,10 @@ run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-ta
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
 test: setup  ## run the tests; PYTEST="-k name" chooses
-	@.venv/bin/python -m pytest $(PYTEST)
+	@.venv/bin/python -m pytest -m "not slow" $(PYTEST)
+
+test-slow: setup  ## run the tests that take minutes: every large network through one step and the C++ loader
+	@.venv/bin/python -m pytest -m slow $(PYTEST)
 
 lint: setup  ## ruff, mypy, import rules, YAML
 	@.venv/bin/ruff check .

@@ -71,8 +71,12 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         watchdog = threading.Timer(START_SECONDS, server.kill)
         watchdog.start()
+        reader: threading.Thread | None = None
         try:
             _await_start(server)
+            # Go on reading, or a full pipe would stop the server.
+            reader = threading.Thread(target=server.communicate)
+            reader.start()
             with Client(f"127.0.0.1:{port}") as client:
                 image = features[IMAGE].bytes_list.value[0]
                 outputs = client.predict(model_name, {IMAGE_BYTES: [image]}).outputs
@@ -81,6 +85,8 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
         finally:
             watchdog.cancel()
             server.terminate()
+            if reader is not None:
+                reader.join()
     return AnswerToOne(
         image_name=features[IMAGE_NAME].bytes_list.value[0].decode(),
         target=int(features[TARGET].int64_list.value[0]),
@@ -103,7 +109,5 @@ def _await_start(server: subprocess.Popen[str]) -> None:
     for line in server.stdout or ():
         lines.append(line)
         if READY in line:
-            # Go on reading, or a full pipe would stop the server.
-            threading.Thread(target=lambda: [None for _ in server.stdout or ()], daemon=True).start()
             return
     raise RunFaultError(f"the server did not start: {''.join(lines[-3:]).strip() or 'it said nothing'}")

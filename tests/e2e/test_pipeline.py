@@ -18,8 +18,6 @@ from pipeline.outcome import Outcome
 from pipeline.workspace import Workspace
 from tests.e2e.conftest import Runner
 
-pytestmark = pytest.mark.slow
-
 ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}
 
 
