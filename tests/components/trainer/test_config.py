@@ -26,7 +26,7 @@ def test_an_unknown_key_is_refused() -> None:
 
 def test_a_stage_larger_than_the_decoded_picture_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"stages\[0\] wants 256 px but image_size=224"):
-        TrainerConfig(stages=(StageConfig(size=128, epochs=1, test_size=256),))
+        TrainerConfig(strategy="fine_tune", stages=(StageConfig(size=128, epochs=1, test_size=256),))
 
 
 def test_no_snapshot_is_refused() -> None:

@@ -33,6 +33,12 @@ DEFAULT = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the training matters, tracing the signatures would take most of the time."""
+    monkeypatch.setattr("components.trainer.export.write", lambda *args, **kwargs: None)
+
+
 def records(pattern: str) -> list[bytes]:
     files = sorted(tf.io.gfile.glob(pattern))
     return list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())
@@ -131,7 +137,7 @@ def test_the_frozen_head_is_the_best_epoch_over_the_penalties(frozen: conftest.T
 
 
 def test_features_are_cached_by_weights_preprocessing_and_data(
-    frozen: conftest.Trained, tmp_path: Path
+    frozen: conftest.Trained, tmp_path: Path, unexported: None
 ) -> None:
     kept = frozen.run / "cache"
     config = frozen.config.model_copy(update={"cache_dir": str(kept)})
@@ -153,7 +159,7 @@ run_fn(SimpleNamespace(**json.loads(sys.argv[1])))
 
 
 def test_a_killed_training_resumes_and_ends_with_the_same_weights(
-    scratch: conftest.Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    scratch: conftest.Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str], unexported: None
 ) -> None:
     cache = tmp_path / "cache"
     config = scratch.config.model_copy(update={"cache_dir": str(cache)})
@@ -190,7 +196,9 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(
     assert not list((cache / "backup").iterdir())
 
 
-def test_another_seed_gives_another_model(scratch: conftest.Trained, tmp_path: Path) -> None:
+def test_another_seed_gives_another_model(
+    scratch: conftest.Trained, tmp_path: Path, unexported: None
+) -> None:
     config = scratch.config.model_copy(update={"seed": 18, "stages": (StageConfig(size=64, epochs=1),)})
     other = conftest.train(scratch.data, config, tmp_path)
     assert (other.run / "eval_predictions.csv").read_text() != (
@@ -204,6 +212,8 @@ def test_stages_of_several_sizes_become_one_ensemble(scratch: conftest.Trained, 
             "stages": (StageConfig(size=32, epochs=1), StageConfig(size=48, epochs=1, test_size=64, reset=True)),
             "max_minutes": 5.0,
             "patience": 1,
+            "tta": 1,
+            "batch_size": 32,
         }
     )  # fmt: skip
     trained = conftest.train(scratch.data, config, tmp_path)
