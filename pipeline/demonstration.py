@@ -44,7 +44,7 @@ class AnswerToOne:
 
     def sentence(self) -> str:
         """Return the answer in words."""
-        truth = "melanoma" if self.target else "harmless"
+        truth = "melanoma" if self.target else "no melanoma"
         said = "suspicious" if self.decision else "not suspicious"
         return (
             f"{self.image_name} ({truth}): {self.probability:.4f}, {said} at {self.threshold:.4f}, "

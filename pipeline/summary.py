@@ -33,7 +33,7 @@ def table(result: Outcome, workspace: Workspace, report: Path | None) -> Table:
         )
         rows.add_row(
             "specificity",
-            f"{_value(metrics.specificity)}  ({metrics.true_negatives} of {metrics.negatives} harmless cleared)",
+            f"{_value(metrics.specificity)}  ({metrics.true_negatives} of {metrics.negatives} others cleared)",
         )
     if result.threshold is not None:
         rows.add_row("operating point", f"probability >= {result.threshold:.4f}")
@@ -42,7 +42,7 @@ def table(result: Outcome, workspace: Workspace, report: Path | None) -> Table:
         rows.add_row("served version", result.version)
         rows.add_row("served from", str(workspace.serving))
     if result.model:
-        rows.add_row("model", result.model)
+        rows.add_row("model", _shown(Path(result.model)))
     if report is not None:
         rows.add_row("report", str(report))
     rows.add_row("log", str(workspace.run(result.run_id) / "run.log"))
@@ -66,6 +66,12 @@ def write_report(result: Outcome, workspace: Workspace) -> Path | None:
     if not result.verdicts:
         return None
     return page.write(result, workspace)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _value(number: float | None) -> str:

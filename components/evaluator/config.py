@@ -36,7 +36,7 @@ class EvaluatorConfig(BaseModel):
         default=0.30,
         ge=0,
         le=1,
-        description="share of harmless lesions cleared at the stored operating point",
+        description="share of other lesions cleared at the stored operating point",
     )
     slices: tuple[SliceFeature, ...] = Field(
         default=("sex", "age_band", "anatom_site"), description="every value of these is judged on its own"
@@ -50,7 +50,7 @@ class EvaluatorConfig(BaseModel):
     min_slice_positives: int = Field(
         default=10, ge=1, description="a slice with fewer melanomas is shown, never judged: it would be noise"
     )
-    min_slice_negatives: int = Field(default=20, ge=1, description="the same for harmless lesions")
+    min_slice_negatives: int = Field(default=20, ge=1, description="the same for other lesions")
     bootstrap_samples: int = Field(
         default=500, ge=100, description="resamples behind each confidence interval"
     )

@@ -62,4 +62,4 @@ def _found(item: SliceMetrics) -> str:
 
 
 def _cleared(item: SliceMetrics) -> str:
-    return f"{item.true_negatives} of {item.negatives} harmless lesions cleared"
+    return f"{item.true_negatives} of {item.negatives} other lesions cleared"

@@ -37,7 +37,7 @@ class SliceMetrics(BaseModel):
 
     @property
     def negatives(self) -> int:
-        """Harmless lesions in the slice."""
+        """Other lesions in the slice."""
         return self.true_negatives + self.false_positives
 
     @property
@@ -47,7 +47,7 @@ class SliceMetrics(BaseModel):
 
     @property
     def specificity(self) -> float | None:
-        """Harmless lesions cleared at the operating point, by harmless lesions."""
+        """Other lesions cleared at the operating point, by other lesions."""
         return self.true_negatives / self.negatives if self.negatives else None
 
 
