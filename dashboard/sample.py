@@ -8,6 +8,7 @@ The numbers in it are drawn, not measured; the files have the form that pipeline
 from __future__ import annotations
 
 import csv
+import fcntl
 import gzip
 import hashlib
 import io
@@ -669,6 +670,8 @@ class LiveRun:
         (folder / "config.json").write_text("{}")
         self._log = folder / "run.log"
         self._log.touch()
+        self._held = (made.root / MARKER).open("a")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
 
     def step(self, name: str) -> None:
         """Say in the log that a step began."""
@@ -691,6 +694,7 @@ class LiveRun:
         partial = self._made.run_folder(self._run_id) / "run.json.partial"
         partial.write_text(json.dumps(document))
         partial.replace(partial.with_suffix(""))
+        self._held.close()
 
 
 def main(

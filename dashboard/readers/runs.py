@@ -13,8 +13,10 @@ from dashboard.readers.cache import FileCache
 from dashboard.readers.gates import Verdict, verdicts
 from dashboard.readers.workspace import Workspace, read_json
 
-# Without the kernel's word, a run whose log says nothing for this long is taken for dead.
+# Where the kernel cannot tell, a run whose log says nothing for this long is taken for dead; where it says
+# nobody holds the workspace, the run may still sit in another container, whose locks are not listed here.
 SILENCE_S = 600.0
+GRACE_S = 120.0
 
 
 class Run(BaseModel):
@@ -118,7 +120,7 @@ class RunFiles:
             started, silent = None, SILENCE_S + 1
         held = self._workspace.running()
         newest = folder.name == next(iter(self.ids()), "")
-        alive = newest and (held if held is not None else silent < SILENCE_S)
+        alive = newest and (held is True or silent < (SILENCE_S if held is None else GRACE_S))
         return Run(
             run_id=folder.name,
             state="running" if alive else "interrupted",

@@ -1,0 +1,279 @@
+"""A real browser: what a person does, with the mouse, with the keyboard, at three widths, light and dark."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dashboard import clock, sample
+from tests.dashboard.rig import PASSWORD, VENDORED
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = Path(os.environ.get("MELANOSIZER_CHROMIUM", "/usr/bin/chromium"))
+ARGUMENTS = [
+    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+AXE = VENDORED / "axe-4.14.1.min.js"
+PATIENCE_MS = 30_000
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM.exists(), reason=f"no browser here: {CHROMIUM} (apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+class Person:
+    """Somebody before a screen; what the page's console complains of fails the test."""
+
+    def __init__(self, browser: Any, base: str, **context: Any) -> None:
+        self.base = base
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on(
+            "console",
+            lambda message: self.complaints.append(message.text) if message.type == "error" else None,
+        )
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def sign_in(self, running: Any, name: str, role: str) -> Person:
+        services = running.services
+        user = services.accounts.named(name) or services.accounts.make(name, role, "test")
+        self.page.goto(f"{self.base}/sign-in/link?token={services.sessions.link(user.id)}")
+        self.page.get_by_role("button", name="Continue").press("Enter")
+        self.page.wait_for_url(re.compile("/account|/runs"))
+        return self
+
+    def go(self, path: str) -> Any:
+        self.page.goto(self.base + path)
+        return self.page
+
+
+@pytest.fixture
+def desk(browser: Any, serve: Any) -> Iterator[Any]:
+    """Seat people before an application."""
+    seated: list[Person] = []
+
+    def seat(running: Any, name: str = "jo", role: str = "approver", **context: Any) -> Person:
+        base = addresses.setdefault(id(running), "") or serve(running)
+        addresses[id(running)] = base
+        person = Person(browser, base, **({"viewport": {"width": 1440, "height": 900}} | context))
+        seated.append(person)
+        return person.sign_in(running, name, role)
+
+    addresses: dict[int, str] = {}
+    yield seat
+    for person in seated:
+        person.context.close()
+        assert person.complaints == []
+
+
+def test_somebody_new_chooses_a_password_and_signs_in_with_it(build: Any, desk: Any) -> None:
+    running = build()
+    page = desk(running, "mira", "viewer").page
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_label("Once more").fill(PASSWORD)
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/runs")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    page.get_by_label("Name").fill("mira")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/runs")
+    playwright.expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+
+
+def test_a_run_goes_live_before_open_eyes_and_two_are_compared(build: Any, desk: Any) -> None:
+    running = build()
+    person = desk(running)
+    page = person.go("/runs")
+    started = clock.now()
+    live = sample.LiveRun(running.services.workspace, "29990101-000000", started)
+    row = page.get_by_role("row", name=re.compile("29990101-000000"))
+    playwright.expect(row).to_contain_text("running", timeout=PATIENCE_MS)
+    row.get_by_role("link", name="29990101-000000").click()
+    live.until(3)
+    step = page.locator("#step-StatisticsGen")
+    playwright.expect(step).to_contain_text("running", timeout=PATIENCE_MS)
+    playwright.expect(page.locator("#step-Trainer")).to_contain_text("pending")
+    live.finish()
+    playwright.expect(page.locator(".banner")).to_contain_text("auc is 0.612", timeout=PATIENCE_MS)
+    person.go("/runs")
+    names = [run.run_id for run in running.services.runs.all() if run.auc][:2]
+    for name in names:
+        page.get_by_label(f"compare {name}").check()
+    page.get_by_role("button", name="Compare the chosen runs").click()
+    page.wait_for_url("**/runs/compare?**")
+    table = page.get_by_role("region", name="metrics")
+    for name in names:
+        playwright.expect(table).to_contain_text(name)
+    assert page.locator("svg .curve.series-1").count() >= 1
+
+
+def test_the_slider_moves_the_zones_without_a_reload(build: Any, desk: Any) -> None:
+    running = build()
+    version = running.services.registry.names()[0]
+    page = desk(running).go(f"/models/{version}/evaluation")
+    before = page.locator(".zones").inner_text()
+    page.evaluate("window.untouched = true")
+    slider = page.get_by_label("Refer from")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("PageUp")  # the keyboard alone is enough
+    playwright.expect(page.locator(".zones")).not_to_have_text(before)
+    assert page.evaluate("window.untouched") is True
+    assert page.evaluate("document.activeElement.id") == "threshold"
+    shown = page.locator("output[for=threshold]").inner_text().replace("\u00a0%", "")
+    assert float(shown) > 18
+    playwright.expect(page.locator(".zone.bad .range")).to_contain_text(shown)
+
+
+def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
+    build: Any, double: Any, desk: Any, picture: bytes
+) -> None:
+    running = build(second_person="all")
+    services = running.services
+    good = services.registry.channels().stable
+    worse = services.registry.names()[-1]
+    double.blind.add(worse)
+    jo, mira = desk(running, "jo"), desk(running, "mira")
+    token = running.token("predict", "report", device="pi-003")
+
+    def traffic(count: int) -> set[tuple[str, str]]:
+        seen = set()
+        for number in range(count):
+            files = {"image": ("a.jpg", picture + b"\0" * (40 + number), "image/jpeg")}
+            answer = httpx.post(f"{jo.base}/api/v1/predict", headers=token, files=files, timeout=30).json()
+            seen.add((answer["predictions"][0]["model_version"], answer["predictions"][0]["zone"]))
+        return seen
+
+    def approved_by_mira() -> None:
+        mira.go("/models").get_by_role("button", name="Approve").click()
+        mira.page.wait_for_load_state()
+
+    page = jo.go(f"/models/{worse}")
+    page.get_by_label("Why").fill("better on the new camera")
+    page.get_by_role("button", name="Promote").click()
+    playwright.expect(page.get_by_text("a second person has to approve", exact=True)).to_be_visible()
+    assert services.registry.channels().stable == good
+    approved_by_mira()
+    assert services.registry.channels().stable == worse
+    assert traffic(12) == {(worse, "low")}
+    # The clinic says: these were melanomas.
+    page = jo.go(f"/field/predictions?version={worse}")
+    page.locator("tbody a").first.click()
+    page.get_by_label("melanoma").check()
+    page.get_by_role("button", name="Enter").click()
+    playwright.expect(page.locator(".events")).to_contain_text("melanoma by histology")
+    page = jo.go(f"/field?days=1&version={worse}")
+    row = page.get_by_role("row", name=re.compile("melanomas referred or set to review"))
+    playwright.expect(row).to_contain_text("0.0")
+    page = jo.go("/models")
+    page.get_by_label("Why").fill("calls melanomas harmless")
+    page.get_by_role("button", name=f"Roll back to {good}").click()
+    playwright.expect(page.get_by_text("a second person has to approve", exact=True)).to_be_visible()
+    approved_by_mira()
+    assert services.registry.channels().stable == good
+    assert {version for version, _ in traffic(3)} == {good}
+    page = jo.go("/audit?verify=1")
+    playwright.expect(page.get_by_role("status")).to_contain_text("The chain is whole")
+    actions = [line.split(".")[0] for line in page.locator("tbody tr td:nth-child(4)").all_inner_texts()]
+    assert [action for action in actions if action in ("promote", "rollback")] == [
+        "rollback",
+        "rollback",
+        "promote",
+        "promote",
+    ]
+    page = jo.go("/serving")
+    playwright.expect(page.get_by_role("row", name=re.compile(f"{good}.*stable.*available"))).to_be_visible()
+
+
+def test_an_outcome_is_entered_from_the_queue(build: Any, desk: Any) -> None:
+    running = build()
+    person = desk(running, "dr.reyes", "reviewer")
+    before = running.signed_in("viewer").json("/field?days=365")["quality"]["melanomas"]
+    page = person.go("/field/review")
+    first = page.locator(".queue li").first.inner_text()
+    page.get_by_role("button", name="Melanoma").first.click()
+    playwright.expect(page.locator(".queue li").first).not_to_have_text(first)
+    after = running.signed_in("viewer").json("/field?days=365")["quality"]["melanomas"]
+    assert after == before + 1
+
+
+def test_an_alert_appears_by_itself_and_is_acknowledged(build: Any, desk: Any) -> None:
+    running = build()
+    page = desk(running).go("/alerts")
+    running.services.alerts.turn()
+    button = page.get_by_role("button", name=re.compile("Acknowledge: pi-005")).first
+    button.click()
+    playwright.expect(page.get_by_text("acknowledged by jo")).to_be_visible()
+
+
+def places(running: Any) -> list[str]:
+    version = running.services.registry.all()[0]
+    return [
+        "/runs", f"/runs/{version.run_id}", "/models", f"/models/{version.version}/evaluation", "/lineage",
+        f"/data/{version.data_version}", "/serving", "/field", "/field/review", "/devices", "/alerts", "/admin", "/audit",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_and_no_width_needs_a_sideways_scroll(
+    build: Any, desk: Any, scheme: str
+) -> None:
+    running = build()
+    person = desk(running, "root.beer", "admin", color_scheme=scheme)
+    found = []
+    for path in places(running):
+        page = person.go(path)
+        # Through the debugger, as a policy without inline scripts demands.
+        page.evaluate(AXE.read_text())
+        report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found += [
+            (path, rule["id"], node["html"][:160])
+            for rule in report["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"][:2]
+        ]
+        for width in (1440, 1024, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            if over > 0:
+                found.append((path, f"{width} px", over))
+        page.set_viewport_size({"width": 1440, "height": 900})
+    assert found == []
+
+
+def test_the_keyboard_alone_rolls_back(build: Any, desk: Any) -> None:
+    running = build()
+    page = desk(running).go("/models")
+    older = running.services.registry.names()[1]
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name") == "why":
+            break
+    page.keyboard.type("with both hands on the keys")
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator(".events").first).to_contain_text("with both hands on the keys")
+    assert running.services.registry.channels().stable == older
