@@ -24,16 +24,17 @@ from components.ingest.worker import Job, Result
 
 
 class RunJobs(beam.DoFn):
-    """Runs jobs in worker processes, several at a time; each result becomes a file called after its job's number.
+    """Runs jobs in worker processes, several at a time; jobs and results are files called after the job's number.
 
-    A runner that tries a bundle again writes the same file again, so a retry is harmless.
+    So the pipeline itself stays small however much there is to do, and a bundle that is tried again writes the same
+    file again.
     """
 
     def __init__(self, folder: str, workers: int | None, pool: str, listener: str) -> None:
         """Keep what is pickled.
 
         Args:
-            folder: for the results; every worker must reach it.
+            folder: with the jobs and for the results; every worker must reach it.
             workers: processes; None is one for each core, 0 runs the jobs in the Beam worker.
             pool: name of the shared pool that is used where there is one; elsewhere a pool is started.
             listener: name for ``progress.advance``.
@@ -49,13 +50,12 @@ class RunJobs(beam.DoFn):
         """Prepare the processes."""
         self._pool = pools.find(self._shared) or Pool(size(self._workers))
 
-    def process(self, element: tuple[int, bytes]) -> None:
+    def process(self, element: int) -> None:
         """Start a job and save what is finished; a few jobs may wait for a process."""
-        number, data = element
-        job = cast(Job, pickle.loads(data))  # noqa: S301 - made by this module
+        job = cast(Job, pickle.loads(Path(self._folder, f"{element}.job").read_bytes()))  # noqa: S301 - by this module
         assert self._pool is not None  # noqa: S101 - Beam calls setup first
         images = len(job.files) if isinstance(job, CheckJob) else len(job.records)
-        self._waiting.append((number, images, self._pool.submit(job)))
+        self._waiting.append((element, images, self._pool.submit(job)))
         while self._waiting and (
             self._waiting[0][2].done() or len(self._waiting) > 4 * max(1, size(self._workers))
         ):
@@ -82,7 +82,7 @@ class RunJobs(beam.DoFn):
         data = pickle.dumps(result)
         partial = Path(self._folder, f".{number}.{uuid4().hex}")
         partial.write_bytes(data)
-        partial.rename(Path(self._folder, str(number)))
+        partial.rename(Path(self._folder, f"{number}.result"))
         progress.advance(self._listener, images)
 
 
@@ -97,21 +97,22 @@ def run(
         workers: processes beside each Beam worker, as in ``RunJobs``.
         pool: name of the shared pool for the workers in this process.
         listener: name for ``progress.advance``.
-        folder: a sub-folder for the results is made there and removed again.
+        folder: a sub-folder for jobs and results is made there and removed again.
     """
-    results = folder / "results"
-    results.mkdir()
-    elements = [(number, pickle.dumps(job)) for number, job in enumerate(jobs)]
+    exchange = folder / "exchange"
+    exchange.mkdir()
+    for number, job in enumerate(jobs):
+        (exchange / f"{number}.job").write_bytes(pickle.dumps(job))
     # No "with": it would hide the first exception behind a second one.
     pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
     _ = (
         pipeline
-        | "Jobs" >> beam.Create(elements, reshuffle=len(elements) > 1)
-        | "Run" >> beam.ParDo(RunJobs(str(results), workers, pool, listener))
+        | "Jobs" >> beam.Create(range(len(jobs)), reshuffle=len(jobs) > 1)
+        | "Run" >> beam.ParDo(RunJobs(str(exchange), workers, pool, listener))
     )
     pipeline.run().wait_until_finish()
-    found = [pickle.loads((results / str(number)).read_bytes()) for number in range(len(jobs))]  # noqa: S301 - ours
-    shutil.rmtree(results)
+    found = [pickle.loads((exchange / f"{number}.result").read_bytes()) for number in range(len(jobs))]  # noqa: S301
+    shutil.rmtree(exchange)
     for result in found:
         if isinstance(result, Exception):
             raise result

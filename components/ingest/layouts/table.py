@@ -120,7 +120,8 @@ def read(source: Source, config: IngestConfig) -> Found:
         IngestError: the table is missing, is no csv, or lacks the column of image names or every label.
     """
     table = load(source.table())
-    records = ((line, dict(zip(_keys(table), cells, strict=True)), "") for line, cells in _whole(table))
+    keys = _keys(table)
+    records = ((line, dict(zip(keys, cells, strict=True)), "") for line, cells in _whole(table))
     found = Found()
     for line, cells in table.lines:
         if len(cells) != len(table.header):
