@@ -38,6 +38,12 @@ RUN machine="${MACHINE:-$(uname -m)}" \
  && rm -rf /opt/edge/numpy/_core/tests /opt/edge/bin /opt/edge/numpy/f2py /opt/edge/numpy/_core/lib \
       /opt/edge/ai_edge_litert/vendors /opt/edge/ai_edge_litert/tools \
       /opt/edge/ai_edge_litert/libLiteRtWebGpuAccelerator.so /opt/edge/ai_edge_litert/*Plugin*.so \
+ # Pillow opens JPEG and PNG here and draws no text; nothing here imports setuptools.
+ && rm -rf /opt/edge/PIL/_avif* /opt/edge/PIL/_webp* /opt/edge/PIL/_imagingft* /opt/edge/PIL/_imagingcms* \
+      /opt/edge/PIL/_imagingtk* /opt/edge/pillow.libs/libavif* /opt/edge/pillow.libs/libwebp* \
+      /opt/edge/pillow.libs/libharfbuzz* /opt/edge/pillow.libs/libfreetype* /opt/edge/pillow.libs/liblcms2* \
+      /opt/edge/setuptools /opt/edge/setuptools-*.dist-info /opt/edge/_distutils_hack \
+      /opt/edge/distutils-precedence.pth \
  && find /opt/edge -name '*.pyi' -delete
 COPY edge /opt/edge/edge
 RUN rm -rf /opt/edge/edge/deploy \
