@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,11 +26,22 @@ def generate(folder: Path) -> list[Path]:
 
     Needs grpcio-tools, which only a developer has.
     """
-    protoc = import_module("grpc_tools.protoc")
-    well_known = Path(str(protoc.__file__)).parent / "_proto"
+    spec = find_spec("grpc_tools")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("grpcio-tools is not installed: run `make setup`")
+    well_known = Path(spec.origin).parent / "_proto"
     includes = [f"-I{ROOT}", f"-I{well_known}"]
     for kinds, protos in ((("python", "pyi"), MESSAGES), (("grpc_python",), SERVICES)):
-        code = protoc.main(["protoc", *includes, *(f"--{kind}_out={folder}" for kind in kinds), *protos])
+        # In a process of its own: beside TensorFlow its copy of protobuf crashes.
+        command = [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            *includes,
+            *(f"--{kind}_out={folder}" for kind in kinds),
+            *protos,
+        ]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
         if code:
             raise RuntimeError(f"protoc failed with code {code}: read its message above")
     written = sorted((folder / "dashboard" / "protos").glob("*_pb2*.py*"))

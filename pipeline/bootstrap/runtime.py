@@ -48,7 +48,11 @@ def install(environment: Path, patchelf: Path) -> None:
     # Else TensorFlow pulls in the host's libstdc++ first, and TFDV fails to import.
     needed = ("--add-needed", "libstdc++.so.6", "--add-needed", "libgcc_s.so.1")
     loader = ("--set-interpreter", folder / LOADER, "--force-rpath", "--set-rpath", ":".join(search_path))
-    _run([patchelf, *loader, *needed, python])
+    # A copy is patched and put in its place: a running interpreter cannot be written to.
+    patched = python.with_name(".python.patched")
+    shutil.copy2(python, patched)
+    _run([patchelf, *loader, *needed, patched])
+    patched.replace(python)
     for alias in environment.glob("bin/python3*"):
         alias.unlink()
         alias.symlink_to("python")
