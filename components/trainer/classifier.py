@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,10 @@ class Classifier:
     classes: Classes
     tta: int
 
-    def __call__(self, pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Class probabilities and features of pictures (uint8 [batch, s, s, 3]).
+    def __call__(
+        self, pictures: tf.Tensor, view: Callable[[tf.Tensor, int], tf.Tensor] = images.view
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Class probabilities and features of pictures (uint8 [batch, s, s, 3]); LiteRT brings its `view`.
 
         Returns:
             float32 [batch, classes], not calibrated; float32 [batch, channels], the first member's middle
@@ -50,7 +52,7 @@ class Classifier:
         features: tf.Tensor | None = None
         for member in self.members:
             logits: list[tf.Tensor] = []
-            for pixels in views(images.view(pictures, member.size), self.tta):
+            for pixels in views(view(pictures, member.size), self.tta):
                 seen = member.network(pixels)
                 logits.append(seen.logits)
                 features = seen.levels if features is None else features
@@ -72,9 +74,11 @@ def predict(
 ) -> Outputs:
     """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches."""
     side = pictures.shape[1]
-    answer = tf.function(
-        classifier.__call__, input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)]
-    )
+
+    @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
+    def answer(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return classifier(batch)
+
     rows: list[Sequence[tf.Tensor]] = []
     for start in range(0, len(pictures), _BATCH):
         rows.append(answer(tf.constant(pictures[start : start + _BATCH])))

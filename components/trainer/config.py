@@ -75,6 +75,10 @@ class OptimiserConfig(_Frozen):
     body_learning_rate: float = Field(default=3e-4, gt=0, description="peak learning rate of the backbone")
     weight_decay: float = Field(default=0.02, ge=0, description="decoupled decay, on kernels only (adamw)")
     l2: float = Field(default=0.0, ge=0, description="L2 penalty on kernels, added to the loss")
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0,
+        description="decay per step of the moving average of weights that is evaluated and exported; 0 = none",
+    )
     clip_norm: float = Field(default=5.0, gt=0, description="largest global norm of a gradient")
     momentum: Share = Field(default=0.9, description="momentum of sgd and rmsprop")
     schedule: Literal["cosine", "constant", "step", "cyclic"] = Field(
@@ -265,6 +269,11 @@ class TrainerConfig(_Frozen):
         ge=1.0,
         le=10.0,
         description="pictures are refused this many times farther out than that edge: room for other cameras",
+    )
+    litert: tuple[Literal["int8", "float16", "float32"], ...] = Field(
+        default=(),
+        description="kinds of LiteRT model to write for the device, the first that keeps parity is kept; "
+        "empty = none",
     )
     seed: int = Field(default=17, ge=0, description="same seed, same data, same machine: same weights")
     cache_dir: str | None = Field(

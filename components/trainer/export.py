@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import features
 from components.trainer import explain as explanation
+from components.trainer import litert
+from components.trainer.records import Split
+from components.trainer.scores import Floats
 from components.trainer.serving import Served
 
 EXAMPLES: Final = "examples"  # input of serving_examples
 METADATA: Final = "melanosizer.json"
+LITERT: Final = "litert"  # folder of what the device loads
 WARMUP: Final = "tf_serving_warmup_requests"
 _WARMUP_BATCHES: Final = (1, 8)
 
@@ -56,6 +61,47 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: S
     text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False)
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
     _write_warmup(extra / WARMUP, pictures)
+
+
+def write_litert(
+    served: Served,
+    folder: Path,
+    kinds: tuple[litert.Kind, ...],
+    *,
+    representative: litert.Pictures,
+    evaluation: Split,
+    reference: Floats,
+) -> list[dict[str, object]]:
+    """Converts the whole answer for the device into assets.extra/litert of a SavedModel folder.
+
+    Returns:
+        The figures of every kind; the first that keeps parity on eval with the SavedModel is written.
+    """
+
+    def answer(pictures: tf.Tensor) -> tf.Tensor:
+        shares, _ = served.classifier(pictures, litert.view)
+        return served.calibration(served.readout(shares))
+
+    exports, kept = litert.export(
+        answer,
+        served.image_size,
+        representative=representative,
+        pictures=np.asarray(evaluation.pictures),
+        targets=evaluation.targets,
+        reference=reference,
+        threshold=served.point.threshold,
+        kinds=kinds,
+    )
+    if kept is not None:
+        litert.write(
+            folder / "assets.extra" / LITERT,
+            kept,
+            version=served.version,
+            threshold=served.point.threshold,
+            low_below=served.zones.low_below,
+            refer_from=served.zones.refer_from,
+        )
+    return [{**one.as_dict(), "complaints": one.parity.complaints()} for one in exports]
 
 
 def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:

@@ -36,6 +36,7 @@ from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
 
 _LOG = logging.getLogger(__name__)
 _WARMUP_PICTURES = 4
+_REPRESENTATIVE = 200  # pictures that give int8 its ranges
 _NOVELTY_SAMPLE = 2000  # enough for the covariance of its 64 components
 
 
@@ -78,7 +79,7 @@ def run_fn(fn_args: Any) -> None:
     data = _read(fn_args, config, cache_dir, progress)
     backup = Backup(cache_dir / "backup" / f"{_run_key(config, data)}.npz")
     classifier, answers = _train(config, data, cache_dir, backup, history, progress)
-    served, metrics = _fit(config, data, classifier, answers, run_dir)
+    served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
     metadata = _metadata(config, data, served, metrics)
     export.write(
@@ -87,6 +88,16 @@ def run_fn(fn_args: Any) -> None:
         metadata=metadata,
         pictures=_first_pictures(fn_args.eval_files),
     )
+    if config.litert:
+        progress.line("converting for the device: %s", ", ".join(config.litert))
+        metrics["litert"] = export.write_litert(
+            served,
+            Path(fn_args.serving_model_dir),
+            config.litert,
+            representative=data.train.pictures[_spread(len(data.train), _REPRESENTATIVE)],
+            evaluation=data.evaluation,
+            reference=probabilities,
+        )
     history.extra = {"config": config.model_dump(mode="json"), "metrics": metrics}
     history.write()
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
@@ -191,7 +202,7 @@ def _train(
 
 def _fit(
     config: TrainerConfig, data: _Data, classifier: Classifier, answers: _Answers, run_dir: Path
-) -> tuple[Served, dict[str, Any]]:
+) -> tuple[Served, npt.NDArray[np.float32], dict[str, Any]]:
     """Readout, calibration, operating point, zones, novelty, fitted on eval (novelty's shape on train)."""
     evaluation = data.evaluation
     shares = answers.evaluation.class_probabilities
@@ -227,7 +238,12 @@ def _fit(
         "eval_images": len(evaluation),
         "eval_positives": int(evaluation.targets.sum()),
     }
-    return served, metrics
+    return served, probabilities, metrics
+
+
+def _spread(count: int, wanted: int) -> npt.NDArray[np.int64]:
+    """At most `wanted` row numbers, evenly spread over `count` rows."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
 
 
 def _described(pictures: npt.NDArray[np.uint8], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

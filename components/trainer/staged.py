@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from components.trainer.classes import Classes
 from components.trainer.classifier import Classifier, Member, predict
 from components.trainer.clock import Clock
 from components.trainer.config import StageConfig, TrainerConfig
+from components.trainer.ema import Ema
 from components.trainer.history import Epoch, History
 from components.trainer.network import Moments, Weights
 from components.trainer.progress import Progress, duration
@@ -112,16 +114,18 @@ class StagedTraining:
         self._clock = Clock(config.max_minutes)
         self._snapshots: list[Snapshot] = []
         self._best: Weights | None = None
+        self._ema: Ema | None = None
 
     def run(self) -> list[Snapshot]:
         """Trains; returns the weights that make up the model."""
         saved = self._backup.load()
-        optimiser_state = None
+        optimiser_state = averages = None
         if saved is not None:
             optimiser_state = self._restore(*saved)
+            averages = saved[1].get("ema")
         for number in range(self._position.stage, len(self._config.stages)):
-            self._stage(number, optimiser_state)
-            optimiser_state = None
+            self._stage(number, optimiser_state, averages)
+            optimiser_state = averages = None
         return self._snapshots
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
@@ -151,6 +155,7 @@ class StagedTraining:
             "weights": self._network.weights(),
             "noise": [np.array(v) for v in self._network.noise()],
             "optimiser": [np.array(v) for v in optimiser.state],
+            "ema": [] if self._ema is None else [np.array(v) for v in self._ema.state],
             **{f"snapshot{i}": snapshot.weights for i, snapshot in enumerate(self._snapshots)},
         }
         if self._best is not None:
@@ -162,7 +167,7 @@ class StagedTraining:
         }
         self._backup.save(state, arrays)
 
-    def _stage(self, number: int, optimiser_state: Weights | None) -> None:
+    def _stage(self, number: int, optimiser_state: Weights | None, averages: Weights | None) -> None:
         config, stage, position = self._config, self._config.stages[number], self._position
         if optimiser_state is None:
             self._position = position = _Position(stage=number, spent=self._clock.spent())
@@ -187,6 +192,10 @@ class StagedTraining:
             max(1, round(stage.epochs * per_epoch)),
             None if budget is None else budget + position.stage_spent,
         )
+        self._ema = Ema(optimiser.trained, config.optimiser.ema) if config.optimiser.ema else None
+        if self._ema is not None:
+            for variable, value in zip(self._ema.state, averages or [], strict=averages is not None):
+                variable.assign(value)
         step = self._step(optimiser)
         iterator = iter(batches.dataset(number, *divmod(position.step, per_epoch)))
         while not position.over:
@@ -242,12 +251,14 @@ class StagedTraining:
                 f"stage {plan.number + 1}: the loss is {mean_loss}; lower optimiser.body_learning_rate "
                 f"(now {self._config.optimiser.body_learning_rate}) or optimiser.clip_norm"
             )
-        found = self._scores(plan.stage)
+        with nullcontext() if self._ema is None else self._ema.applied():
+            found = self._scores(plan.stage)
+            weights = self._network.weights()
         position.stage_spent += time.monotonic() - started
         position.epoch += 1
         if found.auc > position.best:
             position.best, position.best_epoch = found.auc, position.epoch
-            self._best = self._network.weights()
+            self._best = weights
         epoch = Epoch(
             stage=plan.number,
             size=plan.stage.size,
@@ -298,7 +309,7 @@ class StagedTraining:
         return scores(self._eval.targets, read(tf.constant(shares)).numpy())
 
     def _step(self, optimiser: optimise.Optimiser) -> Callable[..., Any]:
-        network, config, weights = self._network, self._config, self._class_weights
+        network, config, weights, ema = self._network, self._config, self._class_weights, self._ema
         variables = [variable.value for variable in optimiser.trained]
 
         @tf.function
@@ -308,6 +319,8 @@ class StagedTraining:
                 logits = network(pixels, training=True).logits
                 value = optimise.loss(config.loss, logits, targets, weights) + optimiser.penalty()
             optimiser.apply(tape.gradient(value, variables), factor)
+            if ema is not None:
+                ema.update()
             return value
 
         return step

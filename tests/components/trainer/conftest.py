@@ -71,7 +71,12 @@ def train(data: Data, config: TrainerConfig, folder: Path, **hyperparameters: An
 
 
 TINY = preset("smoke").model_copy(
-    update={"stages": (StageConfig(size=64, epochs=4),), "tta": 2, "batch_size": 8}
+    update={
+        "stages": (StageConfig(size=64, epochs=4),),
+        "tta": 2,
+        "batch_size": 8,
+        "optimiser": preset("smoke").optimiser.model_copy(update={"ema": 0.8}),
+    }
 )
 
 

@@ -214,6 +214,7 @@ def test_stages_of_several_sizes_become_one_ensemble(scratch: conftest.Trained, 
             "patience": 1,
             "tta": 1,
             "batch_size": 32,
+            "litert": ("float32",),
         }
     )  # fmt: skip
     trained = conftest.train(scratch.data, config, tmp_path)
@@ -221,6 +222,10 @@ def test_stages_of_several_sizes_become_one_ensemble(scratch: conftest.Trained, 
     assert [member["size"] for member in about["backbone"]["members"]] == [32, 64]
     rows = records(trained.data.evaluation)
     found = CppModel(trained.model).ask("serving_examples", rows)[features.PROBABILITY]
+    device = json.loads((trained.model / "assets.extra" / "litert" / "litert.json").read_text())
+    assert device["version"] == about["model_version"]
+    assert device["largest_difference"] < 1e-3
+    assert device["agreement"] == 1.0
     with (trained.run / "eval_predictions.csv").open() as file:
         wanted = np.array([float(row["probability"]) for row in csv.DictReader(file)])
     assert np.abs(found - wanted).max() < 1e-4
