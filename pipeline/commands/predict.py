@@ -88,7 +88,7 @@ def _table(rows: list[dict[str, Any]], model: str, server: str) -> Table:
         table.add_row(
             row["image"],
             _number(row.get("probability")),
-            "" if decision is None else "melanoma" if decision else "benign",
+            "" if decision is None else "suspicious" if decision else "not suspicious",
             str(row.get("zone", "")),
             _number(row.get("threshold")),
             row["version"],

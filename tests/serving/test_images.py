@@ -113,7 +113,10 @@ def read_records(folder, request_id, count, server):
         path = folder / "predictions.jsonl"
         # The last line may be half written yet.
         lines = path.read_text().split("\n")[:-1] if path.exists() else []
-        found = [one for one in map(json.loads, lines) if one["request_id"] == request_id]
+        try:
+            found = [one for one in map(json.loads, lines) if one["request_id"] == request_id]
+        except json.JSONDecodeError:
+            found = []  # read while it was being written; a line that stays broken ends in the error below
         if len(found) == count:
             return found
         threading.Event().wait(0.02)
