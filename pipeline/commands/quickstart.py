@@ -54,7 +54,9 @@ def quickstart(
         console.print(
             f"  serve           .venv/bin/melanosizer serve --workspace {workspace}", highlight=False
         )
-        console.print(f"  dashboard       .venv/bin/melanosizer dashboard --workspace {workspace}", highlight=False)
+        console.print(
+            f"  dashboard       .venv/bin/melanosizer dashboard --workspace {workspace}", highlight=False
+        )
         console.print("  ask             .venv/bin/melanosizer predict IMAGE.jpg", highlight=False)
         console.print(
             f"  versions        .venv/bin/melanosizer models list --workspace {workspace}", highlight=False
