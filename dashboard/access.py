@@ -102,6 +102,8 @@ def require(role: Role) -> Callable[[Request, Services], Awaitable[Person]]:
     async def person(request: Request, using: Using) -> Person:
         from starlette.concurrency import run_in_threadpool
 
+        # Before anything is read: what changes from now on, the page has not seen.
+        request.state.pulse = using.pulse.count
         found = await run_in_threadpool(known_person, request, using)
         _limited(using.people_rate.wait(f"person:{found.id}" if found else f"address:{address(request)}"))
         if found is None:

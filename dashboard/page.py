@@ -55,6 +55,13 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problem, "description": "a value that cannot be used"},
     429: {"model": Problem, "description": "too many requests"},
 }
+
+
+def of_kind(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: an answer of these media types; what goes wrong is JSON, or a page, as everywhere."""
+    return {**ANSWERS, 200: {"description": "what was asked for", "content": {kind: {} for kind in kinds}}}
+
+
 DONE: dict[int | str, dict[str, Any]] = {
     303: {"description": "done: the page to look at"},
     **{status: ANSWERS[status] for status in (401, 403, 404, 422, 429)},
@@ -82,6 +89,7 @@ def respond(
             page=page,
             person=person,
             csrf=csrf_token(request, using),
+            pulse=getattr(request.state, "pulse", using.pulse.count),
             navigation=NAVIGATION,
             here=request.url.path,
             query=dict(request.query_params),

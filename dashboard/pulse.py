@@ -22,6 +22,8 @@ class Pulse(Worker):
         self._last: dict[str, object] = {}
         self._listeners: dict[asyncio.Queue[str | None], asyncio.AbstractEventLoop] = {}
         self._by_person: Counter[int] = Counter()
+        self._changed: dict[str, int] = {}
+        self.count = 0
 
     def turn(self) -> None:
         """Look once."""
@@ -33,6 +35,9 @@ class Pulse(Worker):
 
     def tell(self, topic: str | None) -> None:
         """Tell every listener; None ends them."""
+        if topic is not None:
+            self.count += 1
+            self._changed[topic] = self.count
         for queue, loop in list(self._listeners.items()):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_put, queue, topic)
@@ -46,13 +51,18 @@ class Pulse(Worker):
         """How many streams this person has open."""
         return self._by_person[person]
 
-    async def listen(self, person: int) -> AsyncIterator[str]:
-        """The events of one stream, as text/event-stream."""
+    async def listen(self, person: int, since: int) -> AsyncIterator[str]:
+        """The events of one stream, as text/event-stream.
+
+        `since`: the pulse's count when the page was made; what changed before the stream was open comes first.
+        """
         queue: asyncio.Queue[str | None] = asyncio.Queue(100)
         self._listeners[queue] = asyncio.get_running_loop()
         self._by_person[person] += 1
         try:
             yield "retry: 2000\n\n"
+            for missed in [name for name, number in self._changed.items() if number > since]:
+                yield f"event: {missed}\ndata: changed\n\n"
             while not self.stopping:
                 try:
                     topic = await asyncio.wait_for(queue.get(), BEAT_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -40,6 +41,7 @@ class AlertWatch(Worker):
         self._retrainer = retrainer
         self._retention = retention
         self.open_count = 0
+        self._turning = threading.Lock()
 
     def prepare(self) -> None:
         """Give a new database its first rules."""
@@ -60,7 +62,11 @@ class AlertWatch(Worker):
             )
 
     def turn(self) -> None:
-        """Evaluate every rule once."""
+        """Evaluate every rule once; never twice at a time, or a message would be sent twice."""
+        with self._turning:
+            self._look()
+
+    def _look(self) -> None:
         with self._database.read() as session:
             rules = list(session.scalars(select(Rule).order_by(Rule.id)))
         for rule in rules:

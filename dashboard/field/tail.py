@@ -64,6 +64,7 @@ class LogTail(Worker):
         found = path.stat()
         if found.st_size < offset:
             offset = 0  # the file was cut: what is in it is new
+            self._commit([], found.st_ino, 0)
         if found.st_size == offset:
             return
         batch: list[Answer] = []
@@ -93,8 +94,13 @@ class LogTail(Worker):
 def parse(line: bytes, model_name: str) -> Answer | None:
     """A record as an answer; None for another model's, or one without the fields a page needs."""
     try:
-        found: dict[str, Any] = json.loads(line)
-        if found.get("schema") != SCHEMA or found.get("model") != model_name or "probability" not in found:
+        found: Any = json.loads(line)
+        if (
+            not isinstance(found, dict)
+            or found.get("schema") != SCHEMA
+            or found.get("model") != model_name
+            or "probability" not in found
+        ):
             return None
         image = found.get("image") or {}
         mean, std = image.get("channel_mean"), image.get("channel_std")
@@ -118,7 +124,7 @@ def parse(line: bytes, model_name: str) -> Answer | None:
             contrast=round(sum(std) / 3, 2) if std else None,
             redness=round(mean[0] / (sum(mean) or 1), 4) if mean else None,
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if not 0 <= answer.probability <= 1 or answer.zone not in ZONES:
         return None

@@ -13,7 +13,7 @@ from dashboard.access import Viewer
 from dashboard.charts import series
 from dashboard.faults import missing
 from dashboard.middleware import SANDBOX
-from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import statistics
 from dashboard.readers.gates import Verdict
 from dashboard.readers.metadata import Artifact
@@ -78,7 +78,11 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
     return respond(request, using, "artifact.html", model, extra={"charts": charts})
 
 
-@router.get("/{number}/files/{path:path}", response_class=FileResponse, responses=ANSWERS)
+@router.get(
+    "/{number}/files/{path:path}",
+    response_model=None,
+    responses=of_kind("text/plain", "application/octet-stream"),
+)
 def file(using: Using, _: Viewer, number: int, path: str) -> Response:
     """A file of an artifact, as a download; nothing in it may run."""
     _found_one, folder = _found(using, number)

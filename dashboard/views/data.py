@@ -18,7 +18,7 @@ from dashboard.charts import series
 from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing
 from dashboard.field.features import FEATURES
-from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.photograph import ImageRefusedError, thumbnail
 from dashboard.readers import manifest, statistics
 from dashboard.readers.manifest import Quarantined
@@ -153,7 +153,7 @@ def data_set(
     return respond(request, using, "data_set.html", model, extra={"bars": bars})
 
 
-@router.get("/{version}/quarantine/{row}", responses={**ANSWERS, 200: {"content": {"image/jpeg": {}}}})
+@router.get("/{version}/quarantine/{row}", response_model=None, responses=of_kind("image/jpeg"))
 def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
     """A small picture of a file that was left out, where it can be decoded at all."""
     chosen = _known(using).get(version)

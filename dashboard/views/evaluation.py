@@ -17,7 +17,7 @@ from dashboard.faults import missing
 from dashboard.gateway.client import ServerError
 from dashboard.gateway.heat_map import paint
 from dashboard.measures import Confusion, Interval, Zones
-from dashboard.page import ANSWERS, Page, Part, environment, respond
+from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
 from dashboard.readers.predictions_csv import SLICES, Predictions
 from dashboard.services import Services, Using
 
@@ -134,7 +134,7 @@ def evaluation(
     return respond(request, using, "evaluation.html", model, extra=extra)
 
 
-@router.get("/{name}/images/{image}", response_class=FileResponse, responses=ANSWERS)
+@router.get("/{name}/images/{image}", response_model=None, responses=of_kind("image/jpeg"))
 def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     """The small picture of an image of the test split."""
     record = using.registry.record(name)
@@ -144,7 +144,7 @@ def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
-@router.get("/{name}/heat-map/{image}", response_class=HTMLResponse, responses=ANSWERS)
+@router.get("/{name}/heat-map/{image}", response_model=None, responses=of_kind("text/html"))
 async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
     """Where this version looked, as a piece of a page."""
     record = using.registry.record(name)

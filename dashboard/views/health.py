@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.access import either
 from dashboard.faults import FaultError
-from dashboard.page import ANSWERS
+from dashboard.page import of_kind
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Using
 
@@ -71,7 +71,7 @@ def readyz(using: Using) -> Health:
     return Health(status="ok")
 
 
-@router.get("/metrics", response_class=PlainTextResponse, responses=ANSWERS)
+@router.get("/metrics", response_model=None, responses=of_kind("text/plain"))
 def metrics(using: Using, _: Annotated[Person | Bearer, Depends(either("viewer", "metrics"))]) -> Response:
     """For Prometheus; with a token of the scope `metrics`."""
     ALERTS.set(using.alerts.open_count)

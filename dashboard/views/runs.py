@@ -19,7 +19,7 @@ from dashboard.charts import series
 from dashboard.charts.graph import Box, graph
 from dashboard.faults import missing
 from dashboard.middleware import SANDBOX
-from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import training
 from dashboard.readers.cluster import Task
 from dashboard.readers.gates import Verdict
@@ -279,8 +279,8 @@ def log_page(
 
 @router.get(
     "/runs/{run_id}/report",
-    response_class=FileResponse,
-    responses={**ANSWERS, 200: {"content": {"text/html": {}}}},
+    response_model=None,
+    responses=of_kind("text/html"),
 )
 def report(using: Using, _: Viewer, run_id: str) -> Response:
     """The report the pipeline wrote; nothing in it may run."""

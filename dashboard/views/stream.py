@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from dashboard.access import Viewer
 from dashboard.faults import FaultError
-from dashboard.page import ANSWERS
+from dashboard.page import of_kind
 from dashboard.services import Using
 
 router = APIRouter(tags=["stream"])
@@ -15,23 +17,17 @@ router = APIRouter(tags=["stream"])
 MOST_STREAMS = 12
 
 
-@router.get(
-    "/events",
-    response_class=StreamingResponse,
-    responses={
-        **ANSWERS,
-        200: {
-            "content": {"text/event-stream": {}},
-            "description": "event: runs | models | alerts | predictions | devices",
-        },
-    },
-)
-async def events(using: Using, person: Viewer) -> StreamingResponse:
-    """Names of what changed, as server-sent events."""
+@router.get("/events", response_model=None, responses=of_kind("text/event-stream"))
+async def events(
+    using: Using, person: Viewer, since: Annotated[int, Query(ge=0, le=2**62)] = 2**62
+) -> StreamingResponse:
+    """Names of what changed, as server-sent events: runs, models, alerts, predictions."""
     if using.pulse.open(person.id) >= MOST_STREAMS:
         raise FaultError(
             429, f"more than {MOST_STREAMS} pages of yours are open already", {"Retry-After": "10"}
         )
     return StreamingResponse(
-        using.pulse.listen(person.id), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        using.pulse.listen(person.id, since),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,7 +60,9 @@ def postgres(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip("no PostgreSQL here: apt-get install postgresql")
     if os.geteuid() == 0 and shutil.which("runuser") is None:
         pytest.skip("PostgreSQL does not start as root, and there is no runuser")
-    cluster = Cluster(tmp_path_factory.mktemp("postgres"))
+    # Not below pytest's folder: another pytest closes that to all but its user.
+    folder = Path(tempfile.mkdtemp(prefix="dash-postgres-"))
+    cluster = Cluster(folder)
     services = build_services(
         Settings(workspace=template, state_dir=tmp_path_factory.mktemp("state"), database_url=cluster.url())
     )
@@ -67,6 +70,7 @@ def postgres(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     services.database.close()
     yield cluster
     cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

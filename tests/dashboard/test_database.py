@@ -1,0 +1,79 @@
+"""Migrations and writing, on both databases."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, inspect, select, text
+
+from dashboard.database import migrate
+from dashboard.database.connection import Database
+from dashboard.database.tables import Base, Hour, Prediction
+from dashboard.field.answer import Answer
+from dashboard.field.recorder import Recorder
+
+
+@pytest.fixture
+def database(database_url: str) -> Any:
+    made = Database(database_url)
+    yield made
+    made.close()
+
+
+def answer(number: int, **change: Any) -> Answer:
+    values: dict[str, Any] = {
+        "request_id": f"r{number}", "row": 0, "at": 1_795_000_000_000 + number, "origin": "server", "version": "7",
+        "probability": 0.2, "decision": 1, "threshold": 0.18, "zone": "refer", "device_id": "pi-1", "latency_ms": 5.0,
+    }  # fmt: skip
+    return Answer(**(values | change))
+
+
+def test_a_database_of_the_first_schema_keeps_what_is_in_it(database: Any) -> None:
+    migrate.upgrade(database, "0001")
+    assert "data_images" not in inspect(database.engine).get_table_names()
+    with database.write() as session:
+        session.execute(
+            text("INSERT INTO users (name, role, active, created) VALUES ('mira', 'admin', :yes, 5)"),
+            {"yes": True},
+        )
+    migrate.upgrade(database)
+    migrate.upgrade(database)
+    with database.read() as session:
+        assert session.execute(text("SELECT name FROM users")).scalar() == "mira"
+        assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+
+
+def test_counts_grow_with_every_new_answer_and_with_none_twice(database: Any) -> None:
+    migrate.upgrade(database)
+    recorder = Recorder(database)
+    assert recorder.write([answer(1), answer(2), answer(1)]) == 2
+    assert recorder.write([answer(2), answer(3, zone="low")]) == 1
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Prediction)) == 3
+        row = session.execute(select(Hour)).scalar_one()
+    assert (row.answers, row.referred, row.latency_ms) == (3, 2, 15.0)
+    assert row.probability == pytest.approx(0.6)
+
+
+def test_many_writers_lose_nothing(database: Any) -> None:
+    migrate.upgrade(database)
+    recorder = Recorder(database)
+    recorder.start()
+    futures: list[Any] = []
+
+    def put(begin: int) -> None:
+        futures.extend(recorder.put([answer(begin + i)]) for i in range(25))
+
+    threads = [threading.Thread(target=put, args=(100 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(future.result(timeout=60) == 1 for future in futures)
+    recorder.stop()
+    with database.read() as session:
+        assert session.execute(select(Hour.answers)).scalar() == 100
