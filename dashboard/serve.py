@@ -55,6 +55,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(1024)  # from now on a browser waits instead of being turned away
     except OSError as error:
         listener.close()
         raise SettingsError(
