@@ -161,7 +161,7 @@ def _answer(
     probability = float(np.clip(chance.beta(0.55, 6.5), 0.0005, 0.995))
     share = i / max(1, size.predictions)
     # The newest days come from a darker camera, so that drift has something to show.
-    dim = 9.0 if share > 0.8 else 0.0
+    dim = 14.0 if share > 0.8 else 0.0
     zone = "refer" if probability >= THRESHOLD else "low" if probability < LOW_BELOW else "review"
     return Answer(
         request_id=f"sample-{size.seed}-{i}",
@@ -180,10 +180,10 @@ def _answer(
         width=1024,
         height=768,
         bytes=140_000,
-        brightness=round(float(chance.normal(140 - dim, 9)), 1),
-        contrast=round(float(chance.normal(41, 4.6)), 1),
-        redness=round(float(chance.normal(0.426, 0.014)), 4),
-        sharpness=round(float(chance.normal(4.15, 0.37)), 2),
+        brightness=round(float(chance.normal(158 - dim, 14)), 1),
+        contrast=round(float(chance.normal(29, 6)), 1),
+        redness=round(float(chance.normal(0.41, 0.015)), 4),
+        sharpness=round(float(chance.gamma(6, 0.8)), 2),
     )
 
 
