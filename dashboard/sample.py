@@ -246,12 +246,14 @@ def _data_set(folder: Path, size: Size, number: int) -> tuple[Path, str]:
     (folder / "quarantine").mkdir(exist_ok=True)
     with (folder / "quarantine.csv").open("w", newline="") as table:
         rows = csv.writer(table)
-        rows.writerow(["image_name", "reason", "detail", "path"])
+        rows.writerow(["source", "row", "image_name", "file", "reason", "detail"])
         for i in range(4):
             path = f"quarantine/copy-{i}.jpg"
             (folder / path).write_bytes(picture(i))
-            rows.writerow([f"COPY_{i}", "duplicate", f"same picture as SAMPLE_{number}_train_{i:05d}", path])
-        rows.writerow(["BROKEN_0", "unreadable", "ends within the image data", ""])
+            rows.writerow(
+                ["clinic-b", i, f"COPY_{i}", path, "duplicate", f"like SAMPLE_{number}_train_{i:05d}"]
+            )
+        rows.writerow(["clinic-a", 9, "BROKEN_0", "", "unreadable", "ends within the image data"])
     return folder, version
 
 

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     model_server_label: str = Field(
         "", description="Version label to ask, e.g. stable; the server's choice without."
     )
+    source_dirs: tuple[Path, ...] = Field(
+        (), description="Folders ingest read from; thumbnails of files it left out come from there."
+    )
     prediction_log: Path | None = Field(
         None,
         description="The server's predictions.jsonl; WORKSPACE/predictions/predictions.jsonl where empty.",

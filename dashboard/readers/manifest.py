@@ -49,7 +49,7 @@ def quarantine(folder: Path) -> list[Quarantined]:
                 name=name,
                 reason=reason,
                 detail="; ".join(f"{key}: {value}" for key, value in rest.items()),
-                path=_first(known, "path", "file", "image_path"),
+                path=_first(known, "file", "path"),
             )
         )
     return result

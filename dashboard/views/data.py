@@ -24,6 +24,7 @@ from dashboard.readers import manifest, statistics
 from dashboard.readers.manifest import Quarantined
 from dashboard.readers.statistics import Anomaly
 from dashboard.services import Services, Using
+from dashboard.views.runs import flat
 
 router = APIRouter(prefix="/data", tags=["data"])
 
@@ -67,6 +68,16 @@ class Shift(Part):
     psi: float
 
 
+class LeftOut(Part):
+    """A file that was left out."""
+
+    row: int = Field(description="its place in the list")
+    name: str
+    reason: str
+    detail: str
+    picture: bool = Field(description="it can be looked at")
+
+
 class DataSetPage(Page):
     """One data set."""
 
@@ -75,7 +86,7 @@ class DataSetPage(Page):
     balance: dict[str, tuple[Count, ...]]
     manifest: dict[str, Any]
     reasons: tuple[tuple[str, int], ...] = Field(description="why files were left out")
-    quarantine: tuple[Quarantined, ...]
+    quarantine: tuple[LeftOut, ...]
     quarantined: int
     page: int
     pages: int
@@ -121,13 +132,18 @@ def data_set(
         data_set=chosen,
         splits=next(iter(balance.pop("all", ())), None),
         balance={column: balance[column] for column in COLUMNS if column in balance},
-        manifest={
-            key: value
-            for key, value in manifest.manifest(folder).items()
-            if not isinstance(value, list | dict)
-        },
+        manifest=_accounts(manifest.manifest(folder)),
         reasons=tuple(manifest.reasons(rows)),
-        quarantine=tuple(rows[(page - 1) * ROWS : page * ROWS]),
+        quarantine=tuple(
+            LeftOut(
+                row=i,
+                name=row.name,
+                reason=row.reason,
+                detail=row.detail,
+                picture=_file(using, folder, row) is not None,
+            )
+            for i, row in list(enumerate(rows))[(page - 1) * ROWS : page * ROWS]
+        ),
         quarantined=len(rows),
         page=page,
         pages=pages,
@@ -161,16 +177,31 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
         raise missing("there is no such data set")
     folder = Path(chosen.folder)
     rows = manifest.quarantine(folder)
-    if not 0 <= row < len(rows) or not rows[row].path:
-        raise missing("there is no such file")
-    # Only what ingest put below its own folder: the table is data, and data may name any file.
-    found = using.workspace.contained(folder, rows[row].path)
+    found = _file(using, folder, rows[row]) if 0 <= row < len(rows) else None
     if found is None or found.stat().st_size > MOST_IMAGE:
-        raise missing("the file is not there")
+        raise missing("the file is not there; source_dirs names the folders ingest read from")
     try:
         return Response(thumbnail(found.read_bytes()), media_type="image/jpeg")
     except ImageRefusedError as error:
         raise missing(f"there is no picture of it: it {error}") from None
+
+
+def _file(using: Services, folder: Path, row: Quarantined) -> Path | None:
+    """The file itself, below the data set or a configured source: the table is data, and may name any file."""
+    for place in (folder, *using.settings.source_dirs) if row.path else ():
+        found = using.workspace.contained(place, row.path)
+        if found is not None:
+            return found
+    return None
+
+
+def _accounts(document: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says in single values, its counts included."""
+    plain = {key: value for key, value in document.items() if not isinstance(value, list | dict)}
+    counts = document.get("counts")
+    return plain | {
+        key: value for key, value in flat(counts if isinstance(counts, dict) else {}).items() if value
+    }
 
 
 def _known(using: Services) -> dict[str, Known]:

@@ -197,7 +197,7 @@ def test_a_quarantine_table_cannot_name_a_file_outside(dash: Any, workspace: Pat
     table = workspace / "data" / "set-0" / "quarantine.csv"
     (workspace / "dashboard" / "picture.jpg").write_bytes(draw(1))
     table.write_text(
-        "image_name,reason,path\nA,duplicate,quarantine/copy-0.jpg\nB,duplicate,../../dashboard/picture.jpg\n"
+        "image_name,reason,file\nA,duplicate,quarantine/copy-0.jpg\nB,duplicate,../../dashboard/picture.jpg\n"
     )
     viewer = dash.signed_in("viewer")
     for run in dash.services.runs.all():

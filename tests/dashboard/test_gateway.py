@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -122,8 +124,8 @@ def heartbeat(**change: Any) -> dict[str, Any]:
         "clock_trusted": True,
         "uptime_s": 60.0,
         "versions": {"software": "0.1.0", "model": "1795304921", "on_device_model": ""},
-        "queue": {"waiting": 3, "answered": 9},
-        "notices": [{"kind": "server_unreachable", "detail": "refused", "since": "2026-11-21T10:00:00Z"}],
+        "queue": {"waiting": 3, "answered": 9, "refused": 1, "damaged": 0, "unreported": 2, "total": 13},
+        "notices": [{"kind": "server_unreachable", "detail": "refused", "since": "2026-11-21T10:00:00.000Z"}],
         "last_error": None,
         "temperature_c": 61.5,
         "memory_bytes": 1,
@@ -136,14 +138,17 @@ def heartbeat(**change: Any) -> dict[str, Any]:
 def examination(**change: Any) -> dict[str, Any]:
     return {
         "schema": 1,
-        "id": "20261121-abc",
+        "id": "5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55",
         "device_id": "pi-900",
         "number": 4,
         "code": "K7",
         "captured_at": clock.stamp(clock.now()),
         "clock_trusted": True,
         "image": {"sha256": "a" * 64, "width": 640, "height": 480},
-        "quality": {"sharpness": 3.2, "enough": True},
+        "quality": {
+            "focus": 3.2, "luminance": 120.0, "glare": 0.01, "lesion_share": 0.3, "lesion_contrast": None,
+            "advice": ["too_dark"],
+        },
         "state": "answered",
         "answer": {
             "probability": 0.3, "decision": 1, "threshold": 0.18, "zone": "refer", "out_of_distribution": 0.0,
@@ -152,6 +157,15 @@ def examination(**change: Any) -> dict[str, Any]:
         "answered_at": clock.stamp(clock.now()),
         "trouble": "",
     } | change  # fmt: skip
+
+
+def test_what_these_tests_send_has_the_form_of_the_contracts() -> None:
+    import jsonschema
+
+    schemas = Path(__file__).parents[2] / "schemas"
+    beat = {key: value for key, value in heartbeat().items() if key != "patient_name"}
+    for name, body in (("heartbeat", beat), ("examination", examination())):
+        jsonschema.validate(body, json.loads((schemas / f"{name}.schema.json").read_text()))
 
 
 def test_heartbeats_are_taken_once_and_the_newest_counts(gateway: Any) -> None:
@@ -178,10 +192,12 @@ def test_a_clock_that_is_not_trusted_is_not_believed(gateway: Any) -> None:
 
 def test_an_examination_is_taken_once_and_claims_its_answer(gateway: Any, picture: bytes) -> None:
     send(gateway, gateway.token("predict"), picture)
-    asked = send(gateway, gateway.token("predict") | {"x-request-id": "20261121-abc"}, picture)
+    asked = send(
+        gateway, gateway.token("predict") | {"x-request-id": "5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55"}, picture
+    )
     assert asked.status_code == 200
     token = gateway.token("report", device="pi-900")
-    path = "/api/v1/examinations/20261121-abc"
+    path = "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55"
     body = examination()
     first = gateway.client.put(path, json=body, headers=token)
     assert (first.status_code, first.json()) == (201, {"status": "new"})
@@ -193,8 +209,17 @@ def test_an_examination_is_taken_once_and_claims_its_answer(gateway: Any, pictur
 
 def test_an_examination_whose_answer_nobody_logged_makes_its_record(gateway: Any) -> None:
     token = gateway.token("report", device="pi-900")
-    gateway.client.put("/api/v1/examinations/20261121-abc", json=examination(), headers=token)
-    assert count(gateway, Prediction.request_id == "20261121-abc", Prediction.origin == "device") == 1
+    gateway.client.put(
+        "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55", json=examination(), headers=token
+    )
+    assert (
+        count(
+            gateway,
+            Prediction.request_id == "5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55",
+            Prediction.origin == "device",
+        )
+        == 1
+    )
 
 
 def test_a_device_reports_for_itself_only(gateway: Any) -> None:
@@ -204,13 +229,18 @@ def test_a_device_reports_for_itself_only(gateway: Any) -> None:
         == 403
     )
     assert (
-        gateway.client.put("/api/v1/examinations/20261121-abc", json=examination(), headers=token).status_code
+        gateway.client.put(
+            "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55", json=examination(), headers=token
+        ).status_code
         == 403
     )
     other = examination(id="other")
     mine = gateway.token("report", device="pi-900")
     assert (
-        gateway.client.put("/api/v1/examinations/20261121-abc", json=other, headers=mine).status_code == 422
+        gateway.client.put(
+            "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55", json=other, headers=mine
+        ).status_code
+        == 422
     )
 
 
