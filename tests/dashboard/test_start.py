@@ -1,0 +1,64 @@
+"""The start: what a person types, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+
+def run(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dashboard", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def test_the_first_start_prints_a_link_that_opens_and_ctrl_c_ends_it(workspace: Path) -> None:
+    process = run("--workspace", str(workspace), "--port", "0")
+    assert process.stdout is not None
+    base = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+    assert base is not None
+    assert "first sign-in as admin, once" in process.stdout.readline()
+    link = process.stdout.readline().strip()
+    answer = httpx.get(link, timeout=60)
+    assert answer.status_code == 200
+    assert "Continue" in answer.text
+    assert httpx.get(f"{base[0]}/healthz").json() == {"status": "ok"}
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+def test_what_is_wrong_is_said_without_a_traceback(tmp_path: Path, workspace: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        cases = {
+            f"workspace {tmp_path / 'none'}: there is no such folder": [
+                "--workspace",
+                str(tmp_path / "none"),
+            ],
+            "choose another with --port": [
+                "--workspace",
+                str(workspace),
+                "--port",
+                str(taken.getsockname()[1]),
+            ],
+            "cannot be read": ["--workspace", str(workspace), "--config", str(tmp_path / "none.yaml")],
+        }
+        for message, arguments in cases.items():
+            process = run(*arguments)
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 2
+            assert message in errors
+            assert "Traceback" not in errors
