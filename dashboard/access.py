@@ -130,10 +130,10 @@ async def _bearer(request: Request, using: Services, scope: Scope) -> Bearer:
     from starlette.concurrency import run_in_threadpool
 
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    known = (
-        await run_in_threadpool(using.tokens.bearer, token) if kind.lower() == "bearer" and token else None
-    )
-    if known is None:
+    known = using.tokens.remembered(token)
+    if known is None and kind.lower() == "bearer" and token:
+        known = await run_in_threadpool(using.tokens.bearer, token)
+    if known is None or kind.lower() != "bearer":
         _limited(using.people_rate.wait(f"address:{address(request)}"))
         raise FaultError(
             401,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -29,7 +28,7 @@ from dashboard.field.tail import LogTail
 from dashboard.gateway import devices as gateway_devices
 from dashboard.gateway import predict
 from dashboard.gateway.client import ModelServer
-from dashboard.middleware import Shield
+from dashboard.middleware import Measured, Shield
 from dashboard.page import FOLDER, Page, compile_all, respond
 from dashboard.pulse import Pulse
 from dashboard.readers.cluster import Cluster
@@ -171,7 +170,7 @@ def create(settings: Settings) -> FastAPI:
         return JSONResponse(app.openapi())
 
     _answer_faults(app, using)
-    app.middleware("http")(_measured)
+    app.add_middleware(Measured)
     app.add_middleware(
         Shield,
         hosts=_hosts(settings),
@@ -186,18 +185,6 @@ def _hosts(settings: Settings) -> frozenset[str]:
         return frozenset({(urlsplit(settings.public_url).hostname or "").lower(), *LOCAL})
     # Listening on every address without a public_url is an operator's choice: names cannot be known then.
     return frozenset({*LOCAL, settings.host}) if settings.host not in ("0.0.0.0", "::") else frozenset({"*"})  # noqa: S104
-
-
-async def _measured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    begun = time.perf_counter()
-    answer = await call_next(request)
-    route = getattr(request.scope.get("route"), "path", "none")
-    health.REQUESTS.labels(route, request.method, str(answer.status_code)).inc()
-    if route != "/events":
-        spent = time.perf_counter() - begun
-        health.SECONDS.labels(route).observe(spent)
-        answer.headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
-    return answer
 
 
 def _answer_faults(app: FastAPI, using: Services) -> None:

@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageStat, UnidentifiedImageError
+from PIL import Image, ImageStat, UnidentifiedImageError
 
 # The server reduces images so before it measures them; figures must be comparable with its records.
 SIDE = 256
@@ -30,7 +30,7 @@ class Facts:
     brightness: float  # mean of the three channels, 0 to 255
     contrast: float  # mean of their standard deviations
     redness: float  # share of red in red + green + blue
-    sharpness: float  # standard deviation of the Laplacian of the grey picture
+    sharpness: float  # standard deviation of the Laplacian of the grey picture at 256 x 256
 
 
 def look(data: bytes, *, max_bytes: int, max_pixels: int) -> Facts:
@@ -58,9 +58,6 @@ def look(data: bytes, *, max_bytes: int, max_pixels: int) -> Facts:
         picture.thumbnail((SIDE, SIDE))
     statistics = ImageStat.Stat(picture)
     total = sum(statistics.mean) or 1.0
-    grey = picture.convert("L").filter(
-        ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
-    )
     return Facts(
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
@@ -70,10 +67,15 @@ def look(data: bytes, *, max_bytes: int, max_pixels: int) -> Facts:
         brightness=round(sum(statistics.mean) / 3, 2),
         contrast=round(sum(statistics.stddev) / 3, 2),
         redness=round(statistics.mean[0] / total, 4),
-        sharpness=round(float(np.asarray(grey, np.float32)[1:-1, 1:-1].std()), 3)
-        if min(grey.size) > 2
-        else 0.0,
+        sharpness=_sharpness(picture),
     )
+
+
+def _sharpness(picture: Image.Image) -> float:
+    """Standard deviation of the Laplacian, at one scale whatever the camera: 256 x 256."""
+    grey = np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.int16)
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return round(float((around - 4 * grey[1:-1, 1:-1]).std()), 3)
 
 
 def thumbnail(data: bytes) -> bytes:

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dashboard import clock
 from dashboard.access import either
+from dashboard.counters import PREDICTIONS
 from dashboard.faults import FaultError, Problem
 from dashboard.field.answer import Answer
 from dashboard.field.recorder import QueueFullError, add_hours
@@ -25,7 +26,6 @@ from dashboard.page import ANSWERS
 from dashboard.photograph import Facts, ImageRefusedError, look
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Services, Using
-from dashboard.views.health import PREDICTIONS
 
 router = APIRouter(prefix="/api/v1", tags=["gateway"])
 

@@ -8,10 +8,6 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
     generate_latest,
 )
 from pydantic import BaseModel, Field
@@ -19,31 +15,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.access import either
+from dashboard.counters import ALERTS, REGISTRY, SKIPPED
 from dashboard.faults import FaultError
 from dashboard.page import of_kind
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Using
 
 router = APIRouter(tags=["health"])
-
-REGISTRY = CollectorRegistry()
-REQUESTS = Counter(
-    "melanosizer_dashboard_requests", "Answered requests.", ("route", "method", "status"), registry=REGISTRY
-)
-SECONDS = Histogram(
-    "melanosizer_dashboard_seconds",
-    "Seconds to an answer.",
-    ("route",),
-    registry=REGISTRY,
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5),
-)
-PREDICTIONS = Counter("melanosizer_gateway_images", "Images by fate.", ("fate",), registry=REGISTRY)
-ALERTS = Gauge("melanosizer_dashboard_open_alerts", "Alerts nobody resolved.", registry=REGISTRY)
-SKIPPED = Gauge(
-    "melanosizer_dashboard_skipped_records",
-    "Lines of the prediction log that were no record.",
-    registry=REGISTRY,
-)
 
 
 class Health(BaseModel):
