@@ -43,7 +43,8 @@ QUICK: Final = TrainerConfig(
 )
 
 # All layers of EfficientNet-Lite0 through three picture sizes; the three snapshots vote. Shortened to fit
-# 52 minutes where the machine is slow or shared. Colour changes imitate other cameras.
+# 52 minutes where the machine is slow or shared. Colour changes imitate other cameras. Not measured in full; cut
+# to 4 + 3 + 2 epochs it gave AUC 0.908 on 900 held-out images of HAM10000 and 0.767 on ISIC 2017's.
 FULL: Final = TrainerConfig(
     strategy="fine_tune",
     stages=(
