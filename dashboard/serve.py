@@ -43,6 +43,7 @@ def run(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=3,
+        timeout_keep_alive=75,  # longer than a proxy keeps its side, or it would answer with errors now and then
         proxy_headers=False,  # access.address reads them, from trusted proxies only
         limit_concurrency=500,
     )
