@@ -11,10 +11,12 @@ import hashlib
 import io
 import json
 import logging
+import math
 import queue
 import random
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -82,7 +84,8 @@ class RequestLog:
         while (item := self._queue.get()) is not None:
             try:
                 lines = [json.dumps(one, separators=(",", ":")) for one in self._records(*item)]
-                self._write(lines)
+                if lines:  # a request may have no rows
+                    self._write(lines)
                 self._metrics.records.add("written", by=len(lines))
             except OSError as error:
                 self._metrics.records.add("failed")
@@ -94,7 +97,11 @@ class RequestLog:
     def _records(
         self, at: float, request: Any, response: Any, caller: Caller, version: int, seconds: float
     ) -> list[dict[str, Any]]:
-        outputs = {key: from_proto(proto) for key, proto in response.outputs.items()}
+        outputs = {
+            key: from_proto(proto)
+            for key, proto in response.outputs.items()
+            if _countable(dim.size for dim in proto.tensor_shape.dim)
+        }
         images: list[bytes] = []
         if _IMAGE in request.inputs and request.inputs[_IMAGE].dtype == DT_STRING:
             images = list(request.inputs[_IMAGE].string_val)
@@ -167,6 +174,11 @@ class RequestLog:
         if self._file is not None and not self._thread.is_alive():
             self._file.close()
             self._file = None
+
+
+def _countable(shape: Iterable[int]) -> bool:
+    """Whether NumPy can hold the shape: a client may ask for [2**62, 0], which has no element at all."""
+    return math.prod(max(size, 1) for size in shape) < 2**48
 
 
 def _cell(array: Array, row: int) -> Any:
