@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SliceFeature = Literal["sex", "age_band", "anatom_site", "source"]
+SliceFeature = Literal["sex", "age_band", "anatom_site", "source", "skin_tone", "image_quality"]
 
 
 class EvaluatorConfig(BaseModel):
@@ -39,7 +39,9 @@ class EvaluatorConfig(BaseModel):
         description="share of other lesions cleared at the stored operating point",
     )
     slices: tuple[SliceFeature, ...] = Field(
-        default=("sex", "age_band", "anatom_site"), description="every value of these is judged on its own"
+        default=("sex", "age_band", "anatom_site", "skin_tone", "image_quality"),
+        description="every value of these is judged on its own; skin_tone and image_quality are estimated "
+        "from the picture",
     )
     min_slice_auc: float = Field(
         default=0.60, ge=0, le=1, description="lower bound of the AUC of the worst slice"

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 
 from components.evaluator.age_band import AGE_BAND, UNKNOWN, age_band
-from components.features import AGE, SEX, SITE, SOURCE
+from components.evaluator.picture import Seen, look
+from components.features import AGE, IMAGE, SEX, SITE, SOURCE
 
 STAGE = "ExtractSliceFeatures"
 
@@ -36,7 +37,7 @@ def custom_extractors(
 
 
 def add_slice_features(extracts: dict[str, Any]) -> dict[str, Any]:
-    """Add the age band, and "unknown" where sex, site or source is missing, to one batch of extracts."""
+    """Add the age band, what is seen of the picture, and "unknown" where sex, site or source is missing."""
     features = dict(extracts[tfma.FEATURES_KEY])
     batch = len(extracts[tfma.INPUT_KEY])
     ages = [_scalar(value) for value in _rows(features.get(AGE), batch)]
@@ -46,6 +47,10 @@ def add_slice_features(extracts: dict[str, Any]) -> dict[str, Any]:
     for name in (SEX, SITE, SOURCE):
         values = [_scalar(value) for value in _rows(features.get(name), batch)]
         features[name] = np.array([[UNKNOWN.encode() if v is None else v] for v in values], dtype=object)
+    pictures = [_scalar(value) for value in _rows(features.get(IMAGE), batch)]
+    seen = [look(value if isinstance(value, bytes) else b"") for value in pictures]
+    for name in Seen._fields:
+        features[name] = np.array([[getattr(one, name).encode()] for one in seen], dtype=object)
     return {**extracts, tfma.FEATURES_KEY: features}
 
 

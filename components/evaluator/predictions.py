@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.evaluator.age_band import age_band
+from components.evaluator.age_band import UNKNOWN, age_band
+from components.evaluator.picture import look
 from components.features import (
     AGE,
     DIAGNOSIS,
@@ -46,6 +47,8 @@ class Prediction(NamedTuple):
     age_band: str
     anatom_site: str
     model_version: str
+    skin_tone: str = UNKNOWN
+    image_quality: str = UNKNOWN
 
 
 _COLUMN_TYPES: Final[dict[str, Callable[[str], Any]]] = {
@@ -78,6 +81,7 @@ def predict(model_dir: Path, files: Sequence[Path]) -> Iterator[Prediction]:
                 age_band=age_band(_number(item, AGE)),
                 anatom_site=_text(item, SITE),
                 model_version=outputs[MODEL_VERSION][index].decode(),
+                **look(item[IMAGE].bytes_list.value[0])._asdict(),
             )
 
 

@@ -91,5 +91,7 @@ def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
             sentences.append(
                 f"The {name} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
             )
-    sentences.append("Skin tone is not recorded: whether all skin tones are represented is not known.")
+    sentences.append(
+        "Skin tone is not recorded: the report's slices by skin tone are an estimate from the skin around the lesion."
+    )
     return sentences

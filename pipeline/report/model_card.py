@@ -139,7 +139,10 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
             sentences.append(
                 f"The {name} of {count(unknown)} of {count(measures.images)} test images is not recorded."
             )
-    sentences.append("Skin tone is not recorded in the data: how the model does by skin tone is not known.")
+    sentences.append(
+        "Skin tone is not recorded in the data; it is estimated from the skin around the lesion, which the camera's "
+        "white balance shifts."
+    )
     return sentences
 
 

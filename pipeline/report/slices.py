@@ -1,4 +1,4 @@
-"""The test split by sex, age, site, source and diagnosis: where the model is worst, and how sure that is."""
+"""The test split by what is known of it and what is seen in it: where the model is worst, and how sure that is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.report import intervals, words
 from pipeline.report.charts import rows as row_charts
 from pipeline.report.evidence import Evidence
 
-FEATURES = ("sex", "age_band", "anatom_site", "source", "diagnosis")
+FEATURES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
 AUC_FROM = 0.4  # left end of the small AUC axes: below it a model is broken anyway
 
 

@@ -10,6 +10,8 @@ GROUPS: Final = {
     "sex": "Sex",
     "age_band": "Age, years",
     "anatom_site": "Site",
+    "skin_tone": "Skin tone, estimated",
+    "image_quality": "Image quality, estimated",
     "source": "Source",
     "diagnosis": "Diagnosis",
 }

