@@ -173,11 +173,25 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
 
 
 def run_key(config: RunConfig, where: Locations) -> str:
-    """Return a hash of what decides which model comes out: the data and how it is trained."""
-    text = f"{where.data_version} {config.trainer.model_dump_json()}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return what decides which model comes out: a hash of how it is trained, and the data's version."""
+    # The version stands beside the hash, not in it: on a cluster it is known only when the run begins.
+    return f"{hashlib.sha256(config.trainer.model_dump_json().encode()).hexdigest()}.{where.data_version}"
 
 
 def _trainer_config(config: RunConfig, where: Locations) -> dict[str, Any]:
-    trainer = config.trainer.model_copy(update={"cache_dir": config.trainer.cache_dir or where.cache})
+    trainer = config.trainer.model_copy(
+        update={
+            "cache_dir": config.trainer.cache_dir or where.cache,
+            "weights": _pushed_folder(config.trainer.weights, config, where),
+        }
+    )
     return {"trainer": trainer.model_dump(mode="json"), "model_name": config.model_name}
+
+
+def _pushed_folder(spec: str, config: RunConfig, where: Locations) -> str:
+    """Return `pushed:VERSION` as the folder the version was pushed to; anything else as it is."""
+    kind, _, place = spec.partition(":")
+    version, sign, member = place.partition("#")
+    if kind != "pushed" or not version.isdigit():
+        return spec
+    return f"pushed:{where.workspace}/serving/{config.model_name}/{version}{sign}{member}"

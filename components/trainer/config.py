@@ -216,7 +216,16 @@ class TrainerConfig(_Frozen):
     )
     backbone: str = Field(default="efficientnet_lite0", description="a name of the backbone registry")
     weights: str = Field(
-        default="imagenet", description="imagenet | none | what the backbone registry accepts besides"
+        default="imagenet",
+        min_length=1,
+        description="imagenet | none (random) | the path of a .keras, .h5 or .pth file | "
+        "https://...#sha256=<hex> | pushed:VERSION or pushed:<SavedModel folder>, of an ensemble the last "
+        "network or #member=<n>: warm start of the backbone",
+    )
+    on_missing_weights: Literal["fail", "random"] = Field(
+        default="fail",
+        description="where ImageNet's weights or a URL cannot be had: fail says what to do, random warns and "
+        "trains from random weights",
     )
     image_size: int = Field(
         default=224, ge=16, le=800, description="side of the decoded picture that is cached and served, px"
@@ -280,6 +289,15 @@ class TrainerConfig(_Frozen):
         default=None,
         description="folder of decoded pictures, features and backups; default: in the run's folder",
     )
+
+    @model_validator(mode="after")
+    def _a_download_is_checked(self) -> Self:
+        if "://" in self.weights and not (self.weights.startswith("https://") and "#sha256=" in self.weights):
+            raise ValueError(
+                f"weights={self.weights}: a download is https:// with #sha256=<64 hex digits> behind it; "
+                "or give the path of a file"
+            )
+        return self
 
     @model_validator(mode="after")
     def _stages_fit_the_picture(self) -> Self:

@@ -15,6 +15,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from components import features
 from components.trainer import explain as explanation
 from components.trainer import litert
+from components.trainer.backbones import h5_file
+from components.trainer.backbones.weights import VERSION_WEIGHTS
 from components.trainer.records import Split
 from components.trainer.scores import Floats
 from components.trainer.serving import Served
@@ -60,6 +62,8 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: S
     extra.mkdir(exist_ok=True)
     text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False)
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
+    # What SavedModel keeps of Keras's weights has no layer names: a later training reads them here.
+    h5_file.write(folder / VERSION_WEIGHTS, [member.network.model for member in served.classifier.members])
     _write_warmup(extra / WARMUP, pictures)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import keras
@@ -65,6 +65,10 @@ class Network:
         """What the network says of float pixels 0..255."""
         return Seen(*self.model(self.prepare(pixels), training=training))
 
+    def started_from(self, weights: str) -> Network:
+        """The same network, whose card says where its weights came from before training."""
+        return replace(self, backbone=replace(self.backbone, weights=weights))
+
     def weights(self) -> Weights:
         """A copy of every weight, in the model's order."""
         return [np.array(value) for value in self.model.get_weights()]
@@ -105,7 +109,12 @@ def build(
         taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
         fast: use the faster gradient of 1x1 convolutions; leave it out of what is exported.
     """
-    backbone = registry.build(config.backbone, size=size, weights=weights or config.weights)
+    backbone = registry.build(
+        config.backbone,
+        size=size,
+        weights=weights or config.weights,
+        on_missing_weights=config.on_missing_weights,
+    )
     return assemble(backbone, config, classes=classes, moments=moments, taps=taps, fast=fast)
 
 

@@ -172,7 +172,7 @@ def _train(
         )
         classifier = Classifier((Member(network, config.frozen.size),), chosen, config.frozen.flips)
         return classifier, _Answers(outputs["eval"], sample, outputs["train"].features[sample])
-    snapshots = StagedTraining(
+    training = StagedTraining(
         config,
         chosen,
         data.moments,
@@ -183,13 +183,14 @@ def _train(
         backup=backup,
         history=history,
         progress=progress,
-    ).run()
+    )
     members = []
-    for snapshot in snapshots:
+    for snapshot in training.run():
         network = networks.build(
             config, size=snapshot.size, classes=len(chosen), moments=data.moments, weights="none", fast=False
         )
         network.model.set_weights(snapshot.weights)
+        network = network.started_from(training.weights_from)
         members.append(Member(network, snapshot.size))
     classifier = Classifier(tuple(members), chosen, config.tta)
     first = Classifier((members[0],), chosen, 1)  # whose features novelty looks at
@@ -282,7 +283,7 @@ def _metadata(
         },
         "backbone": {
             "name": config.backbone,
-            "weights": members[0].network.backbone.weights if config.strategy == "frozen" else config.weights,
+            "weights": members[0].network.backbone.weights,
             "members": [{"size": member.size} for member in members],
             "tta": served.classifier.tta,
         },

@@ -116,6 +116,11 @@ class StagedTraining:
         self._best: Weights | None = None
         self._ema: Ema | None = None
 
+    @property
+    def weights_from(self) -> str:
+        """Where the first weights came from."""
+        return self._network.backbone.weights
+
     def run(self) -> list[Snapshot]:
         """Trains; returns the weights that make up the model."""
         saved = self._backup.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from pipeline.commands.baselines import baselines
 from pipeline.commands.dashboard import dashboard
 from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
@@ -30,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
         ("serve", serve),
         ("predict", predict),
         ("predict-batch", predict_batch),
+        ("baselines", baselines),
         ("dashboard", dashboard),
         ("doctor", doctor),
     ):

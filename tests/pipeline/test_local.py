@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline import config
+from pipeline.dag import create_pipeline
 from pipeline.errors import UsageError
 from pipeline.targets import local
 from pipeline.workspace import Workspace
@@ -62,3 +64,22 @@ def test_the_pipeline_runs_its_gates_in_order(tmp_path: Path):
     assert order == sorted(order)
     assert steps.index("serving-check") < steps.index("Pusher")
     assert list(tmp_path.iterdir()) == [], "wiring the pipeline must touch nothing"
+
+
+@pytest.mark.parametrize(
+    ("weights", "seen"),
+    [
+        ("imagenet", "imagenet"),
+        ("pushed:1700000000", "pushed:{root}/serving/melanoma/1700000000"),
+        ("pushed:1700000000#member=0", "pushed:{root}/serving/melanoma/1700000000#member=0"),
+        ("pushed:/models/7", "pushed:/models/7"),
+    ],
+)
+def test_the_trainer_is_told_the_folder_of_a_pushed_version(tmp_path: Path, weights: str, seen: str):
+    settings = config.load("smoke", {"trainer.weights": weights})
+    where = local.locations(
+        settings, workspace=Workspace(tmp_path), data=tmp_path, data_version="d", run_id="r", preset="smoke"
+    )
+    trainer = next(c for c in create_pipeline(settings, where).components if c.id == "Trainer")
+    told = json.loads(trainer.exec_properties["custom_config"])
+    assert told["trainer"]["weights"] == seen.format(root=tmp_path)

@@ -1,6 +1,6 @@
-"""Put the weights of an HDF5 file into a network, layer by layer, by name.
+"""Put the weights of an HDF5 file into a network, layer by layer, by name; write those of several networks.
 
-Both layouts are read: Keras 3's (`layers/<kind>/vars`, whose attribute `name` is the layer's name)
+Both of Keras's layouts are read: Keras 3's (`layers/<kind>/vars`, whose attribute `name` is the layer's name)
 and the legacy one of keras.applications (`layer_names`, `weight_names`). Only numbers are read:
 no class in the file is ever built. Layers that the file holds beyond the network's are ignored
 (the head of the model it came from); a layer it lacks is an error.
@@ -9,8 +9,9 @@ no class in the file is ever built. Layers that the file holds beyond the networ
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h5py  # type: ignore[import-untyped]
 import keras
@@ -21,12 +22,31 @@ from components.trainer.backbones.errors import WeightsFileError
 
 Arrays = list[NDArray[Any]]
 
+_MEMBERS: Final = "members"  # attribute: how many networks the file holds, each in a group of its own
 
-def assign(model: keras.Model, source: Path | io.BytesIO) -> None:
-    """Load `source` into `model`; raises WeightsFileError when a layer is missing or its shape differs."""
+
+def write(path: Path, networks: Sequence[keras.Model]) -> None:
+    """Write the weights of networks, exactly; as large as their variables."""
+    with h5py.File(path, "w") as file:
+        file.attrs[_MEMBERS] = len(networks)
+        for number, model in enumerate(networks):
+            for layer in model.layers:
+                if not layer.weights:
+                    continue
+                group = file.create_group(f"{_group(number)}/layers/{layer.name}/vars")
+                group.attrs["name"] = layer.name
+                for index, array in enumerate(layer.get_weights()):
+                    group.create_dataset(str(index), data=array)
+
+
+def assign(model: keras.Model, source: Path | io.BytesIO, member: int | None = None) -> None:
+    """Load `source` into `model`; raises WeightsFileError when a layer is missing or its shape differs.
+
+    Of a file that `write` made, `member` says which network is meant; None is the last one.
+    """
     with h5py.File(source, "r") as file:
         legacy = "layer_names" in file.attrs or "model_weights" in file
-        found = _legacy(file) if legacy else _keras3(file)
+        found = _legacy(file) if legacy else _keras3(_chosen(file, member))
     wanted = [layer for layer in model.layers if layer.weights]
     missing = [layer.name for layer in wanted if layer.name not in found]
     if missing and legacy:
@@ -40,6 +60,19 @@ def assign(model: keras.Model, source: Path | io.BytesIO) -> None:
     fitted = {layer.name: _fit(layer, found[layer.name]) for layer in wanted}
     for layer in wanted:
         layer.set_weights(fitted[layer.name])
+
+
+def _group(number: int) -> str:
+    return f"member_{number}"
+
+
+def _chosen(file: h5py.File, member: int | None) -> h5py.Group:
+    count = int(file.attrs.get(_MEMBERS, 0))
+    if member is not None and member >= max(count, 1):
+        raise WeightsFileError(f"member={member}: the file holds members 0 to {max(count, 1) - 1}")
+    if not count:
+        return file
+    return file[_group(count - 1 if member is None else member)]
 
 
 def _by_order(layers: list[keras.Layer], arrays: Arrays) -> dict[str, Arrays]:
@@ -74,7 +107,7 @@ def _grouped(layer: keras.Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (height, width, multiplier, channels)
 
 
-def _keras3(file: h5py.File) -> dict[str, Arrays]:
+def _keras3(file: h5py.Group) -> dict[str, Arrays]:
     found: dict[str, Arrays] = {}
 
     def visit(path: str, item: h5py.Group | h5py.Dataset) -> None:

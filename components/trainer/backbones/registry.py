@@ -36,7 +36,8 @@ def build(
 
     `size` None leaves height and width open, where the network can. `weights` is one of:
     "imagenet"; "none" (random); a path, or an https URL, of a .keras, .h5 or .pth file, with
-    `#sha256=<64 hex digits>` (a URL needs it); `version:<directory of a pushed SavedModel>`.
+    `#sha256=<64 hex digits>` (a URL needs it); `pushed:<directory of a pushed SavedModel>`, of whose
+    networks the last one is taken unless `#member=<n>` stands behind it.
     `on_missing_weights` says what happens when ImageNet's cannot be had here: "fail" raises
     WeightsUnavailableError, "random" warns and goes on; `Backbone.weights` tells which it was.
 

@@ -20,7 +20,8 @@ from components.trainer.backbones.errors import WeightsFileError, WeightsUnavail
 
 _log = logging.getLogger(__name__)
 
-# A pushed version keeps the Keras weights of the network it serves here.
+PUSHED: Final = "pushed:"
+# A pushed version keeps the weights of the networks it serves here.
 VERSION_WEIGHTS: Final = Path("assets.extra") / "model.weights.h5"
 _CHUNK: Final = 1 << 20
 _LARGEST: Final = 4 << 30
@@ -29,12 +30,13 @@ _LARGEST: Final = 4 << 30
 def load(backbone: Backbone, spec: str) -> str:
     """Load what `spec` names into the layers of `backbone`; return a line for the model card.
 
-    `spec` is `version:<directory>`, `https://...#sha256=<hex>`, or `<path>[#sha256=<hex>]`.
+    `spec` is `pushed:<directory>[#member=<n>]`, `https://...#sha256=<hex>`, or `<path>[#sha256=<hex>]`.
     Raises WeightsUnavailableError (no network) or WeightsFileError (missing, damaged, not fitting).
     """
-    if spec.startswith("version:"):
-        path = _version_file(Path(spec.removeprefix("version:")))
-        _read_into(backbone, path)
+    if spec.startswith(PUSHED):
+        directory, _, fragment = spec.removeprefix(PUSHED).partition("#")
+        path = version_file(Path(directory))
+        _read_into(backbone, path, _member(spec, fragment))
         return f"{spec} (SHA-256 {_sha256(path)})"
     place, _, fragment = spec.partition("#")
     expected = _expected(spec, fragment)
@@ -48,7 +50,7 @@ def load(backbone: Backbone, spec: str) -> str:
         path = Path(place).expanduser()
         if not path.is_file():
             raise WeightsFileError(
-                f"weights {spec}: no such file; valid: imagenet, none, version:<SavedModel directory>, "
+                f"weights {spec}: no such file; valid: imagenet, none, pushed:<SavedModel directory>, "
                 "https://...#sha256=<hex>, or the path of a .keras, .h5 or .pth file"
             )
         found = _sha256(path)
@@ -58,14 +60,25 @@ def load(backbone: Backbone, spec: str) -> str:
     return f"{place} (SHA-256 {expected or _sha256(path)})"
 
 
-def _version_file(directory: Path) -> Path:
+def version_file(directory: Path) -> Path:
+    """Return the file with all weights of a pushed version; WeightsFileError where there is none."""
     path = directory / VERSION_WEIGHTS
     if not path.is_file():
         raise WeightsFileError(
-            f"weights version:{directory}: {VERSION_WEIGHTS} is not there; "
-            "name the directory of a pushed version, such as <workspace>/serving/melanoma/1700000000"
+            f"weights {PUSHED}{directory}: {VERSION_WEIGHTS} is not there; "
+            "name the directory of a pushed version, such as <workspace>/serving/melanoma/1700000000 "
+            "(its number alone is enough within a pipeline run)"
         )
     return path
+
+
+def _member(spec: str, fragment: str) -> int | None:
+    if not fragment:
+        return None
+    key, _, value = fragment.partition("=")
+    if key != "member" or not value.isdigit():
+        raise WeightsFileError(f"weights {spec}: behind # stands member= and a number, 0 for the first one")
+    return int(value)
 
 
 def _expected(spec: str, fragment: str) -> str | None:
@@ -78,7 +91,7 @@ def _expected(spec: str, fragment: str) -> str | None:
     return digest
 
 
-def _read_into(backbone: Backbone, path: Path) -> None:
+def _read_into(backbone: Backbone, path: Path, member: int | None = None) -> None:
     try:
         if path.suffix == ".pth":
             if backbone.name not in efficientnet_lite.NAMES:
@@ -91,7 +104,7 @@ def _read_into(backbone: Backbone, path: Path) -> None:
                 data = io.BytesIO(archive.read("model.weights.h5"))
             h5_file.assign(backbone.model(), data)
         elif path.suffix in (".h5", ".hdf5"):
-            h5_file.assign(backbone.model(), path)
+            h5_file.assign(backbone.model(), path, member)
         else:
             raise WeightsFileError("the name ends neither in .keras, .h5 nor .pth")
     except WeightsFileError as error:

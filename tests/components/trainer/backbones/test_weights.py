@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer.backbones import heads, registry, weights
+from components.trainer.backbones import h5_file, heads, registry, weights
 from components.trainer.backbones.errors import WeightsFileError, WeightsUnavailableError
 from components.trainer.backbones.flatten import leaves
 
@@ -47,9 +47,9 @@ def _sha256(path: Path) -> str:
 
 
 def test_a_pushed_version_warms_the_body_of_another_size(trained: keras.Model, version: Path) -> None:
-    backbone = registry.build("tiny_cnn", size=96, weights=f"version:{version}")
+    backbone = registry.build("tiny_cnn", size=96, weights=f"pushed:{version}")
     assert _same(backbone.model(), trained)
-    assert backbone.weights.startswith(f"version:{version} (SHA-256 ")
+    assert backbone.weights.startswith(f"pushed:{version} (SHA-256 ")
 
 
 def test_a_file_is_read_in_both_of_keras_formats(trained: keras.Model, version: Path, tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_the_legacy_files_of_keras_applications_load_by_order(application: str, 
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("imagnet", "no such file; valid: imagenet, none, version:"),
-        ("version:/nowhere", r"model.weights.h5 is not there; name the directory of a pushed version"),
+        ("imagnet", "no such file; valid: imagenet, none, pushed:"),
+        ("pushed:/nowhere", r"model.weights.h5 is not there; name the directory of a pushed version"),
         ("http://example.org/a.h5#sha256=" + "0" * 64, "only https:// is downloaded"),
         ("https://example.org/a.h5", "a URL needs #sha256="),
         ("a.h5#sha256=12", "sha256= and 64 hex digits"),
@@ -120,6 +120,20 @@ def test_another_hash_another_network_or_a_broken_file_is_refused(version: Path,
     (tmp_path / "a.pth").write_bytes(b"?")
     with pytest.raises(WeightsFileError, match="are read for efficientnet_lite0, "):
         registry.build("tiny_cnn", size=32, weights=str(tmp_path / "a.pth"))
+
+
+def test_a_member_of_an_ensemble_is_chosen_and_the_last_is_the_default(tmp_path: Path) -> None:
+    members = [registry.build("tiny_cnn", size=32, weights="none").model() for _ in range(2)]
+    (tmp_path / "assets.extra").mkdir()
+    h5_file.write(tmp_path / "assets.extra" / "model.weights.h5", members)
+    for spec, wanted in (("", 1), ("#member=0", 0), ("#member=1", 1)):
+        found = registry.build("tiny_cnn", size=64, weights=f"pushed:{tmp_path}{spec}").model()
+        assert _same(found, members[wanted])
+        assert not _same(found, members[1 - wanted])
+    with pytest.raises(WeightsFileError, match="member=2: the file holds members 0 to 1"):
+        registry.build("tiny_cnn", size=32, weights=f"pushed:{tmp_path}#member=2")
+    with pytest.raises(WeightsFileError, match="stands member= and a number"):
+        registry.build("tiny_cnn", size=32, weights=f"pushed:{tmp_path}#member=last")
 
 
 def test_a_layer_of_another_shape_is_named(trained: keras.Model, version: Path, tmp_path: Path) -> None:
