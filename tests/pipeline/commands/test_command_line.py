@@ -22,6 +22,7 @@ COMMANDS = [
     ["serve"],
     ["predict"],
     ["predict-batch"],
+    ["baselines"],
     ["dashboard"],
     ["doctor"],
     ["models", "list"],

@@ -1,0 +1,99 @@
+"""Logistic regression on features of a network that never saw a lesion.
+
+Source: Codella et al., "Deep learning, sparse coding, and SVM for melanoma recognition in dermoscopy images",
+MLMI 2015, 118-126; the network here is EfficientNet-Lite0 with ImageNet weights.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components import features
+from components.baselines.extract import Table
+from components.baselines.system import Scorer, System
+from components.ingest.manifest import Manifest
+from components.trainer.backbones import registry
+from components.trainer.progress import Progress
+from components.trainer.records import read_split
+from components.trainer.scores import auc
+from components.transform import images
+
+BACKBONE: Final = "efficientnet_lite0"
+_SIZE: Final = 192
+_CACHED: Final = 224
+_BATCH: Final = 32
+_VERSION: Final = 1
+_PENALTIES: Final = (1e-4, 1e-3, 1e-2)
+
+
+def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet") -> dict[str, Table]:
+    """Return the network's features of the three splits; a second call reads what the first one kept.
+
+    Raises:
+        WeightsUnavailableError: `weights` cannot be had here.
+        DataError: a split is empty or has one label only.
+    """
+    version = Manifest.load(data).data_version
+    key = f"{_SIZE}-v{_VERSION}-{weights if weights in ('imagenet', 'none') else 'file'}-{version[:16]}"
+    found: dict[str, Table] = {}
+    model: keras.Model | None = None
+    for name in features.SPLITS:
+        path = cache / f"{BACKBONE}-{name}-{key}.npz"
+        if not path.exists():
+            model = model or _model(weights)
+            _write(path, model, data, name, cache, progress)
+        with np.load(path) as kept:
+            found[name] = Table(kept["values"], kept["targets"], float(kept["seconds"]))
+    return found
+
+
+def _model(weights: str) -> keras.Model:
+    backbone = registry.build(BACKBONE, size=_SIZE, weights=weights)
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.features)
+    return keras.Model(backbone.inputs, pooled)
+
+
+def _write(path: Path, model: keras.Model, data: Path, name: str, cache: Path, progress: Progress) -> None:
+    split = read_split(
+        name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
+    )
+    look = tf.function(lambda batch: model(images.view(batch, _SIZE), training=False), reduce_retracing=True)
+    started = time.monotonic()
+    rows = []
+    for start in range(0, len(split), _BATCH):
+        rows.append(look(tf.constant(split.pictures[start : start + _BATCH])).numpy())
+        progress.tick("%s: %s features of %d of %d images", name, BACKBONE, start, len(split))
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, values=np.concatenate(rows), targets=split.targets, seconds=time.monotonic() - started)
+    part.replace(path)
+    progress.line("%s: %s features of %d images", name, BACKBONE, len(split))
+
+
+def _fit(train: Table, evaluation: Table, seed: int) -> Scorer:
+    def fitted(penalty: float) -> Scorer:
+        model = make_pipeline(
+            StandardScaler(),
+            LogisticRegression(C=penalty, class_weight="balanced", max_iter=500, random_state=seed),
+        ).fit(train.values, train.targets)
+        return lambda values: np.asarray(model.predict_proba(values)[:, 1])
+
+    candidates = [fitted(penalty) for penalty in _PENALTIES]
+    return max(candidates, key=lambda score: auc(evaluation.targets, score(evaluation.values)))
+
+
+SYSTEM = System(
+    name="frozen EfficientNet-Lite0, logistic regression",
+    source="Codella et al., MLMI 2015, 118-126",
+    sees="network features",
+    fit=_fit,
+)
