@@ -69,16 +69,28 @@ class Outputs:
     features: npt.NDArray[np.float32]
 
 
-def predict(
-    classifier: Classifier, pictures: npt.NDArray[np.uint8], progress: Progress | None = None, task: str = ""
-) -> Outputs:
-    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches."""
-    side = pictures.shape[1]
+Traced = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def trace(classifier: Classifier, side: int) -> Traced:
+    """The classifier as one graph for pictures of a side: tracing takes seconds, so keep it to ask again."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
     def answer(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return classifier(batch)
 
+    return answer
+
+
+def predict(
+    classifier: Classifier,
+    pictures: npt.NDArray[np.uint8],
+    progress: Progress | None = None,
+    task: str = "",
+    traced: Traced | None = None,
+) -> Outputs:
+    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches."""
+    answer = traced or trace(classifier, pictures.shape[1])
     rows: list[Sequence[tf.Tensor]] = []
     for start in range(0, len(pictures), _BATCH):
         rows.append(answer(tf.constant(pictures[start : start + _BATCH])))

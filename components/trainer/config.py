@@ -284,6 +284,12 @@ class TrainerConfig(_Frozen):
         description="kinds of LiteRT model to write for the device, the first that keeps parity is kept; "
         "empty = none",
     )
+    robustness_images: int = Field(
+        default=200,
+        ge=0,
+        le=100_000,
+        description="eval images that are changed (blur, light, hair, ...) to measure what is lost; 0 = none",
+    )
     seed: int = Field(default=17, ge=0, description="same seed, same data, same machine: same weights")
     cache_dir: str | None = Field(
         default=None,

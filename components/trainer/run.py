@@ -20,12 +20,22 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import features
-from components.trainer import calibration, classes, export, frozen, novelty, operating_point, readout
+from components.trainer import (
+    calibration,
+    classes,
+    export,
+    frozen,
+    novelty,
+    operating_point,
+    readout,
+    robustness,
+)
 from components.trainer import network as networks
 from components.trainer.backup import Backup
-from components.trainer.classifier import Classifier, Member, Outputs, predict
+from components.trainer.classifier import Classifier, Member, Outputs, predict, trace
 from components.trainer.config import TrainerConfig
 from components.trainer.history import History
+from components.trainer.litert import ConversionError
 from components.trainer.network import Moments
 from components.trainer.progress import Progress, duration
 from components.trainer.records import Split, examples_dataset, read_split
@@ -35,6 +45,7 @@ from components.trainer.staged import StagedTraining
 from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
 
 _LOG = logging.getLogger(__name__)
+ROBUSTNESS = "robustness.json"
 _WARMUP_PICTURES = 4
 _REPRESENTATIVE = 200  # pictures that give int8 its ranges
 _NOVELTY_SAMPLE = 2000  # enough for the covariance of its 64 components
@@ -81,6 +92,8 @@ def run_fn(fn_args: Any) -> None:
     classifier, answers = _train(config, data, cache_dir, backup, history, progress)
     served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
+    if config.robustness_images:
+        _write_robustness(config, data, served, run_dir / ROBUSTNESS, progress)
     metadata = _metadata(config, data, served, metrics)
     export.write(
         served,
@@ -90,14 +103,19 @@ def run_fn(fn_args: Any) -> None:
     )
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
-        metrics["litert"] = export.write_litert(
-            served,
-            Path(fn_args.serving_model_dir),
-            config.litert,
-            representative=data.train.pictures[_spread(len(data.train), _REPRESENTATIVE)],
-            evaluation=data.evaluation,
-            reference=probabilities,
-        )
+        try:
+            metrics["litert"] = export.write_litert(
+                served,
+                Path(fn_args.serving_model_dir),
+                config.litert,
+                representative=data.train.pictures[_spread(len(data.train), _REPRESENTATIVE)],
+                evaluation=data.evaluation,
+                reference=probabilities,
+            )
+        except ConversionError as error:
+            # The server's model is whole without it: an hour of training must not be lost.
+            progress.line("no file for the device: %s", error)
+            metrics["litert_error"] = str(error)
     history.extra = {"config": config.model_dump(mode="json"), "metrics": metrics}
     history.write()
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
@@ -240,6 +258,26 @@ def _fit(
         "eval_positives": int(evaluation.targets.sum()),
     }
     return served, probabilities, metrics
+
+
+def _write_robustness(
+    config: TrainerConfig, data: _Data, served: Served, path: Path, progress: Progress
+) -> None:
+    traced = trace(served.classifier, config.image_size)
+
+    def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        shares = predict(served.classifier, pictures, progress, "robustness", traced).class_probabilities
+        return calibration.apply(served.calibration, served.readout(tf.constant(shares)).numpy())
+
+    table = robustness.measure(
+        answer,
+        data.evaluation.pictures,
+        data.evaluation.targets,
+        served.point.threshold,
+        config.robustness_images,
+        config.seed,
+    )
+    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def _spread(count: int, wanted: int) -> npt.NDArray[np.int64]:

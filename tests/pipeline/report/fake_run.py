@@ -162,6 +162,17 @@ def write_manifest(folder: Path, sizes: dict[str, int]) -> None:
     quarantine.save(rows, folder)
 
 
+def robustness() -> dict[str, Any]:
+    """Return what the Trainer writes into robustness.json."""
+
+    def row(change: str, strength: str, auc: float, changed: float) -> dict[str, Any]:
+        figures = {"auc": auc, "lost": 0.91 - auc, "sensitivity": 0.9, "specificity": 0.7, "changed": changed}
+        return {"change": change, "strength": strength, **figures}
+
+    rows = [row("as it is", "", 0.91, 0.0), row("hair", "12 dark hairs", 0.87, 0.08)]
+    return {"split": "eval", "images": 200, "positives": 74, "rows": rows}
+
+
 def history() -> dict[str, Any]:
     """Return what the Trainer writes into history.json."""
     epochs = []
@@ -176,7 +187,11 @@ def history() -> dict[str, Any]:
                 "images_per_second": 48.2,
             }
         )  # fmt: skip
-    return {"epochs": epochs}
+    device = {
+        "kind": "int8", "bytes": 3_512_000, "sha256": "d1" * 32, "latency_ms": 21.4, "auc_lost": 0.0012,
+        "agreement": 0.991, "largest_difference": 0.04, "images": 898, "complaints": [],
+    }  # fmt: skip
+    return {"epochs": epochs, "metrics": {"litert": [device]}}
 
 
 def record(result: Outcome) -> Record:
@@ -294,6 +309,7 @@ def write(
     ]
     if trained:
         (model_run / "history.json").write_text(json.dumps(history()))
+        (model_run / "robustness.json").write_text(json.dumps(robustness()))
         with (model_run / "eval_predictions.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["image_name", "target", "probability"])

@@ -100,7 +100,7 @@ def test_names_from_the_data_are_text(pushed):
 def test_a_good_run_shows_every_section(pushed):
     document = Document(pushed.html)
     expected = {
-        "gates", "performance", "calibration", "thresholds", "slices", "errors", "robustness", "training",
+        "gates", "performance", "calibration", "thresholds", "slices", "errors", "robustness", "device", "training",
         "data", "lineage", "limits", "configuration",
     }  # fmt: skip
     assert expected <= set(document.ids)
@@ -108,6 +108,13 @@ def test_a_good_run_shows_every_section(pushed):
     assert f"Version {fake_run.VERSION} is what the server answers with now" in document.text
     assert "not a medical device" in document.text
     assert fake_run.DATA_VERSION in document.text
+
+
+def test_robustness_and_the_device_are_tables(pushed):
+    text = Document(pushed.html).text.replace("\u00a0", " ")
+    assert "200 images of the eval split, 74 melanomas, asked again after each change" in text
+    assert "hair 12 dark hairs 0.870 0.040 90.0 % 70.0 % 8.0 %" in text
+    assert "int8 3.5 MB 21.4 ms 0.0012 99.1 % kept" in text
 
 
 def test_lineage_names_the_parent_the_hashes_and_the_device_s_file(pushed):
