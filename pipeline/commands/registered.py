@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline.commands.baselines import baselines
+from pipeline.commands.compile import compile
 from pipeline.commands.dashboard import dashboard
 from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
@@ -16,6 +17,7 @@ from pipeline.commands.quickstart import quickstart
 from pipeline.commands.report import report
 from pipeline.commands.run import run
 from pipeline.commands.serve import serve
+from pipeline.commands.submit import submit
 from pipeline.commands.synth import synth
 
 
@@ -32,6 +34,8 @@ def add_to(app: typer.Typer) -> None:
         ("predict", predict),
         ("predict-batch", predict_batch),
         ("baselines", baselines),
+        ("compile", compile),
+        ("submit", submit),
         ("dashboard", dashboard),
         ("doctor", doctor),
     ):

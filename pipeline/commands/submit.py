@@ -1,0 +1,165 @@
+"""`melanosizer submit`: run the pipeline on a cluster."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import typer
+from rich.console import Console
+
+from pipeline.commands import compile as compiling
+from pipeline.commands.run import SetOption, pairs
+from pipeline.errors import UsageError
+from pipeline.targets.kubeflow.following import RunState, StepState, ending, follow
+
+ROOTS = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
+
+
+class Service(Protocol):
+    """What a target's API offers."""
+
+    def submit(
+        self, package: Path, *, experiment: str, name: str, root: str, parameters: dict[str, str]
+    ) -> str:
+        """Start a run."""
+
+    def schedule(
+        self, package: Path, *, experiment: str, name: str, root: str, parameters: dict[str, str], cron: str
+    ) -> str:
+        """Start a recurring run."""
+
+    def read(self, run_id: str) -> RunState:
+        """Return how a run does."""
+
+    def log(self, run_id: str, step: StepState) -> str:
+        """Return what a step logged."""
+
+    def page(self, run_id: str) -> str:
+        """Return the address of a run's page."""
+
+
+def submit(
+    image: compiling.ImageOption,
+    target: compiling.TargetOption = compiling.Target.kubeflow,
+    preset: compiling.ConfigOption = "quick",
+    data: compiling.DataOption = "",
+    workspace: compiling.WorkspaceOption = "",
+    cluster: compiling.ClusterOption = None,
+    overrides: SetOption = None,
+    root: Annotated[
+        str,
+        typer.Option("--root", help="Pipeline root: gs://, s3:// or minio://; default: the server's own."),
+    ] = "",
+    experiment: Annotated[str, typer.Option("--experiment", help="Groups runs.")] = "melanosizer",
+    name: Annotated[str, typer.Option("--name", help="The run's name; default: preset and time.")] = "",
+    cron: Annotated[
+        str,
+        typer.Option(
+            "--cron", help="Run again and again: KFP takes six fields (seconds first), Vertex five."
+        ),
+    ] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    host: Annotated[
+        str, typer.Option("--host", envvar="KF_PIPELINES_ENDPOINT", help="Kubeflow: the API's URL.")
+    ] = "http://localhost:8888",
+    namespace: Annotated[
+        str, typer.Option("--namespace", help="Kubeflow: a multi-user server's profile.")
+    ] = "",
+    token: Annotated[
+        str,
+        typer.Option(
+            "--token", envvar="KF_PIPELINES_TOKEN", help="Kubeflow: bearer token, better by variable."
+        ),
+    ] = "",
+    project: Annotated[str, typer.Option("--project", help="Vertex: the Google Cloud project.")] = "",
+    location: Annotated[str, typer.Option("--location", help="Vertex: the region.")] = "",
+    service_account: Annotated[
+        str, typer.Option("--service-account", help="Vertex: whom steps run as.")
+    ] = "",
+) -> None:
+    """Compile the pipeline and run it on a cluster.
+
+    With --wait it ends as `melanosizer run` does: 0 when a version was pushed or nothing changed, 3 when a
+    gate refused, 1 when a step failed; 2 when the cluster or the configuration cannot be used.
+
+    Example:  melanosizer submit --target kubeflow --config quick --image registry/melanosizer:1 --data /data --wait
+    """
+    from pipeline import config
+
+    _check(target, root, cron, wait)
+    settings = config.load(preset, pairs(overrides))
+    service = _service(target, host, namespace, token, project, location, service_account)
+    title = name or f"{Path(preset).stem} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    given = {"data": data, "workspace": workspace, "preset": Path(preset).stem}
+    parameters = {key: value for key, value in given.items() if value}
+    console = Console()
+    with tempfile.TemporaryDirectory() as scratch:
+        package = Path(scratch) / (
+            "pipeline.yaml" if target is compiling.Target.kubeflow else "pipeline.json"
+        )
+        compiling.write(
+            settings,
+            target,
+            package,
+            image=image,
+            preset=preset,
+            cluster=cluster,
+            data=data,
+            workspace=workspace,
+        )
+        if cron:
+            made = service.schedule(
+                package, experiment=experiment, name=title, root=root, parameters=parameters, cron=cron
+            )
+            console.print(f"recurring run {made}: {cron}", highlight=False)
+            return
+        run_id = service.submit(package, experiment=experiment, name=title, root=root, parameters=parameters)
+    console.print(f"run {run_id}\n{service.page(run_id)}", highlight=False, soft_wrap=True)
+    if wait:
+        raise typer.Exit(watch(service, run_id, console))
+
+
+def watch(service: Service, run_id: str, console: Console) -> int:
+    """Follow a run to its end; print how it ended and return the exit code."""
+    final = follow(lambda: service.read(run_id), console)
+    end = ending(final, lambda step: service.log(run_id, step))
+    words = {0: "succeeded", 3: "[bold yellow]refused[/]"}.get(end.exit_code, "[bold red]failed[/]")
+    console.print(f"run {run_id} {words}", highlight=False, soft_wrap=True)
+    if end.reason:
+        console.print(end.reason, markup=False, highlight=False, soft_wrap=True)
+    return end.exit_code
+
+
+def _check(target: compiling.Target, root: str, cron: str, wait: bool) -> None:
+    if root and not root.startswith(ROOTS[target]):
+        raise UsageError(f"--root {root}: must begin with {', '.join(ROOTS[target])}")
+    if target is compiling.Target.vertex and not root:
+        raise UsageError("--root: Vertex AI needs one, e.g. gs://bucket/pipelines")
+    fields = 6 if target is compiling.Target.kubeflow else 5
+    if cron and not cron.startswith(("@", "TZ=", "CRON_TZ=")) and len(cron.split()) != fields:
+        raise UsageError(
+            f"--cron {cron!r}: {target} takes {fields} fields, e.g. {'0 ' * (fields - 5)}0 3 * * 1"
+        )
+    if cron and wait:
+        raise UsageError("--wait: a recurring run has no end; leave out one of --cron and --wait")
+
+
+def _service(
+    target: compiling.Target,
+    host: str,
+    namespace: str,
+    token: str,
+    project: str,
+    location: str,
+    service_account: str,
+) -> Service:
+    if target is compiling.Target.kubeflow:
+        from pipeline.targets.kubeflow.client import Kubeflow
+
+        return Kubeflow(host, namespace=namespace, token=token)
+    from pipeline.targets.vertex import Vertex
+
+    return Vertex(project, location, service_account=service_account)

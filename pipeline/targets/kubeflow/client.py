@@ -1,0 +1,172 @@
+"""Submits compiled pipelines to a Kubeflow Pipelines API server (v2beta1) and reads back how they do."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import kfp
+import kfp_server_api  # type: ignore[import-untyped]
+import urllib3
+
+from pipeline.errors import UsageError
+from pipeline.targets.kubeflow.following import RunState, RunStatus, StepState
+
+STATUS: dict[str, RunStatus] = {
+    "SUCCEEDED": "succeeded",
+    "SKIPPED": "succeeded",
+    "FAILED": "failed",
+    "CANCELED": "canceled",
+}
+
+
+class Kubeflow:
+    """One API server."""
+
+    def __init__(self, host: str, *, namespace: str = "", token: str = "") -> None:
+        """Reach the server.
+
+        Raises:
+            UsageError: no URL, or nothing there answers as a Kubeflow Pipelines server.
+        """
+        if urlsplit(host).scheme not in {"http", "https"}:
+            raise UsageError(f"--host {host}: must be the API's URL, e.g. http://localhost:8888")
+        self._host = host.rstrip("/")
+        self._namespace = namespace
+        with self._told(), _quiet():
+            self._client: Any = kfp.Client(
+                host=self._host, namespace=namespace or "kubeflow", existing_token=token or None
+            )
+
+    def submit(
+        self, package: Path, *, experiment: str, name: str, root: str, parameters: Mapping[str, str]
+    ) -> str:
+        """Start a run and return its id.
+
+        Raises:
+            UsageError: the server refuses it.
+        """
+        with self._told(), _quiet():
+            found = self._client.run_pipeline(
+                self._experiment(experiment),
+                name,
+                pipeline_package_path=str(package),
+                params=dict(parameters),
+                pipeline_root=root,
+            )
+        return str(found.run_id)
+
+    def schedule(
+        self,
+        package: Path,
+        *,
+        experiment: str,
+        name: str,
+        root: str,
+        parameters: Mapping[str, str],
+        cron: str,
+    ) -> str:
+        """Start a recurring run, one at a time and without catching up, and return its id.
+
+        Raises:
+            UsageError: the server refuses it.
+        """
+        with self._told(), _quiet():
+            found = self._client.create_recurring_run(
+                self._experiment(experiment),
+                name,
+                cron_expression=cron,
+                max_concurrency=1,
+                no_catchup=True,
+                pipeline_package_path=str(package),
+                params=dict(parameters),
+                pipeline_root=root,
+            )
+        return str(found.recurring_run_id)
+
+    def read(self, run_id: str) -> RunState:
+        """Return how a run does.
+
+        Raises:
+            OSError: the server cannot be reached now.
+        """
+        try:
+            with _quiet():
+                found = self._client.get_run(run_id)
+        except (urllib3.exceptions.HTTPError, kfp_server_api.ApiException) as problem:
+            raise OSError(f"{self._host}: {type(problem).__name__}") from None
+        details = (found.run_details.task_details if found.run_details else None) or []
+        steps = [_step(item) for item in details]
+        return RunState(
+            status=STATUS.get(str(found.state), "running"),
+            # The root and the drivers are KFP's own.
+            steps={
+                step.name: step for step in steps if step.name != "root" and not step.name.endswith("-driver")
+            },
+            error=str(found.error.message) if found.error and found.error.message else "",
+        )
+
+    def log(self, run_id: str, step: StepState) -> str:
+        """Return what a step logged; empty where the server does not keep it."""
+        texts = []
+        for pod in step.pods:
+            url = f"/apis/v1alpha1/runs/{run_id}/nodes/{pod}/log"
+            with contextlib.suppress(Exception), _quiet():  # only the reason of a failure is at stake
+                answer, *_ = self._client._run_api.api_client.call_api(
+                    url, "GET", auth_settings=["Bearer"], response_type="str", _request_timeout=10
+                )
+                texts.append(str(answer))
+        return "\n".join(texts)
+
+    def page(self, run_id: str) -> str:
+        """Return the address of the run's page."""
+        return f"{self._host}/#/runs/details/{run_id}"
+
+    def _experiment(self, name: str) -> str:
+        found = self._client.create_experiment(name, namespace=self._namespace or None)
+        return str(found.experiment_id)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what the client raises into one sentence."""
+        try:
+            yield
+        except kfp_server_api.ApiException as problem:
+            body = str(problem.body or problem.reason or "").strip()[:500]
+            raise UsageError(f"{self._host} answered {problem.status}: {body}") from None
+        except (urllib3.exceptions.HTTPError, OSError) as problem:
+            raise UsageError(
+                f"--host {self._host}: no Kubeflow Pipelines API answers there ({type(problem).__name__}); "
+                "try kubectl -n kubeflow port-forward svc/ml-pipeline 8888"
+            ) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the client's notices, which it prints, out of our output."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _step(item: Any) -> StepState:
+    pods = [item.pod_name, *(child.pod_name for child in item.child_tasks or ())]
+    return StepState(
+        name=str(item.display_name or item.task_id),
+        state=str(item.state or "PENDING"),
+        seconds=_seconds(item.start_time, item.end_time),
+        error=str(item.error.message) if item.error and item.error.message else "",
+        pods=tuple(str(pod) for pod in pods if pod),
+    )
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    if begin is None or end is None or end.year < 1971:
+        return None
+    return (end - begin).total_seconds()
