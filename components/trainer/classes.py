@@ -37,7 +37,7 @@ def choose(head: HeadConfig, targets: npt.NDArray[np.int64], diagnoses: Sequence
     positive outputs always mean what the label means.
     """
     two = Classes(("negative", "positive"), (0.0, 1.0), 0)
-    if head.kind == "binary":
+    if head.kind in ("binary", "sigmoid"):
         return two
     counts = Counter(zip(diagnoses, targets.tolist(), strict=True))
     kept = sorted(

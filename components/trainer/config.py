@@ -16,9 +16,18 @@ class _Frozen(BaseModel):
 class HeadConfig(_Frozen):
     """What stands on the backbone's features."""
 
-    kind: Literal["diagnosis", "binary"] = Field(
+    kind: Literal["diagnosis", "binary", "sigmoid"] = Field(
         default="diagnosis",
-        description="diagnosis: softmax over the diagnoses, positives read out of it; binary: one pair",
+        description="diagnosis: softmax over the diagnoses, positives read out of it; binary: one pair; "
+        "sigmoid: one logit, as the first study's networks end",
+    )
+    layout: Literal["pooled", "flatten_dense", "conv1x1"] = Field(
+        default="pooled",
+        description="pooled: average over height and width; flatten_dense: every position, which fixes the "
+        "picture's size; conv1x1: 1x1 convolutions of `units` filters, then the average",
+    )
+    units: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(
+        default=(), description="widths of the dense layers or 1x1 convolutions, each with dropout before it"
     )
     hidden: int = Field(
         default=0, ge=0, le=4096, description="units of a dense layer before the logits; 0 = none"
@@ -304,6 +313,27 @@ class TrainerConfig(_Frozen):
                 "or give the path of a file"
             )
         return self
+
+    @model_validator(mode="after")
+    def _the_head_fits_the_training(self) -> Self:
+        sizes = {side for stage in self.stages for side in (stage.size, stage.test_size or stage.size)}
+        if self.head.layout == "flatten_dense" and len(sizes) > 1:
+            raise ValueError(
+                f"head.layout=flatten_dense fixes the picture's size, but stages have {sorted(sizes)} px: "
+                "give all size and test_size the same value"
+            )
+        plain = self.head.layout == "pooled" and not self.head.units and self.head.kind != "sigmoid"
+        if self.strategy == "frozen" and not plain:
+            raise ValueError(
+                "strategy=frozen trains one softmax layer on pooled features: leave out head.units and "
+                "give head.layout: pooled and head.kind: diagnosis or binary"
+            )
+        return self
+
+    @property
+    def fixed_size(self) -> int | None:
+        """Side the network is built for where its head fixes it, else None."""
+        return self.stages[0].size if self.head.layout == "flatten_dense" else None
 
     @model_validator(mode="after")
     def _stages_fit_the_picture(self) -> Self:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.backbones import registry
+from components.trainer.backbones import heads, registry
 from components.trainer.backbones.backbone import Backbone
 from components.trainer.config import TrainerConfig
 
@@ -134,16 +134,23 @@ def assemble(
         maps = [core.get_layer(name).output for name in backbone.taps[-taps:]]
     levels = [keras.layers.GlobalAveragePooling2D(name=f"pool_{i}")(level) for i, level in enumerate(maps)]
     pooled = keras.layers.Concatenate(name="levels")(levels) if len(levels) > 1 else levels[0]
-    x = pooled
-    if config.head.hidden:
-        x = keras.layers.Dense(config.head.hidden, activation="relu", name="head_hidden")(x)
-    x = keras.layers.Dropout(config.head.dropout, seed=config.seed, name="head_dropout")(x)
+    head = config.head
+    if head.layout == "pooled" and not head.units:
+        x = pooled
+        if head.hidden:
+            x = keras.layers.Dense(head.hidden, activation="relu", name="head_hidden")(x)
+        x = keras.layers.Dropout(head.dropout, seed=config.seed, name="head_dropout")(x)
+    else:
+        x = heads.embed(head.layout, backbone.features, head.units, head.dropout)
     # Small initial logits: the first steps must not shake a pretrained backbone.
     logits = keras.layers.Dense(
-        classes,
+        1 if head.kind == "sigmoid" else classes,
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=config.seed),
         name="head_logits",
     )(x)
+    if head.kind == "sigmoid":
+        # The softmax of (0, z) is the logistic function of z: everything after works on pairs.
+        logits = keras.layers.Concatenate(name="head_pair")([0.0 * logits, logits])
     outputs = [logits, pooled, _middle_levels(backbone), backbone.features]
     model = keras.Model(backbone.inputs, outputs, name="melanosizer")
     if fast:

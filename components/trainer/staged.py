@@ -98,7 +98,9 @@ class StagedTraining:
         backup: Backup,
         history: History,
         progress: Progress,
+        initial: Weights | None = None,
     ) -> None:
+        """`initial` replaces the configured weights: a warm start of backbone and head."""
         self._config = config
         self._classes = classes
         self._train = train
@@ -108,7 +110,9 @@ class StagedTraining:
         self._backup = backup
         self._history = history
         self._progress = progress
-        self._network = networks.build(config, size=None, classes=len(classes), moments=moments)
+        self._network = networks.build(config, size=config.fixed_size, classes=len(classes), moments=moments)
+        if initial is not None:
+            self._network.model.set_weights(initial)
         self._initial = self._network.weights()
         self._position = _Position()
         self._clock = Clock(config.max_minutes)
@@ -120,6 +124,11 @@ class StagedTraining:
     def weights_from(self) -> str:
         """Where the first weights came from."""
         return self._network.backbone.weights
+
+    @property
+    def steps(self) -> int:
+        """Steps taken in the stage that ran last."""
+        return self._position.step
 
     def run(self) -> list[Snapshot]:
         """Trains; returns the weights that make up the model."""

@@ -25,10 +25,16 @@ def decode(image_bytes: tf.Tensor, size: int) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: the bytes are no such picture, or claim more than MAX_PIXELS.
     """
+    picture = decode_whole(image_bytes)
+    return _to_uint8(tf.image.resize(picture, [size, size], method="bilinear", antialias=True))
+
+
+def decode_whole(image_bytes: tf.Tensor) -> tf.Tensor:
+    """The same bytes at the picture's own size: uint8 [height, width, 3]; raises as `decode` does."""
     with tf.control_dependencies([_refuse_bombs(image_bytes)]):
         picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     picture.set_shape([None, None, 3])
-    return _to_uint8(tf.image.resize(picture, [size, size], method="bilinear", antialias=True))
+    return picture
 
 
 def decode_batch(image_bytes: tf.Tensor, size: int) -> tf.Tensor:
