@@ -57,6 +57,8 @@ FULL: Final = TrainerConfig(
     ),
     tta=2,
     max_minutes=52,
+    sensitivity=0.95,
+    litert=("int8", "float16"),
 )
 
 PRESETS: Final = {"smoke": SMOKE, "quick": QUICK, "full": FULL}
