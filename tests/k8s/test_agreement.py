@@ -1,0 +1,130 @@
+"""The Pusher's folders, the registry's file, the server's flags and the pod's probes mean the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from components.features import MODEL_NAME
+from components.registry import model_config
+from pipeline.workspace import MARKER, Workspace
+from serving import flags
+from serving.config_files import read_model_config
+from tests.k8s.manifests import K8S, overlay, pod
+from tests.serving.server_process import ServerProcess
+
+WORKSPACE = Path("/workspace")
+
+
+def program(name: str) -> ModuleType:
+    """A program that the cluster mounts from a ConfigMap."""
+    spec = importlib.util.spec_from_file_location(name, K8S / "base" / "registry" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_server_reads_where_the_pusher_writes() -> None:
+    server = overlay("staging").container("tf-serving", "tf-serving")
+    options = flags.parse(server["args"])
+    place = Workspace(WORKSPACE)
+    assert Path(options.model_config_file) == place.serving / "models.config"
+    (mount,) = [one for one in server["volumeMounts"] if one["name"] == "workspace"]
+    # models.config holds absolute paths: the volume's folder must be where it was for the Pusher.
+    assert WORKSPACE / mount["subPath"] == Path(mount["mountPath"]) == place.serving
+    text = model_config.render(MODEL_NAME, place.serving / MODEL_NAME, "1795303056", "1795303057")
+    assert f'base_path: "{mount["mountPath"]}/{MODEL_NAME}"' in text
+
+
+def test_writers_mount_the_workspace_where_the_server_expects_it() -> None:
+    rendered = overlay("staging")
+    for owner, name in (("dashboard", "dashboard"), ("dashboard", "layout"), ("registry-check", "check")):
+        mounts = {one["name"]: one for one in rendered.container(owner, name)["volumeMounts"]}
+        assert Path(mounts["workspace"]["mountPath"]) == WORKSPACE
+    spec = pod(rendered.one("Deployment", "dashboard"))["spec"]
+    assert spec["initContainers"][0]["command"][-1] == str(WORKSPACE)
+
+
+def test_readiness_asks_for_the_model_that_the_registry_writes() -> None:
+    server = overlay("staging").container("tf-serving", "tf-serving")
+    assert server["readinessProbe"]["httpGet"]["path"] == f"/v1/models/{MODEL_NAME}/metadata"
+    assert f'name: "{MODEL_NAME}"' in model_config.render(MODEL_NAME, Path("/x"), "1", None)
+
+
+def test_layout_makes_a_workspace_that_the_pipeline_takes(tmp_path: Path) -> None:
+    layout = program("layout")
+    # What a new ext4 volume holds.
+    (tmp_path / "lost+found").mkdir()
+    layout.lay_out(tmp_path)
+    assert layout.MARKER == MARKER
+    Workspace(tmp_path).prepare()
+    assert not read_model_config(tmp_path / "serving" / "models.config").model_config_list.config
+    config = tmp_path / "serving" / "models.config"
+    config.write_text("released")
+    layout.lay_out(tmp_path)
+    assert config.read_text() == "released"
+
+
+@pytest.mark.timeout(180)
+def test_probes_follow_a_first_release(tmp_path: Path) -> None:
+    from components.pusher.executor import push
+    from tests.serving import model_zoo
+
+    server = overlay("staging").container("tf-serving", "tf-serving")
+    workspace = tmp_path / "workspace"
+    program("layout").lay_out(workspace)
+    here = {
+        str(WORKSPACE): str(workspace),
+        "/etc/tf-serving": str(K8S / "base" / "serving"),
+        "poll_wait_seconds=5": "poll_wait_seconds=0.1",
+    }
+    arguments = [one for one in server["args"] if not one.startswith(("--port", "--rest_api_port"))]
+    for old, new in here.items():
+        arguments = [one.replace(old, new) for one in arguments]
+    ready = server["readinessProbe"]["httpGet"]["path"]
+    with ServerProcess(tmp_path / "server", *arguments) as running:
+        health = health_pb2_grpc.HealthStub(running.channel)
+
+        def alive() -> bool:
+            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+        def readiness() -> int:
+            return int(running.http("GET", ready)[0])
+
+        def await_readiness(wanted: int) -> None:
+            limit = time.monotonic() + 60
+            while readiness() != wanted and time.monotonic() < limit:
+                time.sleep(0.05)
+            assert readiness() == wanted
+
+        def release(text: str) -> None:
+            partial = workspace / "serving" / ".models.config.partial"
+            partial.write_text(text)
+            partial.replace(workspace / "serving" / "models.config")
+
+        # Before the first release: alive, so that it is not restarted, and not ready.
+        assert alive()
+        assert readiness() == 404
+        model_zoo.half_plus(tmp_path / "export", 1.0)
+        push(tmp_path / "export", workspace / "serving" / MODEL_NAME, "1795303056")
+        # The version is there, but the registry has not released it.
+        assert readiness() == 404
+        release(model_config.render(MODEL_NAME, workspace / "serving" / MODEL_NAME, "1795303056", None))
+        running.await_state(MODEL_NAME, 1795303056, "AVAILABLE")
+        await_readiness(200)
+        status, answer = running.get(f"/v1/models/{MODEL_NAME}")
+        assert status == 200
+        assert [one["state"] for one in answer["model_version_status"]] == ["AVAILABLE"]
+        assert alive()
+        # Nothing released any more, for example a volume that was emptied.
+        release(program("layout").NO_MODELS)
+        await_readiness(404)
+        assert alive()
