@@ -11,7 +11,7 @@ MELANOSIZER := .venv/bin/melanosizer
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup run test test-slow lint clean
+.PHONY: help setup run test test-slow test-containers lint clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,10 +23,13 @@ run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-ta
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
 test: setup  ## run the tests; PYTEST="-k name" chooses
-	@.venv/bin/python -m pytest -m "not slow" $(PYTEST)
+	@.venv/bin/python -m pytest -m "not slow and not container" $(PYTEST)
 
 test-slow: setup  ## run the tests that take minutes: every large network through one step and the C++ loader
 	@.venv/bin/python -m pytest -m slow $(PYTEST)
+
+test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
+	@.venv/bin/python -m pytest -m container --durations=0 $(PYTEST) tests/containers
 
 lint: setup  ## ruff, mypy, import rules, YAML
 	@.venv/bin/ruff check .

@@ -52,7 +52,11 @@ RUN rm -rf /opt/edge/edge/deploy \
  && { python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/edge > /dev/null || true; }
 
 FROM ${BASE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="melanosizer-edge" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.description="The device that photographs a lesion and asks the model server" \
       org.opencontainers.image.licenses="Apache-2.0"
 # 1 adds picamera2 from Raspberry Pi's archive (arm64 on a Pi only; about 250 MB more, most of it libcamera).

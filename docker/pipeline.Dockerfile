@@ -15,7 +15,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates g++ python3 python3-dev python3-venv \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY docker/uv.requirements.txt ./
+COPY docker/uv.requirements.txt docker/build.requirements.txt ./
 RUN python3 -m venv /opt/uv \
  && /opt/uv/bin/pip install --no-cache-dir --require-hashes --only-binary=:all: -r uv.requirements.txt
 COPY pyproject.toml uv.lock ./
@@ -23,15 +23,19 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_NO_CACHE=1 \
     UV_LINK_MODE=copy
 # Bytecode is compiled here: the root of a container is read-only, and TFX's sources take a minute to compile.
+# TensorFlow's headers are for building extensions, which nothing here does: 440 MB.
 RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --group pipeline \
-      --python /usr/bin/python3 --no-managed-python --compile-bytecode
-COPY pipeline /app/pipeline
-COPY components /app/components
-COPY serving /app/serving
-COPY schemas /app/schemas
-# Headers are for building TensorFlow's extensions, which nothing here does: 440 MB.
-RUN rm -rf /opt/venv/lib/python3.13/site-packages/tensorflow/include \
- && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
+      --python /usr/bin/python3 --no-managed-python --compile-bytecode \
+ && rm -rf /opt/venv/lib/python3.13/site-packages/tensorflow/include
+COPY README.md ./
+COPY pipeline ./pipeline
+COPY components ./components
+COPY serving ./serving
+COPY schemas ./schemas
+# As an installed package it knows its own version, which goes into every record.
+RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no-managed-python \
+      --build-constraints build.requirements.txt --require-hashes \
+ && /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode /wheel/*.whl
 
 FROM ${BASE}
 ARG VERSION=0.1.0
@@ -48,9 +52,7 @@ RUN apt-get update \
  && useradd --system --uid 10001 --user-group --home-dir /tmp --shell /usr/sbin/nologin pipeline \
  && install -d -o pipeline -g pipeline -m 755 /workspace
 COPY --from=builder /opt/venv /opt/venv
-COPY --from=builder /app /app
 ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
@@ -61,5 +63,5 @@ USER 10001:10001
 VOLUME /workspace
 # A step ends by itself and answers nobody: its exit code is its health.
 HEALTHCHECK NONE
-ENTRYPOINT ["python", "-m", "pipeline"]
+ENTRYPOINT ["melanosizer"]
 CMD ["--help"]

@@ -14,7 +14,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY docker/uv.requirements.txt ./
+COPY docker/uv.requirements.txt docker/build.requirements.txt ./
 RUN python3 -m venv /opt/uv \
  && /opt/uv/bin/pip install --no-cache-dir --require-hashes --only-binary=:all: -r uv.requirements.txt
 COPY pyproject.toml uv.lock ./
@@ -31,10 +31,15 @@ RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --grou
       --no-install-package pygments --no-install-package markdown-it-py --no-install-package mdurl \
       --no-install-package requests --no-install-package urllib3 --no-install-package setuptools \
       --no-install-package wheel
-COPY serving /app/serving
 WORKDIR /opt/venv/lib/python3.13/site-packages/tensorflow
 RUN rm -rf include python lite compiler _api xla_aot_runtime_src \
- && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv /app
+ && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv
+WORKDIR /build
+COPY README.md ./
+COPY serving ./serving
+RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no-managed-python \
+      --build-constraints build.requirements.txt --require-hashes \
+ && /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode /wheel/*.whl
 
 FROM ${BASE}
 ARG VERSION=0.1.0
@@ -50,9 +55,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --user-group --home-dir /nonexistent --shell /usr/sbin/nologin serving
 COPY --from=builder /opt/venv /opt/venv
-COPY --from=builder /app /app
 ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /
@@ -62,6 +65,6 @@ EXPOSE 8500 8501
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/readyz', timeout=2)"]
-ENTRYPOINT ["python", "-m", "serving"]
+ENTRYPOINT ["melanosizer-serve"]
 CMD ["--model_config_file=/workspace/serving/models.config", "--model_config_file_poll_wait_seconds=1", \
      "--allow_version_labels_for_unavailable_models", "--enable_grpc_healthcheck_service", "--enable_batching"]

@@ -52,6 +52,21 @@ def test_writers_mount_the_workspace_where_the_server_expects_it() -> None:
     assert spec["initContainers"][0]["command"][-1] == str(WORKSPACE)
 
 
+def test_the_pipelines_steps_find_their_volumes() -> None:
+    from pipeline.targets.kubeflow.cluster import Cluster
+
+    rendered = overlay("staging")
+    claims = {volume.claim: volume.path for volume in Cluster().volumes}
+    assert claims["melanosizer-workspace"] == str(WORKSPACE)
+    for claim in claims:
+        assert rendered.one("PersistentVolumeClaim", claim)["spec"]["accessModes"] == ["ReadWriteMany"]
+    (role,) = rendered.all("Role")
+    named = [
+        rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["persistentvolumeclaims"]
+    ]
+    assert [set(one) for one in named] == [claims.keys()]
+
+
 def test_readiness_asks_for_the_model_that_the_registry_writes() -> None:
     server = overlay("staging").container("tf-serving", "tf-serving")
     assert server["readinessProbe"]["httpGet"]["path"] == f"/v1/models/{MODEL_NAME}/metadata"

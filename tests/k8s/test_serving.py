@@ -147,7 +147,7 @@ def test_storage_s3_gives_each_server_a_copy() -> None:
 
 
 def test_storage_pvc_is_shared_and_kept() -> None:
-    claim = overlay("staging").one("PersistentVolumeClaim", "workspace")
+    claim = overlay("staging").one("PersistentVolumeClaim", "melanosizer-workspace")
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     assert claim["spec"]["storageClassName"] == "shared-files"
     assert "Prune=false" in claim["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
