@@ -40,6 +40,7 @@ class Kubeflow:
         self._host = host.rstrip("/")
         self._namespace = namespace
         with self._told(), _quiet():
+            self._ask_health(token)
             self._client: Any = kfp.Client(
                 host=self._host, namespace=namespace or "kubeflow", existing_token=token or None
             )
@@ -127,6 +128,16 @@ class Kubeflow:
     def page(self, run_id: str) -> str:
         """Return the address of the run's page."""
         return f"{self._host}/#/runs/details/{run_id}"
+
+    def _ask_health(self, token: str) -> None:
+        """Ask once whether the server is there; KFP's client asks five times, with pauses and tracebacks."""
+        configuration = kfp_server_api.Configuration(host=self._host)
+        configuration.retries = 0
+        if token:
+            configuration.api_key = {"authorization": token}
+            configuration.api_key_prefix = {"authorization": "Bearer"}
+        api = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(configuration))
+        api.healthz_service_get_healthz(_request_timeout=10)
 
     def _experiment(self, name: str) -> str:
         found = self._client.create_experiment(name, namespace=self._namespace or None)

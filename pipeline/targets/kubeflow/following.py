@@ -20,6 +20,7 @@ BROKEN = frozenset({"FAILED", "ERROR"})
 # As the entrypoint logs it.
 REFUSED_MARK = "refused by a gate:"
 REFUSED, FAULT = 3, 1
+POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def follow(
     read: Callable[[], RunState],
     console: Console,
     *,
-    pause: Callable[[], None] = lambda: time.sleep(5),
+    pause: Callable[[], None] | None = None,
     patience: int = 60,
 ) -> RunState:
     """Print each step's beginning and end until the run is over, and return its last state.
@@ -62,12 +63,13 @@ def follow(
     Args:
         read: asks the cluster; raises OSError while it cannot be reached.
         console: where the lines go.
-        pause: waits between two questions.
+        pause: waits between two questions; default: five seconds.
         patience: how many questions in a row may fail.
 
     Raises:
         RunFaultError: the cluster has not answered for too long; the run itself may go on.
     """
+    wait = pause or (lambda: time.sleep(POLL_SECONDS))
     told: dict[str, str] = {}
     silent = 0
     while True:
@@ -80,7 +82,7 @@ def follow(
                 raise RunFaultError(
                     f"the cluster does not answer ({problem}); the run goes on without being followed"
                 ) from None
-            pause()
+            wait()
             continue
         for step in run.steps.values():
             if told.get(step.name) != step.state and (step.state in ENDED or step.state == "RUNNING"):
@@ -89,7 +91,7 @@ def follow(
             told[step.name] = step.state
         if run.status != "running":
             return run
-        pause()
+        wait()
 
 
 def ending(run: RunState, log: Callable[[StepState], str]) -> Ending:

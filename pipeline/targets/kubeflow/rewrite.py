@@ -60,12 +60,14 @@ def portable(job: Spec, queries: dict[str, Spec], *, image: str, cluster: Cluste
 
 def for_kubeflow(spec: Spec, cluster: Cluster) -> tuple[Spec, Spec]:
     """Return the pipeline spec and the platform document of open-source Kubeflow Pipelines."""
-    renamed = _renamed(spec)
-    places = {_kebab(step): cluster.place(step) for step in spec["components"]}
-    for executor in renamed["deploymentSpec"]["executors"].values():
+    result = renamed(spec)
+    for executor in result["deploymentSpec"]["executors"].values():
         executor["container"].pop("lifecycle", None)
-    executors = {f"exec-{name}": _kubernetes(cluster, place) for name, place in sorted(places.items())}
-    return renamed, {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    executors = {
+        f"exec-{kebab(step)}": _kubernetes(cluster, cluster.place(step))
+        for step in sorted(spec["components"])
+    }
+    return result, {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
 def _add_look_up(
@@ -230,33 +232,33 @@ def _mount(volume: Volume) -> Spec:
     return result
 
 
-def _kebab(step: str) -> str:
+def kebab(step: str) -> str:
     """`ImportExampleGen` -> `import-example-gen`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", step).replace("_", "-").lower()
 
 
-def _renamed(spec: Spec) -> Spec:
+def renamed(spec: Spec) -> Spec:
     """Return the spec with task, component and executor ids that Argo and Kubernetes take as they are."""
     result = {
         key: value for key, value in spec.items() if key not in {"components", "deploymentSpec", "root"}
     }
     result["components"] = {
-        f"comp-{_kebab(name)}": {**component, "executorLabel": f"exec-{_kebab(name)}"}
+        f"comp-{kebab(name)}": {**component, "executorLabel": f"exec-{kebab(name)}"}
         for name, component in spec["components"].items()
     }
     result["deploymentSpec"] = {
         "executors": {
-            f"exec-{_kebab(label.removesuffix('_executor'))}": executor
+            f"exec-{kebab(label.removesuffix('_executor'))}": executor
             for label, executor in spec["deploymentSpec"]["executors"].items()
         }
     }
-    tasks = {_kebab(name): _renamed_task(task) for name, task in spec["root"]["dag"]["tasks"].items()}
+    tasks = {kebab(name): _renamed_task(task) for name, task in spec["root"]["dag"]["tasks"].items()}
     result["root"] = {**spec["root"], "dag": {"tasks": tasks}}
     return result
 
 
 def _renamed_task(task: Spec) -> Spec:
-    name = _kebab(task["taskInfo"]["name"])
+    name = kebab(task["taskInfo"]["name"])
     inputs: dict[str, Any] = {
         kind: {key: _renamed_producer(value) for key, value in values.items()}
         for kind, values in task.get("inputs", {}).items()
@@ -266,13 +268,13 @@ def _renamed_task(task: Spec) -> Spec:
         "taskInfo": {"name": name},
         "componentRef": {"name": f"comp-{name}"},
         "inputs": inputs,
-        "dependentTasks": sorted(map(_kebab, task.get("dependentTasks", ()))),
+        "dependentTasks": sorted(map(kebab, task.get("dependentTasks", ()))),
     }
 
 
 def _renamed_producer(value: Spec) -> Spec:
     return {
-        kind: {**source, "producerTask": _kebab(source["producerTask"])}
+        kind: {**source, "producerTask": kebab(source["producerTask"])}
         if isinstance(source, dict) and "producerTask" in source
         else source
         for kind, source in value.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,8 @@ class ObjectStore:
 @contextmanager
 def serving(bucket: str = "mlpipeline") -> Iterator[ObjectStore]:
     """Serve an empty bucket on a free port of this machine."""
+    # It would print every request.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

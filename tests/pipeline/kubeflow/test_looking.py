@@ -1,0 +1,91 @@
+"""The local run's resolver rules, applied to lineage records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.evaluator.baseline import BlessedBeforeStrategy
+from components.gate.latest_accepted import LatestAcceptedStrategy
+from components.registry.lineage import LineageArtifact, LineageRecord, configuration_hash
+from pipeline.targets.kubeflow import looking
+
+BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
+ACCEPTED = {"accepted": "tfx.HyperParameters"}
+BLESSED = {"model": "tfx.Model", "model_blessing": "tfx.ModelBlessing"}
+
+
+def _step(step: str, minutes: int, state: str = "COMPLETE", **outputs: LineageArtifact) -> LineageRecord:
+    content: dict[str, Any] = {
+        "run_id": f"run-{minutes}",
+        "step": step,
+        "target": "kubeflow",
+        "state": state,
+        "started": BEGIN,
+        "finished": BEGIN + timedelta(minutes=minutes),
+        "software": "0",
+        "inputs": {},
+        "outputs": {key: (item,) for key, item in outputs.items()},
+        "configuration": {},
+        "configuration_sha256": configuration_hash({}),
+    }
+    return LineageRecord.model_validate(content)
+
+
+def _accepted(uri: str, version: str, role: str = "accepted_data") -> LineageArtifact:
+    return LineageArtifact(
+        type="HyperParameters", uri=uri, sha256=None, properties={"role": role, "data_version": version}
+    )
+
+
+def _judged(number: int, run_key: str, blessed: int) -> list[LineageRecord]:
+    model = LineageArtifact(type="Model", uri=f"s3://b/m{number}", sha256=None)
+    blessing = LineageArtifact(
+        type="ModelBlessing",
+        uri=f"s3://b/b{number}",
+        sha256=None,
+        # The id is another store's.
+        properties={
+            "blessed": blessed,
+            "run_key": run_key,
+            "current_model": model.uri,
+            "current_model_id": "9",
+        },
+    )
+    return [_step("Trainer", number, model=model), _step("Evaluator", number, blessing=blessing)]
+
+
+def test_a_first_run_finds_nothing() -> None:
+    assert looking.resolve(LatestAcceptedStrategy("d1"), ACCEPTED, []) == {}
+    assert looking.resolve(BlessedBeforeStrategy("k1"), BLESSED, []) == {}
+
+
+def test_the_newest_accepted_data_of_another_version_is_found() -> None:
+    records = [
+        _step("data-gate", 1, accepted=_accepted("s3://b/1", "d1")),
+        _step("data-gate", 2, accepted=_accepted("s3://b/2", "d2")),
+        _step("data-gate", 3, accepted=_accepted("s3://b/3", "d3")),
+        _step("registry", 4, record=_accepted("s3://b/4", "d4", role="")),
+    ]
+    found = looking.resolve(LatestAcceptedStrategy("d3"), ACCEPTED, records)
+    assert found["accepted"]["uri"] == "s3://b/2"
+    assert found["accepted"]["properties"]["data_version"] == "d2"
+
+
+def test_a_refused_step_leaves_no_baseline() -> None:
+    records = [_step("data-gate", 1, "REFUSED", accepted=_accepted("s3://b/1", "d1"))]
+    assert looking.resolve(LatestAcceptedStrategy("d2"), ACCEPTED, records) == {}
+
+
+def test_the_newest_blessed_model_of_another_configuration_is_found() -> None:
+    records = [*_judged(1, "k1", 1), *_judged(2, "k2", 1), *_judged(3, "k3", 0), *_judged(4, "k4", 1)]
+    found = looking.resolve(BlessedBeforeStrategy("k4"), BLESSED, records)
+    assert found["model"]["uri"] == "s3://b/m2"
+    assert found["model_blessing"]["properties"]["run_key"] == "k2"
+
+
+def test_what_was_found_does_not_change_with_a_further_run_of_the_same() -> None:
+    records = [*_judged(1, "k1", 1), *_judged(2, "k2", 1)]
+    before = looking.resolve(BlessedBeforeStrategy("k2"), BLESSED, records)
+    after = looking.resolve(BlessedBeforeStrategy("k2"), BLESSED, [*records, *_judged(3, "k2", 1)])
+    assert before == after

@@ -1,0 +1,154 @@
+"""`melanosizer submit` against a server that answers as Kubeflow Pipelines does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipeline.__main__ import app
+from pipeline.errors import UsageError
+from pipeline.targets.kubeflow import following, write
+from tests.pipeline.kubeflow.api_double import RUN_ID, ApiDouble, serving, state, task
+
+Spec = dict[str, Any]
+REFUSAL = (
+    "2026-11-22 ERROR melanosizer.task refused by a gate: the data gate refused: overlap is 3, must be <= 0"
+)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch, compiled: tuple[Spec, Spec]) -> Iterator[ApiDouble]:
+    """A server, and a compiler that answers at once."""
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(write, "kubeflow", lambda *_, **__: list(compiled))
+    for variable in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    with serving(ApiDouble(states=[state("SUCCEEDED")])) as double:
+        yield double
+
+
+def submit(api: ApiDouble, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        app, ["submit", "--image", "img:1", "--config", "smoke", "--host", api.host, *arguments]
+    )
+
+
+def test_a_run_is_submitted_with_its_name_experiment_root_and_parameters(api: ApiDouble) -> None:
+    result = submit(
+        api,
+        "--name",
+        "monday",
+        "--experiment",
+        "nightly",
+        "--root",
+        "s3://bucket/root",
+        "--data",
+        "/data/ham",
+    )
+    assert result.exit_code == 0, result.output
+    assert RUN_ID in result.output
+    assert f"{api.host}/#/runs/details/{RUN_ID}" in result.output
+    sent = api.runs[0]
+    assert sent["display_name"] == "monday"
+    assert sent["experiment_id"] == "id-of-nightly"
+    assert sent["runtime_config"]["pipeline_root"] == "s3://bucket/root"
+    assert sent["runtime_config"]["parameters"] == {"data": "/data/ham", "preset": "smoke"}
+    assert "kubernetes" in sent["pipeline_spec"]["platform_spec"]["platforms"]
+    assert "Run details" not in result.output
+
+
+def test_waiting_shows_the_steps_and_ends_with_0(api: ApiDouble) -> None:
+    api.states = [
+        state("PENDING"),
+        state(
+            "RUNNING", task("root", "RUNNING"), task("look-up", "RUNNING"), task("look-up-driver", "RUNNING")
+        ),
+        state("RUNNING", task("look-up", "SUCCEEDED"), task("trainer", "RUNNING")),
+        state("SUCCEEDED", task("look-up", "SUCCEEDED"), task("trainer", "SKIPPED")),
+    ]
+    api.outages = 2
+    result = submit(api, "--wait")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.output.splitlines() if line.startswith("  ")]
+    assert [(line[0], line[1]) for line in lines] == [
+        ("look-up", "running"),
+        ("look-up", "succeeded"),
+        ("trainer", "running"),
+        ("trainer", "skipped"),
+    ]
+    assert "in 42 s" in result.output
+
+
+def test_a_gates_refusal_ends_with_3_and_its_reason(api: ApiDouble) -> None:
+    api.states = [state("FAILED", task("data-gate", "FAILED", pod="pod-7"), task("trainer", "PENDING"))]
+    api.logs["pod-7"] = f"something\n{REFUSAL}\n"
+    result = submit(api, "--wait")
+    assert result.exit_code == 3, result.output
+    assert "data-gate: the data gate refused: overlap is 3, must be <= 0" in result.output
+
+
+def test_a_failed_step_ends_with_1_and_its_name(api: ApiDouble) -> None:
+    api.states = [state("FAILED", task("trainer", "FAILED", pod="pod-8", error="OOMKilled"))]
+    result = submit(api, "--wait")
+    assert result.exit_code == 1, result.output
+    assert "trainer (OOMKilled)" in result.output
+
+
+def test_a_canceled_run_ends_with_1(api: ApiDouble) -> None:
+    api.states = [state("CANCELED")]
+    result = submit(api, "--wait")
+    assert result.exit_code == 1
+    assert "canceled" in result.output
+
+
+def test_a_recurring_run_does_not_pile_up(api: ApiDouble) -> None:
+    result = submit(api, "--cron", "0 0 3 * * 1", "--name", "weekly")
+    assert result.exit_code == 0, result.output
+    sent = api.recurring[0]
+    assert sent["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * 1"
+    assert int(sent["max_concurrency"]) == 1
+    assert sent["no_catchup"] is True
+    assert "recurring-1" in result.output
+    assert api.runs == []
+
+
+def test_a_token_is_sent_and_a_wrong_one_explained(api: ApiDouble) -> None:
+    api.token = "secret"
+    assert submit(api, "--token", "secret").exit_code == 0
+    refused = submit(api, "--token", "wrong")
+    assert isinstance(refused.exception, UsageError)
+    assert "answered 401" in str(refused.exception)
+    assert "wrong" not in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--root", "/tmp/x"), "must begin with gs://, s3://, minio://"),
+        (("--cron", "0 3 * * 1"), "kubeflow takes 6 fields, e.g. 0 0 3 * * 1"),
+        (("--cron", "0 0 3 * * 1", "--wait"), "leave out one of --cron and --wait"),
+        (("--host", "localhost:8888"), "must be the API's URL"),
+        (("--data", "s3://bucket/data"), "must be an absolute path on a volume"),
+        (("--config", "none"), "unknown; valid are"),
+        (("--set", "trainer.sed=1"), "no such key"),
+        (("--target", "vertex"), "--root: Vertex AI needs one"),
+        (("--target", "vertex", "--root", "gs://b/r"), "needs --project and --location"),
+    ],
+)
+def test_wrong_usage_says_what_would_be_right(
+    api: ApiDouble, arguments: tuple[str, ...], message: str
+) -> None:
+    result = submit(api, *arguments)
+    assert isinstance(result.exception, UsageError), result.output
+    assert message in str(result.exception)
+    assert api.runs == []
+
+
+def test_a_server_that_is_not_there_is_told(api: ApiDouble) -> None:
+    result = submit(api, "--host", "http://127.0.0.1:1")
+    assert isinstance(result.exception, UsageError)
+    assert "no Kubeflow Pipelines API answers there" in str(result.exception)
+    assert "port-forward" in str(result.exception)
