@@ -32,14 +32,14 @@ class Zones(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    low_below: float = Field(description="probabilities below this are called harmless")
+    low_below: float = Field(description="probabilities below this lie in the low zone")
     refer_from: float = Field(description="probabilities from this on are referred")
     found: float = Field(description="melanomas referred, per 1,000 people")
     reviewed: float = Field(description="melanomas in the review zone, per 1,000")
-    missed: float = Field(description="melanomas called harmless, per 1,000")
-    needless: float = Field(description="harmless lesions referred, per 1,000")
-    looked_at: float = Field(description="harmless lesions in the review zone, per 1,000")
-    cleared: float = Field(description="harmless lesions called harmless, per 1,000")
+    missed: float = Field(description="melanomas in the low zone, per 1,000")
+    needless: float = Field(description="other lesions referred, per 1,000")
+    looked_at: float = Field(description="other lesions in the review zone, per 1,000")
+    cleared: float = Field(description="other lesions in the low zone, per 1,000")
 
 
 class Confusion(BaseModel):

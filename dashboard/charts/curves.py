@@ -16,7 +16,7 @@ def roc(named: Sequence[tuple[str, Curves]], point: Confusion | None) -> Markup:
     """ROC of one or more models, the first with its band and its operating point."""
     plane = Plane(
         "ROC: " + ", ".join(f"{name} area {words.number(one.auc.value)}" for name, one in named),
-        shares("harmless lesions referred, %"),
+        shares("other lesions referred, %"),
         shares("melanomas found, %"),
     )
     plane.curve([(0, 0), (1, 1)], "chance")
@@ -37,7 +37,7 @@ def roc(named: Sequence[tuple[str, Curves]], point: Confusion | None) -> Markup:
             plane.x(x), plane.y(point.sensitivity.low), plane.x(x), plane.y(point.sensitivity.high), "whisker"
         )
         plane.dot(
-            x, y, "point", f"{words.percent(y)} of melanomas found, {words.percent(x)} of harmless referred"
+            x, y, "point", f"{words.percent(y)} of melanomas found, {words.percent(x)} of others referred"
         )
     return plane.svg.render()
 

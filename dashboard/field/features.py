@@ -39,7 +39,7 @@ def _steps(low: float, high: float, count: int) -> tuple[float, ...]:
 FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
-        # Most harmless lesions lie below 5 %: narrow bins there.
+        # Most lesions lie below 5 %: narrow bins there.
         Feature(
             "probability",
             "probability",

@@ -30,7 +30,7 @@ class FieldQuality(BaseModel):
     )
     referred: Interval | None = Field(description="of the reviewed melanomas, those it referred")
     specificity: Interval | None = Field(
-        description="of the reviewed harmless lesions, those it did not refer"
+        description="of the reviewed lesions that are no melanoma, those it did not refer"
     )
     weighted_sensitivity: float | None = Field(
         description="sensitivity with each zone weighted by how few of its answers were reviewed"

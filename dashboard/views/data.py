@@ -54,7 +54,7 @@ class Count(Part):
     """Images with one value, by split."""
 
     value: str
-    train: tuple[int, int] = Field(description="harmless, melanoma")
+    train: tuple[int, int] = Field(description="others, melanoma")
     eval: tuple[int, int]
     test: tuple[int, int]
     total: int
@@ -156,7 +156,7 @@ def data_set(
     bars = {
         (column, row.value): series.stacked(
             [
-                ("harmless", row.total - row.positives, f"harmless: {row.total - row.positives}"),
+                ("harmless", row.total - row.positives, f"others: {row.total - row.positives}"),
                 ("melanoma", row.positives, f"melanoma: {row.positives}"),
             ],
             f"{row.value}: {row.positives} of {row.total} are melanomas",

@@ -67,7 +67,7 @@ class EvaluationPage(Page):
     stored_zones: Zones
     slices: tuple[Slice, ...]
     missed: tuple[WorstError, ...] = Field(description="melanomas with the lowest probabilities")
-    needless: tuple[WorstError, ...] = Field(description="harmless lesions with the highest")
+    needless: tuple[WorstError, ...] = Field(description="other lesions with the highest")
     min_slice_positives: int
 
 
@@ -227,8 +227,8 @@ def _zone_bar(zones: Zones) -> Any:
         ("found", zones.found, f"melanomas referred: {zones.found:g}"),
         ("review", zones.reviewed, f"melanomas in review: {zones.reviewed:g}"),
         ("missed", zones.missed, f"melanomas missed: {zones.missed:g}"),
-        ("needless", zones.needless, f"harmless, referred: {zones.needless:g}"),
-        ("watched", zones.looked_at, f"harmless, in review: {zones.looked_at:g}"),
-        ("cleared", zones.cleared, f"harmless, cleared: {zones.cleared:g}"),
+        ("needless", zones.needless, f"others, referred: {zones.needless:g}"),
+        ("watched", zones.looked_at, f"others, in review: {zones.looked_at:g}"),
+        ("cleared", zones.cleared, f"others, cleared: {zones.cleared:g}"),
     ]
     return series.stacked(parts, "what happens to 1,000 people")
