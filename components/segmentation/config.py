@@ -62,8 +62,8 @@ class PairsAugmentationConfig(_Frozen):
 class SegmentationConfig(_Frozen):
     """Everything that decides which U-Net comes out, and whether it is released."""
 
-    height: int = Field(default=128, ge=16, le=512, description="of the network's input, px (study: 64)")
-    width: int = Field(default=160, ge=16, le=512, description="of the network's input, px (study: 80)")
+    height: int = Field(default=96, ge=16, le=512, description="of the network's input, px (study: 64)")
+    width: int = Field(default=128, ge=16, le=512, description="of the network's input, px (study: 80)")
     depth: int = Field(default=4, ge=1, le=6, description="halvings of the picture on the way down")
     filters: int = Field(default=16, ge=2, le=128, description="of the first level, doubled at each halving")
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.2, description="at the bottom")
@@ -71,7 +71,7 @@ class SegmentationConfig(_Frozen):
     augmentation: PairsAugmentationConfig = Field(
         default_factory=PairsAugmentationConfig, description="random changes"
     )
-    epochs: int = Field(default=60, ge=1, le=2000, description="passes over the training pairs")
+    epochs: int = Field(default=40, ge=1, le=2000, description="passes over the training pairs")
     batch_size: int = Field(default=16, ge=1, le=256, description="pairs a step")
     learning_rate: float = Field(default=2e-3, gt=0, description="peak; falls to 1 % by a cosine")
     weight_decay: float = Field(default=1e-4, ge=0, description="decoupled, on kernels")

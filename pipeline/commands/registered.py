@@ -17,6 +17,7 @@ from pipeline.commands.quickstart import quickstart
 from pipeline.commands.report import report
 from pipeline.commands.run import run
 from pipeline.commands.serve import serve
+from pipeline.commands.study import study
 from pipeline.commands.submit import submit
 from pipeline.commands.synth import synth
 
@@ -41,3 +42,4 @@ def add_to(app: typer.Typer) -> None:
     ):
         app.command(name)(command)
     app.add_typer(models, name="models")
+    app.add_typer(study, name="study")

@@ -29,6 +29,9 @@ COMMANDS = [
     ["models", "show"],
     ["models", "promote"],
     ["models", "rollback"],
+    ["study", "ladder"],
+    ["study", "segmentation"],
+    ["study", "retrain"],
 ]
 
 runner = CliRunner()

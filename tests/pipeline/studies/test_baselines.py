@@ -21,10 +21,23 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ingested data set of 90 procedural lesions."""
     folder = tmp_path_factory.mktemp("baselines")
     made = runner.invoke(
-        app, ["synth", "--images", "90", "--seed", "5", "--out", str(folder / "raw"), "--size", "64"]
+        app,
+        [
+            "synth",
+            "--images",
+            "90",
+            "--seed",
+            "5",
+            "--out",
+            str(folder / "raw"),
+            "--size",
+            "96",
+            "--melanoma-share",
+            "0.3",
+        ],
     )
     assert made.exit_code == 0, made.output
-    source = f"siim2020:{folder / 'raw' / 'train.csv'}"
+    source = f"csv:{folder / 'raw' / 'metadata.csv'},images={folder / 'raw' / 'images'}"
     done = runner.invoke(
         app, ["ingest", "--source", source, "--out", str(folder / "data"), "--fractions", "0.5/0.25/0.25"]
     )

@@ -1,0 +1,364 @@
+"""`melanosizer study`: the two studies this product grew from, on data of your own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.commands.run import WorkspaceOption
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from components.studies.classifiers import FoldClassifier
+    from components.studies.experiment import Result
+
+Config = TypeVar("Config", bound="BaseModel")
+
+study = typer.Typer(
+    help="Run the studies behind the product: the ladder, segmentation, the retrain flow.",
+    no_args_is_help=True,
+)
+
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", "-d", help="An ingested data set, or images: a folder or table that ingest understands."
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")]
+PARTS = ("unet", "experiment", "vgg16")
+
+
+@study.command("ladder")
+def ladder(
+    data: DataOption,
+    workspace: WorkspaceOption = Path("workspace"),
+    rungs: Annotated[
+        str, typer.Option("--rungs", help="Names or their beginnings, with commas; default: all.")
+    ] = "",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget", min=0.01, help="Minutes of training for all rungs together; default: no limit."
+        ),
+    ] = None,
+    train_images: Annotated[
+        int | None, typer.Option("--train-images", min=16, help="Of the training split; default: all.")
+    ] = None,
+    eval_images: Annotated[
+        int | None, typer.Option("--eval-images", min=8, help="Of eval and of test, each; default: all.")
+    ] = None,
+    seed: SeedOption = 17,
+) -> None:
+    """Train the first study's networks rung by rung, one split, seed and budget for all, and compare them.
+
+    Rungs that are done are not trained again. The report has the table and the curves; each rung is also a run of
+    the workspace, for the dashboard's comparison. Nothing is released.
+
+    Example:  melanosizer study ladder --data data/ham10000 --rungs base,vgg16 --budget 60
+    """
+    from components.studies.ladder import Measured
+    from components.trainer.backbones.errors import WeightsFileError
+    from components.trainer.progress import Progress
+    from components.trainer.records import DataError
+    from pipeline import data_set
+    from pipeline.studies import ladder as runner
+    from pipeline.studies import ladder_page, page
+    from pipeline.studies import rungs as presets
+    from pipeline.workspace import Workspace
+
+    console = Console()
+    wanted = presets.chosen([text.strip() for text in rungs.split(",") if text.strip()])
+    place = Workspace(workspace)
+    place.prepare()
+    folder = data_set.ready(data, place, console)
+    report = place.root / "studies" / "ladder" / page.FILE_NAME
+    command = f"melanosizer study ladder --data {data} --workspace {workspace} --seed {seed}"
+    for name, value in (
+        ("rungs", rungs), ("budget", budget), ("train-images", train_images), ("eval-images", eval_images)
+    ):  # fmt: skip
+        command += f" --{name} {value}" if value else ""
+    facts = [("data", str(folder)), ("seed", str(seed)), ("command", command)]
+
+    def written(results: list[Measured]) -> None:
+        page.write(ladder_page.page(results, len(wanted), facts), report)
+
+    try:
+        results = runner.run(
+            wanted,
+            folder,
+            place,
+            runner.Options(budget, train_images, eval_images, seed),
+            Progress(),
+            written,
+        )
+    except (DataError, WeightsFileError) as error:
+        raise UsageError(str(error)) from None
+    table = Table(
+        title=f"test: {results[0].images} images, {results[0].positives} positive", title_justify="left"
+    )
+    for heading in ("rung", "parameters", "study", "AUC", "missed", "epochs", "training", "first weights"):
+        table.add_column(heading)
+    for row in results:
+        table.add_row(*ladder_page.cells(row))
+    console.print(table)
+    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+
+
+@study.command("segmentation")
+def segmentation(
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="A folder with images/ and masks/, labels in pairs.csv.")
+    ],
+    workspace: WorkspaceOption = Path("workspace-segmentation"),
+    parts: Annotated[
+        str, typer.Option("--parts", help=f"Of {', '.join(PARTS)}; with commas.")
+    ] = "unet,experiment",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="A value of the U-Net that is released: --set depth=5 --set max_minutes=10"
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option("--folds", min=2, max=20, help="Of the experiment.")] = 5,
+    fold_epochs: Annotated[
+        int, typer.Option("--fold-epochs", min=1, help="Of each fold's U-Net, at the study's 64 x 80.")
+    ] = 30,
+    weights: Annotated[
+        str, typer.Option("--weights", help="Of the classifiers: imagenet, none, or PATH[#sha256=HEX].")
+    ] = "imagenet",
+    vgg_epochs: Annotated[int, typer.Option("--vgg-epochs", min=1, help="Of VGG-16's fifth block.")] = 8,
+    vgg_size: Annotated[int, typer.Option("--vgg-size", min=32, max=224, help="Its pictures, px.")] = 128,
+    seed: SeedOption = 17,
+) -> None:
+    """Train a U-Net as a pipeline of its own, release it, and ask whether cutting lesions out helps a classifier.
+
+    unet: train, judge by Jaccard and Dice, push; then `melanosizer serve --workspace WORKSPACE` answers `segment`.
+    experiment: one classifier on whole images, cut by the true and by the predicted mask. vgg16: the same with
+    VGG-16, its fifth block fine-tuned.
+
+    Example:  melanosizer study segmentation --data data/isic2017
+    """
+    from components.segmentation.config import STUDY, SegmentationConfig
+    from components.studies import experiment
+    from components.trainer.backbones.errors import WeightsFileError
+    from components.trainer.progress import Progress
+    from pipeline.studies import page, segmentation_page
+    from pipeline.studies import segmentation as runner
+    from pipeline.workspace import Workspace
+
+    wanted = [part.strip() for part in parts.split(",") if part.strip()]
+    unknown = [part for part in wanted if part not in PARTS]
+    if unknown or not wanted:
+        raise UsageError(f"--parts {parts}: valid are {', '.join(PARTS)}, with commas")
+    config = _validated(SegmentationConfig, {"seed": str(seed)} | _pairs(overrides))
+    place = Workspace(workspace)
+    place.prepare()
+    console, progress = Console(), Progress()
+    folder, version = runner.write_pairs(data, place, seed)
+    out = place.root / "studies" / "segmentation"
+    out.mkdir(parents=True, exist_ok=True)
+    run = runner.run_pipeline(config, folder, version, place, console) if "unet" in wanted else None
+    galleries = runner.gallery(run, folder) if run else []
+    results: list[Result] = []
+    out_of_fold = None
+    if "experiment" in wanted or "vgg16" in wanted:
+        fold_config = STUDY.model_copy(update={"epochs": fold_epochs, "seed": seed})
+        try:
+            given = experiment.material(experiment.files_of(str(folder)), fold_config, folds, seed, progress)
+            out_of_fold = float(given.jaccard.mean())
+            for part in wanted:
+                if part != "unet":
+                    classifier = _classifier(part, weights, vgg_size, vgg_epochs)
+                    results.append(experiment.run(given, classifier, seed, progress))
+        except (ValueError, WeightsFileError) as error:
+            raise UsageError(str(error)) from None
+    facts = [
+        ("data", f"{data}, version {version[:12]}"),
+        ("seed", str(seed)),
+        ("command", f"melanosizer study segmentation --data {data} --workspace {workspace} --parts {parts}"
+                    f" --folds {folds} --fold-epochs {fold_epochs}"
+                    + "".join(f" --set {text}" for text in overrides or [])),
+    ]  # fmt: skip
+    report = page.write(
+        segmentation_page.page(run, galleries, results, out_of_fold, facts), out / page.FILE_NAME
+    )
+    (out / "experiment.json").write_text(
+        json.dumps(
+            {"out_of_fold_jaccard": out_of_fold, "results": [one.model_dump() for one in results]}, indent=1
+        )
+        + "\n"
+    )
+    if run is not None:
+        console.print(_unet_table(run))
+    for result in results:
+        console.print(_experiment_table(result))
+        console.print(result.sentence, highlight=False, soft_wrap=True)
+    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    if run is not None and any(not verdict.passed for verdict in run.verdicts):
+        for verdict in run.verdicts:
+            for check in verdict.refusals:
+                console.print(f"[red]refused:[/] {check.sentence()}", highlight=False, soft_wrap=True)
+        raise typer.Exit(3)
+
+
+@study.command("retrain")
+def retrain(
+    data: DataOption,
+    workspace: WorkspaceOption = Path("workspace"),
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of the head.")] = 0.01,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of training.")] = 4000,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images a step.")] = 100,
+    flip_left_right: Annotated[
+        bool, typer.Option("--flip-left-right", help="Mirror half of the images.")
+    ] = False,
+    random_crop: Annotated[int, typer.Option("--random-crop", help="Margin to crop, percent.")] = 0,
+    random_scale: Annotated[int, typer.Option("--random-scale", help="Most to enlarge, percent.")] = 0,
+    random_brightness: Annotated[
+        int, typer.Option("--random-brightness", help="Most to change, percent.")
+    ] = 0,
+    backbone: Annotated[str, typer.Option("--backbone", help="The frozen network.")] = "inception_v3",
+    weights: Annotated[
+        str, typer.Option("--weights", help="imagenet, none, or PATH#sha256=HEX.")
+    ] = "imagenet",
+    size: Annotated[int, typer.Option("--size", min=75, max=600, help="Side of the pictures, px.")] = 299,
+    images: Annotated[
+        int | None, typer.Option("--images", min=16, help="Of train; a quarter as many of eval and test.")
+    ] = None,
+    seed: SeedOption = 17,
+) -> None:
+    """Retrain the head of a frozen Inception v3 on its cached bottlenecks, test it once, list its mistakes.
+
+    Any random change (flip, crop, scale, brightness) turns the cache of the training images off.
+
+    Example:  melanosizer study retrain --data data/ham10000 --steps 2000
+    """
+    from components.features import SPLITS
+    from components.studies import ladder as limiting
+    from components.studies import retrain as flow
+    from components.trainer.backbones.errors import UnknownBackboneError, WeightsFileError
+    from components.trainer.progress import Progress
+    from components.trainer.records import DataError, read_split
+    from pipeline import data_set
+    from pipeline.studies import page, retrain_page
+    from pipeline.workspace import Workspace
+
+    values = {
+        "backbone": backbone, "weights": weights, "size": size, "learning_rate": learning_rate, "steps": steps,
+        "batch_size": batch_size, "eval_every": max(1, steps // 20), "flip_left_right": flip_left_right,
+        "random_crop": random_crop, "random_scale": random_scale, "random_brightness": random_brightness, "seed": seed,
+    }  # fmt: skip
+    config = _validated(flow.RetrainConfig, {key: str(value) for key, value in values.items()})
+    place = Workspace(workspace)
+    place.prepare()
+    console, progress = Console(), Progress()
+    folder = data_set.ready(data, place, console)
+    try:
+        splits = {
+            name: limiting.limited(
+                read_split(
+                    name,
+                    [str(folder / name / "*.tfrecord.gz")],
+                    size=size,
+                    cache_dir=place.cache,
+                    progress=progress,
+                ),
+                None if images is None else images if name == "train" else max(16, images // 4),
+                seed,
+            )
+            for name in SPLITS
+        }
+        found = flow.retrain(config, splits, place.cache / "retrain", progress)
+    except (DataError, WeightsFileError, UnknownBackboneError) as error:
+        raise UsageError(str(error)) from None
+    out = place.root / "studies" / "retrain"
+    out.mkdir(parents=True, exist_ok=True)
+    flow.write_misclassified(found, out / "misclassified.csv")
+    facts = [
+        ("data", str(folder)),
+        ("options", ", ".join(f"{key} {value}" for key, value in config.model_dump().items())),
+    ]
+    report = page.write(retrain_page.page(config, found, splits["test"], facts), out / page.FILE_NAME)
+    table = Table(
+        title=f"{backbone}, first weights: {found.weights}", show_header=False, title_justify="left"
+    )
+    table.add_row("AUC on test", str(found.test.auc))
+    table.add_row("accuracy", f"{found.accuracy:.3f}")
+    table.add_row("sensitivity", str(found.test.sensitivity))
+    table.add_row("specificity", str(found.test.specificity))
+    table.add_row(
+        "misclassified", f"{len(found.misclassified)} of {found.test.images}, {out / 'misclassified.csv'}"
+    )
+    console.print(table)
+    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+
+
+def _classifier(part: str, weights: str, size: int, epochs: int) -> FoldClassifier:
+    from components.studies.classifiers import FifthBlock, FrozenLinear
+
+    return FifthBlock(weights, size, epochs) if part == "vgg16" else FrozenLinear(weights)
+
+
+def _unet_table(run: object) -> Table:
+    from components.segmentation.measured import interval
+    from pipeline.studies.segmentation import UnetRun
+
+    assert isinstance(run, UnetRun)  # noqa: S101 - imported late, so that --help answers at once
+    table = Table(title="U-Net on held-out pairs", show_header=False, title_justify="left")
+    table.add_row("pairs", str(len(run.scores)))
+    table.add_row("Jaccard", str(interval([score.jaccard for score in run.scores])))
+    table.add_row("Dice", str(interval([score.dice for score in run.scores])))
+    table.add_row("version", run.version or "none pushed")
+    return table
+
+
+def _experiment_table(result: Result) -> Table:
+    table = Table(title=f"{result.classifier} (first weights: {result.weights})", title_justify="left")
+    for heading in ("images", "AUC", "accuracy", "sensitivity", "specificity", "p"):
+        table.add_column(heading)
+    for arm in result.arms:
+        table.add_row(
+            arm.variant, str(arm.auc), str(arm.accuracy), str(arm.sensitivity), str(arm.specificity),
+            "" if arm.p_auc is None else f"{arm.p_auc:.3f}",
+        )  # fmt: skip
+    return table
+
+
+def _pairs(overrides: list[str] | None) -> dict[str, str]:
+    from pipeline.commands.run import pairs
+
+    return pairs(overrides)
+
+
+def _validated(model: type[Config], values: dict[str, str]) -> Config:
+    """Read text values as YAML into a configuration.
+
+    Raises:
+        UsageError: an unknown key, or a value out of range.
+    """
+    import yaml
+    from pydantic import ValidationError
+
+    content: dict[str, object] = {}
+    for name, text in values.items():
+        place, *rest = reversed(name.split("."))
+        inner: dict[str, object] = content
+        for part in reversed(rest):
+            inner = inner.setdefault(part, {})  # type: ignore[assignment]
+        inner[place] = yaml.safe_load(text)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the settings"
+        valid = (
+            f"; valid keys are {', '.join(model.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        )
+        raise UsageError(f"{key}={first['input']!r}: {first['msg']}{valid}") from None

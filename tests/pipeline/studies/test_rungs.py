@@ -1,0 +1,38 @@
+"""The ladder's presets."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.studies import ladder
+from pipeline.errors import UsageError
+from pipeline.studies import rungs
+
+EXACT = {"01-base-1e-8": 152_175_393, "09-deeper": 134_264_641}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_study_s_parameters_are_counted_exactly(name: str) -> None:
+    assert ladder.parameters(rungs.presets()[name]) == EXACT[name]
+
+
+def test_every_preset_is_read_and_starts_from_a_rung_before_it() -> None:
+    presets = rungs.presets()
+    assert len(presets) == 26
+    order = list(presets)
+    for name, rung in presets.items():
+        assert rung.trainer.image_size == 256
+        assert rung.about.command.endswith(name)
+        if rung.warm_start:
+            assert order.index(rung.warm_start) < order.index(name)
+    assert {rung.trainer.loss.kind for rung in presets.values()} == {"cross_entropy", "focal", "dice"}
+    cyclic = presets["15-resnet50-cyclic"].trainer.optimiser
+    assert (cyclic.schedule, cyclic.body_learning_rate, cyclic.final) == ("cyclic", 1e-2, 1e-3)
+    assert presets["11-deeper-zoom"].trainer.augmentation.zoom == (0.5, 1.0)
+    assert presets["26-vgg16-conv1x1"].trainer.head.layout == "conv1x1"
+
+
+def test_rungs_are_chosen_by_their_beginnings() -> None:
+    assert list(rungs.chosen(["09", "vgg19"])) == ["09-deeper", "21-vgg19"]
+    with pytest.raises(UsageError, match="--rungs nothing: no such rung"):
+        rungs.chosen(["nothing"])

@@ -1,0 +1,216 @@
+"""`melanosizer study` from pictures to reports: small data, the whole way."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from components.registry.store import Registry
+from components.studies.ladder import Rung
+from pipeline.__main__ import app
+from pipeline.errors import UsageError
+from pipeline.studies import rungs
+from serving.engine import check_saved_model
+from tests.pipeline.report.test_page import Document
+
+runner = CliRunner()
+WIDE = {"COLUMNS": "200"}
+
+
+@pytest.fixture(scope="module")
+def lesions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 procedural lesions with masks."""
+    folder = tmp_path_factory.mktemp("study") / "raw"
+    made = runner.invoke(
+        app,
+        [
+            "synth",
+            "--images",
+            "60",
+            "--seed",
+            "5",
+            "--out",
+            str(folder),
+            "--size",
+            "96",
+            "--melanoma-share",
+            "0.4",
+        ],
+    )
+    assert made.exit_code == 0, made.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ingested(lesions: Path) -> Path:
+    out = lesions.parent / "data"
+    done = runner.invoke(
+        app,
+        [
+            "ingest",
+            "--source",
+            f"csv:{lesions / 'metadata.csv'},images={lesions / 'images'}",
+            "--out",
+            str(out),
+            "--fractions",
+            "0.5/0.25/0.25",
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def checked(path: Path) -> Document:
+    """Read a report as a browser would."""
+    html = path.read_text()
+    document = Document(html)
+    assert not document.open
+    assert not document.tags & {"script", "link", "iframe"}
+    assert "style" not in document.attributes
+    assert all(source.startswith("data:image/") for source in document.sources)
+    assert len(set(document.ids)) == len(document.ids)
+    assert all(link[1:] in document.ids for link in document.links)
+    return document
+
+
+def test_a_u_net_is_trained_judged_pushed_and_answers_and_the_three_arms_are_compared(lesions, tmp_path):
+    workspace = tmp_path / "ws"
+    done = runner.invoke(
+        app,
+        [
+            "study", "segmentation", "--data", str(lesions), "--workspace", str(workspace),
+            "--folds", "2", "--fold-epochs", "1", "--weights", "none",
+            *(
+                text
+                for value in (
+                    "height=32", "width=32", "depth=2", "filters=4", "epochs=8", "batch_size=8",
+                    "min_jaccard=0.05", "min_dice=0.05", "min_worst_tenth=0",
+                )
+                for text in ("--set", value)
+            ),
+        ],
+        env=WIDE,
+    )  # fmt: skip
+    assert done.exit_code == 0, (done.output, done.exception)
+    registry = Registry(workspace, "segmentation")
+    (version,) = registry.versions()
+    assert registry.channels().stable == version
+    assert registry.record(version).metrics["jaccard"] > 0.05
+    assert "segmentation" in (workspace / "serving" / "models.config").read_text()
+    picture = Image.new("RGB", (90, 50), (220, 180, 170))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG")
+    seen = check_saved_model(
+        registry.served / version, [{"image_bytes": [stream.getvalue()]}], signature="segment"
+    )
+    assert not seen.load_error
+    mask = Image.open(io.BytesIO(bytes(seen.answers[0].outputs["mask"][0])))
+    assert mask.size == (90, 50)
+    assert set(np.unique(np.asarray(mask))) <= {0, 255}
+    document = checked(workspace / "studies" / "segmentation" / "report.html")
+    assert "Every check of the gates held" in document.text
+    assert "predicted mask" in document.text
+    assert len(document.sources) >= 9
+    found = json.loads((workspace / "studies" / "segmentation" / "experiment.json").read_text())
+    (result,) = found["results"]
+    assert [arm["variant"] for arm in result["arms"]] == ["unaltered", "true mask", "predicted mask"]
+    assert result["images"] == 60
+    assert result["arms"][0]["p_auc"] is None
+    assert 0 <= result["arms"][2]["p_auc"] <= 1
+
+
+def test_a_gate_that_refuses_ends_with_3_and_pushes_nothing(lesions, tmp_path):
+    done = runner.invoke(
+        app,
+        [
+            "study", "segmentation", "--data", str(lesions), "--workspace", str(tmp_path), "--parts", "unet",
+            "--set", "height=16", "--set", "width=16", "--set", "depth=1", "--set", "filters=2",
+            "--set", "epochs=1", "--set", "min_jaccard=0.999",
+        ],
+        env=WIDE,
+    )  # fmt: skip
+    assert done.exit_code == 3, (done.output, done.exception)
+    assert "must be >= 0.999" in done.output
+    assert not Registry(tmp_path, "segmentation").versions()
+
+
+def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, monkeypatch):
+    config = rungs.presets()["01-base-1e-8"].trainer
+    small = config.model_copy(
+        update={
+            "backbone": "tiny_cnn",
+            "batch_size": 8,
+            "stages": (config.stages[0].model_copy(update={"size": 48, "epochs": 1}),),
+            "head": config.head.model_copy(update={"units": (8,)}),
+        }
+    )
+    study = rungs.presets()["01-base-1e-8"].study
+    made = {
+        "01-first": Rung(title="First", network="tiny", study=study, trainer=small),
+        "02-second": Rung(title="Second", network="tiny", study=study, trainer=small, warm_start="01-first"),
+    }
+    monkeypatch.setattr(rungs, "presets", lambda: made)
+    monkeypatch.setattr("pipeline.studies.ladder.SIZE", 64)
+    monkeypatch.setattr("pipeline.studies.rungs.presets", lambda: made)
+    arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
+    one = runner.invoke(app, [*arguments, "--rungs", "first"], env=WIDE)
+    assert one.exit_code == 0, (one.output, one.exception)
+    both = runner.invoke(app, arguments, env=WIDE)
+    assert both.exit_code == 0, (both.output, both.exception)
+    folder = tmp_path / "studies" / "ladder"
+    again = runner.invoke(app, arguments, env=WIDE)
+    assert again.exit_code == 0, (again.output, again.exception)
+    first, second = (json.loads((folder / f"{name}.json").read_text()) for name in made)
+    assert second["weights"] == "from rung 01-first"
+    assert first["parameters"] == second["parameters"]
+    document = checked(folder / "report.html")
+    assert "2 of 2 rungs measured" in document.text
+    assert "0.7415" in document.text
+    runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert [name.rpartition("-")[0] for name in runs] == ["ladder-01-first", "ladder-02-second"]
+    outcome = json.loads((tmp_path / "runs" / runs[0] / "run.json").read_text())
+    assert outcome["version"] is None
+    assert outcome["metrics"]["auc"] == pytest.approx(first["auc"]["value"])
+
+
+def test_the_retrain_flow_leaves_its_mistakes(ingested, tmp_path):
+    done = runner.invoke(
+        app,
+        [
+            "study", "retrain", "--data", str(ingested), "--workspace", str(tmp_path), "--backbone", "tiny_cnn",
+            "--weights", "none", "--size", "75", "--steps", "20", "--batch-size", "8",
+        ],
+        env=WIDE,
+    )  # fmt: skip
+    assert done.exit_code == 0, (done.output, done.exception)
+    document = checked(tmp_path / "studies" / "retrain" / "report.html")
+    lines = (tmp_path / "studies" / "retrain" / "misclassified.csv").read_text().splitlines()
+    assert lines[0] == "image_name,target,probability"
+    assert f"{len(lines) - 1} misclassified" in document.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segmentation", "--data", "/nowhere"], "--data /nowhere: no folder images/"),
+        (
+            ["segmentation", "--data", "/nowhere", "--parts", "all"],
+            "--parts all: valid are unet, experiment, vgg16",
+        ),
+        (["segmentation", "--data", "/nowhere", "--set", "layers=3"], "layers=3: Extra inputs"),
+        (["segmentation", "--data", "/nowhere", "--set", "height=100"], "must be a multiple of 16"),
+        (["ladder", "--data", "/nowhere", "--rungs", "30"], "--rungs 30: no such rung; there are 01-base"),
+        (["retrain", "--data", "/nowhere", "--random-crop", "95"], "random_crop=95"),
+    ],
+)
+def test_a_mistake_is_a_usage_error(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = runner.invoke(app, ["study", *arguments])
+    assert isinstance(done.exception, UsageError), done.output
+    assert message in str(done.exception)
