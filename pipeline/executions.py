@@ -32,6 +32,10 @@ class Step:
     seconds: float
     inputs: dict[str, list[Artifact]] = field(default_factory=dict)
     outputs: dict[str, list[Artifact]] = field(default_factory=dict)
+    id: str = ""
+    started_ms: int = 0
+    finished_ms: int = 0
+    parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def cached(self) -> bool:
@@ -57,7 +61,14 @@ def steps(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> list[
         for item in store.get_artifacts_by_id({event.artifact_id for event in events})
     }
     return [
-        _step(item, types, [e for e in events if e.execution_id == item.id], artifacts) for item in executions
+        _step(
+            item,
+            types,
+            _node(store, item.id),
+            [e for e in events if e.execution_id == item.id],
+            artifacts,
+        )
+        for item in executions
     ]
 
 
@@ -70,7 +81,17 @@ def unfinished(done: Iterable[Step]) -> list[Step]:
     return [step for step in done if step.state not in {"COMPLETE", "CACHED"}]
 
 
-def _step(execution: Any, types: dict[int, str], events: list[Any], artifacts: dict[int, Artifact]) -> Step:
+def _node(store: Any, execution_id: int) -> str:
+    """Return the step's id in the pipeline; its context is named `<pipeline>.<id>`."""
+    for context in store.get_contexts_by_execution(execution_id):
+        if context.type == "node":
+            return str(context.name.partition(".")[2])
+    return ""
+
+
+def _step(
+    execution: Any, types: dict[int, str], node: str, events: list[Any], artifacts: dict[int, Artifact]
+) -> Step:
     kinds = metadata_store_pb2.Event.Type
     inputs: dict[str, list[Artifact]] = {}
     outputs: dict[str, list[Artifact]] = {}
@@ -84,6 +105,14 @@ def _step(execution: Any, types: dict[int, str], events: list[Any], artifacts: d
         seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
         inputs=inputs,
         outputs=outputs,
+        id=node,
+        started_ms=execution.create_time_since_epoch,
+        finished_ms=execution.last_update_time_since_epoch,
+        parameters={
+            key: value
+            for key, value in _values(execution.custom_properties).items()
+            if not key.startswith("__")
+        },
     )
 
 
@@ -92,9 +121,13 @@ def _artifact(message: Any) -> Artifact:
         id=message.id,
         type=message.type,
         uri=message.uri,
-        properties={
-            key: getattr(value, value.WhichOneof("value"))
-            for key, value in message.custom_properties.items()
-            if value.WhichOneof("value")
-        },
+        properties=_values(message.custom_properties),
     )
+
+
+def _values(properties: Any) -> dict[str, Any]:
+    return {
+        key: getattr(value, value.WhichOneof("value"))
+        for key, value in properties.items()
+        if value.WhichOneof("value")
+    }

@@ -15,7 +15,7 @@ from rich.console import Console
 from components.gate.verdict import GateRefusedError
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
-from pipeline import executions, native_output, outcome
+from pipeline import executions, lineage, native_output, outcome
 from pipeline.config import RunConfig
 from pipeline.errors import UsageError
 from pipeline.outcome import Outcome
@@ -69,6 +69,7 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
                 # Whatever a step raises ends the run, never the record of it.
                 error = f"{type(fault).__name__}: {fault}"
                 _log.exception("the run failed")
+            steps = executions.steps(local.connection(config, workspace), run_id)
             result = outcome.collect(
                 run_id=run_id,
                 preset=preset,
@@ -76,8 +77,15 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
                 data_version=manifest.data_version,
                 started=started,
                 seconds=round(time.monotonic() - begun, 1),
-                steps=executions.steps(local.connection(config, workspace), run_id),
+                steps=steps,
                 error=error,
+            )
+            lineage.write(
+                steps,
+                run_id=run_id,
+                workspace=workspace.root,
+                refused=result.status == "refused",
+                reason=error,
             )
         result.save(folder)
         return result

@@ -7,6 +7,8 @@ from typing import Any
 from tfx.dsl.components.common import resolver
 
 RUN_KEY = "run_key"
+# On the blessing: the version the model was compared with.
+BASELINE_VERSION = "baseline_version"
 
 
 class BlessedBeforeStrategy(resolver.ResolverStrategy):

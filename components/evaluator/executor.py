@@ -7,6 +7,7 @@ become the baseline of the next run.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
 from components.evaluator import measured, predictions
-from components.evaluator.baseline import RUN_KEY
+from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.judge import judge
-from components.features import PROBABILITY
+from components.features import MODEL_VERSION, PROBABILITY
+from components.registry.hashing import FACTS
 
 TEST = "test"
 
@@ -39,6 +41,11 @@ class Executor(tfx_evaluator.Executor):
         verdict = judge(config, slices, _baseline_auc(folder))
         verdict.save(folder)
         self._bless(output_dict, verdict.passed, exec_properties[RUN_KEY])
+        baselines = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+        if baselines:
+            # The registry is told here: in a container of its own it cannot look into the baseline's folder.
+            blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
+            blessing.set_string_custom_property(BASELINE_VERSION, _version(baselines[0].uri))
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         split = artifact_utils.get_split_uri(input_dict[standard_component_specs.EXAMPLES_KEY], TEST)
         answers = predictions.predict(
@@ -55,6 +62,11 @@ class Executor(tfx_evaluator.Executor):
         (folder / (constants.BLESSED_FILE_NAME if passed else constants.NOT_BLESSED_FILE_NAME)).touch()
         value = constants.BLESSED_VALUE if passed else constants.NOT_BLESSED_VALUE
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
+
+
+def _version(model_uri: str) -> str:
+    facts = Path(path_utils.serving_model_path(model_uri)) / FACTS
+    return str(json.loads(facts.read_text())[MODEL_VERSION]) if facts.exists() else ""
 
 
 def _baseline_auc(folder: Path) -> float | None:

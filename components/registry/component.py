@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tfx import v1 as tfx
-from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
-from tfx.utils import path_utils
 
 from components.evaluator import measured
-from components.features import MODEL_VERSION
+from components.evaluator.baseline import BASELINE_VERSION
 from components.gate.verdict import OVERALL, Verdict
 from components.registry import hashing
 from components.registry.record import FileHash, Parents, Record
@@ -67,7 +65,10 @@ def RegistryRecord(  # noqa: N802 - a component is a class to its users
         verdicts=tuple(Verdict.load(Path(uri)) for uri in (balance.uri, evaluation.uri, infra_blessing.uri)),
         sha256=hashing.tree_hash(served),
         fingerprint=hashing.fingerprint(served),
-        parents=Parents(data_version=data["data_version"], baseline_version=_baseline(blessing)),
+        parents=Parents(
+            data_version=data["data_version"],
+            baseline_version=blessing.get_string_custom_property(BASELINE_VERSION) or None,
+        ),
         model=facts,
         files=_files(served),
     )
@@ -76,18 +77,12 @@ def RegistryRecord(  # noqa: N802 - a component is a class to its users
     (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
 
 
-def _baseline(blessing: tfx.dsl.Artifact) -> str | None:
-    uri = blessing.get_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY)
-    if not uri:
-        return None
-    facts = Path(path_utils.serving_model_path(uri)) / hashing.FACTS
-    return str(json.loads(facts.read_text())[MODEL_VERSION]) if facts.exists() else None
-
-
 def _files(served: Path) -> tuple[FileHash, ...]:
     return tuple(
         FileHash(
             path=str(path.relative_to(served)), sha256=hashing.file_hash(path), bytes=path.stat().st_size
         )
-        for path in sorted((served / "assets.extra").glob("*.tflite"))
+        # The device fetches the description first and checks the model's hash by it.
+        for path in sorted((served / "assets.extra").rglob("*"))
+        if path.suffix == ".tflite" or path.name == "litert.json"
     )

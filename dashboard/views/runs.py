@@ -20,7 +20,7 @@ from dashboard.charts.graph import Box, graph
 from dashboard.faults import missing
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
-from dashboard.readers import training
+from dashboard.readers import lineage, training
 from dashboard.readers.cluster import Task
 from dashboard.readers.gates import Verdict
 from dashboard.readers.metadata import Node
@@ -313,8 +313,11 @@ def _differences(mine: dict[str, Any], other: dict[str, Any]) -> tuple[Differenc
 
 
 def _nodes(using: Services, run: Run) -> list[Node]:
-    """Steps from the metadata store, else from run.json; while a run goes on, with those still to come."""
-    nodes = using.metadata.nodes(run.run_id)
+    """Steps from the metadata store, else from the lineage records or run.json.
+
+    While a run goes on, those still to come are among them.
+    """
+    nodes = using.metadata.nodes(run.run_id) or lineage.nodes(using.workspace, run.run_id)
     if not nodes:
         return [
             Node(
