@@ -39,6 +39,8 @@ PIPELINE_NAME = "melanosizer"  # as in the DAG, which takes TFX seconds to impor
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one task."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # A hundred lines a start about types it does not know.
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
     arguments, beam_args = _parse(argv)
     task = Task.read(
         json.loads(arguments.json_serialized_invocation_args),
@@ -82,10 +84,23 @@ def _execute(task: Task, arguments: argparse.Namespace, beam_args: list[str]) ->
     )
     executor = import_utils.import_class_by_path(arguments.executor_class_path)
     if issubclass(executor, base_example_gen_executor.BaseExampleGenExecutor):
+        _check_version(task)
         # KFP ignores the hook that should have run it; TFX's executor reads what it leaves in the output file.
         driver.main(call)
     kubeflow_v2_run_executor.main((call, beam_args))
     return task.finish()
+
+
+def _check_version(task: Task) -> None:
+    """Refuse data that are others than those the run began with: the cache would keep them under a wrong name."""
+    from components.ingest.manifest import Manifest
+
+    found = Manifest.load(task.parameters["input_base"]).data_version
+    if found != task.values[templates.DATA_VERSION]:
+        raise RuntimeError(
+            f"{task.parameters['input_base']} holds version {found} now; the run began with "
+            f"{task.values[templates.DATA_VERSION]}: submit it again"
+        )
 
 
 def _look_up(task: Task) -> dict[str, Message]:

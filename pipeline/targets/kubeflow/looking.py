@@ -20,6 +20,7 @@ from tfx.utils import import_utils
 from components.ingest.manifest import Manifest
 from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore
 from pipeline.targets.kubeflow import templates
+from pipeline.workspace import MARKER
 
 Found = dict[str, dict[str, Any]]
 
@@ -31,6 +32,9 @@ def look_up(data: Path, workspace: Path, queries: str) -> dict[str, str]:
         IngestError: the folder holds no ingested data set.
     """
     version = Manifest.load(data).data_version
+    # A fresh volume becomes a workspace, which the other commands ask for; whatever a volume comes with stays.
+    workspace.mkdir(parents=True, exist_ok=True)
+    (workspace / MARKER).touch()
     records = LineageStore(workspace).all()
     # No other value is known before this step has ended.
     asked = json.loads(templates.filled(queries, {templates.DATA_VERSION: version}))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from components.evaluator.baseline import BlessedBeforeStrategy
 from components.gate.latest_accepted import LatestAcceptedStrategy
-from components.registry.lineage import LineageArtifact, LineageRecord, configuration_hash
+from components.ingest.errors import IngestError
+from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore, configuration_hash
 from pipeline.targets.kubeflow import looking
+from pipeline.workspace import Workspace
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 ACCEPTED = {"accepted": "tfx.HyperParameters"}
@@ -89,3 +95,29 @@ def test_what_was_found_does_not_change_with_a_further_run_of_the_same() -> None
     before = looking.resolve(BlessedBeforeStrategy("k2"), BLESSED, records)
     after = looking.resolve(BlessedBeforeStrategy("k2"), BLESSED, [*records, *_judged(3, "k2", 1)])
     assert before == after
+
+
+def test_the_datas_version_comes_first_and_fills_the_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Manifest:
+        data_version = "d1"
+
+    monkeypatch.setattr(looking.Manifest, "load", lambda _: Manifest)
+    query = {
+        "strategy": "components.gate.latest_accepted.LatestAcceptedStrategy",
+        "config": {"data_version": "@data_version@"},
+        "types": ACCEPTED,
+    }
+    store = LineageStore(tmp_path / "ws")
+    for minutes, version in ((1, "d0"), (2, "d1")):
+        store.write(_step("data-gate", minutes, accepted=_accepted(f"s3://b/{version}", version)))
+    found = looking.look_up(tmp_path, tmp_path / "ws", json.dumps({"accepted-before": query}))
+    assert found["data_version"] == "d1"
+    assert json.loads(found["accepted_before"])["accepted"]["uri"] == "s3://b/d0"
+    Workspace(tmp_path / "ws").existing()
+
+
+def test_a_folder_without_a_manifest_is_told(tmp_path: Path) -> None:
+    with pytest.raises(IngestError, match="run melanosizer ingest"):
+        looking.look_up(tmp_path, tmp_path / "ws", "{}")
