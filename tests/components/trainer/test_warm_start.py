@@ -1,0 +1,65 @@
+"""Weights go into a pushed version and come back out of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import conftest
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from components.trainer import network as networks
+from components.trainer.backbones.errors import WeightsUnavailableError
+from components.trainer.config import StageConfig, TrainerConfig
+
+MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
+
+
+def test_a_training_starts_from_what_another_exported(
+    scratch: conftest.Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "components.trainer.export.write", lambda served, *_, **more: kept.append((served, more))
+    )
+    kept: list[tuple[object, dict[str, dict[str, dict[str, str]]]]] = []
+    warm = scratch.config.model_copy(
+        update={"weights": f"pushed:{scratch.model}", "stages": (StageConfig(size=64, epochs=0.1),)}
+    )
+    conftest.train(scratch.data, warm, tmp_path)
+    assert kept[0][1]["metadata"]["backbone"]["weights"].startswith(f"pushed:{scratch.model} (SHA-256 ")
+    first, again = (
+        networks.build(warm, size=size, classes=2, moments=MOMENTS).backbone.model().get_weights()
+        for size in (64, 48)
+    )
+    fresh = networks.build(warm, size=64, classes=2, moments=MOMENTS, weights="none").backbone.model()
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, fresh.get_weights(), strict=True))
+
+
+def test_the_file_holds_the_exported_weights_exactly(scratch: conftest.Trained) -> None:
+    import tensorflow as tf
+
+    exported = scratch.config.model_copy(update={"weights": f"pushed:{scratch.model}"})
+    network = networks.build(exported, size=64, classes=2, moments=MOMENTS)
+    loaded = {tuple(v.shape): v.numpy() for v in tf.saved_model.load(str(scratch.model)).variables}
+    kernel = network.model.get_layer("block3_conv").get_weights()[1]
+    assert np.array_equal(kernel, loaded[kernel.shape])
+    about = json.loads((scratch.model / "assets.extra" / "melanosizer.json").read_text())
+    assert about["backbone"]["weights"] == "none"
+
+
+def test_missing_imagenet_weights_end_the_run_or_are_random_by_configuration() -> None:
+    config = TrainerConfig(backbone="tiny_cnn")
+    with pytest.raises(WeightsUnavailableError, match="set on_missing_weights: random"):
+        networks.build(config, size=32, classes=2, moments=MOMENTS)
+    config = config.model_copy(update={"on_missing_weights": "random"})
+    network = networks.build(config, size=32, classes=2, moments=MOMENTS)
+    assert network.backbone.weights == "random, for want of imagenet"
+
+
+@pytest.mark.parametrize("weights", ["http://example.org/a.h5", "https://example.org/a.h5"])
+def test_a_download_needs_its_hash(weights: str) -> None:
+    with pytest.raises(ValidationError, match="a download is https:// with #sha256="):
+        TrainerConfig(weights=weights)
