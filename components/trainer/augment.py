@@ -57,6 +57,8 @@ def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: Augmentatio
         soft = tf.nn.depthwise_conv2d(pixels, kernel, [1, 1, 1, 1], "SAME")
         where = dice.chance(config.blur)
         pixels = where * soft + (1.0 - where) * pixels
+    if config.jpeg != (100, 100):
+        pixels = _compressed(pixels, dice, config.jpeg)
     if config.noise:
         pixels += _column(dice.uniform(0.0, config.noise)) * dice.normal(tf.shape(pixels))
     if config.hair:
@@ -71,6 +73,8 @@ def _resample(pixels: tf.Tensor, dice: _Dice, size: int, config: AugmentationCon
     batch = tf.shape(pixels)[0]
     turn = math.radians(config.rotation)
     angle = dice.uniform(-turn, turn)
+    if config.quarter_turns:
+        angle += tf.floor(dice.uniform(0.0, 4.0)) * (math.pi / 2)
     scale = dice.uniform(config.zoom[0], config.zoom[1]) * (source / size)
     stretch = tf.exp(dice.uniform(-config.aspect, config.aspect))
     shear = dice.uniform(-config.shear, config.shear)
@@ -114,6 +118,18 @@ def _colour(pixels: tf.Tensor, dice: _Dice, config: AugmentationConfig) -> tf.Te
         saturation = _column(1.0 + dice.uniform(-config.saturation, config.saturation))
         pixels = (pixels - grey) * saturation + grey
     return pixels
+
+
+def _compressed(pixels: tf.Tensor, dice: _Dice, qualities: tuple[int, int]) -> tf.Tensor:
+    """Each picture through a JPEG encoder at a quality of its own, as other cameras and archives do."""
+    chosen = tf.cast(dice.uniform(qualities[0], qualities[1] + 1), tf.int32)
+    rounded = tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)
+    again = tf.map_fn(
+        lambda one: tf.image.adjust_jpeg_quality(one[0], one[1]),
+        (rounded, chosen),
+        fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.uint8),
+    )
+    return tf.cast(again, tf.float32)
 
 
 def _hairs(pixels: tf.Tensor, dice: _Dice, size: int, share: float) -> tf.Tensor:

@@ -6,6 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from components.trainer.lr_finder import FinderConfig
+from components.trainer.schedules import Kind as ScheduleKind
+from components.trainer.schedules import ScheduleConfig
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -83,6 +87,7 @@ class OptimiserConfig(_Frozen):
     head_learning_rate: float = Field(default=2e-3, gt=0, description="peak learning rate of the head")
     body_learning_rate: float = Field(default=3e-4, gt=0, description="peak learning rate of the backbone")
     weight_decay: float = Field(default=0.02, ge=0, description="decoupled decay, on kernels only (adamw)")
+    l1: float = Field(default=0.0, ge=0, description="L1 penalty on kernels, added to the loss")
     l2: float = Field(default=0.0, ge=0, description="L2 penalty on kernels, added to the loss")
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0,
@@ -90,13 +95,57 @@ class OptimiserConfig(_Frozen):
     )
     clip_norm: float = Field(default=5.0, gt=0, description="largest global norm of a gradient")
     momentum: Share = Field(default=0.9, description="momentum of sgd and rmsprop")
-    schedule: Literal["cosine", "constant", "step", "cyclic"] = Field(
-        default="cosine", description="shape of the learning rate over a stage"
+    schedule: ScheduleKind = Field(
+        default="cosine",
+        description="shape of the learning rate over a stage; plateau: it falls when eval's AUC stops rising",
     )
-    warmup: Share = Field(default=0.05, description="share of a stage in which the rate rises from 0")
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.05, description="share of a stage in which the rate rises from 0"
+    )
     final: Share = Field(
-        default=0.01, description="share of the peak rate that is left at the end of a stage"
+        default=0.01,
+        description="share of the peak rate that is left at the end of a stage; the floor of step and plateau",
     )
+    cycles: int | None = Field(
+        default=None,
+        ge=1,
+        description="cosine: restarts in a stage (default 1); cyclic: triangles (default 3)",
+    )
+    cycle_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1.0, description="cosine and cyclic: peak of each cycle as a share of the one before"
+    )
+    fall: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.1, description="step and plateau: what the rate is multiplied by when it falls"
+    )
+    plateau_patience: int = Field(
+        default=2, ge=1, description="plateau: evaluations without a better eval AUC before the rate falls"
+    )
+    finder: FinderConfig | None = Field(
+        default=None,
+        description="learning-rate finder before the first stage: the loss while the rate grows, plotted in the "
+        "report; finder.choose says whether the rates follow from it",
+    )
+
+    @property
+    def shape(self) -> ScheduleConfig:
+        """The schedule of every stage."""
+        return ScheduleConfig(
+            kind=self.schedule,
+            warmup=self.warmup,
+            final=self.final,
+            factor=self.fall,
+            cycles=self.cycles or (3 if self.schedule == "cyclic" else 1),
+            decay=self.cycle_decay,
+            patience=self.plateau_patience,
+        )
+
+    @model_validator(mode="after")
+    def _the_schedule_is_one(self) -> Self:
+        if self.schedule in ("cosine", "cyclic") and self.final >= 1.0:
+            raise ValueError(
+                f"final={self.final} with schedule={self.schedule}: give a final below 1, or schedule: constant"
+            )
+        return self
 
 
 class StageConfig(_Frozen):
@@ -123,15 +172,20 @@ class AugmentationConfig(_Frozen):
     """Random changes to training pictures; every range is symmetric unless it says otherwise. 0 = off."""
 
     flip: bool = Field(default=True, description="mirror left-right and up-down, each with probability 1/2")
+    quarter_turns: bool = Field(
+        default=False,
+        description="turn by 0, 90, 180 or 270 degrees; with rotation: 0 nothing is interpolated",
+    )
     rotation: float = Field(default=180.0, ge=0, le=180, description="largest rotation, degrees either way")
     zoom: tuple[float, float] = Field(
-        default=(0.72, 1.05), description="smallest and largest share of the picture's side that is shown"
+        default=(0.72, 1.05),
+        description="smallest and largest share of the picture's side that is shown: below 1 a crop, enlarged",
     )
     aspect: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="largest relative stretch of one side"
     )
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(
-        default=0.08, description="largest shift, share of the side"
+        default=0.08, description="largest shift, share of the side: where a crop lies"
     )
     shear: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="largest shear, radians")
     brightness: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
@@ -150,6 +204,10 @@ class AugmentationConfig(_Frozen):
         default=0.0, description="largest change of the logarithm of the tone curve's exponent"
     )
     blur: Share = Field(default=0.0, description="probability of a slight blur")
+    jpeg: tuple[int, int] = Field(
+        default=(100, 100),
+        description="lowest and highest JPEG quality the picture is compressed with again; [100, 100] = off",
+    )
     noise: Annotated[float, Field(ge=0.0, le=50.0)] = Field(
         default=0.0, description="largest noise, grey levels"
     )
@@ -166,6 +224,13 @@ class AugmentationConfig(_Frozen):
         low, high = self.zoom
         if not 0.2 <= low <= high <= 2.0:
             raise ValueError(f"zoom={self.zoom}: give [low, high] with 0.2 <= low <= high <= 2.0")
+        return self
+
+    @model_validator(mode="after")
+    def _jpeg_is_a_range(self) -> Self:
+        low, high = self.jpeg
+        if not 5 <= low <= high <= 100:
+            raise ValueError(f"jpeg={self.jpeg}: give [low, high] with 5 <= low <= high <= 100")
         return self
 
 
@@ -256,6 +321,11 @@ class TrainerConfig(_Frozen):
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig, description="random changes")
     frozen: FrozenConfig = Field(default_factory=FrozenConfig, description="only for strategy frozen")
     batch_size: int = Field(default=32, ge=1, le=1024, description="images a step")
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        default="float32",
+        description="mixed_bfloat16: 16-bit sums where that is safe, for GPUs and TPUs that have them; on the CPU "
+        "it was measured it took longer. What is exported computes in float32",
+    )
     patience: int = Field(
         default=0,
         ge=0,

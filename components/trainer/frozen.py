@@ -23,6 +23,7 @@ from components.trainer.history import Epoch, History
 from components.trainer.network import Moments, Network
 from components.trainer.progress import Progress
 from components.trainer.records import Split
+from components.trainer.schedules import Plateau
 from components.trainer.scores import scores
 from components.transform import images
 
@@ -209,6 +210,7 @@ def _fit(
             variable.assign_sub(rate / (1.0 - 0.9**time_step) * m / (tf.sqrt(v) + 1e-7))
         return value
 
+    plateau = Plateau(config.optimiser.shape) if config.optimiser.schedule == "plateau" else None
     best = _Head(kernel.numpy(), bias.numpy(), -math.inf)
     best_epoch = 0
     for epoch in range(1, config.frozen.epochs + 1):
@@ -218,13 +220,15 @@ def _fit(
             done = (epoch - 1) * per_epoch + index
             rows = draw.choice(count, min(_HEAD_BATCH, count), p=shares)
             chosen = features[rows, draw.integers(0, flips, len(rows))]
-            factor = optimise.rate(config.optimiser, done / steps)
+            factor = optimise.rate(config.optimiser, done / steps) * (plateau.factor if plateau else 1.0)
             losses.append(float(step(chosen, targets[rows], tf.constant(factor), tf.constant(done + 1.0))))
         logits = inputs["eval"].mean(axis=1) @ kernel.numpy() + bias.numpy()
         probabilities = tf.nn.softmax(logits).numpy()
         read = readout.fit(classes, eval_targets, probabilities, config.head.others)
         found = scores(eval_targets, read(tf.constant(probabilities)).numpy())
         seconds = time.monotonic() - started
+        if plateau:
+            plateau.seen(found.auc)
         if found.auc > best.auc:
             best, best_epoch = _Head(kernel.numpy(), bias.numpy(), found.auc), epoch
         history.add(

@@ -71,6 +71,10 @@ class History:
         self._board.flush()
         self.write()
 
+    def keep(self, name: str, text: str) -> None:
+        """Writes a file beside history.json, for the report."""
+        (self._folder / name).write_text(text + "\n", encoding="utf-8")
+
     def write(self) -> None:
         """Writes history.json."""
         text = json.dumps({"epochs": self.rows(), **self.extra}, indent=1)

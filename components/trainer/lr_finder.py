@@ -8,9 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+FILE_NAME: Final = "lr_finder.json"  # in the run's folder, for the report
 
 
 class FinderConfig(BaseModel):
@@ -27,6 +30,11 @@ class FinderConfig(BaseModel):
         0.9, ge=0.0, lt=1.0, description="decay of the moving average that the loss is read from"
     )
     diverged: float = Field(4.0, gt=1.0, description="stop at this many times the lowest smoothed loss")
+    choose: Literal["nothing", "steepest", "highest"] = Field(
+        "nothing",
+        description="nothing: only the plot; steepest: the peak rate of the backbone is where the loss fell "
+        "fastest; highest: a tenth of where it was lowest. The head's keeps its proportion",
+    )
 
 
 @dataclass(frozen=True)

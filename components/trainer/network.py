@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -63,7 +65,8 @@ class Network:
 
     def __call__(self, pixels: tf.Tensor, training: bool = False) -> Seen:
         """What the network says of float pixels 0..255."""
-        return Seen(*self.model(self.prepare(pixels), training=training))
+        seen = self.model(self.prepare(pixels), training=training)
+        return Seen(*(tf.cast(one, tf.float32) for one in seen))  # they are bfloat16 in mixed precision
 
     def started_from(self, weights: str) -> Network:
         """The same network, whose card says where its weights came from before training."""
@@ -107,15 +110,28 @@ def build(
         moments: Transform's channel moments.
         weights: replaces `config.weights`; "none" where they are set afterwards.
         taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
-        fast: use the faster gradient of 1x1 convolutions; leave it out of what is exported.
+        fast: train it: the faster gradient of 1x1 convolutions and the configured precision; leave both out
+            of what is exported.
     """
-    backbone = registry.build(
-        config.backbone,
-        size=size,
-        weights=weights or config.weights,
-        on_missing_weights=config.on_missing_weights,
-    )
-    return assemble(backbone, config, classes=classes, moments=moments, taps=taps, fast=fast)
+    with _policy(config.precision if fast else "float32"):
+        backbone = registry.build(
+            config.backbone,
+            size=size,
+            weights=weights or config.weights,
+            on_missing_weights=config.on_missing_weights,
+        )
+        return assemble(backbone, config, classes=classes, moments=moments, taps=taps, fast=fast)
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Layers made inside compute by this policy; their weights are float32 in any case."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def assemble(
@@ -145,6 +161,7 @@ def assemble(
     # Small initial logits: the first steps must not shake a pretrained backbone.
     logits = keras.layers.Dense(
         1 if head.kind == "sigmoid" else classes,
+        dtype="float32",  # in mixed precision too
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=config.seed),
         name="head_logits",
     )(x)

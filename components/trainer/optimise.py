@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from components.trainer import schedules
 from components.trainer.config import LossConfig, OptimiserConfig
+
+_FIRST = 1e-3  # a step at no rate at all would teach nothing
 
 
 def rate(config: OptimiserConfig, progress: float) -> float:
-    """Factor on the peak learning rates after this share (0..1) of a stage."""
-    progress = min(max(progress, 0.0), 1.0)
-    if config.warmup and progress < config.warmup:
-        return max(progress / config.warmup, 1e-3)
-    along = (progress - config.warmup) / max(1.0 - config.warmup, 1e-9)
-    if config.schedule == "constant":
-        return 1.0
-    if config.schedule == "step":
-        return max(config.final, 10.0 ** -math.floor(along * 3))  # a tenth after each third
-    if config.schedule == "cyclic":
-        triangle = 1.0 - abs((along * 3) % 1.0 * 2.0 - 1.0)  # three triangles: up and down
-        return config.final + (1.0 - config.final) * triangle
-    return config.final + (1.0 - config.final) * 0.5 * (1.0 + math.cos(math.pi * along))
+    """Factor on the peak learning rates after this share (0..1) of a stage; a plateau's falls come on top."""
+    factor = schedules.rate(config.shape, progress)
+    return max(factor, _FIRST) if progress < config.warmup else factor
 
 
 class Optimiser:
@@ -61,11 +53,14 @@ class Optimiser:
         return norm
 
     def penalty(self) -> tf.Tensor:
-        """The L2 term of the loss."""
-        if not self._config.l2:
-            return tf.constant(0.0)
+        """The L1 and L2 terms of the loss."""
         kernels = [v.value for v in self.trained if _is_kernel(v)]
-        return self._config.l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+        value = tf.constant(0.0)
+        if self._config.l2:
+            value = self._config.l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+        if self._config.l1:
+            value += self._config.l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in kernels])
+        return value
 
 
 def _is_kernel(variable: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -13,23 +14,25 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.trainer import lr_finder, optimise, readout
 from components.trainer import network as networks
-from components.trainer import optimise, readout
 from components.trainer.backup import Backup
 from components.trainer.batches import Batches, cache_size
 from components.trainer.classes import Classes
 from components.trainer.classifier import Classifier, Member, predict
 from components.trainer.clock import Clock
-from components.trainer.config import StageConfig, TrainerConfig
+from components.trainer.config import OptimiserConfig, StageConfig, TrainerConfig
 from components.trainer.ema import Ema
 from components.trainer.history import Epoch, History
 from components.trainer.network import Moments, Weights
 from components.trainer.progress import Progress, duration
 from components.trainer.records import Split
+from components.trainer.schedules import Plateau
 from components.trainer.scores import Scores, scores
 from components.transform import images
 
 _CHUNK = 128
+_FINDER_STREAM = 1_000_000  # its batches are those of no stage
 _BACKUP_SECONDS = 60.0  # an epoch at the largest size takes minutes
 
 
@@ -55,6 +58,9 @@ class _Position:
     stage_spent: float = 0.0
     best: float = -math.inf
     best_epoch: int = 0
+    fallen: float = 1.0
+    fallen_best: float = -math.inf
+    fallen_waited: int = 0
     tally: _Tally = field(default_factory=_Tally)
 
 
@@ -119,6 +125,7 @@ class StagedTraining:
         self._snapshots: list[Snapshot] = []
         self._best: Weights | None = None
         self._ema: Ema | None = None
+        self._rates: OptimiserConfig = config.optimiser
 
     @property
     def weights_from(self) -> str:
@@ -137,10 +144,55 @@ class StagedTraining:
         if saved is not None:
             optimiser_state = self._restore(*saved)
             averages = saved[1].get("ema")
+        elif self._config.optimiser.finder is not None:
+            self._find_rates(self._config.optimiser.finder)
         for number in range(self._position.stage, len(self._config.stages)):
             self._stage(number, optimiser_state, averages)
             optimiser_state = averages = None
         return self._snapshots
+
+    def _find_rates(self, finder: lr_finder.FinderConfig) -> None:
+        """The range test on the first stage's pictures; the weights are as before, the rates as configured."""
+        config, stage = self._config, self._config.stages[0]
+        networks.freeze(self._network, config, 0)
+        noise = [np.array(v) for v in self._network.noise()]
+        body, head = self._network.split_variables()
+        optimiser = optimise.Optimiser(config.optimiser, body, head)
+        peak = config.optimiser.body_learning_rate if body else config.optimiser.head_learning_rate
+        pictures = _at_size(self._train.pictures, cache_size(stage.size, config.image_size), self._progress)
+        batches = Batches(pictures, self._labels, len(self._classes), stage.size, config)
+        iterator = iter(batches.dataset(_FINDER_STREAM, 0, 0))
+        step = self._step(optimiser)
+
+        def at(rate: float) -> float:
+            self._progress.tick("learning-rate finder: %.2g", rate)
+            return float(step(*next(iterator), tf.constant(rate / peak, tf.float32)))
+
+        curve = lr_finder.find(finder, at)
+        self._network.model.set_weights(self._initial)
+        for variable, value in zip(self._network.noise(), noise, strict=True):
+            variable.assign(value)
+        if finder.choose != "nothing":
+            found = curve.steepest if finder.choose == "steepest" else curve.highest
+            self._rates = _scaled(config.optimiser, found / peak)
+        self._history.keep(
+            lr_finder.FILE_NAME,
+            json.dumps(
+                {
+                    **curve.as_dict(),
+                    "choose": finder.choose,
+                    "body_learning_rate": self._rates.body_learning_rate,
+                    "head_learning_rate": self._rates.head_learning_rate,
+                }
+            ),
+        )
+        self._progress.line(
+            "learning-rate finder: the loss fell fastest at %.2g, was lowest at %.2g; backbone %.2g, head %.2g",
+            curve.steepest,
+            10 * curve.highest,
+            self._rates.body_learning_rate,
+            self._rates.head_learning_rate,
+        )
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
         tally = _Tally(**state["position"].pop("tally"))
@@ -150,6 +202,7 @@ class StagedTraining:
             Snapshot(arrays[f"snapshot{i}"], size) for i, size in enumerate(state["snapshot_sizes"])
         ]
         self._best = arrays.get("best")
+        self._rates = _scaled(self._config.optimiser, state["rates"])
         self._network.model.set_weights(arrays["weights"])
         for variable, value in zip(self._network.noise(), arrays.get("noise", []), strict=True):
             variable.assign(value)
@@ -178,6 +231,7 @@ class StagedTraining:
             "position": asdict(self._position),
             "snapshot_sizes": [snapshot.size for snapshot in self._snapshots],
             "epochs": self._history.rows(),
+            "rates": self._rates.body_learning_rate / self._config.optimiser.body_learning_rate,
         }
         self._backup.save(state, arrays)
 
@@ -190,7 +244,7 @@ class StagedTraining:
                 self._network.model.set_weights(self._initial)
         networks.freeze(self._network, config, number)
         body, head = self._network.split_variables()
-        optimiser = optimise.Optimiser(config.optimiser, body, head)
+        optimiser = optimise.Optimiser(self._rates, body, head)
         if optimiser_state is not None:
             for variable, value in zip(optimiser.state, optimiser_state, strict=True):
                 variable.assign(value)
@@ -233,6 +287,7 @@ class StagedTraining:
             pixels, targets = next(iterator)
             arrived = time.monotonic()
             factor = plan.stage.rate * optimise.rate(self._config.optimiser, plan.along(position))
+            factor *= position.fallen
             tally.loss += float(step(pixels, targets, tf.constant(factor, tf.float32)))
             now = time.monotonic()
             tally.steps += 1
@@ -273,6 +328,11 @@ class StagedTraining:
         if found.auc > position.best:
             position.best, position.best_epoch = found.auc, position.epoch
             self._best = weights
+        if self._config.optimiser.schedule == "plateau":
+            shape = self._config.optimiser.shape
+            plateau = Plateau(shape, position.fallen, position.fallen_best, position.fallen_waited)
+            position.fallen = plateau.seen(found.auc)
+            position.fallen_best, position.fallen_waited = plateau.best, plateau.waited
         epoch = Epoch(
             stage=plan.number,
             size=plan.stage.size,
@@ -338,6 +398,18 @@ class StagedTraining:
             return value
 
         return step
+
+
+def _scaled(rates: OptimiserConfig, factor: float) -> OptimiserConfig:
+    """Both peak rates times `factor`."""
+    if factor == 1.0:
+        return rates
+    return rates.model_copy(
+        update={
+            "body_learning_rate": rates.body_learning_rate * factor,
+            "head_learning_rate": rates.head_learning_rate * factor,
+        }
+    )
 
 
 def _at_size(pictures: npt.NDArray[np.uint8], side: int, progress: Progress) -> npt.NDArray[np.uint8]:

@@ -31,6 +31,19 @@ class Training:
     seconds: float | None
     images_per_second: float | None
     waiting: float | None
+    finder: Finder | None
+
+
+@dataclass(frozen=True)
+class Finder:
+    """The learning-rate finder's plot, and the peak rates that were trained with."""
+
+    chart: Markup
+    steepest: float
+    lowest: float
+    choose: str
+    body: float
+    head: float
 
 
 def of(evidence: Evidence) -> Training | None:
@@ -71,6 +84,27 @@ def of(evidence: Evidence) -> Training | None:
         seconds=sum(seconds) if seconds else None,
         images_per_second=_mean(rows, "images_per_second"),
         waiting=_mean(rows, "waiting"),
+        finder=_finder(evidence.finder),
+    )
+
+
+def _finder(found: dict[str, Any] | None) -> Finder | None:
+    if not found or len(found.get("rates", [])) < 2:
+        return None
+    # The file holds a tenth of the rate at the lowest loss: what cyclic schedules go up to.
+    lowest = 10 * found["highest"]
+    return Finder(
+        chart=charts.range_test(
+            found["rates"],
+            found["losses"],
+            found["smoothed"],
+            [(found["steepest"], "fell fastest"), (lowest, "lowest")],
+        ),
+        steepest=found["steepest"],
+        lowest=lowest,
+        choose=found["choose"],
+        body=found["body_learning_rate"],
+        head=found["head_learning_rate"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,37 @@ def curve(
             best = one.values[index]
             if best is not None:
                 plane.dot(epochs[index], best, "point", f"kept: epoch {epochs[index]:g}, {best:.4g}")
+    return plane.svg.render()
+
+
+def range_test(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    marks: Sequence[tuple[float, str]],
+) -> Markup:
+    """Draw the learning-rate finder's loss over the rate, on a logarithmic axis.
+
+    Args:
+        rates: of the steps, growing.
+        losses: of their batches.
+        smoothed: the moving average of the losses.
+        marks: rates worth knowing, each with what it is.
+    """
+    # The explosion at the end would press everything else flat.
+    shown = [min(loss, 2 * max(smoothed[0], min(smoothed))) for loss in losses]
+    drawn = [min(loss, 2 * max(smoothed[0], min(smoothed))) for loss in smoothed]
+    powers = range(math.floor(math.log10(rates[0])), math.ceil(math.log10(rates[-1])) + 1)
+    every = max(1, math.ceil(len(powers) / 8))
+    ticks = [(10.0**power, f"1e{power}") for power in powers[::every]]
+    across = Axis("learning rate of the backbone", 10.0 ** powers[0], 10.0 ** powers[-1], ticks, math.log10)
+    vertical = round_numbers("loss, nats", min([*shown, *drawn]), max([*shown, *drawn]))
+    plane = Plane("loss while the learning rate grows", across, vertical, height=270, left=56)
+    plane.curve(list(zip(rates, shown, strict=True)), "train")
+    plane.curve(list(zip(rates, drawn, strict=True)), "eval")
+    for rate, words in marks:
+        nearest = min(range(len(rates)), key=lambda index: abs(math.log(rates[index] / rate)))
+        plane.dot(rates[nearest], drawn[nearest], "point", f"{words}: {rate:.2g}")
     return plane.svg.render()
 
 

@@ -80,6 +80,12 @@ TINY = preset("smoke").model_copy(
 )
 
 
+@pytest.fixture
+def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the training matters, tracing the signatures would take most of the time."""
+    monkeypatch.setattr("components.trainer.export.write", lambda *args, **kwargs: None)
+
+
 @pytest.fixture(scope="session")
 def scratch(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A tiny network trained from random weights."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from pydantic import ValidationError
 
 from components.trainer.augment import augment
 from components.trainer.config import AugmentationConfig
 
 OFF = AugmentationConfig(flip=False, rotation=0, zoom=(1, 1), shift=0, brightness=0, contrast=0, saturation=0)
 ALL = AugmentationConfig(
-    aspect=0.1, shear=0.1, colour=0.2, gamma=0.2, blur=0.5, noise=5, hair=0.5, cutout=0.2
+    quarter_turns=True, aspect=0.1, shear=0.1, colour=0.2, gamma=0.2, blur=0.5, noise=5, hair=0.5, cutout=0.2
 )
 PICTURES = tf.constant(np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3)), tf.uint8)
 SEED = tf.constant([17, 3000], tf.int64)
@@ -40,6 +41,7 @@ def test_the_same_seed_gives_the_same_pictures_eagerly_and_in_a_graph(config: Au
         {"flip": True}, {"rotation": 90}, {"zoom": (0.5, 0.6)}, {"shift": 0.2}, {"shear": 0.3}, {"aspect": 0.3},
         {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}, {"colour": 0.5}, {"gamma": 0.5},
         {"blur": 1.0}, {"noise": 20}, {"hair": 1.0}, {"cutout": 0.4},
+        {"quarter_turns": True}, {"jpeg": (10, 20)},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -59,3 +61,24 @@ def test_a_half_turn_is_a_half_turn() -> None:
     }  # fmt: skip
     full = float(picture.sum())
     assert all(abs(total - full) / full < 0.2 for total in turns)  # nothing is lost outside the picture
+
+
+def test_quarter_turns_move_every_pixel_to_a_pixel() -> None:
+    found = augment(PICTURES, SEED, 40, OFF.model_copy(update={"quarter_turns": True})).numpy()
+    turned = 0
+    for picture, shown in zip(PICTURES.numpy().astype(np.float32), found, strict=True):
+        distances = [np.abs(np.rot90(picture, k) - shown).max() for k in range(4)]
+        assert min(distances) < 0.1
+        turned += int(np.argmin(distances) > 0)
+    assert turned
+
+
+def test_jpeg_quality_is_drawn_in_its_range() -> None:
+    smooth = tf.cast(tf.image.resize(PICTURES[:, ::8, ::8], [40, 40]), tf.uint8)
+    lost = [
+        float(tf.reduce_mean(tf.abs(augment(smooth, SEED, 40, OFF.model_copy(update={"jpeg": quality})) - tf.cast(smooth, tf.float32))))
+        for quality in ((90, 99), (10, 20))
+    ]  # fmt: skip
+    assert 0 < 2 * lost[0] < lost[1]
+    with pytest.raises(ValidationError, match=r"jpeg=\(90, 10\): give \[low, high\]"):
+        AugmentationConfig(jpeg=(90, 10))

@@ -33,12 +33,6 @@ DEFAULT = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only the training matters, tracing the signatures would take most of the time."""
-    monkeypatch.setattr("components.trainer.export.write", lambda *args, **kwargs: None)
-
-
 def records(pattern: str) -> list[bytes]:
     files = sorted(tf.io.gfile.glob(pattern))
     return list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator())

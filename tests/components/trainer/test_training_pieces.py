@@ -84,7 +84,7 @@ def test_time_is_shared_by_pixels_and_epochs() -> None:
     assert Clock(10.0, spent=240).share(stages, 1) == pytest.approx(360, rel=0.01)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "constant", "step", "cyclic"])
+@pytest.mark.parametrize("schedule", ["cosine", "constant", "step", "cyclic", "plateau"])
 def test_rates_rise_and_stay_within_the_peak(schedule: str) -> None:
     config = OptimiserConfig(schedule=schedule, warmup=0.1)
     rates = [optimise.rate(config, p) for p in np.linspace(0, 1, 101)]

@@ -50,3 +50,17 @@ def test_no_epochs_no_curves(pushed):
     assert training.of(_evidence(pushed, history=None)) is None
     assert training.of(_evidence(pushed, history={"epochs": []})) is None
     assert dataclasses.fields(training.Training)
+
+
+def test_the_learning_rate_finder_is_drawn_and_says_what_came_of_it(pushed):
+    seen = {
+        "rates": [1e-6, 1e-4, 1e-2, 1.0], "losses": [2.0, 1.5, 1.0, 90.0], "smoothed": [2.0, 1.6, 1.2, 30.0],
+        "steepest": 1e-4, "highest": 1e-3, "choose": "steepest",
+        "body_learning_rate": 1e-4, "head_learning_rate": 7e-4,
+    }  # fmt: skip
+    found = training.of(_evidence(pushed, finder=seen))
+    assert found is not None
+    assert found.finder is not None
+    assert found.finder.lowest == 1e-2
+    assert "fell fastest: 0.0001" in found.finder.chart
+    assert training.of(_evidence(pushed)).finder is None

@@ -1,0 +1,105 @@
+"""Learning rates: plateau, penalties, the finder, mixed precision."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import conftest
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from pydantic import ValidationError
+
+from components.trainer import network as networks
+from components.trainer import optimise
+from components.trainer.config import OptimiserConfig, StageConfig, TrainerConfig
+from components.trainer.lr_finder import FinderConfig
+
+MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
+
+
+def quick(**changes: object) -> TrainerConfig:
+    optimiser = conftest.TINY.optimiser.model_copy(update=changes)
+    return conftest.TINY.model_copy(
+        update={
+            "image_size": 32,
+            "stages": (StageConfig(size=32, epochs=4),),
+            "optimiser": optimiser,
+            "batch_size": 48,
+            "tta": 1,
+        }
+    )
+
+
+def epochs(trained: conftest.Trained) -> list[dict[str, float]]:
+    rows: list[dict[str, float]] = json.loads((trained.run / "history.json").read_text())["epochs"]
+    return rows
+
+
+def test_a_plateau_lowers_the_rate_when_eval_stops_rising(
+    data: conftest.Data, tmp_path: Path, unexported: None
+) -> None:
+    config = quick(schedule="plateau", plateau_patience=1, fall=0.5, warmup=0.0, final=0.01)
+    rows = epochs(conftest.train(data, config, tmp_path))
+    best, wanted = -1.0, 1.0
+    for row in rows:
+        assert row["learning_rate"] == pytest.approx(wanted)
+        if row["eval_auc"] > best + 1e-4:
+            best = row["eval_auc"]
+        else:
+            wanted *= 0.5
+
+
+def test_the_finder_leaves_a_plot_and_the_training_as_it_was(
+    data: conftest.Data, tmp_path: Path, unexported: None
+) -> None:
+    finder = FinderConfig(lowest=1e-5, highest=10.0, steps=10)
+    plain = conftest.train(data, quick(), tmp_path / "plain")
+    looked = conftest.train(data, quick(finder=finder), tmp_path / "looked")
+    answers = [(one.run / "eval_predictions.csv").read_text() for one in (plain, looked)]
+    assert answers[0] == answers[1]
+    curve = json.loads((looked.run / "lr_finder.json").read_text())
+    assert curve["rates"][0] == pytest.approx(1e-5)
+    assert curve["body_learning_rate"] == 3e-3
+    chosen = finder.model_copy(update={"choose": "steepest"})
+    followed = conftest.train(data, quick(finder=chosen, head_learning_rate=6e-3), tmp_path / "followed")
+    curve = json.loads((followed.run / "lr_finder.json").read_text())
+    assert curve["body_learning_rate"] == pytest.approx(curve["steepest"])
+    assert curve["head_learning_rate"] == pytest.approx(2 * curve["steepest"])
+    assert (followed.run / "eval_predictions.csv").read_text() != answers[0]
+
+
+def test_penalties_by_hand() -> None:
+    kernel, bias = keras.Variable(np.full((2, 2), -3.0)), keras.Variable(np.ones(2))
+    both = optimise.Optimiser(OptimiserConfig(l1=0.1, l2=0.01), [kernel, bias], [])
+    assert float(both.penalty()) == pytest.approx(0.1 * 12 + 0.01 * 18)
+    assert float(optimise.Optimiser(OptimiserConfig(), [kernel], []).penalty()) == 0.0
+
+
+def test_cycles_are_those_of_the_configuration() -> None:
+    one = OptimiserConfig(warmup=0.0, final=0.0)
+    assert optimise.rate(one, 0.5) == pytest.approx(0.5)
+    restarted = one.model_copy(update={"cycles": 2, "cycle_decay": 0.5})
+    assert optimise.rate(restarted, 0.5) == pytest.approx(0.5)
+    assert optimise.rate(restarted, 0.49) < 0.01
+    with pytest.raises(ValidationError, match="give a final below 1, or schedule: constant"):
+        OptimiserConfig(final=1.0)
+
+
+def test_mixed_precision_computes_in_16_bits_and_exports_32() -> None:
+    config = quick().model_copy(update={"precision": "mixed_bfloat16", "backbone": "mobilenetv3_small"})
+    network = networks.build(config, size=None, classes=2, moments=MOMENTS)
+    assert network.model.get_layer("conv").compute_dtype == "bfloat16"
+    assert {str(weight.dtype) for weight in network.model.weights} == {"float32"}
+    pixels = tf.random.stateless_uniform([2, 32, 32, 3], [0, 1], 0, 255)
+    variables = [variable.value for variable in network.model.trainable_variables]
+    with tf.GradientTape() as tape:
+        seen = network(pixels, training=True)
+        value = tf.reduce_sum(seen.logits**2)
+    assert {one.dtype for one in seen} == {tf.float32}
+    assert all(g.dtype == tf.float32 for g in tape.gradient(value, variables) if g is not None)
+    exported = networks.build(config, size=32, classes=2, moments=MOMENTS, fast=False)
+    assert exported.model.get_layer("conv").compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
