@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ import tensorflow as tf
 
 from components.trainer.augment import augment
 from components.trainer.config import TrainerConfig
+from components.trainer.metadata import Metadata
+
+Floats = npt.NDArray[np.float32]
 
 # 25 % more pixels than the network sees: zooming in to 0.72 of the side still shows real detail.
 _MARGIN = 1.25
@@ -19,6 +23,22 @@ _SEEDS_PER_BATCH = 1000
 def cache_size(size: int, image_size: int) -> int:
     """Side at which a stage keeps its pictures: one size up, in steps of 8 px, at most the decoded size."""
     return min(image_size, max(size, int(size * _MARGIN) // 8 * 8))
+
+
+class Batch(NamedTuple):
+    """What a step learns from.
+
+    Attributes:
+        pixels: float32 [batch, size, size, 3], 0..255.
+        targets: float32 [batch, classes], rows that sum to 1.
+        told: float32 [batch, width], metadata vectors; width 0 without them.
+        soft: float32 [batch, classes], a teacher's answers; width 0 without one.
+    """
+
+    pixels: tf.Tensor
+    targets: tf.Tensor
+    told: tf.Tensor
+    soft: tf.Tensor
 
 
 class Batches:
@@ -31,7 +51,15 @@ class Batches:
         classes: int,
         size: int,
         config: TrainerConfig,
+        *,
+        metadata: Metadata | None = None,
+        told: Floats | None = None,
+        soft: Floats | None = None,
     ) -> None:
+        nothing = np.zeros([len(labels), 0], np.float32)
+        self._metadata = metadata
+        self._told = nothing if told is None else told
+        self._soft = nothing if soft is None else soft
         self._pictures = pictures
         self._labels = labels
         self._classes = classes
@@ -53,17 +81,25 @@ class Batches:
         return np.resize(draw.permutation(count), whole)
 
     def dataset(self, stage: int, first_epoch: int, first_step: int) -> tf.data.Dataset:
-        """Endless (pixels float32 [b, size, size, 3], labels float32 [b, classes]) from a step onwards."""
+        """Endless batches, each a `Batch`, from a step onwards."""
         batch = self._config.batch_size
 
-        def numbers() -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[int]]]:
+        def numbers() -> Iterator[
+            tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[int], Floats, Floats]
+        ]:
             epoch, skipped = first_epoch, first_step
             while True:
                 order = self.order(stage, epoch)
                 for step in range(skipped, len(order) // batch):
                     chosen = order[step * batch : (step + 1) * batch]
                     seed = ((epoch * 100_003 + step) * 31 + stage) * _SEEDS_PER_BATCH
-                    yield self._pictures[chosen], self._labels[chosen], [self._config.seed, seed]
+                    yield (
+                        self._pictures[chosen],
+                        self._labels[chosen],
+                        [self._config.seed, seed],
+                        self._told[chosen],
+                        self._soft[chosen],
+                    )
                 epoch, skipped = epoch + 1, 0
 
         side = self._pictures.shape[1]
@@ -71,6 +107,8 @@ class Batches:
             tf.TensorSpec([batch, side, side, 3], tf.uint8),
             tf.TensorSpec([batch], tf.int32),
             tf.TensorSpec([2], tf.int64),
+            tf.TensorSpec([batch, self._told.shape[1]], tf.float32),
+            tf.TensorSpec([batch, self._soft.shape[1]], tf.float32),
         )
         return (
             tf.data.Dataset.from_generator(numbers, output_signature=signature)
@@ -79,8 +117,8 @@ class Batches:
         )
 
     def _augmented(
-        self, pictures: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self, pictures: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, told: tf.Tensor, soft: tf.Tensor
+    ) -> Batch:
         config = self._config.augmentation
         pixels = augment(pictures, seed, self._size, config)
         targets = tf.one_hot(labels, self._classes)
@@ -90,4 +128,7 @@ class Batches:
             share = gammas[0] / tf.reduce_sum(gammas)
             pixels = share * pixels + (1.0 - share) * pixels[::-1]
             targets = share * targets + (1.0 - share) * targets[::-1]
-        return pixels, targets
+            soft = share * soft + (1.0 - share) * soft[::-1]
+        if self._metadata is not None:
+            told = self._metadata.hidden(told, seed + 998, self._config.head.metadata_dropout)
+        return Batch(pixels, targets, told, soft)

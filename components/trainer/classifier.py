@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.trainer.classes import Classes
+from components.trainer.metadata import Metadata
 from components.trainer.network import Network
 from components.trainer.progress import Progress
 from components.transform import images
@@ -39,10 +40,20 @@ class Classifier:
     classes: Classes
     tta: int
 
+    @property
+    def metadata(self) -> Metadata | None:
+        """How metadata are told to the networks; None = they look at the picture alone."""
+        return self.members[0].network.metadata
+
     def __call__(
-        self, pictures: tf.Tensor, view: Callable[[tf.Tensor, int], tf.Tensor] = images.view
+        self,
+        pictures: tf.Tensor,
+        view: Callable[[tf.Tensor, int], tf.Tensor] = images.view,
+        told: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Class probabilities and features of pictures (uint8 [batch, s, s, 3]); LiteRT brings its `view`.
+
+        `told` are metadata vectors; without them the networks know nothing but the picture.
 
         Returns:
             float32 [batch, classes], not calibrated; float32 [batch, channels], the first member's middle
@@ -53,7 +64,7 @@ class Classifier:
         for member in self.members:
             logits: list[tf.Tensor] = []
             for pixels in views(view(pictures, member.size), self.tta):
-                seen = member.network(pixels)
+                seen = member.network(pixels, told=told)
                 logits.append(seen.logits)
                 features = seen.levels if features is None else features
             shares.append(tf.nn.softmax(tf.add_n(logits) / len(logits)))
@@ -88,12 +99,22 @@ def predict(
     progress: Progress | None = None,
     task: str = "",
     traced: Traced | None = None,
+    told: npt.NDArray[np.float32] | None = None,
 ) -> Outputs:
-    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches."""
+    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches; `told` are metadata vectors."""
     answer = traced or trace(classifier, pictures.shape[1])
+
+    @tf.function(reduce_retracing=True)
+    def answer_told(batch: tf.Tensor, vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return classifier(batch, told=vectors)
+
     rows: list[Sequence[tf.Tensor]] = []
     for start in range(0, len(pictures), _BATCH):
-        rows.append(answer(tf.constant(pictures[start : start + _BATCH])))
+        batch = tf.constant(pictures[start : start + _BATCH])
+        if told is None:
+            rows.append(answer(batch))
+        else:
+            rows.append(answer_told(batch, tf.constant(told[start : start + _BATCH])))
         if progress is not None:
             progress.tick("%s: %d of %d images", task, start, len(pictures))
     shares, pooled = (np.concatenate([row[i].numpy() for row in rows]) for i in range(2))

@@ -51,6 +51,15 @@ class HeadConfig(_Frozen):
         ge=1,
         description="diagnoses with fewer training images are merged into one class per label",
     )
+    metadata: bool = Field(
+        default=False,
+        description="a branch for age, sex and site beside the picture; serving_default still takes pictures "
+        "alone, the signature serving_with_metadata takes what is known",
+    )
+    metadata_dropout: Share = Field(
+        default=0.5,
+        description="probability in training that age, sex, site, and all of them, are hidden",
+    )
 
 
 class LossConfig(_Frozen):
@@ -404,6 +413,23 @@ class TrainerConfig(_Frozen):
     def fixed_size(self) -> int | None:
         """Side the network is built for where its head fixes it, else None."""
         return self.stages[0].size if self.head.layout == "flatten_dense" else None
+
+    @model_validator(mode="after")
+    def _the_frozen_strategy_trains_a_linear_head(self) -> Self:
+        if self.strategy != "frozen":
+            return self
+        head = self.head
+        given = {
+            "head.hidden": (head.hidden, 0),
+            "head.metadata": (head.metadata, False),
+        }
+        for key, (value, only) in given.items():
+            if value != only:
+                raise ValueError(
+                    f"{key}={value} with strategy=frozen: it trains a linear head on cached features; "
+                    f"leave {key} at {only}, or choose strategy: last_blocks or fine_tune"
+                )
+        return self
 
     @model_validator(mode="after")
     def _stages_fit_the_picture(self) -> Self:

@@ -22,6 +22,7 @@ from components.trainer.scores import Floats
 from components.trainer.serving import Served
 
 EXAMPLES: Final = "examples"  # input of serving_examples
+WITH_METADATA: Final = "serving_with_metadata"  # only where head.metadata is on
 METADATA: Final = "melanosizer.json"
 LITERT: Final = "litert"  # folder of what the device loads
 WARMUP: Final = "tf_serving_warmup_requests"
@@ -54,9 +55,25 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: S
     def explain(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return explanation.explain(served, image_bytes)
 
+    def with_metadata(
+        image_bytes: tf.Tensor, age_approx: tf.Tensor, sex: tf.Tensor, anatom_site: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return served.with_metadata(image_bytes, age_approx, sex, anatom_site)
+
     archive.add_endpoint("serving_default", serving_default, [_named(strings, features.IMAGE_BYTES)])
     archive.add_endpoint("serving_examples", serving_examples, [_named(strings, EXAMPLES)])
     archive.add_endpoint("explain", explain, [_named(strings, features.IMAGE_BYTES)])
+    if served.classifier.metadata is not None:
+        archive.add_endpoint(
+            WITH_METADATA,
+            with_metadata,
+            [
+                _named(strings, features.IMAGE_BYTES),
+                tf.TensorSpec([None], tf.float32, name=features.AGE),
+                _named(strings, features.SEX),
+                _named(strings, features.SITE),
+            ],
+        )
     archive.write_out(str(folder), verbose=False)
     extra = folder / "assets.extra"
     extra.mkdir(exist_ok=True)

@@ -15,8 +15,11 @@ import tensorflow as tf
 from components.trainer.backbones import heads, registry
 from components.trainer.backbones.backbone import Backbone
 from components.trainer.config import TrainerConfig
+from components.trainer.metadata import Metadata
 
 Weights = list[npt.NDArray[np.float32]]
+
+_METADATA_UNITS = 16  # few: they help less than the picture
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class Network:
         model: float32 [batch, size, size, 3] -> the four outputs of `Seen`.
         backbone: the registry's answer; its layers are the model's own.
         moments: applied before the model where the backbone wants standardised pixels, else None.
+        metadata: how the model's second input is made, where it has one.
     """
 
     model: keras.Model
     backbone: Backbone
     moments: Moments | None
+    metadata: Metadata | None = None
 
     def prepare(self, pixels: tf.Tensor) -> tf.Tensor:
         """Float pixels 0..255 as the model wants them; the backbone's own preprocessing is in its graph."""
@@ -63,9 +68,13 @@ class Network:
             return pixels
         return (pixels - tf.constant(self.moments.mean)) / tf.constant(self.moments.std)
 
-    def __call__(self, pixels: tf.Tensor, training: bool = False) -> Seen:
-        """What the network says of float pixels 0..255."""
-        seen = self.model(self.prepare(pixels), training=training)
+    def __call__(self, pixels: tf.Tensor, training: bool = False, told: tf.Tensor | None = None) -> Seen:
+        """What the network says of float pixels 0..255; `told` are metadata vectors, where there are any."""
+        given = self.prepare(pixels)
+        if self.metadata is not None:
+            # Nothing known is a vector of zeros, as metadata.py makes it.
+            given = [given, tf.zeros([tf.shape(pixels)[0], self.metadata.width]) if told is None else told]
+        seen = self.model(given, training=training)
         return Seen(*(tf.cast(one, tf.float32) for one in seen))  # they are bfloat16 in mixed precision
 
     def started_from(self, weights: str) -> Network:
@@ -97,6 +106,7 @@ def build(
     size: int | None,
     classes: int,
     moments: Moments,
+    metadata: Metadata | None = None,
     weights: str | None = None,
     taps: int = 0,
     fast: bool = True,
@@ -108,6 +118,7 @@ def build(
         size: side of the input; None leaves it open, so that one network serves every stage.
         classes: number of logits.
         moments: Transform's channel moments.
+        metadata: how metadata are told to the network; None = it has no such input.
         weights: replaces `config.weights`; "none" where they are set afterwards.
         taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
         fast: train it: the faster gradient of 1x1 convolutions and the configured precision; leave both out
@@ -120,7 +131,9 @@ def build(
             weights=weights or config.weights,
             on_missing_weights=config.on_missing_weights,
         )
-        return assemble(backbone, config, classes=classes, moments=moments, taps=taps, fast=fast)
+        return assemble(
+            backbone, config, classes=classes, moments=moments, metadata=metadata, taps=taps, fast=fast
+        )
 
 
 @contextmanager
@@ -140,6 +153,7 @@ def assemble(
     *,
     classes: int,
     moments: Moments,
+    metadata: Metadata | None = None,
     taps: int = 0,
     fast: bool = True,
 ) -> Network:
@@ -158,6 +172,11 @@ def assemble(
         x = keras.layers.Dropout(head.dropout, seed=config.seed, name="head_dropout")(x)
     else:
         x = heads.embed(head.layout, backbone.features, head.units, head.dropout)
+    inputs = [backbone.inputs]
+    if metadata is not None:
+        inputs.append(keras.Input((metadata.width,), name="metadata"))
+        told = keras.layers.Dense(_METADATA_UNITS, activation="relu", name="head_metadata")(inputs[1])
+        x = keras.layers.Concatenate(name="head_all")([x, told])
     # Small initial logits: the first steps must not shake a pretrained backbone.
     logits = keras.layers.Dense(
         1 if head.kind == "sigmoid" else classes,
@@ -169,10 +188,10 @@ def assemble(
         # The softmax of (0, z) is the logistic function of z: everything after works on pairs.
         logits = keras.layers.Concatenate(name="head_pair")([0.0 * logits, logits])
     outputs = [logits, pooled, _middle_levels(backbone), backbone.features]
-    model = keras.Model(backbone.inputs, outputs, name="melanosizer")
+    model = keras.Model(inputs if metadata is not None else backbone.inputs, outputs, name="melanosizer")
     if fast:
         _use_fast_pointwise(model)
-    return Network(model, backbone, moments if backbone.expects == "standardised" else None)
+    return Network(model, backbone, moments if backbone.expects == "standardised" else None, metadata)
 
 
 def _middle_levels(backbone: Backbone) -> keras.KerasTensor:

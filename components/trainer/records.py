@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +60,16 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def only(self, rows: npt.NDArray[np.int64]) -> Split:
+        """Some of its images, their pictures in memory."""
+        return replace(
+            self,
+            pictures=self.pictures[rows],
+            names=tuple(self.names[row] for row in rows),
+            targets=self.targets[rows],
+            diagnoses=tuple(self.diagnoses[row] for row in rows),
+        )
 
 
 def read_split(

@@ -9,7 +9,6 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,57 +16,32 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from components import features
 from components.trainer import (
     calibration,
-    classes,
     export,
-    frozen,
     novelty,
     operating_point,
     readout,
     robustness,
+    training,
 )
-from components.trainer import network as networks
 from components.trainer.backup import Backup
-from components.trainer.classifier import Classifier, Member, Outputs, predict, trace
+from components.trainer.classifier import Classifier, predict, trace
 from components.trainer.config import TrainerConfig
 from components.trainer.history import History
 from components.trainer.litert import ConversionError
-from components.trainer.network import Moments
 from components.trainer.progress import Progress, duration
-from components.trainer.records import Split, examples_dataset, read_split
+from components.trainer.records import examples_dataset
 from components.trainer.scores import auc, brier, calibration_error, log_loss
 from components.trainer.serving import Served
-from components.trainer.staged import StagedTraining
-from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
+from components.trainer.training import Answers, Data
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
 _WARMUP_PICTURES = 4
 _REPRESENTATIVE = 200  # pictures that give int8 its ranges
-_NOVELTY_SAMPLE = 2000  # enough for the covariance of its 64 components
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """The classifier's answers on eval, and features of (a sample of) train: rows of `sample`."""
-
-    evaluation: Outputs
-    sample: npt.NDArray[np.int64]
-    sample_features: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Both splits and what is known about them."""
-
-    train: Split
-    evaluation: Split
-    moments: Moments
-    gate: Mapping[str, Any]
 
 
 def run_fn(fn_args: Any) -> None:
@@ -87,9 +61,9 @@ def run_fn(fn_args: Any) -> None:
     keras.utils.set_random_seed(config.seed)
     history = History(run_dir)
     started = time.monotonic()
-    data = _read(fn_args, config, cache_dir, progress)
+    data = training.read(fn_args, config, cache_dir, progress)
     backup = Backup(cache_dir / "backup" / f"{_run_key(config, data)}.npz")
-    classifier, answers = _train(config, data, cache_dir, backup, history, progress)
+    classifier, answers = training.train(config, data, cache_dir, backup, history, progress)
     served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
     if config.robustness_images:
@@ -133,94 +107,8 @@ def run_fn(fn_args: Any) -> None:
     )
 
 
-def _read(fn_args: Any, config: TrainerConfig, cache_dir: Path, progress: Progress) -> _Data:
-    size = config.image_size
-    train = read_split("train", fn_args.train_files, size=size, cache_dir=cache_dir, progress=progress)
-    evaluation = read_split("eval", fn_args.eval_files, size=size, cache_dir=cache_dir, progress=progress)
-    moments = read_moments(fn_args.transform_output, fn_args.train_files)
-    return _Data(train, evaluation, moments, fn_args.hyperparameters or {})
-
-
-def read_moments(transform_output: str, files: Any) -> Moments:
-    """Transform's channel moments: constants of its graph, so any one record shows them."""
-    output = tft.TFTransformOutput(transform_output)
-    layer = output.transform_features_layer()
-    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
-    record = tf.data.TFRecordDataset(paths, compression_type="GZIP").take(1)
-    spec = output.raw_feature_spec()
-    row = next(iter(record.batch(1).map(lambda one: layer(tf.io.parse_example(one, spec)))))
-    return Moments(
-        tuple(float(v) for v in row[CHANNEL_MEAN][0].numpy()),  # type: ignore[arg-type]
-        tuple(float(v) for v in row[CHANNEL_STD][0].numpy()),  # type: ignore[arg-type]
-    )
-
-
-def _train(
-    config: TrainerConfig, data: _Data, cache_dir: Path, backup: Backup, history: History, progress: Progress
-) -> tuple[Classifier, _Answers]:
-    train, evaluation = data.train, data.evaluation
-    chosen = classes.choose(config.head, train.targets, train.diagnoses)
-    labels = classes.encode(chosen, train.targets, train.diagnoses)
-    gate = data.gate.get("class_weights")
-    weights = classes.class_weights(
-        config.loss, labels, len(chosen), {int(k): float(v) for k, v in gate.items()} if gate else None
-    )
-    progress.line(
-        "training %s (%s) on %d images, eval %d; classes %s",
-        config.backbone,
-        config.strategy,
-        len(train),
-        len(evaluation),
-        ", ".join(chosen.names),
-    )
-    draw = np.random.default_rng(config.seed)
-    sample = np.sort(draw.choice(len(train), min(_NOVELTY_SAMPLE, len(train)), replace=False))
-    if config.strategy == "frozen":
-        network, outputs = frozen.train(
-            config,
-            chosen,
-            data.moments,
-            train,
-            evaluation,
-            labels,
-            weights,
-            cache_dir=cache_dir,
-            history=history,
-            progress=progress,
-        )
-        classifier = Classifier((Member(network, config.frozen.size),), chosen, config.frozen.flips)
-        return classifier, _Answers(outputs["eval"], sample, outputs["train"].features[sample])
-    training = StagedTraining(
-        config,
-        chosen,
-        data.moments,
-        train,
-        evaluation,
-        labels,
-        weights,
-        backup=backup,
-        history=history,
-        progress=progress,
-    )
-    members = []
-    for snapshot in training.run():
-        network = networks.build(
-            config, size=snapshot.size, classes=len(chosen), moments=data.moments, weights="none", fast=False
-        )
-        network.model.set_weights(snapshot.weights)
-        network = network.started_from(training.weights_from)
-        members.append(Member(network, snapshot.size))
-    classifier = Classifier(tuple(members), chosen, config.tta)
-    first = Classifier((members[0],), chosen, 1)  # whose features novelty looks at
-    return classifier, _Answers(
-        predict(classifier, evaluation.pictures, progress, "eval"),
-        sample,
-        predict(first, train.pictures[sample], progress, "features of train").features,
-    )
-
-
 def _fit(
-    config: TrainerConfig, data: _Data, classifier: Classifier, answers: _Answers, run_dir: Path
+    config: TrainerConfig, data: Data, classifier: Classifier, answers: Answers, run_dir: Path
 ) -> tuple[Served, npt.NDArray[np.float32], dict[str, Any]]:
     """Readout, calibration, operating point, zones, novelty, fitted on eval (novelty's shape on train)."""
     evaluation = data.evaluation
@@ -245,7 +133,7 @@ def _fit(
         writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
         for name, target, p in zip(evaluation.names, evaluation.targets, probabilities, strict=True):
             writer.writerow([name, int(target), f"{p:.6f}"])
-    metrics = {
+    metrics: dict[str, Any] = {
         "eval_auc": auc(evaluation.targets, probabilities),
         "log_loss": log_loss(evaluation.targets, probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
@@ -257,11 +145,19 @@ def _fit(
         "eval_images": len(evaluation),
         "eval_positives": int(evaluation.targets.sum()),
     }
+    if answers.told is not None:
+        # Calibrated as pictures alone are: that is what serving_with_metadata answers.
+        told = calibration.apply(fitted, read(tf.constant(answers.told.class_probabilities)).numpy())
+        metrics["with_metadata"] = {
+            "eval_auc": auc(evaluation.targets, told),
+            "log_loss": log_loss(evaluation.targets, told),
+            "calibration_error": calibration_error(evaluation.targets, told),
+        }
     return served, probabilities, metrics
 
 
 def _write_robustness(
-    config: TrainerConfig, data: _Data, served: Served, path: Path, progress: Progress
+    config: TrainerConfig, data: Data, served: Served, path: Path, progress: Progress
 ) -> None:
     traced = trace(served.classifier, config.image_size)
 
@@ -294,7 +190,7 @@ def _described(pictures: npt.NDArray[np.uint8], seen: npt.NDArray[np.float32]) -
 
 
 def _metadata(
-    config: TrainerConfig, data: _Data, served: Served, metrics: Mapping[str, Any]
+    config: TrainerConfig, data: Data, served: Served, metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
     """assets.extra/melanosizer.json; schemas/model.schema.json describes it."""
     members = served.classifier.members
@@ -331,6 +227,7 @@ def _metadata(
                 served.classifier.classes.names, served.classifier.classes.positive, strict=True
             )
         ],
+        **({"metadata": told.as_dict()} if (told := served.classifier.metadata) is not None else {}),
         "data_version": str(data.gate.get("data_version", data.train.fingerprint)),
         "parameters": sum(member.network.model.count_params() for member in members),
         "metrics": dict(metrics),
@@ -338,7 +235,7 @@ def _metadata(
     }
 
 
-def _run_key(config: TrainerConfig, data: _Data) -> str:
+def _run_key(config: TrainerConfig, data: Data) -> str:
     about = [
         config.model_dump(mode="json", exclude={"cache_dir"}),
         data.train.fingerprint,

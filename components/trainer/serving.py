@@ -35,14 +35,18 @@ class Served:
     image_size: int
     version: str
 
-    def answer(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def answer(self, image_bytes: tf.Tensor, told: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """serving_default: encoded pictures (string [batch]) to the named answers, each [batch].
+
+        Args:
+            image_bytes: the pictures.
+            told: metadata vectors, for networks that have a branch for them.
 
         Raises:
             tf.errors.InvalidArgumentError: bytes that are no picture (see components/transform/images.py).
         """
         pictures = images.decode_batch(image_bytes, self.image_size)
-        shares, pooled = self.classifier(pictures)
+        shares, pooled = self.classifier(pictures, told=told)
         probability = self.calibration(self.readout(shares))
         ones = tf.ones_like(probability)
         zone = tf.where(
@@ -58,6 +62,17 @@ class Served:
             features.OUT_OF_DISTRIBUTION: self.novelty(describe(pictures, pooled)),
             features.MODEL_VERSION: tf.fill(tf.shape(probability), self.version),
         }
+
+    def with_metadata(
+        self, image_bytes: tf.Tensor, age_approx: tf.Tensor, sex: tf.Tensor, anatom_site: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """serving_with_metadata: `answer`, knowing age (years, NaN = missing), sex and site ("" = missing).
+
+        Calibration and operating point are those of pictures alone.
+        """
+        metadata = self.classifier.metadata
+        assert metadata is not None  # noqa: S101 - exported only where there is such a branch
+        return self.answer(image_bytes, metadata(age_approx, sex, anatom_site))
 
     def examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         """serving_examples, for the Evaluator: serialized tf.Examples (string [batch]) to float answers."""

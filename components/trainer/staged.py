@@ -17,13 +17,14 @@ import tensorflow as tf
 from components.trainer import lr_finder, optimise, readout
 from components.trainer import network as networks
 from components.trainer.backup import Backup
-from components.trainer.batches import Batches, cache_size
+from components.trainer.batches import Batch, Batches, Floats, cache_size
 from components.trainer.classes import Classes
 from components.trainer.classifier import Classifier, Member, predict
 from components.trainer.clock import Clock
 from components.trainer.config import OptimiserConfig, StageConfig, TrainerConfig
 from components.trainer.ema import Ema
 from components.trainer.history import Epoch, History
+from components.trainer.metadata import Metadata
 from components.trainer.network import Moments, Weights
 from components.trainer.progress import Progress, duration
 from components.trainer.records import Split
@@ -105,6 +106,8 @@ class StagedTraining:
         history: History,
         progress: Progress,
         initial: Weights | None = None,
+        metadata: Metadata | None = None,
+        told: Floats | None = None,
     ) -> None:
         """`initial` replaces the configured weights: a warm start of backbone and head."""
         self._config = config
@@ -116,7 +119,10 @@ class StagedTraining:
         self._backup = backup
         self._history = history
         self._progress = progress
-        self._network = networks.build(config, size=config.fixed_size, classes=len(classes), moments=moments)
+        self._metadata, self._told = metadata, told
+        self._network = networks.build(
+            config, size=config.fixed_size, classes=len(classes), moments=moments, metadata=metadata
+        )
         if initial is not None:
             self._network.model.set_weights(initial)
         self._initial = self._network.weights()
@@ -159,14 +165,12 @@ class StagedTraining:
         body, head = self._network.split_variables()
         optimiser = optimise.Optimiser(config.optimiser, body, head)
         peak = config.optimiser.body_learning_rate if body else config.optimiser.head_learning_rate
-        pictures = _at_size(self._train.pictures, cache_size(stage.size, config.image_size), self._progress)
-        batches = Batches(pictures, self._labels, len(self._classes), stage.size, config)
-        iterator = iter(batches.dataset(_FINDER_STREAM, 0, 0))
+        iterator = iter(self._batches(stage).dataset(_FINDER_STREAM, 0, 0))
         step = self._step(optimiser)
 
         def at(rate: float) -> float:
             self._progress.tick("learning-rate finder: %.2g", rate)
-            return float(step(*next(iterator), tf.constant(rate / peak, tf.float32)))
+            return float(step(next(iterator), tf.constant(rate / peak, tf.float32)))
 
         curve = lr_finder.find(finder, at)
         self._network.model.set_weights(self._initial)
@@ -248,9 +252,7 @@ class StagedTraining:
         if optimiser_state is not None:
             for variable, value in zip(optimiser.state, optimiser_state, strict=True):
                 variable.assign(value)
-        side = cache_size(stage.size, config.image_size)
-        pictures = _at_size(self._train.pictures, side, self._progress)
-        batches = Batches(pictures, self._labels, len(self._classes), stage.size, config)
+        batches = self._batches(stage)
         per_epoch = max(1, len(self._labels) // config.batch_size)
         budget = self._clock.share(config.stages, number)
         plan = _Plan(
@@ -274,6 +276,18 @@ class StagedTraining:
         if stage.snapshot:
             self._snapshots.append(Snapshot(self._network.weights(), stage.test_size or stage.size))
 
+    def _batches(self, stage: StageConfig) -> Batches:
+        config = self._config
+        return Batches(
+            _at_size(self._train.pictures, cache_size(stage.size, config.image_size), self._progress),
+            self._labels,
+            len(self._classes),
+            stage.size,
+            config,
+            metadata=self._metadata,
+            told=self._told,
+        )
+
     def _epoch(
         self, plan: _Plan, step: Callable[..., Any], iterator: Any, optimiser: optimise.Optimiser
     ) -> None:
@@ -284,11 +298,11 @@ class StagedTraining:
         factor = 0.0
         # One step at least, so that a budget already spent still leaves a trained network.
         while position.step < last and (plan.along(position) < 1.0 or position.step == 0):
-            pixels, targets = next(iterator)
+            batch = next(iterator)
             arrived = time.monotonic()
             factor = plan.stage.rate * optimise.rate(self._config.optimiser, plan.along(position))
             factor *= position.fallen
-            tally.loss += float(step(pixels, targets, tf.constant(factor, tf.float32)))
+            tally.loss += float(step(batch, tf.constant(factor, tf.float32)))
             now = time.monotonic()
             tally.steps += 1
             tally.waited += arrived - began
@@ -377,6 +391,7 @@ class StagedTraining:
 
     def _scores(self, stage: StageConfig) -> Scores:
         member = Member(self._network, stage.test_size or stage.size)
+        # Pictures alone, as most clients ask, whatever else the network may be told.
         found = predict(Classifier((member,), self._classes, 1), self._eval.pictures)
         shares = found.class_probabilities
         read = readout.fit(self._classes, self._eval.targets, shares, self._config.head.others)
@@ -387,11 +402,11 @@ class StagedTraining:
         variables = [variable.value for variable in optimiser.trained]
 
         @tf.function
-        def step(pixels: tf.Tensor, targets: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+        def step(batch: Batch, factor: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
-                logits = network(pixels, training=True).logits
-                value = optimise.loss(config.loss, logits, targets, weights) + optimiser.penalty()
+                logits = network(batch.pixels, training=True, told=batch.told).logits
+                value = optimise.loss(config.loss, logits, batch.targets, weights) + optimiser.penalty()
             optimiser.apply(tape.gradient(value, variables), factor)
             if ema is not None:
                 ema.update()

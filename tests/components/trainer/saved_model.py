@@ -19,6 +19,12 @@ class CppModel:
 
     def ask(self, signature: str, values: list[bytes]) -> dict[str, Any]:
         definition = self.signatures[signature]
-        (given,) = definition.inputs.values()
+        (given,) = definition.inputs
+        return self.ask_named(signature, {given: values})
+
+    def ask_named(self, signature: str, values: dict[str, Any]) -> dict[str, Any]:
+        definition = self.signatures[signature]
         wanted = {key: info.name for key, info in definition.outputs.items()}
-        return dict(self._session.run(wanted, {given.name: values}))
+        return dict(
+            self._session.run(wanted, {definition.inputs[key].name: value for key, value in values.items()})
+        )

@@ -44,14 +44,15 @@ def test_power_sampling_draws_rare_classes_more_often() -> None:
 
 
 def test_batches_come_augmented_with_one_hot_labels() -> None:
-    pixels, labels = next(iter(batches().dataset(0, 0, 0)))
-    assert pixels.shape == (20, 16, 16, 3)
-    np.testing.assert_allclose(tf.reduce_sum(labels, axis=1), np.ones(20))
+    batch = next(iter(batches().dataset(0, 0, 0)))
+    assert batch.pixels.shape == (20, 16, 16, 3)
+    np.testing.assert_allclose(tf.reduce_sum(batch.targets, axis=1), np.ones(20))
+    assert batch.told.shape == batch.soft.shape == (20, 0)
 
 
 def test_a_stream_can_be_joined_at_any_step() -> None:
-    whole = [labels.numpy() for _, labels in batches().dataset(0, 0, 0).take(8)]
-    joined = [labels.numpy() for _, labels in batches().dataset(0, 0, 3).take(5)]
+    whole = [batch.targets.numpy() for batch in batches().dataset(0, 0, 0).take(8)]
+    joined = [batch.targets.numpy() for batch in batches().dataset(0, 0, 3).take(5)]
     np.testing.assert_array_equal(whole[3:], joined)
 
 
