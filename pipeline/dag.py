@@ -183,6 +183,8 @@ def _trainer_config(config: RunConfig, where: Locations) -> dict[str, Any]:
         update={
             "cache_dir": config.trainer.cache_dir or where.cache,
             "weights": _pushed_folder(config.trainer.weights, config, where),
+            "distil_from": config.trainer.distil_from
+            and _pushed_folder(config.trainer.distil_from, config, where),
         }
     )
     return {"trainer": trainer.model_dump(mode="json"), "model_name": config.model_name}

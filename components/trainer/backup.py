@@ -45,6 +45,11 @@ class Backup:
             return None
         return state, arrays
 
+    def of(self, part: str) -> Backup:
+        """The backup of one of several trainings of the run."""
+        return Backup(self.path.with_name(f"{self.path.stem}-{part}{self.path.suffix}"))
+
     def clear(self) -> None:
-        """Removes the backup: the model it was for is written."""
-        self.path.unlink(missing_ok=True)
+        """Removes the backup and those of its parts: the model they were for is written."""
+        for path in self.path.parent.glob(f"{self.path.stem}*"):
+            path.unlink()

@@ -264,6 +264,21 @@ class FrozenConfig(_Frozen):
     )
 
 
+class DistilConfig(_Frozen):
+    """How much a network learns from its teacher's answers, see `distil_from`."""
+
+    weight: Share = Field(
+        default=0.7, description="share of the loss that compares with the teacher; the rest is the labels'"
+    )
+    temperature: float = Field(
+        default=2.0,
+        ge=1.0,
+        le=20.0,
+        description="divides the logits of both before they are compared: higher shows more of what the teacher "
+        "thinks of the unlikely classes",
+    )
+
+
 class ZonesConfig(_Frozen):
     """Costs, in units of one needless referral, that place the limits between low, review and refer."""
 
@@ -378,11 +393,37 @@ class TrainerConfig(_Frozen):
         le=100_000,
         description="eval images that are changed (blur, light, hair, ...) to measure what is lost; 0 = none",
     )
+    folds: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="train one member (all its snapshots) without each of so many grouped parts of train, fold them "
+        "into one model and say how they do on the parts left out: cross-validated; 0 = one, on all of train",
+    )
+    distil_from: str | None = Field(
+        default=None,
+        pattern=r"^pushed:.+",
+        description="pushed:VERSION or pushed:<SavedModel folder>: learn from the answers of that ensemble, so that "
+        "one small network says what many do",
+    )
+    distil: DistilConfig = Field(default_factory=DistilConfig, description="only with distil_from")
     seed: int = Field(default=17, ge=0, description="same seed, same data, same machine: same weights")
     cache_dir: str | None = Field(
         default=None,
         description="folder of decoded pictures, features and backups; default: in the run's folder",
     )
+
+    @model_validator(mode="after")
+    def _folds_and_teachers_need_a_network_that_trains(self) -> Self:
+        if self.folds == 1:
+            raise ValueError("folds=1: give 0 for one network on all of train, or at least 2 parts")
+        for key, value in (("folds", self.folds), ("distil_from", self.distil_from)):
+            if value and self.strategy == "frozen":
+                raise ValueError(
+                    f"{key}={value} with strategy=frozen: choose a strategy that trains the network, "
+                    "last_blocks or fine_tune"
+                )
+        return self
 
     @model_validator(mode="after")
     def _a_download_is_checked(self) -> Self:

@@ -80,6 +80,19 @@ def _rule(config: OptimiserConfig, peak: float) -> Any:
     return optimisers.RMSprop(peak, momentum=config.momentum)
 
 
+def distillation(logits: tf.Tensor, soft: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Mean cross-entropy with a teacher's probabilities, both softened (Hinton et al., 2015).
+
+    Args:
+        logits: float32 [batch, classes].
+        soft: float32 [batch, classes], the teacher's probabilities.
+        temperature: divides the logits of both; its square keeps the gradients' size.
+    """
+    teacher = tf.nn.softmax(tf.math.log(tf.maximum(soft, 1e-7)) / temperature)
+    terms = -tf.reduce_sum(teacher * tf.nn.log_softmax(logits / temperature), axis=-1)
+    return temperature**2 * tf.reduce_mean(terms)
+
+
 def loss(config: LossConfig, logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Mean loss of a batch.
 

@@ -21,6 +21,7 @@ from components import features
 from components.trainer import (
     calibration,
     export,
+    folds,
     novelty,
     operating_point,
     readout,
@@ -28,18 +29,22 @@ from components.trainer import (
     training,
 )
 from components.trainer.backup import Backup
+from components.trainer.calibration import Calibration
 from components.trainer.classifier import Classifier, predict, trace
 from components.trainer.config import TrainerConfig
+from components.trainer.folds import OutOfFold
 from components.trainer.history import History
 from components.trainer.litert import ConversionError
 from components.trainer.progress import Progress, duration
-from components.trainer.records import examples_dataset
+from components.trainer.readout import Readout
+from components.trainer.records import Split, examples_dataset
 from components.trainer.scores import auc, brier, calibration_error, log_loss
 from components.trainer.serving import Served
 from components.trainer.training import Answers, Data
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
+OUT_OF_FOLD = "out_of_fold_predictions.csv"
 _WARMUP_PICTURES = 4
 _REPRESENTATIVE = 200  # pictures that give int8 its ranges
 
@@ -128,11 +133,7 @@ def _fit(
     )
     version = str(int(time.time()))
     served = Served(classifier, read, fitted, point, zones, judge, config.image_size, version)
-    with (run_dir / "eval_predictions.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
-        for name, target, p in zip(evaluation.names, evaluation.targets, probabilities, strict=True):
-            writer.writerow([name, int(target), f"{p:.6f}"])
+    _write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
     metrics: dict[str, Any] = {
         "eval_auc": auc(evaluation.targets, probabilities),
         "log_loss": log_loss(evaluation.targets, probabilities),
@@ -153,7 +154,35 @@ def _fit(
             "log_loss": log_loss(evaluation.targets, told),
             "calibration_error": calibration_error(evaluation.targets, told),
         }
+    if answers.out_of_fold is not None:
+        metrics["cross_validated"] = _cross_validated(
+            config, data, answers.out_of_fold, read, fitted, run_dir / OUT_OF_FOLD
+        )
     return served, probabilities, metrics
+
+
+def _cross_validated(
+    config: TrainerConfig,
+    data: Data,
+    found: OutOfFold,
+    read: Readout,
+    fitted: Calibration,
+    path: Path,
+) -> dict[str, Any]:
+    """Figures of the answers of members to what they left out, which are written to a file."""
+    train = data.train
+    probabilities = calibration.apply(fitted, read(tf.constant(found.shares)).numpy())
+    _write_predictions(path, train, probabilities)
+    figures = folds.figures(found, train.targets, probabilities, config.seed)
+    Progress().line(
+        "cross-validated AUC %.4f (95 %% interval %.4f to %.4f) on %d training images, %d positive; by fold %s",
+        figures["auc"],
+        *figures["auc_interval"],
+        figures["images"],
+        figures["positives"],
+        ", ".join(f"{value:.4f}" for value in figures["auc_by_fold"]),
+    )
+    return figures
 
 
 def _write_robustness(
@@ -174,6 +203,14 @@ def _write_robustness(
         config.seed,
     )
     path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.float32]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
+        for name, target, p in zip(split.names, split.targets, probabilities, strict=True):
+            writer.writerow([name, int(target), f"{p:.6f}"])
 
 
 def _spread(count: int, wanted: int) -> npt.NDArray[np.int64]:

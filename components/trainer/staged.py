@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,22 @@ class _Plan:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which of several trainings of one run this is: its stages are counted on from those before it."""
+
+    number: int
+    name: str
+
+    def stages(self, config: TrainerConfig) -> range:
+        """The numbers of its stages in the run's history."""
+        count = len(config.stages)
+        return range(self.number * count, (self.number + 1) * count)
+
+
+WHOLE: Final = Part(0, "")
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Weights that join the exported ensemble, and the side they are tested at."""
 
@@ -108,6 +124,8 @@ class StagedTraining:
         initial: Weights | None = None,
         metadata: Metadata | None = None,
         told: Floats | None = None,
+        soft: Floats | None = None,
+        part: Part = WHOLE,
     ) -> None:
         """`initial` replaces the configured weights: a warm start of backbone and head."""
         self._config = config
@@ -119,7 +137,8 @@ class StagedTraining:
         self._backup = backup
         self._history = history
         self._progress = progress
-        self._metadata, self._told = metadata, told
+        self._metadata, self._told, self._soft = metadata, told, soft
+        self._part = part
         self._network = networks.build(
             config, size=config.fixed_size, classes=len(classes), moments=moments, metadata=metadata
         )
@@ -212,7 +231,7 @@ class StagedTraining:
             variable.assign(value)
         self._history.restore(state["epochs"])
         self._progress.line(
-            "resumed in stage %d after epoch %d, step %d (%s of training)",
+            self._part.name + "resumed in stage %d after epoch %d, step %d (%s of training)",
             self._position.stage + 1,
             self._position.epoch,
             self._position.step,
@@ -234,7 +253,9 @@ class StagedTraining:
         state = {
             "position": asdict(self._position),
             "snapshot_sizes": [snapshot.size for snapshot in self._snapshots],
-            "epochs": self._history.rows(),
+            "epochs": [
+                row for row in self._history.rows() if row["stage"] in self._part.stages(self._config)
+            ],
             "rates": self._rates.body_learning_rate / self._config.optimiser.body_learning_rate,
         }
         self._backup.save(state, arrays)
@@ -286,6 +307,7 @@ class StagedTraining:
             config,
             metadata=self._metadata,
             told=self._told,
+            soft=self._soft,
         )
 
     def _epoch(
@@ -311,7 +333,7 @@ class StagedTraining:
             position.step += 1
             began = now
             self._progress.tick(
-                "stage %d, %d px, step %d of %d, loss %.3f, %.0f images/s",
+                self._part.name + "stage %d, %d px, step %d of %d, loss %.3f, %.0f images/s",
                 plan.number + 1,
                 plan.stage.size,
                 position.step,
@@ -348,7 +370,7 @@ class StagedTraining:
             position.fallen = plateau.seen(found.auc)
             position.fallen_best, position.fallen_waited = plateau.best, plateau.waited
         epoch = Epoch(
-            stage=plan.number,
+            stage=self._part.stages(self._config)[plan.number],
             size=plan.stage.size,
             epoch=position.epoch,
             loss=mean_loss,
@@ -367,7 +389,7 @@ class StagedTraining:
         stalled = patience > 0 and position.epoch - position.best_epoch >= patience
         position.over = stalled or plan.along(position) >= 1.0
         self._progress.line(
-            "stage %d of %d  %d px  epoch %d of %d  loss %.3f  eval AUC %.4f  "
+            self._part.name + "stage %d of %d  %d px  epoch %d of %d  loss %.3f  eval AUC %.4f  "
             "false negatives %d of %d  %.0f s  left %s",
             plan.number + 1,
             len(self._config.stages),
@@ -406,7 +428,12 @@ class StagedTraining:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 logits = network(batch.pixels, training=True, told=batch.told).logits
-                value = optimise.loss(config.loss, logits, batch.targets, weights) + optimiser.penalty()
+                value = optimise.loss(config.loss, logits, batch.targets, weights)
+                if config.distil_from:
+                    share, temperature = config.distil.weight, config.distil.temperature
+                    taught = optimise.distillation(logits, batch.soft, temperature)
+                    value = (1.0 - share) * value + share * taught
+                value += optimiser.penalty()
             optimiser.apply(tape.gradient(value, variables), factor)
             if ema is not None:
                 ema.update()

@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.trainer import classes, frozen
+from components.trainer import classes, folds, frozen, teacher
 from components.trainer import metadata as metadata_of
 from components.trainer import network as networks
 from components.trainer.backup import Backup
 from components.trainer.classifier import Classifier, Member, Outputs, predict
 from components.trainer.columns import Columns, read_columns
 from components.trainer.config import TrainerConfig
+from components.trainer.folds import OutOfFold
 from components.trainer.history import History
 from components.trainer.network import Moments
 from components.trainer.progress import Progress
 from components.trainer.records import Split, read_split
-from components.trainer.staged import StagedTraining
+from components.trainer.staged import WHOLE, Part, StagedTraining
 from components.trainer.task import Task
 from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
 
@@ -46,13 +48,15 @@ class Data:
 class Answers:
     """The classifier's answers on eval, and features of (a sample of) train: rows of `sample`.
 
-    `told` are the answers on eval of networks with a metadata branch that are told the metadata.
+    `told` are the answers on eval of networks with a metadata branch that are told the metadata;
+    `out_of_fold` those of members to the part of train that they left out.
     """
 
     evaluation: Outputs
     sample: npt.NDArray[np.int64]
     sample_features: npt.NDArray[np.float32]
     told: Outputs | None = None
+    out_of_fold: OutOfFold | None = None
 
 
 def read(fn_args: Any, config: TrainerConfig, cache_dir: Path, progress: Progress) -> Data:
@@ -65,13 +69,13 @@ def read(fn_args: Any, config: TrainerConfig, cache_dir: Path, progress: Progres
     train = read_split("train", fn_args.train_files, size=size, cache_dir=cache_dir, progress=progress)
     evaluation = read_split("eval", fn_args.eval_files, size=size, cache_dir=cache_dir, progress=progress)
     moments = read_moments(fn_args.transform_output, fn_args.train_files)
-    metadata = config.head.metadata
+    metadata, folded = config.head.metadata, config.folds > 0
     return Data(
         train,
         evaluation,
         moments,
         getattr(fn_args, "hyperparameters", None) or {},
-        read_columns(fn_args.train_files) if metadata else None,
+        read_columns(fn_args.train_files) if metadata or folded else None,
         read_columns(fn_args.eval_files) if metadata else None,
     )
 
@@ -93,8 +97,13 @@ def read_moments(transform_output: str, files: Any) -> Moments:
 def train(
     config: TrainerConfig, data: Data, cache_dir: Path, backup: Backup, history: History, progress: Progress
 ) -> tuple[Classifier, Answers]:
-    """Trains by `config.strategy`; returns the networks that vote, and their answers."""
-    task = _task(config, data)
+    """Trains by `config.strategy`; returns the networks that vote, and their answers.
+
+    Raises:
+        DataError: data that cannot be trained on.
+        WeightsFileError, WeightsUnavailableError: first weights, or a teacher, that cannot be had.
+    """
+    task = _task(config, data, cache_dir, progress)
     progress.line(
         "training %s (%s) on %d images, eval %d; classes %s",
         config.backbone,
@@ -112,16 +121,11 @@ def train(
         )
         classifier = Classifier((Member(network, config.frozen.size),), task.classes, config.frozen.flips)
         return classifier, Answers(outputs["eval"], sample, outputs["train"].features[sample])
-    training = StagedTraining(
-        config,
-        *task.given,
-        backup=backup,
-        history=history,
-        progress=progress,
-        metadata=task.metadata,
-        told=task.told,
-    )
-    members = _members(config, task, training)
+    out_of_fold = None
+    if config.folds:
+        members, out_of_fold = _folded(config, task, data, backup, history, progress)
+    else:
+        members = _members(config, task, _staged(config, task, backup, history, progress))
     classifier = Classifier(members, task.classes, config.tta)
     first = Classifier(members[:1], task.classes, 1)  # whose features novelty looks at
     pictures = task.evaluation.pictures
@@ -134,10 +138,58 @@ def train(
         sample,
         predict(first, task.train.pictures[sample], progress, "features of train").features,
         told,
+        out_of_fold,
     )
 
 
-def _task(config: TrainerConfig, data: Data) -> Task:
+def _staged(
+    config: TrainerConfig,
+    task: Task,
+    backup: Backup,
+    history: History,
+    progress: Progress,
+    part: Part = WHOLE,
+) -> StagedTraining:
+    return StagedTraining(
+        config,
+        *task.given,
+        backup=backup,
+        history=history,
+        progress=progress,
+        metadata=task.metadata,
+        told=task.told,
+        soft=task.soft,
+        part=part,
+    )
+
+
+def _folded(
+    config: TrainerConfig, task: Task, data: Data, backup: Backup, history: History, progress: Progress
+) -> tuple[tuple[Member, ...], OutOfFold]:
+    """One training without each part of train; each answers the part it left out."""
+    assert data.train_columns is not None  # noqa: S101 - read() reads them for folds
+    groups = data.train_columns.groups
+    numbers = folds.split(groups, task.train.targets, config.folds, config.seed)
+    shares = np.zeros([len(task.train), len(task.classes)], np.float32)
+    members: list[Member] = []
+    for number in range(config.folds):
+        # A seed of its own, so that members differ in more than their data; the time is shared.
+        minutes = config.max_minutes and config.max_minutes / config.folds
+        own = config.model_copy(update={"seed": config.seed + number, "max_minutes": minutes})
+        keras.utils.set_random_seed(own.seed)
+        inside, outside = np.flatnonzero(numbers != number), np.flatnonzero(numbers == number)
+        part = Part(number, f"fold {number + 1} of {config.folds}  ")
+        training = _staged(own, task.only(inside), backup.of(f"fold{number}"), history, progress, part)
+        found = _members(own, task, training)
+        voting = Classifier(found, task.classes, config.tta)
+        shares[outside] = predict(
+            voting, task.train.only(outside).pictures, progress, f"fold {number + 1}, left out"
+        ).class_probabilities
+        members += found
+    return tuple(members), OutOfFold(shares, numbers, groups)
+
+
+def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress) -> Task:
     train = data.train
     chosen = classes.choose(config.head, train.targets, train.diagnoses)
     labels = classes.encode(chosen, train.targets, train.diagnoses)
@@ -149,6 +201,9 @@ def _task(config: TrainerConfig, data: Data) -> Task:
     if data.train_columns is not None and config.head.metadata:
         metadata = metadata_of.fit(data.train_columns)
         told = metadata.of(data.train_columns)
+    soft = np.zeros([len(train), 0], np.float32)
+    if config.distil_from:
+        soft = teacher.answers(config.distil_from, chosen, train, cache_dir, progress)
     return Task(
         classes=chosen,
         moments=data.moments,
@@ -158,7 +213,7 @@ def _task(config: TrainerConfig, data: Data) -> Task:
         class_weights=weights,
         metadata=metadata,
         told=told,
-        soft=np.zeros([len(train), 0], np.float32),
+        soft=soft,
     )
 
 

@@ -1,0 +1,96 @@
+"""One network learns from the answers of a pushed ensemble."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import conftest
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.trainer import optimise, teacher
+from components.trainer.backbones.errors import WeightsFileError
+from components.trainer.classes import Classes
+from components.trainer.classifier import predict
+from components.trainer.config import DistilConfig, StageConfig, TrainerConfig
+from components.trainer.progress import Progress
+from components.trainer.records import Split, read_split
+from components.trainer.run import run_fn
+
+assert run_fn
+
+
+@pytest.fixture(scope="module")
+def pictures(scratch: conftest.Trained, tmp_path_factory: pytest.TempPathFactory) -> Split:
+    folder = tmp_path_factory.mktemp("pictures")
+    return read_split("eval", [scratch.data.evaluation], size=64, cache_dir=folder, progress=Progress())
+
+
+@pytest.mark.parametrize("strategy", ["scratch", "frozen"])
+def test_a_pushed_version_is_rebuilt_and_ranks_as_it_did(
+    strategy: str, pictures: Split, request: pytest.FixtureRequest
+) -> None:
+    pushed: conftest.Trained = request.getfixturevalue(strategy)
+    classifier, size = teacher.load(pushed.model)
+    assert size == 64
+    shares = predict(classifier, pictures.pictures).class_probabilities
+    positive = shares @ np.array(classifier.classes.positive, np.float32)
+    with (pushed.run / "eval_predictions.csv").open() as file:
+        wanted = np.array([float(row["probability"]) for row in csv.DictReader(file)])
+    if strategy == "scratch":  # two classes and a temperature: the ranks are the same
+        apart = np.argsort(wanted)[:: len(wanted) // 8]
+        assert (np.diff(positive[apart]) >= -1e-6).all()
+    assert np.corrcoef(positive, wanted)[0, 1] > 0.7
+
+
+def test_what_does_not_fit_is_refused(scratch: conftest.Trained, pictures: Split, tmp_path: Path) -> None:
+    spec = f"pushed:{scratch.model}"
+    with pytest.raises(
+        WeightsFileError, match="the teacher knows negative, positive, this data gives nv, mel"
+    ):
+        teacher.answers(spec, Classes(("nv", "mel"), (0.0, 1.0), 0), pictures, tmp_path, Progress())
+    small = read_split("eval", [scratch.data.evaluation], size=32, cache_dir=tmp_path, progress=Progress())
+    two = Classes(("negative", "positive"), (0.0, 1.0), 0)
+    with pytest.raises(WeightsFileError, match="set image_size=64"):
+        teacher.answers(spec, two, small, tmp_path, Progress())
+    with pytest.raises(WeightsFileError, match=r"model\.weights\.h5 is not there"):
+        teacher.answers(f"pushed:{tmp_path}", two, small, tmp_path, Progress())
+
+
+def test_the_loss_is_least_where_the_student_says_what_the_teacher_does() -> None:
+    soft = tf.constant([[0.7, 0.2, 0.1]])
+    same = tf.math.log(soft)
+    logits = tf.Variable(same)
+    with tf.GradientTape() as tape:
+        value = optimise.distillation(logits, soft, 3.0)
+    np.testing.assert_allclose(tape.gradient(value, logits), tf.zeros([1, 3]), atol=1e-5)
+    assert optimise.distillation(-same, soft, 3.0) > value
+    plain = -float(tf.reduce_sum(soft * tf.nn.log_softmax(same)))
+    assert float(optimise.distillation(same, soft, 1.0)) == pytest.approx(plain, rel=1e-5)
+
+
+def test_a_student_that_only_listens_agrees_with_its_teacher(
+    scratch: conftest.Trained, tmp_path: Path, unexported: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def student(weight: float, spec: str | None) -> TrainerConfig:
+        return scratch.config.model_copy(
+            update={
+                "distil_from": spec,
+                "distil": DistilConfig(weight=weight, temperature=1.0),
+                "stages": (StageConfig(size=64, epochs=3),),
+                "cache_dir": str(tmp_path / "cache"),
+                "calibration": "none",
+                "tta": 1,
+            }
+        )
+
+    spec = f"pushed:{scratch.model}"
+    listened = conftest.train(scratch.data, student(1.0, spec), tmp_path / "listened")
+    assert "the teacher (1 networks) answered 96 images" in capfd.readouterr().err
+    plain = conftest.train(scratch.data, student(1.0, None), tmp_path / "plain")
+    ignored = conftest.train(scratch.data, student(0.0, spec), tmp_path / "ignored")
+    assert "the teacher's answers to 96 images from the cache" in capfd.readouterr().err
+    texts = [(one.run / "eval_predictions.csv").read_text() for one in (listened, plain, ignored)]
+    assert texts[1] == texts[2] != texts[0]
