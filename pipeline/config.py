@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.balance.config import BalanceConfig
 from components.evaluator.config import EvaluatorConfig
 from components.features import MODEL_NAME
 from components.serving_check.config import ServingCheckConfig
 from components.trainer.config import TrainerConfig
+from components.tuner.config import TunerConfig, check
 from pipeline.errors import UsageError
 
 # Without a runner Beam downloads one from the web; this one is part of the package.
@@ -51,6 +52,9 @@ class RunConfig(BaseModel):
         default=BalanceConfig(), description="the data gate's limits on the labels"
     )
     trainer: TrainerConfig = Field(description="how the model is trained")
+    tuner: TunerConfig | None = Field(
+        default=None, description="a search for better settings of the trainer before it trains; null = none"
+    )
     evaluator: EvaluatorConfig = Field(default=EvaluatorConfig(), description="the model gate's limits")
     serving_check: ServingCheckConfig = Field(
         default=ServingCheckConfig(), description="the serving gate's limits"
@@ -66,6 +70,12 @@ class RunConfig(BaseModel):
             "MELANOSIZER_METADATA_PASSWORD"
         ),
     )
+
+    @model_validator(mode="after")
+    def _the_tuner_varies_what_the_trainer_has(self) -> Self:
+        if self.tuner is not None:
+            check(self.trainer, self.tuner)
+        return self
 
 
 def preset_names() -> list[str]:

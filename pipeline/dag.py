@@ -22,6 +22,7 @@ from components.gate.latest_accepted import LatestAcceptedStrategy
 from components.pusher.component import Pusher
 from components.registry.component import RegistryRecord
 from components.serving_check.component import ServingCheck
+from components.tuner.component import TunedHyperparameters
 from pipeline.config import RunConfig
 
 Artifacts = tfx.types.standard_artifacts
@@ -92,12 +93,33 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
     )
     transform.add_upstream_node(gate)
+    # What the Trainer is told: what the gate accepted and, where a search is configured, the best settings.
+    hyperparameters = gate.outputs["accepted"]
+    search: list[Any] = []
+    if config.tuner is not None:
+        tuner = tfx.components.Tuner(
+            tuner_fn="components.tuner.search.tuner_fn",
+            examples=example_gen.outputs["examples"],
+            transform_graph=transform.outputs["transform_graph"],
+            schema=schema.outputs["schema"],
+            train_args=tfx.proto.TrainArgs(splits=["train"]),
+            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+            custom_config={**_trainer_config(config, where), "tuner": config.tuner.model_dump(mode="json")},
+        )
+        tuner.add_upstream_node(gate)
+        tuned = TunedHyperparameters(
+            accepted=gate.outputs["accepted"],
+            best=tuner.outputs["best_hyperparameters"],
+            results=tuner.outputs["tuner_results"],
+        ).with_id("tuned-hyperparameters")
+        hyperparameters = tuned.outputs["hyperparameters"]
+        search = [tuner, tuned]
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run.run_fn",
         examples=example_gen.outputs["examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
-        hyperparameters=gate.outputs["accepted"],
+        hyperparameters=hyperparameters,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config=_trainer_config(config, where),
@@ -159,6 +181,7 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
             balance,
             gate,
             transform,
+            *search,
             trainer,
             baseline,
             evaluator,
@@ -175,7 +198,10 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
 def run_key(config: RunConfig, where: Locations) -> str:
     """Return what decides which model comes out: a hash of how it is trained, and the data's version."""
     # The version stands beside the hash, not in it: on a cluster it is known only when the run begins.
-    return f"{hashlib.sha256(config.trainer.model_dump_json().encode()).hexdigest()}.{where.data_version}"
+    text = config.trainer.model_dump_json()
+    if config.tuner is not None:
+        text += config.tuner.model_dump_json()
+    return f"{hashlib.sha256(text.encode()).hexdigest()}.{where.data_version}"
 
 
 def _trainer_config(config: RunConfig, where: Locations) -> dict[str, Any]:

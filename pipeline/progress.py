@@ -16,7 +16,7 @@ FINISHED = "Component %s is finished."
 FROM_CACHE = "A cached execution %d is used."
 
 # They show their own progress; a spinner would write over it.
-TALKING = frozenset({"Trainer"})
+TALKING = frozenset({"Trainer", "Tuner"})
 
 OUR_LOGGERS = ("components", "pipeline", "serving")
 

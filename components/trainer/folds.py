@@ -83,7 +83,7 @@ def bootstrap(
     order = np.argsort(index, kind="stable")
     starts = np.searchsorted(index[order], np.arange(index.max() + 2))
     members = [order[starts[i] : starts[i + 1]] for i in range(index.max() + 1)]
-    values = []
+    values: list[float] = []
     while len(values) < _RESAMPLES:
         rows = np.concatenate([members[i] for i in draw.integers(0, len(members), len(members))])
         if 0 < targets[rows].sum() < len(rows):

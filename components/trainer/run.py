@@ -27,6 +27,7 @@ from components.trainer import (
     readout,
     robustness,
     training,
+    tuned,
 )
 from components.trainer.backup import Backup
 from components.trainer.calibration import Calibration
@@ -44,6 +45,7 @@ from components.trainer.training import Answers, Data
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
+TRIALS = "trials.json"
 OUT_OF_FOLD = "out_of_fold_predictions.csv"
 _WARMUP_PICTURES = 4
 _REPRESENTATIVE = 200  # pictures that give int8 its ranges
@@ -62,6 +64,13 @@ def run_fn(fn_args: Any) -> None:
     config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
     progress = Progress()
     run_dir = Path(fn_args.model_run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    given = fn_args.hyperparameters or {}
+    if given.get("tuned"):
+        config = tuned.apply(config, given["tuned"])
+        found = {"tuned": given["tuned"], "trials": given.get("trials", [])}
+        (run_dir / TRIALS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        progress.line("with the tuner's settings: %s", given["tuned"])
     cache_dir = Path(config.cache_dir) if config.cache_dir else run_dir / "cache"
     keras.utils.set_random_seed(config.seed)
     history = History(run_dir)

@@ -51,6 +51,7 @@ class Evidence:
         record: the registry's record of the version that is served after the run.
         lesions: labels and groups of every image, and the pictures that were asked for.
         robustness: AUC under each change of the picture, from robustness.json of the Trainer.
+        trials: what the tuner tried, and the settings trained with, from trials.json of the Trainer.
         finder: what the learning-rate finder saw, from lr_finder.json of the Trainer.
         contact_sheet: an encoded picture of augmented samples.
         unreadable: files that are there but could not be read, with the reason.
@@ -68,6 +69,7 @@ class Evidence:
     record: Record | None = None
     lesions: Lesions | None = None
     robustness: dict[str, Any] | None = None
+    trials: dict[str, Any] | None = None
     finder: dict[str, Any] | None = None
     contact_sheet: bytes | None = None
     unreadable: Sequence[str] = ()
@@ -127,6 +129,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
         lesions=lesions_found,
         robustness=reader.read(model_run, "robustness.json", _json),
+        trials=reader.read(model_run, "trials.json", _json),
         finder=reader.read(model_run, "lr_finder.json", _json),
         contact_sheet=sheet,
         unreadable=tuple(reader.unreadable),

@@ -32,6 +32,7 @@ class Training:
     images_per_second: float | None
     waiting: float | None
     finder: Finder | None
+    trials: Trials | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ class Finder:
     choose: str
     body: float
     head: float
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What the tuner tried, the best first: names of the settings, and a row (AUC on eval, values) a trial."""
+
+    names: Sequence[str]
+    rows: Sequence[tuple[float, Sequence[Any]]]
 
 
 def of(evidence: Evidence) -> Training | None:
@@ -85,7 +94,16 @@ def of(evidence: Evidence) -> Training | None:
         images_per_second=_mean(rows, "images_per_second"),
         waiting=_mean(rows, "waiting"),
         finder=_finder(evidence.finder),
+        trials=_trials(evidence.trials),
     )
+
+
+def _trials(found: dict[str, Any] | None) -> Trials | None:
+    if not found or not found.get("trials"):
+        return None
+    names = list(found["tuned"])
+    rows = [(float(row["score"]), [row.get(name) for name in names]) for row in found["trials"]]
+    return Trials(names, sorted(rows, key=lambda row: row[0], reverse=True))
 
 
 def _finder(found: dict[str, Any] | None) -> Finder | None:

@@ -86,3 +86,26 @@ def test_an_override_below_a_single_value_is_refused():
 def test_configuration_cannot_be_changed_afterwards():
     with pytest.raises(ValueError, match="frozen"):
         config.load("quick").evaluator.min_auc = 0.1  # type: ignore[misc]
+
+
+TUNER = "{trials: 2, space: {%s}}"
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ("optimiser.weight_deacy: {low: 0.01, high: 0.1}", r"the trainer has no such key; at 'weight_deacy' there are .*weight_decay"),
+        ("head.dropout: {low: 0.1, high: 1.5}", r"head\.dropout=1\.5"),
+        ("head.dropout: {low: 0.5, high: 0.1}", "low=0.5 must be below high=0.1"),
+        ("batch_size: {values: [8, big]}", "give values of one kind"),
+    ],
+)  # fmt: skip
+def test_a_search_that_cannot_be_is_refused_before_anything_runs(space: str, message: str):
+    with pytest.raises(UsageError, match=message):
+        config.load("smoke", {"tuner": TUNER % space})
+
+
+def test_a_search_is_read():
+    loaded = config.load("smoke", {"tuner": TUNER % "stages.0.rate: {low: 0.1, high: 2.0, log: true}"}).tuner
+    assert loaded is not None
+    assert loaded.space["stages.0.rate"].log

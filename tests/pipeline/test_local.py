@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import config
-from pipeline.dag import create_pipeline
+from pipeline.dag import create_pipeline, run_key
 from pipeline.errors import UsageError
 from pipeline.targets import local
 from pipeline.workspace import Workspace
@@ -83,3 +83,24 @@ def test_the_trainer_is_told_the_folder_of_a_pushed_version(tmp_path: Path, weig
     trainer = next(c for c in create_pipeline(settings, where).components if c.id == "Trainer")
     told = json.loads(trainer.exec_properties["custom_config"])
     assert told["trainer"]["weights"] == seen.format(root=tmp_path)
+
+
+def test_a_search_runs_between_the_gate_and_the_trainer_and_only_where_it_is_configured(tmp_path: Path):
+    space = "{space: {head.dropout: {values: [0.1, 0.3]}}}"
+    found = {}
+    for name, overrides in (("plain", {}), ("tuned", {"tuner": space})):
+        settings = config.load("smoke", overrides)
+        where = local.locations(
+            settings,
+            workspace=Workspace(tmp_path),
+            data=tmp_path,
+            data_version="d",
+            run_id="r",
+            preset="smoke",
+        )
+        found[name] = (local.step_names(settings, where), run_key(settings, where))
+    steps = found["tuned"][0]
+    order = [steps.index(n) for n in ("data-gate", "Transform", "Tuner", "tuned-hyperparameters", "Trainer")]
+    assert order == sorted(order)
+    assert [step for step in steps if step not in ("Tuner", "tuned-hyperparameters")] == found["plain"][0]
+    assert found["plain"][1] != found["tuned"][1]

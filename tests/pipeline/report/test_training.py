@@ -64,3 +64,16 @@ def test_the_learning_rate_finder_is_drawn_and_says_what_came_of_it(pushed):
     assert found.finder.lowest == 1e-2
     assert "fell fastest: 0.0001" in found.finder.chart
     assert training.of(_evidence(pushed)).finder is None
+
+
+def test_the_tuners_trials_are_listed_best_first(pushed):
+    seen = {
+        "tuned": {"head.dropout": 0.3},
+        "trials": [
+            {"trial_id": "0", "score": 0.81, "head.dropout": 0.5},
+            {"trial_id": "1", "score": 0.84, "head.dropout": 0.3},
+        ],
+    }
+    found = training.of(_evidence(pushed, trials=seen))
+    assert found is not None
+    assert found.trials == training.Trials(["head.dropout"], [(0.84, [0.3]), (0.81, [0.5])])
