@@ -25,8 +25,8 @@ from components.trainer import network as networks
 from components.trainer import optimise
 from components.trainer.batches import Batches, cache_size
 from components.trainer.config import TrainerConfig
-from components.trainer.presets import FULL
 from components.transform import images
+from pipeline.config import load
 
 _BATCH = 32
 _WARM = 3
@@ -117,15 +117,16 @@ def main() -> None:
     if len(files) < _BATCH:
         parser.error(f"{arguments.images} holds {len(files)} JPEGs; at least {_BATCH} are needed")
     size, seconds = arguments.size, arguments.seconds
+    full = load("full").trainer
     generator = _generator(files, size)
-    spent, batches = _ours(files, size, FULL)
+    spent, batches = _ours(files, size, full)
     theirs, ours = _rates([lambda: next(generator), lambda: next(batches)], seconds)
     print(f"{'input, 128 px' if size == 128 else f'input, {size} px':<42}{'images/s':>10}")
     print(f"{'ImageDataGenerator':<42}{theirs:>10.0f}")
     print(f"{'cached and augmented in the graph':<42}{ours:>10.0f}   x {ours / theirs:.1f}")
     print(f"{'  decoded once, ' + str(len(files)) + ' images':<42}{len(files) / spent:>10.0f}")
-    trained_norm = FULL.model_copy(update={"batch_norm": "train"})
-    contestants = [_step(size, trained_norm, fast=False), _step(size, FULL, fast=True)]
+    trained_norm = full.model_copy(update={"batch_norm": "train"})
+    contestants = [_step(size, trained_norm, fast=False), _step(size, full, fast=True)]
     stock, quick = _rates(contestants, seconds)
     print(f"{'step, stock':<42}{stock:>10.0f}")
     print(f"{'step, batch-norm frozen, fast 1x1':<42}{quick:>10.0f}   x {quick / stock:.1f}")

@@ -305,7 +305,7 @@ class ZonesConfig(_Frozen):
 
 
 class TrainerConfig(_Frozen):
-    """Everything that decides which model comes out; presets.py holds the named ones."""
+    """Everything that decides which model comes out; pipeline/presets holds the named ones."""
 
     strategy: Literal["from_scratch", "frozen", "fine_tune", "last_blocks", "gradual"] = Field(
         default="frozen",

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from components.trainer.presets import PRESETS
 from pipeline import config
 from pipeline.errors import UsageError
 
@@ -18,11 +17,6 @@ def test_every_preset_is_valid_and_says_what_it_gives(name: str):
 
 def test_the_presets_the_readme_names_are_there():
     assert {"smoke", "quick", "full"} <= set(config.preset_names())
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_trains_as_the_trainers_own_of_that_name(name: str):
-    assert config.load(name).trainer == PRESETS[name]
 
 
 def test_an_unknown_preset_names_the_valid_ones():

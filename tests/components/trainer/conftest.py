@@ -16,8 +16,13 @@ import lesions
 import transforming
 
 from components.trainer.config import FrozenConfig, StageConfig, TrainerConfig
-from components.trainer.presets import preset
 from components.trainer.run import run_fn
+from pipeline.config import load
+
+
+def preset(name: str) -> TrainerConfig:
+    return load(name).trainer
+
 
 THIRD_PARTY = [
     "ignore::DeprecationWarning",

@@ -6,17 +6,13 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from components.trainer.config import StageConfig, TrainerConfig, ZonesConfig
-from components.trainer.presets import PRESETS, preset
+from pipeline.config import load, preset_names
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", preset_names())
 def test_presets_survive_json(name: str) -> None:
-    assert TrainerConfig.model_validate(preset(name).model_dump(mode="json")) == preset(name)
-
-
-def test_an_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="smoke, quick, full"):
-        preset("huge")
+    config = load(name).trainer
+    assert TrainerConfig.model_validate(config.model_dump(mode="json")) == config
 
 
 def test_an_unknown_key_is_refused() -> None:
