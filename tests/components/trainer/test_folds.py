@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
-import conftest
+import arrays
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from components.trainer import folds
+from components.trainer.backup import Backup
 from components.trainer.config import StageConfig, TrainerConfig
 from components.trainer.records import DataError
 from components.trainer.scores import auc
@@ -58,70 +57,48 @@ def test_impossible_settings_are_refused(change: dict[str, object], says: str) -
         TrainerConfig.model_validate({"strategy": "fine_tune", **change})
 
 
-CONFIG = conftest.TINY.model_copy(
-    update={
-        "image_size": 32,
-        "stages": (StageConfig(size=32, epochs=1), StageConfig(size=32, epochs=1, snapshot=False)),
-        "batch_size": 32,
-        "tta": 1,
-        "folds": 3,
-    }
+CONFIG = arrays.CONFIG.model_copy(
+    update={"stages": (StageConfig(size=32, epochs=0.5), StageConfig(size=32, epochs=0.5)), "folds": 2}
 )
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
 def test_each_fold_is_a_member_and_an_interrupted_run_ends_the_same(
-    data: conftest.Data,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exported: list[dict[str, object]] = []
-    monkeypatch.setattr(
-        "components.trainer.export.write", lambda *_, metadata, **more: exported.append(metadata)
-    )
-    whole = conftest.train(data, CONFIG, tmp_path / "whole")
-    assert len(exported[0]["backbone"]["members"]) == 3  # type: ignore[index]
-    metrics = json.loads((whole.run / "metrics.json").read_text())
-    found = metrics["cross_validated"]
-    answers = rows(whole.run / "out_of_fold_predictions.csv")
-    targets = np.array([int(row["target"]) for row in answers])
-    assert len(answers) == found["images"] == 96
-    assert auc(targets, np.array([float(row["probability"]) for row in answers])) == pytest.approx(
-        found["auc"], abs=1e-3
-    )
-    assert found["auc_interval"][0] <= found["auc"] <= found["auc_interval"][1]
-    assert len(found["auc_by_fold"]) == 3
-    assert "cross-validated AUC" in capfd.readouterr().err
-    history = json.loads((whole.run / "history.json").read_text())["epochs"]
-    assert [row["stage"] for row in history] == [0, 1, 2, 3, 4, 5]
-
-    class Killed(BaseException):
-        pass
+    whole = arrays.train(CONFIG, tmp_path / "whole")
+    found = whole.answers.out_of_fold
+    assert found is not None
+    assert len(whole.classifier.members) == 4  # two snapshots each
+    np.testing.assert_allclose(found.shares.sum(axis=1), 1.0, atol=1e-5)  # every image was left out once
+    assert [row["stage"] for row in whole.file("history.json")["epochs"]] == [0, 1, 2, 3]
+    figures = folds.figures(found, arrays.data().train.targets, found.shares[:, 1], seed=1)
+    assert figures["auc_interval"][0] <= figures["auc"] <= figures["auc_interval"][1]
+    assert (len(figures["auc_by_fold"]), figures["images"], figures["positives"]) == (2, 64, 16)
 
     begun = []
     run = StagedTraining.run
 
-    def until_the_third(self: StagedTraining) -> object:
+    class KilledError(Exception):
+        pass
+
+    def until_the_second(self: StagedTraining) -> object:
         begun.append(self)
-        if len(begun) == 3:
-            raise Killed
+        if len(begun) == 2:
+            raise KilledError
         return run(self)
 
-    config = CONFIG.model_copy(update={"cache_dir": str(tmp_path / "cache")})
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(StagedTraining, "run", until_the_third)
-        with pytest.raises(Killed):
-            conftest.train(data, config, tmp_path / "killed")
-    resumed = conftest.train(data, config, tmp_path / "resumed")
-    said = capfd.readouterr().err
-    assert "fold 1 of 3  resumed in stage 2" in said
-    for name in ("out_of_fold_predictions.csv", "eval_predictions.csv"):
-        assert (resumed.run / name).read_text() == (whole.run / name).read_text()
-    again = json.loads((resumed.run / "history.json").read_text())["epochs"]
-    assert [row["stage"] for row in again] == [0, 1, 2, 3, 4, 5]
-    assert not list((tmp_path / "cache" / "backup").iterdir())
+        interrupted.setattr(StagedTraining, "run", until_the_second)
+        with pytest.raises(KilledError):
+            arrays.train(CONFIG, tmp_path / "killed", tmp_path / "cache")
+    capfd.readouterr()
+    resumed = arrays.train(CONFIG, tmp_path / "resumed", tmp_path / "cache")
+    assert "fold 1 of 2  resumed in stage 2" in capfd.readouterr().err
+    np.testing.assert_array_equal(resumed.shares, whole.shares)
+    assert resumed.answers.out_of_fold is not None
+    np.testing.assert_array_equal(resumed.answers.out_of_fold.shares, found.shares)
+    assert [row["stage"] for row in resumed.file("history.json")["epochs"]] == [0, 1, 2, 3]
+    backup = Backup(tmp_path / "cache" / "backup.npz")
+    assert len(list(backup.path.parent.glob("backup*"))) == 2
+    backup.clear()
+    assert not list(backup.path.parent.glob("backup*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from components.trainer import metadata as metadata_of
 from components.trainer import network as networks
 from components.trainer.columns import Columns, read_columns
 from components.trainer.config import HeadConfig, StageConfig, TrainerConfig
+from components.trainer.scores import auc
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 ROOT = Path(__file__).resolve().parents[3]
@@ -79,7 +81,8 @@ def test_columns_are_read_in_the_order_of_the_pictures(data: conftest.Data) -> N
 
 @pytest.fixture(scope="module")
 def told(data: conftest.Data, tmp_path_factory: pytest.TempPathFactory) -> conftest.Trained:
-    return conftest.train(data, small(metadata=True, hidden=8), tmp_path_factory.mktemp("told"))
+    config = small(metadata=True, hidden=8).model_copy(update={"folds": 2, "robustness_images": 0})
+    return conftest.train(data, config, tmp_path_factory.mktemp("told"))
 
 
 def test_a_model_with_metadata_answers_pictures_alone_and_is_told_more_by_its_own_signature(
@@ -111,3 +114,17 @@ def test_figures_with_and_without_metadata_stand_side_by_side(told: conftest.Tra
     about = json.loads((told.model / "assets.extra" / "melanosizer.json").read_text())
     jsonschema.validate(about, json.loads((ROOT / "schemas" / "model.schema.json").read_text()))
     assert about["metadata"] == {"sexes": ["female", "male"], "sites": ["trunk"]}
+
+
+def test_cross_validated_figures_are_written_with_the_answers_behind_them(told: conftest.Trained) -> None:
+    found = json.loads((told.run / "metrics.json").read_text())["cross_validated"]
+    with (told.run / "out_of_fold_predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == found["images"] == 96
+    targets = np.array([int(row["target"]) for row in rows])
+    answers = np.array([float(row["probability"]) for row in rows])
+    assert auc(targets, answers) == pytest.approx(found["auc"], abs=1e-3)
+    assert (
+        len(json.loads((told.model / "assets.extra" / "melanosizer.json").read_text())["backbone"]["members"])
+        == 2
+    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import conftest
+import arrays
 import keras
 import numpy as np
 import pytest
@@ -20,29 +19,20 @@ from components.trainer.lr_finder import FinderConfig
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 
 
-def quick(**changes: object) -> TrainerConfig:
-    optimiser = conftest.TINY.optimiser.model_copy(update=changes)
-    return conftest.TINY.model_copy(
+def small(epochs: float, **optimiser: object) -> TrainerConfig:
+    return arrays.CONFIG.model_copy(
         update={
-            "image_size": 32,
-            "stages": (StageConfig(size=32, epochs=4),),
-            "optimiser": optimiser,
-            "batch_size": 48,
-            "tta": 1,
+            "stages": (StageConfig(size=32, epochs=epochs),),
+            "optimiser": OptimiserConfig.model_validate(
+                {"body_learning_rate": 3e-3, "head_learning_rate": 6e-3, **optimiser}
+            ),
         }
     )
 
 
-def epochs(trained: conftest.Trained) -> list[dict[str, float]]:
-    rows: list[dict[str, float]] = json.loads((trained.run / "history.json").read_text())["epochs"]
-    return rows
-
-
-def test_a_plateau_lowers_the_rate_when_eval_stops_rising(
-    data: conftest.Data, tmp_path: Path, unexported: None
-) -> None:
-    config = quick(schedule="plateau", plateau_patience=1, fall=0.5, warmup=0.0, final=0.01)
-    rows = epochs(conftest.train(data, config, tmp_path))
+def test_a_plateau_lowers_the_rate_when_eval_stops_rising(tmp_path: Path) -> None:
+    config = small(6, schedule="plateau", plateau_patience=1, fall=0.5, warmup=0.0, final=0.01)
+    rows = arrays.train(config, tmp_path).file("history.json")["epochs"]
     best, wanted = -1.0, 1.0
     for row in rows:
         assert row["learning_rate"] == pytest.approx(wanted)
@@ -50,25 +40,24 @@ def test_a_plateau_lowers_the_rate_when_eval_stops_rising(
             best = row["eval_auc"]
         else:
             wanted *= 0.5
+    assert rows[-1]["learning_rate"] < 1.0
 
 
-def test_the_finder_leaves_a_plot_and_the_training_as_it_was(
-    data: conftest.Data, tmp_path: Path, unexported: None
-) -> None:
+def test_the_finder_leaves_a_plot_and_the_training_as_it_was(tmp_path: Path) -> None:
     finder = FinderConfig(lowest=1e-5, highest=10.0, steps=10)
-    plain = conftest.train(data, quick(), tmp_path / "plain")
-    looked = conftest.train(data, quick(finder=finder), tmp_path / "looked")
-    answers = [(one.run / "eval_predictions.csv").read_text() for one in (plain, looked)]
-    assert answers[0] == answers[1]
-    curve = json.loads((looked.run / "lr_finder.json").read_text())
+    plain = arrays.train(small(1), tmp_path / "plain")
+    looked = arrays.train(small(1, finder=finder), tmp_path / "looked")
+    np.testing.assert_array_equal(plain.shares, looked.shares)
+    curve = looked.file("lr_finder.json")
     assert curve["rates"][0] == pytest.approx(1e-5)
     assert curve["body_learning_rate"] == 3e-3
-    chosen = finder.model_copy(update={"choose": "steepest"})
-    followed = conftest.train(data, quick(finder=chosen, head_learning_rate=6e-3), tmp_path / "followed")
-    curve = json.loads((followed.run / "lr_finder.json").read_text())
+
+
+def test_the_finders_rate_is_trained_with_and_the_head_keeps_its_proportion(tmp_path: Path) -> None:
+    finder = FinderConfig(lowest=1e-5, highest=10.0, steps=10, choose="steepest")
+    curve = arrays.train(small(0.1, finder=finder), tmp_path).file("lr_finder.json")
     assert curve["body_learning_rate"] == pytest.approx(curve["steepest"])
     assert curve["head_learning_rate"] == pytest.approx(2 * curve["steepest"])
-    assert (followed.run / "eval_predictions.csv").read_text() != answers[0]
 
 
 def test_penalties_by_hand() -> None:
@@ -89,9 +78,9 @@ def test_cycles_are_those_of_the_configuration() -> None:
 
 
 def test_mixed_precision_computes_in_16_bits_and_exports_32() -> None:
-    config = quick().model_copy(update={"precision": "mixed_bfloat16", "backbone": "mobilenetv3_small"})
+    config = arrays.CONFIG.model_copy(update={"precision": "mixed_bfloat16"})
     network = networks.build(config, size=None, classes=2, moments=MOMENTS)
-    assert network.model.get_layer("conv").compute_dtype == "bfloat16"
+    assert network.model.get_layer("block1_conv").compute_dtype == "bfloat16"
     assert {str(weight.dtype) for weight in network.model.weights} == {"float32"}
     pixels = tf.random.stateless_uniform([2, 32, 32, 3], [0, 1], 0, 255)
     variables = [variable.value for variable in network.model.trainable_variables]
@@ -101,5 +90,5 @@ def test_mixed_precision_computes_in_16_bits_and_exports_32() -> None:
     assert {one.dtype for one in seen} == {tf.float32}
     assert all(g.dtype == tf.float32 for g in tape.gradient(value, variables) if g is not None)
     exported = networks.build(config, size=32, classes=2, moments=MOMENTS, fast=False)
-    assert exported.model.get_layer("conv").compute_dtype == "float32"
+    assert exported.model.get_layer("block1_conv").compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"

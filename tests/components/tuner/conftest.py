@@ -1,4 +1,4 @@
-"""The trainer's made-up lesions serve the tuner too."""
+"""The trainer's made-up data serve the tuner too."""
 
 from __future__ import annotations
 

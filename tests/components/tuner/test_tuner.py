@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import lesions
+import arrays
 import pytest
-import transforming
 
 from components.trainer import tuned
-from components.trainer.config import HeadConfig, StageConfig, TrainerConfig
+from components.trainer.config import StageConfig, TrainerConfig
 from components.trainer.run import run_fn
 from components.tuner import component, search
 from components.tuner.config import Choice, Range, TunerConfig
@@ -21,17 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
 ]
 
-CONFIG = TrainerConfig(
-    strategy="from_scratch",
-    backbone="tiny_cnn",
-    weights="none",
-    batch_norm="train",
-    image_size=32,
-    batch_size=24,
-    stages=(StageConfig(size=32, epochs=4),),
-    head=HeadConfig(kind="binary"),
-    robustness_images=0,
-)
+CONFIG = arrays.CONFIG.model_copy(update={"stages": (StageConfig(size=32, epochs=4),)})
 SPACE = {
     "optimiser.body_learning_rate": Range(low=1e-4, high=1e-2, log=True),
     "head.dropout": Choice(values=(0.0, 0.3)),
@@ -79,15 +68,7 @@ def test_the_best_of_the_trials_reaches_the_trainer(tmp_path: Path, monkeypatch:
     from tfx.components.tuner import executor
     from tfx.types import standard_artifacts
 
-    train = lesions.write_split(tmp_path / "train", 48, seed=1)
-    evaluation = lesions.write_split(tmp_path / "eval", 32, seed=2)
-    told = {
-        "train_files": [train],
-        "eval_files": [evaluation],
-        "transform_output": transforming.analyse(train, tmp_path / "transform"),
-    }
     settings = TunerConfig(trials=3, effort=0.25, space=SPACE, algorithm="random")
-    given = {"trainer": CONFIG.model_dump(mode="json"), "tuner": settings.model_dump(mode="json")}
     tried: list[TrainerConfig] = []
     score = search.score
 
@@ -98,37 +79,44 @@ def test_the_best_of_the_trials_reaches_the_trainer(tmp_path: Path, monkeypatch:
         return score(config, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(search, "score", failing_first)
-    result = search.tuner_fn(
-        SimpleNamespace(**told, custom_config=given, working_dir=str(tmp_path / "work"), hyperparameters=None)
-    )
+    monkeypatch.setattr("components.trainer.training.read", lambda *_: arrays.data())
+    given = {"trainer": CONFIG.model_dump(mode="json"), "tuner": settings.model_dump(mode="json")}
+    result = search.tuner_fn(SimpleNamespace(custom_config=given, working_dir=str(tmp_path / "work")))
     result.tuner.search(**result.fit_kwargs)
-    assert len(tried) == 3
-    artifacts = {
+    assert [config.stages[0].epochs for config in tried] == [1.0] * 3
+    outputs = {
         "best_hyperparameters": standard_artifacts.HyperParameters(),
         "tuner_results": standard_artifacts.TunerResults(),
     }
-    for name, artifact in artifacts.items():
+    for name, artifact in outputs.items():
         artifact.uri = str(tmp_path / name)
         Path(artifact.uri).mkdir()
-    executor.write_best_hyperparameters(result.tuner, {name: [one] for name, one in artifacts.items()})
-    best, trials = (component.only(Path(one.uri)) for one in artifacts.values())
+    executor.write_best_hyperparameters(result.tuner, {name: [one] for name, one in outputs.items()})
+    best, trials = (component.only(Path(one.uri)) for one in outputs.values())
     assert len(trials) == 2  # the one that diverged has no score
     merged = component.merged({"label_counts": {"0": 36, "1": 12}}, best, trials)
     assert merged["label_counts"] == {"0": 36, "1": 12}
     assert merged["tuned"] == {key: max(trials, key=lambda row: row["score"])[key] for key in SPACE}
-    exported: list[dict[str, dict[str, dict[str, float]]]] = []
-    monkeypatch.setattr(
-        "components.trainer.export.write", lambda *_, metadata, **more: exported.append(metadata)
-    )
-    run_fn(
-        SimpleNamespace(
-            **told,
-            custom_config=given,
-            hyperparameters=merged,
-            serving_model_dir=str(tmp_path / "model"),
-            model_run_dir=str(tmp_path / "run"),
+
+    trained: list[TrainerConfig] = []
+
+    class StopError(Exception):
+        pass
+
+    def train(config: TrainerConfig, *_: object) -> None:
+        trained.append(config)
+        raise StopError
+
+    monkeypatch.setattr("components.trainer.training.train", train)
+    with pytest.raises(StopError):
+        run_fn(
+            SimpleNamespace(
+                custom_config=given,
+                hyperparameters=merged,
+                serving_model_dir=str(tmp_path / "model"),
+                model_run_dir=str(tmp_path / "run"),
+            )
         )
-    )
-    trained = exported[0]["config"]
-    assert trained["optimiser"]["body_learning_rate"] == merged["tuned"]["optimiser.body_learning_rate"]
+    assert trained[0].optimiser.body_learning_rate == merged["tuned"]["optimiser.body_learning_rate"]
+    assert trained[0].head.dropout == merged["tuned"]["head.dropout"]
     assert json.loads((tmp_path / "run" / "trials.json").read_text())["trials"] == trials
