@@ -17,6 +17,8 @@ COMMANDS = [
     ["synth"],
     ["ingest"],
     ["run"],
+    ["compile"],
+    ["submit"],
     ["report"],
     ["evaluate"],
     ["serve"],
