@@ -12,7 +12,7 @@ import pytest
 from tests.containers.conftest import Smoke
 from tests.containers.engine import ROOT, Engine
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 
 def test_each_task_in_a_container(
@@ -50,7 +50,7 @@ def test_each_task_in_a_container(
 
 def _python(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=2300
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=3000
     )
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout

@@ -12,7 +12,7 @@ from tests.containers.conftest import RESTRICTED, Smoke
 from tests.containers.engine import ROOT, Engine
 from tests.pipeline.kubeflow import object_store
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 PROGRAMS = ROOT / "k8s" / "components" / "storage-s3"
 

@@ -21,7 +21,7 @@ from tests.containers.engine import ROOT, Engine
 from tests.containers.server import Running, model_server, started
 from tests.containers.test_serving_image import lesion
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 HOST = "models.melanosizer.example"
 CONF = ROOT / "k8s" / "components" / "cert-manager" / "nginx.conf"

@@ -11,7 +11,7 @@ from tests.containers.conftest import RESTRICTED, Smoke
 from tests.containers.engine import ROOT, Engine
 from tests.containers.server import started
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 
 def test_dashboard(engine: Engine, dashboard_image: str, smoke: Smoke) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.containers.conftest import Smoke
 from tests.containers.engine import ROOT, Engine
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 
 def test_what_it_is(engine: Engine, pipeline_image: str) -> None:

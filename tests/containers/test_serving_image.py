@@ -13,7 +13,7 @@ from tests.containers.conftest import Smoke
 from tests.containers.engine import Engine
 from tests.containers.server import model_server
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 
 def lesion() -> bytes:
