@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from components.baselines.compare import Row
 from pipeline.report.charts import rows as charts
-from pipeline.report.numbers import count, duration, rate
-from pipeline.studies.page import Page, Section, Table
+from pipeline.report.numbers import count, duration
+from pipeline.studies.page import Page, Section, Table, name, spread
 
 
 def page(rows: Sequence[Row], product: Row | None, facts: Sequence[tuple[str, str]], missing: str) -> Page:
@@ -15,16 +15,16 @@ def page(rows: Sequence[Row], product: Row | None, facts: Sequence[tuple[str, st
     ranked = sorted([*rows, *([product] if product else [])], key=lambda row: -row.auc.value)
     table = Table(
         headings=(
-            "system", "AUC", "95 %", "", "sensitivity", "95 %", "specificity", "95 %",
-            "figures", "fitting", "ms an image", "source",
+            "system", "AUC", "", "sensitivity", "specificity", "figures", "fitting", "ms an image",
         ),
         rows=[_cells(row) for row in ranked],
-        left=(0, 3, 11),
+        left=(0, 2),
         chosen=[index for index, row in enumerate(ranked) if row is product],
         notes=(
-            "Sensitivity and specificity at a threshold that was chosen on eval, or published; stratified bootstrap "
-            "intervals, as the Evaluator's.",
-            "Figures and fitting: seconds of the clock over the three splits, on whatever else the machine did.",
+            "Thresholds were chosen on eval, or published. Intervals are 95 %: of the AUC by stratified bootstrap, as "
+            "the Evaluator's, of the shares by Wilson's score.",
+            "Figures (computing what the system looks at, for all three splits) and fitting: seconds of the clock, on "
+            "whatever else the machine did.",
         ),
     )  # fmt: skip
     best = ranked[0]
@@ -38,7 +38,6 @@ def page(rows: Sequence[Row], product: Row | None, facts: Sequence[tuple[str, st
                 "Comparison",
                 "Each system is fitted on train, gets its threshold on eval and is measured once on test.",
                 tables=[table],
-                missing="" if product else missing,
             )
         ],
     )
@@ -59,16 +58,12 @@ def cells(row: Row) -> list[str]:
 def _cells(row: Row) -> list[str]:
     each = 1000 * row.describe_seconds / max(1, row.images)
     return [
-        row.name,
-        rate(row.auc.value),
-        f"{rate(row.auc.low)} to {rate(row.auc.high)}",
+        name(row.name, row.source),
+        spread(row.auc),
         charts.whisker(row.auc, 0.5, None, 0.4, "model"),
-        rate(row.sensitivity.value),
-        f"{rate(row.sensitivity.low)} to {rate(row.sensitivity.high)}",
-        rate(row.specificity.value),
-        f"{rate(row.specificity.low)} to {rate(row.specificity.high)}",
+        spread(row.sensitivity),
+        spread(row.specificity),
         duration(row.describe_seconds) if row.describe_seconds else "–",
         duration(row.fit_seconds),
         f"{each:.1f}" if each else count(None),
-        row.source,
     ]

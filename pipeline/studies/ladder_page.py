@@ -8,8 +8,8 @@ from components.studies.ladder import Measured
 from pipeline.report.charts import rows as marks
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
-from pipeline.report.numbers import count, duration, rate
-from pipeline.studies.page import Figure, Page, Section, Table
+from pipeline.report.numbers import count, duration
+from pipeline.studies.page import Figure, Page, Section, Table, name, spread
 
 LINES = 8  # kinds of line in the style sheet
 
@@ -61,28 +61,24 @@ def cells(row: Measured) -> list[str]:
 def _table(results: Sequence[Measured]) -> Table:
     rows = [
         [
-            row.title,
-            count(row.parameters),
+            name(row.title, f"{count(row.parameters)} parameters; first weights: {row.weights}"),
             _score(row.study.private),
             _score(row.study.public),
-            rate(row.auc.value),
-            f"{rate(row.auc.low)} to {rate(row.auc.high)}",
+            spread(row.auc),
             marks.whisker(row.auc, 0.5, None, 0.2, "model"),
             f"{row.false_negatives} of {row.positives}",
             _epochs(row),
             count(row.steps),
             duration(row.seconds),
-            row.weights,
         ]
         for row in results
     ]
     return Table(
         headings=(
-            "rung", "parameters", "study, private", "study, public", "AUC here", "95 %", "", "missed at 0.5",
-            "epochs", "steps", "training", "first weights",
+            "rung", "study, private", "study, public", "AUC here", "", "missed at 0.5", "epochs", "steps", "training",
         ),
         rows=rows,
-        left=(0, 6, 11),
+        left=(0, 4),
         notes=(
             "* fewer epochs than the preset asks for: the budget ended it. Intervals by DeLong.",
         ),

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from components.evaluator.metrics import Interval
 from pipeline.report import numbers, words
 
 FILE_NAME = "report.html"
@@ -93,6 +94,17 @@ def render(page: Page) -> str:
     """Return the page's HTML."""
     text = _environment().get_template("study.html.j2").render(page=page)
     return "\n".join(line for raw in text.splitlines() if (line := raw.strip())) + "\n"
+
+
+def spread(value: Interval) -> Markup:
+    """Return a value with its interval below it, for a table's cell."""
+    low, high = numbers.rate(value.low), numbers.rate(value.high)
+    return Markup('{}<br><span class="split">{} to {}</span>').format(numbers.rate(value.value), low, high)
+
+
+def name(title: str, detail: str) -> Markup:
+    """Return a row's name with something quieter below it."""
+    return Markup('{}<br><span class="quiet">{}</span>').format(title, detail)
 
 
 def picture(pixels: npt.NDArray[np.uint8], title: str, text: str, side: int = 220) -> Picture:

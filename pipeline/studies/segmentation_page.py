@@ -11,7 +11,7 @@ from components.studies.experiment import Result
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
 from pipeline.report.numbers import count, duration, rate
-from pipeline.studies.page import Figure, Page, Picture, Section, Table
+from pipeline.studies.page import Figure, Page, Picture, Section, Table, spread
 from pipeline.studies.segmentation import UnetRun
 
 Galleries = Sequence[tuple[str, Sequence[Picture]]]
@@ -113,12 +113,8 @@ def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Sec
         rows = [
             [
                 arm.variant,
-                *(
-                    cell
-                    for spread in (arm.auc, arm.accuracy, arm.sensitivity, arm.specificity)
-                    for cell in (rate(spread.value), f"{rate(spread.low)} to {rate(spread.high)}")
-                ),
-                "–" if arm.difference is None else str(arm.difference),
+                *(spread(one) for one in (arm.auc, arm.accuracy, arm.sensitivity, arm.specificity)),
+                "–" if arm.difference is None else spread(arm.difference),
                 "–" if arm.p_auc is None else f"{arm.p_auc:.3f}",
                 "–" if arm.p_accuracy is None else f"{arm.p_accuracy:.3f}",
             ]
@@ -127,8 +123,8 @@ def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Sec
         tables.append(
             Table(
                 headings=(
-                    "images", "AUC", "95 %", "accuracy", "95 %", "sensitivity", "95 %", "specificity", "95 %",
-                    "AUC, difference", "p (DeLong)", "p (McNemar, accuracy)",
+                    "images", "AUC", "accuracy", "sensitivity", "specificity",
+                    "AUC, difference", "p (DeLong)", "p (McNemar)",
                 ),
                 rows=rows,
                 title=f"{result.classifier} (first weights: {result.weights})",
