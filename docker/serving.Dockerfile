@@ -32,14 +32,17 @@ RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --grou
       --no-install-package requests --no-install-package urllib3 --no-install-package setuptools \
       --no-install-package wheel
 WORKDIR /opt/venv/lib/python3.13/site-packages/tensorflow
-RUN rm -rf include python lite compiler _api xla_aot_runtime_src \
+# Of compiler/, messages are read.
+RUN rm -rf include python lite compiler/mlir compiler/tf2xla _api xla_aot_runtime_src \
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv
 WORKDIR /build
 COPY README.md ./
 COPY serving ./serving
 RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no-managed-python \
       --build-constraints build.requirements.txt --require-hashes \
- && /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode /wheel/*.whl
+ && /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode /wheel/*.whl \
+ # Nothing that was left out above is missed.
+ && /opt/venv/bin/python -c "import serving.server, serving.client"
 
 FROM ${BASE}
 ARG VERSION=0.1.0

@@ -42,7 +42,7 @@ def test_what_is_released_reaches_a_server(
             "RCLONE_CONFIG_STORE_PROVIDER": "Other",
             "RCLONE_CONFIG_STORE_ENV_AUTH": "true",
             "RCLONE_CONFIG_STORE_REGION": "us-east-1",
-            "RCLONE_CONFIG_STORE_ENDPOINT": store.endpoint,
+            "RCLONE_CONFIG_STORE_ENDPOINT": store._client.meta.endpoint_url,
             "AWS_SHARED_CREDENTIALS_FILE": "/etc/model-store/credentials",
             "ONCE": "1",
         }
