@@ -48,7 +48,7 @@ class PairsAugmentationConfig(_Frozen):
     )
     hair: Share = Field(default=0.25, description="probability of dark arcs over the picture")
     tube: Share = Field(
-        default=0.35, description="probability of black corners, as a dermatoscope's tube leaves"
+        default=0.2, description="probability of black corners, as a dermatoscope's tube leaves"
     )
 
     @model_validator(mode="after")

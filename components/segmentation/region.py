@@ -44,7 +44,7 @@ def _heaviest(mask: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
     flat = tf.cast(tf.reshape(labels, [batch, -1]), tf.int32)
     ys = tf.linspace(-1.0, 1.0, height)[:, None]
     xs = tf.linspace(-1.0, 1.0, width)[None, :]
-    weight = tf.reshape(field * mask * (0.1 + 0.9 * tf.exp(-2.0 * (xs**2 + ys**2)))[None], [batch, -1])
+    weight = tf.reshape(field * mask * (0.3 + 0.7 * tf.exp(-(xs**2 + ys**2)))[None], [batch, -1])
     offsets = tf.range(batch)[:, None] * (count + 1)
     sums = tf.math.unsorted_segment_sum(weight, flat + offsets, batch * (count + 1))
     sums = tf.reshape(sums, [batch, count + 1])[:, 1:]
