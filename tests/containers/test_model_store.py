@@ -29,7 +29,8 @@ def test_what_is_released_reaches_a_server(
     (credentials / "credentials").write_text(
         "[default]\naws_access_key_id = test\naws_secret_access_key = test\n"
     )
-    released = smoke.workspace / "serving"
+    released = tmp_path / "released"
+    shutil.copytree(smoke.workspace / "serving", released)
     # A push that was cut off is not published.
     half = released / MODEL_NAME / ".99.partial"
     half.mkdir()
