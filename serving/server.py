@@ -269,7 +269,9 @@ class ModelServer:
             if interrupted:
                 return
             raise
-        while not self._stopping.wait(3600):
+        # A signal that the kernel gives to one of TensorFlow's threads does not wake this one: the handler runs when
+        # the wait ends, so it must end soon.
+        while not self._stopping.wait(0.5):
             pass
         self.drain()
 
