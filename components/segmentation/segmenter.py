@@ -22,12 +22,14 @@ CONFIDENCE: Final = "confidence"  # float32 [batch], mean probability inside the
 
 _CHUNK: Final = 32
 
+# Traced once a process: its two floods cost seconds each time.
+_find: Final = tf.function(region.one_region, reduce_retracing=True)
+
 
 def regions(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.bool_]:
     """Return one filled region a map (float32 [n, h, w]): bool [n, h, w]."""
-    find = tf.function(region.one_region, reduce_retracing=True)
     rows = [
-        find(tf.constant(probabilities[start : start + _CHUNK]), tf.constant(threshold)).numpy() >= threshold
+        _find(tf.constant(probabilities[start : start + _CHUNK]), tf.constant(threshold)).numpy() >= threshold
         for start in range(0, len(probabilities), _CHUNK)
     ]
     return np.concatenate(rows)

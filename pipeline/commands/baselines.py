@@ -61,10 +61,11 @@ def baselines(
     manifest = Manifest.load(folder)
     progress, cache = Progress(), place.cache / "baselines"
     try:
+        # First, because weights that cannot be had are known at once.
+        network = frozen_cnn.tables(folder, cache, progress, weights)
         rows = compare.compare(
             compare.CLASSICAL, extract.tables(folder, cache, workers, progress), seed, progress
         )
-        network = frozen_cnn.tables(folder, cache, progress, weights)
         rows += compare.compare([frozen_cnn.SYSTEM], network, seed, progress)
     except (DataError, WeightsFileError, WeightsUnavailableError) as error:
         raise UsageError(str(error)) from None

@@ -46,6 +46,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, monkeypatch):
+    monkeypatch.setattr("components.baselines.frozen_cnn._SIZE", 64)
     monkeypatch.setattr("components.baselines.genetic._GENERATIONS", 10)
     monkeypatch.setattr("components.baselines.world_cup._CUPS", 10)
     monkeypatch.setattr("components.baselines.compare.SAMPLES", 20)
