@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
-from tfx.components.evaluator import constants
 from tfx.components.evaluator import executor as tfx_evaluator
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
@@ -22,6 +21,7 @@ from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.judge import judge
 from components.features import MODEL_VERSION, PROBABILITY
+from components.gate.blessing import bless_model
 from components.registry.hashing import FACTS
 
 TEST = "test"
@@ -40,11 +40,12 @@ class Executor(tfx_evaluator.Executor):
         slices = measured.load(folder)
         verdict = judge(config, slices, _baseline_auc(folder))
         verdict.save(folder)
-        self._bless(output_dict, verdict.passed, exec_properties[RUN_KEY])
+        blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
+        blessing.set_string_custom_property(RUN_KEY, exec_properties[RUN_KEY])
+        bless_model(blessing, verdict.passed)
         baselines = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
         if baselines:
             # The registry is told here: in a container of its own it cannot look into the baseline's folder.
-            blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
             blessing.set_string_custom_property(BASELINE_VERSION, _version(baselines[0].uri))
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         split = artifact_utils.get_split_uri(input_dict[standard_component_specs.EXAMPLES_KEY], TEST)
@@ -52,16 +53,6 @@ class Executor(tfx_evaluator.Executor):
             Path(path_utils.serving_model_path(model.uri)), sorted(Path(split).glob("*"))
         )
         predictions.save(list(answers), folder)
-
-    def _bless(self, output_dict: dict[str, Any], passed: bool, run_key: str) -> None:
-        blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
-        blessing.set_string_custom_property(RUN_KEY, run_key)
-        folder = Path(blessing.uri)
-        for name in (constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME):
-            (folder / name).unlink(missing_ok=True)
-        (folder / (constants.BLESSED_FILE_NAME if passed else constants.NOT_BLESSED_FILE_NAME)).touch()
-        value = constants.BLESSED_VALUE if passed else constants.NOT_BLESSED_VALUE
-        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
 
 
 def _version(model_uri: str) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from tfx import v1 as tfx
-from tfx.components.evaluator import constants
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components import features
+from components.gate.blessing import bless_infra, bless_model
 from components.gate.verdict import Check, Verdict, at_least
 from components.registry import hashing
 from components.registry.record import Parents, Record
@@ -44,12 +44,7 @@ def SegmentationEvaluator(  # noqa: N802 - a component is a class to its users
     measured.save(found, Path(evaluation.uri))
     verdict = measured.judge(found, limits)
     verdict.save(Path(evaluation.uri))
-    folder = Path(blessing.uri)
-    folder.mkdir(parents=True, exist_ok=True)
-    name = constants.BLESSED_FILE_NAME if verdict.passed else constants.NOT_BLESSED_FILE_NAME
-    (folder / name).touch()
-    value = constants.BLESSED_VALUE if verdict.passed else constants.NOT_BLESSED_VALUE
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
+    bless_model(blessing, verdict.passed)
 
 
 @tfx.dsl.components.component
@@ -86,10 +81,8 @@ def SegmentationCheck(  # noqa: N802 - a component is a class to its users
                 at_least("refuses", refused, 1.0, slice=f"request:{name}", detail=(item.error or "")[:200])
             )
     verdict = Verdict(gate="serving", checks=tuple(checks))
-    out = Path(infra_blessing.uri)
-    verdict.save(out)
-    (out / ("INFRA_BLESSED" if verdict.passed else "INFRA_NOT_BLESSED")).touch()
-    infra_blessing.set_int_custom_property("blessed", int(verdict.passed))
+    verdict.save(Path(infra_blessing.uri))
+    bless_infra(infra_blessing, verdict.passed)
 
 
 @tfx.dsl.components.component

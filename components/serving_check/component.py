@@ -10,6 +10,7 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
+from components.gate.blessing import bless_infra
 from components.serving_check import requests, trial
 from components.serving_check.config import ServingCheckConfig
 
@@ -26,8 +27,5 @@ def ServingCheck(  # noqa: N802 - a component is a class to its users
     split = Path(artifact_utils.get_split_uri([examples], "eval"))
     images = requests.golden(sorted(split.glob("*")), limits.golden_requests)
     verdict = trial.run(Path(path_utils.serving_model_path(model.uri)), images, limits)
-    folder = Path(infra_blessing.uri)
-    verdict.save(folder)
-    # Both the file and the property, as InfraValidator leaves them: servers and TFX's Pusher read either.
-    (folder / ("INFRA_BLESSED" if verdict.passed else "INFRA_NOT_BLESSED")).touch()
-    infra_blessing.set_int_custom_property("blessed", int(verdict.passed))
+    verdict.save(Path(infra_blessing.uri))
+    bless_infra(infra_blessing, verdict.passed)
