@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.baselines import (
@@ -20,10 +19,10 @@ from components.baselines import (
 )
 from components.baselines.extract import Table
 from components.baselines.system import System
-from components.evaluator.metrics import Interval, measure
+from components.evaluator.metrics import Interval, measure, share_of
 from components.trainer import operating_point
 from components.trainer.progress import Progress
-from components.trainer.scores import auc, wilson
+from components.trainer.scores import auc
 
 CLASSICAL: Final = (
     total_score.PUBLISHED,
@@ -61,12 +60,6 @@ def compare(systems: Sequence[System], tables: dict[str, Table], seed: int, prog
     return [_row(system, tables, seed, progress) for system in systems]
 
 
-def share(right: npt.NDArray[np.bool_]) -> Interval:
-    """Return the share that is right, with Wilson's interval: a bootstrap of 74 out of 74 has none."""
-    low, high = wilson(int(right.sum()), len(right), CONFIDENCE)
-    return Interval(value=float(right.mean()), low=low, high=high)
-
-
 def _row(system: System, tables: dict[str, Table], seed: int, progress: Progress) -> Row:
     train, evaluation, test = (tables[name] for name in ("train", "eval", "test"))
     started = time.monotonic()
@@ -85,8 +78,8 @@ def _row(system: System, tables: dict[str, Table], seed: int, progress: Progress
         source=system.source,
         sees=system.sees,
         auc=found.auc,
-        sensitivity=share((answers >= threshold)[test.targets == 1]),
-        specificity=share((answers < threshold)[test.targets == 0]),
+        sensitivity=share_of((answers >= threshold)[test.targets == 1]),
+        specificity=share_of((answers < threshold)[test.targets == 0]),
         threshold=threshold,
         eval_auc=auc(evaluation.targets, on_eval),
         describe_seconds=sum(table.seconds for table in tables.values()),

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import rankdata
 
+from components.trainer.scores import wilson
+
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
@@ -17,7 +19,7 @@ CALIBRATION_BINS = 15
 
 
 class Interval(BaseModel):
-    """A measured value with its bootstrap confidence interval."""
+    """A measured value with its confidence interval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +29,17 @@ class Interval(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def share(successes: int, total: int, confidence: float = 0.95) -> Interval:
+    """Return a share with Wilson's score interval (Wilson, 1927): a bootstrap of 74 out of 74 has none."""
+    low, high = wilson(successes, total, confidence)
+    return Interval(value=successes / total, low=low, high=high)
+
+
+def share_of(right: NDArray[np.bool_]) -> Interval:
+    """Return the share of what is true with Wilson's 95 % interval."""
+    return share(int(right.sum()), len(right))
 
 
 class Measures(BaseModel):

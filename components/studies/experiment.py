@@ -15,7 +15,7 @@ import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
 
 from components import features
-from components.evaluator.metrics import Interval
+from components.evaluator.metrics import Interval, share_of
 from components.segmentation import pairs as pair_files
 from components.segmentation import scores, training
 from components.segmentation.config import SegmentationConfig
@@ -25,7 +25,7 @@ from components.studies import paired
 from components.studies.classifiers import FoldClassifier, Labels
 from components.studies.folds import folds
 from components.trainer.progress import Progress
-from components.trainer.scores import wilson
+from components.trainer.records import matching
 
 VARIANTS: Final = ("unaltered", "true mask", "predicted mask")
 SIZE: Final = 224
@@ -169,18 +169,13 @@ def _arm(name: str, targets: Labels, answers: dict[str, npt.NDArray[np.float64]]
     return Arm(
         variant=name,
         auc=Interval(value=value, low=low, high=high),
-        accuracy=_share(called == positive),
-        sensitivity=_share(called[positive]),
-        specificity=_share(~called[~positive]),
+        accuracy=share_of(called == positive),
+        sensitivity=share_of(called[positive]),
+        specificity=share_of(~called[~positive]),
         difference=Interval(value=test.difference, low=test.low, high=test.high) if test else None,
         p_auc=test.p if test else None,
         p_accuracy=paired.mcnemar(targets, reference >= 0.5, called)[2] if test else None,
     )
-
-
-def _share(right: Masks) -> Interval:
-    low, high = wilson(int(right.sum()), len(right))
-    return Interval(value=float(right.mean()), low=low, high=high)
 
 
 def _inner(small: Loaded, rows: npt.NDArray[np.int64], seed: int) -> tuple[Loaded, Loaded]:
@@ -197,6 +192,4 @@ def _enlarged(segmenter: Segmenter, pictures: Pictures) -> Masks:
 
 def files_of(folder: str) -> list[str]:
     """Return the TFRecord files of all splits of written pairs."""
-    return sorted(
-        path for name in features.SPLITS for path in tf.io.gfile.glob(f"{folder}/{name}/*.tfrecord.gz")
-    )
+    return matching([f"{folder}/{name}/*.tfrecord.gz" for name in features.SPLITS])

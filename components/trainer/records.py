@@ -72,6 +72,16 @@ class Split:
         )
 
 
+def matching(patterns: Sequence[str]) -> list[str]:
+    """The files that match any of the patterns, sorted: the order every reader of a split goes by."""
+    return sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+
+
+def spread(count: int, wanted: int) -> npt.NDArray[np.int64]:
+    """At most `wanted` row numbers, evenly spread over `count` rows."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
+
+
 def read_split(
     name: str, patterns: Sequence[str], *, size: int, cache_dir: Path, progress: Progress
 ) -> Split:
@@ -80,7 +90,7 @@ def read_split(
     Raises:
         DataError: no file matches, the split is empty, or it has only one kind of label.
     """
-    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    files = matching(patterns)
     if not files:
         raise DataError(f"{name}: no TFRecord file matches {list(patterns)}; does the split folder exist?")
     fingerprint = _fingerprint(files)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 
+from components.evaluator import metrics
 from components.evaluator.metrics import Interval
-from components.trainer.scores import wilson
 
 
 def share(successes: int, total: int, confidence: float) -> Interval | None:
     """Return a share with Wilson's score interval (Wilson, 1927); None where there is nothing to count."""
-    if not total:
-        return None
-    low, high = wilson(successes, total, confidence)
-    return Interval(value=successes / total, low=low, high=high)
+    return metrics.share(successes, total, confidence) if total else None
 
 
 def roc_area(area: float, positives: int, negatives: int, z: float) -> Interval:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from components.baselines.compare import CONFIDENCE, SAMPLES, Row, share
+from components.baselines.compare import CONFIDENCE, SAMPLES, Row
 from components.evaluator import metrics, predictions
 from components.features import MODEL_NAME
 from components.registry.store import Registry, UnknownVersionError
@@ -50,8 +50,8 @@ def row(workspace: Workspace, data: Path, version: str | None, data_version: str
         source="this product",
         sees="the picture",
         auc=found.auc,
-        sensitivity=share((scores >= answers[0].threshold)[labels == 1]),
-        specificity=share((scores < answers[0].threshold)[labels == 0]),
+        sensitivity=metrics.share_of((scores >= answers[0].threshold)[labels == 1]),
+        specificity=metrics.share_of((scores < answers[0].threshold)[labels == 0]),
         threshold=answers[0].threshold,
         eval_auc=record.model.get("metrics", {}).get("eval_auc"),
         describe_seconds=seconds,
