@@ -9,12 +9,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import features
 from components.segmentation.config import MODEL_NAME
 from components.segmentation.segmenter import SEGMENT, Segmenter
-from components.trainer.export import METADATA, WARMUP
+from components.trainer.export import METADATA, WARMUP, write_warmup
 
 
 def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any], pictures: Sequence[bytes]) -> None:
@@ -56,12 +55,4 @@ def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any], pictures
     }
     text = json.dumps(everything, indent=1, sort_keys=True)
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
-    with tf.io.TFRecordWriter(str(extra / WARMUP)) as writer:
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name = MODEL_NAME
-        request.model_spec.signature_name = SEGMENT
-        request.inputs[features.IMAGE_BYTES].CopyFrom(
-            tf.make_tensor_proto(list(pictures), tf.string, [len(pictures)])
-        )
-        log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-        writer.write(log.SerializeToString())
+    write_warmup(extra / WARMUP, [pictures], model=MODEL_NAME, signature=SEGMENT)

@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from components import features
 from components.segmentation import export, pairs, training
 from components.segmentation.config import SegmentationConfig
 from components.trainer.backup import Backup
 from components.trainer.progress import Progress
+from components.trainer.records import matching
 
 HISTORY = "history.json"
 _WARMUP_PICTURES = 2
@@ -30,7 +29,7 @@ def run_fn(fn_args: Any) -> None:
     """
     config = SegmentationConfig.model_validate(fn_args.custom_config["segmentation"])
     progress = Progress()
-    train_files, eval_files = (_files(patterns) for patterns in (fn_args.train_files, fn_args.eval_files))
+    train_files, eval_files = (matching(patterns) for patterns in (fn_args.train_files, fn_args.eval_files))
     train = pairs.load(train_files, config.height, config.width)
     evaluation = pairs.load(eval_files, config.height, config.width)
     progress.line(
@@ -69,10 +68,6 @@ def run_fn(fn_args: Any) -> None:
         "model %s: eval Jaccard %.4f at %.2f, %.0f s",
         trained.segmenter.version, score, trained.segmenter.threshold, trained.seconds,
     )  # fmt: skip
-
-
-def _files(patterns: Any) -> list[str]:
-    return sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
 
 
 def _write_history(folder: Path, rows: list[training.Row]) -> None:

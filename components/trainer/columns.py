@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components import features
+from components.trainer.records import matching
 from components.transform.preprocessing import dense
 
 _BATCH: Final = 256
@@ -40,8 +41,7 @@ class Columns:
 
 def read_columns(patterns: Sequence[str]) -> Columns:
     """Reads the TFRecord.gz files that match, without decoding a picture."""
-    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
-    dataset = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_BATCH)
+    dataset = tf.data.TFRecordDataset(matching(patterns), compression_type="GZIP").batch(_BATCH)
 
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(serialized, _SPEC)

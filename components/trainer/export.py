@@ -81,7 +81,8 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: S
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
     # What SavedModel keeps of Keras's weights has no layer names: a later training reads them here.
     h5_file.write(folder / VERSION_WEIGHTS, [member.network.model for member in served.classifier.members])
-    _write_warmup(extra / WARMUP, pictures)
+    batches = [[pictures[i % len(pictures)] for i in range(size)] for size in _WARMUP_BATCHES]
+    write_warmup(extra / WARMUP, batches, model=features.MODEL_NAME, signature="serving_default")
 
 
 def write_litert(
@@ -101,7 +102,7 @@ def write_litert(
 
     def answer(pictures: tf.Tensor) -> tf.Tensor:
         shares, _ = served.classifier(pictures, litert.view)
-        return served.calibration(served.readout(shares))
+        return served.probability(shares)
 
     exports, kept = litert.export(
         answer,
@@ -129,14 +130,15 @@ def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(spec.shape, spec.dtype, name=name)
 
 
-def _write_warmup(path: Path, pictures: Sequence[bytes]) -> None:
-    """Warm-up requests as TF Serving reads them: a TFRecord of PredictionLog."""
+def write_warmup(path: Path, batches: Sequence[Sequence[bytes]], *, model: str, signature: str) -> None:
+    """Warm-up requests as TF Serving reads them, a TFRecord of PredictionLog: one a batch of encoded pictures."""
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for batch in _WARMUP_BATCHES:
+        for batch in batches:
             request = predict_pb2.PredictRequest()
-            request.model_spec.name = features.MODEL_NAME
-            request.model_spec.signature_name = "serving_default"
-            chosen = [pictures[i % len(pictures)] for i in range(batch)]
-            request.inputs[features.IMAGE_BYTES].CopyFrom(tf.make_tensor_proto(chosen, tf.string, [batch]))
+            request.model_spec.name = model
+            request.model_spec.signature_name = signature
+            request.inputs[features.IMAGE_BYTES].CopyFrom(
+                tf.make_tensor_proto(list(batch), tf.string, [len(batch)])
+            )
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from components.trainer.records import spread
 from components.trainer.scores import Floats, Labels, auc
 
 Picture = npt.NDArray[np.uint8]
@@ -59,7 +60,13 @@ class Row:
 
 
 def measure(
-    answer: Answer, pictures: Pictures, targets: Labels, threshold: float, count: int, seed: int
+    answer: Answer,
+    pictures: Pictures,
+    targets: Labels,
+    probabilities: Floats,
+    threshold: float,
+    count: int,
+    seed: int,
 ) -> dict[str, object]:
     """Asks about changed pictures.
 
@@ -67,6 +74,7 @@ def measure(
         answer: pictures (uint8 [n, s, s, 3]) to calibrated probabilities ([n]).
         pictures: of a split that was not trained on.
         targets: their labels, [n].
+        probabilities: what is answered to them as they are, [n].
         threshold: the operating point.
         count: at most so many pictures: every positive, up to half of them, the rest spread over the negatives.
         seed: of the hairs.
@@ -75,8 +83,7 @@ def measure(
         robustness.json: images, positives, and a row a change, the first one unchanged.
     """
     chosen = _chosen(targets, count)
-    shown, truth = pictures[chosen], targets[chosen]
-    plain = answer(shown)
+    shown, truth, plain = pictures[chosen], targets[chosen], probabilities[chosen]
     rows = [_row("as it is", "", truth, plain, plain, threshold)]
     for change in CHANGES:
         draw = np.random.default_rng(seed)
@@ -91,13 +98,9 @@ def measure(
 
 
 def _chosen(targets: Labels, count: int) -> npt.NDArray[np.int64]:
-    def spread(numbers: npt.NDArray[np.int64], wanted: int) -> npt.NDArray[np.int64]:
-        return numbers[
-            np.unique(np.linspace(0, len(numbers) - 1, min(wanted, len(numbers))).astype(np.int64))
-        ]
-
-    positives = spread(np.flatnonzero(targets == 1), max(1, count // 2))
-    negatives = spread(np.flatnonzero(targets != 1), max(1, count - len(positives)))
+    positives, negatives = np.flatnonzero(targets == 1), np.flatnonzero(targets != 1)
+    positives = positives[spread(len(positives), max(1, count // 2))]
+    negatives = negatives[spread(len(negatives), max(1, count - len(positives)))]
     return np.sort(np.concatenate([positives, negatives]))
 
 

@@ -38,7 +38,7 @@ from components.trainer.history import History
 from components.trainer.litert import ConversionError
 from components.trainer.progress import Progress, duration
 from components.trainer.readout import Readout
-from components.trainer.records import Split, examples_dataset
+from components.trainer.records import Split, examples_dataset, matching, spread
 from components.trainer.scores import auc, brier, calibration_error, log_loss
 from components.trainer.serving import Served
 from components.trainer.training import Answers, Data
@@ -81,7 +81,7 @@ def run_fn(fn_args: Any) -> None:
     served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
     if config.robustness_images:
-        _write_robustness(config, data, served, run_dir / ROBUSTNESS, progress)
+        _write_robustness(config, data, served, probabilities, run_dir / ROBUSTNESS, progress)
     metadata = _metadata(config, data, served, metrics)
     export.write(
         served,
@@ -96,7 +96,7 @@ def run_fn(fn_args: Any) -> None:
                 served,
                 Path(fn_args.serving_model_dir),
                 config.litert,
-                representative=data.train.pictures[_spread(len(data.train), _REPRESENTATIVE)],
+                representative=data.train.pictures[spread(len(data.train), _REPRESENTATIVE)],
                 evaluation=data.evaluation,
                 reference=probabilities,
             )
@@ -195,18 +195,24 @@ def _cross_validated(
 
 
 def _write_robustness(
-    config: TrainerConfig, data: Data, served: Served, path: Path, progress: Progress
+    config: TrainerConfig,
+    data: Data,
+    served: Served,
+    probabilities: npt.NDArray[np.float32],
+    path: Path,
+    progress: Progress,
 ) -> None:
     traced = trace(served.classifier, config.image_size)
 
     def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         shares = predict(served.classifier, pictures, progress, "robustness", traced).class_probabilities
-        return calibration.apply(served.calibration, served.readout(tf.constant(shares)).numpy())
+        return served.probability(tf.constant(shares)).numpy()
 
     table = robustness.measure(
         answer,
         data.evaluation.pictures,
         data.evaluation.targets,
+        probabilities,
         served.point.threshold,
         config.robustness_images,
         config.seed,
@@ -220,11 +226,6 @@ def _write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.f
         writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
         for name, target, p in zip(split.names, split.targets, probabilities, strict=True):
             writer.writerow([name, int(target), f"{p:.6f}"])
-
-
-def _spread(count: int, wanted: int) -> npt.NDArray[np.int64]:
-    """At most `wanted` row numbers, evenly spread over `count` rows."""
-    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
 
 
 def _described(pictures: npt.NDArray[np.uint8], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -294,6 +295,5 @@ def _run_key(config: TrainerConfig, data: Data) -> str:
 
 
 def _first_pictures(patterns: Any) -> list[bytes]:
-    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
-    rows = examples_dataset(files).unbatch().take(_WARMUP_PICTURES).as_numpy_iterator()
+    rows = examples_dataset(matching(patterns)).unbatch().take(_WARMUP_PICTURES).as_numpy_iterator()
     return [row[features.IMAGE] for row in rows]

@@ -35,6 +35,10 @@ class Served:
     image_size: int
     version: str
 
+    def probability(self, shares: tf.Tensor) -> tf.Tensor:
+        """Calibrated P(positive), float32 [batch], of class probabilities [batch, classes]."""
+        return self.calibration(self.readout(shares))
+
     def answer(self, image_bytes: tf.Tensor, told: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """serving_default: encoded pictures (string [batch]) to the named answers, each [batch].
 
@@ -47,7 +51,7 @@ class Served:
         """
         pictures = images.decode_batch(image_bytes, self.image_size)
         shares, pooled = self.classifier(pictures, told=told)
-        probability = self.calibration(self.readout(shares))
+        probability = self.probability(shares)
         ones = tf.ones_like(probability)
         zone = tf.where(
             probability < self.zones.low_below,

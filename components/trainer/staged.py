@@ -19,7 +19,7 @@ from components.trainer import network as networks
 from components.trainer.backup import Backup
 from components.trainer.batches import Batch, Batches, Floats, cache_size
 from components.trainer.classes import Classes
-from components.trainer.classifier import Classifier, Member, predict
+from components.trainer.classifier import Classifier, Member, Traced, predict, trace
 from components.trainer.clock import Clock
 from components.trainer.config import OptimiserConfig, StageConfig, TrainerConfig
 from components.trainer.ema import Ema
@@ -150,6 +150,7 @@ class StagedTraining:
         self._snapshots: list[Snapshot] = []
         self._best: Weights | None = None
         self._ema: Ema | None = None
+        self._traced: dict[int, Traced] = {}  # by the side tested at
         self._rates: OptimiserConfig = config.optimiser
 
     @property
@@ -412,9 +413,12 @@ class StagedTraining:
         return duration(seconds)
 
     def _scores(self, stage: StageConfig) -> Scores:
-        member = Member(self._network, stage.test_size or stage.size)
+        size = stage.test_size or stage.size
+        classifier = Classifier((Member(self._network, size),), self._classes, 1)
+        if size not in self._traced:
+            self._traced[size] = trace(classifier, self._eval.pictures.shape[1])
         # Pictures alone, as most clients ask, whatever else the network may be told.
-        found = predict(Classifier((member,), self._classes, 1), self._eval.pictures)
+        found = predict(classifier, self._eval.pictures, traced=self._traced[size])
         shares = found.class_probabilities
         read = readout.fit(self._classes, self._eval.targets, shares, self._config.head.others)
         return scores(self._eval.targets, read(tf.constant(shares)).numpy())

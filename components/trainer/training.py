@@ -24,7 +24,7 @@ from components.trainer.folds import OutOfFold
 from components.trainer.history import History
 from components.trainer.network import Moments
 from components.trainer.progress import Progress
-from components.trainer.records import Split, read_split
+from components.trainer.records import Split, matching, read_split
 from components.trainer.staged import WHOLE, Part, StagedTraining
 from components.trainer.task import Task
 from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
@@ -84,8 +84,7 @@ def read_moments(transform_output: str, files: Any) -> Moments:
     """Transform's channel moments: constants of its graph, so any one record shows them."""
     output = tft.TFTransformOutput(transform_output)
     layer = output.transform_features_layer()
-    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
-    record = tf.data.TFRecordDataset(paths, compression_type="GZIP").take(1)
+    record = tf.data.TFRecordDataset(matching(files), compression_type="GZIP").take(1)
     spec = output.raw_feature_spec()
     row = next(iter(record.batch(1).map(lambda one: layer(tf.io.parse_example(one, spec)))))
     return Moments(
