@@ -8,29 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.segmentation.config import PairsAugmentationConfig
-
-
-class _Dice:
-    """Independent draws from one stateless seed."""
-
-    def __init__(self, seed: tf.Tensor, batch: tf.Tensor) -> None:
-        self._seed, self._batch, self._drawn = tf.cast(seed, tf.int64), batch, 0
-
-    def uniform(self, low: float, high: float, *shape: int) -> tf.Tensor:
-        """One value a picture, [batch, *shape]."""
-        self._drawn += 1
-        size = [self._batch, *shape]
-        return tf.random.stateless_uniform(
-            size, self._seed + tf.constant([0, self._drawn], tf.int64), low, high
-        )
-
-    def normal(self, shape: tf.Tensor) -> tf.Tensor:
-        self._drawn += 1
-        return tf.random.stateless_normal(shape, self._seed + tf.constant([0, self._drawn], tf.int64))
-
-    def chance(self, share: float) -> tf.Tensor:
-        """1.0 with this probability, else 0.0: [batch, 1, 1, 1]."""
-        return tf.cast(self.uniform(0.0, 1.0, 1, 1, 1) < share, tf.float32)
+from components.trainer.dice import Dice
 
 
 def augment(
@@ -47,7 +25,7 @@ def augment(
     Returns:
         float32 [batch, h, w, 3] in 0..255, and float32 [batch, h, w], 0.0 or 1.0.
     """
-    dice = _Dice(seed, tf.shape(pictures)[0])
+    dice = Dice(seed, tf.shape(pictures)[0])
     both = tf.concat([tf.cast(pictures, tf.float32), tf.cast(masks, tf.float32)[..., None]], axis=3)
     both = _placed(both, dice, config)
     pixels, lesion = both[..., :3], tf.cast(both[..., 3] >= 127.5, tf.float32)
@@ -56,7 +34,7 @@ def augment(
     return tf.clip_by_value(pixels, 0.0, 255.0), lesion
 
 
-def _placed(both: tf.Tensor, dice: _Dice, config: PairsAugmentationConfig) -> tf.Tensor:
+def _placed(both: tf.Tensor, dice: Dice, config: PairsAugmentationConfig) -> tf.Tensor:
     height, width = both.shape[1], both.shape[2]
     angle = dice.uniform(-math.pi, math.pi)
     # Even on a logarithmic scale: half the size is as likely as double.
@@ -85,7 +63,7 @@ def _placed(both: tf.Tensor, dice: _Dice, config: PairsAugmentationConfig) -> tf
     )
 
 
-def _coloured(pixels: tf.Tensor, dice: _Dice, config: PairsAugmentationConfig) -> tf.Tensor:
+def _coloured(pixels: tf.Tensor, dice: Dice, config: PairsAugmentationConfig) -> tf.Tensor:
     pixels *= tf.exp(dice.uniform(-config.gain, config.gain, 1, 1, 3))
     tone = tf.exp(dice.uniform(-config.gamma, config.gamma, 1, 1, 1))
     pixels = 255.0 * tf.pow(tf.clip_by_value(pixels / 255.0, 1e-4, 1.0), tone)
@@ -98,7 +76,7 @@ def _coloured(pixels: tf.Tensor, dice: _Dice, config: PairsAugmentationConfig) -
     return pixels * (1.0 + slope_x * xs + slope_y * ys)[..., None]
 
 
-def _spoiled(pixels: tf.Tensor, dice: _Dice, config: PairsAugmentationConfig) -> tf.Tensor:
+def _spoiled(pixels: tf.Tensor, dice: Dice, config: PairsAugmentationConfig) -> tf.Tensor:
     kernel = tf.constant([1.0, 4.0, 6.0, 4.0, 1.0])
     kernel = tf.tile((kernel[:, None] * kernel[None, :] / 256.0)[:, :, None, None], [1, 1, 3, 1])
     soft = tf.nn.depthwise_conv2d(pixels, kernel, [1, 1, 1, 1], "SAME")
@@ -113,7 +91,7 @@ def _spoiled(pixels: tf.Tensor, dice: _Dice, config: PairsAugmentationConfig) ->
     return pixels + dice.uniform(0.0, max(config.noise, 1e-3), 1, 1, 1) * dice.normal(tf.shape(pixels))
 
 
-def _arc(xs: tf.Tensor, ys: tf.Tensor, dice: _Dice) -> tf.Tensor:
+def _arc(xs: tf.Tensor, ys: tf.Tensor, dice: Dice) -> tf.Tensor:
     """A thin part of a large circle: a hair. [batch, h, w], 1 on it."""
     radius, turn = dice.uniform(1.0, 6.0, 1, 1), dice.uniform(0.0, 2 * math.pi, 1, 1)
     at_x, at_y = dice.uniform(-1.0, 1.0, 1, 1), dice.uniform(-1.0, 1.0, 1, 1)

@@ -19,11 +19,13 @@ from components.segmentation.pairs import Loaded
 from components.segmentation.segmenter import Segmenter, regions
 from components.trainer.backup import Backup
 from components.trainer.progress import Progress
+from components.trainer.schedules import ScheduleConfig
+from components.trainer.schedules import rate as rate_of
 
 THRESHOLDS: Final = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 _SEEDS_A_STEP: Final = 100
-_WARMUP: Final = 0.05
-_FINAL: Final = 0.01
+_SCHEDULE: Final = ScheduleConfig(kind="cosine", warmup=0.05, final=0.01)
+_START: Final = 0.001  # of the training, as far as the first step has come: a rate of 0 would teach nothing
 _CLIP: Final = 5.0
 
 Row = dict[str, float]
@@ -87,7 +89,9 @@ def train(
     while along < 1.0:
         began, total = time.monotonic(), 0.0
         for number, (pictures, masks) in enumerate(_batches(config, pairs, epoch)):
-            rate = config.learning_rate * _factor(along + number / per_epoch / config.epochs)
+            rate = config.learning_rate * rate_of(
+                _SCHEDULE, max(_START, along + number / per_epoch / config.epochs)
+            )
             seed = tf.constant([config.seed, (epoch * 100_003 + number) * _SEEDS_A_STEP], tf.int64)
             total += float(step(pictures, masks, seed, tf.constant(rate, tf.float32)))
             progress.tick(
@@ -146,12 +150,6 @@ def _along(epoch: int, config: SegmentationConfig, spent: float, budget: float |
     """Share of training that is over, by epochs or by time, whichever is further."""
     by_time = 0.0 if budget is None or not epoch else (spent + spent / epoch / 2) / budget
     return max(epoch / config.epochs, by_time)
-
-
-def _factor(along: float) -> float:
-    if along < _WARMUP:
-        return max(along / _WARMUP, 0.02)
-    return _FINAL + (1 - _FINAL) * 0.5 * (1 + math.cos(math.pi * min(1.0, (along - _WARMUP) / (1 - _WARMUP))))
 
 
 def _batches(config: SegmentationConfig, pairs: Loaded, epoch: int) -> Iterator[tuple[Any, Any]]:

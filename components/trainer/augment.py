@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
 from components.trainer.config import AugmentationConfig
-
-
-class _Dice:
-    """Independent draws from one stateless seed: the same seed gives the same picture in any thread."""
-
-    def __init__(self, seed: tf.Tensor, batch: tf.Tensor) -> None:
-        self._seed = seed
-        self._batch = batch
-        self._drawn = 0
-
-    def uniform(self, low: float, high: float, shape: list[Any] | None = None) -> tf.Tensor:
-        self._drawn += 1
-        return tf.random.stateless_uniform(
-            shape if shape is not None else [self._batch],
-            tf.stack([self._seed[0], self._seed[1] + self._drawn]),
-            low,
-            high,
-        )
-
-    def normal(self, shape: tf.Tensor) -> tf.Tensor:
-        self._drawn += 1
-        return tf.random.stateless_normal(shape, tf.stack([self._seed[0], self._seed[1] + self._drawn]))
-
-    def chance(self, share: float) -> tf.Tensor:
-        """1.0 with this probability, else 0.0: [batch, 1, 1, 1]."""
-        return _column(tf.cast(self.uniform(0.0, 1.0) < share, tf.float32))
+from components.trainer.dice import Dice
 
 
 def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: AugmentationConfig) -> tf.Tensor:
@@ -48,7 +22,7 @@ def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: Augmentatio
     Returns:
         float32 [batch, size, size, 3] in 0..255.
     """
-    dice = _Dice(tf.cast(seed, tf.int64), tf.shape(pictures)[0])
+    dice = Dice(seed, tf.shape(pictures)[0])
     pixels = _resample(tf.cast(pictures, tf.float32), dice, size, config)
     pixels = _colour(pixels, dice, config)
     if config.blur:
@@ -68,7 +42,7 @@ def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: Augmentatio
     return tf.clip_by_value(pixels, 0.0, 255.0)
 
 
-def _resample(pixels: tf.Tensor, dice: _Dice, size: int, config: AugmentationConfig) -> tf.Tensor:
+def _resample(pixels: tf.Tensor, dice: Dice, size: int, config: AugmentationConfig) -> tf.Tensor:
     source = pixels.shape[1]
     batch = tf.shape(pixels)[0]
     turn = math.radians(config.rotation)
@@ -101,10 +75,9 @@ def _resample(pixels: tf.Tensor, dice: _Dice, size: int, config: AugmentationCon
     )
 
 
-def _colour(pixels: tf.Tensor, dice: _Dice, config: AugmentationConfig) -> tf.Tensor:
-    batch = tf.shape(pixels)[0]
+def _colour(pixels: tf.Tensor, dice: Dice, config: AugmentationConfig) -> tf.Tensor:
     if config.colour:
-        pixels *= tf.exp(dice.uniform(-config.colour, config.colour, [batch, 1, 1, 3]))
+        pixels *= tf.exp(dice.uniform(-config.colour, config.colour, 1, 1, 3))
     if config.gamma:
         tone = tf.exp(dice.uniform(-config.gamma, config.gamma))
         pixels = 255.0 * tf.pow(tf.clip_by_value(pixels / 255.0, 1e-4, 1.0), _column(tone))
@@ -120,7 +93,7 @@ def _colour(pixels: tf.Tensor, dice: _Dice, config: AugmentationConfig) -> tf.Te
     return pixels
 
 
-def _compressed(pixels: tf.Tensor, dice: _Dice, qualities: tuple[int, int]) -> tf.Tensor:
+def _compressed(pixels: tf.Tensor, dice: Dice, qualities: tuple[int, int]) -> tf.Tensor:
     """Each picture through a JPEG encoder at a quality of its own, as other cameras and archives do."""
     chosen = tf.cast(dice.uniform(qualities[0], qualities[1] + 1), tf.int32)
     rounded = tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)
@@ -132,7 +105,7 @@ def _compressed(pixels: tf.Tensor, dice: _Dice, qualities: tuple[int, int]) -> t
     return tf.cast(again, tf.float32)
 
 
-def _hairs(pixels: tf.Tensor, dice: _Dice, size: int, share: float) -> tf.Tensor:
+def _hairs(pixels: tf.Tensor, dice: Dice, size: int, share: float) -> tf.Tensor:
     """Three dark arcs a picture: pixels nearer than half a hair's width to a circle of random centre."""
     ys, xs = tf.meshgrid(tf.range(size, dtype=tf.float32), tf.range(size, dtype=tf.float32), indexing="ij")
     dark = tf.zeros_like(pixels[..., :1])
@@ -147,12 +120,12 @@ def _hairs(pixels: tf.Tensor, dice: _Dice, size: int, share: float) -> tf.Tensor
         width = _plane(dice.uniform(0.003, 0.008)) * size
         arc = tf.clip_by_value(width + 0.5 - tf.abs(distance - radius), 0.0, 1.0)
         dark = tf.maximum(dark, arc[..., None])
-    colour = dice.uniform(10.0, 70.0, [tf.shape(pixels)[0], 1, 1, 1])
+    colour = dice.uniform(10.0, 70.0, 1, 1, 1)
     cover = dark * dice.chance(share)
     return pixels * (1.0 - cover) + colour * cover
 
 
-def _cutout(pixels: tf.Tensor, dice: _Dice, size: int, share: float) -> tf.Tensor:
+def _cutout(pixels: tf.Tensor, dice: Dice, size: int, share: float) -> tf.Tensor:
     side = share * size
     ys, xs = tf.meshgrid(tf.range(size, dtype=tf.float32), tf.range(size, dtype=tf.float32), indexing="ij")
     inside = tf.logical_and(
