@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pipeline import native_output
 from pipeline.commands import registered
-from pipeline.errors import RunFaultError, UsageError
+from pipeline.errors import FAULT, USAGE, RunFaultError, UsageError
 
 app = typer.Typer(
     name="melanosizer",
@@ -37,10 +37,10 @@ def _run(errors: Console) -> None:
         app()
     except UsageError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        sys.exit(USAGE)
     except RunFaultError as error:
         errors.print(f"[bold red]fault:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(FAULT)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command takes up what was finished")
         sys.exit(130)

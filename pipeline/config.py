@@ -96,21 +96,21 @@ def load(preset: str, overrides: Mapping[str, str] | None = None) -> RunConfig:
     """
     content = _read(preset)
     for key, value in (overrides or {}).items():
-        _set(content, key, yaml.safe_load(value))
+        put(content, key, yaml.safe_load(value))
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        raise UsageError(explain(error, f"preset {preset}")) from None
+        raise UsageError(explain(error, f"preset {preset}", RunConfig)) from None
 
 
-def explain(error: ValidationError, where: str) -> str:
-    """Say which key is wrong, its value, and what would be valid."""
+def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
+    """Say which key of `model` is wrong, its value, and what would be valid."""
     lines = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            model = _model_at(item["loc"][:-1])
-            valid = f"; valid keys are {', '.join(sorted(model.model_fields))}" if model else ""
+            owner = _model_at(model, item["loc"][:-1])
+            valid = f"; valid keys are {', '.join(sorted(owner.model_fields))}" if owner else ""
             lines.append(f"{key}: no such key{valid}")
         elif item["type"] == "missing":
             lines.append(f"{key}: missing, and it has no default")
@@ -140,7 +140,12 @@ def _read(preset: str) -> dict[str, Any]:
     return content
 
 
-def _set(content: dict[str, Any], key: str, value: Any) -> None:
+def put(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key.
+
+    Raises:
+        UsageError: a part of the key before the last one is a single value.
+    """
     *parents, last = key.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
@@ -149,8 +154,8 @@ def _set(content: dict[str, Any], key: str, value: Any) -> None:
     content[last] = value
 
 
-def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    model: Any = RunConfig
+def _model_at(root: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model: Any = root
     for part in location:
         if isinstance(part, int):
             continue

@@ -15,10 +15,11 @@ from components.evaluator import measured
 from components.gate import anomalies
 from components.gate.verdict import OVERALL, Verdict
 from components.registry.hashing import FACTS
+from pipeline.errors import FAULT, REFUSED
 from pipeline.executions import Step, unfinished
 
 Status = Literal["pushed", "unchanged", "refused", "failed"]
-EXIT_CODES: dict[Status, int] = {"pushed": 0, "unchanged": 0, "refused": 3, "failed": 1}
+EXIT_CODES: dict[Status, int] = {"pushed": 0, "unchanged": 0, "refused": REFUSED, "failed": FAULT}
 FILE_NAME = "run.json"
 
 

@@ -17,6 +17,7 @@ from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from pipeline import executions, lineage, native_output, outcome
 from pipeline.config import RunConfig
+from pipeline.dag import create_pipeline
 from pipeline.errors import UsageError
 from pipeline.outcome import Outcome
 from pipeline.progress import OurLines, StepProgress, open_log
@@ -42,7 +43,7 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
     workspace.prepare()
     with workspace.locked():
         started = datetime.now(UTC)
-        run_id = _run_id(workspace, started)
+        run_id = new_run_id(workspace, started)
         folder = workspace.run(run_id)
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
@@ -54,14 +55,15 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
             run_id=run_id,
             preset=preset,
         )
+        compiled = local.compiled(create_pipeline(config, where), run_id)
         begun = time.monotonic()
         error = ""
         with (
             native_output.hidden(folder / "native.log"),
-            _logged(console, folder, local.step_names(config, where)),
+            logged(console, folder, local.step_names(compiled)),
         ):
             try:
-                local.run(config, where)
+                local.run(compiled)
             except GateRefusedError as refusal:
                 error = str(refusal)
                 _log.debug("the run stopped at a gate", exc_info=True)
@@ -91,7 +93,7 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
         return result
 
 
-def _run_id(workspace: Workspace, started: datetime) -> str:
+def new_run_id(workspace: Workspace, started: datetime) -> str:
     """Return a name that sorts by time and is new in this workspace."""
     name = started.strftime("%Y%m%d-%H%M%S")
     taken = {path.name for path in workspace.runs.glob(f"{name}*")}
@@ -99,7 +101,7 @@ def _run_id(workspace: Workspace, started: datetime) -> str:
 
 
 @contextmanager
-def _logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
+def logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
     """Send every log record of the run to its file, and what a person wants to see to the console."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level

@@ -12,7 +12,6 @@ from typing import Final
 
 import keras
 import numpy as np
-import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,15 +21,14 @@ from components.baselines.extract import Table
 from components.baselines.system import Scorer, System
 from components.ingest.manifest import Manifest
 from components.trainer.backbones import registry
+from components.trainer.backbones.looker import Looker
 from components.trainer.progress import Progress
 from components.trainer.records import read_split
 from components.trainer.scores import auc
-from components.transform import images
 
 BACKBONE: Final = "efficientnet_lite0"
 _SIZE: Final = 192
 _CACHED: Final = 224
-_BATCH: Final = 32
 _VERSION: Final = 1
 _PENALTIES: Final = (1e-4, 1e-3, 1e-2)
 
@@ -45,12 +43,12 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
     version = Manifest.load(data).data_version
     key = f"{_SIZE}-v{_VERSION}-{weights if weights in ('imagenet', 'none') else 'file'}-{version[:16]}"
     found: dict[str, Table] = {}
-    model: keras.Model | None = None
+    look: Looker | None = None
     for name in features.SPLITS:
         path = cache / f"{BACKBONE}-{name}-{key}.npz"
         if not path.exists():
-            model = model or _model(weights)
-            _write(path, model, data, name, cache, progress)
+            look = look or Looker(_model(weights), _SIZE)
+            _write(path, look, data, name, cache, progress)
         with np.load(path) as kept:
             found[name] = Table(kept["values"], kept["targets"], float(kept["seconds"]))
     return found
@@ -62,19 +60,18 @@ def _model(weights: str) -> keras.Model:
     return keras.Model(backbone.inputs, pooled)
 
 
-def _write(path: Path, model: keras.Model, data: Path, name: str, cache: Path, progress: Progress) -> None:
+def _write(path: Path, look: Looker, data: Path, name: str, cache: Path, progress: Progress) -> None:
     split = read_split(
         name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
     )
-    look = tf.function(lambda batch: model(images.view(batch, _SIZE), training=False), reduce_retracing=True)
     started = time.monotonic()
-    rows = []
-    for start in range(0, len(split), _BATCH):
-        rows.append(look(tf.constant(split.pictures[start : start + _BATCH])).numpy())
-        progress.tick("%s: %s features of %d of %d images", name, BACKBONE, start, len(split))
+    values = look(
+        split.pictures,
+        lambda done: progress.tick("%s: %s features of %d of %d images", name, BACKBONE, done, len(split)),
+    )
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez(file, values=np.concatenate(rows), targets=split.targets, seconds=time.monotonic() - started)
+        np.savez(file, values=values, targets=split.targets, seconds=time.monotonic() - started)
     part.replace(path)
     progress.line("%s: %s features of %d images", name, BACKBONE, len(split))
 

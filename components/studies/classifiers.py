@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.trainer.backbones import registry
-from components.transform import images
+from components.trainer.backbones.looker import Looker
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -53,7 +51,7 @@ class FrozenLinear:
         )
         self.weights = backbone.weights
         pooled = keras.layers.GlobalAveragePooling2D()(backbone.features)
-        self._look = _looker(keras.Model(backbone.inputs, pooled), size)
+        self._look = Looker(keras.Model(backbone.inputs, pooled), size)
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features averaged over the picture and its mirror image: float32 [n, 1280]."""
@@ -87,7 +85,7 @@ class FifthBlock:
         self.weights = self._backbone.weights
         self._core = self._backbone.model()
         fourth = self._core.get_layer("block4_pool").output
-        self._look = _looker(keras.Model(self._backbone.inputs, fourth), size)
+        self._look = Looker(keras.Model(self._backbone.inputs, fourth), size)
         self._epochs, self._rate = epochs, learning_rate
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:
@@ -124,16 +122,3 @@ class FifthBlock:
         x = keras.layers.Dense(256, activation="relu", name="head_dense")(x)
         x = keras.layers.Dropout(0.5, name="head_dropout")(x)
         return keras.Model(inputs, keras.layers.Dense(1, name="head_logits")(x))
-
-
-def _looker(model: keras.Model, size: int) -> Callable[[npt.NDArray[np.uint8]], Any]:
-    look = tf.function(lambda batch: model(images.view(batch, size), training=False), reduce_retracing=True)
-
-    def every(pictures: npt.NDArray[np.uint8]) -> Floats:
-        rows = [
-            look(tf.constant(np.ascontiguousarray(pictures[start : start + _BATCH]))).numpy()
-            for start in range(0, len(pictures), _BATCH)
-        ]
-        return np.asarray(np.concatenate(rows), np.float32)
-
-    return every

@@ -103,12 +103,11 @@ def write(
     made: list[dict[str, Any]]
     if target is Target.kubeflow:
         made = documents.kubeflow(settings, image=image, preset=name, cluster=described)
-    else:
-        made = [documents.vertex(settings, image=image, preset=name, cluster=described)]
-    if target is Target.kubeflow:
         wrong = lint.check(made[0])
         if wrong:
             raise UsageError("the compiled pipeline would not run: " + "; ".join(wrong))
+    else:
+        made = [documents.vertex(settings, image=image, preset=name, cluster=described)]
     documents.save(made, out, f"melanosizer compile --target {target} --config {preset} --image {image}")
 
 

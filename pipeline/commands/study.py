@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import UsageError
+from pipeline.errors import REFUSED, UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -206,7 +206,7 @@ def segmentation(
         for verdict in run.verdicts:
             for check in verdict.refusals:
                 console.print(f"[red]refused:[/] {check.sentence()}", highlight=False, soft_wrap=True)
-        raise typer.Exit(3)
+        raise typer.Exit(REFUSED)
 
 
 @study.command("retrain")
@@ -346,13 +346,11 @@ def _validated(model: type[Config], values: dict[str, str]) -> Config:
     import yaml
     from pydantic import ValidationError
 
+    from pipeline.config import put
+
     content: dict[str, object] = {}
     for name, text in values.items():
-        place, *rest = reversed(name.split("."))
-        inner: dict[str, object] = content
-        for part in reversed(rest):
-            inner = inner.setdefault(part, {})  # type: ignore[assignment]
-        inner[place] = yaml.safe_load(text)
+        put(content, name, yaml.safe_load(text))
     try:
         return model.model_validate(content)
     except ValidationError as error:

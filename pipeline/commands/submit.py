@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pipeline.commands import compile as compiling
 from pipeline.commands.run import SetOption, pairs
-from pipeline.errors import UsageError
+from pipeline.errors import REFUSED, UsageError
 from pipeline.targets.kubeflow.following import RunState, StepState, ending, follow
 
 ROOTS = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
@@ -126,7 +126,7 @@ def watch(service: Service, run_id: str, console: Console) -> int:
     """Follow a run to its end; print how it ended and return the exit code."""
     final = follow(lambda: service.read(run_id), console)
     end = ending(final, lambda step: service.log(run_id, step))
-    words = {0: "succeeded", 3: "[bold yellow]refused[/]"}.get(end.exit_code, "[bold red]failed[/]")
+    words = {0: "succeeded", REFUSED: "[bold yellow]refused[/]"}.get(end.exit_code, "[bold red]failed[/]")
     console.print(f"run {run_id} {words}", highlight=False, soft_wrap=True)
     if end.reason:
         console.print(end.reason, markup=False, highlight=False, soft_wrap=True)

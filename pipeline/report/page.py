@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.metadata
 import json
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from pipeline.report import (
     data,
@@ -22,11 +14,10 @@ from pipeline.report import (
     lineage,
     mistakes,
     model_card,
-    numbers,
+    paper,
     performance,
     slices,
     training,
-    words,
 )
 from pipeline.report.evidence import Evidence
 
@@ -102,33 +93,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
 
 
 def _page(template: str, context: dict[str, Any]) -> str:
-    text = _environment().get_template(template).render(context)
-    # Templates leave lines of indentation behind; nothing on the page is preformatted.
-    return "\n".join(line for raw in text.splitlines() if (line := raw.strip())) + "\n"
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (resources.files("pipeline.report") / "templates" / "style.css").read_text(encoding="utf-8")
-    style = "\n".join(line for raw in style.splitlines() if (line := raw.strip()))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment.filters |= numbers.FILTERS
-    environment.globals |= {
-        "words": words,
-        "plural": numbers.plural,
-        "interval": numbers.interval,
-        "style": Markup(style),  # noqa: S704 - our own file
-        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
-        "software": importlib.metadata.version("melanosizer"),
-    }
-    return environment
+    return paper.render("pipeline.report", template, context)
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import importlib.metadata
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from components.evaluator.metrics import Interval
-from pipeline.report import numbers, words
+from pipeline.report import numbers, paper
 
 FILE_NAME = "report.html"
 
@@ -92,8 +86,7 @@ def write(page: Page, path: Path) -> Path:
 
 def render(page: Page) -> str:
     """Return the page's HTML."""
-    text = _environment().get_template("study.html.j2").render(page=page)
-    return "\n".join(line for raw in text.splitlines() if (line := raw.strip())) + "\n"
+    return paper.render("pipeline.studies", "study.html.j2", {"page": page}, extra_style="studies.css")
 
 
 def spread(value: Interval) -> Markup:
@@ -114,30 +107,3 @@ def picture(pixels: npt.NDArray[np.uint8], title: str, text: str, side: int = 22
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=85)
     return Picture("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), title, text)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.studies"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    parts = [
-        resources.files("pipeline.report") / "templates" / "style.css",
-        resources.files("pipeline.studies") / "templates" / "studies.css",
-    ]
-    raw = "\n".join(part.read_text(encoding="utf-8") for part in parts)
-    style = "\n".join(line for one in raw.splitlines() if (line := one.strip()))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment.filters |= numbers.FILTERS
-    known: dict[str, Any] = {
-        "words": words,
-        "style": Markup(style),  # noqa: S704 - our own files
-        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
-        "software": importlib.metadata.version("melanosizer"),
-    }
-    environment.globals |= known
-    return environment

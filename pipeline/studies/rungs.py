@@ -38,7 +38,7 @@ def load(text: str, where: str) -> RungPreset:
     try:
         return RungPreset.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        raise UsageError(explain(error, f"preset {where}")) from None
+        raise UsageError(explain(error, f"preset {where}", RungPreset)) from None
 
 
 def chosen(wanted: Sequence[str]) -> dict[str, RungPreset]:

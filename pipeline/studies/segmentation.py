@@ -24,15 +24,17 @@ from components.segmentation.training import Row
 from components.transform import images
 from pipeline import executions, native_output
 from pipeline.errors import RunFaultError, UsageError
-from pipeline.progress import OurLines, StepProgress, open_log
-from pipeline.studies import segmentation_dag
+from pipeline.run import logged, new_run_id
 from pipeline.studies.page import Picture, picture
-from pipeline.studies.segmentation_dag import SegmentationLocations
+from pipeline.studies.segmentation_dag import SegmentationLocations, create_pipeline
+from pipeline.targets import local
 from pipeline.workspace import Workspace
 
 TRUE_COLOUR = (86, 180, 233)  # RGB, sky blue
 PREDICTED_COLOUR = (230, 159, 0)  # orange: both of Okabe and Ito's set
 _SIDE = 260
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,31 +83,22 @@ def run_pipeline(
     Raises:
         RunFaultError: a step failed; the log says more.
     """
-    run_id = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = workspace.run(run_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
-    where = SegmentationLocations(data, data_version, workspace, run_id)
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    handlers = [
-        open_log(folder / "run.log"),
-        StepProgress(console, segmentation_dag.step_names(config, where)),
-        OurLines(console),
-    ]
-    with workspace.locked(), native_output.hidden(folder / "native.log"):
-        root.handlers[:] = handlers
-        root.setLevel(logging.INFO)
-        logging.getLogger("tensorflow").handlers.clear()
-        try:
-            segmentation_dag.run(config, where)
-        except Exception as fault:
-            logging.getLogger(__name__).exception("the run failed")
-            raise RunFaultError(f"{type(fault).__name__}: {fault}; see {folder / 'run.log'}") from fault
-        finally:
-            root.handlers[:] = before
-            root.setLevel(level)
-            handlers[0].close()
+    with workspace.locked():
+        run_id = new_run_id(workspace, datetime.now(UTC))
+        folder = workspace.run(run_id)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+        where = SegmentationLocations(data, data_version, workspace, run_id)
+        compiled = local.compiled(create_pipeline(config, where), run_id)
+        with (
+            native_output.hidden(folder / "native.log"),
+            logged(console, folder, local.step_names(compiled)),
+        ):
+            try:
+                local.run(compiled)
+            except Exception as fault:
+                _log.exception("the run failed")
+                raise RunFaultError(f"{type(fault).__name__}: {fault}; see {folder / 'run.log'}") from fault
     return _collect(run_id, workspace)
 
 

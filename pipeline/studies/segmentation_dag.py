@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfx import v1 as tfx
-from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-from tfx.orchestration.portable import runtime_parameter_utils
 
 from components.features import SPLITS
 from components.pusher.component import Pusher
@@ -89,18 +86,3 @@ def create_pipeline(config: SegmentationConfig, where: SegmentationLocations) ->
         beam_pipeline_args=list(LOCAL_BEAM_ARGS),
         enable_cache=True,
     )
-
-
-def run(config: SegmentationConfig, where: SegmentationLocations) -> None:
-    """Run every step in order; whatever a step raises comes out."""
-    compiled = compiler.Compiler().compile(create_pipeline(config, where))
-    runtime_parameter_utils.substitute_runtime_parameter(
-        compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: where.run_id}
-    )
-    LocalDagRunner().run_with_ir(compiled)
-
-
-def step_names(config: SegmentationConfig, where: SegmentationLocations) -> list[str]:
-    """Return the ids of all steps in the order they run."""
-    compiled = compiler.Compiler().compile(create_pipeline(config, where))
-    return [node.pipeline_node.node_info.id for node in compiled.nodes]

@@ -7,13 +7,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ml_metadata.proto import metadata_store_pb2
+from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.config import RunConfig
-from pipeline.dag import Locations, create_pipeline
+from pipeline.dag import Locations
 from pipeline.errors import UsageError
 from pipeline.workspace import Workspace
 
@@ -36,19 +38,23 @@ def locations(
     )
 
 
-def run(config: RunConfig, where: Locations) -> None:
-    """Run every step in order; whatever a step raises comes out."""
-    compiled = compiler.Compiler().compile(create_pipeline(config, where))
+def compiled(pipeline: tfx.dsl.Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
+    """Return the pipeline as the runner takes it."""
+    result = compiler.Compiler().compile(pipeline)
     # LocalDagRunner would name the run by the time it starts; the caller's name is on everything else.
     runtime_parameter_utils.substitute_runtime_parameter(
-        compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: where.run_id}
+        result, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
     )
+    return result
+
+
+def run(compiled: pipeline_pb2.Pipeline) -> None:
+    """Run every step in order; whatever a step raises comes out."""
     LocalDagRunner().run_with_ir(compiled)
 
 
-def step_names(config: RunConfig, where: Locations) -> list[str]:
+def step_names(compiled: pipeline_pb2.Pipeline) -> list[str]:
     """Return the ids of all steps in the order they run."""
-    compiled = compiler.Compiler().compile(create_pipeline(config, where))
     return [node.pipeline_node.node_info.id for node in compiled.nodes]
 
 

@@ -57,7 +57,7 @@ def test_the_pipeline_runs_its_gates_in_order(tmp_path: Path):
         run_id="r",
         preset="smoke",
     )
-    steps = local.step_names(settings, where)
+    steps = local.step_names(local.compiled(create_pipeline(settings, where), "r"))
     order = [
         steps.index(name) for name in ("data-gate", "Transform", "Trainer", "Evaluator", "Pusher", "registry")
     ]
@@ -98,7 +98,8 @@ def test_a_search_runs_between_the_gate_and_the_trainer_and_only_where_it_is_con
             run_id="r",
             preset="smoke",
         )
-        found[name] = (local.step_names(settings, where), run_key(settings, where))
+        compiled = local.compiled(create_pipeline(settings, where), "r")
+        found[name] = (local.step_names(compiled), run_key(settings, where))
     steps = found["tuned"][0]
     order = [steps.index(n) for n in ("data-gate", "Transform", "Tuner", "tuned-hyperparameters", "Trainer")]
     assert order == sorted(order)

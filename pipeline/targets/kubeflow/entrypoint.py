@@ -25,14 +25,13 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 from components.gate.verdict import GateRefusedError, Verdict
 from components.registry import lineage
 from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore
+from pipeline.errors import REFUSED
 from pipeline.targets.kubeflow import places, templates
+from pipeline.targets.kubeflow.following import REFUSED_MARK
 from pipeline.targets.kubeflow.task import FOUND, Message, Task
 
 _log = logging.getLogger("melanosizer.task")
 
-REFUSED = 3
-# The command line looks for it in the log of a failed gate.
-REFUSED_MARK = "refused by a gate:"
 PIPELINE_NAME = "melanosizer"  # as in the DAG, which takes TFX seconds to import
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from pipeline.errors import RunFaultError
+from pipeline.errors import FAULT, REFUSED, RunFaultError
 
 RunStatus = Literal["running", "succeeded", "failed", "canceled"]
 # Both targets' words for a step that is over.
@@ -17,9 +17,8 @@ ENDED = frozenset(
     {"SUCCEEDED", "SKIPPED", "CACHED", "FAILED", "CANCELED", "CANCELLED", "ERROR", "NOT_TRIGGERED"}
 )
 BROKEN = frozenset({"FAILED", "ERROR"})
-# As the entrypoint logs it.
+# The entrypoint logs it; the exit code of a container does not reach KFP's API.
 REFUSED_MARK = "refused by a gate:"
-REFUSED, FAULT = 3, 1
 POLL_SECONDS = 5.0
 
 

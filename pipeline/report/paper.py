@@ -1,0 +1,54 @@
+"""What every report is written on: self-contained HTML that runs no script and fetches nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.report import numbers, words
+
+
+def render(package: str, template: str, context: Mapping[str, Any], extra_style: str = "") -> str:
+    """Return the HTML of a template of `package`, in the report's style and, after it, `extra_style` of the package."""
+    text = _environment(package, extra_style).get_template(template).render(context)
+    # Templates leave lines of indentation behind; nothing on the page is preformatted.
+    return _stripped(text) + "\n"
+
+
+@cache
+def _environment(package: str, extra_style: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sheets = [("pipeline.report", "style.css"), *([(package, extra_style)] if extra_style else [])]
+    style = "\n".join(
+        _stripped((resources.files(owner) / "templates" / name).read_text(encoding="utf-8"))
+        for owner, name in sheets
+    )
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment.filters |= numbers.FILTERS
+    environment.globals |= {
+        "words": words,
+        "plural": numbers.plural,
+        "interval": numbers.interval,
+        "style": Markup(style),  # noqa: S704 - our own files
+        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+        "software": importlib.metadata.version("melanosizer"),
+    }
+    return environment
+
+
+def _stripped(text: str) -> str:
+    return "\n".join(line for raw in text.splitlines() if (line := raw.strip()))
