@@ -6,8 +6,8 @@ import math
 
 import tensorflow as tf
 
-from components.trainer.config import AugmentationConfig
 from components.trainer.dice import Dice
+from components.trainer.settings import AugmentationConfig
 
 
 def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: AugmentationConfig) -> tf.Tensor:

@@ -12,17 +12,32 @@ import tensorflow as tf
 from components.trainer.augment import augment
 from components.trainer.config import TrainerConfig
 from components.trainer.metadata import Metadata
+from components.trainer.progress import Progress
+from components.transform import images
 
 Floats = npt.NDArray[np.float32]
 
 # 25 % more pixels than the network sees: zooming in to 0.72 of the side still shows real detail.
 _MARGIN = 1.25
 _SEEDS_PER_BATCH = 1000
+_CHUNK = 128  # pictures resized at once
 
 
 def cache_size(size: int, image_size: int) -> int:
     """Side at which a stage keeps its pictures: one size up, in steps of 8 px, at most the decoded size."""
     return min(image_size, max(size, int(size * _MARGIN) // 8 * 8))
+
+
+def at_size(pictures: npt.NDArray[np.uint8], side: int, progress: Progress) -> npt.NDArray[np.uint8]:
+    """All pictures at a stage's cache size, in memory."""
+    if pictures.shape[1] == side:
+        return pictures
+    small = np.empty((len(pictures), side, side, 3), np.uint8)
+    for start in range(0, len(pictures), _CHUNK):
+        batch = tf.constant(pictures[start : start + _CHUNK])
+        small[start : start + _CHUNK] = images.view_uint8(batch, side).numpy()
+        progress.tick("resizing to %d px: %d of %d images", side, start, len(pictures))
+    return small
 
 
 class Batch(NamedTuple):

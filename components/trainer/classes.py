@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.trainer.config import HeadConfig, LossConfig
+from components.trainer.settings import HeadConfig, LossConfig
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from components.trainer.config import StageConfig
+from components.trainer.settings import StageConfig
 
 
 class Clock:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from components.trainer.config import ZonesConfig
 from components.trainer.scores import Floats, Labels, wilson
+from components.trainer.settings import ZonesConfig
 
 LOW, REVIEW, REFER = "low", "review", "refer"
 

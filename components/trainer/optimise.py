@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from components.trainer import schedules
-from components.trainer.config import LossConfig, OptimiserConfig
+from components.trainer.settings import LossConfig, OptimiserConfig
 
 _FIRST = 1e-3  # a step at no rate at all would teach nothing
 

@@ -7,8 +7,8 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,12 @@ import tensorflow as tf
 from components.trainer import lr_finder, optimise, readout
 from components.trainer import network as networks
 from components.trainer.backup import Backup
-from components.trainer.batches import Batch, Batches, Floats, cache_size
+from components.trainer.batches import Batch, Batches, Floats, at_size, cache_size
 from components.trainer.classes import Classes
 from components.trainer.classifier import Classifier, Member, Traced, predict, trace
 from components.trainer.clock import Clock
-from components.trainer.config import OptimiserConfig, StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
+from components.trainer.course import WHOLE, Part, Plan, Position, Tally
 from components.trainer.ema import Ema
 from components.trainer.history import Epoch, History
 from components.trainer.metadata import Metadata
@@ -30,71 +31,10 @@ from components.trainer.progress import Progress, duration
 from components.trainer.records import Split
 from components.trainer.schedules import Plateau
 from components.trainer.scores import Scores, scores
-from components.transform import images
+from components.trainer.settings import OptimiserConfig, StageConfig
 
-_CHUNK = 128
 _FINDER_STREAM = 1_000_000  # its batches are those of no stage
 _BACKUP_SECONDS = 60.0  # an epoch at the largest size takes minutes
-
-
-@dataclass
-class _Tally:
-    """What has been counted since the last evaluation."""
-
-    steps: int = 0
-    loss: float = 0.0
-    seconds: float = 0.0
-    waited: float = 0.0
-
-
-@dataclass
-class _Position:
-    """Where training stands; everything a resumed run needs besides the arrays."""
-
-    stage: int = 0
-    epoch: int = 0
-    step: int = 0
-    over: bool = False
-    spent: float = 0.0
-    stage_spent: float = 0.0
-    best: float = -math.inf
-    best_epoch: int = 0
-    fallen: float = 1.0
-    fallen_best: float = -math.inf
-    fallen_waited: int = 0
-    tally: _Tally = field(default_factory=_Tally)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """One stage's length: steps an epoch, steps in all, and seconds (None = as long as it takes)."""
-
-    number: int
-    stage: StageConfig
-    per_epoch: int
-    steps: int
-    budget: float | None
-
-    def along(self, position: _Position) -> float:
-        """Share of the stage that is over, by steps or by time, whichever is further."""
-        by_time = 0.0 if self.budget is None else position.stage_spent / max(self.budget, 1e-3)
-        return max(position.step / self.steps, by_time)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Which of several trainings of one run this is: its stages are counted on from those before it."""
-
-    number: int
-    name: str
-
-    def stages(self, config: TrainerConfig) -> range:
-        """The numbers of its stages in the run's history."""
-        count = len(config.stages)
-        return range(self.number * count, (self.number + 1) * count)
-
-
-WHOLE: Final = Part(0, "")
 
 
 @dataclass(frozen=True)
@@ -145,7 +85,7 @@ class StagedTraining:
         if initial is not None:
             self._network.model.set_weights(initial)
         self._initial = self._network.weights()
-        self._position = _Position()
+        self._position = Position()
         self._clock = Clock(config.max_minutes)
         self._snapshots: list[Snapshot] = []
         self._best: Weights | None = None
@@ -198,7 +138,7 @@ class StagedTraining:
             variable.assign(value)
         if finder.choose != "nothing":
             found = curve.steepest if finder.choose == "steepest" else curve.highest
-            self._rates = _scaled(config.optimiser, found / peak)
+            self._rates = config.optimiser.scaled(found / peak)
         self._history.keep(
             lr_finder.FILE_NAME,
             json.dumps(
@@ -219,14 +159,14 @@ class StagedTraining:
         )
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
-        tally = _Tally(**state["position"].pop("tally"))
-        self._position = _Position(**state["position"], tally=tally)
+        tally = Tally(**state["position"].pop("tally"))
+        self._position = Position(**state["position"], tally=tally)
         self._clock = Clock(self._config.max_minutes, self._position.spent)
         self._snapshots = [
             Snapshot(arrays[f"snapshot{i}"], size) for i, size in enumerate(state["snapshot_sizes"])
         ]
         self._best = arrays.get("best")
-        self._rates = _scaled(self._config.optimiser, state["rates"])
+        self._rates = self._config.optimiser.scaled(state["rates"])
         self._network.model.set_weights(arrays["weights"])
         for variable, value in zip(self._network.noise(), arrays.get("noise", []), strict=True):
             variable.assign(value)
@@ -264,7 +204,7 @@ class StagedTraining:
     def _stage(self, number: int, optimiser_state: Weights | None, averages: Weights | None) -> None:
         config, stage, position = self._config, self._config.stages[number], self._position
         if optimiser_state is None:
-            self._position = position = _Position(stage=number, spent=self._clock.spent())
+            self._position = position = Position(stage=number, spent=self._clock.spent())
             self._best = None
             if stage.reset:
                 self._network.model.set_weights(self._initial)
@@ -277,7 +217,7 @@ class StagedTraining:
         batches = self._batches(stage)
         per_epoch = max(1, len(self._labels) // config.batch_size)
         budget = self._clock.share(config.stages, number)
-        plan = _Plan(
+        plan = Plan(
             number,
             stage,
             per_epoch,
@@ -301,7 +241,7 @@ class StagedTraining:
     def _batches(self, stage: StageConfig) -> Batches:
         config = self._config
         return Batches(
-            _at_size(self._train.pictures, cache_size(stage.size, config.image_size), self._progress),
+            at_size(self._train.pictures, cache_size(stage.size, config.image_size), self._progress),
             self._labels,
             len(self._classes),
             stage.size,
@@ -312,7 +252,7 @@ class StagedTraining:
         )
 
     def _epoch(
-        self, plan: _Plan, step: Callable[..., Any], iterator: Any, optimiser: optimise.Optimiser
+        self, plan: Plan, step: Callable[..., Any], iterator: Any, optimiser: optimise.Optimiser
     ) -> None:
         """Trains to the end of an epoch, evaluates, and decides whether the stage is over."""
         position, tally = self._position, self._position.tally
@@ -347,7 +287,7 @@ class StagedTraining:
                 saved = began = time.monotonic()
         self._evaluate(plan, factor)
 
-    def _evaluate(self, plan: _Plan, factor: float) -> None:
+    def _evaluate(self, plan: Plan, factor: float) -> None:
         """Scores on eval, keeps the best weights, records and prints the epoch."""
         position, tally = self._position, self._position.tally
         started = time.monotonic()
@@ -384,7 +324,7 @@ class StagedTraining:
             waiting=tally.waited / max(tally.seconds, 1e-9),
             images_per_second=tally.steps * self._config.batch_size / max(tally.seconds, 1e-9),
         )
-        position.tally = _Tally()
+        position.tally = Tally()
         self._history.add(epoch)
         patience = self._config.patience
         stalled = patience > 0 and position.epoch - position.best_epoch >= patience
@@ -444,27 +384,3 @@ class StagedTraining:
             return value
 
         return step
-
-
-def _scaled(rates: OptimiserConfig, factor: float) -> OptimiserConfig:
-    """Both peak rates times `factor`."""
-    if factor == 1.0:
-        return rates
-    return rates.model_copy(
-        update={
-            "body_learning_rate": rates.body_learning_rate * factor,
-            "head_learning_rate": rates.head_learning_rate * factor,
-        }
-    )
-
-
-def _at_size(pictures: npt.NDArray[np.uint8], side: int, progress: Progress) -> npt.NDArray[np.uint8]:
-    """All pictures at a stage's cache size, in memory."""
-    if pictures.shape[1] == side:
-        return pictures
-    small = np.empty((len(pictures), side, side, 3), np.uint8)
-    for start in range(0, len(pictures), _CHUNK):
-        batch = tf.constant(pictures[start : start + _CHUNK])
-        small[start : start + _CHUNK] = images.view_uint8(batch, side).numpy()
-        progress.tick("resizing to %d px: %d of %d images", side, start, len(pictures))
-    return small

@@ -20,12 +20,13 @@ from components.trainer.backup import Backup
 from components.trainer.classifier import Classifier, Member, Outputs, predict
 from components.trainer.columns import Columns, read_columns
 from components.trainer.config import TrainerConfig
+from components.trainer.course import WHOLE, Part
 from components.trainer.folds import OutOfFold
 from components.trainer.history import History
 from components.trainer.network import Moments
 from components.trainer.progress import Progress
 from components.trainer.records import Split, matching, read_split
-from components.trainer.staged import WHOLE, Part, StagedTraining
+from components.trainer.staged import StagedTraining
 from components.trainer.task import Task
 from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
 

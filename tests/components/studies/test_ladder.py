@@ -9,9 +9,10 @@ import numpy as np
 
 from components.studies import ladder
 from components.studies.ladder import Ground, Rung, Scores
-from components.trainer.config import HeadConfig, LossConfig, OptimiserConfig, StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
 from components.trainer.progress import Progress
 from components.trainer.records import Split
+from components.trainer.settings import HeadConfig, LossConfig, OptimiserConfig, StageConfig
 
 
 def split(name: str, count: int, seed: int) -> Split:

@@ -14,11 +14,12 @@ from components.trainer import training
 from components.trainer.backup import Backup
 from components.trainer.classifier import Classifier
 from components.trainer.columns import Columns
-from components.trainer.config import HeadConfig, StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
 from components.trainer.history import History
 from components.trainer.network import Moments
 from components.trainer.progress import Progress
 from components.trainer.records import Split
+from components.trainer.settings import HeadConfig, StageConfig
 
 SIDE = 32
 CONFIG = TrainerConfig(

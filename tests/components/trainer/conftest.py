@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import lesions
 import transforming
 
-from components.trainer.config import FrozenConfig, StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
 from components.trainer.run import run_fn
+from components.trainer.settings import FrozenConfig, StageConfig
 from pipeline.config import load
 
 

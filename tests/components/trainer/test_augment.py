@@ -8,7 +8,7 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from components.trainer.augment import augment
-from components.trainer.config import AugmentationConfig
+from components.trainer.settings import AugmentationConfig
 
 OFF = AugmentationConfig(flip=False, rotation=0, zoom=(1, 1), shift=0, brightness=0, contrast=0, saturation=0)
 ALL = AugmentationConfig(

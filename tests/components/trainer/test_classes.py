@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.trainer.classes import choose, class_weights, encode
-from components.trainer.config import HeadConfig, LossConfig
+from components.trainer.settings import HeadConfig, LossConfig
 
 DIAGNOSES = ["nv"] * 30 + ["bkl"] * 12 + ["df"] * 3 + [""] * 2 + ["mel"] * 11
 TARGETS = np.array([0] * 47 + [1] * 11)

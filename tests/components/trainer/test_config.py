@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from components.trainer.config import StageConfig, TrainerConfig, ZonesConfig
+from components.trainer.config import TrainerConfig
+from components.trainer.settings import StageConfig, ZonesConfig
 from pipeline.config import load, preset_names
 
 

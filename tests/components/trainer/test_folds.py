@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from components.trainer import folds
 from components.trainer.backup import Backup
-from components.trainer.config import StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
 from components.trainer.records import DataError
 from components.trainer.scores import auc
+from components.trainer.settings import StageConfig
 from components.trainer.staged import StagedTraining
 
 DRAW = np.random.default_rng(5)

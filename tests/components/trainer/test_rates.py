@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from components.trainer import network as networks
 from components.trainer import optimise
-from components.trainer.config import OptimiserConfig, StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
 from components.trainer.lr_finder import FinderConfig
+from components.trainer.settings import OptimiserConfig, StageConfig
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 

@@ -22,9 +22,9 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from components import features
 from components.trainer import network as networks
-from components.trainer.config import StageConfig
 from components.trainer.progress import Progress
 from components.trainer.records import DataError, read_split
+from components.trainer.settings import StageConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = {

@@ -15,9 +15,9 @@ from components.trainer import optimise, teacher
 from components.trainer.backbones.errors import WeightsFileError
 from components.trainer.classes import Classes
 from components.trainer.classifier import predict
-from components.trainer.config import DistilConfig
 from components.trainer.progress import Progress
 from components.trainer.records import Split, read_split
+from components.trainer.settings import DistilConfig
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from components.trainer import optimise
 from components.trainer.backup import Backup
 from components.trainer.batches import Batches, cache_size
 from components.trainer.clock import Clock
-from components.trainer.config import LossConfig, OptimiserConfig, StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
+from components.trainer.settings import LossConfig, OptimiserConfig, StageConfig
 
 LABELS = np.array([0] * 90 + [1] * 10, np.int32)
 PICTURES = np.zeros((100, 16, 16, 3), np.uint8)

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from components.trainer import network as networks
 from components.trainer.backbones.errors import WeightsUnavailableError
-from components.trainer.config import StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
+from components.trainer.settings import StageConfig
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 

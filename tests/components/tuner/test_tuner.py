@@ -10,8 +10,9 @@ import arrays
 import pytest
 
 from components.trainer import tuned
-from components.trainer.config import StageConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
 from components.trainer.run import run_fn
+from components.trainer.settings import StageConfig
 from components.tuner import component, search
 from components.tuner.config import Choice, Range, TunerConfig
 
