@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Columns the measurements can be split by.
-SLICES = ("sex", "age_band", "anatom_site", "source", "diagnosis")
+SLICES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
 
 
 @dataclass(frozen=True)
