@@ -306,6 +306,14 @@ def test_a_page_of_another_name_is_not_served(dash: Any) -> None:
     assert answer.status_code == 421
 
 
+def test_prometheus_asks_by_address_and_needs_its_token(dash: Any) -> None:
+    token = dash.token("metrics")
+    client = dash.visitor().client
+    host = {"host": "10.1.2.3:8080"}
+    assert client.get("/metrics", headers=host | token).status_code == 200
+    assert client.get("/metrics", headers=host).status_code in (303, 401)
+
+
 def test_every_answer_carries_the_headers_and_no_inline_script(dash: Any) -> None:
     viewer = dash.signed_in("viewer")
     for path in ("/runs", "/nope", "/static/dashboard.css", "/healthz", "/sign-in"):

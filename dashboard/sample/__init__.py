@@ -1,0 +1,14 @@
+"""An example workspace and database of any size, the same for the same seed: for tests, benchmarks and a look round.
+
+    python -m dashboard.sample FOLDER --runs 200 --predictions 100000 --devices 500
+
+The numbers in it are drawn, not measured; the files have the form that pipeline, registry and server write.
+"""
+
+from dashboard.sample.field import field
+from dashboard.sample.live import LiveRun
+from dashboard.sample.picture import picture
+from dashboard.sample.size import Size
+from dashboard.sample.workspace import workspace
+
+__all__ = ["LiveRun", "Size", "field", "picture", "workspace"]

@@ -1,0 +1,129 @@
+"""What the steps of a run leave: statistics, anomalies, curves, predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dashboard.protos import data_statistics_pb2
+from dashboard.sample.size import SITES, THRESHOLD, Size
+
+
+def evaluate(outputs: dict[str, Path], names: list[str], quality: float, seed: int) -> dict[str, Any]:
+    """Write the Evaluator's predictions; returns the metrics on all of them."""
+    chance = np.random.default_rng(seed)
+    labels = np.array([int(i % 9 == 0) for i in range(len(names))])
+    gap = 2.2 * (quality - 0.5) / 0.4
+    scores = 1 / (1 + np.exp(-(chance.normal(-3.0, 1.1, len(names)) + labels * gap)))
+    outputs["evaluation"].mkdir(parents=True, exist_ok=True)
+    with (outputs["evaluation"] / "predictions.csv").open("w", newline="") as table:
+        rows = csv.writer(table)
+        rows.writerow(
+            [
+                "image_name",
+                "source",
+                "target",
+                "probability",
+                "threshold",
+                "out_of_distribution",
+                "diagnosis",
+                "sex",
+                "age_band",
+                "anatom_site",
+                "model_version",
+            ]
+        )
+        for i, name in enumerate(names):
+            rows.writerow(
+                [
+                    name,
+                    "clinic-a" if i % 4 else "clinic-b",
+                    labels[i],
+                    scores[i],
+                    THRESHOLD,
+                    0.0,
+                    "melanoma" if labels[i] else "nevus",
+                    ("female", "male")[i % 2],
+                    "45-59",
+                    SITES[i % len(SITES)],
+                    "1",
+                ]
+            )
+    called = scores >= THRESHOLD
+    positives, negatives = scores[labels == 1], scores[labels == 0]
+    return {
+        "slice": "overall",
+        "auc": float((positives[:, None] > negatives[None, :]).mean()),
+        "auc_precision_recall": 0.5,
+        "true_positives": int((called & (labels == 1)).sum()),
+        "false_negatives": int((~called & (labels == 1)).sum()),
+        "true_negatives": int((~called & (labels == 0)).sum()),
+        "false_positives": int((called & (labels == 0)).sum()),
+    }
+
+
+def train(outputs: dict[str, Path], chance: random.Random, quality: float, seed: int) -> None:
+    """Write the Trainer's curves and its answers on eval."""
+    outputs["model_run"].mkdir(parents=True, exist_ok=True)
+    epochs = [
+        {
+            "stage": 0,
+            "size": 128,
+            "epoch": i + 1,
+            "loss": 0.7 * 0.82**i + chance.uniform(0, 0.02),
+            "eval_auc": quality - 0.18 * 0.6**i + chance.uniform(-0.004, 0.004),
+            "eval_log_loss": 0.6 * 0.88**i + 0.12,
+            "seconds": 41.0,
+        }
+        for i in range(8)
+    ]
+    (outputs["model_run"] / "history.json").write_text(json.dumps({"epochs": epochs}))
+    drawn = np.random.default_rng(seed + 1).beta(0.55, 6.5, 400)
+    with (outputs["model_run"] / "eval_predictions.csv").open("w", newline="") as table:
+        rows = csv.writer(table)
+        rows.writerow(["image_name", "target", "probability"])
+        rows.writerows([[f"EVAL_{i}", int(i % 9 == 0), f"{value:.6f}"] for i, value in enumerate(drawn)])
+
+
+def describe(outputs: dict[str, Path], size: Size) -> None:
+    """Write the statistics and what was found odd in them."""
+    for split in ("train", "eval"):
+        folder = outputs["statistics"] / f"Split-{split}"
+        folder.mkdir(parents=True, exist_ok=True)
+        message = data_statistics_pb2.DatasetFeatureStatisticsList()
+        data = message.datasets.add(name=split, num_examples=size.images)
+        age = data.features.add(type=data_statistics_pb2.FeatureNameStatistics.FLOAT)
+        age.path.step.append("age_approx")
+        age.num_stats.common_stats.num_non_missing = size.images
+        age.num_stats.mean, age.num_stats.min, age.num_stats.median, age.num_stats.max = (
+            51.0,
+            20.0,
+            50.0,
+            84.0,
+        )
+        histogram = age.num_stats.histograms.add()
+        for i in range(10):
+            histogram.buckets.add(
+                low_value=20 + 6.4 * i, high_value=26.4 + 6.4 * i, sample_count=10 + (i * 13) % 29
+            )
+        sex = data.features.add(type=data_statistics_pb2.FeatureNameStatistics.STRING)
+        sex.path.step.append("sex")
+        sex.string_stats.common_stats.num_non_missing = size.images
+        sex.string_stats.unique = 2
+        for value in ("female", "male"):
+            sex.string_stats.top_values.add(value=value, frequency=size.images / 2)
+        (folder / "FeatureStats.pb").write_bytes(message.SerializeToString())
+        found = outputs["anomalies"] / f"Split-{split}"
+        found.mkdir(parents=True, exist_ok=True)
+        anomalies = data_statistics_pb2.Anomalies()
+        if split == "eval":
+            info = anomalies.anomaly_info["diagnosis"]
+            info.short_description = "Unexpected string values"
+            info.description = "Examples contain values missing from the schema: 'lentigo' (~1%)."
+            info.severity = data_statistics_pb2.AnomalyInfo.WARNING
+        (found / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
