@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from google.protobuf import json_format
 
-from serving import json_parser, json_tensors, json_writer
+from serving import json_examples, json_parser, json_tensors, json_writer
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -93,12 +93,12 @@ class RestApi:
         if verb == "classify":
             request = classification_pb2.ClassificationRequest()
             _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: json_tensors.fill_examples(json_parser.parse(body), request), request)
+            self._counted(lambda: json_examples.fill_examples(json_parser.parse(body), request), request)
             return json_writer.classifications(self._service.classify(request, caller, "classify").result)
         if verb == "regress":
             request = regression_pb2.RegressionRequest()
             _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: json_tensors.fill_examples(json_parser.parse(body), request), request)
+            self._counted(lambda: json_examples.fill_examples(json_parser.parse(body), request), request)
             return json_writer.regressions(self._service.regress(request, caller, "regress").result)
         raise invalid_argument(f"Malformed request: POST /v1/models/{name}:{verb}")
 
