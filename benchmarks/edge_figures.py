@@ -26,11 +26,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.edge_doubles import ModelServer, answer
-from edge.config import QualitySection
 from edge.examination import new_id
 from edge.photograph import prepare
 from edge.quality import check
 from edge.sample import draw
+from edge.sections import QualitySection
 
 ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")

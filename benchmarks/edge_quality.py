@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from edge.config import QualitySection
 from edge.quality import check, measure
+from edge.sections import QualitySection
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" / "data"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from edge.config import PinsSection
+from edge.sections import PinsSection
 
 BOUNCE_S = 0.05
 

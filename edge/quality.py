@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edge.config import QualitySection
 from edge.photograph import Pixels
+from edge.sections import QualitySection
 
 SIDE = 224
 GRID = 56  # the lesion is sought on a coarse grid: hairs vanish, moles stay

@@ -11,7 +11,7 @@ from edge.cameras.camera import Camera, CameraLostError
 from edge.cameras.folder import FolderCamera
 from edge.cameras.picamera import PiCamera
 from edge.cameras.v4l2 import V4L2Camera
-from edge.config import CameraSection
+from edge.sections import CameraSection
 
 REOPEN_S = 1.0
 

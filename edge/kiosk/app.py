@@ -22,7 +22,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from edge.cameras.camera import CameraLostError
-from edge.config import LANGUAGES
 from edge.device import Device, Draft
 from edge.examination import ID, Examination, new_id
 from edge.kiosk import streams, views
@@ -31,6 +30,7 @@ from edge.kiosk.scan import read_code
 from edge.kiosk.security import Guard
 from edge.photograph import BadPhotographError
 from edge.queue import StorageFullError
+from edge.sections import LANGUAGES
 from edge.vault import DamagedError
 
 ROOT = Path(str(files("edge.kiosk")))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge import __version__, vitals
-from edge.config import LANGUAGES
 from edge.device import Device
 from edge.examination import Examination
 from edge.kiosk.catalogue import Translate, translator
 from edge.notices import Notice
 from edge.records import examination_record
+from edge.sections import LANGUAGES
 from edge.sender import SERVER_NOTICES
 
 UNUSUAL = 0.5  # `out_of_distribution` from which the picture is called out as no dermoscopy

@@ -20,10 +20,10 @@ from benchmarks.edge_doubles import ModelServer, Network, answer
 from edge.answer import GarbageAnswerError
 from edge.asker import Asker, PictureRefusedError, ServerRefusesError, UnreachableError
 from edge.certificates import CertificateError
-from edge.config import ServerSection
 from edge.examination import new_id
 from edge.protos import prediction_service_pb2 as serving
 from edge.sample import draw
+from edge.sections import ServerSection
 
 NOW = datetime.datetime.now(datetime.UTC)  # TLS itself looks at the real clock
 Ask = Callable[..., Asker]

@@ -16,7 +16,7 @@ from edge.cameras.folder import FolderCamera
 from edge.cameras.keeper import CameraKeeper, open_camera
 from edge.cameras.picamera import PiCamera
 from edge.cameras.v4l2 import V4L2Camera
-from edge.config import CameraSection
+from edge.sections import CameraSection
 
 
 def size(jpeg: bytes) -> tuple[int, int]:

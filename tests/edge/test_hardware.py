@@ -13,8 +13,8 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from edge import vitals, watchdog
-from edge.config import PinsSection
 from edge.pins import Pins, PinsError
+from edge.sections import PinsSection
 
 
 @pytest.fixture

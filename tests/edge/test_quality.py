@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from edge.config import QualitySection
 from edge.photograph import Pixels, pixels_of
 from edge.quality import check, measure
 from edge.sample import draw
+from edge.sections import QualitySection
 
 LIMITS = QualitySection()
 

@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.edge_doubles import ModelServer, Network, answer, scored
 from edge.asker import Asker
-from edge.config import ServerSection
 from edge.examination import Examination
 from edge.lookout import Lookout
 from edge.notices import Notices
 from edge.protos import prediction_service_pb2 as serving
 from edge.queue import Queue
+from edge.sections import ServerSection
 from edge.sender import Sender
 
 Capture = Callable[..., Examination]

@@ -19,12 +19,12 @@ import pytest
 from benchmarks.edge_doubles import ModelServer, Network
 from edge.answer import Answer
 from edge.asker import Asker, PictureRefusedError
-from edge.config import ServerSection
 from edge.device import Device
 from edge.examination import Examination, new_id
 from edge.ondevice import ModelStore, ModelUnusableError, OnDeviceModel
 from edge.photograph import pixels_of
 from edge.queue import Queue
+from edge.sections import ServerSection
 from edge.understudy import Understudy
 
 COMPATIBLE = """

@@ -1,0 +1,394 @@
+"""The tables of the device's configuration, every field with its reason and a default."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Section(BaseModel):
+    """One table of the file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+LANGUAGES = ("en", "de")
+DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
+
+
+def _default_device_id() -> str:
+    name = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:63]
+    return name if DEVICE_ID.fullmatch(name) else "device-1"
+
+
+def _default_state_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/melanosizer-edge")
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return home / "melanosizer-edge"
+
+
+class DeviceSection(Section):
+    """Who this device is and where it keeps its things."""
+
+    id: str = Field(
+        default_factory=_default_device_id,
+        description=(
+            "Name in the fleet and in every record: 2 to 63 of a-z, 0-9 and '-'. Default: the host name."
+        ),
+    )
+    state_dir: Path = Field(
+        default_factory=_default_state_dir,
+        description=(
+            "The only folder written to: queue, images, keys, on-device model. Put it on the data partition."
+        ),
+    )
+
+    @field_validator("id")
+    @classmethod
+    def _id(cls, value: str) -> str:
+        if not DEVICE_ID.fullmatch(value):
+            raise ValueError("valid: 2 to 63 of a-z, 0-9 and '-', starting with a letter or digit")
+        return value
+
+
+class CameraSection(Section):
+    """Which camera, and how large its pictures are."""
+
+    source: str = Field(
+        default="picamera2",
+        description="`picamera2` (ribbon cable), `v4l2:/dev/video0` (USB) or `folder:DIR` (simulator).",
+    )
+    width: int = Field(
+        default=2028,
+        ge=320,
+        le=9152,
+        description=(
+            "Capture width in pixels. Twice what is sent is enough; the HQ camera's full size is 4056x3040."
+        ),
+    )
+    height: int = Field(default=1520, ge=240, le=6944, description="Capture height in pixels.")
+    preview_fps: float = Field(
+        default=8.0, gt=0, le=30, description="Preview pictures a second: enough to aim by, little heat."
+    )
+    preview_edge: int = Field(
+        default=448,
+        ge=160,
+        le=1024,
+        description="Longest edge of a preview picture: what the screen can show.",
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _source(cls, value: str) -> str:
+        kind, _, place = value.partition(":")
+        if value == "picamera2" or (kind in ("v4l2", "folder") and place):
+            return value
+        raise ValueError("valid: picamera2, v4l2:/dev/videoN, folder:DIR")
+
+
+class PhotographSection(Section):
+    """What of a capture is kept and sent."""
+
+    longest_edge: int = Field(
+        default=1000,
+        ge=224,
+        le=4096,
+        description=(
+            "Longest edge kept and sent: four times what the network looks at, a twelfth of the bytes."
+        ),
+    )
+    jpeg_quality: int = Field(
+        default=92,
+        ge=60,
+        le=100,
+        description="JPEG quality when a capture is scaled: above 90 artefacts do not move the answer.",
+    )
+
+
+class QualitySection(Section):
+    """When a photograph is good enough to be sent; the defaults come from `benchmarks/edge_quality.py`."""
+
+    focus: float = Field(
+        default=10.0,
+        ge=0,
+        description="Least variance of the Laplacian (8-bit luminance, 224 px short side).",
+    )
+    darkest: float = Field(
+        default=75.0, ge=0, le=255, description="Least mean luminance of the field of view."
+    )
+    brightest: float = Field(
+        default=215.0, ge=0, le=255, description="Greatest mean luminance of the field of view."
+    )
+    glare: Unit = Field(
+        default=0.04, description="Greatest share of blown-out, colourless pixels (reflections)."
+    )
+    contrast: float = Field(
+        default=12.0,
+        ge=0,
+        le=255,
+        description="Least difference of lesion and skin luminance: below it, no lesion was found.",
+    )
+    lesion_smallest: Unit = Field(default=0.006, description="Least share of the picture that is lesion.")
+    off_centre: Unit = Field(
+        default=0.36,
+        description="Greatest distance of the lesion's middle from the picture's, in picture widths.",
+    )
+    refuse: bool = Field(
+        default=False,
+        description="true: a bad photograph cannot be sent. false: the nurse may send it after the advice.",
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.darkest >= self.brightest:
+            raise ValueError(
+                f"quality.darkest ({self.darkest:g}) must be below quality.brightest "
+                f"({self.brightest:g}): change one of them"
+            )
+        return self
+
+
+class ServerSection(Section):
+    """The model servers, and how patiently they are asked."""
+
+    addresses: tuple[str, ...] = Field(
+        default=("127.0.0.1:8500",),
+        min_length=1,
+        description=(
+            "host:port of each model server, asked in this order; `dns:///name:port` spreads "
+            "over all its addresses."
+        ),
+    )
+    model: str = Field(default="melanoma", min_length=1, description="The model's name at the server.")
+    version_label: str = Field(
+        default="", description="A version label to ask for, for example `stable`; empty: the newest."
+    )
+    deadline_s: float = Field(
+        default=5.0, gt=0, le=120, description="Seconds one question may take before the next try."
+    )
+    attempts: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="Rounds over all servers before the examination waits in the queue.",
+    )
+    backoff_s: float = Field(
+        default=0.2,
+        gt=0,
+        le=30,
+        description=(
+            "First pause between rounds; doubles each round, with jitter so that a fleet does "
+            "not knock in step."
+        ),
+    )
+    longest_pause_s: float = Field(
+        default=20.0,
+        gt=0,
+        le=3600,
+        description=(
+            "Longest pause between tries while no server answers: how late a returning server is noticed."
+        ),
+    )
+    keepalive_s: float = Field(
+        default=330.0,
+        ge=10,
+        le=7200,
+        description=(
+            "Seconds between pings on an idle connection; servers hang up on more than one in five minutes."
+        ),
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM of the authority that signed the servers; set it to use TLS."
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="This device's certificate (PEM) for mutual TLS."
+    )
+    key_file: Path | None = Field(default=None, description="The private key of that certificate (PEM).")
+    tls_name: str = Field(
+        default="", description="Name expected in the server's certificate when it is not the address's host."
+    )
+
+    @field_validator("addresses")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            host, _, port = address.removeprefix("dns:///").rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+                raise ValueError(
+                    f"{address!r} is no server address; valid: HOST:PORT or dns:///HOST:PORT, port 1 to 65535"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _tls(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError(
+                "server.certificate_file and server.key_file belong together: set both or neither"
+            )
+        if self.certificate_file is not None and self.ca_file is None:
+            raise ValueError(
+                "server.certificate_file needs server.ca_file: set the authority that signed the servers"
+            )
+        return self
+
+
+class StorageSection(Section):
+    """How long and how much is kept on the card."""
+
+    key_file: Path | None = Field(
+        default=None,
+        description=(
+            "File with the 32-byte encryption key (mode 600). Default: `storage.key` in the state folder."
+        ),
+    )
+    budget_mb: int = Field(
+        default=4096,
+        ge=1,
+        description=(
+            "Most megabytes for images. Sent ones go first, oldest first; unsent ones are never deleted."
+        ),
+    )
+    min_free_mb: int = Field(
+        default=200,
+        ge=0,
+        description="Megabytes that stay free on the partition; below it new photographs are refused.",
+    )
+    retention_days: float = Field(
+        default=30.0,
+        ge=0,
+        description="Days a sent examination stays on the device; 0 removes it with the next sweep.",
+    )
+
+
+class KioskSection(Section):
+    """The page on the touch screen."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address the page listens on: only the device itself by default."
+    )
+    port: int = Field(default=8080, ge=0, le=65535, description="Port of the page; 0 takes a free one.")
+    language: Literal["en", "de"] = Field(
+        default="en", description="Language until the nurse chooses another: en or de."
+    )
+    guide: bool = Field(default=True, description="Draw a circle over the preview to centre the lesion in.")
+    wait_s: float = Field(
+        default=2.5,
+        ge=0,
+        le=30,
+        description="Seconds the result page waits for an answer before it shows `waiting`.",
+    )
+    code_pattern: str = Field(
+        default="[A-Z0-9-]{0,24}",
+        description="Regular expression a patient code must match: pseudonyms only, never a name.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=("127.0.0.1", "localhost"),
+        description="Host names the page answers to: refuses DNS rebinding.",
+    )
+
+    @field_validator("code_pattern")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return value
+
+
+class GatewaySection(Section):
+    """The fleet's gateway: heartbeats and results."""
+
+    url: str = Field(
+        default="", description="Address of the dashboard's gateway, https://HOST[:PORT]; empty: no fleet."
+    )
+    token_file: Path | None = Field(
+        default=None,
+        description=(
+            "File with the device's token. Default: `gateway.token` in the state folder, written by `enroll`."
+        ),
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM of the authority that signed the gateway; default: the system's."
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="Client certificate (PEM) for a gateway that asks for mutual TLS."
+    )
+    key_file: Path | None = Field(default=None, description="The private key of that certificate (PEM).")
+    heartbeat_s: float = Field(default=60.0, ge=1, le=86400, description="Seconds between heartbeats.")
+    timeout_s: float = Field(
+        default=10.0, gt=0, le=120, description="Seconds one request to the gateway may take."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme == "https" or (
+            parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+        ):
+            return value.rstrip("/")
+        raise ValueError(
+            "valid: https://HOST[:PORT], or http:// on 127.0.0.1 (a token must not cross a "
+            "network in the clear)"
+        )
+
+    @model_validator(mode="after")
+    def _tls(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError(
+                "gateway.certificate_file and gateway.key_file belong together: set both or neither"
+            )
+        return self
+
+
+class FallbackSection(Section):
+    """A preliminary answer from the device itself while no server answers."""
+
+    enabled: bool = Field(
+        default=False, description="Answer on the device while no server does (needs ai-edge-litert)."
+    )
+    source: str = Field(
+        default="",
+        description=(
+            "Where newer models are found: folder, or https:// address, of a `litert.json`; "
+            "empty: never updated."
+        ),
+    )
+    after_s: float = Field(
+        default=3.0, ge=0, description="Seconds without a server's answer before the device answers itself."
+    )
+    check_s: float = Field(default=3600.0, ge=10, description="Seconds between looks for a newer model.")
+    threads: int = Field(
+        default=2,
+        ge=1,
+        le=8,
+        description="Processor threads of the on-device model: two leave the screen smooth.",
+    )
+
+
+class PinsSection(Section):
+    """Buttons and lights on the GPIO header, by BCM number; 0 is none."""
+
+    shutter: int = Field(
+        default=0, ge=0, le=27, description="Pin of a push button to ground that takes a photograph."
+    )
+    led: int = Field(
+        default=0,
+        ge=0,
+        le=27,
+        description="Pin of the status light: on is ready, blinking is waiting, off is trouble.",
+    )
+    factory: Literal["auto", "mock"] = Field(
+        default="auto", description="`auto` finds the board's pins; `mock` is for tests."
+    )
