@@ -8,15 +8,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from components.features import SPLITS
 from components.ingest.manifest import Manifest
 from components.studies import ladder
 from components.studies.ladder import Ground, Measured, Rung
-from components.trainer.network import Weights
 from components.trainer.progress import Progress
 from components.trainer.records import read_split
+from pipeline.studies import own_process
 from pipeline.workspace import Workspace
 
 SIZE = 256  # px: what the base CNN asks for; the other networks look at 224 of them
@@ -50,7 +51,7 @@ def run(
     """Train every rung that is not done yet; `listener` gets all results after each one."""
     folder = workspace.root / "studies" / "ladder"
     folder.mkdir(parents=True, exist_ok=True)
-    ground = _ground(data, workspace.cache, options, progress)
+    ground = _ground(data, workspace.cache, options, SIZE, progress)
     minutes = None if options.budget is None else options.budget / len(rungs)
     results: list[Measured] = []
     keys: dict[str, str] = {}
@@ -67,18 +68,24 @@ def run(
             results.append(kept)
             listener(results)
             continue
-        initial: Weights | None = None
-        if rung.warm_start and before:
-            initial = ladder.load_weights(folder / f"{rung.warm_start}-{before}.npz")
         progress.line("rung %d of %d  %s: %s", number, len(rungs), name, rung.title)
         began, started = time.monotonic(), datetime.now(UTC)
-        measured, weights = ladder.climb(
-            name, rung, ground, minutes=minutes, own_key=keys[name],
-            folder=folder / name, initial=initial, progress=progress,
-        )  # fmt: skip
-        if name in started_from:
-            ladder.save_weights(weights, weights_path)
-        del weights
+        job = partial(
+            _climb,
+            name,
+            rung,
+            data=data,
+            cache=workspace.cache,
+            options=options,
+            size=SIZE,
+            minutes=minutes,
+            own_key=keys[name],
+            folder=folder / name,
+            initial=folder / f"{rung.warm_start}-{before}.npz" if rung.warm_start and before else None,
+            keep=weights_path if name in started_from else None,
+        )
+        # TensorFlow keeps 3 GB of each of the large networks to itself: the seventh rung found no memory.
+        measured = own_process.run(job, f"rung {name}", progress)
         part = path.with_suffix(".part")
         part.write_text(measured.model_dump_json(indent=1) + "\n", encoding="utf-8")
         part.replace(path)
@@ -88,11 +95,41 @@ def run(
     return results
 
 
-def _ground(data: Path, cache: Path, options: Options, progress: Progress) -> Ground:
+def _climb(
+    name: str,
+    rung: Rung,
+    progress: Progress,
+    *,
+    data: Path,
+    cache: Path,
+    options: Options,
+    size: int,
+    minutes: float | None,
+    own_key: str,
+    folder: Path,
+    initial: Path | None,
+    keep: Path | None,
+) -> Measured:
+    measured, weights = ladder.climb(
+        name,
+        rung,
+        _ground(data, cache, options, size, progress),
+        minutes=minutes,
+        own_key=own_key,
+        folder=folder,
+        initial=ladder.load_weights(initial) if initial is not None else None,
+        progress=progress,
+    )
+    if keep is not None:
+        ladder.save_weights(weights, keep)
+    return measured
+
+
+def _ground(data: Path, cache: Path, options: Options, size: int, progress: Progress) -> Ground:
     splits = {
         name: ladder.limited(
             read_split(
-                name, [str(data / name / "*.tfrecord.gz")], size=SIZE, cache_dir=cache, progress=progress
+                name, [str(data / name / "*.tfrecord.gz")], size=size, cache_dir=cache, progress=progress
             ),
             options.train_images if name == "train" else options.eval_images,
             options.seed,
