@@ -76,9 +76,7 @@ def submit(
     ] = "",
     project: Annotated[str, typer.Option("--project", help="Vertex: the Google Cloud project.")] = "",
     location: Annotated[str, typer.Option("--location", help="Vertex: the region.")] = "",
-    service_account: Annotated[
-        str, typer.Option("--service-account", help="Vertex: whom steps run as.")
-    ] = "",
+    service_account: Annotated[str, typer.Option("--service-account", help="Whom the steps run as.")] = "",
 ) -> None:
     """Compile the pipeline and run it on a cluster.
 
@@ -159,7 +157,7 @@ def _service(
     if target is compiling.Target.kubeflow:
         from pipeline.targets.kubeflow.client import Kubeflow
 
-        return Kubeflow(host, namespace=namespace, token=token)
+        return Kubeflow(host, namespace=namespace, token=token, service_account=service_account)
     from pipeline.targets.vertex import Vertex
 
     return Vertex(project, location, service_account=service_account)

@@ -29,8 +29,8 @@ STATUS: dict[str, RunStatus] = {
 class Kubeflow:
     """One API server."""
 
-    def __init__(self, host: str, *, namespace: str = "", token: str = "") -> None:
-        """Reach the server.
+    def __init__(self, host: str, *, namespace: str = "", token: str = "", service_account: str = "") -> None:
+        """Reach the server; `service_account` is whom the steps run as (empty: the namespace's default for runs).
 
         Raises:
             UsageError: no URL, or nothing there answers as a Kubeflow Pipelines server.
@@ -39,6 +39,7 @@ class Kubeflow:
             raise UsageError(f"--host {host}: must be the API's URL, e.g. http://localhost:8888")
         self._host = host.rstrip("/")
         self._namespace = namespace
+        self._service_account = service_account or None
         with self._told(), _quiet():
             self._ask_health(token)
             self._client: Any = kfp.Client(
@@ -60,6 +61,7 @@ class Kubeflow:
                 pipeline_package_path=str(package),
                 params=dict(parameters),
                 pipeline_root=root,
+                service_account=self._service_account,
             )
         return str(found.run_id)
 
@@ -88,6 +90,7 @@ class Kubeflow:
                 pipeline_package_path=str(package),
                 params=dict(parameters),
                 pipeline_root=root,
+                service_account=self._service_account,
             )
         return str(found.recurring_run_id)
 

@@ -60,6 +60,14 @@ def test_a_run_is_submitted_with_its_name_experiment_root_and_parameters(api: Ap
     assert "Run details" not in result.output
 
 
+def test_steps_run_as_the_service_account_that_was_named(api: ApiDouble) -> None:
+    assert submit(api, "--service-account", "melanosizer-pipeline").exit_code == 0
+    assert submit(api, "--service-account", "melanosizer-pipeline", "--cron", "@daily").exit_code == 0
+    assert api.runs[0]["service_account"] == api.recurring[0]["service_account"] == "melanosizer-pipeline"
+    assert submit(api).exit_code == 0
+    assert not api.runs[1].get("service_account")
+
+
 def test_waiting_shows_the_steps_and_ends_with_0(api: ApiDouble) -> None:
     api.states = [
         state("PENDING"),
