@@ -1,6 +1,6 @@
 """The model every serving benchmark asks: EfficientNet-Lite0 at 224 pixels behind `serving_default` on JPEG bytes.
 
-python benchmarks/serving_model.py FOLDER      # writes FOLDER/1, FOLDER/2 (the same network) and FOLDER/pixels
+python benchmarks/serving_model.py FOLDER      # writes FOLDER/1, FOLDER/2 (the same network), FOLDER/light and FOLDER/pixels
 """
 
 from __future__ import annotations
@@ -56,6 +56,13 @@ def export(folder: Path) -> None:
     log.predict_log.request.CopyFrom(predict_request("lite0", {"image_bytes": [noise.numpy()] * 4}))
     write_records(folder / "1" / FILE, [log.SerializeToString()] * 4)
     shutil.copytree(folder / "1", folder / "versions" / "2")
+    # A graph that costs nothing: what is left is the server.
+    light = tf.Module()
+    light.serve = tf.function(
+        lambda image_bytes: {"probability": tf.cast(tf.strings.length(image_bytes), tf.float32)},
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")],
+    )
+    tf.saved_model.save(light, str(folder / "light" / "1"), {"serving_default": light.serve})
     (folder / "pixels").mkdir()
     model.save(folder / "pixels" / "model.keras")
 
