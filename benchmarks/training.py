@@ -83,7 +83,8 @@ def _ours(files: list[Path], size: int, config: TrainerConfig) -> tuple[float, I
     return spent, iter(Batches(small, labels, _CLASSES, size, config).dataset(0, 0, 0))
 
 
-def _step(size: int, config: TrainerConfig, fast: bool) -> Callable[[], Any]:
+def training_step(size: int, config: TrainerConfig, fast: bool) -> Callable[[], Any]:
+    """One step of all layers on pictures that are there already; returns the loss."""
     moments = networks.Moments((0.0,) * 3, (1.0,) * 3)
     network = networks.build(config, size=None, classes=_CLASSES, moments=moments, weights="none", fast=fast)
     networks.freeze(network, config, 0)
@@ -126,7 +127,7 @@ def main() -> None:
     print(f"{'cached and augmented in the graph':<42}{ours:>10.0f}   x {ours / theirs:.1f}")
     print(f"{'  decoded once, ' + str(len(files)) + ' images':<42}{len(files) / spent:>10.0f}")
     trained_norm = full.model_copy(update={"batch_norm": "train"})
-    contestants = [_step(size, trained_norm, fast=False), _step(size, full, fast=True)]
+    contestants = [training_step(size, trained_norm, fast=False), training_step(size, full, fast=True)]
     stock, quick = _rates(contestants, seconds)
     print(f"{'step, stock':<42}{stock:>10.0f}")
     print(f"{'step, batch-norm frozen, fast 1x1':<42}{quick:>10.0f}   x {quick / stock:.1f}")
