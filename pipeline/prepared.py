@@ -16,7 +16,6 @@ from pipeline.errors import UsageError
 from pipeline.outcome import FILE_NAME, Outcome
 from pipeline.workspace import Workspace
 
-# In the order of Prepared's fields.
 _STEPS = (("ImportExampleGen", "examples"), ("Transform", "transform_graph"), ("DataGate", "accepted"))
 
 
@@ -94,7 +93,15 @@ def _read(folder: Path) -> Prepared | str:
             return f"{place} of {folder.name} is not there: mount the workspace where the run had it"
         places.append(place)
     tuned = outcome.uri("TunedHyperparameters", "hyperparameters")
-    return Prepared(outcome.run_id, outcome.data, *places, tuned if tuned and tuned.is_dir() else None)
+    examples, transform, accepted = places
+    return Prepared(
+        run_id=outcome.run_id,
+        data=outcome.data,
+        examples=examples,
+        transform=transform,
+        accepted=accepted,
+        tuned=tuned if tuned and tuned.is_dir() else None,
+    )
 
 
 def _only_file(folder: Path) -> dict[str, Any]:

@@ -372,10 +372,10 @@ class StagedTraining:
         found = predict(classifier, self._eval.pictures, traced=self._traced[size])
         shares = found.class_probabilities
         read = readout.fit(self._classes, self._eval.targets, shares, self._config.head.others)
-        found = scores(self._eval.targets, read(tf.constant(shares)).numpy())
+        measured = scores(self._eval.targets, read(tf.constant(shares)).numpy())
         # The last bit may differ, and all must decide alike on the best epoch and on the end.
-        (area,) = self._workers.mean([found.auc])
-        return replace(found, auc=float(area))
+        (area,) = self._workers.mean([measured.auc])
+        return replace(measured, auc=float(area))
 
     def _step(self, optimiser: optimise.Optimiser) -> Callable[..., Any]:
         network, config, weights, ema = self._network, self._config, self._class_weights, self._ema

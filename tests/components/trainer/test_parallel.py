@@ -47,7 +47,7 @@ def test_every_picture_of_a_batch_is_seen_by_one_worker() -> None:
 
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:
-    with pytest.raises(WorkersError, match="batch_size=30 with 4 workers: .* a multiple of 4, such as 32"):
+    with pytest.raises(WorkersError, match=r"batch_size=30 with 4 workers: .* a multiple of 4, such as 32"):
         Workers(0, 4).rows(30)
 
 
@@ -111,6 +111,7 @@ def test_a_pipeline_step_that_is_no_worker_is_refused(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     # The second has all that differs between workers: dropout, changed pictures, batch-norm's statistics.
     everything = SUMS.model_copy(

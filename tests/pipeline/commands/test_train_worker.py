@@ -85,6 +85,7 @@ def test_a_mistake_is_a_usage_error(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_workers_make_a_model_and_go_on_after_one_was_lost(workspace: Workspace, tmp_path: Path) -> None:
     examples = workspace.artifacts / "examples"
     train = lesions.write_split(examples / "Split-train", 96, seed=1)
