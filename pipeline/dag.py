@@ -25,6 +25,7 @@ from components.serving_check.component import ServingCheck
 from components.tuner.component import TunedHyperparameters
 from pipeline import trainer_config
 from pipeline.config import RunConfig
+from pipeline.errors import UsageError
 
 Artifacts = tfx.types.standard_artifacts
 SCHEMA_FILE = str(Path(schemas.__file__).parent / "features.pbtxt")
@@ -49,7 +50,15 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
     """Return the pipeline, from TFRecords to a served version.
 
     Components belong to one pipeline object: every target asks for fresh ones.
+
+    Raises:
+        UsageError: settings that are not for a pipeline.
     """
+    if config.trainer.distribution == "workers":
+        raise UsageError(
+            "trainer.distribution=workers: a step of the pipeline is one process; leave it at one, or train on the "
+            "data of a finished run by `melanosizer train-worker`"
+        )
     # Examples: ingest has split them already, by patient or lesion.
     example_gen = tfx.components.ImportExampleGen(
         input_base=where.data,

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import arrays
 import numpy as np
+import numpy.typing as npt
 import pytest
 import together
 from pydantic import ValidationError
 
+from components.trainer import agreement
+from components.trainer import network as networks
 from components.trainer.batches import Batches
 from components.trainer.config import TrainerConfig
+from components.trainer.course import Position
 from components.trainer.parallel import ONE, Cluster, Workers, WorkersError, workers
 from components.trainer.settings import AugmentationConfig, HeadConfig, OptimiserConfig, StageConfig
 from tests import workers as processes
 
+MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 PLAIN = AugmentationConfig(
     flip=False, rotation=0.0, zoom=(1.0, 1.0), shift=0.0, brightness=0.0, contrast=0.0, saturation=0.0
 )
@@ -28,7 +34,7 @@ SUMS = arrays.CONFIG.model_copy(
         "batch_norm": "frozen",
         "head": HeadConfig(kind="binary", dropout=0.0),
         "augmentation": PLAIN,
-        "optimiser": OptimiserConfig(name="sgd", ema=0.8, l2=1e-3),
+        "optimiser": OptimiserConfig(ema=0.8, l2=1e-3),
         "stages": (StageConfig(size=32, epochs=2),),
     }
 )
@@ -108,6 +114,41 @@ def test_a_pipeline_step_that_is_no_worker_is_refused(monkeypatch: pytest.Monkey
     assert workers("one") is ONE
     with pytest.raises(WorkersError, match="One process alone trains with distribution=one"):
         workers("workers")
+
+
+class Elsewhere(Workers):
+    """One of two workers; the other one's numbers are one higher."""
+
+    def mean(self, values: Sequence[npt.ArrayLike]) -> list[npt.NDArray[Any]]:
+        return [np.asarray(value) + 0.5 for value in values]
+
+
+def test_workers_that_begin_elsewhere_are_refused() -> None:
+    network = networks.build(arrays.CONFIG, size=32, classes=2, moments=MOMENTS)
+    agreement.check(ONE, network, Position(stage=1, step=3))
+    with pytest.raises(WorkersError, match=r"worker 2 of 2: it begins at stage 2, step 3, another elsewhere"):
+        agreement.check(Elsewhere(1, 2), network, Position(stage=1, step=3))
+
+
+def test_workers_drop_features_of_their_own_and_share_batch_norms_statistics() -> None:
+    network = networks.build(arrays.CONFIG, size=32, classes=2, moments=MOMENTS)
+    networks.freeze(network, arrays.CONFIG, 0)
+    before = [np.array(one) for one in network.noise()]
+    agreement.own_noise(Elsewhere(0, 2), network)
+    for value, one in zip(before, network.noise(), strict=True):
+        np.testing.assert_array_equal(one, value)
+    agreement.own_noise(Elsewhere(1, 2), network)
+    assert before
+    for value, one in zip(before, network.noise(), strict=True):
+        assert not np.array_equal(one, value)
+    statistics, weights = [np.array(one) for one in network.statistics()], network.model.trainable_weights
+    trained = [np.array(one) for one in weights]
+    agreement.average_statistics(Elsewhere(1, 2), network)
+    assert statistics
+    for value, one in zip(statistics, network.statistics(), strict=True):
+        np.testing.assert_array_equal(one, value + np.float32(0.5))
+    for value, one in zip(trained, weights, strict=True):
+        np.testing.assert_array_equal(one, value)
 
 
 @pytest.mark.slow
