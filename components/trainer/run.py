@@ -55,8 +55,8 @@ _REPRESENTATIVE = 200  # pictures that give int8 its ranges
 def run_fn(fn_args: Any) -> None:
     """Trains, calibrates and exports by `fn_args.custom_config["trainer"]`.
 
-    Of several workers the chief alone writes. Writes the SavedModel to `fn_args.serving_model_dir`; history.json, eval_predictions.csv, metrics.json and
-    TensorBoard logs to `fn_args.model_run_dir`.
+    Writes the SavedModel to `fn_args.serving_model_dir`; history.json, eval_predictions.csv, metrics.json and
+    TensorBoard logs to `fn_args.model_run_dir`. Of several workers the chief alone writes.
 
     Raises:
         pydantic.ValidationError: an unknown or impossible setting.
@@ -66,7 +66,6 @@ def run_fn(fn_args: Any) -> None:
     config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
     # Before anything else here uses TensorFlow.
     workers = parallel.workers(config.distribution)
-    workers.rows(config.batch_size)
     progress = Progress(silent=not workers.chief)
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -77,6 +76,7 @@ def run_fn(fn_args: Any) -> None:
         if workers.chief:
             (run_dir / TRIALS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         progress.line("with the tuner's settings: %s", given["tuned"])
+    workers.rows(config.batch_size)
     cache_dir = Path(config.cache_dir) if config.cache_dir else run_dir / "cache"
     keras.utils.set_random_seed(config.seed)
     history = History(run_dir, kept=workers.chief)

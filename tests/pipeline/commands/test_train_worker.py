@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components import features
+from pipeline import config, prepared
 from pipeline.__main__ import app
 from pipeline.errors import UsageError
 from pipeline.outcome import Outcome, StepOutcome
@@ -82,6 +84,27 @@ def test_a_mistake_is_a_usage_error(
     error = CliRunner().invoke(app, given).exception
     assert isinstance(error, UsageError)
     assert re.search(message, str(error)), str(error)
+
+
+def test_the_trainer_is_told_what_the_run_found_and_of_the_tuner_where_the_preset_has_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    settings = config.load("smoke", {"trainer.distribution": "workers"})
+    tuner = "{space: {optimiser.weight_decay: {low: 0.001, high: 0.1}}}"
+    searching = config.load("smoke", {"tuner": tuner})
+    found = prepared.find(workspace, None)
+    assert found.run_id == "20260101-000000"
+    told = found.fn_args(settings, workspace, tmp_path / "out")
+    assert told.train_files == [str(workspace.artifacts / "examples" / "Split-train" / "*")]
+    assert told.transform_output == str(workspace.artifacts / "transform")
+    assert told.custom_config["trainer"]["cache_dir"] == str(workspace.cache)
+    assert told.hyperparameters["data_version"] == "1"
+    best = workspace.artifacts / "best"
+    best.mkdir()
+    (best / "hyperparameters.json").write_text('{"tuned": {"optimiser.weight_decay": 0.05}}')
+    found = dataclasses.replace(found, tuned=best)
+    assert found.fn_args(settings, workspace, tmp_path).hyperparameters["data_version"] == "1"
+    assert found.fn_args(searching, workspace, tmp_path).hyperparameters["tuned"]
 
 
 @pytest.mark.slow
