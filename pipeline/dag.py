@@ -23,7 +23,9 @@ from components.pusher.component import Pusher
 from components.registry.component import RegistryRecord
 from components.serving_check.component import ServingCheck
 from components.tuner.component import TunedHyperparameters
+from pipeline import trainer_config
 from pipeline.config import RunConfig
+from pipeline.errors import UsageError
 
 Artifacts = tfx.types.standard_artifacts
 SCHEMA_FILE = str(Path(schemas.__file__).parent / "features.pbtxt")
@@ -48,7 +50,15 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
     """Return the pipeline, from TFRecords to a served version.
 
     Components belong to one pipeline object: every target asks for fresh ones.
+
+    Raises:
+        UsageError: settings that are not for a pipeline.
     """
+    if config.trainer.distribution == "workers":
+        raise UsageError(
+            "trainer.distribution=workers: a step of the pipeline is one process; leave it at one, or train on the "
+            "data of a finished run by `melanosizer train-worker`"
+        )
     # Examples: ingest has split them already, by patient or lesion.
     example_gen = tfx.components.ImportExampleGen(
         input_base=where.data,
@@ -93,6 +103,7 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
     )
     transform.add_upstream_node(gate)
+    told = trainer_config.told(config, workspace=where.workspace, cache=where.cache)
     # What the Trainer is told: what the gate accepted and, where a search is configured, the best settings.
     hyperparameters = gate.outputs["accepted"]
     search: list[Any] = []
@@ -104,7 +115,7 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
             schema=schema.outputs["schema"],
             train_args=tfx.proto.TrainArgs(splits=["train"]),
             eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-            custom_config={**_trainer_config(config, where), "tuner": config.tuner.model_dump(mode="json")},
+            custom_config={**told, "tuner": config.tuner.model_dump(mode="json")},
         )
         tuner.add_upstream_node(gate)
         tuned = TunedHyperparameters(
@@ -122,7 +133,7 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         hyperparameters=hyperparameters,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        custom_config=_trainer_config(config, where),
+        custom_config=told,
     )
     # The model blessed before, for the change of the AUC; none on a first run.
     baseline = tfx.dsl.Resolver(
@@ -202,24 +213,3 @@ def run_key(config: RunConfig, where: Locations) -> str:
     if config.tuner is not None:
         text += config.tuner.model_dump_json()
     return f"{hashlib.sha256(text.encode()).hexdigest()}.{where.data_version}"
-
-
-def _trainer_config(config: RunConfig, where: Locations) -> dict[str, Any]:
-    trainer = config.trainer.model_copy(
-        update={
-            "cache_dir": config.trainer.cache_dir or where.cache,
-            "weights": _pushed_folder(config.trainer.weights, config, where),
-            "distil_from": config.trainer.distil_from
-            and _pushed_folder(config.trainer.distil_from, config, where),
-        }
-    )
-    return {"trainer": trainer.model_dump(mode="json"), "model_name": config.model_name}
-
-
-def _pushed_folder(spec: str, config: RunConfig, where: Locations) -> str:
-    """Return `pushed:VERSION` as the folder the version was pushed to; anything else as it is."""
-    kind, _, place = spec.partition(":")
-    version, sign, member = place.partition("#")
-    if kind != "pushed" or not version.isdigit():
-        return spec
-    return f"pushed:{where.workspace}/serving/{config.model_name}/{version}{sign}{member}"

@@ -34,7 +34,7 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
     KeyboardInterrupt, and the next run takes up what was finished.
 
     Raises:
-        UsageError: the workspace or the data set cannot be used.
+        UsageError: the workspace, the data set or the configuration cannot be used.
     """
     try:
         manifest = Manifest.load(data)
@@ -44,9 +44,6 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
     with workspace.locked():
         started = datetime.now(UTC)
         run_id = new_run_id(workspace, started)
-        folder = workspace.run(run_id)
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
         where = local.locations(
             config,
             workspace=workspace,
@@ -56,6 +53,9 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
             preset=preset,
         )
         compiled = local.compiled(create_pipeline(config, where), run_id)
+        folder = workspace.run(run_id)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
         begun = time.monotonic()
         error = ""
         with (

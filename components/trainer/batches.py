@@ -12,6 +12,7 @@ import tensorflow as tf
 from components.trainer.augment import augment
 from components.trainer.config import TrainerConfig
 from components.trainer.metadata import Metadata
+from components.trainer.parallel import ONE, Workers
 from components.trainer.progress import Progress
 from components.transform import images
 
@@ -21,6 +22,7 @@ Floats = npt.NDArray[np.float32]
 _MARGIN = 1.25
 _SEEDS_PER_BATCH = 1000
 _CHUNK = 128  # pictures resized at once
+_WORKER_SEEDS = 1_000_003  # far from the seeds of folds, which count up from the configured one
 
 
 def cache_size(size: int, image_size: int) -> int:
@@ -70,6 +72,7 @@ class Batches:
         metadata: Metadata | None = None,
         told: Floats | None = None,
         soft: Floats | None = None,
+        workers: Workers = ONE,
     ) -> None:
         nothing = np.zeros([len(labels), 0], np.float32)
         self._metadata = metadata
@@ -80,6 +83,7 @@ class Batches:
         self._classes = classes
         self._size = size
         self._config = config
+        self._workers = workers
         counts = np.maximum(np.bincount(labels, minlength=classes), 1).astype(np.float64)
         power = config.loss.power if config.loss.sampling == "power" else 0.0
         shares = counts[labels] ** power
@@ -96,8 +100,11 @@ class Batches:
         return np.resize(draw.permutation(count), whole)
 
     def dataset(self, stage: int, first_epoch: int, first_step: int) -> tf.data.Dataset:
-        """Endless batches, each a `Batch`, from a step onwards."""
+        """Endless batches, each a `Batch`, from a step onwards: this worker's share of them."""
         batch = self._config.batch_size
+        rows = self._workers.rows(batch)
+        # Workers draw the same order, but not the same changes.
+        first_seed = self._config.seed + _WORKER_SEEDS * self._workers.number
 
         def numbers() -> Iterator[
             tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[int], Floats, Floats]
@@ -106,12 +113,12 @@ class Batches:
             while True:
                 order = self.order(stage, epoch)
                 for step in range(skipped, len(order) // batch):
-                    chosen = order[step * batch : (step + 1) * batch]
+                    chosen = self._workers.share(order[step * batch : (step + 1) * batch])
                     seed = ((epoch * 100_003 + step) * 31 + stage) * _SEEDS_PER_BATCH
                     yield (
                         self._pictures[chosen],
                         self._labels[chosen],
-                        [self._config.seed, seed],
+                        [first_seed, seed],
                         self._told[chosen],
                         self._soft[chosen],
                     )
@@ -119,11 +126,11 @@ class Batches:
 
         side = self._pictures.shape[1]
         signature = (
-            tf.TensorSpec([batch, side, side, 3], tf.uint8),
-            tf.TensorSpec([batch], tf.int32),
+            tf.TensorSpec([rows, side, side, 3], tf.uint8),
+            tf.TensorSpec([rows], tf.int32),
             tf.TensorSpec([2], tf.int64),
-            tf.TensorSpec([batch, self._told.shape[1]], tf.float32),
-            tf.TensorSpec([batch, self._soft.shape[1]], tf.float32),
+            tf.TensorSpec([rows, self._told.shape[1]], tf.float32),
+            tf.TensorSpec([rows, self._soft.shape[1]], tf.float32),
         )
         return (
             tf.data.Dataset.from_generator(numbers, output_signature=signature)

@@ -60,6 +60,11 @@ class TrainerConfig(Frozen):
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig, description="random changes")
     frozen: FrozenConfig = Field(default_factory=FrozenConfig, description="only for strategy frozen")
     batch_size: int = Field(default=32, ge=1, le=1024, description="images a step")
+    distribution: Literal["one", "workers"] = Field(
+        default="one",
+        description="one: this process trains; workers: every process named in TF_CONFIG (one a machine, or one a "
+        "GPU) takes its share of each batch and gradients are averaged, started by `melanosizer train-worker`",
+    )
     precision: Literal["float32", "mixed_bfloat16"] = Field(
         default="float32",
         description="mixed_bfloat16: 16-bit sums where that is safe, for GPUs and TPUs that have them; on the CPU "
@@ -138,6 +143,22 @@ class TrainerConfig(Frozen):
                     f"{key}={value} with strategy=frozen: choose a strategy that trains the network, "
                     "last_blocks or fine_tune"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_keep_step(self) -> Self:
+        if self.distribution == "one":
+            return self
+        if self.max_minutes is not None:
+            raise ValueError(
+                f"max_minutes={self.max_minutes} with distribution=workers: clocks differ, and a worker that goes on "
+                "waits for ever for one that stopped; leave max_minutes at null and give stages fewer epochs"
+            )
+        if self.strategy == "frozen":
+            raise ValueError(
+                "strategy=frozen with distribution=workers: its head trains in seconds and has nothing to share; "
+                "choose last_blocks or fine_tune, or leave distribution at one"
+            )
         return self
 
     @model_validator(mode="after")

@@ -46,12 +46,15 @@ class Epoch:
 class History:
     """All epochs of a run, kept in history.json and as TensorBoard scalars after each one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: bool = True) -> None:
+        """`kept` is false where another process writes the files."""
         self._folder = folder
         self.epochs: list[Epoch] = []
         self.extra: dict[str, Any] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._kept = kept
+        if kept:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def restore(self, rows: list[dict[str, Any]]) -> None:
         """Takes over the epochs of the run that was interrupted."""
@@ -65,6 +68,8 @@ class History:
     def add(self, epoch: Epoch) -> None:
         """Records one epoch and writes everything."""
         self.epochs.append(epoch)
+        if not self._kept:
+            return
         with self._board.as_default(step=len(self.epochs)):
             for name, value in asdict(epoch).items():
                 _scalar(name, value)
@@ -73,7 +78,8 @@ class History:
 
     def keep(self, name: str, text: str) -> None:
         """Writes a file beside history.json, for the report."""
-        (self._folder / name).write_text(text + "\n", encoding="utf-8")
+        if self._kept:
+            (self._folder / name).write_text(text + "\n", encoding="utf-8")
 
     def write(self) -> None:
         """Writes history.json."""

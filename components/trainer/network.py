@@ -90,6 +90,15 @@ class Network:
         weights = {id(variable) for variable in self.model.weights}
         return [variable for variable in self.model.variables if id(variable) not in weights]
 
+    def statistics(self) -> list[Any]:
+        """The moving means and variances that batch-norm layers gather where they learn."""
+        return [
+            variable
+            for layer in self.model.layers
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+            for variable in layer.non_trainable_variables
+        ]
+
     def split_variables(self) -> tuple[list[Any], list[Any]]:
         """The trainable variables of the backbone and those of the head."""
         body = {name for block in self.backbone.blocks for name in block}

@@ -14,7 +14,9 @@ _SECONDS_BETWEEN_TICKS = 5.0
 class Progress:
     """Prints events; on a terminal, work in between events rewrites one line."""
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
+    def __init__(self, stream: IO[str] | None = None, silent: bool = False) -> None:
+        """`silent` leaves the telling to another process."""
+        self._silent = silent
         self._stream = stream if stream is not None else sys.stderr
         self._live = self._stream.isatty()
         self._next_tick = 0.0
@@ -22,6 +24,8 @@ class Progress:
 
     def line(self, message: str, *values: object) -> None:
         """One finished event."""
+        if self._silent:
+            return
         self._close()
         print(message % values if values else message, file=self._stream, flush=True)
         _LOG.debug(message, *values)
@@ -29,7 +33,7 @@ class Progress:
     def tick(self, message: str, *values: object) -> None:
         """Work under way: at most one line in a few seconds, rewritten in place on a terminal."""
         now = time.monotonic()
-        if now < self._next_tick:
+        if self._silent or now < self._next_tick:
             return
         self._next_tick = now + (0.25 if self._live else _SECONDS_BETWEEN_TICKS)
         text = message % values if values else message

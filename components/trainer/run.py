@@ -24,6 +24,7 @@ from components.trainer import (
     folds,
     novelty,
     operating_point,
+    parallel,
     readout,
     robustness,
     training,
@@ -55,29 +56,43 @@ def run_fn(fn_args: Any) -> None:
     """Trains, calibrates and exports by `fn_args.custom_config["trainer"]`.
 
     Writes the SavedModel to `fn_args.serving_model_dir`; history.json, eval_predictions.csv, metrics.json and
-    TensorBoard logs to `fn_args.model_run_dir`.
+    TensorBoard logs to `fn_args.model_run_dir`. Of several workers the chief alone writes.
 
     Raises:
         pydantic.ValidationError: an unknown or impossible setting.
         DataError: data that cannot be trained on.
+        WorkersError: workers that cannot train together.
     """
     config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
-    progress = Progress()
+    # Before anything else here uses TensorFlow.
+    workers = parallel.workers(config.distribution)
+    progress = Progress(silent=not workers.chief)
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     given = fn_args.hyperparameters or {}
     if given.get("tuned"):
         config = tuned.apply(config, given["tuned"])
         found = {"tuned": given["tuned"], "trials": given.get("trials", [])}
-        (run_dir / TRIALS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        if workers.chief:
+            (run_dir / TRIALS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         progress.line("with the tuner's settings: %s", given["tuned"])
+    workers.rows(config.batch_size)
     cache_dir = Path(config.cache_dir) if config.cache_dir else run_dir / "cache"
     keras.utils.set_random_seed(config.seed)
-    history = History(run_dir)
+    history = History(run_dir, kept=workers.chief)
     started = time.monotonic()
-    data = training.read(fn_args, config, cache_dir, progress)
-    backup = Backup(cache_dir / "backup" / f"{_run_key(config, data)}.npz")
-    classifier, answers = training.train(config, data, cache_dir, backup, history, progress)
+    with workers.chief_first():  # decoded pictures are kept on disk
+        data = training.read(fn_args, config, cache_dir, progress)
+    key = _run_key(config, data)
+    workers.agree(
+        int(key[:12], 16), "its settings, its data or its kind of machine are not those of the others"
+    )
+    backup = Backup(cache_dir / "backup" / f"{key}.npz")
+    classifier, answers = training.train(config, data, cache_dir, backup, history, progress, workers)
+    if not workers.chief:
+        # A worker that left would take the others down with it, and its job would not be done before the model is.
+        workers.meet()
+        return
     served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
     if config.robustness_images:
@@ -119,6 +134,7 @@ def run_fn(fn_args: Any) -> None:
         metrics["calibration_error"],
         duration(time.monotonic() - started),
     )
+    workers.meet()
 
 
 def _fit(

@@ -7,14 +7,14 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer import lr_finder, optimise, readout
+from components.trainer import agreement, lr_finder, optimise, readout
 from components.trainer import network as networks
 from components.trainer.backup import Backup
 from components.trainer.batches import Batch, Batches, Floats, at_size, cache_size
@@ -27,6 +27,7 @@ from components.trainer.ema import Ema
 from components.trainer.history import Epoch, History
 from components.trainer.metadata import Metadata
 from components.trainer.network import Moments, Weights
+from components.trainer.parallel import ONE, Workers
 from components.trainer.progress import Progress, duration
 from components.trainer.records import Split
 from components.trainer.schedules import Plateau
@@ -66,6 +67,7 @@ class StagedTraining:
         told: Floats | None = None,
         soft: Floats | None = None,
         part: Part = WHOLE,
+        workers: Workers = ONE,
     ) -> None:
         """`initial` replaces the configured weights: a warm start of backbone and head."""
         self._config = config
@@ -79,12 +81,15 @@ class StagedTraining:
         self._progress = progress
         self._metadata, self._told, self._soft = metadata, told, soft
         self._part = part
-        self._network = networks.build(
-            config, size=config.fixed_size, classes=len(classes), moments=moments, metadata=metadata
-        )
+        self._workers = workers
+        with workers.chief_first():  # a download is kept on disk
+            self._network = networks.build(
+                config, size=config.fixed_size, classes=len(classes), moments=moments, metadata=metadata
+            )
         if initial is not None:
             self._network.model.set_weights(initial)
         self._initial = self._network.weights()
+        agreement.own_noise(workers, self._network)
         self._position = Position()
         self._clock = Clock(config.max_minutes)
         self._snapshots: list[Snapshot] = []
@@ -110,7 +115,8 @@ class StagedTraining:
         if saved is not None:
             optimiser_state = self._restore(*saved)
             averages = saved[1].get("ema")
-        elif self._config.optimiser.finder is not None:
+        agreement.check(self._workers, self._network, self._position)
+        if saved is None and self._config.optimiser.finder is not None:
             self._find_rates(self._config.optimiser.finder)
         for number in range(self._position.stage, len(self._config.stages)):
             self._stage(number, optimiser_state, averages)
@@ -170,6 +176,7 @@ class StagedTraining:
         self._network.model.set_weights(arrays["weights"])
         for variable, value in zip(self._network.noise(), arrays.get("noise", []), strict=True):
             variable.assign(value)
+        agreement.own_noise(self._workers, self._network)
         self._history.restore(state["epochs"])
         self._progress.line(
             self._part.name + "resumed in stage %d after epoch %d, step %d (%s of training)",
@@ -181,6 +188,8 @@ class StagedTraining:
         return arrays["optimiser"]
 
     def _save(self, optimiser: optimise.Optimiser) -> None:
+        if not self._workers.chief:
+            return
         self._position.spent = self._clock.spent()
         arrays = {
             "weights": self._network.weights(),
@@ -249,6 +258,7 @@ class StagedTraining:
             metadata=self._metadata,
             told=self._told,
             soft=self._soft,
+            workers=self._workers,
         )
 
     def _epoch(
@@ -297,6 +307,7 @@ class StagedTraining:
                 f"stage {plan.number + 1}: the loss is {mean_loss}; lower optimiser.body_learning_rate "
                 f"(now {self._config.optimiser.body_learning_rate}) or optimiser.clip_norm"
             )
+        agreement.average_statistics(self._workers, self._network)
         with nullcontext() if self._ema is None else self._ema.applied():
             found = self._scores(plan.stage)
             weights = self._network.weights()
@@ -361,10 +372,14 @@ class StagedTraining:
         found = predict(classifier, self._eval.pictures, traced=self._traced[size])
         shares = found.class_probabilities
         read = readout.fit(self._classes, self._eval.targets, shares, self._config.head.others)
-        return scores(self._eval.targets, read(tf.constant(shares)).numpy())
+        measured = scores(self._eval.targets, read(tf.constant(shares)).numpy())
+        # The last bit may differ, and all must decide alike on the best epoch and on the end.
+        (area,) = self._workers.mean([measured.auc])
+        return replace(measured, auc=float(area))
 
     def _step(self, optimiser: optimise.Optimiser) -> Callable[..., Any]:
         network, config, weights, ema = self._network, self._config, self._class_weights, self._ema
+        workers = self._workers
         variables = [variable.value for variable in optimiser.trained]
 
         @tf.function
@@ -378,7 +393,8 @@ class StagedTraining:
                     taught = optimise.distillation(logits, batch.soft, temperature)
                     value = (1.0 - share) * value + share * taught
                 value += optimiser.penalty()
-            optimiser.apply(tape.gradient(value, variables), factor)
+            *gradients, value = workers.averaged([*tape.gradient(value, variables), value])
+            optimiser.apply(gradients, factor)
             if ema is not None:
                 ema.update()
             return value

@@ -24,6 +24,7 @@ from components.trainer.course import WHOLE, Part
 from components.trainer.folds import OutOfFold
 from components.trainer.history import History
 from components.trainer.network import Moments
+from components.trainer.parallel import ONE, Workers
 from components.trainer.progress import Progress
 from components.trainer.records import Split, matching, read_split
 from components.trainer.staged import StagedTraining
@@ -95,15 +96,23 @@ def read_moments(transform_output: str, files: Any) -> Moments:
 
 
 def train(
-    config: TrainerConfig, data: Data, cache_dir: Path, backup: Backup, history: History, progress: Progress
+    config: TrainerConfig,
+    data: Data,
+    cache_dir: Path,
+    backup: Backup,
+    history: History,
+    progress: Progress,
+    workers: Workers = ONE,
 ) -> tuple[Classifier, Answers]:
     """Trains by `config.strategy`; returns the networks that vote, and their answers.
 
     Raises:
         DataError: data that cannot be trained on.
         WeightsFileError, WeightsUnavailableError: first weights, or a teacher, that cannot be had.
+        WorkersError: workers that cannot train together.
     """
-    task = _task(config, data, cache_dir, progress)
+    with workers.chief_first():  # a teacher's answers are kept on disk
+        task = _task(config, data, cache_dir, progress)
     progress.line(
         "training %s (%s) on %d images, eval %d; classes %s",
         config.backbone,
@@ -123,9 +132,9 @@ def train(
         return classifier, Answers(outputs["eval"], sample, outputs["train"].features[sample])
     out_of_fold = None
     if config.folds:
-        members, out_of_fold = _folded(config, task, data, backup, history, progress)
+        members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
     else:
-        members = _members(config, task, _staged(config, task, backup, history, progress))
+        members = _members(config, task, _staged(config, task, backup, history, progress, workers))
     classifier = Classifier(members, task.classes, config.tta)
     first = Classifier(members[:1], task.classes, 1)  # whose features novelty looks at
     pictures = task.evaluation.pictures
@@ -148,6 +157,7 @@ def _staged(
     backup: Backup,
     history: History,
     progress: Progress,
+    workers: Workers,
     part: Part = WHOLE,
 ) -> StagedTraining:
     return StagedTraining(
@@ -160,11 +170,18 @@ def _staged(
         told=task.told,
         soft=task.soft,
         part=part,
+        workers=workers,
     )
 
 
 def _folded(
-    config: TrainerConfig, task: Task, data: Data, backup: Backup, history: History, progress: Progress
+    config: TrainerConfig,
+    task: Task,
+    data: Data,
+    backup: Backup,
+    history: History,
+    progress: Progress,
+    workers: Workers,
 ) -> tuple[tuple[Member, ...], OutOfFold]:
     """One training without each part of train; each answers the part it left out."""
     assert data.train_columns is not None  # noqa: S101 - read() reads them for folds
@@ -179,7 +196,9 @@ def _folded(
         keras.utils.set_random_seed(own.seed)
         inside, outside = np.flatnonzero(numbers != number), np.flatnonzero(numbers == number)
         part = Part(number, f"fold {number + 1} of {config.folds}  ")
-        training = _staged(own, task.only(inside), backup.of(f"fold{number}"), history, progress, part)
+        training = _staged(
+            own, task.only(inside), backup.of(f"fold{number}"), history, progress, workers, part
+        )
         found = _members(own, task, training)
         voting = Classifier(found, task.classes, config.tta)
         shares[outside] = predict(

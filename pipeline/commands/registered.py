@@ -20,6 +20,7 @@ from pipeline.commands.serve import serve
 from pipeline.commands.study import study
 from pipeline.commands.submit import submit
 from pipeline.commands.synth import synth
+from pipeline.commands.train_worker import train_worker
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
         ("synth", synth),
         ("ingest", ingest),
         ("run", run),
+        ("train-worker", train_worker),
         ("report", report),
         ("evaluate", evaluate),
         ("serve", serve),

@@ -1,18 +1,19 @@
-"""The training operator's job: restricted like everything else, and its program trains over several workers."""
+"""The training operator's job: restricted like everything else, and its command is one that workers can run.
+
+tests/components/trainer/test_parallel.py and tests/pipeline/commands/test_train_worker.py run such workers.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import socket
-import subprocess
-import sys
 from typing import Any
 
 import kubernetes_validate
-import pytest
+import typer
 
+from components.trainer.parallel import Workers
+from pipeline import config
+from pipeline.__main__ import app
+from pipeline.commands.run import pairs
 from tests.k8s.manifests import K8S, build, overlay
 
 
@@ -20,9 +21,6 @@ def _template() -> dict[str, Any]:
     rendered = build(K8S / "training")
     (job,) = rendered.all("TFJob")
     found: dict[str, Any] = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]
-    (held,) = rendered.all("ConfigMap")
-    names = [v["configMap"]["name"] for v in found["spec"]["volumes"] if "configMap" in v]
-    assert names == [held["metadata"]["name"]]
     return found
 
 
@@ -60,30 +58,16 @@ def test_its_volumes_are_claimed() -> None:
             assert overlay("prod").has("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
 
 
-@pytest.mark.slow
-def test_two_workers_compute_what_one_does() -> None:
-    (alone,) = _digests(1)
-    first, second = _digests(2)
-    assert first == second == alone
-
-
-def _digests(workers: int) -> list[str]:
-    sockets = [socket.socket() for _ in range(workers)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    running = []
-    for index in range(workers):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, "TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": ""}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        command = [sys.executable, str(K8S / "training" / "workers.py")]
-        pipe = subprocess.PIPE
-        running.append(
-            subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
-        )
-    said = [one.communicate(timeout=500)[0] for one in running]
-    assert all(one.returncode == 0 for one in running), said[0][-3000:]
-    return [re.findall(r"weights ([0-9a-f]{64})", one)[0] for one in said]
+def test_its_command_is_one_that_its_workers_can_run() -> None:
+    (job,) = build(K8S / "training").all("TFJob")
+    (container,) = _template()["spec"]["containers"]
+    name, *arguments = container["args"]
+    command: Any = typer.main.get_command(app)
+    given = command.commands[name].make_context(name, arguments).params
+    overrides = {**pairs(given["overrides"]), "trainer.distribution": "workers"}
+    trainer = config.load(given["preset"], overrides).trainer
+    replicas = job["spec"]["tfReplicaSpecs"]["Worker"]["replicas"]
+    assert Workers(0, replicas).rows(trainer.batch_size) == trainer.batch_size / replicas
+    (mounted,) = [m["mountPath"] for m in container["volumeMounts"] if m["name"] == "workspace"]
+    assert str(given["workspace"]) == mounted
+    assert given["out"].is_relative_to(mounted)

@@ -47,6 +47,20 @@ def test_a_password_in_the_url_is_refused_because_the_configuration_is_recorded(
         local.connection(_with_url("mysql://u:secret@host/db"), Workspace(tmp_path))
 
 
+def test_a_pipeline_of_workers_is_refused(tmp_path: Path):
+    settings = config.load("smoke", {"trainer.distribution": "workers"})
+    where = local.locations(
+        settings,
+        workspace=Workspace(tmp_path),
+        data=tmp_path,
+        data_version="d" * 64,
+        run_id="1",
+        preset="smoke",
+    )
+    with pytest.raises(UsageError, match="distribution=workers: a step of the pipeline is one process"):
+        create_pipeline(settings, where)
+
+
 def test_the_pipeline_runs_its_gates_in_order(tmp_path: Path):
     settings = config.load("smoke")
     where = local.locations(

@@ -17,6 +17,7 @@ COMMANDS = [
     ["synth"],
     ["ingest"],
     ["run"],
+    ["train-worker"],
     ["compile"],
     ["submit"],
     ["report"],

@@ -1,0 +1,66 @@
+"""`melanosizer train-worker`: one of several processes that train one model together."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.errors import RunFaultError, UsageError
+
+
+def train_worker(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the model and what the training measured.")
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="The run whose data is trained on; default: the newest with data."),
+    ] = None,
+    preset: PresetOption = "full-gpu",
+    workspace: WorkspaceOption = Path("workspace"),
+    overrides: SetOption = None,
+) -> None:
+    """Train with the other processes that TF_CONFIG names, each on its share of every batch.
+
+    Start the same command on every machine, or once a GPU; workspace and --out are folders that all of
+    them see. Worker 0 writes the model, which is neither judged nor released. Started again after a
+    failure, all go on from the last backup. The data is that of a run of the workspace.
+
+    Example:  melanosizer train-worker --workspace /workspace --preset full-gpu --out /workspace/trained
+    """
+    from pipeline import config, prepared
+    from pipeline.workspace import Workspace
+
+    settings = config.load(preset, {**pairs(overrides), "trainer.distribution": "workers"})
+    place = Workspace(workspace).existing()
+    data = prepared.find(place, run)
+
+    import tensorflow as tf
+
+    from components.trainer import parallel
+    from components.trainer.records import DataError
+    from components.trainer.run import run_fn
+
+    try:
+        workers = parallel.workers(settings.trainer.distribution)
+        run_fn(data.fn_args(settings, place, out))
+    except (parallel.WorkersError, DataError) as error:
+        raise UsageError(str(error)) from None
+    except tf.errors.OpError as error:
+        raise RunFaultError(
+            f"{type(error).__name__}: {error.message}. Where a worker was lost, start all of them again: they go on "
+            "from the last backup"
+        ) from error
+    console = Console()
+    if not workers.chief:
+        console.print(f"worker {workers.number + 1} of {workers.count}: done; worker 1 has written the model")
+        return
+    model = out / "model"
+    console.print(f"model of run {data.run_id}'s data in {model}", highlight=False, soft_wrap=True)
+    measure = ["melanosizer", "evaluate", "--data", data.data, "--model", str(model), "--preset", preset]
+    console.print(f"measure it with  {shlex.join(measure)}", highlight=False, soft_wrap=True)

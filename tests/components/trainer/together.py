@@ -1,0 +1,42 @@
+"""One worker of a test's training: `python together.py FOLDER CONFIG`, with a JSON object of settings by name.
+
+Every training leaves its networks' weights in FOLDER/<name>-<worker>.npz.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import arrays
+import keras
+import numpy as np
+
+from components.trainer import parallel, training
+from components.trainer.backup import Backup
+from components.trainer.config import TrainerConfig
+from components.trainer.history import History
+from components.trainer.parallel import Workers
+from components.trainer.progress import Progress
+
+
+def train(folder: Path, configs: Mapping[str, Any], workers: Workers) -> None:
+    for name, settings in configs.items():
+        config = TrainerConfig.model_validate(settings)
+        keras.utils.set_random_seed(config.seed)
+        cache = folder / f"cache-{name}-of-{workers.count}"
+        history = History(folder / f"history-{name}-of-{workers.count}", kept=workers.chief)
+        backup = Backup(cache / "backup.npz")
+        classifier, _ = training.train(
+            config, arrays.data(), cache, backup, history, Progress(silent=not workers.chief), workers
+        )
+        weights = [value for member in classifier.members for value in member.network.model.get_weights()]
+        np.savez(folder / f"{name}-{workers.number}.npz", *weights)
+    workers.meet()
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), json.loads(sys.argv[2]), parallel.workers("workers"))
