@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,6 +53,12 @@ class Plan:
         """Share of the stage that is over, by steps or by time, whichever is further."""
         by_time = 0.0 if self.budget is None else position.stage_spent / max(self.budget, 1e-3)
         return max(position.step / self.steps, by_time)
+
+    def left(self, stages: Sequence[StageConfig], position: Position) -> float:
+        """Estimated seconds to the end of `stages`, this one first: a stage costs its epochs times its pixels."""
+        costs = [stage.epochs * stage.size**2 for stage in stages]
+        done = costs[0] * (1.0 if position.over else min(self.along(position), 1.0))
+        return position.stage_spent / max(done, 1e-9) * (sum(costs) - done)
 
 
 @dataclass(frozen=True)

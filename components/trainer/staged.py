@@ -353,15 +353,8 @@ class StagedTraining:
             found.false_negatives,
             found.positives,
             epoch.seconds,
-            self._left(plan.number, 1.0 if position.over else plan.along(position)),
+            duration(plan.left(self._config.stages[plan.number :], position)),
         )
-
-    def _left(self, number: int, share: float) -> str:
-        """Estimated time to the end: the cost of a stage is its epochs times its pixels."""
-        costs = [stage.epochs * stage.size**2 for stage in self._config.stages[number:]]
-        done = costs[0] * min(share, 1.0)
-        seconds = self._position.stage_spent / max(done, 1e-9) * (sum(costs) - done)
-        return duration(seconds)
 
     def _scores(self, stage: StageConfig) -> Scores:
         size = stage.test_size or stage.size
