@@ -137,6 +137,14 @@ def running() -> Iterator[Engine]:
         finally:
             daemon.terminate()
             daemon.wait(60)
+            _unmount(scratch)
+
+
+def _unmount(folder: str) -> None:
+    """What dockerd leaves mounted there, its own network namespace for one: the folder could not be removed."""
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", point], capture_output=True, check=False)
 
 
 def _await(host: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
