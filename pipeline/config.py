@@ -115,7 +115,10 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
         elif item["type"] == "missing":
             lines.append(f"{key}: missing, and it has no default")
         else:
-            lines.append(f"{key}={item['input']!r}: {item['msg']}" if key else item["msg"])
+            # A rule about several keys is given the whole table, and names what it is about itself.
+            value = "" if isinstance(item["input"], dict | BaseModel) else f"={item['input']!r}"
+            said = str(item["msg"]).removeprefix("Value error, ")
+            lines.append(f"{key}{value}: {said}" if key else said)
     return f"{where}: " + "; ".join(lines)
 
 

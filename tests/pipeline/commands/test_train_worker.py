@@ -71,7 +71,7 @@ def workspace(tmp_path: Path) -> Workspace:
             r"--run yesterday: no run there whose data steps are done \(yesterday has no run",
         ),
         (["--preset", "quick"], "strategy=frozen with distribution=workers"),
-        (["--preset", "full"], "max_minutes=52.* with distribution=workers"),
+        (["--preset", "full"], r"preset full: trainer: max_minutes=\d+.* with distribution=workers"),
         (["--workspace", "/nowhere"], "no workspace there"),
         ([], "TF_CONFIG is not set"),
     ],
