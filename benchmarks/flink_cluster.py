@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from benchmarks.ports import free_ports
+
 FLINK: Final = "1.19.2"
 # Beam's runner for Flink 1.19; younger ones were not complete in every mirror of Maven Central. The Python side may be
 # younger than the job server: what crosses between them is Beam's portable pipeline, which is versioned on its own.
@@ -120,7 +122,7 @@ class FlinkCluster:
         self._folder = folder
         self._slots = slots
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._rest, self._rpc, self._jobs, self._artifacts, self._workers = _free_ports(5)
+        self._rest, self._rpc, self._jobs, self._artifacts, self._workers = free_ports(5)
 
     def __enter__(self) -> Self:
         libraries = fetch()
@@ -249,14 +251,6 @@ class FlinkCluster:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self._processes.clear()
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _listens(port: int) -> bool:

@@ -31,7 +31,8 @@ import psutil
 # As a script this folder comes first, and its serving.py would stand for the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.serving_contestant import ENV, HERE, Contestant, free_port, load, python, window  # noqa: E402
+from benchmarks.ports import free_ports  # noqa: E402
+from benchmarks.serving_contestant import ENV, HERE, Contestant, load, python, window  # noqa: E402
 from benchmarks.serving_images import folder  # noqa: E402
 
 BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
@@ -76,7 +77,7 @@ class Bench:
         batching.write_text(BATCHING % self.batch_threads)
         monitoring = self.work / "monitoring.config"
         monitoring.write_text("prometheus_config { enable: true }")
-        grpc_port, rest_port, flask_port, fast_port = (free_port() for _ in range(4))
+        grpc_port, rest_port, flask_port, fast_port, light_port = free_ports(5)
         self.ours = Contestant(
             python(
                 "-m", "serving", "--host=127.0.0.1", f"--port={grpc_port}", f"--rest_api_port={rest_port}",
@@ -87,7 +88,6 @@ class Bench:
         )  # fmt: skip
         self.rest_target = f"127.0.0.1:{rest_port}"
         self.light_base = models / "light"
-        light_port = free_port()
         self.light = Contestant(
             python(
                 "-m", "serving", "--host=127.0.0.1", f"--port={light_port}", "--model_name=lite0",

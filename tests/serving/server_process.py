@@ -180,3 +180,10 @@ class ServerProcess:
         _, text, _ = self.http("GET", "/monitoring/prometheus/metrics")
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def error(answer: dict[str, Any]) -> str:
+    """The message of a REST answer that is an error and nothing else."""
+    assert list(answer) == ["error"]
+    message: str = answer["error"]
+    return message

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from pipeline.report.charts.svg import Svg
 
+# px; the widths are those of the report's style: a digit at 12 px, a title of 12.5 px that stands on its side.
+_LEFT, _TITLE, _DIGIT, _GAP = 50.0, 18.0, 6.7, 8.0
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -49,6 +52,11 @@ def _nice(step: float) -> float:
     return power * next(factor for factor in (1, 2, 2.5, 5, 10) if step <= factor * power * 1.0001)
 
 
+def _left_of(y: Axis) -> float:
+    """Return where the plane begins, so that the longest words of a tick stay clear of the axis' title."""
+    return max(_LEFT, _TITLE + _GAP + _DIGIT * max(len(words) for _, words in y.ticks) + _GAP)
+
+
 class Plane:
     """A drawing area with two axes, their grid and their titles."""
 
@@ -60,7 +68,6 @@ class Plane:
         *,
         width: float = 440,
         height: float = 320,
-        left: float = 50,
         right: float = 14,
         top: float = 12,
         bottom: float = 46,
@@ -68,7 +75,7 @@ class Plane:
         self.svg = Svg(width, height, label)
         self.x_axis = x
         self.y_axis = y
-        self.left, self.right = left, width - right
+        self.left, self.right = _left_of(y), width - right
         self.top, self.bottom = top, height - bottom
         self._draw_axes()
 
@@ -115,7 +122,7 @@ class Plane:
         for value, words in self.y_axis.ticks:
             y = self.y(value)
             self.svg.line(self.left, y, self.right, y, "grid")
-            self.svg.text(self.left - 8, y + 4, words, "tick", text_anchor="end")
+            self.svg.text(self.left - _GAP, y + 4, words, "tick", text_anchor="end")
         for value, words in self.x_axis.ticks:
             x = self.x(value)
             self.svg.line(x, self.bottom, x, self.bottom + 4, "axis")

@@ -42,7 +42,7 @@ def curve(
     values = [value for one in series for value in one.values if value is not None]
     bounds = [*values, *([floor] if floor is not None else [])]
     vertical = round_numbers(label, min(bounds), max(bounds))
-    plane = Plane(label, _epochs(epochs), vertical, height=270, left=56)
+    plane = Plane(label, _epochs(epochs), vertical, height=270)
     for restart in restarts:
         plane.svg.line(plane.x(restart), plane.top, plane.x(restart), plane.bottom, "restart")
     for one in series:
@@ -84,7 +84,7 @@ def range_test(
     ticks = [(10.0**power, f"1e{power}") for power in powers[::every]]
     across = Axis("learning rate of the backbone", 10.0 ** powers[0], 10.0 ** powers[-1], ticks, math.log10)
     vertical = round_numbers("loss, nats", min([*shown, *drawn]), max([*shown, *drawn]))
-    plane = Plane("loss while the learning rate grows", across, vertical, height=270, left=56)
+    plane = Plane("loss while the learning rate grows", across, vertical, height=270)
     plane.curve(list(zip(rates, shown, strict=True)), "train")
     plane.curve(list(zip(rates, drawn, strict=True)), "eval")
     for rate, words in marks:

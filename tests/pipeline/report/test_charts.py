@@ -40,6 +40,22 @@ def test_an_axis_of_shares_ends_at_the_next_ten_per_cent():
     assert axes.shares("x", 0.0).high == 0.1
 
 
+@pytest.mark.parametrize(("low", "high"), [(0, 49), (0.612, 0.905), (0.6905, 0.6935), (0.89101, 0.89103)])
+def test_the_words_of_a_tick_stay_clear_of_the_title_of_the_axis(low, high):
+    plane = axes.Plane("p", axes.round_numbers("epoch", 0, 9), axes.round_numbers("loss", low, high))
+    texts = [one for one in ElementTree.fromstring(plane.svg.render()).iter() if one.text]  # noqa: S314 - our own
+    (title,) = (one for one in texts if one.text == "loss")
+    letter, digit = 12.5, 6.7  # px, of the report's style
+    ends = float(title.attrib["x"]) + 0.4 * letter
+    begins = [
+        float(one.attrib["x"]) - digit * len(one.text)
+        for one in texts
+        if one.attrib.get("text-anchor") == "end"
+    ]
+    assert len(begins) >= 2
+    assert min(begins) > ends
+
+
 def test_every_chart_is_well_formed_and_stays_inside_its_frame():
     random = np.random.default_rng(2)
     labels = np.repeat([1, 0], [30, 200])
