@@ -25,7 +25,7 @@ run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-ta
 test: setup  ## run the tests; PYTEST="-k name" chooses
 	@.venv/bin/python -m pytest -m "not slow and not container" $(PYTEST)
 
-test-slow: setup  ## run the tests that take minutes: every large network through one step and the C++ loader
+test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests
 	@.venv/bin/python -m pytest -m slow $(PYTEST)
 
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips

@@ -79,6 +79,13 @@ def _enroll(config: Config, options: argparse.Namespace) -> int:
     from edge.enroll import enroll
     from edge.gateway import GatewayRefusesError, GatewayUnreachableError
 
+    if config.gateway.url and not options.code:
+        print(
+            f"melanosizer-edge: {config.gateway.url} wants a one-time code: make one on the dashboard's page "
+            "Devices and give it with --code",
+            file=sys.stderr,
+        )
+        return 2
     try:
         for step in enroll(config, options.code):
             print(step, flush=True)

@@ -21,13 +21,13 @@ def check(path: Path, now: float) -> datetime.datetime:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CertificateError(
-            f"{path}: no certificate can be read ({error}); run `melanosizer-edge enroll`"
+            f"{path}: no certificate can be read ({error}); put the one your authority signed in its place"
         ) from None
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if moment > end:
         raise CertificateError(
-            f"{path}: expired on {end:%Y-%m-%d}; run `melanosizer-edge enroll` for a new one"
+            f"{path}: expired on {end:%Y-%m-%d}; put a new one and its key in place"
         )
     if moment < begin:
         raise CertificateError(f"{path}: valid only from {begin:%Y-%m-%d}; is the clock right?")

@@ -33,7 +33,7 @@ def ensure_key(config: Config) -> bool:
 
 
 def enroll(config: Config, code: str) -> Iterator[str]:
-    """Does what is missing, and says each step; safe to run again (that renews token and certificate).
+    """Does what is missing, and says each step; safe to run again: that renews the token, and the certificate where the gateway gives one.
 
     Without `gateway.url` only the local steps are done: the request is left for an authority to sign by hand.
     """

@@ -193,7 +193,7 @@ def _certificate(config: Config) -> str:
     end = certificates.check(path, time.time())
     left = (end.timestamp() - time.time()) / 86_400
     if left < 30:
-        raise OddError(f"{path} expires in {left:.0f} days: run `melanosizer-edge enroll`")
+        raise OddError(f"{path} expires in {left:.0f} days: have a new one signed")
     return f"{path} until {end:%Y-%m-%d}"
 
 

@@ -105,6 +105,7 @@ def test_enroll_tells_its_steps(
         (["run", "--camera", "webcam"], "valid: picamera2"),
         (["run", "--config", "/nowhere.toml"], "no such file"),
         (["export", "--to", "/tmp/x", "--state", "/nowhere"], "no key yet; make one with"),
+        (["enroll", "--state", "/tmp/x", "--gateway", "http://127.0.0.1:9"], "give it with --code"),
         (["selftest", "--gateway", "http://example.org"], "must not cross a network in the clear"),
     ],
 )
