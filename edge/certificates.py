@@ -26,9 +26,7 @@ def check(path: Path, now: float) -> datetime.datetime:
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if moment > end:
-        raise CertificateError(
-            f"{path}: expired on {end:%Y-%m-%d}; put a new one and its key in place"
-        )
+        raise CertificateError(f"{path}: expired on {end:%Y-%m-%d}; put a new one and its key in place")
     if moment < begin:
         raise CertificateError(f"{path}: valid only from {begin:%Y-%m-%d}; is the clock right?")
     return end

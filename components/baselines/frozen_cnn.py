@@ -20,6 +20,7 @@ from components import features
 from components.baselines.extract import Table
 from components.baselines.system import Scorer, System
 from components.ingest.manifest import Manifest
+from components.registry.hashing import file_hash
 from components.trainer.backbones import registry
 from components.trainer.backbones.looker import Looker
 from components.trainer.progress import Progress
@@ -41,7 +42,7 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
         DataError: a split is empty or has one label only.
     """
     version = Manifest.load(data).data_version
-    key = f"{_SIZE}-v{_VERSION}-{weights if weights in ('imagenet', 'none') else 'file'}-{version[:16]}"
+    key = f"{_SIZE}-v{_VERSION}-{named(weights)}-{version[:16]}"
     found: dict[str, Table] = {}
     look: Looker | None = None
     for name in features.SPLITS:
@@ -52,6 +53,15 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
         with np.load(path) as kept:
             found[name] = Table(kept["values"], kept["targets"], float(kept["seconds"]))
     return found
+
+
+def named(weights: str) -> str:
+    """Return what tells first weights apart in the name of a cached file: of a file its content."""
+    if weights in ("imagenet", "none"):
+        return weights
+    path = Path(weights.partition("#")[0])
+    # What is no file here is refused when the network is built.
+    return file_hash(path)[:16] if path.is_file() else "elsewhere"
 
 
 def _model(weights: str) -> keras.Model:

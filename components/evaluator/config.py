@@ -21,7 +21,7 @@ class EvaluatorConfig(BaseModel):
         default=0.02,
         ge=0,
         le=1,
-        description="how far the AUC may lie below the baseline's, the model blessed last, on the same images",
+        description="how far the AUC may lie below that of the model blessed last on this data version",
     )
     min_sensitivity: float = Field(
         default=0.75,

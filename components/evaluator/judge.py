@@ -15,7 +15,7 @@ def judge(config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc:
     Args:
         config: the limits.
         slices: metrics of the whole test split and of each slice.
-        baseline_auc: AUC of the model blessed last on the same images; None on the first run.
+        baseline_auc: AUC of the model blessed last on this data version; None where it is the first.
 
     Raises:
         ValueError: the metrics of the whole split are missing.

@@ -32,14 +32,17 @@ class Interval(BaseModel):
 
 
 def share(successes: int, total: int, confidence: float = 0.95) -> Interval:
-    """Return a share with Wilson's score interval (Wilson, 1927): a bootstrap of 74 out of 74 has none."""
+    """Return a share with Wilson's score interval (Wilson, 1927): a bootstrap of 74 out of 74 has none.
+
+    Of nothing it is NaN, from 0 to 1.
+    """
     low, high = wilson(successes, total, confidence)
-    return Interval(value=successes / total, low=low, high=high)
+    return Interval(value=successes / total if total else float("nan"), low=low, high=high)
 
 
-def share_of(right: NDArray[np.bool_]) -> Interval:
-    """Return the share of what is true with Wilson's 95 % interval."""
-    return share(int(right.sum()), len(right))
+def share_of(right: NDArray[np.bool_], confidence: float = 0.95) -> Interval:
+    """Return the share of what is true with Wilson's interval."""
+    return share(int(right.sum()), len(right), confidence)
 
 
 class Measures(BaseModel):
@@ -68,18 +71,6 @@ def roc_auc(labels: Labels, scores: Scores) -> float:
     return above / (positives * negatives)
 
 
-def sensitivity(labels: Labels, decisions: NDArray[np.bool_]) -> float:
-    """Return the share of positives that were decided positive; NaN without positives."""
-    positives = labels == 1
-    return float(decisions[positives].mean()) if positives.any() else float("nan")
-
-
-def specificity(labels: Labels, decisions: NDArray[np.bool_]) -> float:
-    """Return the share of negatives that were decided negative; NaN without negatives."""
-    negatives = labels == 0
-    return float((~decisions[negatives]).mean()) if negatives.any() else float("nan")
-
-
 def brier(labels: Labels, scores: Scores) -> float:
     """Return the mean squared difference between probability and outcome (Brier, 1950)."""
     return float(np.mean((scores - labels) ** 2))
@@ -101,7 +92,7 @@ def expected_calibration_error(labels: Labels, scores: Scores) -> float:
 def measure(
     labels: Labels, scores: Scores, threshold: float, *, samples: int, confidence: float, seed: int = 0
 ) -> Measures:
-    """Measure everything with stratified bootstrap intervals.
+    """Measure everything: shares with Wilson's intervals, the rest with those of a stratified bootstrap.
 
     Args:
         labels: 0 or 1, shape [n].
@@ -113,8 +104,6 @@ def measure(
     """
     functions: dict[str, Callable[[Labels, Scores], float]] = {
         "auc": roc_auc,
-        "sensitivity": lambda y, p: sensitivity(y, p >= threshold),
-        "specificity": lambda y, p: specificity(y, p >= threshold),
         "ece": expected_calibration_error,
         "brier": brier,
     }
@@ -130,4 +119,7 @@ def measure(
     for name, function in functions.items():
         low, high = np.nanquantile(drawn[name], [tail, 1 - tail])
         intervals[name] = Interval(value=function(labels, scores), low=float(low), high=float(high))
+    called = scores >= threshold
+    intervals["sensitivity"] = share_of(called[labels == 1], confidence)
+    intervals["specificity"] = share_of(~called[labels == 0], confidence)
     return Measures(images=len(labels), positives=int(labels.sum()), threshold=threshold, **intervals)

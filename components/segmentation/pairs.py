@@ -19,6 +19,7 @@ from components.ingest.errors import IngestError
 from components.ingest.example import encode
 from components.transform import images
 
+UNKNOWN: Final = -1  # target of a pair without a label
 MASK: Final = "mask"  # bytes, PNG of the picture's size, lesion where not 0
 MANIFEST: Final = "pairs.json"
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
@@ -34,7 +35,7 @@ class Pair:
     image: Path
     mask: Path
     target: int
-    """1 = melanoma, 0 = not, -1 = unknown."""
+    """1 = melanoma, 0 = not, UNKNOWN."""
 
 
 def find(folder: Path) -> list[Pair]:
@@ -56,7 +57,7 @@ def find(folder: Path) -> list[Pair]:
             continue
         mask = next((masks[image.stem + ending] for ending in _ENDINGS if image.stem + ending in masks), None)
         if mask is not None:
-            pairs.append(Pair(image.stem, image, mask, targets.get(image.stem, -1)))
+            pairs.append(Pair(image.stem, image, mask, targets.get(image.stem, UNKNOWN)))
     if not pairs:
         raise IngestError(f"{folder}: no picture in images/ has a mask of the same name in masks/")
     return pairs
@@ -114,7 +115,7 @@ class Loaded:
         names: of the pictures.
         pictures: uint8 [n, height, width, 3].
         masks: uint8 [n, height, width], 0 or 255.
-        targets: int64 [n]; -1 = unknown.
+        targets: int64 [n]; -1 where UNKNOWN.
     """
 
     names: tuple[str, ...]
@@ -200,5 +201,15 @@ def _targets(folder: Path) -> dict[str, int]:
             with (folder / name).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             if rows and {features.IMAGE_NAME, features.TARGET} <= set(rows[0]):
-                return {row[features.IMAGE_NAME]: int(row[features.TARGET]) for row in rows}
+                return {row[features.IMAGE_NAME]: _target(row, folder / name) for row in rows}
     return {}
+
+
+def _target(row: dict[str, str], table: Path) -> int:
+    text = (row[features.TARGET] or "").strip()
+    if text not in ("", "0", "1"):
+        raise IngestError(
+            f"{table}: {row[features.IMAGE_NAME]} has target {text!r}; give 1 for melanoma, 0 for none, "
+            "or leave it empty where it is not known"
+        )
+    return int(text) if text else UNKNOWN

@@ -24,7 +24,7 @@ def one_region(probabilities: tf.Tensor, threshold: tf.Tensor | float) -> tf.Ten
         keeps the outline smooth.
     """
     highest = tf.reduce_max(probabilities, axis=[1, 2], keepdims=True)
-    limit = tf.minimum(tf.cast(threshold, tf.float32), 0.5 * highest)
+    limit = tf.where(highest >= threshold, tf.cast(threshold, tf.float32), 0.5 * highest)
     # A lower limit is scaled up to the common one.
     field = tf.clip_by_value(probabilities * (threshold / tf.maximum(limit, 1e-6)), 0.0, 1.0)
     mask = tf.cast(field >= threshold, tf.float32)

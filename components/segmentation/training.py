@@ -17,7 +17,7 @@ from components.segmentation import augment, scores, unet
 from components.segmentation.config import SegmentationConfig
 from components.segmentation.pairs import Loaded
 from components.segmentation.segmenter import Segmenter, regions
-from components.trainer.backup import Backup
+from components.trainer.backup import Backup, random_states
 from components.trainer.progress import Progress
 from components.trainer.schedules import ScheduleConfig
 from components.trainer.schedules import rate as rate_of
@@ -82,6 +82,8 @@ def train(
         best = arrays["best"]
         for variable, value in zip(optimiser.variables, arrays["optimiser"], strict=True):
             variable.assign(value)
+        for variable, value in zip(random_states(model), arrays["noise"], strict=True):
+            variable.assign(value)
         progress.line("resumed after epoch %d", epoch)
     step = _step(config, model, optimiser)
     budget = None if config.max_minutes is None else config.max_minutes * 60
@@ -124,6 +126,7 @@ def train(
                 "weights": model.get_weights(),
                 "best": best,
                 "optimiser": [np.array(v) for v in optimiser.variables],
+                "noise": [np.array(v) for v in random_states(model)],
             }
             backup.save(state, arrays)
     if evaluation is not None:

@@ -144,13 +144,13 @@ class Batches:
         config = self._config.augmentation
         pixels = augment(pictures, seed, self._size, config)
         targets = tf.one_hot(labels, self._classes)
+        if self._metadata is not None:
+            told = self._metadata.hidden(told, seed + 998, self._config.head.metadata_dropout)
         if config.mixup:
             # Beta(a, a) from two gammas; one share for the batch, mixed with itself in reverse.
             gammas = tf.random.stateless_gamma([2], seed + 999, config.mixup)
             share = gammas[0] / tf.reduce_sum(gammas)
-            pixels = share * pixels + (1.0 - share) * pixels[::-1]
-            targets = share * targets + (1.0 - share) * targets[::-1]
-            soft = share * soft + (1.0 - share) * soft[::-1]
-        if self._metadata is not None:
-            told = self._metadata.hidden(told, seed + 998, self._config.head.metadata_dropout)
+            pixels, targets, told, soft = (
+                share * values + (1.0 - share) * values[::-1] for values in (pixels, targets, told, soft)
+            )
         return Batch(pixels, targets, told, soft)

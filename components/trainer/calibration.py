@@ -115,11 +115,12 @@ def _platt(targets: Labels, probabilities: Floats) -> Calibration:
 def _isotonic(targets: Labels, probabilities: Floats) -> Calibration:
     steps = IsotonicRegression(y_min=_EDGE, y_max=1.0 - _EDGE).fit(probabilities, targets)
     values = steps.predict(np.unique(probabilities))
-    # One knot in the middle of every step: between them the map rises, so ranks (and the AUC) survive.
+    # One knot in the middle of every step, and the ends beyond the lowest and the highest: between them the map
+    # rises, so ranks (and the AUC) survive.
     inside = np.unique(probabilities)
-    knots = [(0.0, _EDGE)]
+    knots = [(0.0, _EDGE / 2)]
     knots += [(float(inside[values == level].mean()), float(level)) for level in np.unique(values)]
-    knots.append((1.0, 1.0 - _EDGE))
+    knots.append((1.0, 1.0 - _EDGE / 2))
     kept = [knots[0]]
     for x, y in knots[1:]:
         if x > kept[-1][0] + 1e-6:

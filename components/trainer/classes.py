@@ -47,16 +47,18 @@ def choose(head: HeadConfig, targets: npt.NDArray[np.int64], diagnoses: Sequence
     )
     names = [name for _, name in kept]
     labels = [target for target, _ in kept]
+    images = [counts[name, target] for target, name in kept]
     for target, other in ((0, "other negative"), (1, "other positive")):
         rest = sum(count for (name, label), count in counts.items() if label == target and name not in names)
         if rest or target not in labels:
             names.append(other)
             labels.append(target)
+            images.append(rest)
     if len(names) == 2:
         return two
     commonest = max(
         (number for number, label in enumerate(labels) if label == 0),
-        key=lambda number: counts[(names[number], 0)],
+        key=lambda number: images[number],
     )
     return Classes(tuple(names), tuple(float(label) for label in labels), commonest)
 

@@ -23,9 +23,12 @@ class Clock:
         """Seconds since training began."""
         return time.monotonic() - self._started
 
-    def share(self, stages: Sequence[StageConfig], number: int) -> float | None:
-        """Seconds for stage `number`, of what is left for it and the later ones; None = no limit."""
+    def share(self, stages: Sequence[StageConfig], number: int, done: float = 0.0) -> float | None:
+        """Seconds for stage `number`, of what is left for it and the later ones; None = no limit.
+
+        `done` seconds of the stage are over already, before an interruption; they are part of the answer.
+        """
         if self._limit is None:
             return None
         costs = [stage.epochs * stage.size**2 for stage in stages[number:]]
-        return max(self._limit - self.spent(), 0.0) * costs[0] / sum(costs)
+        return max(self._limit - self.spent() + done, 0.0) * costs[0] / sum(costs)

@@ -146,6 +146,16 @@ class TrainerConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _nothing_knows_the_fold_that_is_left_out(self) -> Self:
+        for key, value in (("weights", self.weights), ("distil_from", self.distil_from or "")):
+            if self.folds and value.startswith("pushed:"):
+                raise ValueError(
+                    f"{key}={value} with folds={self.folds}: that version has seen the parts that are left out, so "
+                    f"nothing would be cross-validated; leave folds at 0, or start without {key}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _workers_keep_step(self) -> Self:
         if self.distribution == "one":
             return self
@@ -172,11 +182,16 @@ class TrainerConfig(Frozen):
 
     @model_validator(mode="after")
     def _the_head_fits_the_training(self) -> Self:
-        sizes = {side for stage in self.stages for side in (stage.size, stage.test_size or stage.size)}
+        sizes = set(self.sides)
         if self.head.layout == "flatten_dense" and len(sizes) > 1:
             raise ValueError(
                 f"head.layout=flatten_dense fixes the picture's size, but stages have {sorted(sizes)} px: "
                 "give all size and test_size the same value"
+            )
+        if self.head.hidden and (self.head.layout != "pooled" or self.head.units):
+            raise ValueError(
+                f"head.hidden={self.head.hidden} belongs to head.layout=pooled without head.units; "
+                "with others add the layer to head.units"
             )
         plain = self.head.layout == "pooled" and not self.head.units and self.head.kind != "sigmoid"
         if self.strategy == "frozen" and not plain:
@@ -185,6 +200,13 @@ class TrainerConfig(Frozen):
                 "give head.layout: pooled and head.kind: diagnosis or binary"
             )
         return self
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides, px, of all pictures the network is shown."""
+        if self.strategy == "frozen":
+            return (self.frozen.size,)
+        return tuple(side for stage in self.stages for side in (stage.size, stage.test_size or stage.size))
 
     @property
     def fixed_size(self) -> int | None:

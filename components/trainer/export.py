@@ -93,18 +93,19 @@ def write_litert(
     representative: litert.Pictures,
     evaluation: Split,
     reference: Floats,
-) -> list[dict[str, object]]:
+) -> tuple[list[dict[str, object]], tuple[str, ...]]:
     """Converts the whole answer for the device into assets.extra/litert of a SavedModel folder.
 
     Returns:
-        The figures of every kind; the first that keeps parity on eval with the SavedModel is written.
+        The figures of every kind, of which the first that keeps parity on eval with the SavedModel is
+        written; and what is to say of the kinds that could not be converted.
     """
 
     def answer(pictures: tf.Tensor) -> tf.Tensor:
         shares, _ = served.classifier(pictures, litert.view)
         return served.probability(shares)
 
-    exports, kept = litert.export(
+    exports = litert.export(
         answer,
         served.image_size,
         representative=representative,
@@ -114,16 +115,17 @@ def write_litert(
         threshold=served.point.threshold,
         kinds=kinds,
     )
-    if kept is not None:
+    if exports.kept is not None:
         litert.write(
             folder / "assets.extra" / LITERT,
-            kept,
+            exports.kept,
             version=served.version,
             threshold=served.point.threshold,
             low_below=served.zones.low_below,
             refer_from=served.zones.refer_from,
         )
-    return [{**one.as_dict(), "complaints": one.parity.complaints()} for one in exports]
+    figures = [{**one.as_dict(), "complaints": one.parity.complaints()} for one in exports.measured]
+    return figures, exports.failures
 
 
 def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:

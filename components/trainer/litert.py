@@ -97,7 +97,11 @@ def convert(answer: Answer, size: int, kind: Kind, representative: Pictures | No
         missing = sorted(set(re.findall(r"tf\.[A-Z]\w+", str(error))))
         named = f"LiteRT lacks {', '.join(missing)}" if missing else str(error).strip().split("\n")[0]
         raise ConversionError(f"litert {kind}: {named}; write the answer with built-in operations") from error
-    kinds = operations(model)
+    try:
+        kinds = operations(model)
+    except (RuntimeError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ConversionError(f"litert {kind}: the interpreter cannot load the file ({first})") from error
     if "VAR_HANDLE" in kinds:
         raise ConversionError(f"litert {kind}: {kinds['VAR_HANDLE']} variables were left outside the file")
     return model
@@ -259,6 +263,15 @@ class Export:
         }
 
 
+@dataclass(frozen=True)
+class Exports:
+    """What came of every kind: those that were measured, the one for the device, and why others failed."""
+
+    measured: tuple[Export, ...]
+    kept: Export | None
+    failures: tuple[str, ...]
+
+
 def export(
     answer: Answer,
     size: int,
@@ -269,18 +282,23 @@ def export(
     reference: Floats,
     threshold: float,
     kinds: tuple[Kind, ...] = ("int8", "float16"),
-) -> tuple[list[Export], Export | None]:
+) -> Exports:
     """Convert to each kind and measure it on eval's `pictures` against the SavedModel's `reference`.
 
-    Returns:
-        every export, and the first of `kinds` that keeps parity (None where none does).
+    A kind that cannot be converted takes no other with it.
     """
     exports: list[Export] = []
+    failures: list[str] = []
     for kind in kinds:
-        model = convert(answer, size, kind, representative)
+        try:
+            model = convert(answer, size, kind, representative)
+        except ConversionError as error:
+            failures.append(str(error))
+            continue
         found = parity(targets, reference, probabilities(model, pictures), threshold)
         exports.append(Export(kind, model, found, latency_ms(model, pictures[0])))
-    return exports, next((e for e in exports if not e.parity.complaints()), None)
+    kept = next((e for e in exports if not e.parity.complaints()), None)
+    return Exports(tuple(exports), kept, tuple(failures))
 
 
 def write(

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from components.trainer.backbones import heads, registry
 from components.trainer.backbones.backbone import Backbone
+from components.trainer.backup import random_states
 from components.trainer.config import TrainerConfig
 from components.trainer.metadata import Metadata
 
@@ -87,8 +88,7 @@ class Network:
 
     def noise(self) -> list[Any]:
         """The states of random layers, which are variables but no weights."""
-        weights = {id(variable) for variable in self.model.weights}
-        return [variable for variable in self.model.variables if id(variable) not in weights]
+        return random_states(self.model)
 
     def statistics(self) -> list[Any]:
         """The moving means and variances that batch-norm layers gather where they learn."""

@@ -68,7 +68,7 @@ def zones(costs: ZonesConfig, threshold: float) -> Zones:
     low = costs.reviewed_benign / (delay + costs.reviewed_benign)
     saved = costs.referred_benign - costs.reviewed_benign
     refer = saved / (costs.reviewed_melanoma + saved)
-    return Zones(low_below=min(low, threshold), refer_from=max(refer, threshold, low))
+    return Zones(low_below=min(low, threshold), refer_from=max(refer, threshold))
 
 
 def zone_names(zones: Zones, probabilities: Floats) -> list[str]:

@@ -30,13 +30,13 @@ from components.trainer import (
     training,
     tuned,
 )
+from components.trainer.backbones import registry
 from components.trainer.backup import Backup
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import Classifier, predict, trace
 from components.trainer.config import TrainerConfig
 from components.trainer.folds import OutOfFold
 from components.trainer.history import History
-from components.trainer.litert import ConversionError
 from components.trainer.progress import Progress, duration
 from components.trainer.readout import Readout
 from components.trainer.records import Split, examples_dataset, matching, spread
@@ -60,6 +60,8 @@ def run_fn(fn_args: Any) -> None:
 
     Raises:
         pydantic.ValidationError: an unknown or impossible setting.
+        UnknownBackboneError: there is no such network.
+        ValueError: pictures too small for it.
         DataError: data that cannot be trained on.
         WorkersError: workers that cannot train together.
     """
@@ -76,6 +78,7 @@ def run_fn(fn_args: Any) -> None:
         if workers.chief:
             (run_dir / TRIALS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         progress.line("with the tuner's settings: %s", given["tuned"])
+    registry.check(config.backbone, config.sides)
     workers.rows(config.batch_size)
     cache_dir = Path(config.cache_dir) if config.cache_dir else run_dir / "cache"
     keras.utils.set_random_seed(config.seed)
@@ -106,19 +109,19 @@ def run_fn(fn_args: Any) -> None:
     )
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
-        try:
-            metrics["litert"] = export.write_litert(
-                served,
-                Path(fn_args.serving_model_dir),
-                config.litert,
-                representative=data.train.pictures[spread(len(data.train), _REPRESENTATIVE)],
-                evaluation=data.evaluation,
-                reference=probabilities,
-            )
-        except ConversionError as error:
-            # The server's model is whole without it: an hour of training must not be lost.
-            progress.line("no file for the device: %s", error)
-            metrics["litert_error"] = str(error)
+        # What fails is told, not raised: the server's model is whole without it, and was an hour of training.
+        metrics["litert"], failures = export.write_litert(
+            served,
+            Path(fn_args.serving_model_dir),
+            config.litert,
+            representative=data.train.pictures[spread(len(data.train), _REPRESENTATIVE)],
+            evaluation=data.evaluation,
+            reference=probabilities,
+        )
+        for failure in failures:
+            progress.line("no file for the device: %s", failure)
+        if failures:
+            metrics["litert_error"] = "; ".join(failures)
     history.extra = {"config": config.model_dump(mode="json"), "metrics": metrics}
     history.write()
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")

@@ -262,10 +262,8 @@ class FrozenConfig(Frozen):
     size: int = Field(
         default=192, ge=32, le=600, description="side of the pictures shown to the backbone, px"
     )
-    flips: int = Field(
+    flips: Literal[1, 2, 4, 8] = Field(
         default=2,
-        ge=1,
-        le=8,
         description="flips and right-angle turns of each picture: cached, and averaged when serving",
     )
     blocks: int = Field(

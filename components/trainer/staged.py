@@ -225,13 +225,12 @@ class StagedTraining:
                 variable.assign(value)
         batches = self._batches(stage)
         per_epoch = max(1, len(self._labels) // config.batch_size)
-        budget = self._clock.share(config.stages, number)
         plan = Plan(
             number,
             stage,
             per_epoch,
             max(1, round(stage.epochs * per_epoch)),
-            None if budget is None else budget + position.stage_spent,
+            self._clock.share(config.stages, number, position.stage_spent),
         )
         self._ema = Ema(optimiser.trained, config.optimiser.ema) if config.optimiser.ema else None
         if self._ema is not None:

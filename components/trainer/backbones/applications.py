@@ -89,17 +89,16 @@ _NETWORKS: Final[dict[str, tuple[str, _Family]]] = {
     "convnext_tiny": ("ConvNeXtTiny", _CONVNEXT),
 }
 NAMES: Final = tuple(_NETWORKS)
+LEAST: Final = {name: family.least for name, (_, family) in _NETWORKS.items()}  # side of a picture, px
 
 
 def build(name: str, size: int | None, imagenet: bool) -> Backbone:
     """Build the network `name`; `size` None leaves height and width open.
 
-    Raises ValueError for a size too small, WeightsUnavailableError where ImageNet's weights cannot
-    be downloaded (Keras keeps them in ~/.keras/models once they are).
+    Raises WeightsUnavailableError where ImageNet's weights cannot be downloaded (Keras keeps them in
+    ~/.keras/models once they are).
     """
     application, family = _NETWORKS[name]
-    if size is not None and size < family.least:
-        raise ValueError(f"image size: {size} px is too small for {name}; valid: {family.least} and more")
     inputs = keras.Input((size, size, 3), name="image")
     model = _network(application, family, inputs, imagenet)
     blocks, ends = blocks_by_key(model, re.compile(family.block), closes=family.closes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -29,6 +29,16 @@ def names() -> tuple[str, ...]:
     return tuple(_BUILDERS)
 
 
+def check(name: str, sides: Iterable[int]) -> None:
+    """Raise UnknownBackboneError, or ValueError for pictures too small for `name`, before anything is built."""
+    if name not in _BUILDERS:
+        raise UnknownBackboneError(name, names())
+    least = {**applications.LEAST, **studies.LEAST}.get(name, 1)
+    for side in sides:
+        if side < least:
+            raise ValueError(f"image size: {side} px is too small for {name}; valid: {least} and more")
+
+
 def build(
     name: str, *, size: int | None, weights: str = "imagenet", on_missing_weights: OnMissing = "fail"
 ) -> Backbone:
@@ -41,11 +51,10 @@ def build(
     `on_missing_weights` says what happens when ImageNet's cannot be had here: "fail" raises
     WeightsUnavailableError, "random" warns and goes on; `Backbone.weights` tells which it was.
 
-    Raises UnknownBackboneError, WeightsUnavailableError, WeightsFileError.
+    Raises UnknownBackboneError, WeightsUnavailableError, WeightsFileError; ValueError for a size too small.
     """
-    builder = _BUILDERS.get(name)
-    if builder is None:
-        raise UnknownBackboneError(name, names())
+    check(name, () if size is None else (size,))
+    builder = _BUILDERS[name]
     try:
         backbone = builder(name, size, weights == "imagenet")
         if weights in ("imagenet", "none"):

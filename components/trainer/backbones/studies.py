@@ -53,15 +53,14 @@ _NETWORKS: Final[dict[str, tuple[Callable[[keras.KerasTensor], keras.KerasTensor
     "tiny_cnn": (_tiny_cnn, 32, "block5_act"),
 }
 NAMES: Final = tuple(_NETWORKS)
+LEAST: Final = {name: least for name, (_, least, _) in _NETWORKS.items()}  # side of a picture, px
 
 
 def build(name: str, size: int | None, imagenet: bool) -> Backbone:
     """Build the network `name` with random weights; there are no others unless a file holds them."""
-    layers, least, last_conv = _NETWORKS[name]
+    layers, _, last_conv = _NETWORKS[name]
     if imagenet:
         raise WeightsUnavailableError(f"{name} was never trained on ImageNet: its weights are none or a file")
-    if size is not None and size < least:
-        raise ValueError(f"image size: {size} px is too small for {name}; valid: {least} and more")
     inputs = keras.Input((size, size, 3), name="image")
     features = layers(inputs)
     blocks, ends = blocks_by_key(keras.Model(inputs, features), re.compile(r"^(block\d)"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from components.baselines import compare, world_cup
+from components.baselines import compare, frozen_cnn, world_cup
 from components.baselines.perceptron import Perceptron, task
 from components.baselines.system import System
 from components.trainer.progress import Progress
@@ -78,3 +79,14 @@ def test_the_world_cup_finds_a_minimum() -> None:
     assert np.abs(best - goal).max() < 0.25
     assert best.min() >= -2
     assert best.max() <= 2
+
+
+def test_features_of_another_weights_file_are_not_taken_for_these(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.pth", tmp_path / "b.pth"
+    one.write_bytes(b"a")
+    other.write_bytes(b"b")
+    names = [
+        frozen_cnn.named(text) for text in ("imagenet", "none", str(one), f"{one}#sha256=ca97", str(other))
+    ]
+    assert names[2] == names[3]
+    assert len(set(names)) == 4

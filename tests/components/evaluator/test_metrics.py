@@ -50,6 +50,16 @@ def test_measures_have_intervals_around_their_values_and_are_reproducible():
     assert first.positives == labels.sum()
 
 
+def test_shares_of_one_have_an_honest_interval_and_shares_of_nothing_none():
+    found = metrics.measure(np.array([1] * 20 + [0] * 5), np.full(25, 0.9), 0.5, samples=50, confidence=0.95)
+    assert (found.sensitivity.value, found.sensitivity.high) == (1.0, 1.0)
+    assert found.sensitivity.low == pytest.approx(0.839, abs=0.001)
+    assert found.specificity.high == pytest.approx(0.434, abs=0.001)
+    nothing = metrics.share(0, 0)
+    assert np.isnan(nothing.value)
+    assert (nothing.low, nothing.high) == (0.0, 1.0)
+
+
 def test_a_wider_confidence_gives_a_wider_interval():
     labels = np.array([0, 1] * 50)
     scores = np.random.default_rng(3).uniform(0, 1, 100) + 0.3 * labels

@@ -97,6 +97,15 @@ def test_a_faint_lesion_still_has_a_mask() -> None:
     assert 0.05 < found.mean() < 0.5
 
 
+@pytest.mark.parametrize(("threshold", "reach"), [(0.4, 9), (0.7, 5)])
+def test_a_threshold_above_one_half_counts_too(threshold: float, reach: int) -> None:
+    ys, xs = np.mgrid[:40, :40]
+    away = np.hypot(ys - 20, xs - 20)
+    field = np.where(away < 5, 0.9, np.where(away < 9, 0.5, 0.1)).astype(np.float32)
+    found = region.one_region(tf.constant(field[None]), threshold).numpy()[0] >= threshold
+    np.testing.assert_array_equal(found, away < reach)
+
+
 def test_a_long_winding_region_stays_one() -> None:
     field = np.zeros((32, 32), np.float32)
     for row in range(0, 32, 4):
@@ -159,6 +168,19 @@ def test_a_mask_of_another_size_is_refused(folder: Path, tmp_path: Path) -> None
         Image.fromarray(np.ones((10, 10), np.uint8) * 255).save(tmp_path / "masks" / f"p{number}.png")
     with pytest.raises(IngestError, match=r"is \(10, 10\), its picture \(48, 64\)"):
         pairs.write(pairs.find(tmp_path), tmp_path / "out", 1)
+
+
+def test_a_pair_without_a_label_is_unknown_and_one_with_a_wrong_one_is_named(tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / name / f"p{number}.png")
+    table = tmp_path / "pairs.csv"
+    table.write_text("image_name,target\np0,1\np1,\n")
+    assert [pair.target for pair in pairs.find(tmp_path)] == [1, pairs.UNKNOWN]
+    table.write_text("image_name,target\np0,1\np1,melanoma\n")
+    with pytest.raises(IngestError, match="p1 has target 'melanoma'; give 1 for melanoma"):
+        pairs.find(tmp_path)
 
 
 def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ def test_isotonic_stays_inside_and_rises() -> None:
     assert values[-1] < 1
 
 
+def test_isotonic_keeps_the_order_where_eval_had_one_label_only() -> None:
+    values = np.linspace(0.0, 1.0, 200, dtype=np.float32)
+    targets = (np.arange(200) > 120).astype(np.int64)
+    seen = calibration.apply(calibration.fit("isotonic", targets, values), values)
+    assert (np.diff(seen) > 0).all()
+
+
 def test_none_changes_nothing() -> None:
     values = distorted(1.0, 0.0)
     np.testing.assert_array_equal(calibration.apply(calibration.fit("none", TARGETS, values), values), values)

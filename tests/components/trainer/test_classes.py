@@ -21,6 +21,11 @@ def test_rare_and_unknown_diagnoses_become_other() -> None:
     assert np.bincount(labels).tolist() == [12, 30, 11, 5]
 
 
+def test_images_without_a_diagnosis_can_be_the_commonest_class() -> None:
+    classes = choose(HeadConfig(), np.array([0] * 70 + [1] * 11), [*["nv"] * 30, *[""] * 40, *["mel"] * 11])
+    assert classes.names[classes.commonest] == "other negative"
+
+
 def test_the_label_decides_where_a_diagnosis_contradicts_it() -> None:
     classes = choose(HeadConfig(), TARGETS, DIAGNOSES)
     labels = encode(classes, np.array([1, 0]), ["nv", "mel"])

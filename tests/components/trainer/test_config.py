@@ -31,6 +31,21 @@ def test_no_snapshot_is_refused() -> None:
         TrainerConfig(stages=(StageConfig(size=128, epochs=1, snapshot=False),))
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"folds": 3, "weights": "pushed:1795300000"}, "weights=pushed:1795300000 with folds=3"),
+        ({"folds": 3, "distil_from": "pushed:1795300000"}, "distil_from=pushed:1795300000 with folds=3"),
+        ({"head": {"layout": "conv1x1", "units": [8], "hidden": 256}}, "head.hidden=256 belongs to"),
+        ({"head": {"units": [8], "hidden": 256}}, "head.hidden=256 belongs to"),
+        ({"frozen": {"flips": 3}}, "1, 2, 4 or 8"),
+    ],
+)
+def test_what_would_not_be_done_is_refused(given: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        TrainerConfig.model_validate({"strategy": "fine_tune", **given})
+
+
 def test_review_must_cost_less_than_the_other_zones() -> None:
     with pytest.raises(ValidationError, match="reviewed_melanoma=50"):
         ZonesConfig(reviewed_melanoma=50)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -137,7 +138,7 @@ def test_efficientnet_lite_keeps_its_answers_on_real_lesions(ham10000: Path) -> 
     )
     reference = answer(pictures).numpy()
 
-    exports, kept = litert.export(
+    exports = litert.export(
         answer,
         size,
         representative=pictures[::2],
@@ -147,7 +148,7 @@ def test_efficientnet_lite_keeps_its_answers_on_real_lesions(ham10000: Path) -> 
         threshold=0.45,
     )
 
-    by_kind = {e.kind: e for e in exports}
+    by_kind = {e.kind: e for e in exports.measured}
     assert by_kind["float16"].parity.complaints() == []
     assert by_kind["int8"].parity.auc_lost < 0.02
     assert by_kind["int8"].parity.agreement > 0.9
@@ -155,5 +156,31 @@ def test_efficientnet_lite_keeps_its_answers_on_real_lesions(ham10000: Path) -> 
     assert len(np.unique(litert.probabilities(by_kind["int8"].model, pictures[:30]))) == 30
     assert len(by_kind["int8"].model) < 0.35 * 13.4e6
     assert len(by_kind["float16"].model) < 0.55 * 13.4e6
-    assert kept is not None
-    assert kept.as_dict()["images"] == 2 * each
+    assert exports.kept is not None
+    assert exports.kept.as_dict()["images"] == 2 * each
+    assert exports.failures == ()
+
+
+def test_a_kind_that_cannot_be_converted_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, convert = Answer("tiny_cnn", 32), litert.convert
+
+    def no_int8(*arguments: Any) -> bytes:
+        if arguments[2] == "int8":
+            raise litert.ConversionError("litert int8: LiteRT lacks tf.Something")
+        return convert(*arguments)
+
+    monkeypatch.setattr(litert, "convert", no_int8)
+    pictures = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3)).astype(np.uint8)
+    exports = litert.export(
+        answer,
+        32,
+        representative=pictures,
+        pictures=pictures,
+        targets=np.array([0, 1] * 4),
+        reference=answer(pictures).numpy(),
+        threshold=0.5,
+        kinds=("int8", "float16"),
+    )
+    assert [one.kind for one in exports.measured] == ["float16"]
+    assert exports.kept is exports.measured[0]
+    assert exports.failures == ("litert int8: LiteRT lacks tf.Something",)

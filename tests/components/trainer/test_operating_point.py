@@ -48,6 +48,11 @@ def test_zone_limits_are_where_the_cheapest_advice_changes() -> None:
         assert zone_names(limits, np.array([p])) == [min(costs_here, key=costs_here.__getitem__)]
 
 
+def test_where_review_never_pays_nothing_called_positive_is_reviewed() -> None:
+    costs = ZonesConfig(missed_melanoma=40, reviewed_melanoma=39, reviewed_benign=0.5, referred_benign=1)
+    assert zone_names(zones(costs, threshold=0.05), np.array([0.04, 0.2])) == ["low", "refer"]
+
+
 @pytest.mark.parametrize("threshold", [0.001, 0.05, 0.6])
 def test_zones_never_contradict_the_decision(threshold: float) -> None:
     limits = zones(ZonesConfig(), threshold)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import conftest
 import jsonschema
@@ -24,6 +25,7 @@ from components import features
 from components.trainer import network as networks
 from components.trainer.progress import Progress
 from components.trainer.records import DataError, read_split
+from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -188,6 +190,27 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(
         scratch.run / "eval_predictions.csv"
     ).read_text()
     assert not list((cache / "backup").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"backbone": "resnet5"}, "'resnet5' is unknown"),
+        ({"backbone": "base_cnn", "stages": [{"size": 64, "epochs": 1}]}, "64 px is too small for base_cnn"),
+        ({"stages": [{"size": 96, "epochs": 1, "test_size": 24}]}, "24 px is too small for tiny_cnn"),
+    ],
+)
+def test_a_network_that_cannot_be_is_told_before_an_image_is_read(
+    given: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    trainer = {"backbone": "tiny_cnn", "weights": "none", "strategy": "fine_tune", **given}
+    arguments = SimpleNamespace(
+        custom_config={"trainer": trainer, "model_name": "melanoma"},
+        train_files=["/nowhere/*"], eval_files=["/nowhere/*"], transform_output="/nowhere",
+        hyperparameters=None, serving_model_dir=str(tmp_path / "model"), model_run_dir=str(tmp_path / "run"),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=says):
+        run_fn(arguments)
 
 
 def test_another_seed_gives_another_model(

@@ -13,6 +13,7 @@ from components.trainer.backup import Backup
 from components.trainer.batches import Batches, cache_size
 from components.trainer.clock import Clock
 from components.trainer.config import TrainerConfig
+from components.trainer.metadata import Metadata
 from components.trainer.settings import LossConfig, OptimiserConfig, StageConfig
 
 LABELS = np.array([0] * 90 + [1] * 10, np.int32)
@@ -51,6 +52,26 @@ def test_batches_come_augmented_with_one_hot_labels() -> None:
     assert batch.told.shape == batch.soft.shape == (20, 0)
 
 
+def test_mixup_mixes_all_that_is_known_of_two_images_alike() -> None:
+    told = np.eye(100, Metadata(("back",)).width, dtype=np.float32)[np.arange(100) % 4]
+    config = TrainerConfig.model_validate(
+        {
+            "strategy": "fine_tune", "batch_size": 20, "image_size": 32,
+            "stages": [{"size": 16, "epochs": 1}], "augmentation": {"mixup": 1.0},
+            "head": {"metadata": True, "metadata_dropout": 0.0},
+        }
+    )  # fmt: skip
+    labels = (np.arange(100) % 4).astype(np.int32)
+    given = Batches(
+        PICTURES, labels, 4, 16, config, metadata=Metadata(("back",)), told=told, soft=told[:, :4]
+    )
+    batch = next(iter(given.dataset(0, 0, 0)))
+    shares = batch.targets.numpy()
+    assert ((shares > 0.01) & (shares < 0.99)).any()
+    np.testing.assert_allclose(batch.told[:, :4], batch.targets, atol=1e-6)
+    np.testing.assert_allclose(batch.soft, batch.targets, atol=1e-6)
+
+
 def test_a_stream_can_be_joined_at_any_step() -> None:
     whole = [batch.targets.numpy() for batch in batches().dataset(0, 0, 0).take(8)]
     joined = [batch.targets.numpy() for batch in batches().dataset(0, 0, 3).take(5)]
@@ -84,6 +105,8 @@ def test_time_is_shared_by_pixels_and_epochs() -> None:
     assert Clock(None).share(stages, 0) is None
     assert Clock(10.0).share(stages, 0) == pytest.approx(300, rel=0.01)
     assert Clock(10.0, spent=240).share(stages, 1) == pytest.approx(360, rel=0.01)
+    # Interrupted after 240 of its 300 seconds, a stage still ends at 300.
+    assert Clock(10.0, spent=240).share(stages, 0, done=240) == pytest.approx(300, rel=0.01)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "step", "cyclic", "plateau"])

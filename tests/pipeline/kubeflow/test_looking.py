@@ -63,7 +63,7 @@ def _judged(number: int, run_key: str, blessed: int) -> list[LineageRecord]:
 
 def test_a_first_run_finds_nothing() -> None:
     assert looking.resolve(LatestAcceptedStrategy("d1"), ACCEPTED, []) == {}
-    assert looking.resolve(BlessedBeforeStrategy("k1"), BLESSED, []) == {}
+    assert looking.resolve(BlessedBeforeStrategy("k1.d1"), BLESSED, []) == {}
 
 
 def test_the_newest_accepted_data_of_another_version_is_found() -> None:
@@ -84,16 +84,28 @@ def test_a_refused_step_leaves_no_baseline() -> None:
 
 
 def test_the_newest_blessed_model_of_another_configuration_is_found() -> None:
-    records = [*_judged(1, "k1", 1), *_judged(2, "k2", 1), *_judged(3, "k3", 0), *_judged(4, "k4", 1)]
-    found = looking.resolve(BlessedBeforeStrategy("k4"), BLESSED, records)
+    records = [
+        *_judged(1, "k1.d1", 1),
+        *_judged(2, "k2.d1", 1),
+        *_judged(3, "k3.d1", 0),
+        *_judged(4, "k4.d1", 1),
+    ]
+    found = looking.resolve(BlessedBeforeStrategy("k4.d1"), BLESSED, records)
     assert found["model"]["uri"] == "s3://b/m2"
-    assert found["model_blessing"]["properties"]["run_key"] == "k2"
+    assert found["model_blessing"]["properties"]["run_key"] == "k2.d1"
+
+
+def test_a_model_of_other_data_is_no_baseline() -> None:
+    records = [*_judged(1, "k1.d1", 1), *_judged(2, "k1.d2", 1)]
+    found = looking.resolve(BlessedBeforeStrategy("k4.d1"), BLESSED, records)
+    assert found["model"]["uri"] == "s3://b/m1"
+    assert looking.resolve(BlessedBeforeStrategy("k4.d3"), BLESSED, records) == {}
 
 
 def test_what_was_found_does_not_change_with_a_further_run_of_the_same() -> None:
-    records = [*_judged(1, "k1", 1), *_judged(2, "k2", 1)]
-    before = looking.resolve(BlessedBeforeStrategy("k2"), BLESSED, records)
-    after = looking.resolve(BlessedBeforeStrategy("k2"), BLESSED, [*records, *_judged(3, "k2", 1)])
+    records = [*_judged(1, "k1.d1", 1), *_judged(2, "k2.d1", 1)]
+    before = looking.resolve(BlessedBeforeStrategy("k2.d1"), BLESSED, records)
+    after = looking.resolve(BlessedBeforeStrategy("k2.d1"), BLESSED, [*records, *_judged(3, "k2.d1", 1)])
     assert before == after
 
 

@@ -135,7 +135,7 @@ def test_the_headline_numbers_are_those_of_the_answers(pushed):
     assert f"other lesions it refers {needless}:" in text
     carcinomas = sum(a.diagnosis == "bcc" and a.probability >= a.threshold for a in answers)
     assert f"{carcinomas} of these {needless} are carcinomas or their precursors" in text
-    assert f"{metrics.sensitivity(labels, decisions) * 100:.1f} %" in text
+    assert f"{decisions[labels == 1].mean() * 100:.1f} %" in text
     assert f"AUC on test {metrics.roc_auc(labels, scores):.3f}" in text
 
 
