@@ -9,6 +9,8 @@ import tensorflow as tf
 from components.trainer.dice import Dice
 from components.trainer.settings import AugmentationConfig
 
+_ARCS = 8  # most hairs a picture; each of them is there or not
+
 
 def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: AugmentationConfig) -> tf.Tensor:
     """Changed pictures.
@@ -106,10 +108,10 @@ def _compressed(pixels: tf.Tensor, dice: Dice, qualities: tuple[int, int]) -> tf
 
 
 def _hairs(pixels: tf.Tensor, dice: Dice, size: int, share: float) -> tf.Tensor:
-    """Three dark arcs a picture: pixels nearer than half a hair's width to a circle of random centre."""
+    """Dark arcs, none to eight a picture: pixels nearer than half a hair's width to a circle of random centre."""
     ys, xs = tf.meshgrid(tf.range(size, dtype=tf.float32), tf.range(size, dtype=tf.float32), indexing="ij")
     dark = tf.zeros_like(pixels[..., :1])
-    for _ in range(3):
+    for _ in range(_ARCS):
         radius = _plane(dice.uniform(0.5, 3.0)) * size
         direction = _plane(dice.uniform(0.0, 2 * math.pi))
         through_x, through_y = _plane(dice.uniform(0.0, 1.0)) * size, _plane(dice.uniform(0.0, 1.0)) * size
@@ -119,7 +121,7 @@ def _hairs(pixels: tf.Tensor, dice: Dice, size: int, share: float) -> tf.Tensor:
         )
         width = _plane(dice.uniform(0.003, 0.008)) * size
         arc = tf.clip_by_value(width + 0.5 - tf.abs(distance - radius), 0.0, 1.0)
-        dark = tf.maximum(dark, arc[..., None])
+        dark = tf.maximum(dark, arc[..., None] * dice.chance(0.5))
     colour = dice.uniform(10.0, 70.0, 1, 1, 1)
     cover = dark * dice.chance(share)
     return pixels * (1.0 - cover) + colour * cover
