@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluator.metrics import Interval
 from pipeline.outcome import Outcome
-from pipeline.report import words
+from pipeline.report import robustness, words
 from pipeline.report.evidence import Evidence
 from pipeline.report.numbers import count, percent, plural
 from pipeline.report.performance import Performance
@@ -115,6 +115,7 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
     refused = [verdict.gate for verdict in result.verdicts if not verdict.passed]
     if refused:
         sentences.append(f"The {' and the '.join(refused)} gate refused this model: it is not to be used.")
+    sentences += robustness.weaknesses(evidence.robustness)
     single = dict(slices.single)
     if "source" in single:
         sentences.append(

@@ -16,6 +16,7 @@ from pipeline.report import (
     model_card,
     paper,
     performance,
+    robustness,
     slices,
     training,
 )
@@ -67,6 +68,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "slices": parts,
         "data": the_data,
         "training": training.of(found),
+        "weaknesses": robustness.weaknesses(found.robustness),
         "wrong": {
             name: (len(items), mistakes.with_pictures(items, found.lesions)) for name, items in wrong.items()
         },

@@ -113,7 +113,14 @@ def test_a_good_run_shows_every_section(pushed):
 def test_robustness_and_the_device_are_tables(pushed):
     text = Document(pushed.html).text.replace("\u00a0", " ")
     assert "200 images of the eval split, 74 melanomas, asked again after each change" in text
-    assert "hair 12 dark hairs 0.870 0.040 90.0 % 70.0 % 8.0 %" in text
+    assert "hair 12 dark hairs 0.870 0.040 60.0 % 70.0 % 8.0 %" in text
+    said = (
+        "With hair (12 dark hairs) it finds 60.0 % of the melanomas of eval at the same operating point, "
+        "instead of 90.0 %."
+    )
+    assert said in text
+    card = Document((pushed.report.parent / "model_card.html").read_text()).text.replace("\u00a0", " ")
+    assert said in card
     assert "int8 3.5 MB 21.4 ms 0.0012 99.1 % kept" in text
 
 
