@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated
 from urllib.parse import quote
 
@@ -29,15 +30,24 @@ def address(request: Request) -> str:
     """The caller's address, as a trusted proxy tells it."""
     direct = request.client.host if request.client else "unknown"
     settings = request.app.state.services.settings
-    if direct in settings.trusted_proxies:
+    if trusted(direct, settings.trusted_proxies):
         chain = [
             part.strip() for part in request.headers.get("x-forwarded-for", "").split(",") if part.strip()
         ]
         # From the right: what the nearest proxies added is true, what the caller wrote is not.
         for hop in reversed(chain):
-            if hop not in settings.trusted_proxies:
+            if not trusted(hop, settings.trusted_proxies):
                 return hop
     return direct
+
+
+def trusted(host: str, proxies: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """True where an address belongs to a proxy whose word counts."""
+    try:
+        known = ip_address(host)
+    except ValueError:
+        return False
+    return any(known in proxy for proxy in proxies)
 
 
 def wants_json(request: Request) -> bool:

@@ -220,12 +220,14 @@ def brier(labels: Labels, scores: Scores) -> float | None:
 def psi(reference: Scores, seen: Scores) -> float | None:
     """Population stability index of two histograms; below 0.1 steady, above 0.25 shifted.
 
-    Half a count is added to every bin, so that an empty one does not decide alone.
+    To every bin of the reference half a count is added, to every bin of the other half a count times its share there:
+    an empty bin does not decide alone, and equal shares stay near 0 however few were seen.
     """
     if reference.sum() <= 0 or seen.sum() <= 0:
         return None
     expected = (reference + 0.5) / (reference.sum() + 0.5 * len(reference))
-    actual = (seen + 0.5) / (seen.sum() + 0.5 * len(seen))
+    weight = 0.5 * len(seen)
+    actual = (seen + weight * expected) / (seen.sum() + weight)
     return float(((actual - expected) * np.log(actual / expected)).sum())
 
 

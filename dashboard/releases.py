@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from dashboard.protos import model_server_config_pb2
-from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.registry import Event, RegistryFiles
 from dashboard.readers.workspace import Workspace
 
 
@@ -46,9 +46,9 @@ class Releases:
     def previous(self) -> str:
         """The version that was served before the present one. Raises ReleaseError where there was none."""
         stable = self._registry.channels().stable
-        for event in reversed(self._registry.events()):
-            if event.version == stable and event.previous and event.previous != stable:
-                return event.previous
+        served = _served(self._registry.events())
+        if len(served) > 1 and served[-1] == stable:
+            return served[-2]
         raise ReleaseError(
             f"no version was served before {stable or 'any'}: choose one of {', '.join(self._registry.names())}"
         )
@@ -122,3 +122,17 @@ def _replace(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(path)
+
+
+def _served(events: Iterable[Event]) -> list[str]:
+    """What was served, the oldest first, without what a rollback took back: it must not come back by another one."""
+    served: list[str] = []
+    for event in events:
+        if not served and event.previous:
+            served.append(event.previous)
+        if event.action == "rolled_back" and event.version in served:
+            while served[-1] != event.version:
+                served.pop()
+        elif not served or served[-1] != event.version:
+            served.append(event.version)
+    return served

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, HttpUrl, ValidationError, model_validator
+from pydantic import Field, HttpUrl, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "MELANOSIZER_DASHBOARD_"
@@ -30,8 +30,10 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^\s/]+)?$",
         description="Address people type, without a path. With https:// cookies are marked Secure and HSTS is sent.",
     )
-    trusted_proxies: tuple[str, ...] = Field(
-        (), description="Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed."
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description="Addresses and networks (10.0.0.0/8) of proxies whose X-Forwarded-For is believed. Behind an "
+        "ingress give its pods' network: else all callers share one address and its limits.",
     )
     state_dir: Path | None = Field(
         None, description="Secret key, database and thumbnails; WORKSPACE/dashboard where empty."

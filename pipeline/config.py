@@ -96,7 +96,12 @@ def load(preset: str, overrides: Mapping[str, str] | None = None) -> RunConfig:
     """
     content = _read(preset)
     for key, value in (overrides or {}).items():
-        put(content, key, yaml.safe_load(value))
+        try:
+            put(content, key, yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise UsageError(
+                f"--set {key}={value}: the value is not YAML; quote it, or close its brackets"
+            ) from None
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
@@ -127,7 +132,10 @@ def _read(preset: str) -> dict[str, Any]:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise UsageError(f"--preset {preset}: no such file")
-        text = path.read_text()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--preset {preset}: cannot be read: {error}") from None
     elif preset in preset_names():
         text = (resources.files("pipeline.presets") / f"{preset}.yaml").read_text()
     else:

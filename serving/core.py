@@ -31,12 +31,16 @@ class ServerCore:
         poll_seconds: float = 1.0,
         *,
         allow_labels_for_unavailable_models: bool = False,
+        force_labels_for_unavailable_models: bool = False,
     ) -> None:
+        """`allow`: a new label may name a version that is not loaded; `force`: one that moves may, too."""
         self.manager = manager
         self._watcher = Watcher(manager.aspire, poll_seconds)
         self._allow_unavailable = allow_labels_for_unavailable_models
+        self._force_unavailable = force_labels_for_unavailable_models
         self._config: Any = model_server_config_pb2.ModelServerConfig()
         self._labels: dict[str, dict[str, int]] = {}
+        self._former: dict[tuple[str, str], int] = {}  # what a label that moved answers from until then
         self._reloading = threading.Lock()
 
     def reload(self, config: Any, keep_waiting: Callable[[], bool] | None = None) -> None:
@@ -59,6 +63,11 @@ class ServerCore:
             new = {one.name for one in config.model_config_list.config} - known
             since = self.manager.sequence()
             self._config = config
+            self._former = {
+                (name, label): self._answering(name, label, version)
+                for name, of_model in self._labels.items()
+                for label, version in of_model.items()
+            }
             self._labels = labels
             log.info("Adding/updating models.")
             for one in config.model_config_list.config:
@@ -73,7 +82,7 @@ class ServerCore:
             statuses = self.manager.statuses(model.name)
             for label, version in sorted(model.version_labels.items()):
                 before = self._labels.get(model.name, {}).get(label)
-                allowed = self._allow_unavailable and before in (None, version)
+                allowed = self._force_unavailable or (self._allow_unavailable and before in (None, version))
                 status = statuses.get(version)
                 if not allowed and (status is None or status.state is not State.AVAILABLE):
                     raise failed_precondition(
@@ -89,15 +98,24 @@ class ServerCore:
         return equal
 
     def version_of_label(self, name: str, label: str) -> int:
-        """The version a label points to; INVALID_ARGUMENT for an unknown one."""
+        """The version that answers for a label; INVALID_ARGUMENT for an unknown one."""
         version = self._labels.get(name, {}).get(label)
         if version is None:
             raise invalid_argument(f"Unrecognized servable version label: {label}")
-        return version
+        return self._answering(name, label, version)
+
+    def _answering(self, name: str, label: str, version: int) -> int:
+        """The version itself; while it is not loaded the one the label meant before, if that still is."""
+        ready = self.manager.available().get(name, [])
+        before = self._former.get((name, label), version)
+        return before if version not in ready and before in ready else version
 
     def labels(self, name: str) -> dict[str, int]:
-        """All labels of a model."""
-        return dict(self._labels.get(name, {}))
+        """All labels of a model, each with the version that answers."""
+        return {
+            label: self._answering(name, label, version)
+            for label, version in self._labels.get(name, {}).items()
+        }
 
     def requested_version(self, spec: Any) -> int | None:
         """The version a ModelSpec asks for, None for the latest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,12 @@ class ImageGuard:
         tensor = request.inputs[self.ALIAS]
         if tensor.dtype != DT_STRING:
             return
+        # TensorFlow would read the first, and repeat the last value of the second, past this check.
+        if tensor.tensor_content:
+            self._refuse("format", 0, "comes as tensor_content: send images in string_val, one a value")
+        count = math.prod(max(0, dim.size) for dim in tensor.tensor_shape.dim)
+        if len(tensor.string_val) != count:
+            self._refuse("format", 0, f"comes with {len(tensor.string_val)} values for a shape of {count}")
         total = 0
         for index, data in enumerate(tensor.string_val):
             total += self._pixels(index, data)

@@ -46,6 +46,10 @@ class Options(BaseModel):
     allow_version_labels_for_unavailable_models: bool = Field(
         False, description="Accept a new label for a version that is not available yet"
     )
+    force_allow_any_version_labels_for_unavailable_models: bool = Field(
+        False,
+        description="Accept any label for a version that is not available yet, also one that answered from another",
+    )
     max_num_load_retries: int = Field(5, ge=0, description="How often a failed load is tried again")
     load_retry_interval_micros: int = Field(60_000_000, description="Microseconds between two tries")
     num_load_threads: int = Field(0, ge=0, description="Threads that load versions; 0: one")

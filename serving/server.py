@@ -107,6 +107,7 @@ class ModelServer:
             manager,
             options.file_system_poll_wait_seconds,
             allow_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
+            force_labels_for_unavailable_models=options.force_allow_any_version_labels_for_unavailable_models,
         )
         token = options.auth_token_file.read_text().strip() if options.auth_token_file else None
         rate = (

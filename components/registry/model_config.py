@@ -12,8 +12,8 @@ def render(model_name: str, base_path: Path, stable: str | None, canary: str | N
     """Return a ModelServerConfig in text form.
 
     A server that polls the file follows promotions and rollbacks: a rollback is a change of the
-    file, not a copy of a model. Labels name versions that may not be loaded yet, so the server is
-    to be started with ``--allow_version_labels_for_unavailable_models``.
+    file, not a copy of a model. Labels move to versions that are not loaded yet, so the server is
+    to be started with ``--force_allow_any_version_labels_for_unavailable_models``.
     """
     config = model_server_config_pb2.ModelServerConfig()
     model = config.model_config_list.config.add(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,9 +115,9 @@ class Registry:
 
     def _previous(self) -> str:
         stable = self.channels().stable
-        for event in reversed(self.events()):
-            if event.version == stable and event.previous and event.previous != stable:
-                return event.previous
+        served = _served(self.events())
+        if len(served) > 1 and served[-1] == stable:
+            return served[-2]
         raise UnknownVersionError(
             f"no version of {self.model_name} was served before {stable or 'any'}: name one of "
             f"{', '.join(self.versions()) or 'none'}"
@@ -163,6 +163,20 @@ class Registry:
         with (self._records / ".lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
+
+
+def _served(events: Iterable[Event]) -> list[str]:
+    """What was served, the oldest first, without what a rollback took back: it must not come back by another one."""
+    served: list[str] = []
+    for event in events:
+        if not served and event.previous:
+            served.append(event.previous)
+        if event.action == "rolled_back" and event.version in served:
+            while served[-1] != event.version:
+                served.pop()
+        elif not served or served[-1] != event.version:
+            served.append(event.version)
+    return served
 
 
 def _write(path: Path, text: str) -> None:

@@ -233,7 +233,9 @@ class AugmentationConfig(Frozen):
     noise: Annotated[float, Field(ge=0.0, le=50.0)] = Field(
         default=0.0, description="largest noise, grey levels"
     )
-    hair: Share = Field(default=0.0, description="probability of hair: up to eight dark arcs over the picture")
+    hair: Share = Field(
+        default=0.0, description="probability of hair: up to eight dark arcs over the picture"
+    )
     cutout: Annotated[float, Field(ge=0.0, lt=0.7)] = Field(
         default=0.0, description="side of a grey square, share of the picture's side"
     )

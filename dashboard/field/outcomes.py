@@ -76,7 +76,10 @@ def quality(session: Session, version: str | None, since: int) -> FieldQuality:
 def _weighted(
     session: Session, known: list[tuple[str, str]], wanted: Sequence[ColumnElement[bool]]
 ) -> float | None:
-    """Reviewed answers are no fair sample: dangerous zones are reviewed more. Each zone counts by its size."""
+    """Reviewed answers are no fair sample: dangerous zones are reviewed more. Each zone counts by its size.
+
+    None while a zone has answers and none of them an outcome.
+    """
     sizes = session.execute(
         select(Prediction.zone, func.count()).where(*wanted).group_by(Prediction.zone)
     ).all()
@@ -84,7 +87,8 @@ def _weighted(
     for zone, size in sizes:
         reviewed = sum(one == zone for one, _ in known)
         melanomas = sum(one == zone and outcome == "melanoma" for one, outcome in known)
-        if reviewed:
-            share = melanomas / reviewed * size
-            found, missed = (found, missed + share) if zone == "low" else (found + share, missed)
+        if not reviewed:
+            return None  # nobody knows what this zone hides
+        share = melanomas / reviewed * size
+        found, missed = (found, missed + share) if zone == "low" else (found + share, missed)
     return found / (found + missed) if found + missed else None

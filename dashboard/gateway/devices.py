@@ -17,7 +17,7 @@ from dashboard.access import address, bearer
 from dashboard.database.tables import Device, Examination, Heartbeat, Prediction
 from dashboard.faults import FaultError, Problem
 from dashboard.field.answer import Answer
-from dashboard.field.recorder import link, touch
+from dashboard.field.recorder import QueueFullError, link, touch
 from dashboard.page import ANSWERS
 from dashboard.security.roles import Bearer
 from dashboard.services import Services, Using
@@ -236,27 +236,35 @@ def examination(
         raise FaultError(422, "id: differs from the address")
     document = body.model_dump(mode="json")
     digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
-    at = min(clock.of(body.captured_at), clock.now() + AHEAD)
+    # A device whose clock is known to be wrong is dated by ours, as its heartbeats are.
+    at = min(clock.of(body.captured_at), clock.now() + AHEAD) if body.clock_trusted else clock.now()
     with using.database.write() as session:
         known = session.get(Examination, examination_id)
-        if known is not None:
-            if known.digest != digest or known.device_id != body.device_id:
-                raise FaultError(409, "another record has this id already; the first one stays")
-            return JSONResponse(Taken(status="known").model_dump())
-        touch(session, body.device_id, clock.now())
-        session.add(
-            Examination(
-                id=examination_id,
-                device_id=body.device_id,
-                at=at,
-                state=body.state,
-                digest=digest,
-                document=document,
+        if known is None:
+            touch(session, body.device_id, clock.now())
+            session.add(
+                Examination(
+                    id=examination_id,
+                    device_id=body.device_id,
+                    at=at,
+                    state=body.state,
+                    digest=digest,
+                    document=document,
+                )
             )
-        )
+        elif known.digest != digest or known.device_id != body.device_id:
+            raise FaultError(409, "another record has this id already; the first one stays")
+        else:
+            at = known.at
         claimed = _claim(using, session, examination_id, body.device_id)
+    # Also where the record is known: its answer may not have come to disk the first time.
     if body.answer is not None and not claimed:
-        using.recorder.put([_answer(body, at)]).result(timeout=30)
+        try:
+            using.recorder.put([_answer(body, at)]).result(timeout=30)
+        except (QueueFullError, TimeoutError) as error:
+            raise FaultError(503, f"the answer is not on disk yet: {error}", {"Retry-After": "5"}) from None
+    if known is not None:
+        return JSONResponse(Taken(status="known").model_dump())
     return JSONResponse(Taken(status="new").model_dump(), status_code=201)
 
 

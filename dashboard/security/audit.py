@@ -7,11 +7,12 @@ the database without the key breaks the chain; whoever cuts its end is found by 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from dashboard import clock
@@ -62,8 +63,15 @@ class AuditLog:
         line.digest = self._seal(line)
         session.add(line)
         session.flush()
-        partial = self._head.with_suffix(".partial")
-        partial.write_text(f"{line.id} {line.digest}\n")
+        number, seal = line.id, line.digest
+        # After the commit: what the head names has come, so that whoever cuts one line is found, too.
+        event.listen(session, "after_commit", lambda _: self._remember(number, seal), once=True)
+
+    def _remember(self, number: int, seal: str) -> None:
+        if number < self._remembered()[0]:
+            return  # another process was faster
+        partial = self._head.with_name(f"{self._head.name}.{os.getpid()}.partial")
+        partial.write_text(f"{number} {seal}\n")
         partial.replace(self._head)
 
     def verify(self) -> Verification:
@@ -83,9 +91,9 @@ class AuditLog:
                 previous = line.digest
                 if line.id == remembered:
                     digests[line.id] = line.digest
-        # The head is written before the commit: after a crash it may name one line that never came.
-        if remembered > count + 1:
-            return Verification(count, count, f"{remembered - count} lines at the end are missing")
+        # The head is written after the commit: after a crash it may be behind, never ahead.
+        if remembered > count:
+            return Verification(count, count, f"lines {count + 1} to {remembered} are missing at the end")
         if remembered <= count and remembered and digests.get(remembered) != seal:
             return Verification(count, remembered, f"line {remembered} is another than was written")
         return Verification(count, None, "")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from dashboard import clock
 from dashboard.access import Approver, Viewer
-from dashboard.database.tables import Decision, Hour, User
+from dashboard.database.tables import Audit, Decision, Hour, User
 from dashboard.faults import FaultError, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
 from dashboard.readers.gates import Verdict
@@ -169,6 +169,11 @@ def approve(using: Using, person: Approver, number: int, form: Annotated[Settle,
         else:
             outdated = False
             asked_by = session.get_one(User, decision.asked_by).name
+            if _let_in(session, asked_by, person.name, decision.asked_at):
+                raise FaultError(
+                    403,
+                    f"{asked_by}, who asked for this, made your sign-in link since: another person has to approve",
+                )
             _settled(decision, "done", person, form.comment)
             using.audit.add(
                 session,
@@ -202,6 +207,23 @@ def decline(using: Using, person: Approver, number: int, form: Annotated[Settle,
         )
     using.pulse.tell("models")
     return go("/models")
+
+
+def _let_in(session: Session, asked_by: str, approver: str, since: int) -> bool:
+    """Whether the asker made a sign-in link for the approver's account since asking: it may be one person."""
+    return (
+        session.scalar(
+            select(Audit.id)
+            .where(
+                Audit.who == asked_by,
+                Audit.subject == approver,
+                Audit.action.in_(("account.make", "account.link")),
+                Audit.at >= since,
+            )
+            .limit(1)
+        )
+        is not None
+    )
 
 
 def _waits(using: Services, action: str) -> bool:

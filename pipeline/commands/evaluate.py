@@ -32,17 +32,23 @@ def evaluate(
     """
     from components.evaluator import judge, measured, metrics, predictions
     from components.features import SPLITS
+    from components.ingest.errors import IngestError
     from components.ingest.manifest import Manifest
     from pipeline import config
 
     settings = config.load(preset, pairs(overrides)).evaluator
     if split not in (*SPLITS, "all"):
         raise UsageError(f"--split {split}: valid are {', '.join(SPLITS)} and all")
-    Manifest.load(data)
+    try:
+        Manifest.load(data)
+    except IngestError as error:
+        raise UsageError(f"--data {data}: {error}") from None
     folder = model or _served(workspace, version)
     wanted = SPLITS if split == "all" else (split,)
     files = [path for name in wanted for path in sorted((data / name).glob("*.tfrecord.gz"))]
     answers = list(predictions.predict(folder, files))
+    if not answers:
+        raise UsageError(f"--split {split}: {data} holds no image of it")
     labels, scores = predictions.arrays(answers)
     measures = metrics.measure(
         labels,

@@ -40,7 +40,7 @@ def predict(
     if version is not None and label is not None:
         raise UsageError("--model-version and --label exclude each other: give one of them")
     tls = Tls(ca, key, cert) if ca is not None or cert is not None else None
-    token = token_file.read_text().strip() if token_file is not None else None
+    token = _read(token_file).decode("utf-8", "replace").strip() if token_file is not None else None
     try:
         with Client(server, timeout=timeout, tls=tls, token=token) as client:
             answer = client.predict(model, {"image_bytes": data}, version=version, label=label)

@@ -36,6 +36,8 @@ def predict_batch(
 
     if not images.is_dir():
         raise UsageError(f"--images {images}: is no folder")
+    if not out.resolve().parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}")
     files = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise UsageError(f"--images {images}: holds no {', '.join(sorted(IMAGE_SUFFIXES))} file")

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from dashboard.access import trusted
 from dashboard.sample import picture as draw
+from dashboard.settings import Settings
 from dashboard.views.sign_in import OPEN
 from tests.dashboard.rig import mark
 
@@ -346,6 +348,14 @@ def test_the_door_leads_nowhere_else(dash: Any) -> None:
             .text
         )
         assert 'name="next" value="/runs"' in page or "%0d%0a" in place
+
+
+def test_a_proxy_is_trusted_by_its_network() -> None:
+    proxies = Settings(trusted_proxies=["10.244.0.0/16", "192.0.2.7"]).trusted_proxies
+    believed = [
+        host for host in ("10.244.3.9", "10.245.0.1", "192.0.2.7", "testclient") if trusted(host, proxies)
+    ]
+    assert believed == ["10.244.3.9", "192.0.2.7"]
 
 
 def test_a_forwarded_address_counts_only_from_a_trusted_proxy(build: Any) -> None:

@@ -49,7 +49,8 @@ def test_the_database_refuses_changes(log: Any, change: str) -> None:
         ("UPDATE audit SET who = 'nobody' WHERE id = 2", "line 2 was changed"),
         ("UPDATE audit SET at = at + 1 WHERE id = 4", "line 4 was changed"),
         ("DELETE FROM audit WHERE id = 2", "line 2 is missing"),
-        ("DELETE FROM audit WHERE id >= 3", "2 lines at the end are missing"),
+        ("DELETE FROM audit WHERE id >= 3", "lines 3 to 4 are missing at the end"),
+        ("DELETE FROM audit WHERE id = 4", "lines 4 to 4 are missing at the end"),
     ],
 )
 def test_whoever_takes_the_triggers_away_is_found_out(log: Any, change: str, trouble: str) -> None:
@@ -65,6 +66,23 @@ def test_whoever_takes_the_triggers_away_is_found_out(log: Any, change: str, tro
     found = made.verify()
     assert not found.intact
     assert trouble in found.trouble
+
+
+def test_a_line_whose_act_failed_leaves_the_chain_whole(log: Any) -> None:
+    database, made = log
+
+    def act() -> None:
+        with database.write() as session:
+            made.add(session, "mira", "promote", "version 4")
+            raise RuntimeError("after the line")
+
+    with pytest.raises(RuntimeError, match="after the line"):
+        act()
+    assert (made.verify().intact, made.verify().lines) == (True, 4)
+    with database.write() as session:
+        made.add(session, "mira", "promote", "version 5")
+        made.add(session, "mira", "promote", "version 6")
+    assert (made.verify().intact, made.verify().lines) == (True, 6)
 
 
 def test_another_key_does_not_make_a_chain_that_passes(log: Any, tmp_path: Path) -> None:

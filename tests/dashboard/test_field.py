@@ -98,6 +98,10 @@ def test_the_same_picture_twice_is_no_drift_and_a_darker_camera_is(dash: Any) ->
     same = np.array([10.0, 200, 50])
     assert measures.psi(same, same * 3) == pytest.approx(0, abs=1e-3)
     assert measures.psi(same, same[::-1]) > 0.25
+    # Few answers in the same shares, most bins empty on both sides.
+    sparse = np.array([400.0, 400, 400, 400, 400, *[0] * 10])
+    assert measures.psi(sparse, sparse / 40) == pytest.approx(0, abs=0.01)
+    assert measures.psi(sparse, np.roll(sparse / 40, 5)) > 1
     assert measures.kolmogorov_smirnov(same, same)[1] == 1.0
     distance, p = measures.kolmogorov_smirnov(np.array([100.0, 0]), np.array([0, 100.0]))
     assert (distance, p < 1e-6) == (1.0, True)

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from dashboard import clock
 from dashboard.database.tables import Device, Prediction
+from dashboard.field.recorder import QueueFullError
 from tests.dashboard.rig import mark
 
 
@@ -220,6 +221,36 @@ def test_an_examination_whose_answer_nobody_logged_makes_its_record(gateway: Any
         )
         == 1
     )
+
+
+def test_an_answer_that_did_not_come_to_disk_is_taken_when_the_device_tries_again(
+    gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = gateway.token("report", device="pi-900")
+    path = "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55"
+
+    def full(answers: Any) -> Any:
+        raise QueueFullError(f"{len(answers)} answers too many")
+
+    body = examination()
+    with monkeypatch.context() as broken:
+        broken.setattr(gateway.services.recorder, "put", full)
+        refused = gateway.client.put(path, json=body, headers=token)
+    assert refused.status_code == 503
+    assert "not on disk yet" in refused.json()["error"]
+    mine = Prediction.request_id == "5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55"
+    assert count(gateway, mine) == 0
+    for _ in range(2):
+        assert gateway.client.put(path, json=body, headers=token).json() == {"status": "known"}
+        assert count(gateway, mine) == 1
+
+
+def test_an_examination_of_a_wrong_clock_is_dated_by_ours(gateway: Any) -> None:
+    token = gateway.token("report", device="pi-900")
+    path = "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55"
+    body = examination(clock_trusted=False, captured_at="1971-01-01T00:00:00Z")
+    assert gateway.client.put(path, json=body, headers=token).status_code == 201
+    assert count(gateway, Prediction.at > clock.now() - clock.MINUTE) == 1
 
 
 def test_a_device_reports_for_itself_only(gateway: Any) -> None:

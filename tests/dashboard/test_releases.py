@@ -56,6 +56,15 @@ def test_both_writers_leave_the_same_bytes(pair: Any) -> None:
     assert len(theirs.events()) == len(store.Registry(right, "melanoma").events())
 
 
+def test_both_writers_roll_back_past_what_was_withdrawn(pair: Any) -> None:
+    theirs, mine, left, right = pair
+    stable = theirs.channels().stable
+    went = [(theirs.rollback(None, "jo", "worse"), mine.rollback(None, "jo", "worse")) for _ in range(2)]
+    assert written(left) == written(right)
+    assert [one for one, _ in went] == [other for _, other in went]
+    assert len({stable, *(one for one, _ in went)}) == 3
+
+
 def test_a_canary_that_is_promoted_is_no_canary_any_more(pair: Any) -> None:
     theirs, mine, left, right = pair
     first, second = theirs.versions()[:2]
@@ -147,6 +156,22 @@ def test_with_two_people_nothing_happens_before_the_second_agrees(build: Any) ->
     assert mira.post(f"/decisions/{number}/approve").status_code == 409
     actions = [line["action"] for line in jo.json("/audit")["lines"] if line["action"].startswith("rollback")]
     assert actions == ["rollback.approve", "rollback.ask"]
+
+
+def test_whoever_asks_cannot_let_a_second_person_in(build: Any) -> None:
+    running = build(second_person="all")
+    served = running.services.registry.channels().stable
+    admin = running.signed_in("admin", "ada")
+    admin.post("/models/rollback", {"why": "worse in the field"})
+    number = admin.json("/models")["decisions"][0]["id"]
+    mira = running.signed_in("approver", "mira")
+    with running.services.database.write() as session:
+        running.services.audit.add(session, "ada", "account.link", "mira")
+    refused = mira.post(f"/decisions/{number}/approve")
+    assert refused.status_code == 403
+    assert "ada, who asked for this, made your sign-in link since" in refused.json()["error"]
+    assert running.services.registry.channels().stable == served
+    assert running.signed_in("approver", "jo").post(f"/decisions/{number}/approve").status_code == 303
 
 
 def test_an_approval_of_what_is_no_longer_so_is_refused(build: Any) -> None:

@@ -15,8 +15,12 @@ import jsonschema
 import pytest
 from PIL import Image
 
+from serving.image_guard import ImageGuard, ImageLimits
 from serving.image_header import HeaderError, read_header
+from serving.metrics import Metrics
 from serving.protos import predict_pb2
+from serving.status import ServingError
+from serving.tensors import DT_STRING
 from tests.serving.server_process import ROOT, ServerProcess
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -197,3 +201,26 @@ def test_a_full_disk_loses_records_and_never_an_answer(pick, tmp_path, jpeg):
                 break
             threading.Event().wait(0.02)
         assert lost == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"shape": [1000]}, "comes with 1 values for a shape of 1000"),
+        ({"shape": []}, "comes with 2 values for a shape of 1"),
+        ({"content": True}, "comes as tensor_content"),
+    ],
+)
+def test_images_that_tensorflow_would_find_where_nobody_looks_are_refused(change, says, jpeg):
+    request = predict_pb2.PredictRequest()
+    tensor = request.inputs["image_bytes"]
+    tensor.dtype = DT_STRING
+    for size in change.get("shape", [1]):
+        tensor.tensor_shape.dim.add(size=size)
+    if change.get("content"):
+        tensor.tensor_content = b"\x01" + jpeg
+    else:
+        tensor.string_val.extend([jpeg] * (2 if change.get("shape") == [] else 1))
+    guard = ImageGuard(ImageLimits(), Metrics())
+    with pytest.raises(ServingError, match=says):
+        guard.check(None, request)

@@ -8,6 +8,7 @@ import threading
 import grpc
 import pytest
 
+from components.registry import model_config as model_config_of_the_registry
 from serving.storage import parse_version
 from tests.serving.model_zoo_paths import broken
 from tests.serving.server_process import ServerProcess, model_config
@@ -168,6 +169,50 @@ def test_policies_all_latest_and_specific(pick, tmp_path):
         _await(lambda: "PollFilesystemAndReloadConfig failed" in server.log())
         assert "line 1" in server.log()
         assert server.predict("chosen", {"x": [[2.0]]}).model_spec.version.value == 1
+
+
+def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path):
+    base = pick("half", 1)
+    config = tmp_path / "models.config"
+    config.write_text(model_config_of_the_registry.render("half", base, "1", None))
+    with ServerProcess(
+        tmp_path / "server",
+        f"--model_config_file={config}",
+        "--file_system_poll_wait_seconds=0.1",
+        "--model_config_file_poll_wait_seconds=0.1",
+        "--force_allow_any_version_labels_for_unavailable_models",
+    ) as server:
+
+        def answering(label=None):
+            return server.predict("half", {"x": [[2.0]]}, label=label).model_spec.version.value
+
+        server.await_state("half", 1, "AVAILABLE")
+        assert (answering(), answering("stable")) == (1, 1)
+        pick("half", 2, to=base)
+        config.write_text(model_config_of_the_registry.render("half", base, "2", None))
+        while server.status("half").get(2, ("",))[0] != "AVAILABLE":
+            # Nobody who asks by label is turned away while the versions change.
+            assert answering("stable") in (1, 2)
+        assert (answering(), answering("stable")) == (2, 2)
+        config.write_text(model_config_of_the_registry.render("half", base, "1", "2"))
+        server.await_state("half", 1, "AVAILABLE")
+        assert (answering("stable"), answering("canary")) == (1, 2)
+
+
+def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pick, tmp_path):
+    base = pick("half", 1, 2)
+    config = tmp_path / "models.config"
+    config.write_text(model_config_of_the_registry.render("half", base, "1", None))
+    with ServerProcess(
+        tmp_path / "server",
+        f"--model_config_file={config}",
+        "--model_config_file_poll_wait_seconds=0.1",
+        "--allow_version_labels_for_unavailable_models",
+    ) as server:
+        server.await_state("half", 1, "AVAILABLE")
+        config.write_text(model_config_of_the_registry.render("half", base, "2", None))
+        _await(lambda: "Request to assign label to version 2 of model half" in server.log())
+        assert server.predict("half", {"x": [[2.0]]}, label="stable").model_spec.version.value == 1
 
 
 def _await(condition, timeout=20.0):

@@ -95,6 +95,17 @@ def test_a_rollback_can_be_taken_back_by_promoting(registry: Registry):
     assert [event.action for event in registry.events()] == ["pushed", "pushed", "rolled_back", "promoted"]
 
 
+def test_a_second_rollback_goes_further_back_and_not_to_what_was_withdrawn(registry: Registry):
+    for version in ("1", "2", "3"):
+        _add(registry, version)
+    assert registry.rollback(None, who="a", why="3 is bad") == "2"
+    assert registry.rollback(None, who="a", why="2 is bad, too") == "1"
+    with pytest.raises(UnknownVersionError, match="was served before 1"):
+        registry.rollback(None, who="a", why="and now?")
+    registry.promote("3", who="a", why="was right after all")
+    assert registry.rollback(None, who="a", why="was not") == "1"
+
+
 def test_rollback_without_a_version_before_names_those_there_are(registry: Registry):
     _add(registry, "1")
     with pytest.raises(UnknownVersionError, match="was served before 1: name one of 1"):

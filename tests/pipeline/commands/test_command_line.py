@@ -60,13 +60,22 @@ def test_every_command_is_tested():
         (["run", "--data", ".", "--set", "evaluator.min_auc"], "--set evaluator.min_auc: write key=value"),
         (["models", "list", "--workspace", "/nowhere"], "no workspace there"),
         (["evaluate", "--data", ".", "--split", "dev"], "valid are train, eval, test and all"),
+        (["evaluate", "--data", "nosuch"], "--data nosuch: "),
+        (
+            ["run", "--data", ".", "--set", "evaluator.min_auc=[0.9"],
+            "--set evaluator.min_auc=[0.9: the value is not",
+        ),
+        (["run", "--data", ".", "--preset", "latin.yaml"], "--preset latin.yaml: cannot be read"),
+        (["predict", "latin.yaml", "--token-file", "nosuch"], "cannot read nosuch"),
         (["predict-batch", "--images", "/nowhere", "--out", "x.csv"], "--images /nowhere: is no folder"),
+        (["predict-batch", "--images", ".", "--out", "no/x.csv"], "--out no/x.csv: there is no folder no"),
     ],
 )
 def test_a_mistake_is_a_usage_error_that_says_what_to_do(
     arguments: list[str], message: str, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes("about: für".encode("latin-1"))
     result = runner.invoke(app, arguments)
     assert isinstance(result.exception, UsageError)
     assert message in str(result.exception)
