@@ -16,7 +16,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from dashboard.protos import model_server_config_pb2
-from dashboard.readers.registry import Event, RegistryFiles
+from dashboard.readers.registry import Channels, Event, RegistryFiles
 from dashboard.readers.workspace import Workspace
 
 
@@ -34,11 +34,15 @@ class Releases:
     def promote(self, version: str, who: str, why: str) -> None:
         """Serve `version`. Raises ReleaseError."""
         with self._locked():
+            self._finish()
             self._serve(self._known(version), "promoted", who, why)
 
     def rollback(self, version: str | None, who: str, why: str) -> str:
         """Serve `version`, or the one served before, again; its name. Raises ReleaseError."""
         with self._locked():
+            begun = self._finish()
+            if version is None and begun is not None and begun.action == "rolled_back":
+                return begun.version
             target = self._known(version or self.previous())
             self._serve(target, "rolled_back", who, why)
         return target
@@ -46,7 +50,8 @@ class Releases:
     def previous(self) -> str:
         """The version that was served before the present one. Raises ReleaseError where there was none."""
         stable = self._registry.channels().stable
-        served = _served(self._registry.events())
+        known = set(self._registry.names())
+        served = _served(event for event in self._registry.events() if event.version in known)
         if len(served) > 1 and served[-1] == stable:
             return served[-2]
         raise ReleaseError(
@@ -66,7 +71,6 @@ class Releases:
 
     def _serve(self, version: str, action: str, who: str, why: str) -> None:
         before = self._registry.channels()
-        canary = None if before.canary == version else before.canary
         event = {
             "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "action": action,
@@ -80,6 +84,10 @@ class Releases:
             stream.write(_compact(event) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+        self._switch(version, before)
+
+    def _switch(self, version: str, before: Channels) -> None:
+        canary = None if before.canary == version else before.canary
         _replace(
             self._workspace.records / "channels.json", _compact({"stable": version, "canary": canary}) + "\n"
         )
@@ -87,6 +95,20 @@ class Releases:
             self._workspace.server_config,
             server_config(self._workspace.model_name, self._workspace.served.resolve(), version, canary),
         )
+
+    def _finish(self) -> Event | None:
+        """Complete a change that a killed process had only announced, and return it: its event is written first."""
+        known = set(self._registry.names())
+        last = next((event for event in reversed(self._registry.events()) if event.version in known), None)
+        if last is None:
+            return None
+        before = self._registry.channels()
+        config = self._workspace.server_config
+        served = _stable(config.read_text(), self._workspace.model_name) if config.exists() else None
+        if before.stable == last.version == served:
+            return None
+        self._switch(last.version, before)
+        return last
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -107,6 +129,14 @@ def server_config(model_name: str, base_path: Path, stable: str | None, canary: 
             model.model_version_policy.specific.versions.append(int(version))
             model.version_labels[label] = int(version)
     return text_format.MessageToString(config)
+
+
+def _stable(text: str, model_name: str) -> str | None:
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    labels = next(
+        (one.version_labels for one in config.model_config_list.config if one.name == model_name), {}
+    )
+    return str(labels["stable"]) if "stable" in labels else None
 
 
 def _compact(document: dict[str, str | None]) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from edge.answer import GarbageAnswerError
+from edge.certificates import CertificateError
 from edge.gateway import GatewayRefusesError, GatewayUnreachableError
 from edge.ondevice import ModelStore, ModelUnusableError
 from edge.photograph import BadPhotographError
@@ -94,6 +95,9 @@ class Understudy:
                 BadPhotographError,
                 GarbageAnswerError,
                 OSError,
+                # What LiteRT raises for a picture or a file it does not bear.
+                RuntimeError,
+                ValueError,
                 sqlite3.OperationalError,
             ) as error:
                 self.trouble = str(error)
@@ -104,6 +108,12 @@ class Understudy:
         try:
             act()
             self.trouble = ""
-        except (ModelUnusableError, OSError, GatewayRefusesError, GatewayUnreachableError) as error:
+        except (
+            ModelUnusableError,
+            OSError,
+            CertificateError,
+            GatewayRefusesError,
+            GatewayUnreachableError,
+        ) as error:
             self.trouble = str(error)
             log.warning("on-device model: %s", error)

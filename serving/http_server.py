@@ -11,7 +11,7 @@ import uuid
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import uvicorn
@@ -119,18 +119,20 @@ class App:
             )
         self._inflight += 1
         try:
-            body = await self._body(headers, receive)
-            if body is None:
-                return None
-            began = time.monotonic()
             token = headers.get(b"authorization", b"").decode("latin-1")
             caller = Caller(
                 entrypoint="REST",
                 peer=scope["client"][0] if scope.get("client") else "",
                 request_id=request_id,
-                deadline=began + self._limits.timeout_ms / 1000 if self._limits.timeout_ms > 0 else None,
                 token=token[7:] if token[:7].lower() == "bearer " else None,
             )
+            # Before anything of a stranger's is kept, unzipped or parsed.
+            self._api.authenticate(caller)
+            body = await self._body(headers, receive)
+            if body is None:
+                return None
+            if self._limits.timeout_ms > 0:
+                caller = replace(caller, deadline=time.monotonic() + self._limits.timeout_ms / 1000)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._workers, self._api.handle, method, path, body, caller)
         except _BodyTooLargeError:

@@ -72,6 +72,10 @@ class RestApi:
     def __init__(self, service: Service) -> None:
         self._service = service
 
+    def authenticate(self, caller: Caller) -> None:
+        """Raises ServingError UNAUTHENTICATED for whoever may not ask."""
+        self._service.gate_authenticate(caller)
+
     def handle(self, method: str, path: str, body: bytes, caller: Caller) -> Reply:
         """Answer one request under /v1/; never raises."""
         try:

@@ -6,7 +6,16 @@ from typing import Final
 
 # The short names of HAM10000 and ISIC 2019; the long ones of SIIM-ISIC 2020 and the ISIC archive.
 _NAMES: Final = {
-    "mel": ("melanoma", "melanoma metastasis", "melanoma, nos", "melanoma in situ", "melanoma invasive"),
+    "mel": (
+        "melanoma",
+        "melanoma metastasis",
+        "melanoma, nos",
+        "melanoma in situ",
+        "melanoma invasive",
+        "lentigo maligna",
+        "malignant melanocytic proliferations",
+        "malignant melanocytic proliferations (melanoma)",
+    ),
     "nv": ("nevus", "naevus", "melanocytic nevus", "melanocytic nevi", "nevi"),
     "bcc": ("basal cell carcinoma",),
     "akiec": ("ak", "actinic keratosis", "solar or actinic keratosis", "actinic keratoses", "bowen disease"),
@@ -61,12 +70,15 @@ def label(
         if target is not None:
             return target
         if diagnosis is not None:
-            return int(diagnosis == "mel")
+            # A malignant lesion of an unknown name may be a melanoma by another one.
+            return int(diagnosis == "mel") if not malignant or is_known(diagnosis) else None
         # Benign is certainly no melanoma; malignant alone may be a carcinoma.
         return 0 if malignant is False else None
     wanted = {canonical(name) for name in positive}
     if diagnosis is not None:
-        return int(diagnosis in wanted)
+        return (
+            int(diagnosis in wanted) if not malignant or diagnosis in wanted or is_known(diagnosis) else None
+        )
     if target == 1 and "mel" in wanted:
         return 1
     if malignant is False and wanted <= _MALIGNANT:

@@ -87,8 +87,10 @@ class Registry:
     def add(self, record: Record, who: str, why: str) -> None:
         """Write a new version's record and serve it. Writing the same version twice changes nothing."""
         with self._locked():
+            self._finish()
             path = self._records / f"{record.version}.json"
-            if path.exists():
+            # A process that was killed between the two left a record which was never served.
+            if path.exists() and any(event.version == record.version for event in self.events()):
                 return
             _write(path, record.model_dump_json(indent=2) + "\n")
             self._serve(record.version, "pushed", who, why)
@@ -100,6 +102,7 @@ class Registry:
             UnknownVersionError: it is not recorded, or its folder is gone.
         """
         with self._locked():
+            self._finish()
             self._serve(self._known(version), "promoted", who, why)
 
     def rollback(self, version: str | None, who: str, why: str) -> str:
@@ -109,13 +112,17 @@ class Registry:
             UnknownVersionError: there is no such version, or none was served before.
         """
         with self._locked():
+            begun = self._finish()
+            if version is None and begun is not None and begun.action == "rolled_back":
+                return begun.version
             target = version or self._previous()
             self._serve(self._known(target), "rolled_back", who, why)
         return target
 
     def _previous(self) -> str:
         stable = self.channels().stable
-        served = _served(self.events())
+        known = set(self.versions())
+        served = _served(event for event in self.events() if event.version in known)
         if len(served) > 1 and served[-1] == stable:
             return served[-2]
         raise UnknownVersionError(
@@ -134,8 +141,6 @@ class Registry:
 
     def _serve(self, version: str, action: str, who: str, why: str) -> None:
         before = self.channels()
-        canary = None if before.canary == version else before.canary
-        channels = Channels(stable=version, canary=canary)
         event = Event.model_validate(
             {
                 "time": datetime.now(UTC),
@@ -151,10 +156,28 @@ class Registry:
             stream.write(event.model_dump_json() + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+        self._switch(version, before)
+
+    def _switch(self, version: str, before: Channels) -> None:
+        canary = None if before.canary == version else before.canary
+        channels = Channels(stable=version, canary=canary)
         _write(self._records / "channels.json", channels.model_dump_json() + "\n")
-        _write(
-            self._config, model_config.render(self.model_name, self.served.resolve(), channels.stable, canary)
+        _write(self._config, model_config.render(self.model_name, self.served.resolve(), version, canary))
+
+    def _finish(self) -> Event | None:
+        """Complete a change that a killed process had only announced, and return it: its event is written first."""
+        known = set(self.versions())
+        last = next((event for event in reversed(self.events()) if event.version in known), None)
+        if last is None:
+            return None
+        before = self.channels()
+        served = (
+            model_config.stable(self._config.read_text(), self.model_name) if self._config.exists() else None
         )
+        if before.stable == last.version == served:
+            return None
+        self._switch(last.version, before)
+        return last
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -252,6 +252,9 @@ def examination(
                     document=document,
                 )
             )
+        elif known.device_id == body.device_id and known.state == "refused" and body.state == "answered":
+            # Somebody asked again on the device, and this time there was an answer.
+            known.state, known.digest, known.document, at = body.state, digest, document, known.at
         elif known.digest != digest or known.device_id != body.device_id:
             raise FaultError(409, "another record has this id already; the first one stays")
         else:

@@ -245,6 +245,16 @@ def test_an_answer_that_did_not_come_to_disk_is_taken_when_the_device_tries_agai
         assert count(gateway, mine) == 1
 
 
+def test_an_answer_after_asking_again_replaces_a_refusal(gateway: Any) -> None:
+    token = gateway.token("report", device="pi-900")
+    path = "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55"
+    refused = examination(state="refused", answer=None)
+    assert gateway.client.put(path, json=refused, headers=token).status_code == 201
+    assert gateway.client.put(path, json=examination(), headers=token).json() == {"status": "known"}
+    assert count(gateway, Prediction.request_id == "5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55") == 1
+    assert gateway.client.put(path, json=refused, headers=token).status_code == 409
+
+
 def test_an_examination_of_a_wrong_clock_is_dated_by_ours(gateway: Any) -> None:
     token = gateway.token("report", device="pi-900")
     path = "/api/v1/examinations/5a0c1f3e-8d1b-4a77-9d3a-0c6f1b2e4d55"

@@ -65,6 +65,19 @@ def test_both_writers_roll_back_past_what_was_withdrawn(pair: Any) -> None:
     assert len({stable, *(one for one, _ in went)}) == 3
 
 
+def test_both_writers_finish_what_was_killed_alike(pair: Any) -> None:
+    theirs, mine, left, right = pair
+    for writer, path in ((theirs, left), (mine, right)):
+        config = path / "serving" / "models.config"
+        before = config.read_text()
+        writer.rollback(None, "jo", "worse")
+        config.write_text(before)
+    assert (
+        theirs.rollback(None, "jo", "again") == mine.rollback(None, "jo", "again") == theirs.channels().stable
+    )
+    assert written(left) == written(right)
+
+
 def test_a_canary_that_is_promoted_is_no_canary_any_more(pair: Any) -> None:
     theirs, mine, left, right = pair
     first, second = theirs.versions()[:2]

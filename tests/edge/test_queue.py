@@ -7,6 +7,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,22 @@ def test_a_corrupt_ledger_is_rebuilt_from_the_pictures(
     ]
     # What had been answered is asked again under its old id.
     assert again.next_waiting() == taken[0]
+
+
+def test_a_flipped_bit_in_an_older_row_is_found_at_the_start(
+    queue: Queue, take: Capture, open_queue: Open
+) -> None:
+    taken = [take(code=f"P-{number}") for number in range(3)]
+    queue.close()
+    path = queue._folder / "queue.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        (sealed,) = db.execute("SELECT sealed FROM examinations ORDER BY number LIMIT 1").fetchone()
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(sealed) + len(sealed) // 2] ^= 1
+    path.write_bytes(raw)
+    again = open_queue()
+    assert again.rebuilt is not None
+    assert [one.code for one in reversed(again.page(10))] == [one.code for one in taken]
 
 
 def test_a_full_disk_at_the_start_is_no_corruption(

@@ -19,6 +19,7 @@ import pytest
 from benchmarks.edge_doubles import ModelServer, Network
 from edge.answer import Answer
 from edge.asker import Asker, PictureRefusedError
+from edge.certificates import CertificateError
 from edge.device import Device
 from edge.examination import Examination, new_id
 from edge.ondevice import ModelStore, ModelUnusableError, OnDeviceModel
@@ -361,6 +362,26 @@ def test_the_understudy_waits_its_turn(
     take(captured_at=1_795_300_000.0)
     understudy.answer_waiting()
     assert model.asked == 2
+
+
+def test_what_a_model_or_a_certificate_does_not_bear_troubles_the_understudy_and_no_more(
+    queue: Queue, take: Callable[..., Examination], tmp_path: Path
+) -> None:
+    class Broken(Slow):
+        def answer(self, _jpeg: bytes) -> Answer:
+            raise RuntimeError("failed to invoke the interpreter")
+
+    def expired(url: str) -> bytes:
+        raise CertificateError(f"{url}: expired on 2026-01-01")
+
+    models = ModelStore(tmp_path / "none", "https://fleet.example/model", expired, 1)
+    understudy = Understudy(queue, models, after_s=0, check_s=60, stop=threading.Event(), now=lambda: 2e9)
+    understudy._attempt(models.update)
+    assert "expired on 2026-01-01" in understudy.trouble
+    models.model = Broken()  # type: ignore[assignment]
+    take(captured_at=1_795_300_000.0)
+    understudy.answer_waiting()
+    assert understudy.trouble == "failed to invoke the interpreter"
 
 
 def test_without_litert_the_device_says_what_to_install(

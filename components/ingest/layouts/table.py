@@ -144,7 +144,7 @@ def rows(
         if not name:
             found.refusals.append(Refusal(source.title, line, "", "", "bad_row", "no image name"))
             continue
-        stem, path = folder.stem(name), folder.find(name)
+        stem, path = folder.name_of(name), folder.find(name)
         try:
             found.rows.append(_row(source, config, line, stem, path, record, one_hot))
         except _RefusedError as refused:
@@ -153,6 +153,10 @@ def rows(
             )
     found.unlisted = folder.unlisted
     return found
+
+
+# Most rows of the archive leave the deep ones empty.
+_LEVELS: Final = ("diagnosis_5", "diagnosis_4", "diagnosis_3", "diagnosis_2")
 
 
 class _RefusedError(Exception):
@@ -170,7 +174,7 @@ def _row(
     record: Mapping[str, str],
     one_hot: str,
 ) -> Row:
-    named = one_hot or record.get("diagnosis", "")
+    named = one_hot or _diagnosis(record)
     diagnosis = diagnoses.canonical(named)
     target = _target(record.get("target", ""))
     malignant = _malignant(record.get("malignant", ""))
@@ -195,6 +199,14 @@ def _row(
     )
 
 
+def _diagnosis(record: Mapping[str, str]) -> str:
+    """The deepest of the archive's five levels that has a name of ours, else the deepest that is filled."""
+    levels = [record.get("diagnosis", ""), *(record.get(f"column:{name}", "") for name in _LEVELS)]
+    filled = [(level, diagnoses.canonical(level)) for level in levels]
+    known = (level for level, name in filled if name is not None and diagnoses.is_known(name))
+    return next(known, next((level for level, name in filled if name is not None), levels[0]))
+
+
 def _keys(table: Table) -> list[str]:
     """What each column holds: a key of ``COLUMNS``, or the column's own name."""
     lower = [name.lower() for name in table.header]
@@ -203,7 +215,7 @@ def _keys(table: Table) -> list[str]:
         best = next((lower.index(name) for name in names if name in lower), None)
         if best is not None:
             taken.setdefault(best, key)
-    return [taken.get(index, f"column:{name}") for index, name in enumerate(table.header)]
+    return [taken.get(index, f"column:{name}") for index, name in enumerate(lower)]
 
 
 def _whole(table: Table) -> Iterator[tuple[int, list[str]]]:

@@ -109,6 +109,51 @@ def test_isic_archive(tmp_path: Path, images: Callable[..., None]) -> None:
     assert [(refusal.line, refusal.reason) for refusal in found.refusals] == [(6, "no_label")]
 
 
+def test_isic_archive_with_its_deep_levels_empty(tmp_path: Path, images: Callable[..., None]) -> None:
+    proliferations = "Malignant,Malignant melanocytic proliferations (Melanoma)"
+    (tmp_path / "metadata.csv").write_text(
+        "isic_id,diagnosis_1,diagnosis_2,diagnosis_3,diagnosis_4,Diagnosis_5\n"
+        f"ISIC_1,{proliferations},Melanoma Invasive,,\n"
+        f'ISIC_2,{proliferations},Melanoma Invasive,"Melanoma Invasive, Superficial spreading",\n'
+        'ISIC_3,Benign,Benign melanocytic proliferations,Nevus,"Nevus, Atypical",\n'
+        "ISIC_4,Benign,Benign soft tissue proliferations,Scar,,\n"
+        "ISIC_5,Malignant,Malignant epidermal proliferations,,,\n"
+        f"ISIC_6,{proliferations},,,\n"
+    )
+    found = _read("isic-archive", tmp_path)
+    assert [(row.image_name, row.diagnosis, row.target) for row in found.rows] == [
+        ("ISIC_1", "mel", 1),
+        ("ISIC_2", "mel", 1),
+        ("ISIC_3", "nv", 0),
+        ("ISIC_4", "scar", 0),
+        ("ISIC_6", "mel", 1),
+    ]
+    # Not a name of ours, and malignant: it may be a melanoma by another name.
+    assert [(refusal.line, refusal.reason) for refusal in found.refusals] == [(6, "no_label")]
+
+
+def test_a_folder_in_a_tables_name_counts_where_files_share_theirs(
+    tmp_path: Path, images: Callable[..., None]
+) -> None:
+    images("malignant", "001.jpg", "002.jpg")
+    images("benign", "001.jpg")
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "path,target\nmalignant/001.jpg,1\nbenign/001,0\n/elsewhere/002.jpg,1\n"
+        "/data/set/benign/001.jpg,0\nother/001.jpg,1\n"
+    )
+    found = _read("csv", table)
+    where = {row.line: row.file and str(Path(row.file).relative_to(tmp_path)) for row in found.rows}
+    assert where == {
+        2: "malignant/001.jpg",
+        3: "benign/001.jpg",
+        4: "malignant/002.jpg",
+        5: "benign/001.jpg",
+        6: None,
+    }
+    assert [row.image_name for row in found.rows][:3] == ["malignant/001", "benign/001", "002"]
+
+
 def test_folders_of_classes(tmp_path: Path, images: Callable[..., None]) -> None:
     images("set/train/benign", "a.jpg", "b.png")
     images("set/train/Malignant", "a.jpg")

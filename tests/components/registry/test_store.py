@@ -76,6 +76,31 @@ def test_adding_a_version_twice_changes_nothing(registry: Registry):
     assert len(registry.events()) == 1
 
 
+def test_a_version_whose_record_was_written_before_a_kill_is_served_by_the_next_run(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "2")
+    events = registry._events
+    events.write_text(events.read_text().splitlines(keepends=True)[0])
+    registry.promote("1", who="a", why="as it was before 2")
+    _add(registry, "2")
+    assert _served(registry) == [2]
+
+
+@pytest.mark.parametrize("reached", ["event", "channels"])
+def test_a_rollback_that_was_killed_is_finished_and_not_gone_past(registry: Registry, reached: str):
+    for version in ("1", "2", "3"):
+        _add(registry, version)
+    files = {"channels": registry._records / "channels.json", "config": registry._config}
+    before = {name: path.read_text() for name, path in files.items()}
+    registry.rollback(None, who="a", why="3 is bad")
+    for name in ("channels", "config") if reached == "event" else ("config",):
+        files[name].write_text(before[name])
+    assert _served(registry) == [3]
+    assert registry.rollback(None, who="a", why="again, it was killed") == "2"
+    assert (_served(registry), registry.channels().stable) == ([2], "2")
+    assert len(registry.events()) == 4
+
+
 def test_rollback_serves_the_version_before_and_records_who_and_why(registry: Registry):
     _add(registry, "1")
     _add(registry, "2")
