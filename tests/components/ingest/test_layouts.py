@@ -135,12 +135,12 @@ def test_isic_archive_with_its_deep_levels_empty(tmp_path: Path, images: Callabl
 def test_a_folder_in_a_tables_name_counts_where_files_share_theirs(
     tmp_path: Path, images: Callable[..., None]
 ) -> None:
-    images("malignant", "001.jpg", "002.jpg")
-    images("benign", "001.jpg")
+    images("malignant", "001.jpg", "002.jpg", "004.jpg")
+    images("benign", "001.jpg", "004.jpg")
     table = tmp_path / "table.csv"
     table.write_text(
         "path,target\nmalignant/001.jpg,1\nbenign/001,0\n/elsewhere/002.jpg,1\n"
-        "/data/set/benign/001.jpg,0\nother/001.jpg,1\n"
+        "/data/set/benign/004.jpg,0\nother/001.jpg,1\n"
     )
     found = _read("csv", table)
     where = {row.line: row.file and str(Path(row.file).relative_to(tmp_path)) for row in found.rows}
@@ -148,7 +148,7 @@ def test_a_folder_in_a_tables_name_counts_where_files_share_theirs(
         2: "malignant/001.jpg",
         3: "benign/001.jpg",
         4: "malignant/002.jpg",
-        5: "benign/001.jpg",
+        5: "benign/004.jpg",
         6: None,
     }
     assert [row.image_name for row in found.rows][:3] == ["malignant/001", "benign/001", "002"]
