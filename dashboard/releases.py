@@ -133,10 +133,10 @@ def server_config(model_name: str, base_path: Path, stable: str | None, canary: 
 
 def _stable(text: str, model_name: str) -> str | None:
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    labels = next(
-        (one.version_labels for one in config.model_config_list.config if one.name == model_name), {}
-    )
-    return str(labels["stable"]) if "stable" in labels else None
+    for one in config.model_config_list.config:
+        if one.name == model_name and "stable" in one.version_labels:
+            return str(one.version_labels["stable"])
+    return None
 
 
 def _compact(document: dict[str, str | None]) -> str:

@@ -11,10 +11,10 @@ from tensorflow_serving.config import model_server_config_pb2
 def stable(text: str, model_name: str) -> str | None:
     """Return the version that a config file serves as stable; None where it names none."""
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    labels = next(
-        (one.version_labels for one in config.model_config_list.config if one.name == model_name), {}
-    )
-    return str(labels["stable"]) if "stable" in labels else None
+    for one in config.model_config_list.config:
+        if one.name == model_name and "stable" in one.version_labels:
+            return str(one.version_labels["stable"])
+    return None
 
 
 def render(model_name: str, base_path: Path, stable: str | None, canary: str | None) -> str:
