@@ -75,6 +75,11 @@ class TrainerConfig(Frozen):
         ge=0,
         description="evaluations without a better eval score before a stage stops early; 0 = never",
     )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="which weights of a stage are its result: best on eval, or last, which is the better guess where "
+        "eval has few positives and the learning rate has fallen; eval has then chosen no weights",
+    )
     max_minutes: float | None = Field(
         default=None,
         gt=0,

@@ -182,9 +182,7 @@ class StageConfig(Frozen):
         description="side at which the stage's snapshot is tested and served; default: size",
     )
     rate: float = Field(default=1.0, gt=0, le=10, description="factor on both learning rates in this stage")
-    snapshot: bool = Field(
-        default=True, description="whether the stage's best weights join the exported ensemble"
-    )
+    snapshot: bool = Field(default=True, description="whether the stage's weights join the exported ensemble")
     reset: bool = Field(
         default=False, description="start again from the pretrained weights: an independent member"
     )

@@ -93,7 +93,7 @@ class StagedTraining:
         self._position = Position()
         self._clock = Clock(config.max_minutes)
         self._snapshots: list[Snapshot] = []
-        self._best: Weights | None = None
+        self._kept: Weights | None = None
         self._ema: Ema | None = None
         self._traced: dict[int, Traced] = {}  # by the side tested at
         self._rates: OptimiserConfig = config.optimiser
@@ -171,7 +171,7 @@ class StagedTraining:
         self._snapshots = [
             Snapshot(arrays[f"snapshot{i}"], size) for i, size in enumerate(state["snapshot_sizes"])
         ]
-        self._best = arrays.get("best")
+        self._kept = arrays.get("kept")
         self._rates = self._config.optimiser.scaled(state["rates"])
         self._network.model.set_weights(arrays["weights"])
         for variable, value in zip(self._network.noise(), arrays.get("noise", []), strict=True):
@@ -198,8 +198,8 @@ class StagedTraining:
             "ema": [] if self._ema is None else [np.array(v) for v in self._ema.state],
             **{f"snapshot{i}": snapshot.weights for i, snapshot in enumerate(self._snapshots)},
         }
-        if self._best is not None:
-            arrays["best"] = self._best
+        if self._kept is not None:
+            arrays["kept"] = self._kept
         state = {
             "position": asdict(self._position),
             "snapshot_sizes": [snapshot.size for snapshot in self._snapshots],
@@ -214,7 +214,7 @@ class StagedTraining:
         config, stage, position = self._config, self._config.stages[number], self._position
         if optimiser_state is None:
             self._position = position = Position(stage=number, spent=self._clock.spent())
-            self._best = None
+            self._kept = None
             if stage.reset:
                 self._network.model.set_weights(self._initial)
         networks.freeze(self._network, config, number)
@@ -241,8 +241,8 @@ class StagedTraining:
         while not position.over:
             self._epoch(plan, step, iterator, optimiser)
             self._save(optimiser)
-        if self._best is not None:
-            self._network.model.set_weights(self._best)
+        if self._kept is not None:
+            self._network.model.set_weights(self._kept)
         if stage.snapshot:
             self._snapshots.append(Snapshot(self._network.weights(), stage.test_size or stage.size))
 
@@ -297,7 +297,7 @@ class StagedTraining:
         self._evaluate(plan, factor)
 
     def _evaluate(self, plan: Plan, factor: float) -> None:
-        """Scores on eval, keeps the best weights, records and prints the epoch."""
+        """Scores on eval, keeps the weights, records and prints the epoch."""
         position, tally = self._position, self._position.tally
         started = time.monotonic()
         mean_loss = tally.loss / max(tally.steps, 1)
@@ -312,9 +312,11 @@ class StagedTraining:
             weights = self._network.weights()
         position.stage_spent += time.monotonic() - started
         position.epoch += 1
-        if found.auc > position.best:
+        better = found.auc > position.best
+        if better:
             position.best, position.best_epoch = found.auc, position.epoch
-            self._best = weights
+        if better or self._config.keep == "last":
+            self._kept = weights
         if self._config.optimiser.schedule == "plateau":
             shape = self._config.optimiser.shape
             plateau = Plateau(shape, position.fallen, position.fallen_best, position.fallen_waited)

@@ -301,7 +301,9 @@ def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restar
 ) -> None:
     certificate, key = authority.issue("ward-3", days=-1)
     client = asker(strict_server.address, ca_file=authority.file, certificate_file=certificate, key_file=key)
-    with pytest.raises(CertificateError, match=r"expired on \d{4}-\d\d-\d\d; put a new one and its key in place"):
+    with pytest.raises(
+        CertificateError, match=r"expired on \d{4}-\d\d-\d\d; put a new one and its key in place"
+    ):
         client.ask(b"jpeg", new_id())
     authority.issue("ward-3")
     assert client.ask(b"jpeg", new_id()).origin == "server"

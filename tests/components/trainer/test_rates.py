@@ -15,7 +15,9 @@ from components.trainer import network as networks
 from components.trainer import optimise
 from components.trainer.config import TrainerConfig
 from components.trainer.lr_finder import FinderConfig
+from components.trainer.scores import Scores
 from components.trainer.settings import OptimiserConfig, StageConfig
+from components.trainer.staged import StagedTraining
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 
@@ -93,3 +95,22 @@ def test_mixed_precision_computes_in_16_bits_and_exports_32() -> None:
     exported = networks.build(config, size=32, classes=2, moments=MOMENTS, fast=False)
     assert exported.model.get_layer("block1_conv").compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_stage_ends_with_its_best_or_its_last_weights(
+    keep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[np.ndarray]] = []
+
+    def falling(training: StagedTraining, stage: StageConfig) -> Scores:
+        seen.append(training._network.weights())
+        return Scores(auc=1.0 - 0.1 * len(seen), log_loss=0.5, false_negatives=0, positives=8)
+
+    monkeypatch.setattr(StagedTraining, "_scores", falling)
+    trained = arrays.train(small(3).model_copy(update={"keep": keep}), tmp_path)
+    (member,) = trained.classifier.members
+    assert len(seen) == 3
+    for weight, wanted in zip(member.network.weights(), seen[0 if keep == "best" else -1], strict=True):
+        np.testing.assert_array_equal(weight, wanted)
+    assert any((early != late).any() for early, late in zip(seen[0], seen[-1], strict=True))
