@@ -86,25 +86,44 @@ def split(pairs: Sequence[Pair], seed: int) -> dict[str, list[Pair]]:
 def write(pairs: Sequence[Pair], out: Path, seed: int) -> str:
     """Write one TFRecord file a split and `pairs.json`; return the data version (SHA-256 of the records).
 
+    What is there already and the same is left alone: a file's age is what a pipeline's cache goes by.
+
     Raises:
         IngestError: a mask is empty, broken, or of another size than its picture.
     """
     out.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     counts = {}
+    paths = {name: out / name / "data-00000-of-00001.tfrecord.gz" for name in features.SPLITS}
     for name, members in split(pairs, seed).items():
-        path = out / name / "data-00000-of-00001.tfrecord.gz"
-        path.parent.mkdir(exist_ok=True)
-        with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions("GZIP")) as writer:
+        paths[name].parent.mkdir(exist_ok=True)
+        with tf.io.TFRecordWriter(str(_part(paths[name])), tf.io.TFRecordOptions("GZIP")) as writer:
             for pair in members:
                 record = _record(pair)
                 digest.update(name.encode() + record)
                 writer.write(record)
         counts[name] = {"pairs": len(members), "positives": sum(pair.target == 1 for pair in members)}
     version = digest.hexdigest()
+    if version == _version_of(out) and all(path.exists() for path in paths.values()):
+        for path in paths.values():
+            _part(path).unlink()
+        return version
+    for path in paths.values():
+        _part(path).replace(path)
     text = json.dumps({"data_version": version, "seed": seed, "splits": counts}, indent=1)
     (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return version
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _version_of(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["data_version"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -168,8 +187,10 @@ def images_at(data: bytes, height: int, width: int, channels: int) -> npt.NDArra
 
 
 def mask_of(data: bytes) -> npt.NDArray[np.bool_]:
-    """Decode a mask at its own size: bool [h, w]."""
-    return np.asarray(tf.io.decode_image(data, channels=1, expand_animations=False).numpy()[..., 0] > 0)
+    """Decode a mask at its own size: bool [h, w]; the lesion is 255, or 1, or whatever a dark mask has."""
+    values = tf.io.decode_image(data, channels=1, expand_animations=False).numpy()[..., 0]
+    # A JPEG's edges ring by a few grey levels.
+    return np.asarray(values > (127 if values.max() > 127 else 0))
 
 
 def _record(pair: Pair) -> bytes:

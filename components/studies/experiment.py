@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
+from sklearn.metrics import roc_auc_score
 
 from components import features
 from components.evaluator.metrics import Interval, share_of
@@ -41,6 +42,9 @@ class Arm(BaseModel):
 
     variant: str
     auc: Interval
+    auc_of_folds: float = Field(
+        description="mean of the folds' AUCs: answers of different folds are never compared in it"
+    )
     accuracy: Interval
     sensitivity: Interval
     specificity: Interval
@@ -84,6 +88,15 @@ class Material:
     jaccard: npt.NDArray[np.float64]
 
 
+def check(files: Sequence[str], count: int) -> None:
+    """Look whether there are labels enough for the folds, before anything is trained.
+
+    Raises:
+        ValueError: labels are unknown or too few.
+    """
+    _rows(np.array([row[features.TARGET] for row in pair_files.records(files)], np.int64), count, 0)
+
+
 def material(
     files: Sequence[str], config: SegmentationConfig, count: int, seed: int, progress: Progress
 ) -> Material:
@@ -93,10 +106,8 @@ def material(
         ValueError: labels are unknown or too few.
     """
     large = pair_files.load(files, SIZE, SIZE)
-    if (large.targets < 0).any():
-        raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
     small = pair_files.load(files, config.height, config.width)
-    rows = folds(large.targets, count, seed)
+    rows = _rows(large.targets, count, seed)
     predicted = np.zeros(large.masks.shape, bool)
     for number, (training_rows, held_out) in enumerate(rows):
         progress.line("U-Net of fold %d of %d: %d pairs", number + 1, count, len(training_rows))
@@ -125,7 +136,7 @@ def run(given: Material, classifier: FoldClassifier, seed: int, progress: Progre
             )
         answers[name] = found
         progress.line("%s, %s: AUC %.4f", classifier.name, name, paired.area(given.targets, found)[0])
-    arms = tuple(_arm(name, given.targets, answers) for name in VARIANTS)
+    arms = tuple(_arm(name, given, answers) for name in VARIANTS)
     return Result(
         classifier=classifier.name,
         weights=classifier.weights,
@@ -160,8 +171,8 @@ def sentence(arms: Sequence[Arm], images: int) -> str:
     return f"{text} (DeLong, paired; p below 0.025 counts, as two comparisons were made)."
 
 
-def _arm(name: str, targets: Labels, answers: dict[str, npt.NDArray[np.float64]]) -> Arm:
-    values = answers[name]
+def _arm(name: str, given: Material, answers: dict[str, npt.NDArray[np.float64]]) -> Arm:
+    values, targets = answers[name], given.targets
     called, positive = values >= 0.5, targets == 1
     reference = answers[VARIANTS[0]]
     test = paired.delong(targets, reference, values) if name != VARIANTS[0] else None
@@ -169,6 +180,9 @@ def _arm(name: str, targets: Labels, answers: dict[str, npt.NDArray[np.float64]]
     return Arm(
         variant=name,
         auc=Interval(value=value, low=low, high=high),
+        auc_of_folds=float(
+            np.mean([roc_auc_score(targets[held_out], values[held_out]) for _, held_out in given.rows])
+        ),
         accuracy=share_of(called == positive),
         sensitivity=share_of(called[positive]),
         specificity=share_of(~called[~positive]),
@@ -176,6 +190,14 @@ def _arm(name: str, targets: Labels, answers: dict[str, npt.NDArray[np.float64]]
         p_auc=test.p if test else None,
         p_accuracy=paired.mcnemar(targets, reference >= 0.5, called)[2] if test else None,
     )
+
+
+def _rows(
+    targets: Labels, count: int, seed: int
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    if (targets < 0).any():
+        raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
+    return folds(targets, count, seed)
 
 
 def _inner(small: Loaded, rows: npt.NDArray[np.int64], seed: int) -> tuple[Loaded, Loaded]:

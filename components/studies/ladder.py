@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from components import features
 from components.evaluator.metrics import Interval
 from components.studies.paired import area
 from components.trainer import classes
@@ -29,6 +30,7 @@ from components.trainer.records import Split
 from components.trainer.staged import StagedTraining
 
 _MOMENTS_FROM: Final = 512  # pictures
+PREDICTIONS: Final = "predictions.csv"
 _LONG: Final = 10.0  # minutes: from here on a killed rung goes on where it was
 
 
@@ -147,7 +149,7 @@ def climb(
         ground: the same for all rungs.
         minutes: its share of the budget; None = as long as its epochs take.
         own_key: see `key`.
-        folder: for history and backup.
+        folder: for history, backup and the predictions on test.
         initial: weights of the rung before, where this one starts from them.
         progress: gets a line an epoch.
     """
@@ -173,9 +175,7 @@ def climb(
         progress=progress,
         initial=initial,
     )
-    started = time.monotonic()
     (snapshot, *_) = training.run()[-1:]
-    seconds = time.monotonic() - started
     network = networks.build(
         config, size=snapshot.size, classes=len(chosen), moments=moments, weights="none", fast=False
     )
@@ -184,6 +184,7 @@ def climb(
     shares = predict(Classifier((member,), chosen, config.tta), ground.test.pictures, progress, "test")
     positive = np.asarray(chosen.positive) == 1
     probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
+    _write_predictions(ground.test, probabilities, folder / PREDICTIONS)
     value, low, high = area(ground.test.targets, probabilities)
     per_epoch = max(1, len(labels) // config.batch_size)
     backup.clear()
@@ -203,7 +204,8 @@ def climb(
         epochs=training.steps / per_epoch,
         wanted_epochs=sum(stage.epochs for stage in config.stages),
         steps=training.steps,
-        seconds=seconds,
+        # Of a rung that was killed and went on, all of it.
+        seconds=sum(row.seconds for row in history.epochs),
         minutes_allowed=minutes,
         history=tuple(
             {
@@ -240,6 +242,14 @@ def load_weights(path: Path) -> Weights:
     """Read what `save_weights` wrote."""
     with np.load(path, allow_pickle=False) as file:
         return [file[f"arr_{number}"] for number in range(len(file.files))]
+
+
+def _write_predictions(test: Split, probabilities: npt.NDArray[np.float64], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
+        for name, target, value in zip(test.names, test.targets, probabilities, strict=True):
+            writer.writerow([name, int(target), f"{value:.6f}"])
 
 
 class _NoBackup(Backup):

@@ -145,7 +145,9 @@ def _failures(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
 
 def _run(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     del session
-    newest = next((run for run in sources.runs.all() if run.state != "running"), None)
+    # A study releases nothing: its runs say nothing of the pipeline's.
+    ended = (run for run in sources.runs.all() if run.state != "running" and not run.of_a_study)
+    newest = next(ended, None)
     if newest is None or newest.state not in ("failed", "refused", "interrupted"):
         return []
     if newest.started is not None and newest.started < clock.now() - rule.window_minutes * clock.MINUTE:

@@ -39,6 +39,11 @@ class Run(BaseModel):
     threshold: float | None
     origin: str = Field("local", description="local, or cluster")
 
+    @property
+    def of_a_study(self) -> bool:
+        """Whether it measured something that is never released as the melanoma model."""
+        return self.preset.startswith("studies/")
+
 
 class RunFiles:
     """Reads runs; run.json is read again only when it changed."""

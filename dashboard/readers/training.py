@@ -21,6 +21,7 @@ class Epoch(BaseModel):
     loss: float | None = None
     eval_auc: float | None = None
     eval_log_loss: float | None = None
+    false_negatives: float | None = None
     seconds: float | None = None
     images_per_second: float | None = None
 

@@ -195,12 +195,23 @@ def compare(
     )
     charts = {
         "roc": curve_charts.roc(named, None) if named else "",
-        "training": series.lines(
-            "AUC on eval by epoch",
-            "epoch",
-            "AUC on eval",
-            [(name, _line(rows_, "eval_auc")) for name, rows_ in histories],
-        ),
+        "training": [
+            (
+                f"{y_title} by epoch",
+                series.lines(
+                    f"{y_title} by epoch",
+                    "epoch",
+                    y_title,
+                    [(name, _line(rows_, key)) for name, rows_ in histories],
+                    low=low,
+                ),
+            )
+            for key, y_title, low in (
+                ("eval_auc", "AUC on eval", None),
+                ("loss", "training loss", None),
+                ("false_negatives", "melanomas of eval missed at 0.5", 0.0),
+            )
+        ],
     }
     return respond(request, using, "compare.html", model, extra=charts)
 

@@ -72,11 +72,14 @@ def baselines(
     released, missing = product.row(place, folder, version, manifest.data_version)
     out = place.root / "studies" / "baselines"
     test = manifest.splits["test"]
+    command = f"melanosizer baselines --data {data} --workspace {workspace} --seed {seed} --weights {weights}"
+    command += f" --version {version}" if version else ""
     facts = [
         ("data", f"{folder}, version {manifest.data_version[:12]}"),
         ("test", f"{test.images} images, {test.positives} positive"),
         ("seed", str(seed)),
-        ("command", f"melanosizer baselines --data {data} --workspace {workspace} --seed {seed}"),
+        ("first weights of the frozen network", weights),
+        ("command", command),
     ]
     path = page.write(baselines_page.page(rows, released, facts, missing), out / page.FILE_NAME)
     everything = [*rows, *([released] if released else [])]

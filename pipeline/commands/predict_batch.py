@@ -36,18 +36,21 @@ def predict_batch(
 
     if not images.is_dir():
         raise UsageError(f"--images {images}: is no folder")
+    if out.is_dir():
+        raise UsageError(f"--out {out}: is a folder; name a file, e.g. {out / 'submission.csv'}")
     if not out.resolve().parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}")
     files = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise UsageError(f"--images {images}: holds no {', '.join(sorted(IMAGE_SUFFIXES))} file")
+    model = _served(workspace, version)
     console = Console()
     broken: list[Path] = []
     partial = out.with_name(f".{out.name}.partial")
     with partial.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["image_name", "target"])
-        answers = probabilities(_served(workspace, version), files, BATCH)
+        answers = probabilities(model, files, BATCH)
         for path, probability in track(answers, "predicting", total=len(files), console=console):
             if probability is None:
                 broken.append(path)

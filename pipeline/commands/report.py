@@ -34,7 +34,11 @@ def report(
     from pipeline.workspace import Workspace
 
     place = Workspace(workspace).existing()
-    finished = sorted(path.parent.name for path in place.runs.glob(f"*/{outcome.FILE_NAME}"))
+    ended = sorted(path.parent.name for path in place.runs.glob(f"*/{outcome.FILE_NAME}"))
+    # A study writes one report of all its runs, in studies/.
+    finished = [name for name in ended if not Outcome.load(place.run(name)).of_a_study]
+    if run_id in ended and run_id not in finished:
+        raise UsageError(f"--run {run_id}: is a study's; its report is in {place.root / 'studies'}")
     if not finished:
         raise UsageError(
             f"--workspace {workspace}: no run has finished there yet; `melanosizer run` makes one"

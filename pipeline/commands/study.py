@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import REFUSED, UsageError
+from pipeline.errors import FAULT, REFUSED, UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -46,7 +45,9 @@ def ladder(
     budget: Annotated[
         float | None,
         typer.Option(
-            "--budget", min=0.01, help="Minutes of training for all rungs together; default: no limit."
+            "--budget",
+            min=0.01,
+            help="Minutes of training for the whole ladder, in equal shares; default: no limit.",
         ),
     ] = None,
     train_images: Annotated[
@@ -55,16 +56,21 @@ def ladder(
     eval_images: Annotated[
         int | None, typer.Option("--eval-images", min=8, help="Of eval and of test, each; default: all.")
     ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option("--weights", help="Instead of ImageNet's download: BACKBONE=PATH#sha256=HEX."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Train the rungs even where they are done.")] = False,
     seed: SeedOption = 17,
 ) -> None:
     """Train the first study's networks rung by rung, one split, seed and budget for all, and compare them.
 
-    Rungs that are done are not trained again. The report has the table and the curves; each rung is also a run of
-    the workspace, for the dashboard's comparison. Nothing is released.
+    Rungs that are done are not trained again, and stay in the table; one that starts from another brings it along.
+    The report has the table and the curves; each rung is also a run of the workspace, for the dashboard's
+    comparison. Nothing is released.
 
     Example:  melanosizer study ladder --data data/ham10000 --rungs base,vgg16 --budget 60
     """
-    from components.studies.ladder import Measured
     from components.trainer.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
     from components.trainer.records import DataError
@@ -76,6 +82,7 @@ def ladder(
 
     console = Console()
     wanted = presets.chosen([text.strip() for text in rungs.split(",") if text.strip()])
+    everything = presets.with_weights(presets.presets(), weights or [])
     place = Workspace(workspace)
     place.prepare()
     folder = data_set.ready(data, place, console)
@@ -85,22 +92,31 @@ def ladder(
         ("rungs", rungs), ("budget", budget), ("train-images", train_images), ("eval-images", eval_images)
     ):  # fmt: skip
         command += f" --{name} {value}" if value else ""
+    command += "".join(f" --weights {text}" for text in weights or [])
     facts = [("data", str(folder)), ("seed", str(seed)), ("command", command)]
 
-    def written(results: list[Measured]) -> None:
-        page.write(ladder_page.page(results, len(wanted), facts), report)
+    def written(found: runner.Climbed) -> None:
+        if found.results:
+            page.write(ladder_page.page(found.results, found.failures, len(everything), facts), report)
 
     try:
-        results = runner.run(
+        found = runner.run(
+            everything,
             wanted,
             folder,
             place,
-            runner.Options(budget, train_images, eval_images, seed),
+            runner.Options(budget, train_images, eval_images, seed, again),
             Progress(),
             written,
         )
     except (DataError, WeightsFileError) as error:
         raise UsageError(str(error)) from None
+    written(found)
+    for name, reason in found.failures.items():
+        console.print(f"[red]failed:[/] {name}: {reason}", highlight=False, soft_wrap=True)
+    results = found.results
+    if not results:
+        raise typer.Exit(FAULT)
     table = Table(
         title=f"test: {results[0].images} images, {results[0].positives} positive", title_justify="left"
     )
@@ -110,6 +126,8 @@ def ladder(
         table.add_row(*ladder_page.cells(row))
     console.print(table)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    if found.failures:
+        raise typer.Exit(FAULT)
 
 
 @study.command("segmentation")
@@ -152,6 +170,7 @@ def segmentation(
     from components.trainer.progress import Progress
     from pipeline.studies import page, segmentation_page
     from pipeline.studies import segmentation as runner
+    from pipeline.studies.segmentation_study import SegmentationStudy
     from pipeline.workspace import Workspace
 
     wanted = [part.strip() for part in parts.split(",") if part.strip()]
@@ -163,38 +182,46 @@ def segmentation(
     place.prepare()
     console, progress = Console(), Progress()
     folder, version = runner.write_pairs(data, place, seed)
+    files = experiment.files_of(str(folder))
+    try:
+        if wanted != ["unet"]:
+            experiment.check(files, folds)  # before an hour of training
+    except ValueError as error:
+        raise UsageError(f"--parts {parts}: {error}") from None
     out = place.root / "studies" / "segmentation"
     out.mkdir(parents=True, exist_ok=True)
+    about = {"data_version": version, "folds": folds, "fold_epochs": fold_epochs, "seed": seed}
+    kept = SegmentationStudy.load(out, about)
     run = runner.run_pipeline(config, folder, version, place, console) if "unet" in wanted else None
+    if run is not None:
+        kept = kept.with_unet(run.run_id)
+    elif kept.unet_run and place.run(kept.unet_run).is_dir():
+        run = runner.collect(kept.unet_run, place)
     galleries = runner.gallery(run, folder) if run else []
-    results: list[Result] = []
-    out_of_fold = None
-    if "experiment" in wanted or "vgg16" in wanted:
+    kept.save(out)
+    if wanted != ["unet"]:
         fold_config = STUDY.model_copy(update={"epochs": fold_epochs, "seed": seed})
         try:
-            given = experiment.material(experiment.files_of(str(folder)), fold_config, folds, seed, progress)
-            out_of_fold = float(given.jaccard.mean())
+            given = experiment.material(files, fold_config, folds, seed, progress)
             for part in wanted:
                 if part != "unet":
                     classifier = _classifier(part, weights, vgg_size, vgg_epochs)
-                    results.append(experiment.run(given, classifier, seed, progress))
+                    result = experiment.run(given, classifier, seed, progress)
+                    kept = kept.with_result(result, float(given.jaccard.mean()))
+                    kept.save(out)
         except (ValueError, WeightsFileError) as error:
             raise UsageError(str(error)) from None
+    results = kept.results
     facts = [
         ("data", f"{data}, version {version[:12]}"),
         ("seed", str(seed)),
         ("command", f"melanosizer study segmentation --data {data} --workspace {workspace} --parts {parts}"
-                    f" --folds {folds} --fold-epochs {fold_epochs}"
+                    f" --folds {folds} --fold-epochs {fold_epochs} --seed {seed} --weights {weights}"
+                    f" --vgg-epochs {vgg_epochs} --vgg-size {vgg_size}"
                     + "".join(f" --set {text}" for text in overrides or [])),
     ]  # fmt: skip
     report = page.write(
-        segmentation_page.page(run, galleries, results, out_of_fold, facts), out / page.FILE_NAME
-    )
-    (out / "experiment.json").write_text(
-        json.dumps(
-            {"out_of_fold_jaccard": out_of_fold, "results": [one.model_dump() for one in results]}, indent=1
-        )
-        + "\n"
+        segmentation_page.page(run, galleries, results, kept.out_of_fold_jaccard, facts), out / page.FILE_NAME
     )
     if run is not None:
         console.print(_unet_table(run))
@@ -202,7 +229,7 @@ def segmentation(
         console.print(_experiment_table(result))
         console.print(result.sentence, highlight=False, soft_wrap=True)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
-    if run is not None and any(not verdict.passed for verdict in run.verdicts):
+    if run is not None and "unet" in wanted and any(not verdict.passed for verdict in run.verdicts):
         for verdict in run.verdicts:
             for check in verdict.refusals:
                 console.print(f"[red]refused:[/] {check.sentence()}", highlight=False, soft_wrap=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+
+import tensorflow as tf
+from pydantic import ValidationError
 
 from components.features import SPLITS
 from components.ingest.manifest import Manifest
@@ -17,6 +19,7 @@ from components.studies import ladder
 from components.studies.ladder import Ground, Measured, Rung
 from components.trainer.progress import Progress
 from components.trainer.records import read_split
+from pipeline.errors import RunFaultError
 from pipeline.studies import own_process
 from pipeline.workspace import Workspace
 
@@ -28,48 +31,73 @@ class Options:
     """What the user chose.
 
     Attributes:
-        budget: minutes for all rungs together; None = every preset's epochs.
+        budget: minutes for the whole ladder, in equal shares; None = every preset's epochs.
         train_images: of the training split, None = all; the same for every rung.
         eval_images: of eval and of test each, None = all.
         seed: of everything that is drawn.
+        again: train the chosen rungs even where they are done.
     """
 
     budget: float | None
     train_images: int | None
     eval_images: int | None
     seed: int
+    again: bool = False
+
+
+@dataclass
+class Climbed:
+    """The rungs measured so far under these options, now or before, and why others failed."""
+
+    results: list[Measured] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 def run(
     rungs: Mapping[str, Rung],
+    wanted: Collection[str],
     data: Path,
     workspace: Workspace,
     options: Options,
     progress: Progress,
-    listener: Callable[[list[Measured]], None],
-) -> list[Measured]:
-    """Train every rung that is not done yet; `listener` gets all results after each one."""
+    listener: Callable[[Climbed], None],
+) -> Climbed:
+    """Train the wanted ones of all rungs that are not done yet; `listener` gets all results after each one.
+
+    A rung that fails is named, and the next one is tried.
+    """
     folder = workspace.root / "studies" / "ladder"
     folder.mkdir(parents=True, exist_ok=True)
     ground = _ground(data, workspace.cache, options, SIZE, progress)
+    # A share of the whole ladder, however many rungs are asked for now: rows of one table had equal time.
     minutes = None if options.budget is None else options.budget / len(rungs)
-    results: list[Measured] = []
+    found = Climbed()
     keys: dict[str, str] = {}
     started_from = {rung.warm_start for rung in rungs.values() if rung.warm_start}
     for number, (name, rung) in enumerate(rungs.items(), start=1):
         before = keys.get(rung.warm_start or "", "")
-        keys[name] = ladder.key(rung, ground, minutes, before)
-        path, weights_path = folder / f"{name}.json", folder / f"{name}-{keys[name]}.npz"
-        kept = _kept(path, keys[name])
-        if kept is not None and (name not in started_from or weights_path.exists()):
+        keys[name] = own_key = ladder.key(rung, ground, minutes, before)
+        path, weights_path = folder / f"{name}.json", folder / f"{name}-{own_key}.npz"
+        own = folder / f"{name}-{own_key[:8]}"
+        kept = _kept(path, own_key)
+        startable = name not in started_from or weights_path.exists()
+        if kept is not None and (name not in wanted or (startable and not options.again)):
+            _record(workspace, data, rung, kept, own)
             progress.line(
                 "rung %d of %d  %s: done before, AUC %.4f", number, len(rungs), name, kept.auc.value
             )
-            results.append(kept)
-            listener(results)
+            found.results.append(kept)
+            listener(found)
+            continue
+        if name not in wanted:
+            continue
+        if rung.warm_start in found.failures:
+            found.failures[name] = f"starts from {rung.warm_start}, which failed"
             continue
         progress.line("rung %d of %d  %s: %s", number, len(rungs), name, rung.title)
-        began, started = time.monotonic(), datetime.now(UTC)
+        for outdated in (*folder.glob(f"{name}-*.npz"), *folder.glob(f"{name}-*/backup-*.npz")):
+            if own_key not in outdated.name:
+                outdated.unlink()
         job = partial(
             _climb,
             name,
@@ -79,20 +107,29 @@ def run(
             options=options,
             size=SIZE,
             minutes=minutes,
-            own_key=keys[name],
-            folder=folder / name,
-            initial=folder / f"{rung.warm_start}-{before}.npz" if rung.warm_start and before else None,
+            own_key=own_key,
+            folder=own,
+            initial=folder / f"{rung.warm_start}-{before}.npz" if rung.warm_start else None,
             keep=weights_path if name in started_from else None,
         )
-        # TensorFlow keeps 3 GB of each of the large networks to itself: the seventh rung found no memory.
-        measured = own_process.run(job, f"rung {name}", progress)
+        try:
+            # TensorFlow keeps 3 GB of each of the large networks to itself: the seventh rung found no memory.
+            measured = own_process.run(job, f"rung {name}", progress)
+        except (FloatingPointError, RunFaultError, tf.errors.OpError) as error:
+            if isinstance(error, FloatingPointError):
+                # What was backed up may hold what made it fail.
+                for backup in own.glob("backup-*.npz"):
+                    backup.unlink()
+            found.failures[name] = str(error)
+            progress.line("rung %s failed: %s", name, error)
+            continue
         part = path.with_suffix(".part")
         part.write_text(measured.model_dump_json(indent=1) + "\n", encoding="utf-8")
         part.replace(path)
-        _record(workspace, data, rung, measured, folder / name, started, time.monotonic() - began)
-        results.append(measured)
-        listener(results)
-    return results
+        _record(workspace, data, rung, measured, own)
+        found.results.append(measured)
+        listener(found)
+    return found
 
 
 def _climb(
@@ -142,30 +179,30 @@ def _ground(data: Path, cache: Path, options: Options, size: int, progress: Prog
 def _kept(path: Path, key: str) -> Measured | None:
     if not path.exists():
         return None
-    found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
+    try:
+        found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError:
+        return None  # of another release
     return found if found.key == key else None
 
 
-def _record(
-    workspace: Workspace,
-    data: Path,
-    rung: Rung,
-    measured: Measured,
-    history: Path,
-    started: datetime,
-    seconds: float,
-) -> None:
+def _record(workspace: Workspace, data: Path, rung: Rung, measured: Measured, folder: Path) -> None:
     """Leave the rung among the runs, so that the dashboard compares it; nothing is ever released from it."""
     from components.evaluator.measured import SliceMetrics
     from components.gate.verdict import OVERALL
-    from pipeline.outcome import Outcome, StepOutcome
+    from pipeline.outcome import FILE_NAME, Outcome, StepOutcome
 
-    digest = hashlib.sha256(measured.key.encode()).hexdigest()[:6]
-    run_id = f"ladder-{measured.name}-{digest}"
-    folder = workspace.run(run_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(measured.model_dump_json().encode()).hexdigest()[:6]
+    name = f"ladder-{measured.name}-{digest}"
+    if any((path / FILE_NAME).exists() for path in workspace.runs.glob(f"*-{name}")):
+        return
+    started = datetime.now(UTC) - timedelta(seconds=measured.seconds)
+    # As every run's: it begins with the time, so that the newest is the last.
+    run_id = f"{started:%Y%m%d-%H%M%S}-{name}"
+    own = workspace.run(run_id)
+    own.mkdir(parents=True)
     content = {"trainer": rung.trainer.model_dump(mode="json"), "study": measured.study.model_dump()}
-    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (own / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     found = measured.positives - measured.false_negatives
     metrics = SliceMetrics(
         slice=OVERALL,
@@ -176,25 +213,31 @@ def _record(
         true_negatives=measured.true_negatives,
         false_positives=measured.images - measured.positives - measured.true_negatives,
     )
-    step = StepOutcome(
-        name="Trainer",
-        state="COMPLETE",
-        seconds=round(measured.seconds, 1),
-        outputs={"model_run": [str(history.resolve())]},
+    steps = tuple(
+        StepOutcome(
+            name=name,
+            state="COMPLETE",
+            seconds=round(seconds, 1),
+            outputs={output: [str(folder.resolve())]},
+        )
+        for name, seconds, output in (
+            ("Trainer", measured.seconds, "model_run"),
+            ("Evaluator", 0.0, "evaluation"),
+        )
     )
     Outcome(
         run_id=run_id,
         status="unchanged",
         reason="a rung of the study's ladder: measured, never released",
         preset=f"studies/ladder/{measured.name}",
-        data=str(data),
+        data=str(data.resolve()),
         data_version=Manifest.load(data).data_version,
         started=started,
-        seconds=round(seconds, 1),
+        seconds=round(measured.seconds, 1),
         version=None,
         model=None,
         metrics=metrics,
         threshold=0.5,
         verdicts=(),
-        steps=(step,),
-    ).save(folder)
+        steps=steps,
+    ).save(own)

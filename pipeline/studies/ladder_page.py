@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from components.studies.ladder import Measured
 from pipeline.report.charts import rows as marks
@@ -14,13 +14,20 @@ from pipeline.studies.page import Figure, Page, Section, Table, name, spread
 LINES = 8  # kinds of line in the style sheet
 
 
-def page(results: Sequence[Measured], rungs: int, facts: Sequence[tuple[str, str]]) -> Page:
-    """Return the page of the rungs that are done, of `rungs` in all."""
-    best = max(results, key=lambda row: row.auc.value)
-    short = sum(row.cut_short for row in results)
-    verdict = f"{len(results)} of {rungs} rungs measured. Highest AUC here: {best.title}, {best.auc}."
+def page(
+    results: Sequence[Measured], failures: Mapping[str, str], rungs: int, facts: Sequence[tuple[str, str]]
+) -> Page:
+    """Return the page of the rungs that are done, of `rungs` in all, and of those that failed."""
+    whole = [row for row in results if not row.cut_short]
+    short = len(results) - len(whole)
+    verdict = f"{len(results)} of {rungs} rungs measured."
+    if whole:
+        best = max(whole, key=lambda row: row.auc.value)
+        verdict += f" Highest AUC of those that had all their epochs: {best.title}, {best.auc}."
     if short:
         verdict += f" {short} were cut short by the budget, marked with *: they show that the rung runs, not what it can do."
+    for rung, reason in failures.items():
+        verdict += f" {rung} failed: {reason}."
     if any("random" in row.weights for row in results):
         verdict += " Where ImageNet's weights could not be had, the rung started from random ones, and its row says so."
     families = list(dict.fromkeys(row.network for row in results))

@@ -33,18 +33,22 @@ def page(config: RetrainConfig, found: Retrained, test: Split, facts: Sequence[t
     ]
     steps = [float(look.step) for look in found.looks]
     figures = [
-        Figure(title, text, charts.curve(title, steps, [Series(title, kind, values)], kept=(), restarts=()))
+        Figure(
+            title,
+            text,
+            charts.curve(title, steps, [Series(title, kind, values)], kept=(), restarts=(), across="step"),
+        )
         for title, kind, text, values in (
             (
                 "loss",
                 "train",
-                "Mean since the look before; the axis counts steps.",
+                "Mean since the look before.",
                 [look.loss for look in found.looks],
             ),
             (
                 "AUC on eval",
                 "s0",
-                "Area under the ROC curve; the axis counts steps.",
+                "Area under the ROC curve.",
                 [look.eval_auc for look in found.looks],
             ),
         )

@@ -84,7 +84,8 @@ def run_pipeline(
         RunFaultError: a step failed; the log says more.
     """
     with workspace.locked():
-        run_id = new_run_id(workspace, datetime.now(UTC))
+        started = datetime.now(UTC)
+        run_id = new_run_id(workspace, started)
         folder = workspace.run(run_id)
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
@@ -98,8 +99,12 @@ def run_pipeline(
                 local.run(compiled)
             except Exception as fault:
                 _log.exception("the run failed")
-                raise RunFaultError(f"{type(fault).__name__}: {fault}; see {folder / 'run.log'}") from fault
-    return _collect(run_id, workspace)
+                reason = f"{type(fault).__name__}: {fault}"
+                _record(run_id, workspace, data, data_version, started, None, reason)
+                raise RunFaultError(f"{reason}; see {folder / 'run.log'}") from fault
+    found = collect(run_id, workspace)
+    _record(run_id, workspace, data, data_version, started, found)
+    return found
 
 
 def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Picture]]]:
@@ -161,14 +166,17 @@ def sheet(groups: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]]) -> npt.
     return np.concatenate(padded)
 
 
-def _collect(run_id: str, workspace: Workspace) -> UnetRun:
-    from tfx.orchestration import metadata
+def collect(run_id: str, workspace: Workspace) -> UnetRun:
+    """Read what a run's steps left.
+
+    Raises:
+        RunFaultError: a step left nothing.
+    """
     from tfx.utils import path_utils
 
     from components.registry.hashing import FACTS
 
-    connection = metadata.sqlite_metadata_connection_config(str(workspace.metadata.resolve()))
-    by_name = {step.name: step for step in executions.steps(connection, run_id)}
+    by_name = {step.name: step for step in _steps(run_id, workspace)}
 
     def artifact(step: str, output: str) -> executions.Artifact:
         found = by_name[step].output(output) if step in by_name else None
@@ -190,3 +198,52 @@ def _collect(run_id: str, workspace: Workspace) -> UnetRun:
         version=str(pushed["pushed_version"]) if pushed.get("pushed_version") else None,
         facts=json.loads((model / FACTS).read_text()),
     )
+
+
+def _steps(run_id: str, workspace: Workspace) -> list[executions.Step]:
+    from tfx.orchestration import metadata
+
+    connection = metadata.sqlite_metadata_connection_config(str(workspace.metadata.resolve()))
+    return executions.steps(connection, run_id)
+
+
+def _record(
+    run_id: str,
+    workspace: Workspace,
+    data: Path,
+    data_version: str,
+    started: datetime,
+    found: UnetRun | None,
+    fault: str = "",
+) -> None:
+    """Leave the run's end beside its log, as every run's, for the dashboard."""
+    from pipeline.outcome import Outcome, Status, StepOutcome
+
+    refusals = [check.sentence() for verdict in found.verdicts for check in verdict.refusals] if found else []
+    status: Status = "failed"
+    if found is not None:
+        status = "refused" if refusals else "pushed" if found.version else "unchanged"
+    Outcome(
+        run_id=run_id,
+        status=status,
+        reason=fault or "; ".join(refusals),
+        preset="studies/segmentation",
+        data=str(data.resolve()),
+        data_version=data_version,
+        started=started,
+        seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
+        version=found.version if found else None,
+        model=str(found.model) if found else None,
+        metrics=None,
+        threshold=None,
+        verdicts=tuple(found.verdicts) if found else (),
+        steps=tuple(
+            StepOutcome(
+                name=step.name,
+                state=step.state,
+                seconds=round(step.seconds, 1),
+                outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
+            )
+            for step in _steps(run_id, workspace)
+        ),
+    ).save(workspace.run(run_id))

@@ -113,7 +113,9 @@ def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Sec
         rows = [
             [
                 arm.variant,
-                *(spread(one) for one in (arm.auc, arm.accuracy, arm.sensitivity, arm.specificity)),
+                spread(arm.auc),
+                f"{arm.auc_of_folds:.3f}",
+                *(spread(one) for one in (arm.accuracy, arm.sensitivity, arm.specificity)),
                 "–" if arm.difference is None else spread(arm.difference),
                 "–" if arm.p_auc is None else f"{arm.p_auc:.3f}",
                 "–" if arm.p_accuracy is None else f"{arm.p_accuracy:.3f}",
@@ -123,7 +125,7 @@ def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Sec
         tables.append(
             Table(
                 headings=(
-                    "images", "AUC", "accuracy", "sensitivity", "specificity",
+                    "images", "AUC", "mean of folds", "accuracy", "sensitivity", "specificity",
                     "AUC, difference", "p (DeLong)", "p (McNemar)",
                 ),
                 rows=rows,

@@ -76,6 +76,19 @@ def test_a_refused_run_alerts_until_a_better_one(build: Any, workspace: Path) ->
     assert look(running) == []
 
 
+def test_a_study_s_rung_after_a_refused_run_does_not_end_its_alert(build: Any, workspace: Path) -> None:
+    running = build()
+    newest = workspace / "runs" / running.services.runs.ids()[0]
+    document = json.loads((newest / "run.json").read_text())
+    (newest / "run.json").write_text(json.dumps(document | {"status": "refused", "reason": "auc is 0.5"}))
+    rung = workspace / "runs" / "99990101-000000-ladder-01-base"
+    rung.mkdir()
+    study = {"run_id": rung.name, "status": "unchanged", "preset": "studies/ladder/01-base"}
+    (rung / "run.json").write_text(json.dumps(document | study))
+    assert running.services.runs.ids()[0] == rung.name
+    assert "auc is 0.5" in only(running, "run_failed")[0].message
+
+
 def test_every_kind_has_a_first_rule_and_a_rule_can_be_edited(build: Any) -> None:
     assert {rule[0] for rule in FIRST_RULES} == set(KINDS)
     running = build()

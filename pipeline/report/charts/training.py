@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from markupsafe import Markup
 
@@ -28,8 +29,9 @@ def curve(
     kept: Sequence[int],
     restarts: Sequence[float],
     floor: float | None = None,
+    across: str = "epoch",
 ) -> Markup:
-    """Draw series over epochs.
+    """Draw series over epochs, or what `across` names.
 
     Args:
         label: what is measured, with its unit: the vertical axis's title.
@@ -42,7 +44,7 @@ def curve(
     values = [value for one in series for value in one.values if value is not None]
     bounds = [*values, *([floor] if floor is not None else [])]
     vertical = round_numbers(label, min(bounds), max(bounds))
-    plane = Plane(label, _epochs(epochs), vertical, height=270)
+    plane = Plane(label, _whole(across, epochs), vertical, height=270)
     for restart in restarts:
         plane.svg.line(plane.x(restart), plane.top, plane.x(restart), plane.bottom, "restart")
     for one in series:
@@ -54,11 +56,11 @@ def curve(
                 plane.curve(part, one.kind)
         if len(rows) <= 30:
             for epoch, value in rows:
-                plane.dot(epoch, value, one.kind, f"{one.name}, epoch {epoch:g}: {value:.4g}", radius=2.6)
+                plane.dot(epoch, value, one.kind, f"{one.name}, {across} {epoch:g}: {value:.4g}", radius=2.6)
         for index in kept if one.kind == "eval" else ():
             best = one.values[index]
             if best is not None:
-                plane.dot(epochs[index], best, "point", f"kept: epoch {epochs[index]:g}, {best:.4g}")
+                plane.dot(epochs[index], best, "point", f"kept: {across} {epochs[index]:g}, {best:.4g}")
     return plane.svg.render()
 
 
@@ -93,10 +95,12 @@ def range_test(
     return plane.svg.render()
 
 
-def _epochs(epochs: Sequence[float]) -> Axis:
-    """Return an axis of whole epochs that starts at 1 unless there is only one."""
-    last = max(epochs)
+def _whole(title: str, values: Sequence[float]) -> Axis:
+    """Return an axis of whole numbers that starts at 1 unless there is only one."""
+    last = max(values)
     first = 1.0 if last > 1 else 0.0
-    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if last / s <= 8)
+    step = next(
+        step for power in count() for step in (10**power, 2 * 10**power, 5 * 10**power) if last / step <= 8
+    )
     ticks = sorted({first, *(float(tick) for tick in range(step, int(last) + 1, step))})
-    return Axis("epoch", first, last, [(tick, f"{tick:g}") for tick in ticks])
+    return Axis(title, first, last, [(tick, f"{tick:g}") for tick in ticks])

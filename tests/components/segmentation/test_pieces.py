@@ -186,3 +186,23 @@ def test_a_pair_without_a_label_is_unknown_and_one_with_a_wrong_one_is_named(tmp
 def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IngestError, match="no folder images/"):
         pairs.find(tmp_path)
+
+
+def test_a_jpeg_s_ringing_is_no_lesion(tmp_path: Path) -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 20:40] = 255
+    jpeg = tf.io.encode_jpeg(mask[..., None], quality=60).numpy()
+    assert (tf.io.decode_jpeg(jpeg).numpy() > 0).sum() > 400
+    assert abs(int(pairs.mask_of(jpeg).sum()) - 400) <= 4
+    dark = tf.io.encode_png((mask // 255)[..., None]).numpy()
+    assert pairs.mask_of(dark).sum() == 400
+
+
+def test_pairs_that_did_not_change_are_left_alone(folder: Path, tmp_path: Path) -> None:
+    found = pairs.find(folder)
+    version = pairs.write(found, tmp_path, 3)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.gz")}
+    assert pairs.write(found, tmp_path, 3) == version
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.gz*")} == before
+    assert pairs.write(found, tmp_path, 4) != version
+    assert not list(tmp_path.rglob("*.part"))

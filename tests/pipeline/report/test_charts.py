@@ -97,3 +97,12 @@ def test_no_line_joins_two_stages():
     series = [training.Series("eval", "eval", [0.5, 0.6, None, 0.4, 0.7])]
     picture = training.curve("AUC", [1, 2, 3, 4, 5], series, kept=[], restarts=[2.5])
     assert picture.count('class="curve eval"') == 2
+
+
+def test_the_axis_of_a_long_training_has_few_ticks_and_its_own_name() -> None:
+    steps = [float(step) for step in range(500, 10_001, 500)]
+    series = [training.Series("loss", "train", [1.0] * len(steps))]
+    picture = training.curve("loss", steps, series, kept=[], restarts=[], across="step")
+    assert ">8000<" in picture
+    assert ">500<" not in picture
+    assert ">step<" in picture

@@ -34,5 +34,26 @@ def test_every_preset_is_read_and_starts_from_a_rung_before_it() -> None:
 
 def test_rungs_are_chosen_by_their_beginnings() -> None:
     assert list(rungs.chosen(["09", "vgg19"])) == ["09-deeper", "21-vgg19"]
+    assert list(rungs.chosen(["13-deeper-dice"])) == ["09-deeper", "10-deeper-dropout", "13-deeper-dice"]
     with pytest.raises(UsageError, match="--rungs nothing: no such rung"):
         rungs.chosen(["nothing"])
+
+
+def test_a_file_of_weights_replaces_imagenet_s_for_its_network_only() -> None:
+    changed = rungs.with_weights(rungs.presets(), ["vgg16=vgg.h5#sha256=ab"])
+    taken = [name for name, rung in changed.items() if rung.trainer.weights == "vgg.h5#sha256=ab"]
+    assert taken == [name for name, rung in rungs.presets().items() if rung.trainer.backbone == "vgg16"]
+    assert changed["21-vgg19"] == rungs.presets()["21-vgg19"]
+    for text in ("vgg16", "base_cnn=a.h5", "a.h5"):
+        with pytest.raises(
+            UsageError, match="give BACKBONE=PATH#sha256=HEX, with one of densenet169, resnet101"
+        ):
+            rungs.with_weights(rungs.presets(), [text])
+
+
+@pytest.mark.parametrize("name", ["16-vgg16", "26-vgg16-conv1x1"])
+def test_the_heads_of_the_imagenet_rungs_fit_their_network(name: str) -> None:
+    trunk, dense = 14_714_688, (512, 256, 128, 1)
+    start = 7 * 7 * 512 if name == "16-vgg16" else 512
+    head = sum((width + 1) * units for width, units in zip((start, *dense), dense, strict=False))
+    assert ladder.parameters(rungs.presets()[name]) == trunk + head

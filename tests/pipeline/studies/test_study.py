@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,16 @@ from typer.testing import CliRunner
 
 from components.registry.store import Registry
 from components.segmentation.config import SegmentationConfig
+from components.studies import ladder
 from components.studies.classifiers import FrozenLinear
 from components.studies.ladder import Rung
+from dashboard.readers import training
+from dashboard.readers import workspace as dashboard_workspace
+from dashboard.readers.evidence import Evidence
+from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.runs import RunFiles
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
+from pipeline.errors import FAULT, UsageError
 from pipeline.studies import rungs
 from tests.pipeline.report.test_page import Document
 
@@ -123,7 +130,10 @@ def test_a_u_net_is_trained_judged_pushed_and_answers_and_the_three_arms_are_com
     assert "Every check of the gates held" in document.text
     assert "predicted mask" in document.text
     assert len(document.sources) >= 9
+    (run,) = (json.loads(path.read_text()) for path in workspace.glob("runs/*/run.json"))
+    assert (run["status"], run["version"], run["preset"]) == ("pushed", version, "studies/segmentation")
     written = json.loads((workspace / "studies" / "segmentation" / "experiment.json").read_text())
+    assert written["unet_run"] == run["run_id"]
     (result,) = written["results"]
     assert [arm["variant"] for arm in result["arms"]] == ["unaltered", "true mask", "predicted mask"]
     assert result["images"] == 60
@@ -147,7 +157,9 @@ def test_a_gate_that_refuses_ends_with_3_and_pushes_nothing(lesions, tmp_path):
     assert not Registry(tmp_path, "segmentation").versions()
 
 
-def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, monkeypatch):
+@pytest.fixture
+def small_ladder(monkeypatch: pytest.MonkeyPatch) -> dict[str, Rung]:
+    """Two rungs of a tiny network, the second from the first; of the smallest pictures."""
     config = rungs.presets()["01-base-1e-8"].trainer
     small = config.model_copy(
         update={
@@ -164,26 +176,75 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, monkeypatch):
     }
     monkeypatch.setattr(rungs, "presets", lambda: made)
     monkeypatch.setattr("pipeline.studies.ladder.SIZE", 64)
-    monkeypatch.setattr("pipeline.studies.rungs.presets", lambda: made)
+    return made
+
+
+def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
     arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
     one = runner.invoke(app, [*arguments, "--rungs", "first"], env=WIDE)
     assert one.exit_code == 0, (one.output, one.exception)
+    folder = tmp_path / "studies" / "ladder"
+    written = (folder / "01-first.json").stat().st_mtime_ns
     both = runner.invoke(app, arguments, env=WIDE)
     assert both.exit_code == 0, (both.output, both.exception)
-    folder = tmp_path / "studies" / "ladder"
-    again = runner.invoke(app, arguments, env=WIDE)
+    again = runner.invoke(app, [*arguments, "--rungs", "second"], env=WIDE)
     assert again.exit_code == 0, (again.output, again.exception)
-    first, second = (json.loads((folder / f"{name}.json").read_text()) for name in made)
+    assert (folder / "01-first.json").stat().st_mtime_ns == written
+    first, second = (json.loads((folder / f"{name}.json").read_text()) for name in small_ladder)
     assert second["weights"] == "from rung 01-first"
     assert first["parameters"] == second["parameters"]
     document = checked(folder / "report.html")
     assert "2 of 2 rungs measured" in document.text
     assert "0.7415" in document.text
     runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
-    assert [name.rpartition("-")[0] for name in runs] == ["ladder-01-first", "ladder-02-second"]
+    assert [name[16:].rpartition("-")[0] for name in runs] == ["ladder-01-first", "ladder-02-second"]
+    assert all(re.match(r"\d{8}-\d{6}-", name) for name in runs)
     outcome = json.loads((tmp_path / "runs" / runs[0] / "run.json").read_text())
     assert outcome["version"] is None
     assert outcome["metrics"]["auc"] == pytest.approx(first["auc"]["value"])
+    assert outcome["data"] == str(ingested.resolve())
+    # What the dashboard compares.
+    files = RunFiles(dashboard_workspace.Workspace(tmp_path, "melanoma"))
+    evidence = Evidence(files, RegistryFiles(dashboard_workspace.Workspace(tmp_path, "melanoma")))
+    for name, measured in zip(runs, (first, second), strict=True):
+        assert files.run(name).of_a_study
+        assert len(evidence.of_run(name)) == measured["images"]
+        assert evidence.curves(name).auc.value == pytest.approx(measured["auc"]["value"])
+        (epoch,) = training.epochs(evidence.model_run(name))
+        assert epoch.false_negatives is not None
+    # No report of a run of the pipeline can be made of a rung.
+    with pytest.raises(UsageError, match="no run has finished there yet"):
+        raise runner.invoke(app, ["report", "--workspace", str(tmp_path)]).exception
+    with pytest.raises(UsageError, match="is a study's; its report is in"):
+        raise runner.invoke(app, ["report", "--workspace", str(tmp_path), "--run", runs[0]]).exception
+
+
+def test_a_rung_that_fails_is_named_and_the_others_go_on(ingested, tmp_path, small_ladder, monkeypatch):
+    third = small_ladder["01-first"].model_copy(update={"title": "Third"})
+    small_ladder["03-third"] = third
+    climb = ladder.climb
+
+    def failing(name, *arguments, **options):
+        if name == "01-first":
+            raise FloatingPointError("the loss is nan")
+        return climb(name, *arguments, **options)
+
+    # Another process would not know of it.
+    monkeypatch.setattr("pipeline.studies.own_process.run", lambda job, _, progress: job(progress))
+    monkeypatch.setattr(ladder, "climb", failing)
+    arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
+    done = runner.invoke(app, arguments, env=WIDE)
+    assert done.exit_code == FAULT
+    assert "failed: 01-first: the loss is nan" in done.output
+    assert "failed: 02-second: starts from 01-first, which failed" in done.output
+    assert (tmp_path / "studies" / "ladder" / "03-third.json").exists()
+    document = checked(tmp_path / "studies" / "ladder" / "report.html")
+    assert "1 of 3 rungs measured" in document.text
+    assert "01-first failed: the loss is nan" in document.text
+    monkeypatch.setattr(ladder, "climb", climb)
+    mended = runner.invoke(app, arguments, env=WIDE)
+    assert mended.exit_code == 0, (mended.output, mended.exception)
+    assert "3 of 3 rungs measured" in (tmp_path / "studies" / "ladder" / "report.html").read_text()
 
 
 def test_the_retrain_flow_leaves_its_mistakes(ingested, tmp_path):
@@ -213,6 +274,7 @@ def test_the_retrain_flow_leaves_its_mistakes(ingested, tmp_path):
         (["segmentation", "--data", "/nowhere", "--set", "layers=3"], "layers=3: Extra inputs"),
         (["segmentation", "--data", "/nowhere", "--set", "height=100"], "must be a multiple of 16"),
         (["ladder", "--data", "/nowhere", "--rungs", "30"], "--rungs 30: no such rung; there are 01-base"),
+        (["ladder", "--data", "/nowhere", "--weights", "vgg16"], "--weights vgg16: give BACKBONE=PATH"),
         (["retrain", "--data", "/nowhere", "--random-crop", "95"], "random_crop=95"),
     ],
 )
@@ -221,3 +283,16 @@ def test_a_mistake_is_a_usage_error(arguments, message, tmp_path, monkeypatch):
     done = runner.invoke(app, ["study", *arguments])
     assert isinstance(done.exception, UsageError), done.output
     assert message in str(done.exception)
+
+
+def test_labels_that_are_missing_are_named_before_anything_is_trained(lesions, tmp_path):
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for name in ("images", "masks"):
+        (folder / name).symlink_to(lesions / name)
+    done = runner.invoke(
+        app, ["study", "segmentation", "--data", str(folder), "--workspace", str(tmp_path / "w")]
+    )
+    assert isinstance(done.exception, UsageError), done.output
+    assert "needs every label: a pairs.csv" in str(done.exception)
+    assert not list((tmp_path / "w").glob("runs/*"))
