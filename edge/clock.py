@@ -16,11 +16,26 @@ REMEMBER_EVERY_S = 600.0  # a write to the card each time
 class Clock:
     """Compares the wall clock with this program's age, the last time seen and the gateway's time."""
 
-    def __init__(self, queue: Queue, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        now: Callable[[], float] = time.time,
+        running: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._queue = queue
         self._now = now
+        self._running = running  # seconds that no one can set
         self._seen = float(queue.fact("clock_seen", "0"))
         self._offset: float | None = None
+        self._lead = 0.0  # of the wall clock on the running one, when the witness spoke
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether the gateway's time agreed, and the clock was not set to another time since."""
+        if self._offset is None:
+            return False
+        moved = self._now() - self._running() - self._lead
+        return abs(self._offset + moved) <= TOLERANCE_S
 
     def now(self) -> float:
         """Unix seconds by the device's clock."""
@@ -42,10 +57,11 @@ class Clock:
 
     def compare(self, elsewhere: float) -> None:
         """Takes the gateway's time (Unix seconds) as a witness."""
-        self._offset = self._now() - elsewhere
+        now = self._now()
+        self._offset, self._lead = now - elsewhere, now - self._running()
         if abs(self._offset) <= TOLERANCE_S:
             # The gateway agrees, so a later time seen earlier was the mistake.
-            self._seen = min(self._seen, self._now())
+            self._seen = min(self._seen, now)
 
 
 def _day(moment: float) -> str:

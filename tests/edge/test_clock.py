@@ -29,3 +29,21 @@ def test_a_second_witness_corrects_a_clock_that_was_ahead(queue: Queue) -> None:
     assert clock.trouble() != ""
     clock.compare(WRITTEN + 1000)
     assert clock.trouble() == ""
+
+
+def test_a_clock_that_jumps_ahead_is_no_longer_witnessed(queue: Queue) -> None:
+    now, running = [WRITTEN + 1000.0], [50.0]
+    clock = Clock(queue, now=lambda: now[0], running=lambda: running[0])
+    assert not clock.witnessed
+    clock.compare(WRITTEN + 1000)
+    assert clock.witnessed
+    now[0] += 86_400
+    running[0] += 86_400
+    assert clock.witnessed  # a day passed
+    now[0] += 40 * 86_400
+    assert not clock.witnessed  # nobody waited so long
+    clock.compare(WRITTEN + 1000 + 86_400)
+    assert not clock.witnessed
+    now[0] -= 40 * 86_400
+    clock.compare(WRITTEN + 1000 + 86_400)
+    assert clock.witnessed
