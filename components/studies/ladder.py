@@ -249,7 +249,7 @@ def _write_predictions(test: Split, probabilities: npt.NDArray[np.float64], path
         writer = csv.writer(file)
         writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
         for name, target, value in zip(test.names, test.targets, probabilities, strict=True):
-            writer.writerow([name, int(target), f"{value:.6f}"])
+            writer.writerow([name, int(target), repr(float(value))])
 
 
 class _NoBackup(Backup):
