@@ -109,22 +109,32 @@ def _compressed(pixels: tf.Tensor, dice: Dice, qualities: tuple[int, int]) -> tf
 
 def _hairs(pixels: tf.Tensor, dice: Dice, size: int, share: float) -> tf.Tensor:
     """Dark arcs, none to eight a picture: pixels nearer than half a hair's width to a circle of random centre."""
-    ys, xs = tf.meshgrid(tf.range(size, dtype=tf.float32), tf.range(size, dtype=tf.float32), indexing="ij")
-    dark = tf.zeros_like(pixels[..., :1])
-    for _ in range(_ARCS):
-        radius = _plane(dice.uniform(0.5, 3.0)) * size
-        direction = _plane(dice.uniform(0.0, 2 * math.pi))
-        through_x, through_y = _plane(dice.uniform(0.0, 1.0)) * size, _plane(dice.uniform(0.0, 1.0)) * size
-        distance = tf.sqrt(
-            tf.square(xs[None] - through_x - radius * tf.cos(direction))
-            + tf.square(ys[None] - through_y - radius * tf.sin(direction))
+    arcs = [
+        (
+            dice.uniform(0.5, 3.0) * size,  # radius
+            dice.uniform(0.0, 2 * math.pi),  # where the centre lies from a point of the picture
+            dice.uniform(0.0, 1.0) * size,
+            dice.uniform(0.0, 1.0) * size,
+            dice.uniform(0.003, 0.008) * size,  # width
+            dice.chance(0.5),
         )
-        width = _plane(dice.uniform(0.003, 0.008)) * size
-        arc = tf.clip_by_value(width + 0.5 - tf.abs(distance - radius), 0.0, 1.0)
-        dark = tf.maximum(dark, arc[..., None] * dice.chance(0.5))
+        for _ in range(_ARCS)
+    ]
     colour = dice.uniform(10.0, 70.0, 1, 1, 1)
-    cover = dark * dice.chance(share)
-    return pixels * (1.0 - cover) + colour * cover
+    # Numbers are drawn for every picture, planes only for those that get hair.
+    rows = tf.where(tf.reshape(dice.chance(share), [-1]) > 0.0)
+    ys, xs = tf.range(size, dtype=tf.float32)[None, :, None], tf.range(size, dtype=tf.float32)[None, None, :]
+    hairy = tf.gather_nd(pixels, rows)
+    dark = tf.zeros_like(hairy[..., :1])
+    for arc in arcs:
+        radius, direction, x, y, width, there = (_plane(tf.gather_nd(values, rows)) for values in arc)
+        distance = tf.sqrt(
+            tf.square(xs - x - radius * tf.cos(direction)) + tf.square(ys - y - radius * tf.sin(direction))
+        )
+        cover = tf.clip_by_value(width + 0.5 - tf.abs(distance - radius), 0.0, 1.0) * there
+        dark = tf.maximum(dark, cover[..., None])
+    hairy = hairy * (1.0 - dark) + tf.gather_nd(colour, rows) * dark
+    return tf.tensor_scatter_nd_update(pixels, rows, hairy)
 
 
 def _cutout(pixels: tf.Tensor, dice: Dice, size: int, share: float) -> tf.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -50,6 +50,7 @@ class Evidence:
         model: what the model says of itself.
         record: the registry's record of the version that is served after the run.
         lesions: labels and groups of every image, and the pictures that were asked for.
+        heat_maps: JPEGs of missed melanomas under the heat map of the model, by image name.
         robustness: AUC under each change of the picture, from robustness.json of the Trainer.
         trials: what the tuner tried, and the settings trained with, from trials.json of the Trainer.
         finder: what the learning-rate finder saw, from lr_finder.json of the Trainer.
@@ -68,6 +69,7 @@ class Evidence:
     model: dict[str, Any] = field(default_factory=dict)
     record: Record | None = None
     lesions: Lesions | None = None
+    heat_maps: Mapping[str, bytes] = field(default_factory=dict)
     robustness: dict[str, Any] | None = None
     trials: dict[str, Any] | None = None
     finder: dict[str, Any] | None = None
@@ -93,7 +95,7 @@ class Evidence:
 def gather(result: Outcome, workspace: Workspace) -> Evidence:
     """Read what the run left; nothing here raises because a file is missing or broken."""
     from components.evaluator import predictions
-    from pipeline.report import contact_sheet, lesions, mistakes
+    from pipeline.report import contact_sheet, heat_maps, lesions, mistakes
 
     reader = _Reader()
     data = Path(result.data)
@@ -103,11 +105,18 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     balance = result.uri("ClassBalance", "balance")
     answers = reader.read(evaluation, predictions.FILE_NAME, lambda path: predictions.load(path.parent)) or []
     wanted = mistakes.pictured(answers)
+    trained = Path(result.model) if result.model else None
     manifest = _manifest(data, result, reader)
     files = _split_files(result)
     lesions_found: Lesions | None = None
     if any(files.values()):
         lesions_found = reader.attempt(f"the images of {data}", lambda: lesions.scan(files, wanted))
+    heat_maps_found: dict[str, bytes] | None = None
+    if lesions_found:
+        names = mistakes.explained(answers)
+        heat_maps_found = reader.read(
+            trained, "saved_model.pb", lambda path: heat_maps.of(path.parent, lesions_found, names)
+        )
     config = reader.read(run_folder, "config.json", _json) or {}
     sheet = next(
         (found for name in CONTACT_SHEETS if (found := reader.read(model_run, name, Path.read_bytes))), None
@@ -125,9 +134,10 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         balance=reader.read(balance, "balance.json", _json),
         manifest=manifest,
         quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
-        model=reader.read(Path(result.model) if result.model else None, str(FACTS), _json) or {},
+        model=reader.read(trained, str(FACTS), _json) or {},
         record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
         lesions=lesions_found,
+        heat_maps=heat_maps_found or {},
         robustness=reader.read(model_run, "robustness.json", _json),
         trials=reader.read(model_run, "trials.json", _json),
         finder=reader.read(model_run, "lr_finder.json", _json),

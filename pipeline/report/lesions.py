@@ -42,12 +42,14 @@ class Lesions:
     Attributes:
         counts: images by (split, group, value of the group, target).
         pictures: JPEG thumbnails by image name.
+        originals: the encoded images behind these thumbnails.
         samples: a few training images, encoded, melanomas among them.
         skipped: splits that were not read because the data set is too large.
     """
 
     counts: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
     pictures: dict[str, bytes] = field(default_factory=dict)
+    originals: dict[str, bytes] = field(default_factory=dict)
     samples: list[bytes] = field(default_factory=list)
     skipped: tuple[str, ...] = ()
 
@@ -74,7 +76,7 @@ def scan(files: Mapping[str, Sequence[Path]], wanted: Collection[str]) -> Lesion
 
     Args:
         files: TFRecord files (gzip) by split.
-        wanted: names of test images whose thumbnails are made.
+        wanted: names of test images that are kept, and whose thumbnails are made.
 
     Raises:
         ValueError: a file holds no records, or records without an image or a label.
@@ -105,6 +107,7 @@ def _read(
             name = raw.decode(errors="replace")
             if name in names and (picture := thumbnail(columns[IMAGE][index])):
                 found.pictures[name] = picture
+                found.originals[name] = columns[IMAGE][index]
 
 
 def thumbnail(image: bytes, side: int = THUMBNAIL) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Mistake:
-    """One wrong answer, and its picture as a data URI ("" where there is none)."""
+    """One wrong answer, its picture, and that under the heat map: data URIs, "" where there is none."""
 
     prediction: Prediction
     picture: str
+    heat_map: str
 
 
 def missed(predictions: Sequence[Prediction]) -> list[Prediction]:
@@ -47,10 +48,20 @@ def pictured(predictions: Sequence[Prediction]) -> frozenset[str]:
     return frozenset(item.image_name for item in shown)
 
 
-def with_pictures(predictions: Sequence[Prediction], lesions: Lesions | None) -> list[Mistake]:
-    """Return the first :data:`SHOWN` with their pictures."""
+def explained(predictions: Sequence[Prediction]) -> frozenset[str]:
+    """Return the names of the images that are shown under a heat map too: the missed melanomas."""
+    return frozenset(item.image_name for item in missed(predictions)[:SHOWN])
+
+
+def with_pictures(
+    predictions: Sequence[Prediction], lesions: Lesions | None, heat_maps: Mapping[str, bytes]
+) -> list[Mistake]:
+    """Return the first :data:`SHOWN` with their pictures and, where there are any, their heat maps."""
     pictures = lesions.pictures if lesions else {}
-    return [Mistake(item, data_uri(pictures.get(item.image_name))) for item in predictions[:SHOWN]]
+    return [
+        Mistake(item, data_uri(pictures.get(item.image_name)), data_uri(heat_maps.get(item.image_name)))
+        for item in predictions[:SHOWN]
+    ]
 
 
 def data_uri(image: bytes | None) -> str:

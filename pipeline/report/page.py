@@ -70,7 +70,8 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "training": training.of(found),
         "weaknesses": robustness.weaknesses(found.robustness),
         "wrong": {
-            name: (len(items), mistakes.with_pictures(items, found.lesions)) for name, items in wrong.items()
+            name: (len(items), mistakes.with_pictures(items, found.lesions, found.heat_maps))
+            for name, items in wrong.items()
         },
         "carcinomas": mistakes.carcinomas(found.predictions),
         "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),

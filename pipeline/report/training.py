@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def of(evidence: Evidence) -> Training | None:
     restarts = [index + 0.5 for index in range(1, len(rows)) if stages[index] != stages[index - 1]]
     trainer = evidence.config.get("trainer", {})
     frozen = trainer.get("strategy") == "frozen"
-    kept = _best(rows, range(len(rows))) if frozen else _kept(rows, stages, trainer.get("stages", []))
+    kept = _best(rows, range(len(rows))) if frozen else _kept(rows, stages, trainer)
 
     def chart(label: str, names: Sequence[tuple[str, str, str]], floor: float | None = None) -> Markup | None:
         series = [Series(title, kind, [_number(row.get(key)) for row in rows]) for key, title, kind in names]
@@ -126,18 +126,16 @@ def _finder(found: dict[str, Any] | None) -> Finder | None:
     )
 
 
-def _kept(
-    rows: Sequence[dict[str, Any]], stages: Sequence[int], configured: Sequence[dict[str, Any]]
-) -> list[int]:
-    """Return the best epoch on eval of each stage whose snapshot is in the model."""
+def _kept(rows: Sequence[dict[str, Any]], stages: Sequence[int], trainer: Mapping[str, Any]) -> list[int]:
+    """Return the best epoch on eval, or the last, of each stage whose snapshot is in the model."""
+    configured = trainer.get("stages") or [{}]
     kept = []
     for stage in sorted(set(stages)):
-        if stage < len(configured) and not configured[stage].get("snapshot", True):
+        # With folds the stages count on: each fold runs all of them.
+        if not configured[stage % len(configured)].get("snapshot", True):
             continue
-        members = [
-            i for i, one in enumerate(stages) if one == stage and _number(rows[i].get("eval_auc")) is not None
-        ]
-        kept += _best(rows, members)
+        members = [index for index, one in enumerate(stages) if one == stage]
+        kept += members[-1:] if trainer.get("keep") == "last" else _best(rows, members)
     return kept
 
 

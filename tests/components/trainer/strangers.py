@@ -22,7 +22,7 @@ _PHOTOGRAPHS = [
 
 
 def pictures(seed: int = 0) -> dict[str, bytes]:
-    """About 190 JPEGs by name."""
+    """174 JPEGs by name."""
     draw = np.random.default_rng(seed)
     found: dict[str, Image.Image] = {}
     for path in _PHOTOGRAPHS:

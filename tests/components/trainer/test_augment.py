@@ -82,3 +82,25 @@ def test_jpeg_quality_is_drawn_in_its_range() -> None:
     assert 0 < 2 * lost[0] < lost[1]
     with pytest.raises(ValidationError, match=r"jpeg=\(90, 10\): give \[low, high\]"):
         AugmentationConfig(jpeg=(90, 10))
+
+
+FLAT = tf.fill([64, 64, 64, 3], tf.constant(200, tf.uint8))
+
+
+def test_hair_is_drawn_over_some_pictures_and_leaves_the_others_alone() -> None:
+    found = augment(FLAT, SEED, 64, OFF.model_copy(update={"hair": 0.5})).numpy()
+    touched = np.abs(found - 200.0).max(axis=(1, 2, 3)) > 1
+    assert 16 < touched.sum() < 48
+    np.testing.assert_allclose(found[~touched], 200.0, atol=1e-2)
+    # Thin and dark: each hairy picture keeps most of its pixels, and has some of a hair's grey level.
+    covered = (found[touched] < 199).mean(axis=(1, 2, 3))
+    assert covered.max() < 0.7
+    assert np.median(found[touched].min(axis=(1, 2, 3))) < 100
+    assert found[touched].max() <= 200.01
+
+
+def test_no_picture_of_a_batch_need_have_hair() -> None:
+    graph = tf.function(lambda p: augment(p, SEED, 64, OFF.model_copy(update={"hair": 1e-6})))
+    found = graph(FLAT)
+    assert graph.get_concrete_function(FLAT).structured_outputs.shape == (64, 64, 64, 3)
+    np.testing.assert_allclose(found, tf.cast(FLAT, tf.float32), atol=1e-2)

@@ -39,6 +39,7 @@ def test_what_is_not_recorded_counts_as_unknown_and_comes_last(scanned):
 
 def test_only_wanted_test_images_get_a_picture(scanned):
     assert set(scanned[1].pictures) == {"LESION_00003", "LESION_00039"}
+    assert scanned[1].originals == {f"LESION_{number:05d}": fake_run.jpeg(number) for number in (3, 39)}
 
 
 def test_samples_hold_melanomas(scanned):

@@ -124,6 +124,25 @@ def test_robustness_and_the_device_are_tables(pushed):
     assert "int8 3.5 MB 21.4 ms 0.0012 99.1 % kept" in text
 
 
+def test_of_the_kinds_for_the_device_the_first_with_parity_is_the_one_in_the_model(tmp_path):
+    result, workspace = fake_run.write(tmp_path, images=60)
+    file = result.uri("Trainer", "model_run") / "history.json"
+    history = json.loads(file.read_text())
+    (device,) = history["metrics"]["litert"]
+    complaint = "AUC lost 0.0200, at most 0.0050 allowed"
+    history["metrics"]["litert"] = [
+        {**device, "complaints": [complaint]},
+        {**device, "kind": "float16"},
+        {**device, "kind": "float32"},
+    ]
+    file.write_text(json.dumps(history))
+    document = Document(page.write(result, workspace).read_text(encoding="utf-8"))
+    text = document.text.replace("\u00a0", " ")
+    figures = "3.5 MB 21.4 ms 0.0012 99.1 %"
+    assert f"int8 {figures} {complaint} float16 {figures} kept, in the model" in text
+    assert f"float32 {figures} equal, not needed" in text
+
+
 def test_lineage_names_the_parent_the_hashes_and_the_device_s_file(pushed):
     text = Document(pushed.html).text.replace("\u00a0", " ")
     assert "Compared with version 1795200000" in text

@@ -1,5 +1,7 @@
 import dataclasses
 
+import pytest
+
 from pipeline.report import training
 from pipeline.report.evidence import Evidence
 from tests.pipeline.report import fake_run
@@ -11,20 +13,39 @@ def _evidence(pushed, **changes):
     )
 
 
+def _config(**trainer):
+    return {**fake_run.CONFIG, "trainer": {**fake_run.CONFIG["trainer"], **trainer}}
+
+
 def test_the_best_epoch_of_each_stage_that_is_in_the_model_is_kept(pushed):
-    found = training.of(_evidence(pushed))
+    found = training.of(_evidence(pushed, config=_config(keep="best")))
     # Epoch 8, the last of the first stage, was made worse than epoch 7.
     assert found is not None
     assert found.kept == [6, 11]
     assert (found.stages, found.positives) == (2, 49)
 
 
+def test_the_last_epoch_of_each_stage_is_kept_where_the_trainer_keeps_the_last(pushed):
+    found = training.of(_evidence(pushed, config=_config(keep="last")))
+    assert found is not None
+    assert found.kept == [7, 11]
+
+
 def test_a_stage_without_snapshot_keeps_nothing(pushed):
-    stages = [{"snapshot": False}, {"snapshot": True}]
-    config = {**fake_run.CONFIG, "trainer": {**fake_run.CONFIG["trainer"], "stages": stages}}
-    found = training.of(_evidence(pushed, config=config))
+    found = training.of(_evidence(pushed, config=_config(stages=[{"snapshot": False}, {"snapshot": True}])))
     assert found is not None
     assert found.kept == [11]
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_stage_without_snapshot_keeps_nothing_in_any_fold(pushed, keep):
+    history = fake_run.history()
+    history["epochs"] += [{**row, "stage": row["stage"] + 2} for row in history["epochs"]]
+    config = _config(stages=[{"snapshot": False}, {"snapshot": True}], folds=2, keep=keep)
+    found = training.of(_evidence(pushed, config=config, history=history))
+    assert found is not None
+    assert found.stages == 4
+    assert found.kept == [11, 23]
 
 
 def test_of_frozen_heads_only_the_best_is_kept(pushed):
