@@ -39,7 +39,7 @@ from components.trainer.folds import OutOfFold
 from components.trainer.history import History
 from components.trainer.progress import Progress, duration
 from components.trainer.readout import Readout
-from components.trainer.records import Split, examples_dataset, matching, spread
+from components.trainer.records import Split, spread
 from components.trainer.scores import auc, brier, calibration_error, log_loss
 from components.trainer.serving import Served
 from components.trainer.training import Answers, Data
@@ -48,7 +48,6 @@ _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
 TRIALS = "trials.json"
 OUT_OF_FOLD = "out_of_fold_predictions.csv"
-_WARMUP_PICTURES = 4
 _REPRESENTATIVE = 200  # pictures that give int8 its ranges
 
 
@@ -101,12 +100,7 @@ def run_fn(fn_args: Any) -> None:
     if config.robustness_images:
         _write_robustness(config, data, served, probabilities, run_dir / ROBUSTNESS, progress)
     metadata = _metadata(config, data, served, metrics)
-    export.write(
-        served,
-        Path(fn_args.serving_model_dir),
-        metadata=metadata,
-        pictures=_first_pictures(fn_args.eval_files),
-    )
+    export.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
         # What fails is told, not raised: the server's model is whole without it, and was an hour of training.
@@ -311,8 +305,3 @@ def _run_key(config: TrainerConfig, data: Data) -> str:
         os.uname().machine,
     ]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _first_pictures(patterns: Any) -> list[bytes]:
-    rows = examples_dataset(matching(patterns)).unbatch().take(_WARMUP_PICTURES).as_numpy_iterator()
-    return [row[features.IMAGE] for row in rows]
