@@ -197,11 +197,17 @@ def _cross_validated(
     _write_predictions(path, train, probabilities)
     figures = folds.figures(found, train.targets, probabilities, config.seed)
     Progress().line(
-        "cross-validated AUC %.4f (95 %% interval %.4f to %.4f) on %d training images, %d positive; by fold %s",
-        figures["auc"],
-        *figures["auc_interval"],
+        "cross-validated on %d training images, %d positive: AUC %.4f (95 %% interval %.4f to %.4f), "
+        "specificity %.3f (%.3f to %.3f) at sensitivity %.2f, calibration error %.3f (%.3f to %.3f); AUC by fold %s",
         figures["images"],
         figures["positives"],
+        figures["auc"],
+        *figures["auc_interval"],
+        figures["specificity"],
+        *figures["specificity_interval"],
+        figures["wanted_sensitivity"],
+        figures["calibration_error"],
+        *figures["calibration_error_interval"],
         ", ".join(f"{value:.4f}" for value in figures["auc_by_fold"]),
     )
     return figures
