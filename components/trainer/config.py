@@ -67,6 +67,11 @@ class TrainerConfig(Frozen):
         description="where ImageNet's weights or a URL cannot be had: fail says what to do, random warns and "
         "trains from random weights",
     )
+    allow_other_data: bool = Field(
+        default=False,
+        description="weights and distil_from may name a version trained on another data version: only where none of "
+        "that version's training lesions can be in this test split",
+    )
     image_size: int = Field(
         default=224, ge=16, le=800, description="side of the decoded picture that is cached and served, px"
     )
@@ -154,7 +159,7 @@ class TrainerConfig(Frozen):
     )
     distil_from: str | None = Field(
         default=None,
-        pattern=r"^pushed:.+",
+        pattern=r"^pushed:[^#]+$",
         description="pushed:VERSION or pushed:<SavedModel folder>: learn from the answers of that ensemble, so that "
         "one small network says what many do",
     )

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from components import features
 from components.trainer import (
+    ancestors,
     calibration,
     export,
     folds,
@@ -61,7 +62,8 @@ def run_fn(fn_args: Any) -> None:
         pydantic.ValidationError: an unknown or impossible setting.
         UnknownBackboneError: there is no such network.
         ValueError: pictures too small for it.
-        DataError: data that cannot be trained on.
+        DataError: data that cannot be trained on, or other data than a version that is built on has seen.
+        WeightsFileError, WeightsUnavailableError: first weights, or a teacher, that cannot be had.
         WorkersError: workers that cannot train together.
     """
     config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
@@ -85,6 +87,8 @@ def run_fn(fn_args: Any) -> None:
     started = time.monotonic()
     with workers.chief_first():  # decoded pictures are kept on disk
         data = training.read(fn_args, config, cache_dir, progress)
+    for sentence in ancestors.check(config, data.version):
+        progress.line("%s", sentence)
     key = _run_key(config, data)
     workers.agree(
         int(key[:12], 16), "its settings, its data or its kind of machine are not those of the others"
@@ -294,7 +298,7 @@ def _metadata(
             )
         ],
         **({"metadata": told.as_dict()} if (told := served.classifier.metadata) is not None else {}),
-        "data_version": str(data.gate.get("data_version", data.train.fingerprint)),
+        "data_version": data.version,
         "parameters": sum(member.network.model.count_params() for member in members),
         "metrics": dict(metrics),
         "config": config.model_dump(mode="json"),
