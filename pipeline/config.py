@@ -15,7 +15,7 @@ from components.evaluator.config import EvaluatorConfig
 from components.features import MODEL_NAME
 from components.serving_check.config import ServingCheckConfig
 from components.trainer.config import TrainerConfig
-from components.tuner.config import TunerConfig, check
+from components.tuner.config import TunerConfig, ends
 from pipeline.errors import UsageError
 
 # Without a runner Beam downloads one from the web; this one is part of the package.
@@ -74,7 +74,7 @@ class RunConfig(BaseModel):
     @model_validator(mode="after")
     def _the_tuner_varies_what_the_trainer_has(self) -> Self:
         if self.tuner is not None:
-            check(self.trainer, self.tuner)
+            ends(self.trainer, self.tuner)
         return self
 
 

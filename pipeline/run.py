@@ -15,7 +15,7 @@ from rich.console import Console
 from components.gate.verdict import GateRefusedError
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
-from pipeline import executions, lineage, native_output, outcome
+from pipeline import executions, lineage, native_output, outcome, prerequisites
 from pipeline.config import RunConfig
 from pipeline.dag import create_pipeline
 from pipeline.errors import UsageError
@@ -34,13 +34,14 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
     KeyboardInterrupt, and the next run takes up what was finished.
 
     Raises:
-        UsageError: the workspace, the data set or the configuration cannot be used.
+        UsageError: the workspace, the data set or the configuration cannot be used; no step has begun.
     """
     try:
         manifest = Manifest.load(data)
     except IngestError as problem:
         raise UsageError(str(problem)) from None
     workspace.prepare()
+    prerequisites.check(config, workspace, manifest.data_version)
     with workspace.locked():
         started = datetime.now(UTC)
         run_id = new_run_id(workspace, started)

@@ -19,7 +19,7 @@ from tfx.utils import path_utils
 from components.evaluator import measured, predictions
 from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig
-from components.evaluator.judge import judge
+from components.evaluator.judge import ALONE, judge
 from components.features import MODEL_VERSION, PROBABILITY
 from components.gate.blessing import bless_model
 from components.registry.hashing import FACTS
@@ -38,12 +38,12 @@ class Executor(tfx_evaluator.Executor):
         super().Do(input_dict, output_dict, exec_properties)
         folder = Path(artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY]))
         slices = measured.load(folder)
-        verdict = judge(config, slices, _baseline_auc(folder))
+        baselines = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+        verdict = judge(config, slices, _baseline_auc(folder), "" if baselines else ALONE)
         verdict.save(folder)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
         blessing.set_string_custom_property(RUN_KEY, exec_properties[RUN_KEY])
         bless_model(blessing, verdict.passed)
-        baselines = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
         if baselines:
             # The registry is told here: in a container of its own it cannot look into the baseline's folder.
             blessing.set_string_custom_property(BASELINE_VERSION, _version(baselines[0].uri))

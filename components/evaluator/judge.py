@@ -8,14 +8,19 @@ from components.evaluator.config import EvaluatorConfig
 from components.evaluator.measured import SliceMetrics
 from components.gate.verdict import OVERALL, Check, Verdict, at_least
 
+ALONE = "no other model was blessed on this data version before; not compared"
 
-def judge(config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc: float | None) -> Verdict:
+
+def judge(
+    config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc: float | None, uncompared: str = ""
+) -> Verdict:
     """Return the verdict on a model.
 
     Args:
         config: the limits.
         slices: metrics of the whole test split and of each slice.
-        baseline_auc: AUC of the model blessed last on this data version; None where it is the first.
+        baseline_auc: AUC of the model blessed last on this data version; None where it is held against none.
+        uncompared: what the check of the AUC says where it is held against none.
 
     Raises:
         ValueError: the metrics of the whole split are missing.
@@ -24,7 +29,7 @@ def judge(config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc:
     if overall is None:
         raise ValueError("the Evaluator wrote no metrics of the whole test split")
     checks = [
-        at_least("auc", overall.auc, config.min_auc),
+        at_least("auc", overall.auc, config.min_auc, detail=uncompared if baseline_auc is None else ""),
         at_least("sensitivity", overall.sensitivity, config.min_sensitivity, detail=_found(overall)),
         at_least("specificity", overall.specificity, config.min_specificity, detail=_cleared(overall)),
     ]

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+_LOG = logging.getLogger(__name__)
+
 
 def stable(text: str, model_name: str) -> str | None:
-    """Return the version that a config file serves as stable; None where it names none."""
-    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    """Return the version that a config file serves as stable; None where it names none, or cannot be read."""
+    try:
+        config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    except text_format.ParseError as error:
+        # It is written from the channels, which are whole: a slip of a hand in it must not stop a rollback.
+        _LOG.warning(
+            "models.config is no model server config (line:column %s); taken as naming no version of %s and "
+            "written anew",
+            error,
+            model_name,
+        )
+        return None
     for one in config.model_config_list.config:
         if one.name == model_name and "stable" in one.version_labels:
             return str(one.version_labels["stable"])

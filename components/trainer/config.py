@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from operator import attrgetter
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +17,32 @@ from components.trainer.settings import (
     OptimiserConfig,
     StageConfig,
     ZonesConfig,
+)
+
+# The frozen strategy caches features of pictures as they are and trains one linear layer on them.
+_IDLE_WHERE_FROZEN: Final = (
+    "batch_norm",
+    "unfreeze",
+    "head.hidden",
+    "head.metadata",
+    "head.metadata_dropout",
+    "optimiser.name",
+    "optimiser.body_learning_rate",
+    "optimiser.weight_decay",
+    "optimiser.l1",
+    "optimiser.l2",
+    "optimiser.ema",
+    "optimiser.clip_norm",
+    "optimiser.momentum",
+    "optimiser.finder",
+    "stages",
+    *(f"augmentation.{name}" for name in AugmentationConfig.model_fields),
+    "batch_size",
+    "precision",
+    "keep",
+    "max_minutes",
+    "tta",
+    *(f"distil.{name}" for name in DistilConfig.model_fields),
 )
 
 
@@ -39,6 +66,11 @@ class TrainerConfig(Frozen):
         default="fail",
         description="where ImageNet's weights or a URL cannot be had: fail says what to do, random warns and "
         "trains from random weights",
+    )
+    allow_other_data: bool = Field(
+        default=False,
+        description="weights and distil_from may name a version trained on another data version: only where none of "
+        "that version's training lesions can be in this test split",
     )
     image_size: int = Field(
         default=224, ge=16, le=800, description="side of the decoded picture that is cached and served, px"
@@ -127,7 +159,7 @@ class TrainerConfig(Frozen):
     )
     distil_from: str | None = Field(
         default=None,
-        pattern=r"^pushed:.+",
+        pattern=r"^pushed:[^#]+$",
         description="pushed:VERSION or pushed:<SavedModel folder>: learn from the answers of that ensemble, so that "
         "one small network says what many do",
     )
@@ -219,20 +251,19 @@ class TrainerConfig(Frozen):
         return self.stages[0].size if self.head.layout == "flatten_dense" else None
 
     @model_validator(mode="after")
-    def _the_frozen_strategy_trains_a_linear_head(self) -> Self:
+    def _the_frozen_strategy_is_told_nothing_in_vain(self) -> Self:
         if self.strategy != "frozen":
             return self
-        head = self.head
-        given = {
-            "head.hidden": (head.hidden, 0),
-            "head.metadata": (head.metadata, False),
-        }
-        for key, (value, only) in given.items():
-            if value != only:
-                raise ValueError(
-                    f"{key}={value} with strategy=frozen: it trains a linear head on cached features; "
-                    f"leave {key} at {only}, or choose strategy: last_blocks or fine_tune"
-                )
+        usual = type(self).model_construct()
+        given = {key: attrgetter(key)(self) for key in _IDLE_WHERE_FROZEN}
+        idle = {key: value for key, value in given.items() if value != attrgetter(key)(usual)}
+        if idle:
+            other = "last_blocks" if set(idle) == {"unfreeze"} else "last_blocks or fine_tune"
+            raise ValueError(
+                f"{', '.join(f'{key}={value}' for key, value in idle.items())} with strategy=frozen: it trains a "
+                "linear head on cached features, where this does nothing; leave it out, or choose a strategy that "
+                f"uses it: {other}"
+            )
         return self
 
     @model_validator(mode="after")

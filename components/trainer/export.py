@@ -14,7 +14,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import features
 from components.trainer import explain as explanation
-from components.trainer import litert
+from components.trainer import litert, warmup
 from components.trainer.backbones import h5_file
 from components.trainer.backbones.weights import VERSION_WEIGHTS
 from components.trainer.records import Split
@@ -29,7 +29,7 @@ WARMUP: Final = "tf_serving_warmup_requests"
 _WARMUP_BATCHES: Final = (1, 8)
 
 
-def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: Sequence[bytes]) -> None:
+def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     """Writes a self-contained SavedModel.
 
     ExportArchive, because what `tf.saved_model.save` makes of a Keras 3 model fails in TensorFlow Serving's
@@ -39,7 +39,6 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: S
         served: the model.
         folder: where to; replaced.
         metadata: assets.extra/melanosizer.json, see schemas/model.schema.json.
-        pictures: a few encoded pictures for the warm-up requests.
     """
     archive = keras.export.ExportArchive()
     for member in served.classifier.members:
@@ -81,6 +80,7 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any], pictures: S
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
     # What SavedModel keeps of Keras's weights has no layer names: a later training reads them here.
     h5_file.write(folder / VERSION_WEIGHTS, [member.network.model for member in served.classifier.members])
+    pictures = warmup.pictures()
     batches = [[pictures[i % len(pictures)] for i in range(size)] for size in _WARMUP_BATCHES]
     write_warmup(extra / WARMUP, batches, model=features.MODEL_NAME, signature="serving_default")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
+from components.trainer import operating_point
 from components.trainer.records import DataError
-from components.trainer.scores import Labels, auc
+from components.trainer.scores import Labels, auc, calibration_error
 
 Floats = npt.NDArray[np.floating]
+Measure = Callable[[Labels, Floats], float]
 
 _RESAMPLES: Final = 1000
 _TAIL: Final = 0.025  # 95 % intervals
+_SENSITIVITY: Final = 0.90  # whatever a run's own operating point is, so that runs can be compared
 
 
 def split(groups: Sequence[str], targets: Labels, count: int, seed: int) -> npt.NDArray[np.int64]:
@@ -57,15 +60,22 @@ class OutOfFold:
 
 
 def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int) -> dict[str, Any]:
-    """Cross-validated AUC over all images and by fold, with a 95 % bootstrap interval over groups.
+    """Cross-validated figures over all images, each with a 95 % bootstrap interval over groups; the AUC by fold, too.
 
-    The members are selected on eval, never on the fold they left out.
+    The members are selected on eval, never on the fold they left out. `specificity` is that at the sensitivity
+    `wanted_sensitivity` on these images.
     """
-    low, high = bootstrap(found.groups, targets, probabilities, seed)
+    measures: dict[str, Measure] = {
+        "auc": auc,
+        "specificity": specificity,
+        "calibration_error": calibration_error,
+    }
+    intervals = bootstrap(found.groups, targets, probabilities, measures, seed)
     count = int(found.folds.max()) + 1
     return {
-        "auc": auc(targets, probabilities),
-        "auc_interval": [low, high],
+        **{name: measure(targets, probabilities) for name, measure in measures.items()},
+        **{f"{name}_interval": list(interval) for name, interval in intervals.items()},
+        "wanted_sensitivity": _SENSITIVITY,
         "auc_by_fold": [
             auc(targets[found.folds == k], probabilities[found.folds == k]) for k in range(count)
         ],
@@ -74,19 +84,28 @@ def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int)
     }
 
 
+def specificity(targets: Labels, probabilities: Floats) -> float:
+    """The highest specificity whose sensitivity is at least 0.90."""
+    return operating_point.choose(targets, probabilities, _SENSITIVITY).specificity
+
+
 def bootstrap(
-    groups: Sequence[str], targets: Labels, probabilities: Floats, seed: int
-) -> tuple[float, float]:
-    """95 % percentile interval of the AUC; whole groups are drawn, with replacement."""
+    groups: Sequence[str],
+    targets: Labels,
+    probabilities: Floats,
+    measures: Mapping[str, Measure],
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile interval of each measure; whole groups are drawn, with replacement."""
     draw = np.random.default_rng(seed)
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     order = np.argsort(index, kind="stable")
     starts = np.searchsorted(index[order], np.arange(index.max() + 2))
     members = [order[starts[i] : starts[i + 1]] for i in range(index.max() + 1)]
-    values: list[float] = []
+    values: list[list[float]] = []
     while len(values) < _RESAMPLES:
         rows = np.concatenate([members[i] for i in draw.integers(0, len(members), len(members))])
         if 0 < targets[rows].sum() < len(rows):
-            values.append(auc(targets[rows], probabilities[rows]))
-    low, high = np.quantile(values, [_TAIL, 1.0 - _TAIL])
-    return float(low), float(high)
+            values.append([measure(targets[rows], probabilities[rows]) for measure in measures.values()])
+    low, high = np.quantile(values, [_TAIL, 1.0 - _TAIL], axis=0)
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(measures)}

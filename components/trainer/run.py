@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from components import features
 from components.trainer import (
+    ancestors,
     calibration,
     export,
     folds,
@@ -39,7 +40,7 @@ from components.trainer.folds import OutOfFold
 from components.trainer.history import History
 from components.trainer.progress import Progress, duration
 from components.trainer.readout import Readout
-from components.trainer.records import Split, examples_dataset, matching, spread
+from components.trainer.records import Split, spread
 from components.trainer.scores import auc, brier, calibration_error, log_loss
 from components.trainer.serving import Served
 from components.trainer.training import Answers, Data
@@ -48,7 +49,6 @@ _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
 TRIALS = "trials.json"
 OUT_OF_FOLD = "out_of_fold_predictions.csv"
-_WARMUP_PICTURES = 4
 _REPRESENTATIVE = 200  # pictures that give int8 its ranges
 
 
@@ -62,7 +62,8 @@ def run_fn(fn_args: Any) -> None:
         pydantic.ValidationError: an unknown or impossible setting.
         UnknownBackboneError: there is no such network.
         ValueError: pictures too small for it.
-        DataError: data that cannot be trained on.
+        DataError: data that cannot be trained on, or other data than a version that is built on has seen.
+        WeightsFileError, WeightsUnavailableError: first weights, or a teacher, that cannot be had.
         WorkersError: workers that cannot train together.
     """
     config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
@@ -86,6 +87,8 @@ def run_fn(fn_args: Any) -> None:
     started = time.monotonic()
     with workers.chief_first():  # decoded pictures are kept on disk
         data = training.read(fn_args, config, cache_dir, progress)
+    for sentence in ancestors.check(config, data.version):
+        progress.line("%s", sentence)
     key = _run_key(config, data)
     workers.agree(
         int(key[:12], 16), "its settings, its data or its kind of machine are not those of the others"
@@ -101,12 +104,7 @@ def run_fn(fn_args: Any) -> None:
     if config.robustness_images:
         _write_robustness(config, data, served, probabilities, run_dir / ROBUSTNESS, progress)
     metadata = _metadata(config, data, served, metrics)
-    export.write(
-        served,
-        Path(fn_args.serving_model_dir),
-        metadata=metadata,
-        pictures=_first_pictures(fn_args.eval_files),
-    )
+    export.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
         # What fails is told, not raised: the server's model is whole without it, and was an hour of training.
@@ -203,11 +201,17 @@ def _cross_validated(
     _write_predictions(path, train, probabilities)
     figures = folds.figures(found, train.targets, probabilities, config.seed)
     Progress().line(
-        "cross-validated AUC %.4f (95 %% interval %.4f to %.4f) on %d training images, %d positive; by fold %s",
-        figures["auc"],
-        *figures["auc_interval"],
+        "cross-validated on %d training images, %d positive: AUC %.4f (95 %% interval %.4f to %.4f), "
+        "specificity %.3f (%.3f to %.3f) at sensitivity %.2f, calibration error %.3f (%.3f to %.3f); AUC by fold %s",
         figures["images"],
         figures["positives"],
+        figures["auc"],
+        *figures["auc_interval"],
+        figures["specificity"],
+        *figures["specificity_interval"],
+        figures["wanted_sensitivity"],
+        figures["calibration_error"],
+        *figures["calibration_error_interval"],
         ", ".join(f"{value:.4f}" for value in figures["auc_by_fold"]),
     )
     return figures
@@ -294,7 +298,7 @@ def _metadata(
             )
         ],
         **({"metadata": told.as_dict()} if (told := served.classifier.metadata) is not None else {}),
-        "data_version": str(data.gate.get("data_version", data.train.fingerprint)),
+        "data_version": data.version,
         "parameters": sum(member.network.model.count_params() for member in members),
         "metrics": dict(metrics),
         "config": config.model_dump(mode="json"),
@@ -311,8 +315,3 @@ def _run_key(config: TrainerConfig, data: Data) -> str:
         os.uname().machine,
     ]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _first_pictures(patterns: Any) -> list[bytes]:
-    rows = examples_dataset(matching(patterns)).unbatch().take(_WARMUP_PICTURES).as_numpy_iterator()
-    return [row[features.IMAGE] for row in rows]

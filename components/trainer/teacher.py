@@ -15,7 +15,7 @@ from components.trainer import metadata as metadata_of
 from components.trainer import network as networks
 from components.trainer.backbones import h5_file
 from components.trainer.backbones.errors import WeightsFileError
-from components.trainer.backbones.weights import PUSHED, version_file
+from components.trainer.backbones.weights import VERSION_FACTS, version_file, version_folder
 from components.trainer.classes import Classes
 from components.trainer.classifier import Classifier, Member, predict
 from components.trainer.config import TrainerConfig
@@ -31,7 +31,7 @@ def load(folder: Path) -> tuple[Classifier, int]:
         WeightsFileError: no pushed version, or one of another release of this software.
     """
     weights = version_file(folder)
-    facts: dict[str, Any] = json.loads((weights.parent / "melanosizer.json").read_text(encoding="utf-8"))
+    facts: dict[str, Any] = json.loads((folder / VERSION_FACTS).read_text(encoding="utf-8"))
     try:
         config = TrainerConfig.model_validate(facts["config"])
     except ValidationError as error:
@@ -78,7 +78,7 @@ def answers(
     Raises:
         WeightsFileError: no such version, or it knows other classes, or pictures of another size.
     """
-    folder = Path(spec.removeprefix(PUSHED))
+    folder = version_folder(spec)
     weights = version_file(folder)
     with weights.open("rb") as file:
         version = hashlib.file_digest(file, "sha256").hexdigest()

@@ -45,6 +45,11 @@ class Data:
     train_columns: Columns | None = None
     eval_columns: Columns | None = None
 
+    @property
+    def version(self) -> str:
+        """The data set's SHA-256; that of the training files where no gate has named one."""
+        return str(self.gate.get("data_version", self.train.fingerprint))
+
 
 @dataclass(frozen=True)
 class Answers:

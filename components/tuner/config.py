@@ -64,12 +64,14 @@ class TunerConfig(_Frozen):
     )
 
 
-def check(config: TrainerConfig, settings: TunerConfig) -> None:
-    """Tries the ends of every range and all values against the trainer's configuration.
+def ends(config: TrainerConfig, settings: TunerConfig) -> tuple[TrainerConfig, ...]:
+    """The trainer's configuration with the ends of every range and with all values, one at a time.
 
     Raises:
         ValueError: a key that the trainer does not have, or a value that it does not take.
     """
-    for key, one in settings.space.items():
-        for value in one.values if isinstance(one, Choice) else (one.low, one.high):
-            tuned.apply(config, {key: value})
+    return tuple(
+        tuned.apply(config, {key: value})
+        for key, one in settings.space.items()
+        for value in (one.values if isinstance(one, Choice) else (one.low, one.high))
+    )

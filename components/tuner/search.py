@@ -16,12 +16,13 @@ from keras_tuner.engine import base_tuner
 from tfx.components.tuner.component import TunerFnResult
 
 from components.trainer import readout, training, tuned
+from components.trainer.backbones import registry
 from components.trainer.backup import Backup
 from components.trainer.config import TrainerConfig
 from components.trainer.history import History
 from components.trainer.progress import Progress
 from components.trainer.scores import auc
-from components.tuner.config import Range, TunerConfig, check
+from components.tuner.config import Range, TunerConfig, ends
 
 _LOG = logging.getLogger(__name__)
 OBJECTIVE: Final = "eval_auc"
@@ -31,11 +32,14 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     """A tuner over `fn_args.custom_config["tuner"]["space"]` of `fn_args.custom_config["trainer"]`.
 
     Raises:
-        ValueError: a key that the trainer does not have, or a value that it does not take.
+        UnknownBackboneError: there is no such network.
+        ValueError: a key that the trainer does not have, a value that it does not take, or pictures too small for
+            the network.
     """
     config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
     settings = TunerConfig.model_validate(fn_args.custom_config["tuner"])
-    check(config, settings)
+    for one in (config, *ends(config, settings)):
+        registry.check(one.backbone, one.sides)
     folder = Path(fn_args.working_dir)
     cache_dir = Path(config.cache_dir) if config.cache_dir else folder / "cache"
     data = training.read(fn_args, config, cache_dir, Progress())

@@ -33,24 +33,33 @@ def train_worker(
 
     Example:  melanosizer train-worker --workspace /workspace --preset full-gpu --out /workspace/trained
     """
-    from pipeline import config, prepared
+    from pipeline import config, prepared, prerequisites
     from pipeline.workspace import Workspace
 
     settings = config.load(preset, {**pairs(overrides), "trainer.distribution": "workers"})
     place = Workspace(workspace).existing()
     data = prepared.find(place, run)
+    given = data.fn_args(settings, place, out)
+    prerequisites.check(settings, place, given.hyperparameters["data_version"])
 
     import tensorflow as tf
 
     from components.trainer import parallel
+    from components.trainer.backbones.errors import (
+        UnknownBackboneError,
+        WeightsFileError,
+        WeightsUnavailableError,
+    )
     from components.trainer.records import DataError
     from components.trainer.run import run_fn
 
     try:
         workers = parallel.workers(settings.trainer.distribution)
-        run_fn(data.fn_args(settings, place, out))
-    except (parallel.WorkersError, DataError) as error:
+        run_fn(given)
+    except (parallel.WorkersError, DataError, UnknownBackboneError, WeightsFileError) as error:
         raise UsageError(str(error)) from None
+    except WeightsUnavailableError as error:
+        raise RunFaultError(str(error)) from None
     except tf.errors.OpError as error:
         raise RunFaultError(
             f"{type(error).__name__}: {error.message}. Where a worker was lost, start all of them again: they go on "

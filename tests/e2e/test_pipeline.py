@@ -14,6 +14,7 @@ from components.features import MODEL_NAME
 from components.registry.store import Registry
 from components.trainer.config import TrainerConfig
 from pipeline import demonstration
+from pipeline.errors import UsageError
 from pipeline.outcome import Outcome
 from pipeline.workspace import Workspace
 from tests.e2e.conftest import Runner
@@ -49,6 +50,13 @@ def test_every_gate_left_a_verdict_with_every_check(first):
     outcome, _ = first
     assert [verdict.gate for verdict in outcome.verdicts] == ["data", "model", "serving"]
     assert all(verdict.passed and verdict.checks for verdict in outcome.verdicts)
+
+
+def test_the_first_model_is_said_to_be_compared_with_none(first):
+    outcome, _ = first
+    model = next(verdict for verdict in outcome.verdicts if verdict.gate == "model")
+    assert "not compared" in next(check.detail for check in model.checks if check.metric == "auc")
+    assert "auc_change" not in {check.metric for check in model.checks}
 
 
 def test_the_record_names_data_configuration_and_hashes(first, workspace: Workspace, cohort: Path):
@@ -140,10 +148,29 @@ def test_a_patient_on_two_sides_stops_before_training(run: Runner, cohort: Path,
     assert "Transform" not in _names(outcome)
 
 
-def test_a_step_that_fails_is_a_fault_with_its_reason(run: Runner):
-    outcome, _ = run(trainer__weights="/nowhere/weights.pth")
+def test_a_step_that_fails_is_a_fault_with_its_reason(run: Runner, tmp_path: Path):
+    damaged = tmp_path / "weights.h5"
+    damaged.write_bytes(b"no weights")
+    outcome, _ = run(trainer__weights=damaged)
     assert (outcome.status, outcome.exit_code) == ("failed", 1)
-    assert "/nowhere/weights.pth" in outcome.reason
+    assert str(damaged) in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("mistake", "says"),
+    [
+        ({"trainer__weights": "/nowhere/weights.pth"}, "/nowhere/weights.pth: no such file"),
+        ({"trainer__weights": "pushed:VERSION"}, r"released in this workspace: \d+"),
+        ({"trainer__backbone": "resnet5"}, "'resnet5' is unknown"),
+    ],
+)
+def test_a_mistake_ends_the_run_before_its_first_step(
+    mistake: dict[str, str], says: str, run: Runner, workspace: Workspace
+):
+    before = sorted(workspace.runs.iterdir())
+    with pytest.raises(UsageError, match=says):
+        run(**mistake)
+    assert sorted(workspace.runs.iterdir()) == before
 
 
 def test_an_interrupted_run_is_taken_up_by_the_next(run: Runner, monkeypatch: pytest.MonkeyPatch):

@@ -48,6 +48,16 @@ def test_an_override_reaches_its_field():
     assert config.load("quick", {"evaluator.min_auc": "0.91"}).evaluator.min_auc == 0.91
 
 
+def test_what_the_frozen_strategy_ignores_is_refused_and_taken_together_with_another_strategy():
+    given = {"trainer.tta": "2", "trainer.augmentation.hair": "0.3", "trainer.max_minutes": "10"}
+    with pytest.raises(
+        UsageError, match=r"augmentation\.hair=0\.3, max_minutes=10\.0, tta=2 with strategy=frozen"
+    ):
+        config.load("quick", given)
+    loaded = config.load("quick", {**given, "trainer.strategy": "last_blocks"}).trainer
+    assert (loaded.strategy, loaded.tta, loaded.augmentation.hair) == ("last_blocks", 2, 0.3)
+
+
 def test_a_file_is_read_like_a_preset(tmp_path: Path):
     path = tmp_path / "mine.yaml"
     path.write_text(

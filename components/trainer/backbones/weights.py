@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import json
 import logging
 import os
 import tempfile
@@ -23,8 +24,23 @@ _log = logging.getLogger(__name__)
 PUSHED: Final = "pushed:"
 # A pushed version keeps the weights of the networks it serves here.
 VERSION_WEIGHTS: Final = Path("assets.extra") / "model.weights.h5"
+VERSION_FACTS: Final = Path("assets.extra") / "melanosizer.json"
 _CHUNK: Final = 1 << 20
 _LARGEST: Final = 4 << 30
+
+
+def check(spec: str) -> None:
+    """Raise WeightsFileError where `spec` is written wrongly, or names a file or a version that is not there.
+
+    `spec` is what `load` takes, or imagenet or none. Nothing is downloaded or read.
+    """
+    if spec in ("imagenet", "none"):
+        return
+    if spec.startswith(PUSHED):
+        version_file(version_folder(spec))
+        _member(spec)
+    else:
+        _place(spec)
 
 
 def load(backbone: Backbone, spec: str) -> str:
@@ -34,30 +50,23 @@ def load(backbone: Backbone, spec: str) -> str:
     Raises WeightsUnavailableError (no network) or WeightsFileError (missing, damaged, not fitting).
     """
     if spec.startswith(PUSHED):
-        directory, _, fragment = spec.removeprefix(PUSHED).partition("#")
-        path = version_file(Path(directory))
-        _read_into(backbone, path, _member(spec, fragment))
+        path = version_file(version_folder(spec))
+        _read_into(backbone, path, _member(spec))
         return f"{spec} (SHA-256 {_sha256(path)})"
-    place, _, fragment = spec.partition("#")
-    expected = _expected(spec, fragment)
+    place, expected = _place(spec)
     if "://" in place:
-        if not place.startswith("https://"):
-            raise WeightsFileError(f"weights {spec}: only https:// is downloaded")
-        if expected is None:
-            raise WeightsFileError(f"weights {spec}: a URL needs #sha256=<64 hex digits> behind it")
         path = _download(place, expected)
     else:
         path = Path(place).expanduser()
-        if not path.is_file():
-            raise WeightsFileError(
-                f"weights {spec}: no such file; valid: imagenet, none, pushed:<SavedModel directory>, "
-                "https://...#sha256=<hex>, or the path of a .keras, .h5 or .pth file"
-            )
-        found = _sha256(path)
-        if expected not in (None, found):
+        if expected not in ("", found := _sha256(path)):
             raise WeightsFileError(f"weights {path}: SHA-256 is {found}, the configuration says {expected}")
     _read_into(backbone, path)
     return f"{place} (SHA-256 {expected or _sha256(path)})"
+
+
+def version_folder(spec: str) -> Path:
+    """Return the folder that `pushed:<directory>[#member=<n>]` names."""
+    return Path(spec.removeprefix(PUSHED).partition("#")[0])
 
 
 def version_file(directory: Path) -> Path:
@@ -65,14 +74,44 @@ def version_file(directory: Path) -> Path:
     path = directory / VERSION_WEIGHTS
     if not path.is_file():
         raise WeightsFileError(
-            f"weights {PUSHED}{directory}: {VERSION_WEIGHTS} is not there; "
+            f"{PUSHED}{directory}: {VERSION_WEIGHTS} is not there; "
             "name the directory of a pushed version, such as <workspace>/serving/melanoma/1700000000 "
             "(its number alone is enough within a pipeline run)"
         )
     return path
 
 
-def _member(spec: str, fragment: str) -> int | None:
+def version_data(directory: Path) -> str:
+    """Return the data version that a pushed version was trained on; WeightsFileError where it does not say."""
+    path = directory / VERSION_FACTS
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["data_version"])
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsFileError(
+            f"{PUSHED}{directory}: {VERSION_FACTS} does not say which data it was trained on "
+            f"({type(error).__name__}); name the directory of a pushed version"
+        ) from error
+
+
+def _place(spec: str) -> tuple[str, str]:
+    """The file or URL, and the SHA-256 it must have; "" where a file may have any."""
+    place, _, fragment = spec.partition("#")
+    expected = _expected(spec, fragment)
+    if "://" in place:
+        if not place.startswith("https://"):
+            raise WeightsFileError(f"weights {spec}: only https:// is downloaded")
+        if not expected:
+            raise WeightsFileError(f"weights {spec}: a URL needs #sha256=<64 hex digits> behind it")
+    elif not Path(place).expanduser().is_file():
+        raise WeightsFileError(
+            f"weights {spec}: no such file; valid: imagenet, none, pushed:<SavedModel directory>, "
+            "https://...#sha256=<hex>, or the path of a .keras, .h5 or .pth file"
+        )
+    return place, expected
+
+
+def _member(spec: str) -> int | None:
+    fragment = spec.partition("#")[2]
     if not fragment:
         return None
     key, _, value = fragment.partition("=")
@@ -81,9 +120,9 @@ def _member(spec: str, fragment: str) -> int | None:
     return int(value)
 
 
-def _expected(spec: str, fragment: str) -> str | None:
+def _expected(spec: str, fragment: str) -> str:
     if not fragment:
-        return None
+        return ""
     key, _, value = fragment.partition("=")
     digest = value.lower()
     if key != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):

@@ -1,7 +1,7 @@
 import pytest
 
 from components.evaluator.config import EvaluatorConfig
-from components.evaluator.judge import judge
+from components.evaluator.judge import ALONE, judge
 from components.evaluator.measured import SliceMetrics
 
 
@@ -49,6 +49,17 @@ def test_calling_everything_suspicious_is_refused():
 def test_a_loss_against_the_model_blessed_before_is_refused():
     assert _refused([_metrics(auc=0.85)], baseline=0.90) == [("auc_change", "overall")]
     assert _refused([_metrics(auc=0.89)], baseline=0.90) == []
+
+
+def test_a_model_that_was_held_against_none_says_so_and_only_then():
+    alone = judge(EvaluatorConfig(), [_metrics()], None, ALONE)
+    assert alone.passed
+    assert [check.detail for check in alone.checks if check.metric == "auc"] == [
+        "no other model was blessed on this data version before; not compared"
+    ]
+    compared = judge(EvaluatorConfig(), [_metrics()], 0.9, ALONE)
+    assert not any("not compared" in check.detail for check in compared.checks)
+    assert "auc_change" in {check.metric for check in compared.checks}
 
 
 def test_a_bad_slice_is_refused_by_name():

@@ -158,6 +158,23 @@ def test_a_version_whose_folder_is_gone_cannot_be_served(registry: Registry):
     assert _served(registry) == [2]
 
 
+@pytest.mark.parametrize("change", ["push", "promote", "rollback"])
+def test_a_config_that_a_hand_has_broken_is_written_anew_by_the_next_change(
+    registry: Registry, change: str, caplog: pytest.LogCaptureFixture
+):
+    for version in ("1", "2"):
+        _add(registry, version)
+    registry._config.write_text(registry._config.read_text().replace("{", "("))
+    if change == "push":
+        _add(registry, "3")
+    elif change == "promote":
+        registry.promote("1", who="a", why="2 is bad")
+    else:
+        assert registry.rollback(None, who="a", why="2 is bad") == "1"
+    assert _served(registry) == [3 if change == "push" else 1]
+    assert "written anew" in caplog.text
+
+
 def test_nobody_changes_what_is_served_without_a_name_and_a_reason(registry: Registry):
     _add(registry, "1")
     _add(registry, "2")

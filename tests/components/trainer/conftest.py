@@ -106,7 +106,6 @@ def frozen(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
             "backbone": "tiny_cnn",
             "weights": "none",
             "image_size": 64,
-            "stages": (StageConfig(size=64, epochs=1),),
             "frozen": FrozenConfig(size=48, flips=4, blocks=2, epochs=3, l2=(1e-3, 1e-2)),
         }
     )

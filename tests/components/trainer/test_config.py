@@ -28,7 +28,7 @@ def test_a_stage_larger_than_the_decoded_picture_is_refused() -> None:
 
 def test_no_snapshot_is_refused() -> None:
     with pytest.raises(ValidationError, match="no stage has snapshot"):
-        TrainerConfig(stages=(StageConfig(size=128, epochs=1, snapshot=False),))
+        TrainerConfig(strategy="fine_tune", stages=(StageConfig(size=128, epochs=1, snapshot=False),))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,36 @@ def test_no_snapshot_is_refused() -> None:
 def test_what_would_not_be_done_is_refused(given: dict[str, object], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         TrainerConfig.model_validate({"strategy": "fine_tune", **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"tta": 2}, "tta=2 with strategy=frozen: .*last_blocks or fine_tune"),
+        ({"augmentation": {"hair": 0.3}, "keep": "last"}, r"augmentation\.hair=0\.3, keep=last with"),
+        ({"optimiser": {"ema": 0.99}}, r"optimiser\.ema=0\.99 with"),
+        ({"optimiser": {"finder": {}}}, r"optimiser\.finder="),
+        ({"stages": [{"size": 64, "epochs": 1}]}, "stages=.*size=64"),
+        ({"max_minutes": 10}, r"max_minutes=10\.0 with"),
+        ({"distil": {"weight": 0.5}}, r"distil\.weight=0\.5 with"),
+        ({"head": {"metadata_dropout": 0.1}}, r"head\.metadata_dropout=0\.1 with"),
+        ({"unfreeze": 3}, "unfreeze=3 with strategy=frozen: .*a strategy that uses it: last_blocks \\["),
+    ],
+)
+def test_the_frozen_strategy_refuses_what_it_would_ignore(given: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says) as refused:
+        TrainerConfig.model_validate(given)
+    assert "does nothing" in str(refused.value)
+    TrainerConfig.model_validate({"strategy": "last_blocks", **given})
+
+
+def test_the_frozen_strategy_takes_what_it_uses_and_anything_at_its_default() -> None:
+    usual = TrainerConfig()
+    assert TrainerConfig.model_validate(usual.model_dump(mode="json")) == usual
+    optimiser = {"head_learning_rate": 0.01, "schedule": "plateau", "warmup": 0.1, "plateau_patience": 3}
+    head = {"kind": "binary", "dropout": 0.1}
+    given = {"optimiser": optimiser, "head": head, "patience": 3, "loss": {"kind": "focal"}, "tta": 1}
+    assert TrainerConfig.model_validate(given).optimiser.schedule == "plateau"
 
 
 def test_review_must_cost_less_than_the_other_zones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import arrays
@@ -38,10 +39,41 @@ def test_too_many_folds_name_how_many_there_can_be() -> None:
 
 def test_the_interval_holds_the_figure_and_is_wider_for_fewer_groups() -> None:
     probabilities = np.clip(TARGETS * 0.3 + DRAW.uniform(0, 0.7, 200), 0, 1)
-    many = folds.bootstrap([str(i) for i in range(200)], TARGETS, probabilities, seed=3)
-    few = folds.bootstrap([str(i % 8) for i in range(200)], TARGETS, probabilities, seed=3)
-    assert many[0] < auc(TARGETS, probabilities) < many[1]
+    measures = {"auc": auc, "specificity": folds.specificity}
+    many = folds.bootstrap([str(i) for i in range(200)], TARGETS, probabilities, measures, seed=3)
+    few = folds.bootstrap([str(i % 8) for i in range(200)], TARGETS, probabilities, measures, seed=3)
+    for name, measure in measures.items():
+        assert many[name][0] < measure(TARGETS, probabilities) < many[name][1]
     assert few != many
+
+
+def test_figures_are_those_counted_by_hand() -> None:
+    # Ten positives, nine of them from 0.5 on; of ten negatives the seven at 0.1 lie below.
+    targets = np.array([1] * 10 + [0] * 10)
+    probabilities = np.array([0.3] + [0.5] * 4 + [0.9] * 5 + [0.1] * 7 + [0.5] * 2 + [0.7])
+    groups = tuple(str(number) for number in range(20))
+    halves = np.array([0, 1] * 10)
+    found = folds.figures(
+        folds.OutOfFold(np.zeros([20, 2], np.float32), halves, groups), targets, probabilities, 1
+    )
+    assert (found["wanted_sensitivity"], found["specificity"]) == (0.9, 0.7)
+    # Pairs a positive wins: 0.3 over 7, 0.5 over 7 and half of 2, 0.9 over 10.
+    assert found["auc"] == pytest.approx((7 + 4 * 8 + 5 * 10) / 100)
+    # Bins of a fifteenth: 0.1 holds no positive, 0.3 one, 0.5 four of six, 0.7 none, 0.9 five.
+    gaps = 7 * 0.1 + 1 * 0.7 + 6 * (4 / 6 - 0.5) + 1 * 0.7 + 5 * 0.1
+    assert found["calibration_error"] == pytest.approx(gaps / 20)
+    assert len(found["auc_by_fold"]) == 2
+    for name in ("auc", "specificity", "calibration_error"):
+        low, high = found[f"{name}_interval"]
+        assert 0 <= low < high <= 1
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_one_group_leaves_nothing_to_draw_from() -> None:
+    targets, probabilities = np.array([1, 0, 1, 0]), np.array([0.9, 0.2, 0.4, 0.6])
+    measures = {"auc": auc, "specificity": folds.specificity}
+    for name, (low, high) in folds.bootstrap(["a"] * 4, targets, probabilities, measures, seed=1).items():
+        assert low == high == measures[name](targets, probabilities)
 
 
 @pytest.mark.parametrize(

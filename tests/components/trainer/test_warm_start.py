@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from components.trainer import network as networks
 from components.trainer.backbones.errors import WeightsUnavailableError
 from components.trainer.config import TrainerConfig
+from components.trainer.records import DataError
 from components.trainer.settings import StageConfig
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
@@ -37,6 +38,28 @@ def test_a_training_starts_from_what_another_exported(
     fresh = networks.build(warm, size=64, classes=2, moments=MOMENTS, weights="none").backbone.model()
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, fresh.get_weights(), strict=True))
+
+
+def test_a_training_on_other_data_starts_from_it_only_where_that_is_said_to_be_safe(
+    scratch: conftest.Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class StartedError(Exception):
+        pass
+
+    def started(*_: object) -> None:
+        raise StartedError
+
+    monkeypatch.setattr("components.trainer.training.train", started)
+    warm = scratch.config.model_copy(update={"weights": f"pushed:{scratch.model}"})
+    with pytest.raises(DataError, match=r"was trained on data version \w+, this is another"):
+        conftest.train(scratch.data, warm, tmp_path, data_version="another")
+    allowed = warm.model_copy(update={"allow_other_data": True})
+    with pytest.raises(StartedError):
+        conftest.train(scratch.data, allowed, tmp_path, data_version="another")
+    assert "this is another; allow_other_data says" in capfd.readouterr().err
 
 
 def test_the_file_holds_the_exported_weights_exactly(scratch: conftest.Trained) -> None:

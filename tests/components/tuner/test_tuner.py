@@ -48,6 +48,23 @@ def test_a_wrong_setting_is_named(values: dict[str, object], says: str) -> None:
         tuned.apply(CONFIG, values)
 
 
+@pytest.mark.parametrize(
+    ("config", "space", "says"),
+    [
+        ({"backbone": "resnet5"}, SPACE, "'resnet5' is unknown; valid: .*tiny_cnn"),
+        ({}, {"backbone": Choice(values=("tiny_cnn", "resnet5"))}, "'resnet5' is unknown"),
+        ({}, {"backbone": Choice(values=("tiny_cnn", "base_cnn"))}, "32 px is too small for base_cnn"),
+    ],
+)
+def test_a_network_that_cannot_be_is_told_before_an_image_is_read(
+    config: dict[str, object], space: dict[str, Choice], says: str, tmp_path: Path
+) -> None:
+    trainer = {**CONFIG.model_dump(mode="json"), **config}
+    given = {"trainer": trainer, "tuner": TunerConfig(space=space).model_dump(mode="json")}
+    with pytest.raises(ValueError, match=says):
+        search.tuner_fn(SimpleNamespace(custom_config=given, working_dir=str(tmp_path)))
+
+
 def test_a_trial_is_the_training_shortened() -> None:
     full = CONFIG.model_copy(update={"folds": 5, "max_minutes": 60.0, "litert": ("int8",)})
     found = search.shortened(full, 0.25)

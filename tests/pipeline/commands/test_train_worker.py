@@ -14,9 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from components import features
+from components.trainer.backbones.errors import (
+    UnknownBackboneError,
+    WeightsFileError,
+    WeightsUnavailableError,
+)
 from pipeline import config, prepared
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
+from pipeline.errors import RunFaultError, UsageError
 from pipeline.outcome import Outcome, StepOutcome
 from pipeline.workspace import Workspace
 from tests import workers as processes
@@ -73,6 +78,15 @@ def workspace(tmp_path: Path) -> Workspace:
         (["--preset", "quick"], "strategy=frozen with distribution=workers"),
         (["--preset", "full"], r"preset full: trainer: max_minutes=\d+.* with distribution=workers"),
         (["--workspace", "/nowhere"], "no workspace there"),
+        (["--set", "trainer.backbone=resnet5"], "'resnet5' is unknown; valid: .*resnet50"),
+        (
+            ["--set", "trainer.weights=/nowhere/weights.h5"],
+            "/nowhere/weights.h5: no such file; valid: imagenet",
+        ),
+        (
+            ["--set", "trainer.weights=pushed:7"],
+            "serving/melanoma/7: .*is not there; .*released in this workspace: none yet",
+        ),
         ([], "TF_CONFIG is not set"),
     ],
 )
@@ -84,6 +98,28 @@ def test_a_mistake_is_a_usage_error(
     error = CliRunner().invoke(app, given).exception
     assert isinstance(error, UsageError)
     assert re.search(message, str(error)), str(error)
+
+
+@pytest.mark.parametrize(
+    ("raised", "wanted"),
+    [
+        (UnknownBackboneError("resnet5", ["resnet50"]), UsageError),
+        (WeightsFileError("weights a.h5 for vgg16: damaged"), UsageError),
+        (WeightsUnavailableError("ImageNet's weights cannot be had here"), RunFaultError),
+    ],
+)
+def test_what_training_finds_wrong_with_its_first_weights_is_no_traceback(
+    raised: Exception, wanted: type[Exception], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("components.trainer.parallel.workers", lambda _: None)
+    monkeypatch.setattr("components.trainer.run.run_fn", failing)
+    given = ["train-worker", "--workspace", str(workspace.root), "--out", "out"]
+    error = CliRunner().invoke(app, given).exception
+    assert isinstance(error, wanted)
+    assert str(error) == str(raised)
 
 
 def test_the_trainer_is_told_what_the_run_found_and_of_the_tuner_where_the_preset_has_one(

@@ -1,0 +1,43 @@
+"""What a training needs besides its data, looked for before the first step: minutes later it would be a fault."""
+
+from __future__ import annotations
+
+from components.registry.store import Registry
+from components.trainer import ancestors
+from components.trainer.backbones import registry, weights
+from components.trainer.backbones.errors import WeightsFileError
+from components.trainer.config import TrainerConfig
+from components.tuner.config import ends
+from pipeline import trainer_config
+from pipeline.config import RunConfig
+from pipeline.errors import UsageError
+from pipeline.workspace import Workspace
+
+
+def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
+    """Look for the network, the files and the released versions that the trainer is to start from.
+
+    Args:
+        config: of the run.
+        workspace: whose released versions `pushed:VERSION` names.
+        data_version: of the data set that is trained on.
+
+    Raises:
+        UsageError: no such network, file or version, or a version that was trained on other data.
+    """
+    told = trainer_config.told(config, workspace=str(workspace.root.resolve()), cache=str(workspace.cache))
+    trainer = TrainerConfig.model_validate(told["trainer"])
+    try:
+        for one in (trainer, *(ends(trainer, config.tuner) if config.tuner else ())):
+            registry.check(one.backbone, one.sides)
+            weights.check(one.weights)
+        if trainer.distil_from:
+            weights.check(trainer.distil_from)
+        ancestors.check(trainer, data_version)
+    except WeightsFileError as error:
+        released = Registry(workspace.root, config.model_name).versions()
+        raise UsageError(
+            f"trainer: {error}; released in this workspace: {', '.join(released) or 'none yet'}"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"trainer: {error}") from None
