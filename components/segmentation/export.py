@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,17 @@ import tensorflow as tf
 from components import features
 from components.segmentation.config import MODEL_NAME
 from components.segmentation.segmenter import SEGMENT, Segmenter
+from components.trainer import warmup
 from components.trainer.export import METADATA, WARMUP, write_warmup
 
 
-def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any], pictures: Sequence[bytes]) -> None:
+def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:
     """Write a self-contained SavedModel; `serving_default` answers as `segment` does.
 
     Args:
         segmenter: the model.
         folder: where to; replaced.
         facts: assets.extra/melanosizer.json besides version and threshold.
-        pictures: encoded pictures for the warm-up requests.
     """
     archive = keras.export.ExportArchive()
     archive.track(segmenter.model)
@@ -55,4 +54,4 @@ def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any], pictures
     }
     text = json.dumps(everything, indent=1, sort_keys=True)
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
-    write_warmup(extra / WARMUP, [pictures], model=MODEL_NAME, signature=SEGMENT)
+    write_warmup(extra / WARMUP, [warmup.pictures()], model=MODEL_NAME, signature=SEGMENT)

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components import features
 from components.segmentation import export, pairs, training
 from components.segmentation.config import SegmentationConfig
 from components.trainer.backup import Backup
@@ -15,7 +14,6 @@ from components.trainer.progress import Progress
 from components.trainer.records import matching
 
 HISTORY = "history.json"
-_WARMUP_PICTURES = 2
 
 
 def run_fn(fn_args: Any) -> None:
@@ -57,11 +55,7 @@ def run_fn(fn_args: Any) -> None:
         "training_seconds": round(trained.seconds, 1),
         "metrics": {"eval_jaccard": score, "train_pairs": len(train), "eval_pairs": len(evaluation)},
     }
-    first = [
-        row[features.IMAGE]
-        for _, row in zip(range(_WARMUP_PICTURES), pairs.records(eval_files), strict=False)
-    ]
-    export.write(trained.segmenter, Path(fn_args.serving_model_dir), facts=facts, pictures=first)
+    export.write(trained.segmenter, Path(fn_args.serving_model_dir), facts=facts)
     _write_history(run_dir, trained.history)
     backup.clear()
     progress.line(

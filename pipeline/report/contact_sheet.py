@@ -29,9 +29,9 @@ def make(images: Sequence[bytes], trainer: dict[str, Any]) -> bytes | None:
         images: encoded training images.
         trainer: the trainer's configuration of the run.
     """
-    config = TrainerConfig.model_validate(trainer)
-    if not images or config.strategy == "frozen":
+    if not images or trainer.get("strategy", "frozen") == "frozen":
         return None
+    config = TrainerConfig.model_validate(trainer)
     pictures = np.stack([_square(image) for image in images])
     rows = [tf.image.resize(pictures, [SIDE, SIDE], antialias=True).numpy()]
     for number in range(CHANGED):

@@ -84,8 +84,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
         config, data, folder, Backup(folder / "backup.npz"), History(folder), Progress()
     )
     served, _, metrics = run._fit(config, data, classifier, answers, folder)
-    pictures = [lesions.jpeg(lesions.picture(np.random.default_rng(0), True))]
-    export.write(served, folder / "model", metadata=metrics, pictures=pictures)
+    export.write(served, folder / "model", metadata=metrics)
     return Drawn(served, CppModel(folder / "model"))
 
 
