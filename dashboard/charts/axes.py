@@ -60,7 +60,7 @@ class Plane:
         *,
         width: float = 440,
         height: float = 320,
-        left: float = 50,
+        left: float | None = None,
         right: float = 14,
         top: float = 12,
         bottom: float = 46,
@@ -68,7 +68,9 @@ class Plane:
         self.svg = Svg(width, height, label)
         self.x_axis = x
         self.y_axis = y
-        self.left, self.right = left, width - right
+        # The title stands left of the longest number.
+        longest = max((len(words) for _, words in y.ticks), default=0)
+        self.left, self.right = max(50.0, 30 + 7.5 * longest) if left is None else left, width - right
         self.top, self.bottom = top, height - bottom
         self._draw_axes()
 

@@ -197,7 +197,7 @@ def compare(
         "roc": curve_charts.roc(named, None) if named else "",
         "training": [
             (
-                f"{y_title} by epoch",
+                f"{y_title[0].upper()}{y_title[1:]} by epoch",
                 series.lines(
                     f"{y_title} by epoch",
                     "epoch",
