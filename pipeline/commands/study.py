@@ -32,6 +32,7 @@ DataOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")]
+WIDE = 140  # columns of a terminal that holds every figure of a rung
 PARTS = ("unet", "experiment", "vgg16")
 
 
@@ -120,10 +121,13 @@ def ladder(
     table = Table(
         title=f"test: {results[0].images} images, {results[0].positives} positive", title_justify="left"
     )
-    for heading in ("rung", "parameters", "study", "AUC", "missed", "epochs", "training", "first weights"):
-        table.add_column(heading)
+    # Of a narrow terminal's lines what matters most; the report has everything.
+    shown = [cell for cell in ladder_page.CELLS if console.width >= WIDE or cell in ladder_page.SHORT]
+    for heading in shown:
+        table.add_column(heading, no_wrap=heading in ladder_page.SHORT)
     for row in results:
-        table.add_row(*ladder_page.cells(row))
+        cells = dict(zip(ladder_page.CELLS, ladder_page.cells(row), strict=True))
+        table.add_row(*(cells[heading] for heading in shown))
     console.print(table)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     if found.failures:

@@ -12,6 +12,8 @@ from pipeline.report.numbers import count, duration
 from pipeline.studies.page import Figure, Page, Section, Table, name, spread
 
 LINES = 8  # kinds of line in the style sheet
+CELLS = ("rung", "parameters", "study", "AUC", "missed", "epochs", "training", "first weights")
+SHORT = ("rung", "AUC", "epochs", "training")
 
 
 def page(
@@ -52,7 +54,7 @@ def page(
 
 
 def cells(row: Measured) -> list[str]:
-    """Return a row's words for a terminal."""
+    """Return a row's words for a terminal, in the order of `CELLS`."""
     return [
         row.name,
         count(row.parameters),

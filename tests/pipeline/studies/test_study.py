@@ -187,8 +187,10 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
     written = (folder / "01-first.json").stat().st_mtime_ns
     both = runner.invoke(app, arguments, env=WIDE)
     assert both.exit_code == 0, (both.output, both.exception)
-    again = runner.invoke(app, [*arguments, "--rungs", "second"], env=WIDE)
+    assert "first weights" in both.output
+    again = runner.invoke(app, [*arguments, "--rungs", "second"], env={"COLUMNS": "80"})
     assert again.exit_code == 0, (again.output, again.exception)
+    assert re.search(r"│ 02-second +│ 0\.\d+ \(0\.\d+ to \d\.\d+\) +│", again.output)
     assert (folder / "01-first.json").stat().st_mtime_ns == written
     first, second = (json.loads((folder / f"{name}.json").read_text()) for name in small_ladder)
     assert second["weights"] == "from rung 01-first"
