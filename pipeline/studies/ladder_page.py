@@ -71,23 +71,21 @@ def _table(results: Sequence[Measured]) -> Table:
     rows = [
         [
             name(row.title, f"{count(row.parameters)} parameters; first weights: {row.weights}"),
-            _score(row.study.private),
-            _score(row.study.public),
+            name(_score(row.study.private), f"public {_score(row.study.public)}"),
             spread(row.auc),
             marks.whisker(row.auc, 0.5, None, 0.2, "model"),
             f"{row.false_negatives} of {row.positives}",
-            _epochs(row),
-            count(row.steps),
+            name(_epochs(row), f"{count(row.steps)} step{'s' if row.steps > 1 else ''}"),
             duration(row.seconds),
         ]
         for row in results
     ]
     return Table(
         headings=(
-            "rung", "study, private", "study, public", "AUC here", "", "missed at 0.5", "epochs", "steps", "training",
+            "rung", "study, private", "AUC here", "", "missed at 0.5", "epochs", "training",
         ),
         rows=rows,
-        left=(0, 4),
+        left=(0, 3),
         notes=(
             "* fewer epochs than the preset asks for: the budget ended it. Intervals by DeLong.",
         ),
