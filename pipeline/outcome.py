@@ -33,6 +33,16 @@ class StepOutcome(BaseModel):
     seconds: float
     outputs: dict[str, list[str]] = Field(description="URIs by output")
 
+    @classmethod
+    def of(cls, step: Step) -> StepOutcome:
+        """Return what the record keeps of an execution."""
+        return cls(
+            name=step.name,
+            state=step.state,
+            seconds=round(step.seconds, 1),
+            outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
+        )
+
 
 class Outcome(BaseModel):
     """A finished run, whatever its end."""
@@ -128,15 +138,7 @@ def collect(
         metrics=metrics,
         threshold=facts.get("threshold"),
         verdicts=tuple(verdicts),
-        steps=tuple(
-            StepOutcome(
-                name=step.name,
-                state=step.state,
-                seconds=round(step.seconds, 1),
-                outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
-            )
-            for step in steps
-        ),
+        steps=tuple(StepOutcome.of(step) for step in steps),
     )
 
 

@@ -237,13 +237,5 @@ def _record(
         metrics=None,
         threshold=None,
         verdicts=tuple(found.verdicts) if found else (),
-        steps=tuple(
-            StepOutcome(
-                name=step.name,
-                state=step.state,
-                seconds=round(step.seconds, 1),
-                outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
-            )
-            for step in _steps(run_id, workspace)
-        ),
+        steps=tuple(StepOutcome.of(step) for step in _steps(run_id, workspace)),
     ).save(workspace.run(run_id))
