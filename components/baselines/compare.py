@@ -19,10 +19,10 @@ from components.baselines import (
 )
 from components.baselines.extract import Table
 from components.baselines.system import System
-from components.evaluator.metrics import Interval, measure, share_of
-from components.trainer import operating_point
 from components.trainer.progress import Progress
-from components.trainer.scores import auc
+from core.measures import operating_point
+from core.measures.auc import auc, auc_interval
+from core.measures.rates import Interval, rate_of
 
 CLASSICAL: Final = (
     total_score.PUBLISHED,
@@ -72,14 +72,13 @@ def _row(system: System, tables: dict[str, Table], seed: int, progress: Progress
     else:
         threshold = operating_point.choose(evaluation.targets, on_eval, system.sensitivity).threshold
     answers = score(test.values).astype(np.float64)
-    found = measure(test.targets, answers, threshold, samples=SAMPLES, confidence=CONFIDENCE)
     row = Row(
         name=system.name,
         source=system.source,
         sees=system.sees,
-        auc=found.auc,
-        sensitivity=share_of((answers >= threshold)[test.targets == 1]),
-        specificity=share_of((answers < threshold)[test.targets == 0]),
+        auc=auc_interval(test.targets, answers, CONFIDENCE),
+        sensitivity=rate_of((answers >= threshold)[test.targets == 1]),
+        specificity=rate_of((answers < threshold)[test.targets == 0]),
         threshold=threshold,
         eval_auc=auc(evaluation.targets, on_eval),
         describe_seconds=sum(table.seconds for table in tables.values()),

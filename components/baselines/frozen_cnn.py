@@ -25,7 +25,7 @@ from components.trainer.backbones import registry
 from components.trainer.backbones.looker import Looker
 from components.trainer.progress import Progress
 from components.trainer.records import read_split
-from components.trainer.scores import auc
+from core.measures.auc import auc
 
 BACKBONE: Final = "efficientnet_lite0"
 _SIZE: Final = 192

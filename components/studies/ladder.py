@@ -16,8 +16,6 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from components import features
-from components.evaluator.metrics import Interval
-from components.studies.paired import area
 from components.trainer import classes
 from components.trainer import network as networks
 from components.trainer.backup import Backup
@@ -28,6 +26,8 @@ from components.trainer.network import Moments, Weights
 from components.trainer.progress import Progress
 from components.trainer.records import Split
 from components.trainer.staged import StagedTraining
+from core.measures.auc import auc_interval
+from core.measures.rates import Interval
 
 _MOMENTS_FROM: Final = 512  # pictures
 PREDICTIONS: Final = "predictions.csv"
@@ -185,7 +185,6 @@ def climb(
     positive = np.asarray(chosen.positive) == 1
     probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
     _write_predictions(ground.test, probabilities, folder / PREDICTIONS)
-    value, low, high = area(ground.test.targets, probabilities)
     per_epoch = max(1, len(labels) // config.batch_size)
     backup.clear()
     measured = Measured(
@@ -196,7 +195,7 @@ def climb(
         key=own_key,
         parameters=network.model.count_params(),
         weights=f"from rung {rung.warm_start}" if initial is not None else training.weights_from,
-        auc=Interval(value=value, low=low, high=high),
+        auc=auc_interval(ground.test.targets, probabilities),
         false_negatives=int(np.sum((ground.test.targets == 1) & (probabilities < 0.5))),
         true_negatives=int(np.sum((ground.test.targets == 0) & (probabilities < 0.5))),
         positives=int(ground.test.targets.sum()),

@@ -18,8 +18,8 @@ from components.trainer import litert, warmup
 from components.trainer.backbones import h5_file
 from components.trainer.backbones.weights import VERSION_WEIGHTS
 from components.trainer.records import Split
-from components.trainer.scores import Floats
 from components.trainer.serving import Served
+from core.measures.rates import Scores
 
 EXAMPLES: Final = "examples"  # input of serving_examples
 WITH_METADATA: Final = "serving_with_metadata"  # only where head.metadata is on
@@ -92,7 +92,7 @@ def write_litert(
     *,
     representative: litert.Pictures,
     evaluation: Split,
-    reference: Floats,
+    reference: Scores,
 ) -> tuple[list[dict[str, object]], tuple[str, ...]]:
     """Converts the whole answer for the device into assets.extra/litert of a SavedModel folder.
 

@@ -24,7 +24,6 @@ from components.trainer import (
     export,
     folds,
     novelty,
-    operating_point,
     parallel,
     readout,
     robustness,
@@ -41,9 +40,11 @@ from components.trainer.history import History
 from components.trainer.progress import Progress, duration
 from components.trainer.readout import Readout
 from components.trainer.records import Split, spread
-from components.trainer.scores import auc, brier, calibration_error, log_loss
 from components.trainer.serving import Served
 from components.trainer.training import Answers, Data
+from core.measures import operating_point
+from core.measures.auc import auc
+from core.measures.calibration import brier, expected_calibration_error, log_loss
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
@@ -165,7 +166,7 @@ def _fit(
         "log_loss": log_loss(evaluation.targets, probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
-        "calibration_error": calibration_error(evaluation.targets, probabilities),
+        "calibration_error": expected_calibration_error(evaluation.targets, probabilities),
         "refused": float(tf.reduce_mean(judge(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
@@ -178,7 +179,7 @@ def _fit(
         metrics["with_metadata"] = {
             "eval_auc": auc(evaluation.targets, told),
             "log_loss": log_loss(evaluation.targets, told),
-            "calibration_error": calibration_error(evaluation.targets, told),
+            "calibration_error": expected_calibration_error(evaluation.targets, told),
         }
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from components import features
-from components.trainer import operating_point
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import Classifier
 from components.trainer.novelty import Novelty, describe
-from components.trainer.operating_point import OperatingPoint, Zones
 from components.trainer.readout import Readout
 from components.transform import images
+from core.measures import operating_point
+from core.measures.operating_point import OperatingPoint, Zones
 
 
 @dataclass(frozen=True)

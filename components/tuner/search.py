@@ -21,8 +21,8 @@ from components.trainer.backup import Backup
 from components.trainer.config import TrainerConfig
 from components.trainer.history import History
 from components.trainer.progress import Progress
-from components.trainer.scores import auc
 from components.tuner.config import Range, TunerConfig, ends
+from core.measures.auc import auc
 
 _LOG = logging.getLogger(__name__)
 OBJECTIVE: Final = "eval_auc"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.baselines.compare import Row
+from core.numbers import count, duration
 from pipeline.report.charts import rows as charts
-from pipeline.report.numbers import count, duration
 from pipeline.studies.page import Page, Section, Table, name, spread
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from components.studies.retrain import RetrainConfig, Retrained
 from components.trainer.records import Split
+from core.numbers import duration, rate
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
-from pipeline.report.numbers import duration, rate
 from pipeline.studies.page import Figure, Page, Section, Table, picture
 
 _SHOWN = 24

@@ -8,9 +8,9 @@ import numpy as np
 
 from components.segmentation.measured import interval, worst_tenth
 from components.studies.experiment import Result
+from core.numbers import count, duration, rate
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
-from pipeline.report.numbers import count, duration, rate
 from pipeline.studies.page import Figure, Page, Picture, Section, Table, spread
 from pipeline.studies.segmentation import UnetRun
 

@@ -18,9 +18,9 @@ from components.trainer.classes import Classes
 from components.trainer.classifier import Classifier, Member
 from components.trainer.explain import explain
 from components.trainer.novelty import Novelty
-from components.trainer.operating_point import OperatingPoint, Zones
 from components.trainer.readout import with_weight
 from components.trainer.serving import Served
+from core.measures.operating_point import OperatingPoint, Zones
 
 CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
 

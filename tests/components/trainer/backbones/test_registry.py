@@ -22,10 +22,10 @@ from components.trainer.classifier import Classifier, Member
 from components.trainer.config import TrainerConfig
 from components.trainer.network import Network
 from components.trainer.novelty import Novelty
-from components.trainer.operating_point import OperatingPoint, Zones
 from components.trainer.readout import with_weight
 from components.trainer.serving import Served
 from components.trainer.settings import HeadConfig, OptimiserConfig, StageConfig
+from core.measures.operating_point import OperatingPoint, Zones
 from serving.engine import check_saved_model
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
