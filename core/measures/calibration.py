@@ -59,7 +59,7 @@ def reliability(labels: Labels, scores: Scores, bins: int = BINS) -> NDArray[np.
     ordered, truth = np.asarray(scores, np.float64)[order], labels[order]
     cuts = np.cumsum([len(part) for part in np.array_split(order, max(1, min(bins, len(order))))])
     # Equal probabilities stay in one bin: the order of the images must not decide.
-    ends = np.unique(np.searchsorted(ordered, ordered[cuts - 1], "right")) if len(order) else []
+    ends = np.unique(np.searchsorted(ordered, ordered[cuts - 1], "right")).tolist() if len(order) else []
     groups = [slice(start, end) for start, end in pairwise([0, *ends])]
     rows = [[ordered[group].mean(), truth[group].mean(), group.stop - group.start] for group in groups]
     return np.array(rows, dtype=np.float64).reshape(-1, 3)

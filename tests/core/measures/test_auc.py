@@ -71,7 +71,8 @@ def test_a_perfect_ranking_of_few_is_not_certain():
 
 def test_one_melanoma_has_an_interval():
     found = auc_interval(np.array([1, 0, 0, 0]), np.array([0.5, 0.1, 0.2, 0.9]))
-    assert found.low < found.value == pytest.approx(2 / 3) < found.high
+    assert found.value == pytest.approx(2 / 3)
+    assert found.low < found.value < found.high
 
 
 @pytest.mark.parametrize("area", [0.0, 0.5, 0.72, 0.95])
