@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.answer import Answer, GarbageAnswerError, checked
-from edge.protos import prediction_service_pb2 as serving
-from edge.protos import tensor_pb2 as tensors
+from core.protos import prediction_service_pb2 as serving
+from core.protos import tensor_pb2 as tensors
 
 IMAGE_BYTES = "image_bytes"
 MOST_VALUES = 4_194_304

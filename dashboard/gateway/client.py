@@ -12,8 +12,8 @@ import grpc
 
 from dashboard.gateway import tensors
 from dashboard.gateway.tensors import ZONES, AnswerError
-from dashboard.protos import prediction_service_pb2 as serving
-from dashboard.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
+from core.protos import prediction_service_pb2 as serving
+from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 from dashboard.settings import Settings
 
 SIGNATURE = "serving_default"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from dashboard.protos import example_pb2
+from core.protos import example_pb2
 
 SPLITS = ("train", "eval", "test")
 MOST_BYTES = 64 << 20

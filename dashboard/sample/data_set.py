@@ -10,7 +10,7 @@ import random
 import struct
 from pathlib import Path
 
-from dashboard.protos import example_pb2
+from core.protos import example_pb2
 from dashboard.sample.picture import picture
 from dashboard.sample.size import SITES, Size
 

@@ -19,9 +19,9 @@ from google.protobuf import text_format
 
 from dashboard import sample
 from dashboard.app import create
-from dashboard.protos import model_server_config_pb2, tensor_pb2
-from dashboard.protos import prediction_service_pb2 as serving
-from dashboard.protos.prediction_service_pb2_grpc import (
+from core.protos import model_server_config_pb2, tensor_pb2
+from core.protos import prediction_service_pb2 as serving
+from core.protos.prediction_service_pb2_grpc import (
     ModelServiceServicer,
     PredictionServiceServicer,
     add_ModelServiceServicer_to_server,

@@ -21,7 +21,7 @@ from edge.answer import GarbageAnswerError
 from edge.asker import Asker, PictureRefusedError, ServerRefusesError, UnreachableError
 from edge.certificates import CertificateError
 from edge.examination import new_id
-from edge.protos import prediction_service_pb2 as serving
+from core.protos import prediction_service_pb2 as serving
 from edge.sample import draw
 from edge.sections import ServerSection
 

@@ -21,7 +21,7 @@ from edge import clock, durable
 from edge.device import Device
 from edge.examination import new_id
 from edge.kiosk.catalogue import texts
-from edge.protos import prediction_service_pb2 as serving
+from core.protos import prediction_service_pb2 as serving
 
 Start = Callable[..., Device]
 PageOf = Callable[[Device], httpx.Client]

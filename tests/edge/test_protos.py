@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from edge import tensors
-from edge.protos import generate
-from edge.protos import prediction_service_pb2 as mine
-from edge.protos import tensor_pb2 as my_tensors
+from core.protos import generate
+from core.protos import prediction_service_pb2 as mine
+from core.protos import tensor_pb2 as my_tensors
 
 PROTOS = Path(generate.__file__).parent
 
@@ -23,7 +23,7 @@ def test_generating_again_gives_the_committed_files(tmp_path: Path) -> None:
     committed = sorted(PROTOS.glob("*_pb2*.py*"))
     assert [path.name for path in written] == [path.name for path in committed]
     for fresh, old in zip(written, committed, strict=True):
-        assert fresh.read_text() == old.read_text(), f"{old.name}: run python -m edge.protos.generate"
+        assert fresh.read_text() == old.read_text(), f"{old.name}: run python -m core.protos.generate"
 
 
 def test_fields_left_out_are_skipped() -> None:

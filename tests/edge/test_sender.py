@@ -14,7 +14,7 @@ from edge.asker import Asker
 from edge.examination import Examination
 from edge.lookout import Lookout
 from edge.notices import Notices
-from edge.protos import prediction_service_pb2 as serving
+from core.protos import prediction_service_pb2 as serving
 from edge.queue import Queue
 from edge.sections import ServerSection
 from edge.sender import Sender

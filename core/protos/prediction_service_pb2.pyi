@@ -1,4 +1,4 @@
-from edge.protos import tensor_pb2 as _tensor_pb2
+from core.protos import tensor_pb2 as _tensor_pb2
 from google.protobuf import wrappers_pb2 as _wrappers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

@@ -1,4 +1,4 @@
-"""Writes the generated stubs beside their .proto files: `python -m edge.protos.generate [FOLDER]`."""
+"""Writes the generated stubs beside their .proto files: `python -m core.protos.generate [FOLDER]`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MESSAGES = ("edge/protos/tensor.proto", "edge/protos/prediction_service.proto")
-SERVICES = ("edge/protos/prediction_service.proto",)
+SERVICES = ("core/protos/prediction_service.proto",)
+MESSAGES = (
+    "core/protos/tensor.proto",
+    "core/protos/example.proto",
+    "core/protos/model_server_config.proto",
+    "core/protos/data_statistics.proto",
+    *SERVICES,
+)
 DEFAULT_POOL = "_descriptor_pool.Default()"
 OWN_POOL = "_own_pool.POOL"
 POOL_IMPORT = "from google.protobuf import descriptor_pool as _descriptor_pool\n"
 
 
 def generate(folder: Path) -> list[Path]:
-    """Writes `edge/protos/*_pb2.py`, `*_pb2.pyi` and `*_pb2_grpc.py` under `folder`; the files written.
+    """Writes `core/protos/*_pb2.py`, `*_pb2.pyi` and `*_pb2_grpc.py` under `folder`; the files written.
 
     Needs grpcio-tools, which only a developer has.
     """
@@ -38,11 +44,11 @@ def generate(folder: Path) -> list[Path]:
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         if code:
             raise RuntimeError(f"protoc failed with code {code}: read its message above")
-    written = sorted((folder / "edge" / "protos").glob("*_pb2*.py*"))
+    written = sorted((folder / "core" / "protos").glob("*_pb2*.py*"))
     for path in written:
         text = path.read_text()
         if DEFAULT_POOL in text:  # see pool.py
-            text = text.replace(POOL_IMPORT, "from edge.protos import pool as _own_pool\n")
+            text = text.replace(POOL_IMPORT, "from core.protos import pool as _own_pool\n")
             path.write_text(text.replace(DEFAULT_POOL, OWN_POOL))
     return written
 

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from dashboard.protos import prediction_service_pb2 as dashboard_dot_protos_dot_prediction__service__pb2
+from core.protos import prediction_service_pb2 as core_dot_protos_dot_prediction__service__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in dashboard/protos/prediction_service_pb2_grpc.py depends on'
+        + ' but the generated code in core/protos/prediction_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,8 +36,8 @@ class PredictionServiceStub:
         """
         self.Predict = channel.unary_unary(
                 '/tensorflow.serving.PredictionService/Predict',
-                request_serializer=dashboard_dot_protos_dot_prediction__service__pb2.PredictRequest.SerializeToString,
-                response_deserializer=dashboard_dot_protos_dot_prediction__service__pb2.PredictResponse.FromString,
+                request_serializer=core_dot_protos_dot_prediction__service__pb2.PredictRequest.SerializeToString,
+                response_deserializer=core_dot_protos_dot_prediction__service__pb2.PredictResponse.FromString,
                 _registered_method=True)
 
 
@@ -55,8 +55,8 @@ def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Predict': grpc.unary_unary_rpc_method_handler(
                     servicer.Predict,
-                    request_deserializer=dashboard_dot_protos_dot_prediction__service__pb2.PredictRequest.FromString,
-                    response_serializer=dashboard_dot_protos_dot_prediction__service__pb2.PredictResponse.SerializeToString,
+                    request_deserializer=core_dot_protos_dot_prediction__service__pb2.PredictRequest.FromString,
+                    response_serializer=core_dot_protos_dot_prediction__service__pb2.PredictResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -84,8 +84,8 @@ class PredictionService:
             request,
             target,
             '/tensorflow.serving.PredictionService/Predict',
-            dashboard_dot_protos_dot_prediction__service__pb2.PredictRequest.SerializeToString,
-            dashboard_dot_protos_dot_prediction__service__pb2.PredictResponse.FromString,
+            core_dot_protos_dot_prediction__service__pb2.PredictRequest.SerializeToString,
+            core_dot_protos_dot_prediction__service__pb2.PredictResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -108,8 +108,8 @@ class ModelServiceStub:
         """
         self.GetModelStatus = channel.unary_unary(
                 '/tensorflow.serving.ModelService/GetModelStatus',
-                request_serializer=dashboard_dot_protos_dot_prediction__service__pb2.GetModelStatusRequest.SerializeToString,
-                response_deserializer=dashboard_dot_protos_dot_prediction__service__pb2.GetModelStatusResponse.FromString,
+                request_serializer=core_dot_protos_dot_prediction__service__pb2.GetModelStatusRequest.SerializeToString,
+                response_deserializer=core_dot_protos_dot_prediction__service__pb2.GetModelStatusResponse.FromString,
                 _registered_method=True)
 
 
@@ -127,8 +127,8 @@ def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'GetModelStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelStatus,
-                    request_deserializer=dashboard_dot_protos_dot_prediction__service__pb2.GetModelStatusRequest.FromString,
-                    response_serializer=dashboard_dot_protos_dot_prediction__service__pb2.GetModelStatusResponse.SerializeToString,
+                    request_deserializer=core_dot_protos_dot_prediction__service__pb2.GetModelStatusRequest.FromString,
+                    response_serializer=core_dot_protos_dot_prediction__service__pb2.GetModelStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -156,8 +156,8 @@ class ModelService:
             request,
             target,
             '/tensorflow.serving.ModelService/GetModelStatus',
-            dashboard_dot_protos_dot_prediction__service__pb2.GetModelStatusRequest.SerializeToString,
-            dashboard_dot_protos_dot_prediction__service__pb2.GetModelStatusResponse.FromString,
+            core_dot_protos_dot_prediction__service__pb2.GetModelStatusRequest.SerializeToString,
+            core_dot_protos_dot_prediction__service__pb2.GetModelStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,
