@@ -42,7 +42,7 @@ RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no
       --build-constraints build.requirements.txt --require-hashes \
  && /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode /wheel/*.whl \
  # Nothing that was left out above is missed.
- && /opt/venv/bin/python -c "import serving.server, serving.client"
+ && /opt/venv/bin/python -c "import serving.server, core.tfserving.client"
 
 FROM ${BASE}
 ARG VERSION=0.1.0

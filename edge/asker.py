@@ -12,12 +12,12 @@ from typing import Any
 
 import grpc
 
+from core.protos import prediction_service_pb2 as serving
+from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 from edge import certificates, tensors
 from edge.answer import Answer, GarbageAnswerError
 from edge.certificates import CertificateError
 from edge.heatmap import paint
-from core.protos import prediction_service_pb2 as serving
-from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 from edge.sections import ServerSection
 
 log = logging.getLogger(__name__)

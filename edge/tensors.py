@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.answer import Answer, GarbageAnswerError, checked
 from core.protos import prediction_service_pb2 as serving
 from core.protos import tensor_pb2 as tensors
+from edge.answer import Answer, GarbageAnswerError, checked
 
 IMAGE_BYTES = "image_bytes"
 MOST_VALUES = 4_194_304

@@ -125,10 +125,8 @@ def fill_proto(proto: Any, value: Value) -> None:
         proto.dtype = tensor_pb2.DT_HALF
         proto.half_val.extend(array.view(np.uint16).ravel().tolist())
         return
-    row = dtype_of(array.dtype)
-    assert row.numpy is not None
-    proto.dtype = row.enum
-    proto.tensor_content = np.ascontiguousarray(array, row.numpy).tobytes()
+    proto.dtype = dtype_of(array.dtype).enum
+    proto.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
 
 
 def to_proto(value: Value) -> tensor_pb2.TensorProto:

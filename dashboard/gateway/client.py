@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 
-from dashboard.gateway import tensors
-from dashboard.gateway.tensors import ZONES, AnswerError
 from core.protos import prediction_service_pb2 as serving
 from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
+from dashboard.gateway import tensors
+from dashboard.gateway.tensors import ZONES, AnswerError
 from dashboard.settings import Settings
 
 SIGNATURE = "serving_default"

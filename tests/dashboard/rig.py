@@ -17,8 +17,6 @@ import grpc
 from fastapi.testclient import TestClient
 from google.protobuf import text_format
 
-from dashboard import sample
-from dashboard.app import create
 from core.protos import model_server_config_pb2, tensor_pb2
 from core.protos import prediction_service_pb2 as serving
 from core.protos.prediction_service_pb2_grpc import (
@@ -27,6 +25,8 @@ from core.protos.prediction_service_pb2_grpc import (
     add_ModelServiceServicer_to_server,
     add_PredictionServiceServicer_to_server,
 )
+from dashboard import sample
+from dashboard.app import create
 from dashboard.services import Services
 from dashboard.settings import Settings
 

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from benchmarks.edge_doubles import ModelServer, Network, answer
+from core.protos import prediction_service_pb2 as serving
 from edge.answer import GarbageAnswerError
 from edge.asker import Asker, PictureRefusedError, ServerRefusesError, UnreachableError
 from edge.certificates import CertificateError
 from edge.examination import new_id
-from core.protos import prediction_service_pb2 as serving
 from edge.sample import draw
 from edge.sections import ServerSection
 

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from benchmarks.edge_doubles import ModelServer, answer
+from core.protos import prediction_service_pb2 as serving
 from edge import clock, durable
 from edge.device import Device
 from edge.examination import new_id
 from edge.kiosk.catalogue import texts
-from core.protos import prediction_service_pb2 as serving
 
 Start = Callable[..., Device]
 PageOf = Callable[[Device], httpx.Client]

@@ -10,11 +10,11 @@ import grpc
 import pytest
 
 from benchmarks.edge_doubles import ModelServer, Network, answer, scored
+from core.protos import prediction_service_pb2 as serving
 from edge.asker import Asker
 from edge.examination import Examination
 from edge.lookout import Lookout
 from edge.notices import Notices
-from core.protos import prediction_service_pb2 as serving
 from edge.queue import Queue
 from edge.sections import ServerSection
 from edge.sender import Sender
