@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from components import features
 from components.baselines import describe
 from components.ingest.manifest import Manifest
 from components.trainer.progress import Progress
 from components.trainer.records import DataError, examples_dataset
+from core import features
 
 _VERSION: Final = 1  # change it with what describe() answers
 _CHUNK: Final = 32

@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components import features
 from components.baselines.extract import Table
 from components.baselines.system import Scorer, System
 from components.ingest.manifest import Manifest
@@ -26,6 +25,7 @@ from components.trainer.backbones.looker import Looker
 from components.trainer.progress import Progress
 from components.trainer.records import read_split
 from components.trainer.scores import auc
+from core import features
 
 BACKBONE: Final = "efficientnet_lite0"
 _SIZE: Final = 192

@@ -11,7 +11,6 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
-from components import features
 from components.gate.blessing import bless_infra, bless_model
 from components.gate.verdict import Check, Verdict, at_least
 from components.registry import hashing
@@ -21,6 +20,7 @@ from components.segmentation import measured, pairs
 from components.segmentation.config import MODEL_NAME, SegmentationConfig
 from components.segmentation.segmenter import MASK, SEGMENT
 from components.serving_check.requests import BAD, golden
+from core import features
 from serving.engine import check_saved_model
 
 _GOLDEN = 4

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components import features
 from components.segmentation.config import MODEL_NAME
 from components.segmentation.segmenter import SEGMENT, Segmenter
 from components.trainer import warmup
 from components.trainer.export import METADATA, WARMUP, write_warmup
+from core import features
 
 
 def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:

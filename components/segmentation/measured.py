@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import features
 from components.evaluator.metrics import Interval
 from components.gate.verdict import Verdict, at_least
 from components.segmentation import pairs, scores
 from components.segmentation.config import SegmentationConfig
 from components.segmentation.segmenter import CONFIDENCE, MASK, SEGMENT
+from core import features
 
 FILE_NAME: Final = "masks.csv"
 _SAMPLES: Final = 2000

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import features
 from components.ingest.errors import IngestError
-from components.ingest.example import encode
 from components.transform import images
+from core import features
+from core.tfrecord import encode
 
 UNKNOWN: Final = -1  # target of a pair without a label
 MASK: Final = "mask"  # bytes, PNG of the picture's size, lesion where not 0

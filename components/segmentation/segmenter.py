@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import features
 from components.segmentation import region, unet
 from components.segmentation.config import SegmentationConfig
 from components.transform import images
+from core import features
 
 SEGMENT: Final = "segment"  # the signature
 MASK: Final = "mask"  # string [batch], PNG of the picture's own size: 255 lesion, 0 skin

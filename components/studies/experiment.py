@@ -15,7 +15,6 @@ import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.metrics import roc_auc_score
 
-from components import features
 from components.evaluator.metrics import Interval, share_of
 from components.segmentation import pairs as pair_files
 from components.segmentation import scores, training
@@ -27,6 +26,7 @@ from components.studies.classifiers import FoldClassifier, Labels
 from components.studies.folds import folds
 from components.trainer.progress import Progress
 from components.trainer.records import matching
+from core import features
 
 VARIANTS: Final = ("unaltered", "true mask", "predicted mask")
 SIZE: Final = 224

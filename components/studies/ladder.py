@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from components import features
 from components.evaluator.metrics import Interval
 from components.studies.paired import area
 from components.trainer import classes
@@ -28,6 +27,7 @@ from components.trainer.network import Moments, Weights
 from components.trainer.progress import Progress
 from components.trainer.records import Split
 from components.trainer.staged import StagedTraining
+from core import features
 
 _MOMENTS_FROM: Final = 512  # pictures
 PREDICTIONS: Final = "predictions.csv"

@@ -271,12 +271,12 @@ def retrain(
 
     Example:  melanosizer study retrain --data data/ham10000 --steps 2000
     """
-    from components.features import SPLITS
     from components.studies import ladder as limiting
     from components.studies import retrain as flow
     from components.trainer.backbones.errors import UnknownBackboneError, WeightsFileError
     from components.trainer.progress import Progress
     from components.trainer.records import DataError, read_split
+    from core.features import SPLITS
     from pipeline import data_set
     from pipeline.studies import page, retrain_page
     from pipeline.workspace import Workspace

@@ -13,12 +13,12 @@ from pathlib import Path
 import tensorflow as tf
 from pydantic import ValidationError
 
-from components.features import SPLITS
 from components.ingest.manifest import Manifest
 from components.studies import ladder
 from components.studies.ladder import Ground, Measured, Rung
 from components.trainer.progress import Progress
 from components.trainer.records import read_split
+from core.features import SPLITS
 from pipeline.errors import RunFaultError
 from pipeline.studies import own_process
 from pipeline.workspace import Workspace

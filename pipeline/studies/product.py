@@ -7,8 +7,8 @@ from pathlib import Path
 
 from components.baselines.compare import CONFIDENCE, SAMPLES, Row
 from components.evaluator import metrics, predictions
-from components.features import MODEL_NAME
 from components.registry.store import Registry, UnknownVersionError
+from core.features import MODEL_NAME
 from pipeline.errors import UsageError
 from pipeline.workspace import Workspace
 

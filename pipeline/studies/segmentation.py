@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from components.features import IMAGE, IMAGE_NAME
 from components.gate.verdict import Verdict
 from components.ingest.errors import IngestError
 from components.segmentation import measured, pairs
@@ -22,6 +21,7 @@ from components.segmentation.config import SegmentationConfig
 from components.segmentation.measured import Score
 from components.segmentation.training import Row
 from components.transform import images
+from core.features import IMAGE, IMAGE_NAME
 from pipeline import executions, native_output
 from pipeline.errors import RunFaultError, UsageError
 from pipeline.run import logged, new_run_id

@@ -8,10 +8,10 @@ from pathlib import Path
 from tfx import v1 as tfx
 from tfx.orchestration import metadata
 
-from components.features import SPLITS
 from components.pusher.component import Pusher
 from components.segmentation.component import SegmentationCheck, SegmentationEvaluator, SegmentationRecord
 from components.segmentation.config import MODEL_NAME, SegmentationConfig
+from core.features import SPLITS
 from pipeline.config import LOCAL_BEAM_ARGS
 from pipeline.workspace import Workspace
 

@@ -10,10 +10,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 import schemas
-from components import features
 from components.ingest import shard
-from components.ingest.example import encode
 from components.ingest.shard import ChangedError, Record, ShardJob
+from core import features
+from core.tfrecord import encode
 
 
 def test_tensorflow_reads_what_is_encoded() -> None:

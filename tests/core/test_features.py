@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from components.ingest.weights import class_weights
+from core.features import age_band, class_weights
 
 
 def test_isic_2020_and_2019_together() -> None:
@@ -20,3 +22,22 @@ def test_both_classes_weigh_the_same() -> None:
 def test_an_empty_class_has_no_weight(counts: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="both classes need at least one image"):
         class_weights(*counts)
+
+
+@pytest.mark.parametrize(
+    ("age", "band"),
+    [
+        (None, "unknown"),
+        (math.nan, "unknown"),
+        (0, "under 30"),
+        (29.9, "under 30"),
+        (30, "30-44"),
+        (44, "30-44"),
+        (45, "45-59"),
+        (60, "60-74"),
+        (75, "75 and over"),
+        (99, "75 and over"),
+    ],
+)
+def test_every_age_has_one_band(age: float | None, band: str) -> None:
+    assert age_band(age) == band
