@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from components.ingest import beam_job, copies, manifest, pool, progress, quarantine, shard, weights
+from components.ingest import beam_job, copies, manifest, pool, progress, quarantine, shard
 from components.ingest.check import CheckJob, Outcome
 from components.ingest.config import IngestConfig
 from components.ingest.copies import Resolved
@@ -221,7 +221,7 @@ def _manifest(
             for source, one in zip(config.sources, found, strict=True)
         ),
         class_weights=(
-            weights.class_weights(train.negatives, train.positives)
+            features.class_weights(train.negatives, train.positives)
             if train.positives and train.negatives
             else None
         ),

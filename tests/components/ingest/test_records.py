@@ -13,18 +13,6 @@ import schemas
 from components.ingest import shard
 from components.ingest.shard import ChangedError, Record, ShardJob
 from core import features
-from core.tfrecord import encode
-
-
-def test_tensorflow_reads_what_is_encoded() -> None:
-    values = {"b": b"\xff\x00", "i": -3, "f": 0.1, "big": 2**40}
-    example = tf.train.Example.FromString(encode(values))
-    found = example.features.feature
-    assert found["b"].bytes_list.value == [b"\xff\x00"]
-    assert found["i"].int64_list.value == [-3]
-    assert found["big"].int64_list.value == [2**40]
-    assert found["f"].float_list.value == pytest.approx([0.1])
-    assert encode(dict(reversed(values.items()))) == encode(values)
 
 
 def test_tensorflow_reads_a_shard(tmp_path: Path) -> None:
