@@ -1,1 +1,1 @@
-"""What two rooms must agree on, once: light enough for every image."""
+"""What two rooms must agree on, once; imports no heavy library."""

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.settings import explain
 from edge import durable
 from edge.answer import Answer, GarbageAnswerError, Zone, checked
 from edge.photograph import pixels_of
@@ -163,10 +164,7 @@ def _described(raw: bytes, place: str) -> Description:
     try:
         return Description.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ModelUnusableError(
-            f"{place}: litert.json: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        ) from None
+        raise ModelUnusableError(f"{place}: litert.json: {'; '.join(explain(error, Description))}") from None
 
 
 def _quantised(values: Any, detail: Any) -> Any:
