@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
+from core.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
 from serving.client import Client, ClientError, Retry
 from tests.containers.conftest import Smoke
 from tests.containers.engine import Engine
