@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import features
 from components.trainer import (
     ancestors,
     calibration,
@@ -44,6 +43,7 @@ from components.trainer.records import Split, spread
 from components.trainer.scores import auc, brier, calibration_error, log_loss
 from components.trainer.serving import Served
 from components.trainer.training import Answers, Data
+from core import features
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from components import features
 from components.trainer import operating_point
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import Classifier
@@ -14,6 +13,7 @@ from components.trainer.novelty import Novelty, describe
 from components.trainer.operating_point import OperatingPoint, Zones
 from components.trainer.readout import Readout
 from components.transform import images
+from core import features
 
 
 @dataclass(frozen=True)

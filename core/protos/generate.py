@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("core/protos/prediction_service.proto",)
 MESSAGES = (
     "core/protos/tensor.proto",
-    "core/protos/example.proto",
     "core/protos/model_server_config.proto",
     "core/protos/data_statistics.proto",
     *SERVICES,

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from components.features import IMAGE_BYTES, MODEL_NAME, PROBABILITY
+from core.features import IMAGE_BYTES, MODEL_NAME, PROBABILITY
 from core.tfserving.client import ONCE, Client, ClientError, Options, Tls
 from serving.protos import (
     get_model_metadata_pb2,

@@ -12,7 +12,6 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from core.protos import (
     data_statistics_pb2,
-    example_pb2,
     generate,
     model_server_config_pb2,
     prediction_service_pb2,
@@ -46,7 +45,7 @@ def test_every_name_number_and_type_is_tensorflows() -> None:
 
     theirs = descriptor_pool.Default()
     compared = 0
-    for module in (tensor_pb2, example_pb2, model_server_config_pb2, prediction_service_pb2):
+    for module in (tensor_pb2, model_server_config_pb2, prediction_service_pb2):
         for mine in module.DESCRIPTOR.message_types_by_name.values():
             compared += _compare(mine, theirs.FindMessageTypeByName(mine.full_name))
         for name, mine_enum in module.DESCRIPTOR.enum_types_by_name.items():

@@ -145,7 +145,7 @@ def test_a_bearer_token_guards_both_ports(pick, tmp_path, refused):
                     assert error.value.code is code
         with refused() as it:
             server.reload()
-        assert it.code is grpc.Statusgrpc.StatusCode.UNAUTHENTICATED
+        assert it.code is grpc.StatusCode.UNAUTHENTICATED
         body = '{"inputs": [2.0]}'
         assert server.http("POST", "/v1/models/m:predict", body)[0] == 401
         assert server.http("GET", "/v1/models/m")[0] == 401
@@ -169,7 +169,7 @@ def test_requests_beyond_the_limit_are_unavailable_at_once_with_retry_informatio
         with refused() as it:
             server.predict("m", {"x": [7.0], "rounds": np.array([1], np.int32)})
         assert (it.code, it.text) == (
-            grpc.Statusgrpc.StatusCode.UNAVAILABLE,
+            grpc.StatusCode.UNAVAILABLE,
             "2 requests are under way, the most allowed at once",
         )
         assert int(it.trailing["grpc-retry-pushback-ms"]) > 0

@@ -20,7 +20,6 @@ import pytest
 import strangers
 import tensorflow as tf
 
-from components import features
 from components.trainer import run, training
 from components.trainer.backup import Backup
 from components.trainer.classifier import predict
@@ -33,6 +32,7 @@ from components.trainer.scores import auc, calibration_error, log_loss
 from components.trainer.serving import Served
 from components.trainer.settings import FrozenConfig
 from components.transform import images
+from core import features
 
 pytestmark = pytest.mark.real_data
 

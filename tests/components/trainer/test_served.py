@@ -14,7 +14,6 @@ import strangers
 import tensorflow as tf
 from saved_model import CppModel
 
-from components import features
 from components.trainer import export, run, training
 from components.trainer.backup import Backup
 from components.trainer.classifier import predict
@@ -26,6 +25,7 @@ from components.trainer.records import Split
 from components.trainer.serving import Served
 from components.trainer.settings import StageConfig
 from components.transform import images
+from core import features
 
 SIDE = conftest.TINY.image_size
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import features
 from components.trainer import export, optimise
 from components.trainer import network as networks
 from components.trainer.backbones import registry
@@ -26,6 +25,7 @@ from components.trainer.operating_point import OperatingPoint, Zones
 from components.trainer.readout import with_weight
 from components.trainer.serving import Served
 from components.trainer.settings import HeadConfig, OptimiserConfig, StageConfig
+from core import features
 from serving.engine import check_saved_model
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
