@@ -37,6 +37,7 @@ RUN rm -rf include python lite compiler/mlir compiler/tf2xla _api xla_aot_runtim
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv
 WORKDIR /build
 COPY README.md ./
+COPY core ./core
 COPY serving ./serving
 RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no-managed-python \
       --build-constraints build.requirements.txt --require-hashes \
