@@ -14,7 +14,7 @@ import numpy as np
 from components.baselines.extract import Table
 from components.baselines.perceptron import task
 from components.baselines.system import Scorer, System
-from components.trainer.scores import auc
+from components.trainer.export.scores import auc
 
 _BATCH: Final = 64
 _EPOCHS: Final = 150

@@ -20,9 +20,9 @@ from components.baselines import (
 from components.baselines.extract import Table
 from components.baselines.system import System
 from components.evaluator.metrics import Interval, measure, share_of
-from components.trainer import operating_point
+from components.trainer.export import operating_point
+from components.trainer.export.scores import auc
 from components.trainer.progress import Progress
-from components.trainer.scores import auc
 
 CLASSICAL: Final = (
     total_score.PUBLISHED,

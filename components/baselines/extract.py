@@ -15,8 +15,8 @@ import numpy.typing as npt
 from components import features
 from components.baselines import describe
 from components.ingest.manifest import Manifest
+from components.trainer.data.records import DataError, examples_dataset
 from components.trainer.progress import Progress
-from components.trainer.records import DataError, examples_dataset
 
 _VERSION: Final = 1  # change it with what describe() answers
 _CHUNK: Final = 32

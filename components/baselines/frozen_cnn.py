@@ -21,11 +21,11 @@ from components.baselines.extract import Table
 from components.baselines.system import Scorer, System
 from components.ingest.manifest import Manifest
 from components.registry.hashing import file_hash
-from components.trainer.backbones import registry
-from components.trainer.backbones.looker import Looker
+from components.trainer.data.records import read_split
+from components.trainer.export.scores import auc
+from components.trainer.model.backbones import registry
+from components.trainer.model.feature_extractor import Looker
 from components.trainer.progress import Progress
-from components.trainer.records import read_split
-from components.trainer.scores import auc
 
 BACKBONE: Final = "efficientnet_lite0"
 _SIZE: Final = 192

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from components.baselines.extract import Table
 from components.baselines.prepare import standardised
 from components.baselines.system import Floats, Scorer, System
-from components.trainer.scores import auc
+from components.trainer.export.scores import auc
 
 _CHOICES: Final = (8, 24, 72, 216)
 

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.segmentation.config import PairsAugmentationConfig
-from components.trainer.dice import Dice
+from components.trainer.data.dice import Dice
 
 
 def augment(

@@ -12,8 +12,8 @@ import tensorflow as tf
 from components import features
 from components.segmentation.config import MODEL_NAME
 from components.segmentation.segmenter import SEGMENT, Segmenter
-from components.trainer import warmup
-from components.trainer.export import METADATA, WARMUP, write_warmup
+from components.trainer.export import warmup
+from components.trainer.export.saved_model import METADATA, WARMUP, write_warmup
 
 
 def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:

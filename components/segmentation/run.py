@@ -9,9 +9,9 @@ from typing import Any
 
 from components.segmentation import export, pairs, training
 from components.segmentation.config import SegmentationConfig
-from components.trainer.backup import Backup
+from components.trainer.data.records import matching
+from components.trainer.fit.backup import Backup
 from components.trainer.progress import Progress
-from components.trainer.records import matching
 
 HISTORY = "history.json"
 

@@ -17,10 +17,10 @@ from components.segmentation import augment, scores, unet
 from components.segmentation.config import SegmentationConfig
 from components.segmentation.pairs import Loaded
 from components.segmentation.segmenter import Segmenter, regions
-from components.trainer.backup import Backup, random_states
+from components.trainer.fit.backup import Backup, random_states
+from components.trainer.fit.schedules import ScheduleConfig
+from components.trainer.fit.schedules import rate as rate_of
 from components.trainer.progress import Progress
-from components.trainer.schedules import ScheduleConfig
-from components.trainer.schedules import rate as rate_of
 
 THRESHOLDS: Final = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 _SEEDS_A_STEP: Final = 100

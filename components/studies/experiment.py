@@ -25,8 +25,8 @@ from components.segmentation.segmenter import Segmenter
 from components.studies import paired
 from components.studies.classifiers import FoldClassifier, Labels
 from components.studies.folds import folds
+from components.trainer.data.records import matching
 from components.trainer.progress import Progress
-from components.trainer.records import matching
 
 VARIANTS: Final = ("unaltered", "true mask", "predicted mask")
 SIZE: Final = 224

@@ -47,9 +47,9 @@ def baselines(
     """
     from components.baselines import compare, extract, frozen_cnn
     from components.ingest.manifest import Manifest
-    from components.trainer.backbones.errors import WeightsFileError, WeightsUnavailableError
+    from components.trainer.data.records import DataError
+    from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
     from components.trainer.progress import Progress
-    from components.trainer.records import DataError
     from pipeline import data_set
     from pipeline.studies import baselines_page, page, product
     from pipeline.workspace import Workspace

@@ -72,9 +72,9 @@ def ladder(
 
     Example:  melanosizer study ladder --data data/ham10000 --rungs base,vgg16 --budget 60
     """
-    from components.trainer.backbones.errors import WeightsFileError
+    from components.trainer.data.records import DataError
+    from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
-    from components.trainer.records import DataError
     from pipeline import data_set
     from pipeline.studies import ladder as runner
     from pipeline.studies import ladder_page, page
@@ -170,7 +170,7 @@ def segmentation(
     """
     from components.segmentation.config import STUDY, SegmentationConfig
     from components.studies import experiment
-    from components.trainer.backbones.errors import WeightsFileError
+    from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
     from pipeline.studies import page, segmentation_page
     from pipeline.studies import segmentation as runner
@@ -274,9 +274,9 @@ def retrain(
     from components.features import SPLITS
     from components.studies import ladder as limiting
     from components.studies import retrain as flow
-    from components.trainer.backbones.errors import UnknownBackboneError, WeightsFileError
+    from components.trainer.data.records import DataError, read_split
+    from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsFileError
     from components.trainer.progress import Progress
-    from components.trainer.records import DataError, read_split
     from pipeline import data_set
     from pipeline.studies import page, retrain_page
     from pipeline.workspace import Workspace

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.features import IMAGE_BYTES
-from components.trainer.explain import OVERLAY
+from components.trainer.export.explain import OVERLAY
 from pipeline.report.lesions import QUALITY, Lesions
 
 EXPLAIN: Final = "explain"

@@ -17,8 +17,8 @@ from components.features import SPLITS
 from components.ingest.manifest import Manifest
 from components.studies import ladder
 from components.studies.ladder import Ground, Measured, Rung
+from components.trainer.data.records import read_split
 from components.trainer.progress import Progress
-from components.trainer.records import read_split
 from pipeline.errors import RunFaultError
 from pipeline.studies import own_process
 from pipeline.workspace import Workspace

@@ -10,7 +10,7 @@ import pytest
 from components.segmentation import training
 from components.segmentation.config import SegmentationConfig
 from components.segmentation.pairs import Loaded
-from components.trainer.backup import Backup
+from components.trainer.fit.backup import Backup
 from components.trainer.progress import Progress
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from components.studies import ladder
 from components.studies.ladder import Ground, Rung, Scores
 from components.trainer.config import TrainerConfig
+from components.trainer.data.records import Split
 from components.trainer.progress import Progress
-from components.trainer.records import Split
 from components.trainer.settings import HeadConfig, LossConfig, OptimiserConfig, StageConfig
 
 

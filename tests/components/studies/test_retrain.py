@@ -11,8 +11,8 @@ import pytest
 
 from components.studies import retrain
 from components.studies.retrain import RetrainConfig
+from components.trainer.data.records import Split
 from components.trainer.progress import Progress
-from components.trainer.records import Split
 
 PLAIN = RetrainConfig(
     backbone="tiny_cnn", weights="none", size=75, learning_rate=0.3, steps=60, batch_size=16, eval_every=30

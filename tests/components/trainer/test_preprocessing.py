@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import features
-from components.trainer.training import read_moments
+from components.trainer.fit.training import read_moments
 from components.transform import images
 from components.transform.preprocessing import AGE_KNOWN, AGE_SCALED, SEX_ID, SITE_ID
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from components.evaluator import predictions
 from components.features import IMAGE_BYTES
-from components.trainer.explain import OVERLAY
+from components.trainer.export.explain import OVERLAY
 from pipeline.report import heat_maps, page
 from pipeline.report.lesions import Lesions
 from tests.pipeline.report import fake_run
