@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.features import (
+from core.features import (
     DECISION,
     IMAGE,
     IMAGE_BYTES,

@@ -13,8 +13,8 @@ from sklearn.metrics import average_precision_score
 
 from components.evaluator.metrics import roc_auc
 from components.evaluator.predictions import Prediction
-from components.features import DECISION, PROBABILITY
 from components.gate.verdict import OVERALL
+from core.features import DECISION, PROBABILITY
 
 
 class SliceMetrics(BaseModel):

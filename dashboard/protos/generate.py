@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("dashboard/protos/prediction_service.proto",)
 MESSAGES = (
     "dashboard/protos/tensor.proto",
-    "dashboard/protos/example.proto",
     "dashboard/protos/model_server_config.proto",
     "dashboard/protos/data_statistics.proto",
     *SERVICES,

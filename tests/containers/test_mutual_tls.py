@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.features import IMAGE_BYTES, MODEL_NAME, PROBABILITY
+from core.features import IMAGE_BYTES, MODEL_NAME, PROBABILITY
 from serving.client import Client, ClientError, Retry, Tls
 from serving.protos import model_server_config_pb2
 from tests.containers.authority import Authority

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
+from core.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
 from serving.client import Client, ClientError, Retry
 from tests.containers.conftest import Smoke
 from tests.containers.engine import Engine
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 def lesion() -> bytes:
     """A drawn photograph."""
-    from edge.sample import draw
+    from edge.camera.sample import draw
 
     return bytes(draw())
 

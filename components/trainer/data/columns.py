@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import features
-from components.trainer.data.records import matching
+from components.trainer.records import matching
 from components.transform.preprocessing import dense
+from core import features
 
 _BATCH: Final = 256
 _STRINGS: Final = (features.SEX, features.SITE, features.GROUP_ID)

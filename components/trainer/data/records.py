@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import features
 from components.trainer.progress import Progress
 from components.transform import images
 from components.transform.preprocessing import dense
+from core import features
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from components import features
-from components.trainer.model.backbones.errors import (
+from components.trainer.backbones.errors import (
     UnknownBackboneError,
     WeightsFileError,
     WeightsUnavailableError,
 )
+from core import features
 from pipeline import config, prepared
 from pipeline.__main__ import app
 from pipeline.errors import RunFaultError, UsageError

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import features
+from components.trainer import export, optimise
+from components.trainer import network as networks
+from components.trainer.backbones import registry
+from components.trainer.backbones.errors import UnknownBackboneError, WeightsUnavailableError
+from components.trainer.calibration import Calibration
+from components.trainer.classes import Classes
+from components.trainer.classifier import Classifier, Member
 from components.trainer.config import TrainerConfig
 from components.trainer.export import saved_model
 from components.trainer.export.calibration import Calibration
@@ -27,6 +33,7 @@ from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, Member
 from components.trainer.model.network import Network
 from components.trainer.settings import HeadConfig, OptimiserConfig, StageConfig
+from core import features
 from serving.engine import check_saved_model
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
