@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer import (
-    ancestors,
+from components.trainer import tuned
+from components.trainer.config import TrainerConfig
+from components.trainer.data.records import Split, spread
+from components.trainer.export import (
     calibration,
     operating_point,
     out_of_distribution,
@@ -38,11 +40,6 @@ from components.trainer.fit.training import Answers, Data
 from components.trainer.model.backbones import registry
 from components.trainer.model.classifier import Classifier, predict, trace
 from components.trainer.progress import Progress, duration
-from components.trainer.readout import Readout
-from components.trainer.records import Split, spread
-from components.trainer.scores import auc, brier, calibration_error, log_loss
-from components.trainer.serving import Served
-from components.trainer.training import Answers, Data
 from core import features
 
 _LOG = logging.getLogger(__name__)

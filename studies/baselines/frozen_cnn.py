@@ -23,8 +23,6 @@ from components.trainer.export.scores import auc
 from components.trainer.model.backbones import registry
 from components.trainer.model.feature_extractor import Looker
 from components.trainer.progress import Progress
-from components.trainer.records import read_split
-from components.trainer.scores import auc
 from core import features
 from studies.baselines.extract import Table
 from studies.baselines.system import Scorer, System

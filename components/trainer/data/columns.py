@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.records import matching
+from components.trainer.data.records import matching
 from components.transform.preprocessing import dense
 from core import features
 

@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from components.trainer import explain as explanation
-from components.trainer import litert, warmup
-from components.trainer.backbones import h5_file
-from components.trainer.backbones.weights import VERSION_WEIGHTS
-from components.trainer.records import Split
-from components.trainer.scores import Floats
-from components.trainer.serving import Served
+from components.trainer.data.records import Split
+from components.trainer.export import explain as explanation
+from components.trainer.export import litert, warmup
+from components.trainer.export.scores import Floats
+from components.trainer.export.served import Served
+from components.trainer.model.backbones import h5_file
+from components.trainer.model.backbones.weights import VERSION_WEIGHTS
 from core import features
 
 EXAMPLES: Final = "examples"  # input of serving_examples

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from components.trainer import operating_point
-from components.trainer.calibration import Calibration
-from components.trainer.classifier import Classifier
-from components.trainer.novelty import Novelty, describe
-from components.trainer.operating_point import OperatingPoint, Zones
-from components.trainer.readout import Readout
+from components.trainer.export import operating_point
+from components.trainer.export.calibration import Calibration
+from components.trainer.export.operating_point import OperatingPoint, Zones
+from components.trainer.export.out_of_distribution import Novelty, describe
+from components.trainer.export.readout import Readout
+from components.trainer.model.classifier import Classifier
 from components.transform import images
 from core import features
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from components.trainer.backbones.errors import (
+from components.trainer.model.backbones.errors import (
     UnknownBackboneError,
     WeightsFileError,
     WeightsUnavailableError,

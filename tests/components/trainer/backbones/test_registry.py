@@ -11,13 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer import export, optimise
-from components.trainer import network as networks
-from components.trainer.backbones import registry
-from components.trainer.backbones.errors import UnknownBackboneError, WeightsUnavailableError
-from components.trainer.calibration import Calibration
-from components.trainer.classes import Classes
-from components.trainer.classifier import Classifier, Member
 from components.trainer.config import TrainerConfig
 from components.trainer.export import saved_model
 from components.trainer.export.calibration import Calibration
