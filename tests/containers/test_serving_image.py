@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 def lesion() -> bytes:
     """A drawn photograph."""
-    from edge.sample import draw
+    from edge.camera.sample import draw
 
     return bytes(draw())
 

@@ -28,7 +28,7 @@ def test_the_requirements_are_the_locks(extra: str) -> None:
 
 IMPORT = """
 import sys
-import edge.run, edge.selftest, edge.enroll, edge.export, edge.kiosk.app
+import edge.run, edge.selftest, edge.reporting.enroll, edge.reporting.export, edge.kiosk.app
 heavy = {"tensorflow", "keras", "tfx", "cv2", "ai_edge_litert", "picamera2", "linuxpy", "zxingcpp", "gpiozero"}
 print(sorted(heavy & set(sys.modules)))
 """

@@ -104,7 +104,7 @@ def test_parity_says_what_is_wrong() -> None:
 
 
 def test_the_device_reads_what_is_written(tiny: Answer, tmp_path: Path) -> None:
-    from edge.ondevice import Description
+    from edge.asking.on_device import Description
 
     model = litert.convert(tiny, SIZE, "float16")
     chosen = litert.Export("float16", model, litert.Parity(0.0, 1.0, 0.001, 8), 1.5)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 
-from edge.asker import Asker
+from edge.asking.client import ModelServerClient
+from edge.asking.sender import SERVER_NOTICES, Sender
 from edge.notices import Notices
-from edge.queue import Queue
-from edge.sender import SERVER_NOTICES, Sender
+from edge.queue.queue import Queue
 
 
-class Lookout:
+class HealthProbe:
     """One thread; the sender alone speaks while examinations wait."""
 
     def __init__(
         self,
         queue: Queue,
-        asker: Asker,
+        client: ModelServerClient,
         sender: Sender,
         notices: Notices,
         *,
@@ -24,12 +24,12 @@ class Lookout:
         stop: threading.Event,
     ) -> None:
         self._queue = queue
-        self._asker = asker
+        self._client = client
         self._sender = sender
         self._notices = notices
         self._period = period_s
         self._stop = stop
-        self.thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="probe", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -37,19 +37,19 @@ class Lookout:
 
     def look(self) -> None:
         """One look at every server: a good one takes the notices down and wakes the sender."""
-        health = self._asker.health()
+        health = self._client.health()
         good = next((found for found in health if found.version), None)
         if good is not None:
             if self._queue.next_waiting() is None:
                 # Garbage was seen in an answer, and a look at the model's status cannot take that back.
-                self._notices.take_down(*(kind for kind in SERVER_NOTICES if kind != "server_garbage"))
+                self._notices.clear(*(kind for kind in SERVER_NOTICES if kind != "server_garbage"))
                 self._sender.version = good.version
             else:
                 self._sender.wake()
         elif self._queue.next_waiting() is None:
             trouble = "; ".join(found.trouble for found in health)
             certificate = any("certificate" in found.trouble.lower() for found in health)
-            self._notices.put_up("certificate_expired" if certificate else "server_unreachable", trouble)
+            self._notices.add("certificate_expired" if certificate else "server_unreachable", trouble)
 
     def _run(self) -> None:
         while not self._stop.is_set():

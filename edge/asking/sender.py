@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge.answer import GarbageAnswerError
-from edge.asker import Asker, PictureRefusedError, ServerRefusesError, UnreachableError
+from edge.answer import InvalidResponseError
+from edge.asking.client import ModelServerClient, PictureRefusedError, ServerRefusesError, UnreachableError
 from edge.certificates import CertificateError
-from edge.examination import Examination
 from edge.notices import Kind, Notices
-from edge.queue import Queue
-from edge.vault import DamagedError
+from edge.queue.encryption import DamagedError
+from edge.queue.examination import Examination
+from edge.queue.queue import Queue
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Sender:
     def __init__(
         self,
         queue: Queue,
-        asker: Asker,
+        client: ModelServerClient,
         notices: Notices,
         *,
         longest_pause_s: float,
@@ -41,7 +41,7 @@ class Sender:
         random_unit: Callable[[], float] = random.random,
     ) -> None:
         self._queue = queue
-        self._asker = asker
+        self._client = client
         self._notices = notices
         self._longest_pause = longest_pause_s
         self._stop = stop
@@ -76,7 +76,7 @@ class Sender:
                 done = self.send(waiting)
             except (OSError, sqlite3.OperationalError) as error:
                 # Nothing is lost: what could not be noted down is asked again, under the same id.
-                self._notices.put_up("storage_full", str(error))
+                self._notices.add("storage_full", str(error))
                 done = False
             failures = 0 if done else failures + 1
             if failures:
@@ -89,34 +89,34 @@ class Sender:
         try:
             jpeg = self._queue.picture(examination.id)
         except DamagedError as error:
-            self._notices.put_up("picture_damaged", str(error))
+            self._notices.add("picture_damaged", str(error))
             self._queue.settle(examination.id, "damaged", trouble=str(error))
             return True
         try:
-            answer = self._asker.ask(jpeg, examination.id)
+            answer = self._client.ask(jpeg, examination.id)
         except PictureRefusedError as error:
-            self._notices.take_down(*SERVER_NOTICES)
+            self._notices.clear(*SERVER_NOTICES)
             self._queue.settle(examination.id, "refused", trouble=str(error))
             return True
         except UnreachableError as error:
             return self._wait("server_unreachable", examination, error)
         except ServerRefusesError as error:
             return self._wait("server_refuses", examination, error)
-        except GarbageAnswerError as error:
+        except InvalidResponseError as error:
             return self._wait("server_garbage", examination, error)
         except CertificateError as error:
             return self._wait("certificate_expired", examination, error)
-        self._notices.take_down(*SERVER_NOTICES, "storage_full")
+        self._notices.clear(*SERVER_NOTICES, "storage_full")
         self.version = answer.model_version
         self._queue.settle(examination.id, "answered", answer)
-        heat_map = self._asker.explain(jpeg, examination.id, answer.model_version)
+        heat_map = self._client.explain(jpeg, examination.id, answer.model_version)
         if heat_map is not None:
             self._queue.keep_heat_map(examination.id, heat_map)
         return True
 
     def _wait(self, kind: Kind, examination: Examination, error: Exception) -> bool:
-        self._notices.take_down(*(other for other in SERVER_NOTICES if other != kind))
-        self._notices.put_up(kind, str(error))
+        self._notices.clear(*(other for other in SERVER_NOTICES if other != kind))
+        self._notices.add(kind, str(error))
         self._queue.note(examination.id, trouble=str(error))
         return False
 

@@ -8,20 +8,20 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge.answer import GarbageAnswerError
+from edge.answer import InvalidResponseError
+from edge.asking.on_device import ModelStore, ModelUnusableError
+from edge.camera.photograph import BadPhotographError
 from edge.certificates import CertificateError
-from edge.gateway import GatewayRefusesError, GatewayUnreachableError
-from edge.ondevice import ModelStore, ModelUnusableError
-from edge.photograph import BadPhotographError
-from edge.queue import Queue
-from edge.vault import DamagedError
+from edge.queue.encryption import DamagedError
+from edge.queue.queue import Queue
+from edge.reporting.gateway import GatewayRefusesError, GatewayUnreachableError
 
 log = logging.getLogger(__name__)
 
 LATEST = 20  # how far back unanswered examinations get a preliminary answer
 
 
-class Understudy:
+class OnDeviceFallback:
     """One thread: looks for newer models, and answers what has waited too long, newest first."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Understudy:
         self._now = now
         self._wake = threading.Event()
         self.trouble = ""
-        self.thread = threading.Thread(target=self._run, name="understudy", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="fallback", daemon=True)
 
     @property
     def version(self) -> str:
@@ -93,7 +93,7 @@ class Understudy:
             except (
                 DamagedError,
                 BadPhotographError,
-                GarbageAnswerError,
+                InvalidResponseError,
                 OSError,
                 # What LiteRT raises for a picture or a file it does not bear.
                 RuntimeError,

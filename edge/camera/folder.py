@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from edge.cameras.camera import CameraLostError
-from edge.photograph import BadPhotographError, shrink
+from edge.camera.camera import CameraLostError
+from edge.camera.photograph import BadPhotographError, shrink
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 

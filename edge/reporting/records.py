@@ -6,8 +6,8 @@ import datetime
 from typing import Any
 
 from edge import __version__
-from edge.examination import Examination
 from edge.notices import Notice
+from edge.queue.examination import Examination
 
 SCHEMA = 1
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edge.photograph import Pixels
+from edge.camera.photograph import Pixels
 from edge.sections import QualitySection
 
 SIDE = 224

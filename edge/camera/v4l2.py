@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from edge.cameras.camera import CameraLostError
-from edge.photograph import BadPhotographError, shrink
+from edge.camera.camera import CameraLostError
+from edge.camera.photograph import BadPhotographError, shrink
 
 
 class V4L2Camera:

@@ -14,8 +14,8 @@ import uvicorn
 
 from edge.config import load
 from edge.device import Device
-from edge.enroll import ensure_key
 from edge.kiosk.app import create_app
+from edge.reporting.enroll import ensure_key
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.certificates import CertificateError
-from edge.gateway import Gateway, GatewayRefusesError, GatewayUnreachableError
 from edge.notices import Kind, Notices
-from edge.queue import Queue
-from edge.records import examination_record
+from edge.queue.queue import Queue
+from edge.reporting.gateway import Gateway, GatewayRefusesError, GatewayUnreachableError
+from edge.reporting.records import examination_record
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ GATEWAY_NOTICES: tuple[Kind, ...] = ("gateway_unreachable", "gateway_refuses")
 LONGEST_PAUSE_S = 60.0
 
 
-class Fleet:
+class FleetReporter:
     """One thread that keeps the gateway informed."""
 
     def __init__(
@@ -70,18 +70,18 @@ class Fleet:
         while not self._stop.is_set():
             self.beat = time.monotonic()
             try:
-                told = self.tell()
-                self._notices.take_down(*GATEWAY_NOTICES)
+                told = self.report()
+                self._notices.clear(*GATEWAY_NOTICES)
                 failures = 0
             except GatewayUnreachableError as error:
                 told, failures = False, failures + 1
-                self._notices.put_up("gateway_unreachable", str(error))
+                self._notices.add("gateway_unreachable", str(error))
             except (GatewayRefusesError, CertificateError) as error:
                 told, failures = False, failures + 1
-                self._notices.put_up("gateway_refuses", str(error))
+                self._notices.add("gateway_refuses", str(error))
             except (OSError, sqlite3.OperationalError) as error:
                 told, failures = False, failures + 1
-                self._notices.put_up("storage_full", str(error))
+                self._notices.add("storage_full", str(error))
             if failures:
                 pause = min(self._longest_pause, 0.5 * 2 ** min(failures, 10)) * (0.5 + self._random() / 2)
                 self._stop.wait(pause)
@@ -89,7 +89,7 @@ class Fleet:
                 self._wake.wait(max(0.0, min(self._due - time.monotonic(), self._period)))
                 self._wake.clear()
 
-    def tell(self) -> bool:
+    def report(self) -> bool:
         """Sends the heartbeat if it is due, and the oldest untold examination; True when there was one.
 
         One that is refused does not keep the other from being sent; the heartbeat's error is raised last.

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.cameras.camera import Camera, CameraLostError
-from edge.cameras.folder import FolderCamera
-from edge.cameras.picamera import PiCamera
-from edge.cameras.v4l2 import V4L2Camera
+from edge.camera.camera import Camera, CameraLostError
+from edge.camera.folder import FolderCamera
+from edge.camera.picamera import PiCamera
+from edge.camera.v4l2 import V4L2Camera
 from edge.sections import CameraSection
 
 REOPEN_S = 1.0

@@ -25,8 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.settings import explain
 from edge import durable
-from edge.answer import Answer, GarbageAnswerError, Zone, checked
-from edge.photograph import pixels_of
+from edge.answer import Answer, InvalidResponseError, Zone, checked
+from edge.camera.photograph import pixels_of
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class OnDeviceModel:
         self._interpreter.invoke()
         output = np.asarray(self._interpreter.get_tensor(self._output["index"])).ravel()
         if output.size != 1:
-            raise GarbageAnswerError(f"the on-device model gave {output.size} numbers")
+            raise InvalidResponseError(f"the on-device model gave {output.size} numbers")
         scale, zero = self._output["quantization"]
         raw = float(output[0])
         probability = (raw - zero) * scale if scale else raw

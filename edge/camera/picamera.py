@@ -6,7 +6,7 @@ import io
 from importlib import import_module
 from typing import Any
 
-from edge.cameras.camera import CameraLostError
+from edge.camera.camera import CameraLostError
 
 
 class PiCamera:

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from edge import certificates, tensors
-from edge.answer import Answer, GarbageAnswerError
+from edge.answer import Answer, InvalidResponseError
 from edge.certificates import CertificateError
 from edge.heatmap import paint
 from edge.protos import prediction_service_pb2 as serving
@@ -58,7 +58,7 @@ class Health:
     trouble: str
 
 
-class Asker:
+class ModelServerClient:
     """A client for the servers of one configuration; safe to use from several threads."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Asker:
     def ask(self, jpeg: bytes, examination_id: str) -> Answer:
         """The servers' answer to one picture.
 
-        Raises PictureRefusedError, ServerRefusesError, GarbageAnswerError, CertificateError or
+        Raises PictureRefusedError, ServerRefusesError, InvalidResponseError, CertificateError or
         UnreachableError.
         """
         section = self._section
@@ -101,7 +101,12 @@ class Asker:
                     return tensors.read_answer(self._predict(address, request, examination_id))
                 except PictureRefusedError:
                     raise
-                except (UnreachableError, ServerRefusesError, GarbageAnswerError, CertificateError) as error:
+                except (
+                    UnreachableError,
+                    ServerRefusesError,
+                    InvalidResponseError,
+                    CertificateError,
+                ) as error:
                     log.info("%s: %s", address, error)
                     last = error
             if not isinstance(last, UnreachableError):
@@ -122,7 +127,7 @@ class Asker:
                 found = tensors.read_picture(self._predict(address, request, examination_id))
             except (ServerRefusesError, PictureRefusedError):
                 break
-            except (UnreachableError, GarbageAnswerError, CertificateError):
+            except (UnreachableError, InvalidResponseError, CertificateError):
                 continue
             if found is not None:
                 return found if isinstance(found, bytes) else paint(jpeg, found)
@@ -139,7 +144,7 @@ class Asker:
             try:
                 stub = ModelServiceStub(self._channel(address))  # type: ignore[no-untyped-call]
                 reply = self._call(address, stub.GetModelStatus, request, "health")
-            except (UnreachableError, ServerRefusesError, PictureRefusedError, GarbageAnswerError) as error:
+            except (UnreachableError, ServerRefusesError, PictureRefusedError, InvalidResponseError) as error:
                 found.append(Health(address, "", str(error)))
                 continue
             except CertificateError as error:
@@ -176,7 +181,7 @@ class Asker:
             if code in SERVER_REFUSES or code in PICTURE_REFUSED:
                 raise ServerRefusesError(text) from None
             if "deserializing" in details:
-                raise GarbageAnswerError(text) from None
+                raise InvalidResponseError(text) from None
             if "certificate has expired" in details.lower() or "CERTIFICATE_VERIFY_FAILED" in details:
                 raise CertificateError(f"{text} (the server's certificate, or server.ca_file)") from None
             raise UnreachableError(text) from None

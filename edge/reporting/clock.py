@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge.queue import Queue
+from edge.queue.queue import Queue
 
 # No device ran this program before it was written (2026-11-01 UTC).
 WRITTEN = 1_793_491_200.0

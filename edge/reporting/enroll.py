@@ -9,8 +9,8 @@ from pathlib import Path
 from edge import durable
 from edge.certificates import make_request
 from edge.config import Config
-from edge.gateway import Gateway
-from edge.vault import KeyFileError, load_key, make_key
+from edge.queue.encryption import KeyFileError, load_key, make_key
+from edge.reporting.gateway import Gateway
 
 
 def ensure_key(config: Config) -> bool:

@@ -21,9 +21,9 @@ from typing import Any
 
 from edge import durable
 from edge.answer import Answer
-from edge.examination import ID, Examination, State
-from edge.ledger import CorruptLedgerError, Ledger
-from edge.vault import DamagedError, KeyFileError, Vault
+from edge.queue.encryption import DamagedError, Encryptor, KeyFileError
+from edge.queue.examination import ID, Examination, State
+from edge.queue.store import CorruptStoreError, ExaminationStore
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +37,11 @@ class StorageFullError(Exception):
 class Queue:
     """The examinations of one device in `folder`; safe to use from several threads."""
 
-    def __init__(self, folder: Path, vault: Vault, *, budget_bytes: int, min_free_bytes: int) -> None:
+    def __init__(self, folder: Path, encryptor: Encryptor, *, budget_bytes: int, min_free_bytes: int) -> None:
         """Opens or creates the queue. Raises KeyFileError when its data was sealed with another key."""
         self._folder = folder
         self._images = folder / "images"
-        self._vault = vault
+        self._encryptor = encryptor
         self._budget = budget_bytes
         self._min_free = min_free_bytes
         self._lock = threading.RLock()
@@ -51,7 +51,7 @@ class Queue:
         self._images.mkdir(parents=True, exist_ok=True)
         durable.sync_folder(folder)
         self._check_key()
-        self._ledger = self._open()
+        self._store = self._open()
         self._adopt()
 
     def add(self, examination: Examination, jpeg: bytes) -> Examination:
@@ -64,12 +64,12 @@ class Queue:
             if known is not None:
                 return known
             self._make_room(len(jpeg))
-            kept = replace(examination, number=self._ledger.last_number() + 1)
+            kept = replace(examination, number=self._store.last_number() + 1)
             header = json.dumps(kept.header()).encode()
-            sealed = self._vault.seal(struct.pack(">I", len(header)) + header + jpeg, kept.id)
+            sealed = self._encryptor.encrypt(struct.pack(">I", len(header)) + header + jpeg, kept.id)
             try:
                 durable.write(self._path(kept.id), sealed)
-                self._ledger.insert(kept, len(sealed))
+                self._store.insert(kept, len(sealed))
             except (OSError, sqlite3.OperationalError) as error:
                 self._path(kept.id).unlink(missing_ok=True)
                 raise StorageFullError(f"the photograph could not be written: {error}") from None
@@ -85,7 +85,7 @@ class Queue:
             if found is None or found.settled:
                 return
             # A preliminary answer does not outlive a refusal.
-            self._ledger.update(
+            self._store.update(
                 replace(found, state=state, answer=answer, answered_at=time.time(), trouble=trouble)
             )
         self._tell()
@@ -96,7 +96,7 @@ class Queue:
             found = self.get(examination_id)
             if found is None or found.settled:
                 return
-            self._ledger.update(
+            self._store.update(
                 replace(
                     found, trouble=trouble, tries=found.tries + bool(trouble), answer=answer or found.answer
                 )
@@ -108,7 +108,7 @@ class Queue:
         with self._lock:
             found = self.get(examination_id)
             if found is not None:
-                self._ledger.update(replace(found, reported=True))
+                self._store.update(replace(found, reported=True))
         self._tell()
 
     def ask_again(self, examination_id: str) -> None:
@@ -116,7 +116,7 @@ class Queue:
         with self._lock:
             found = self.get(examination_id)
             if found is not None and found.state == "refused" and found.kept:
-                self._ledger.update(
+                self._store.update(
                     replace(found, state="waiting", trouble="", reported=False, answered_at=None)
                 )
         self._tell()
@@ -127,9 +127,9 @@ class Queue:
             found = self.get(examination_id)
             if found is None or not found.kept:
                 return
-            sealed = self._vault.seal(image, f"{examination_id}.map")
+            sealed = self._encryptor.encrypt(image, f"{examination_id}.map")
             durable.write(self._path(examination_id, "map"), sealed)
-            self._ledger.update(replace(found, heat_map=True))
+            self._store.update(replace(found, heat_map=True))
         self._tell()
 
     def drop_picture(self, examination_id: str) -> None:
@@ -141,7 +141,7 @@ class Queue:
             found = self.get(examination_id)
             if found is None or not found.settled:
                 raise ValueError(f"examination {examination_id} is not sent: its picture stays")
-            self._ledger.update(replace(found, kept=False, heat_map=False))
+            self._store.update(replace(found, kept=False, heat_map=False))
             for kind in ("exam", "map"):
                 self._path(examination_id, kind).unlink(missing_ok=True)
         self._tell()
@@ -150,32 +150,43 @@ class Queue:
         """Takes a sent examination off the device, record and all. ValueError for one that waits."""
         with self._lock:
             self.drop_picture(examination_id)
-            self._ledger.delete(examination_id)
+            self._store.delete(examination_id)
         self._tell()
 
     def get(self, examination_id: str) -> Examination | None:
         """The examination with this id."""
-        rows = self._ledger.select("WHERE id = ?", (examination_id,))
+        rows = self._store.select("WHERE id = ?", (examination_id,))
         return rows[0] if rows else None
 
     def next_waiting(self) -> Examination | None:
         """The oldest examination no server has answered."""
-        rows = self._ledger.select("WHERE state = 'waiting' ORDER BY number LIMIT 1")
+        rows = self._store.select("WHERE state = 'waiting' ORDER BY number LIMIT 1")
         return rows[0] if rows else None
 
     def next_unreported(self) -> Examination | None:
         """The oldest examination the gateway does not have, once it is settled: reports keep the order."""
-        rows = self._ledger.select("WHERE reported = 0 ORDER BY number LIMIT 1")
+        rows = self._store.select("WHERE reported = 0 ORDER BY number LIMIT 1")
         return rows[0] if rows and rows[0].settled else None
 
     def page(self, limit: int, offset: int = 0) -> list[Examination]:
         """Examinations, newest first."""
-        return self._ledger.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
+        return self._store.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
 
-    def settled_before(self, moment: float, *, reported: bool) -> list[Examination]:
-        """Sent examinations settled before `moment` (Unix seconds); `reported`: that the gateway has, too."""
+    def forget_settled(self, before: float, *, reported: bool) -> int:
+        """Remove what was settled before a moment; what is unsent stays, however old.
+
+        Args:
+            before: Unix seconds.
+            reported: only what the gateway has, too.
+
+        Returns:
+            How many were removed.
+        """
         where = "WHERE state != 'waiting' AND settled_at < ?" + (" AND reported = 1" if reported else "")
-        return self._ledger.select(where, (moment,))
+        old = self._store.select(where, (before,))
+        for examination in old:
+            self.forget(examination.id)
+        return len(old)
 
     def picture(self, examination_id: str) -> bytes:
         """The JPEG; DamagedError when the file is gone or was changed."""
@@ -187,15 +198,15 @@ class Queue:
             sealed = self._path(examination_id, "map").read_bytes()
         except OSError as error:
             raise DamagedError(f"{examination_id}: no heat map: {error}") from None
-        return self._vault.open(sealed, f"{examination_id}.map")
+        return self._encryptor.decrypt(sealed, f"{examination_id}.map")
 
     def counts(self) -> dict[str, int]:
         """Examinations by state, how many the gateway has not got (`unreported`), and all (`total`)."""
-        return self._ledger.counts()
+        return self._store.counts()
 
     def bytes_kept(self) -> int:
         """Bytes of all pictures on the disk."""
-        return self._ledger.bytes_kept()
+        return self._store.bytes_kept()
 
     def free_bytes(self) -> int:
         """Bytes free on the partition."""
@@ -203,24 +214,24 @@ class Queue:
 
     def fact(self, name: str, default: str) -> str:
         """A remembered value."""
-        return self._ledger.fact(name, default)
+        return self._store.fact(name, default)
 
     def remember(self, name: str, value: str) -> None:
         """Remembers a value across restarts."""
-        self._ledger.remember(name, value)
+        self._store.remember(name, value)
 
     def close(self) -> None:
         """Closes the ledger."""
-        self._ledger.close()
+        self._store.close()
 
     def _check_key(self) -> None:
         """Refuses a key that this queue was not sealed with: its data is not damaged, only unreadable."""
         path = self._folder / "key.check"
         if not path.exists():
-            durable.write(path, self._vault.seal(b"melanosizer", "key.check"))
+            durable.write(path, self._encryptor.encrypt(b"melanosizer", "key.check"))
             return
         try:
-            self._vault.open(path.read_bytes(), "key.check")
+            self._encryptor.decrypt(path.read_bytes(), "key.check")
         except DamagedError:
             raise KeyFileError(
                 f"the encryption key is not the one that {self._folder} was sealed with: put"
@@ -228,11 +239,11 @@ class Queue:
                 "back (storage.key_file), or start with an empty state folder"
             ) from None
 
-    def _open(self) -> Ledger:
+    def _open(self) -> ExaminationStore:
         path = self._folder / "queue.sqlite3"
         try:
-            return Ledger(path, self._vault)
-        except CorruptLedgerError as error:
+            return ExaminationStore(path, self._encryptor)
+        except CorruptStoreError as error:
             aside = self._folder / f"corrupt-{time.strftime('%Y%m%dT%H%M%S')}"
             aside.mkdir(exist_ok=True)
             for part in ("", "-wal", "-shm"):
@@ -242,13 +253,13 @@ class Queue:
             durable.sync_folder(self._folder)
             log.error("the queue is corrupt (%s): kept in %s, rebuilding it from the pictures", error, aside)
             self.rebuilt = aside
-            return Ledger(path, self._vault)
+            return ExaminationStore(path, self._encryptor)
 
     def _adopt(self) -> None:
         """Takes in whole files that have no row, oldest first, and clears away half-written ones."""
         for draft in self._images.glob(".*.part"):
             draft.unlink()
-        known = self._ledger.ids()
+        known = self._store.ids()
         orphans = []
         for path in self._images.glob("*.exam"):
             if path.stem in known or not ID.fullmatch(path.stem):
@@ -260,13 +271,13 @@ class Queue:
                 path.replace(path.with_suffix(".damaged"))
                 continue
             orphans.append((Examination(**header), path.stat().st_size))
-        numbers = {examination.number for examination in self._ledger.select("")} if orphans else set()
+        numbers = {examination.number for examination in self._store.select("")} if orphans else set()
         for examination, size in sorted(orphans, key=lambda orphan: orphan[0].number):
             number = examination.number
             if number in numbers:
-                number = self._ledger.last_number() + 1
+                number = self._store.last_number() + 1
             numbers.add(number)
-            self._ledger.insert(replace(examination, number=number), size)
+            self._store.insert(replace(examination, number=number), size)
             log.warning("adopted examination %s: its picture was whole, its record was not", examination.id)
 
     def _make_room(self, size: int) -> None:
@@ -282,8 +293,8 @@ class Queue:
         sent = (
             "WHERE kept = 1 AND (state = 'answered' OR (state != 'waiting' AND reported = 1)) ORDER BY number"
         )
-        for old in self._ledger.select(sent):
-            kept -= self._ledger.bytes_kept(old.id)
+        for old in self._store.select(sent):
+            kept -= self._store.bytes_kept(old.id)
             self.drop_picture(old.id)
             if kept + size <= self._budget:
                 return
@@ -297,7 +308,7 @@ class Queue:
             sealed = self._path(examination_id).read_bytes()
         except OSError as error:
             raise DamagedError(f"{examination_id}: the picture cannot be read: {error}") from None
-        plain = self._vault.open(sealed, examination_id)
+        plain = self._encryptor.decrypt(sealed, examination_id)
         (length,) = struct.unpack_from(">I", plain)
         header: dict[str, Any] = json.loads(plain[4 : 4 + length])
         return header, plain[4 + length :]

@@ -26,7 +26,7 @@ class DamagedError(Exception):
     """Sealed bytes that were changed, cut off, or sealed with another key."""
 
 
-class Vault:
+class Encryptor:
     """Seals and opens bytes under one 32-byte key."""
 
     def __init__(self, key: bytes) -> None:
@@ -34,12 +34,12 @@ class Vault:
             raise KeyFileError(f"a key has {KEY} bytes, this one {len(key)}")
         self._aead = AESGCM(key)
 
-    def seal(self, plain: bytes, name: str) -> bytes:
+    def encrypt(self, plain: bytes, name: str) -> bytes:
         """`plain`, encrypted and bound to `name`: a sealed file cannot pass for another."""
         nonce = secrets.token_bytes(NONCE)
         return MAGIC + nonce + self._aead.encrypt(nonce, plain, name.encode())
 
-    def open(self, sealed: bytes, name: str) -> bytes:
+    def decrypt(self, sealed: bytes, name: str) -> bytes:
         """The plain bytes; DamagedError when even one bit differs from what was sealed as `name`."""
         if sealed[:4] != MAGIC:
             raise DamagedError(f"{name}: no sealed record")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from edge.photograph import pixels_of
+from edge.camera.photograph import pixels_of
 
 
 def read_code(jpeg: bytes) -> str | None:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from edge import durable
-from edge.examination import Examination
-from edge.queue import Queue
-from edge.records import examination_record
-from edge.vault import DamagedError
+from edge.queue.encryption import DamagedError
+from edge.queue.examination import Examination
+from edge.queue.queue import Queue
+from edge.reporting.records import examination_record
 
 PAGE = 200
 

@@ -16,28 +16,28 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from benchmarks.edge_doubles import ModelServer, Network, answer
-from edge.answer import GarbageAnswerError
-from edge.asker import Asker, PictureRefusedError, ServerRefusesError, UnreachableError
+from edge.answer import InvalidResponseError
+from edge.asking.client import ModelServerClient, PictureRefusedError, ServerRefusesError, UnreachableError
+from edge.camera.sample import draw
 from edge.certificates import CertificateError
-from edge.examination import new_id
 from edge.protos import prediction_service_pb2 as serving
-from edge.sample import draw
+from edge.queue.examination import new_id
 from edge.sections import ServerSection
+from tests.support.edge_doubles import ModelServer, Network, answer
 
 NOW = datetime.datetime.now(datetime.UTC)  # TLS itself looks at the real clock
-Ask = Callable[..., Asker]
+Ask = Callable[..., ModelServerClient]
 
 
 @pytest.fixture
-def asker() -> Iterator[Ask]:
+def connect() -> Iterator[Ask]:
     made = []
 
-    def make(*addresses: str, now: Callable[[], float] = NOW.timestamp, **changes: Any) -> Asker:
+    def make(*addresses: str, now: Callable[[], float] = NOW.timestamp, **changes: Any) -> ModelServerClient:
         section = ServerSection(
             addresses=addresses, **{"attempts": 2, "deadline_s": 2.0, "backoff_s": 0.01, **changes}
         )
-        made.append(Asker(section, "ward-3", now=now))
+        made.append(ModelServerClient(section, "ward-3", now=now))
         return made[-1]
 
     yield make
@@ -52,10 +52,10 @@ def abort(code: grpc.StatusCode, text: str) -> Callable[..., Any]:
     return reply
 
 
-def test_an_answer_is_read_and_the_request_is_named(model_server: ModelServer, asker: Ask) -> None:
+def test_an_answer_is_read_and_the_request_is_named(model_server: ModelServer, connect: Ask) -> None:
     model_server.reply = lambda _jpeg, _context: answer(0.25, threshold=0.5, zone="review", odd=0.75)
     examination = new_id()
-    found = asker(model_server.address).ask(b"jpeg", examination)
+    found = connect(model_server.address).ask(b"jpeg", examination)
     assert (found.probability, found.decision, found.zone, found.out_of_distribution) == (
         0.25,
         0,
@@ -66,20 +66,20 @@ def test_an_answer_is_read_and_the_request_is_named(model_server: ModelServer, a
     assert [(one[0], one[2]) for one in model_server.deliveries] == [(examination, "ward-3")]
 
 
-def test_a_dead_server_is_passed_over(model_server: ModelServer, asker: Ask) -> None:
+def test_a_dead_server_is_passed_over(model_server: ModelServer, connect: Ask) -> None:
     dead = ModelServer()
     dead.close()
-    assert asker(dead.address, model_server.address).ask(b"jpeg", new_id()).model_version == "1795300000"
+    assert connect(dead.address, model_server.address).ask(b"jpeg", new_id()).model_version == "1795300000"
 
 
-def test_no_server_at_all_is_said_after_the_tries(asker: Ask) -> None:
+def test_no_server_at_all_is_said_after_the_tries(connect: Ask) -> None:
     dead = ModelServer()
     dead.close()
     with pytest.raises(UnreachableError, match="UNAVAILABLE"):
-        asker(dead.address).ask(b"jpeg", new_id())
+        connect(dead.address).ask(b"jpeg", new_id())
 
 
-def test_a_stumbling_server_is_asked_again_with_the_same_id(model_server: ModelServer, asker: Ask) -> None:
+def test_a_stumbling_server_is_asked_again_with_the_same_id(model_server: ModelServer, connect: Ask) -> None:
     calls = []
 
     def reply(jpeg: bytes, context: grpc.ServicerContext) -> serving.PredictResponse:
@@ -90,12 +90,12 @@ def test_a_stumbling_server_is_asked_again_with_the_same_id(model_server: ModelS
 
     model_server.reply = reply
     examination = new_id()
-    assert asker(model_server.address).ask(b"jpeg", examination).probability == pytest.approx(0.1)
+    assert connect(model_server.address).ask(b"jpeg", examination).probability == pytest.approx(0.1)
     assert [one[0] for one in model_server.deliveries] == [examination, examination]
     assert model_server.ids() == [examination]
 
 
-def test_a_silent_server_meets_the_deadline(model_server: ModelServer, asker: Ask) -> None:
+def test_a_silent_server_meets_the_deadline(model_server: ModelServer, connect: Ask) -> None:
     release = threading.Event()
 
     def reply(_jpeg: bytes, _context: grpc.ServicerContext) -> serving.PredictResponse:
@@ -105,21 +105,21 @@ def test_a_silent_server_meets_the_deadline(model_server: ModelServer, asker: As
     model_server.reply = reply
     try:
         with pytest.raises(UnreachableError, match="DEADLINE_EXCEEDED"):
-            asker(model_server.address, deadline_s=0.2, attempts=1).ask(b"jpeg", new_id())
+            connect(model_server.address, deadline_s=0.2, attempts=1).ask(b"jpeg", new_id())
     finally:
         release.set()
 
 
 def test_a_network_that_comes_back_is_used_again(
-    model_server: ModelServer, network: Network, asker: Ask
+    model_server: ModelServer, network: Network, connect: Ask
 ) -> None:
-    client = asker(network.address, attempts=1)
+    client = connect(network.address, attempts=1)
     client.ask(b"jpeg", new_id())
     network.cut()
     with pytest.raises(UnreachableError):
         client.ask(b"jpeg", new_id())
     network.mend()
-    patient = asker(network.address, attempts=10, backoff_s=0.5)
+    patient = connect(network.address, attempts=10, backoff_s=0.5)
     assert patient.ask(b"jpeg", new_id()).origin == "server"
 
 
@@ -135,23 +135,23 @@ def test_a_network_that_comes_back_is_used_again(
     ],
 )
 def test_status_codes_mean_what_they_say(
-    model_server: ModelServer, asker: Ask, code: grpc.StatusCode, text: str, error: type[Exception]
+    model_server: ModelServer, connect: Ask, code: grpc.StatusCode, text: str, error: type[Exception]
 ) -> None:
     model_server.reply = abort(code, text)
     with pytest.raises(error) as caught:
-        asker(model_server.address).ask(b"jpeg", new_id())
+        connect(model_server.address).ask(b"jpeg", new_id())
     assert text in str(caught.value)
     assert code.name in str(caught.value)
 
 
 def test_an_unknown_label_is_the_servers_trouble_not_the_pictures(
-    model_server: ModelServer, asker: Ask
+    model_server: ModelServer, connect: Ask
 ) -> None:
     model_server.reply = abort(
         grpc.StatusCode.INVALID_ARGUMENT, "Unrecognized servable version label: canary"
     )
     with pytest.raises(ServerRefusesError):
-        asker(model_server.address, version_label="canary").ask(b"jpeg", new_id())
+        connect(model_server.address, version_label="canary").ask(b"jpeg", new_id())
 
 
 def garbage() -> dict[str, serving.PredictResponse]:
@@ -173,13 +173,13 @@ def garbage() -> dict[str, serving.PredictResponse]:
 
 
 @pytest.mark.parametrize("name", sorted(garbage()))
-def test_garbage_is_never_shown_as_an_answer(model_server: ModelServer, asker: Ask, name: str) -> None:
+def test_garbage_is_never_shown_as_an_answer(model_server: ModelServer, connect: Ask, name: str) -> None:
     model_server.reply = lambda _jpeg, _context: garbage()[name]
-    with pytest.raises(GarbageAnswerError):
-        asker(model_server.address).ask(b"jpeg", new_id())
+    with pytest.raises(InvalidResponseError):
+        connect(model_server.address).ask(b"jpeg", new_id())
 
 
-def test_a_server_that_speaks_something_else_is_no_crash(asker: Ask) -> None:
+def test_a_server_that_speaks_something_else_is_no_crash(connect: Ask) -> None:
     import socket
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -191,22 +191,22 @@ def test_a_server_that_speaks_something_else_is_no_crash(asker: Ask) -> None:
 
     thread = threading.Thread(target=babble, daemon=True)
     thread.start()
-    with pytest.raises((UnreachableError, GarbageAnswerError)):
-        asker(f"127.0.0.1:{listener.getsockname()[1]}", attempts=1, deadline_s=1.0).ask(b"jpeg", new_id())
+    with pytest.raises((UnreachableError, InvalidResponseError)):
+        connect(f"127.0.0.1:{listener.getsockname()[1]}", attempts=1, deadline_s=1.0).ask(b"jpeg", new_id())
     listener.close()
 
 
-def test_health_tells_version_or_trouble(model_server: ModelServer, asker: Ask) -> None:
+def test_health_tells_version_or_trouble(model_server: ModelServer, connect: Ask) -> None:
     dead = ModelServer()
     dead.close()
-    good, bad = asker(model_server.address, dead.address, deadline_s=1.0).health()
+    good, bad = connect(model_server.address, dead.address, deadline_s=1.0).health()
     assert (good.version, good.trouble) == ("1795300000", "")
     assert bad.version == ""
     assert "UNAVAILABLE" in bad.trouble or "DEADLINE_EXCEEDED" in bad.trouble
 
 
-def test_the_heat_map_is_fetched_and_its_absence_remembered(model_server: ModelServer, asker: Ask) -> None:
-    client = asker(model_server.address)
+def test_the_heat_map_is_fetched_and_its_absence_remembered(model_server: ModelServer, connect: Ask) -> None:
+    client = connect(model_server.address)
     assert client.explain(b"jpeg", new_id(), "7") is None
     model_server.explain = b"\xff\xd8\xff overlay"
     assert client.explain(b"jpeg", new_id(), "7") is None
@@ -216,8 +216,8 @@ def test_the_heat_map_is_fetched_and_its_absence_remembered(model_server: ModelS
 def test_a_bare_map_is_painted_over_the_photograph(picture: bytes) -> None:
     import numpy as np
 
+    from edge.camera.photograph import pixels_of
     from edge.heatmap import paint
-    from edge.photograph import pixels_of
 
     heat = np.zeros((4, 4), np.float32)
     heat[1:3, 1:3] = 1
@@ -288,19 +288,21 @@ def strict_server(authority: Authority) -> Iterator[ModelServer]:
     server.close()
 
 
-def test_mutual_tls(strict_server: ModelServer, authority: Authority, asker: Ask) -> None:
+def test_mutual_tls(strict_server: ModelServer, authority: Authority, connect: Ask) -> None:
     certificate, key = authority.issue("ward-3")
     files = {"ca_file": authority.file, "certificate_file": certificate, "key_file": key}
-    assert asker(strict_server.address, **files).ask(b"jpeg", new_id()).origin == "server"
+    assert connect(strict_server.address, **files).ask(b"jpeg", new_id()).origin == "server"
     with pytest.raises(UnreachableError):
-        asker(strict_server.address, ca_file=authority.file, attempts=1).ask(b"jpeg", new_id())
+        connect(strict_server.address, ca_file=authority.file, attempts=1).ask(b"jpeg", new_id())
 
 
 def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restart(
-    strict_server: ModelServer, authority: Authority, asker: Ask
+    strict_server: ModelServer, authority: Authority, connect: Ask
 ) -> None:
     certificate, key = authority.issue("ward-3", days=-1)
-    client = asker(strict_server.address, ca_file=authority.file, certificate_file=certificate, key_file=key)
+    client = connect(
+        strict_server.address, ca_file=authority.file, certificate_file=certificate, key_file=key
+    )
     with pytest.raises(
         CertificateError, match=r"expired on \d{4}-\d\d-\d\d; put a new one and its key in place"
     ):
@@ -309,18 +311,18 @@ def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restar
     assert client.ask(b"jpeg", new_id()).origin == "server"
 
 
-def test_a_certificate_from_the_future_asks_about_the_clock(authority: Authority, asker: Ask) -> None:
+def test_a_certificate_from_the_future_asks_about_the_clock(authority: Authority, connect: Ask) -> None:
     certificate, key = authority.issue("ward-3", since=NOW + datetime.timedelta(days=365))
-    client = asker("127.0.0.1:9", ca_file=authority.file, certificate_file=certificate, key_file=key)
+    client = connect("127.0.0.1:9", ca_file=authority.file, certificate_file=certificate, key_file=key)
     with pytest.raises(CertificateError, match="is the clock right"):
         client.ask(b"jpeg", new_id())
 
 
-def test_a_foreign_server_is_not_trusted(strict_server: ModelServer, tmp_path: Path, asker: Ask) -> None:
+def test_a_foreign_server_is_not_trusted(strict_server: ModelServer, tmp_path: Path, connect: Ask) -> None:
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")
     certificate, key = other.issue("ward-3")
-    client = asker(
+    client = connect(
         strict_server.address, ca_file=other.file, certificate_file=certificate, key_file=key, attempts=1
     )
     with pytest.raises((CertificateError, UnreachableError)):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.answer import Answer
-from edge.examination import Examination
-from edge.vault import DamagedError, Vault
+from edge.queue.encryption import DamagedError, Encryptor
+from edge.queue.examination import Examination
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS examinations (
@@ -33,19 +33,19 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) ST
 """
 
 
-class CorruptLedgerError(Exception):
+class CorruptStoreError(Exception):
     """The database file is no database any more, or its contents were changed."""
 
 
-class Ledger:
+class ExaminationStore:
     """Rows of examinations; every method is one transaction and safe to call from any thread."""
 
-    def __init__(self, path: Path, vault: Vault) -> None:
+    def __init__(self, path: Path, encryptor: Encryptor) -> None:
         """Opens or creates the database at `path`.
 
-        Raises CorruptLedgerError, or sqlite3.OperationalError where the disk is full or failing.
+        Raises CorruptStoreError, or sqlite3.OperationalError where the disk is full or failing.
         """
-        self._vault = vault
+        self._encryptor = encryptor
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
         try:
@@ -53,7 +53,7 @@ class Ledger:
             self._db.execute("PRAGMA synchronous = FULL")
             (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise CorruptLedgerError(f"{path}: {verdict}")
+                raise CorruptStoreError(f"{path}: {verdict}")
             self._db.executescript(SCHEMA)
             # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads it.
             self.select("")
@@ -63,8 +63,8 @@ class Ledger:
             raise
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise CorruptLedgerError(f"{path}: {error}") from None
-        except CorruptLedgerError:
+            raise CorruptStoreError(f"{path}: {error}") from None
+        except CorruptStoreError:
             self._db.close()
             raise
 
@@ -168,14 +168,14 @@ class Ledger:
             "heat_map": examination.heat_map,
             "trouble": examination.trouble,
         }
-        return self._vault.seal(json.dumps(record).encode(), f"{examination.id}.record")
+        return self._encryptor.encrypt(json.dumps(record).encode(), f"{examination.id}.record")
 
     def _examination(self, row: tuple[Any, ...]) -> Examination:
         examination_id, state, reported, kept, tries, settled_at, sealed = row
         try:
-            record = json.loads(self._vault.open(sealed, f"{examination_id}.record"))
+            record = json.loads(self._encryptor.decrypt(sealed, f"{examination_id}.record"))
         except DamagedError as error:
-            raise CorruptLedgerError(str(error)) from None
+            raise CorruptStoreError(str(error)) from None
         answer = record.pop("answer")
         return Examination(
             **record,
