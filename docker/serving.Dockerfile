@@ -22,7 +22,7 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_NO_CACHE=1 \
     UV_LINK_MODE=copy
 # The server calls TensorFlow's C library and never imports TensorFlow, so what only the import needs stays out.
-RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --group serving \
+RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --extra serving \
       --python /usr/bin/python3 --no-managed-python \
       --no-install-package keras --no-install-package h5py --no-install-package libclang \
       --no-install-package optree --no-install-package ml-dtypes --no-install-package gast \

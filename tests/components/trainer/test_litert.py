@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
-from components.trainer import litert
-from components.trainer.backbones import heads, registry
+from components.trainer.export import litert
+from components.trainer.model import heads
+from components.trainer.model.backbones import registry
 from components.transform import images
 
 SIZE = 48
