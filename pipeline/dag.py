@@ -16,13 +16,13 @@ import schemas
 from components.balance.component import ClassBalance
 from components.evaluator.baseline import RUN_KEY, BlessedBeforeStrategy
 from components.evaluator.component import Evaluator
-from components.features import SPLITS
 from components.gate.component import DataGate
 from components.gate.latest_accepted import LatestAcceptedStrategy
 from components.pusher.component import Pusher
 from components.registry.component import RegistryRecord
 from components.serving_check.component import ServingCheck
 from components.tuner.component import TunedHyperparameters
+from core.features import SPLITS
 from pipeline import trainer_config
 from pipeline.config import RunConfig
 from pipeline.errors import UsageError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.features import (
+from core.features import (
     DECISION,
     IMAGE,
     IMAGE_BYTES,
@@ -22,9 +22,9 @@ from components.features import (
     THRESHOLD,
     ZONE,
 )
+from core.tfserving.client import Client, ClientError
 from pipeline.errors import RunFaultError
 from pipeline.workspace import Workspace
-from serving.client import Client, ClientError
 
 READY = "Running gRPC ModelServer at"
 START_SECONDS = 120

@@ -31,9 +31,9 @@ def evaluate(
     Example:  melanosizer evaluate --data data/isic2020 --split all
     """
     from components.evaluator import judge, measured, predictions
-    from components.features import SPLITS
     from components.ingest.errors import IngestError
     from components.ingest.manifest import Manifest
+    from core.features import SPLITS
     from core.measures.summary import measure
     from pipeline import config
 
@@ -72,8 +72,8 @@ def evaluate(
 
 
 def _served(workspace: Path, version: str | None) -> Path:
-    from components.features import MODEL_NAME
     from components.registry.store import Registry, UnknownVersionError
+    from core.features import MODEL_NAME
     from pipeline.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.features import MODEL_NAME
+from core.features import MODEL_NAME
 from pipeline.commands.run import WorkspaceOption
 from pipeline.errors import UsageError
 

@@ -56,7 +56,7 @@ def serve(
 
 def _models(workspace: Path) -> list[str]:
     """The flags that name what a workspace has released."""
-    from components.features import MODEL_NAME
+    from core.features import MODEL_NAME
 
     config = workspace / "serving" / "models.config"
     if config.is_file():

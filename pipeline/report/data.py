@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from components.features import SPLITS
+from core.features import SPLITS
 from core.numbers import count, percent
 from pipeline.report import words
 from pipeline.report.charts import rows as charts

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.features import SPLITS
+from core.features import SPLITS
 from core.numbers import count
 from pipeline.report import words
 from pipeline.report.data import Data

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from components.features import MODEL_NAME, PROBABILITY, SPLITS, TARGET
+from core.features import MODEL_NAME, PROBABILITY, SPLITS, TARGET
 
 if TYPE_CHECKING:
     from components.evaluator.predictions import Prediction

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 from components.evaluator import predictions
-from components.features import MODEL_NAME
 from components.registry.store import Registry
 from components.trainer.config import TrainerConfig
+from core.features import MODEL_NAME
 from core.measures.auc import auc
 from pipeline import demonstration
 from pipeline.errors import UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.trainer import calibration
+from components.trainer.export import calibration
 from core.measures.auc import auc
 from core.measures.calibration import expected_calibration_error, log_loss
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from components.trainer import folds
-from components.trainer.backup import Backup
 from components.trainer.config import TrainerConfig
-from components.trainer.records import DataError
+from components.trainer.data.records import DataError
+from components.trainer.fit import folds
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.staged import StagedTraining
 from components.trainer.settings import StageConfig
-from components.trainer.staged import StagedTraining
 from core.measures.auc import auc
 
 DRAW = np.random.default_rng(5)

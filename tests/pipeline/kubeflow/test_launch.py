@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.features import MODEL_NAME
 from components.ingest import source
 from components.ingest.config import IngestConfig
 from components.ingest.job import ingest
@@ -18,6 +17,7 @@ from components.registry.record import Record
 from components.registry.store import Registry
 from components.synth.cohort import synthesise
 from components.synth.config import SynthConfig
+from core.features import MODEL_NAME
 from pipeline import config
 from pipeline.run import execute
 from pipeline.targets.kubeflow import write
