@@ -21,7 +21,7 @@ def export(folder: Path) -> None:
     import keras
     import tensorflow as tf
 
-    from components.trainer.backbones import registry
+    from components.trainer.model.backbones import registry
     from serving.protos import prediction_log_pb2
     from serving.values import predict_request
     from serving.warmup import FILE, write_records

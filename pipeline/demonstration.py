@@ -22,9 +22,9 @@ from core.features import (
     THRESHOLD,
     ZONE,
 )
+from core.tfserving.client import Client, ClientError
 from pipeline.errors import RunFaultError
 from pipeline.workspace import Workspace
-from serving.client import Client, ClientError
 
 READY = "Running gRPC ModelServer at"
 START_SECONDS = 120

@@ -72,9 +72,9 @@ def ladder(
 
     Example:  melanosizer study ladder --data data/ham10000 --rungs base,vgg16 --budget 60
     """
-    from components.trainer.backbones.errors import WeightsFileError
+    from components.trainer.data.records import DataError
+    from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
-    from components.trainer.records import DataError
     from pipeline import data_set
     from pipeline.workspace import Workspace
     from studies import page
@@ -169,7 +169,7 @@ def segmentation(
 
     Example:  melanosizer study segmentation --data data/isic2017
     """
-    from components.trainer.backbones.errors import WeightsFileError
+    from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
     from pipeline.workspace import Workspace
     from studies import page
@@ -272,9 +272,9 @@ def retrain(
 
     Example:  melanosizer study retrain --data data/ham10000 --steps 2000
     """
-    from components.trainer.backbones.errors import UnknownBackboneError, WeightsFileError
+    from components.trainer.data.records import DataError, read_split
+    from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsFileError
     from components.trainer.progress import Progress
-    from components.trainer.records import DataError, read_split
     from core.features import SPLITS
     from pipeline import data_set
     from pipeline.workspace import Workspace

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import rankdata
 
-from components.trainer.scores import wilson
+from components.trainer.export.scores import wilson
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]

@@ -44,19 +44,19 @@ def train_worker(
 
     import tensorflow as tf
 
-    from components.trainer import parallel
-    from components.trainer.backbones.errors import (
+    from components.trainer.data.records import DataError
+    from components.trainer.fit import distribution
+    from components.trainer.model.backbones.errors import (
         UnknownBackboneError,
         WeightsFileError,
         WeightsUnavailableError,
     )
-    from components.trainer.records import DataError
     from components.trainer.run import run_fn
 
     try:
-        workers = parallel.workers(settings.trainer.distribution)
+        workers = distribution.workers(settings.trainer.distribution)
         run_fn(given)
-    except (parallel.WorkersError, DataError, UnknownBackboneError, WeightsFileError) as error:
+    except (distribution.WorkersError, DataError, UnknownBackboneError, WeightsFileError) as error:
         raise UsageError(str(error)) from None
     except WeightsUnavailableError as error:
         raise RunFaultError(str(error)) from None

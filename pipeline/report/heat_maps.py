@@ -10,7 +10,7 @@ from typing import Final
 import tensorflow as tf
 from PIL import Image
 
-from components.trainer.explain import OVERLAY
+from components.trainer.export.explain import OVERLAY
 from core.features import IMAGE_BYTES
 from pipeline.report.lesions import QUALITY, Lesions
 

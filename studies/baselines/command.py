@@ -46,9 +46,9 @@ def baselines(
     Example:  melanosizer baselines --data data/ham10000
     """
     from components.ingest.manifest import Manifest
-    from components.trainer.backbones.errors import WeightsFileError, WeightsUnavailableError
+    from components.trainer.data.records import DataError
+    from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
     from components.trainer.progress import Progress
-    from components.trainer.records import DataError
     from pipeline import data_set
     from pipeline.workspace import Workspace
     from studies import page

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluator.metrics import Interval, measure, share_of
-from components.trainer import operating_point
+from components.trainer.export import operating_point
+from components.trainer.export.scores import auc
 from components.trainer.progress import Progress
-from components.trainer.scores import auc
 from studies.baselines import (
     backprop,
     genetic,

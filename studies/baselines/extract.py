@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.ingest.manifest import Manifest
+from components.trainer.data.records import DataError, examples_dataset
 from components.trainer.progress import Progress
-from components.trainer.records import DataError, examples_dataset
 from core import features
 from studies.baselines import describe
 

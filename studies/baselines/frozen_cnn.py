@@ -18,11 +18,11 @@ from sklearn.preprocessing import StandardScaler
 
 from components.ingest.manifest import Manifest
 from components.registry.hashing import file_hash
-from components.trainer.backbones import registry
-from components.trainer.backbones.looker import Looker
+from components.trainer.data.records import read_split
+from components.trainer.export.scores import auc
+from components.trainer.model.backbones import registry
+from components.trainer.model.feature_extractor import Looker
 from components.trainer.progress import Progress
-from components.trainer.records import read_split
-from components.trainer.scores import auc
 from core import features
 from studies.baselines.extract import Table
 from studies.baselines.system import Scorer, System

@@ -16,16 +16,16 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluator.metrics import Interval
-from components.trainer import classes
-from components.trainer import network as networks
-from components.trainer.backup import Backup
-from components.trainer.classifier import Classifier, Member, predict
 from components.trainer.config import TrainerConfig
-from components.trainer.history import History
-from components.trainer.network import Moments, Weights
+from components.trainer.data.records import Split
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import History
+from components.trainer.fit.staged import StagedTraining
+from components.trainer.model import classes
+from components.trainer.model import network as networks
+from components.trainer.model.classifier import Classifier, Member, predict
+from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
-from components.trainer.records import Split
-from components.trainer.staged import StagedTraining
 from core import features
 from studies.segmentation.paired import area
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from components.ingest.manifest import Manifest
+from components.trainer.data.records import read_split
 from components.trainer.progress import Progress
-from components.trainer.records import read_split
 from core.features import SPLITS
 from pipeline.errors import RunFaultError
 from pipeline.workspace import Workspace

@@ -20,10 +20,10 @@ import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluator.metrics import Measures, measure
-from components.trainer.backbones import registry
+from components.trainer.data.records import Split
+from components.trainer.export.scores import auc
+from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
-from components.trainer.records import Split
-from components.trainer.scores import auc
 from components.transform import images
 
 Floats = npt.NDArray[np.float32]

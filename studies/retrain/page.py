@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.trainer.records import Split
+from components.trainer.data.records import Split
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
 from pipeline.report.numbers import duration, rate

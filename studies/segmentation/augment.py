@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.trainer.dice import Dice
+from components.trainer.data.dice import Dice
 from studies.segmentation.config import PairsAugmentationConfig
 
 

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.trainer.backbones import registry
-from components.trainer.backbones.looker import Looker
+from components.trainer.model.backbones import registry
+from components.trainer.model.feature_extractor import Looker
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

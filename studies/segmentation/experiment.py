@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.metrics import roc_auc_score
 
 from components.evaluator.metrics import Interval, share_of
+from components.trainer.data.records import matching
 from components.trainer.progress import Progress
-from components.trainer.records import matching
 from core import features
 from studies.segmentation import paired, scores, training
 from studies.segmentation import pairs as pair_files

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.trainer import warmup
-from components.trainer.export import METADATA, WARMUP, write_warmup
+from components.trainer.export import warmup
+from components.trainer.export.saved_model import METADATA, WARMUP, write_warmup
 from core import features
 from studies.segmentation.config import MODEL_NAME
 from studies.segmentation.segmenter import SEGMENT, Segmenter

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.trainer.backup import Backup
+from components.trainer.data.records import matching
+from components.trainer.fit.backup import Backup
 from components.trainer.progress import Progress
-from components.trainer.records import matching
 from studies.segmentation import export, pairs, training
 from studies.segmentation.config import SegmentationConfig
 

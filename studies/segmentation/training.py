@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.backup import Backup, random_states
+from components.trainer.fit.backup import Backup, random_states
+from components.trainer.fit.schedules import ScheduleConfig
+from components.trainer.fit.schedules import rate as rate_of
 from components.trainer.progress import Progress
-from components.trainer.schedules import ScheduleConfig
-from components.trainer.schedules import rate as rate_of
 from studies.segmentation import augment, scores, unet
 from studies.segmentation.config import SegmentationConfig
 from studies.segmentation.pairs import Loaded

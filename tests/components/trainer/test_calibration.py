@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.trainer import calibration
-from components.trainer.scores import auc, calibration_error, log_loss
+from components.trainer.export import calibration
+from components.trainer.export.scores import auc, calibration_error, log_loss
 
 DRAW = np.random.default_rng(5)
 LOGITS = DRAW.normal(-2.0, 1.5, 4000)

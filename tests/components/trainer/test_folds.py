@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from components.trainer import folds
-from components.trainer.backup import Backup
 from components.trainer.config import TrainerConfig
-from components.trainer.records import DataError
-from components.trainer.scores import auc
+from components.trainer.data.records import DataError
+from components.trainer.export.scores import auc
+from components.trainer.fit import folds
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.staged import StagedTraining
 from components.trainer.settings import StageConfig
-from components.trainer.staged import StagedTraining
 
 DRAW = np.random.default_rng(5)
 GROUPS = tuple(f"lesion {number}" for number in DRAW.integers(0, 60, 200))

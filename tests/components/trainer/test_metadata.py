@@ -15,11 +15,11 @@ import tensorflow as tf
 from pydantic import ValidationError
 from saved_model import CppModel
 
-from components.trainer import metadata as metadata_of
-from components.trainer import network as networks
-from components.trainer.columns import Columns, read_columns
 from components.trainer.config import TrainerConfig
-from components.trainer.scores import auc
+from components.trainer.data import metadata as metadata_of
+from components.trainer.data.columns import Columns, read_columns
+from components.trainer.export.scores import auc
+from components.trainer.model import network as networks
 from components.trainer.settings import HeadConfig, StageConfig
 from core import features
 

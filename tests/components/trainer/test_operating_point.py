@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.trainer.operating_point import choose, zone_names, zone_table, zones
+from components.trainer.export.operating_point import choose, zone_names, zone_table, zones
 from components.trainer.settings import ZonesConfig
 
 

@@ -20,16 +20,17 @@ import pytest
 import strangers
 import tensorflow as tf
 
-from components.trainer import run, training
-from components.trainer.backup import Backup
-from components.trainer.classifier import predict
-from components.trainer.explain import HEAT_MAP, OVERLAY, explain
-from components.trainer.history import History
-from components.trainer.network import Moments
+from components.trainer import run
+from components.trainer.data.records import Split
+from components.trainer.export.explain import HEAT_MAP, OVERLAY, explain
+from components.trainer.export.scores import auc, calibration_error, log_loss
+from components.trainer.export.served import Served
+from components.trainer.fit import training
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import History
+from components.trainer.model.classifier import predict
+from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
-from components.trainer.records import Split
-from components.trainer.scores import auc, calibration_error, log_loss
-from components.trainer.serving import Served
 from components.trainer.settings import FrozenConfig
 from components.transform import images
 from core import features

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from components.trainer import scores
+from components.trainer.export import scores
 
 DRAW = np.random.default_rng(3)
 TARGETS = (DRAW.random(400) < 0.2).astype(np.int64)

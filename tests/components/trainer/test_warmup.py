@@ -8,7 +8,7 @@ import conftest
 import tensorflow as tf
 from PIL import Image
 
-from components.trainer import warmup
+from components.trainer.export import warmup
 from core import features
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from components.trainer.backbones.errors import (
+from components.trainer.model.backbones.errors import (
     UnknownBackboneError,
     WeightsFileError,
     WeightsUnavailableError,
@@ -114,7 +114,7 @@ def test_what_training_finds_wrong_with_its_first_weights_is_no_traceback(
     def failing(_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("components.trainer.parallel.workers", lambda _: None)
+    monkeypatch.setattr("components.trainer.fit.distribution.workers", lambda _: None)
     monkeypatch.setattr("components.trainer.run.run_fn", failing)
     given = ["train-worker", "--workspace", str(workspace.root), "--out", "out"]
     error = CliRunner().invoke(app, given).exception

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from components.trainer.config import TrainerConfig
+from components.trainer.data.records import Split
 from components.trainer.progress import Progress
-from components.trainer.records import Split
 from components.trainer.settings import HeadConfig, LossConfig, OptimiserConfig, StageConfig
 from studies.ladder import networks as ladder
 from studies.ladder.networks import Ground, Rung, Scores

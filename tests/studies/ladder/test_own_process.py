@@ -7,8 +7,8 @@ from io import StringIO
 
 import pytest
 
+from components.trainer.data.records import DataError
 from components.trainer.progress import Progress
-from components.trainer.records import DataError
 from pipeline.errors import RunFaultError
 from studies.ladder import own_process
 

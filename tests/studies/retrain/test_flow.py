@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.trainer.data.records import Split
 from components.trainer.progress import Progress
-from components.trainer.records import Split
 from studies.retrain import flow as retrain
 from studies.retrain.flow import RetrainConfig
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.trainer.backup import Backup
+from components.trainer.fit.backup import Backup
 from components.trainer.progress import Progress
 from studies.segmentation import training
 from studies.segmentation.config import SegmentationConfig
