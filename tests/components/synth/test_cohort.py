@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from components.synth import outline
 from components.synth.cohort import COLUMNS, OccupiedError, synthesise
 from components.synth.config import SynthConfig
+from core.errors import UsageError
 from pipeline.commands.synth import synth
-from pipeline.errors import UsageError
 
 Rows = list[dict[str, str]]
 
