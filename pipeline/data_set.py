@@ -13,8 +13,8 @@ from components.ingest.errors import IngestError
 from components.ingest.job import ingest
 from components.ingest.manifest import NAME, Manifest
 from components.ingest.source import Source
+from core.errors import UsageError
 from pipeline.commands.counting import counted
-from pipeline.errors import UsageError
 from pipeline.synthetic.cohort import OccupiedError, synthesise
 from pipeline.synthetic.config import SynthConfig
 from pipeline.workspace import Workspace

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import FAULT, REFUSED, UsageError
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import FAULT, REFUSED, UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

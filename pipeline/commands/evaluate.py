@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import UsageError
 from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
-from pipeline.errors import UsageError
 
 
 def evaluate(

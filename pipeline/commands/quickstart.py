@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.errors import RunFaultError
 from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
-from pipeline.errors import RunFaultError
 
 
 def quickstart(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from core.errors import UsageError
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import UsageError
 
 
 def report(

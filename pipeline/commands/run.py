@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="Folder for everything that is made.", show_default=True)

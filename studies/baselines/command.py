@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import UsageError
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import UsageError
 
 
 def baselines(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from components.evaluator import metrics, predictions
 from components.registry.store import Registry, UnknownVersionError
+from core.errors import UsageError
 from core.features import MODEL_NAME
-from pipeline.errors import UsageError
 from pipeline.workspace import Workspace
 from studies.baselines.compare import CONFIDENCE, SAMPLES, Row
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 from components.evaluator import metrics, predictions
 from components.registry.store import Registry
 from components.trainer.config import TrainerConfig
+from core.errors import UsageError
 from core.features import MODEL_NAME
 from pipeline import demonstration
-from pipeline.errors import UsageError
 from pipeline.outcome import Outcome
 from pipeline.workspace import Workspace
 from tests.e2e.conftest import Runner
