@@ -16,8 +16,8 @@ from components.ingest.source import Source
 from components.synth.cohort import OccupiedError, synthesise
 from components.synth.config import SynthConfig
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline.commands.counting import counted
-from pipeline.workspace import Workspace
 
 
 def ready(data: Path, workspace: Workspace, console: Console) -> Path:

@@ -9,7 +9,7 @@ from components.evaluator import metrics, predictions
 from components.registry.store import Registry, UnknownVersionError
 from core.errors import UsageError
 from core.features import MODEL_NAME
-from pipeline.workspace import Workspace
+from core.workspace import Workspace
 from studies.baselines.compare import CONFIDENCE, SAMPLES, Row
 
 

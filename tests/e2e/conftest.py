@@ -14,10 +14,10 @@ from components.ingest.config import IngestConfig
 from components.ingest.job import ingest
 from components.synth.cohort import synthesise
 from components.synth.config import SynthConfig
+from core.workspace import Workspace
 from pipeline import config
 from pipeline.outcome import Outcome
 from pipeline.run import execute
-from pipeline.workspace import Workspace
 
 Runner = Callable[..., tuple[Outcome, str]]
 

@@ -14,9 +14,9 @@ from components.registry.store import Registry
 from components.trainer.config import TrainerConfig
 from core.errors import UsageError
 from core.features import MODEL_NAME
+from core.workspace import Workspace
 from pipeline import demonstration
 from pipeline.outcome import Outcome
-from pipeline.workspace import Workspace
 from tests.e2e.conftest import Runner
 
 ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}
