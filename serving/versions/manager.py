@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from serving.models import Model
+from serving.engine.model import Model
 from serving.status import Code, ServingError, not_found
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.status import invalid_argument
-from serving.tensors import (
+from serving.engine.tensors import (
     DT_BOOL,
     DT_DOUBLE,
     DT_FLOAT,
@@ -26,7 +25,8 @@ from serving.tensors import (
     Array,
     dtype_name,
 )
-from serving.values import from_proto
+from serving.engine.values import from_proto
+from serving.status import invalid_argument
 
 _BYTES_SUFFIX = "_bytes"
 _INTEGERS = {DT_INT32, DT_INT16, DT_INT8, DT_UINT8, DT_INT64, DT_UINT32, DT_UINT64}

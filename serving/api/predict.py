@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.models import Model
+from serving.engine.model import Model
+from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, PREDICT_METHOD, REGRESS_METHOD
+from serving.engine.tensors import Tensor, check_size, fill_proto, from_proto
 from serving.protos import predict_pb2
-from serving.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, PREDICT_METHOD, REGRESS_METHOD
 from serving.status import failed_precondition, internal, invalid_argument
-from serving.tensors import Tensor, check_size, fill_proto, from_proto
 
 
 def _set_text(names: Any) -> str:

@@ -3,7 +3,7 @@
 `tf.saved_model.load` answers for models that TensorFlow Serving cannot run (it finds variables that the C++ loader
 does not), and a broken model can take the process that loads it down with it. So:
 
-    from serving.engine import check_saved_model
+    from serving.engine.check import check_saved_model
 
     check = check_saved_model(folder, [{"image_bytes": [jpeg]}, {"image_bytes": [b"no image"]}])
     check.load_error            # "" where the C++ loader took it and its warm-up records passed
@@ -27,12 +27,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.load_check import read_chunk, write_chunk
+from serving.engine.load_check import read_chunk, write_chunk
+from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.engine.tensors import Array
+from serving.engine.values import Value, from_proto, predict_request
 from serving.protos import predict_pb2
-from serving.signatures import DEFAULT_SIGNATURE
 from serving.status import Code
-from serving.tensors import Array
-from serving.values import Value, from_proto, predict_request
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ def check_saved_model(
         died = ""
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "serving.load_check", str(folder)],
+                [sys.executable, "-m", "serving.engine.load_check", str(folder)],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 timeout=timeout,
                 check=False,
-                cwd=Path(__file__).resolve().parents[1],
+                cwd=Path(__file__).resolve().parents[2],
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
             )
             if done.returncode:

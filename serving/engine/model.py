@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from serving.batching import BatchingParameters, NotBatchableError, batched_plan
-from serving.session import Plan, Session, Threads
-from serving.signatures import Signatures, read_signatures
+from serving.engine.batching import BatchingParameters, NotBatchableError, batched_plan
+from serving.engine.session import Plan, Session, Threads
+from serving.engine.signatures import Signatures, read_signatures
+from serving.engine.tensors import Tensor
 from serving.status import Code, ServingError, invalid_argument
-from serving.tensors import Tensor
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from serving.metrics import Metrics
-from serving.service import Caller
+from serving.api.service import Caller
+from serving.operations.metrics import Metrics
 from serving.status import Code, ServingError, unavailable
 
 # Callers are told apart by address; more of them than this at once and the longest idle are forgotten.

@@ -153,7 +153,7 @@ class Library:
                 setattr(self, name, function)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"{name} is not bound: add it to serving/capi.py")
+        raise AttributeError(f"{name} is not bound: add it to serving/engine/capi.py")
 
 
 @cache

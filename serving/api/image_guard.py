@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.images.header import HeaderError, read_header
-from serving.metrics import Metrics
-from serving.models import Model
+from serving.engine.model import Model
+from serving.engine.tensors import DT_STRING
+from serving.operations.metrics import Metrics
 from serving.status import invalid_argument
-from serving.tensors import DT_STRING
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from serving.json_parser import to_text, type_name
-from serving.json_tensors import fill_signature
-from serving.json_values import decode_base64, format_error, is_lossless, is_object, plain_name, text_bytes
-from serving.protos import Example
-from serving.status import invalid_argument
-from serving.tensors import (
+from serving.api.json_parser import to_text, type_name
+from serving.api.json_tensors import fill_signature
+from serving.api.json_values import (
+    decode_base64,
+    format_error,
+    is_lossless,
+    is_object,
+    plain_name,
+    text_bytes,
+)
+from serving.engine.tensors import (
     DT_FLOAT,
 )
+from serving.protos import Example
+from serving.status import invalid_argument
 
 _CONTEXT, _EXAMPLES = "context", "examples"
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}

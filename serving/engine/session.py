@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.capi import Output, Status, library
+from serving.engine.capi import Output, Status, library
+from serving.engine.tensors import Tensor
 from serving.protos import ConfigProto, MetaGraphDef, RunOptions
 from serving.status import ServingError, invalid_argument, not_found
-from serving.tensors import Tensor
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.json_parser import to_text, type_name
-from serving.status import ServingError, invalid_argument, unimplemented
-from serving.tensors import (
+from serving.api.json_parser import to_text, type_name
+from serving.engine.tensors import (
     DT_BOOL,
     DT_DOUBLE,
     DT_FLOAT,
@@ -26,6 +25,7 @@ from serving.tensors import (
     DT_UINT64,
     dtype_name,
 )
+from serving.status import ServingError, invalid_argument, unimplemented
 
 _INT32 = {DT_INT32, DT_INT16, DT_INT8, DT_UINT8}
 _RANGES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from serving.json_parser import to_text
-from serving.json_values import (
+from serving.api.json_parser import to_text
+from serving.api.json_values import (
     dense_shape,
     fill_tensor,
     format_error,

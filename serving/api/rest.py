@@ -10,7 +10,9 @@ from urllib.parse import unquote_to_bytes
 
 from google.protobuf import json_format
 
-from serving import json_examples, json_parser, json_tensors, json_writer
+from serving.api import json_examples, json_parser, json_tensors, json_writer
+from serving.api.service import Caller, Service
+from serving.engine.signatures import DEFAULT_SIGNATURE
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -18,8 +20,6 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from serving.service import Caller, Service
-from serving.signatures import DEFAULT_SIGNATURE
 from serving.status import ServingError, internal, invalid_argument
 
 API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from serving.models import Model
+from serving.engine.model import Model
 from serving.protos import model_server_config_pb2
 from serving.status import failed_precondition, invalid_argument
-from serving.storage import Watcher
-from serving.versions import State, VersionManager
+from serving.versions.manager import State, VersionManager
+from serving.versions.storage import Watcher
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from serving import classify, predict
-from serving.core import ServerCore
-from serving.metrics import Metrics
-from serving.model_status import get_model_metadata, get_model_status
-from serving.models import Model
+from serving.api import classify, predict
+from serving.api.model_status import get_model_metadata, get_model_status
+from serving.engine.model import Model
+from serving.operations.metrics import Metrics
 from serving.status import Code, ServingError, invalid_argument
+from serving.versions.core import ServerCore
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from serving.engine.tensors import _NUMPY, DT_BFLOAT16, DT_HALF, DT_STRING, Array
 from serving.protos import TensorProto, predict_pb2
-from serving.tensors import _NUMPY, DT_BFLOAT16, DT_HALF, DT_STRING, Array
 
 Value = Array | Sequence[Any] | bytes | str | int | float | bool
 

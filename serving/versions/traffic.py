@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serving.core import ServerCore
-from serving.metrics import Metrics
-from serving.predict import run_predict
+from serving.api.predict import run_predict
+from serving.engine.values import from_proto
+from serving.operations.metrics import Metrics
 from serving.status import ServingError, invalid_argument
-from serving.values import from_proto
+from serving.versions.core import ServerCore
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from serving.models import Model
+from serving.engine.model import Model
+from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
+from serving.engine.tensors import DT_FLOAT, DT_STRING, Array, Tensor, from_proto
 from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, model_pb2, regression_pb2
-from serving.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
 from serving.status import failed_precondition, invalid_argument, unimplemented
-from serving.tensors import DT_FLOAT, DT_STRING, Array, Tensor, from_proto
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 

@@ -17,8 +17,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.rest import API, Reply, RestApi, error_reply
-from serving.service import Caller
+from serving.api.rest import API, Reply, RestApi, error_reply
+from serving.api.service import Caller
 from serving.status import Code, ServingError, internal, invalid_argument, unavailable
 
 log = logging.getLogger(__name__)

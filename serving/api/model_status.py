@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.core import ServerCore
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2
 from serving.status import invalid_argument, not_found
-from serving.versions import VersionStatus
+from serving.versions.core import ServerCore
+from serving.versions.manager import VersionStatus
 
 SIGNATURE_DEF = "signature_def"
 

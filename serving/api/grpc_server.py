@@ -15,6 +15,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from serving.api.service import Caller, Service
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -24,7 +25,6 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from serving.service import Caller, Service
 from serving.status import Code, ServingError, invalid_argument
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from serving.capi import Input, Output, Status, library
-from serving.session import Plan, Session
+from serving.engine.capi import Input, Output, Status, library
+from serving.engine.session import Plan, Session
+from serving.engine.tensors import DT_INT32, DT_REF, DT_RESOURCE, DT_VARIANT, Array, from_array
 from serving.status import failed_precondition
-from serving.tensors import DT_INT32, DT_REF, DT_RESOURCE, DT_VARIANT, Array, from_array
 
 
 @dataclass(frozen=True)

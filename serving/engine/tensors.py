@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.capi import Buffer, Status, library
+from serving.engine.capi import Buffer, Status, library
 from serving.protos import DataType, TensorProto
 from serving.status import ServingError, internal, invalid_argument
 

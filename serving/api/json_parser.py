@@ -240,7 +240,7 @@ def type_name(value: Any) -> str:
 def to_text(value: Any) -> str:
     """A value as PrettyWriter prints it into an error message; only as much of it as a message can hold."""
     if isinstance(value, float):
-        from serving.json_writer import decimal
+        from serving.api.json_writer import decimal
 
         return decimal(value, double=True)
     text = json.dumps(value, indent=4, ensure_ascii=False)

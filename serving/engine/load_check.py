@@ -1,4 +1,4 @@
-"""The other half of `serving.engine.check_saved_model`: runs in a fresh process, which may die of a bad model.
+"""The other half of `serving.engine.check.check_saved_model`: runs in a fresh process, which may die of a bad model.
 
 Standard input: an 8-byte little-endian length and a PredictRequest, for each request. Standard output: the same
 with a JSON header and a PredictResponse (empty for an error) for the load and then for each request.
@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from serving.models import LoadOptions, Model
-from serving.predict import run_predict
+from serving.api.predict import run_predict
+from serving.engine.model import LoadOptions, Model
+from serving.engine.warmup import warm_up
 from serving.protos import predict_pb2
 from serving.status import ServingError
-from serving.warmup import warm_up
 
 
 def read_chunk(stream: IO[bytes]) -> bytes | None:

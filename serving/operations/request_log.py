@@ -25,11 +25,11 @@ import numpy as np
 from PIL import Image, ImageStat, UnidentifiedImageError
 
 from core.images.header import HeaderError, read_header
-from serving.metrics import Metrics
-from serving.models import Model
-from serving.service import Caller
-from serving.tensors import DT_STRING, Array
-from serving.values import from_proto
+from serving.api.service import Caller
+from serving.engine.model import Model
+from serving.engine.tensors import DT_STRING, Array
+from serving.engine.values import from_proto
+from serving.operations.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

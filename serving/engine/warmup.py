@@ -11,9 +11,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from serving import classify, predict
-from serving.metrics import Metrics
-from serving.models import Model
+from serving.api import classify, predict
+from serving.engine.model import Model
+from serving.operations.metrics import Metrics
 from serving.protos import prediction_log_pb2
 from serving.status import Code, ServingError, invalid_argument, unimplemented
 
