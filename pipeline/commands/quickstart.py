@@ -28,8 +28,8 @@ def quickstart(
 
     Example:  melanosizer quickstart --data ~/isic-images
     """
+    from core.workspace import Workspace
     from pipeline import config, data_set, demonstration, run, summary
-    from pipeline.workspace import Workspace
 
     console = Console()
     settings = config.load(preset, pairs(overrides))

@@ -40,8 +40,8 @@ def run(
 
     Example:  melanosizer run --data data/ham10000 --preset quick
     """
+    from core.workspace import Workspace
     from pipeline import config, data_set, run, summary
-    from pipeline.workspace import Workspace
 
     console = Console()
     settings = config.load(preset, pairs(overrides))

@@ -33,8 +33,8 @@ def train_worker(
 
     Example:  melanosizer train-worker --workspace /workspace --preset full-gpu --out /workspace/trained
     """
+    from core.workspace import Workspace
     from pipeline import config, prepared, prerequisites
-    from pipeline.workspace import Workspace
 
     settings = config.load(preset, {**pairs(overrides), "trainer.distribution": "workers"})
     place = Workspace(workspace).existing()

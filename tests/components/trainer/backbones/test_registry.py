@@ -27,7 +27,7 @@ from components.trainer.model.network import Network
 from components.trainer.settings import HeadConfig, OptimiserConfig, StageConfig
 from core import features
 from core.measures.operating_point import OperatingPoint, Zones
-from serving.engine import check_saved_model
+from serving.engine.check import check_saved_model
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
 NETWORKS = {
