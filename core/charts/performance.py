@@ -21,6 +21,7 @@ from core.charts.spec import (
     layer,
     note,
     series_colour,
+    series_dash,
     share_axis,
 )
 from core.measures.calibration import log_odds
@@ -221,9 +222,10 @@ def _curves(curves: Sequence[NamedCurve], x: Spec, y: Spec) -> list[Spec]:
         for one in curves
         for index, (at, height) in enumerate(one.points.tolist())
     ]
+    dashed = {"strokeDash": series_dash(names)} if len(names) > 1 else {}
     # A curve may rise at one x: its own order, not that of x, joins the points.
     layers.append(
-        layer("line", rows, {"x": x, "y": y, "order": field("i"), "color": colour}, strokeWidth=2.2)
+        layer("line", rows, {"x": x, "y": y, "order": field("i"), "color": colour, **dashed}, strokeWidth=2.2)
     )
     return layers
 

@@ -17,6 +17,7 @@ from core.charts.spec import (
     layer,
     number_axis,
     series_colour,
+    series_dash,
 )
 from core.numbers import percent
 
@@ -71,11 +72,12 @@ def lines(
         if value is not None
     ]
     colour = series_colour(list(series), colours, legend=len(series) > 1)
+    dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
     layers = [
         layer(
             "line",
             rows,
-            {"x": x, "y": y, "color": colour, "detail": field("part", "nominal")},
+            {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed},
             strokeWidth=2.2,
         )
     ]
@@ -144,10 +146,11 @@ def time_series(
     y = number_axis("y", unit, low=low)
     colour = series_colour(list(series), legend=len(series) > 1)
     encoding = {"x": x, "y": y, "color": colour}
+    dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
     return chart(
         title,
         [
-            layer("line", rows, encoding, strokeWidth=2),
+            layer("line", rows, {**encoding, **dashed}, strokeWidth=2),
             layer("point", rows, encoding, tip=True, filled=True, size=16, opacity=1),
         ],
         height=180,

@@ -12,7 +12,9 @@ SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"
 # CSS variables that a page with charts defines, for both themes.
 INK, MUTED, LINE, CARD = "var(--ink)", "var(--muted)", "var(--line)", "var(--card)"
 MELANOMA, OTHER, REFERENCE = "var(--melanoma)", "var(--other)", "var(--reference)"
-SERIES: Final = ("var(--accent)", "var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)")
+# Of many: hues of Okabe and Ito (2008), told apart by dashes as well.
+SERIES: Final = ("var(--accent)", *(f"var(--s{number})" for number in range(1, 8)))
+_DASHES: Final = ([1, 0], [7, 3], [2, 3], [10, 3, 2, 3], [5, 5], [12, 4], [1, 4], [4, 2, 1, 2])
 WIDTH, HEIGHT = 430, 270  # px: two beside each other on a page of 1200
 
 _FONT = 12.5
@@ -135,6 +137,12 @@ def series_colour(names: Sequence[str], colours: Sequence[str] = SERIES, *, lege
         },
         **({} if legend else {"legend": None}),
     )
+
+
+def series_dash(names: Sequence[str]) -> Spec:
+    """Return the channel that tells the field ``series`` apart without colour."""
+    dashes = [_DASHES[index % len(_DASHES)] for index in range(len(names))]
+    return field("series", "nominal", scale={"domain": list(names), "range": dashes})
 
 
 def note(x: Spec, y: Spec, rows: Sequence[Spec], *, strong: bool = False, **style: Any) -> Spec:
