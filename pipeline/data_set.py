@@ -15,8 +15,8 @@ from components.ingest.manifest import NAME, Manifest
 from components.ingest.source import Source
 from components.synth.cohort import OccupiedError, synthesise
 from components.synth.config import SynthConfig
-from pipeline.commands.counting import counted
 from pipeline.errors import UsageError
+from pipeline.progress import counted
 from pipeline.workspace import Workspace
 
 

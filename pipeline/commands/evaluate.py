@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, overridden
 from pipeline.errors import UsageError
 
 
@@ -36,7 +36,7 @@ def evaluate(
     from core.features import SPLITS
     from pipeline import config
 
-    settings = config.load(preset, pairs(overrides)).evaluator
+    settings = config.load(preset, overridden(overrides)).evaluator
     if split not in (*SPLITS, "all"):
         raise UsageError(f"--split {split}: valid are {', '.join(SPLITS)} and all")
     try:

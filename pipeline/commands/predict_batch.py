@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.commands.run import WorkspaceOption
+from pipeline.commands.options import WorkspaceOption
 from pipeline.errors import UsageError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, overridden
 from pipeline.errors import RunFaultError
 
 
@@ -28,11 +28,14 @@ def quickstart(
 
     Example:  melanosizer quickstart --data ~/isic-images
     """
-    from pipeline import config, data_set, demonstration, run, summary
+    from pipeline import config
+
+    settings = config.load(preset, overridden(overrides))
+
+    from pipeline import data_set, demonstration, run, summary
     from pipeline.workspace import Workspace
 
     console = Console()
-    settings = config.load(preset, pairs(overrides))
     place = Workspace(workspace)
     place.prepare()
     folder = data_set.ready(data, place, console) if data else data_set.synthetic(place, images, console)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.run import WorkspaceOption
+from pipeline.commands.options import WorkspaceOption
 from pipeline.errors import UsageError
 
 

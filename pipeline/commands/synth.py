@@ -34,7 +34,7 @@ def synth(
 
     from components.synth.cohort import OccupiedError, synthesise
     from components.synth.config import SynthConfig
-    from pipeline.commands.counting import counted
+    from pipeline.progress import counted
 
     try:
         config = SynthConfig(images=images, size=size, seed=seed, melanoma_share=melanoma_share, masks=masks)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, overridden
 from pipeline.errors import RunFaultError, UsageError
 
 
@@ -36,7 +36,7 @@ def train_worker(
     from pipeline import config, prepared, prerequisites
     from pipeline.workspace import Workspace
 
-    settings = config.load(preset, {**pairs(overrides), "trainer.distribution": "workers"})
+    settings = config.load(preset, {**overridden(overrides), "trainer.distribution": "workers"})
     place = Workspace(workspace).existing()
     data = prepared.find(place, run)
     given = data.fn_args(settings, place, out)
