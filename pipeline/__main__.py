@@ -14,6 +14,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import typer
 from rich.console import Console
 
+from core.errors import FAULT, USAGE, RunFaultError, UsageError
 from pipeline import native_output
 from pipeline.commands.compile import compile
 from pipeline.commands.dashboard import dashboard

@@ -17,7 +17,6 @@ from components.trainer.config import TrainerConfig
 from components.tuner.config import TunerConfig, ends
 from core import settings
 from core.features import MODEL_NAME
-from pipeline.errors import UsageError
 
 # Without a runner Beam downloads one from the web; this one is part of the package.
 LOCAL_BEAM_ARGS = (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from core.errors import RunFaultError
 from core.features import (
     DECISION,
     IMAGE,
@@ -23,7 +24,6 @@ from core.features import (
     ZONE,
 )
 from core.tfserving.client import Client, ClientError
-from pipeline.errors import RunFaultError
 from pipeline.workspace import Workspace
 
 READY = "Running gRPC ModelServer at"

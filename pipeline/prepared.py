@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from core.errors import UsageError
 from pipeline import trainer_config
 from pipeline.config import RunConfig
-from pipeline.errors import UsageError
 from pipeline.outcome import FILE_NAME, Outcome
 from pipeline.workspace import Workspace
 

@@ -8,9 +8,9 @@ from components.trainer.fit import parent_models
 from components.trainer.model.backbones import registry, weights
 from components.trainer.model.backbones.errors import WeightsFileError
 from components.tuner.config import ends
+from core.errors import UsageError
 from pipeline import trainer_config
 from pipeline.config import RunConfig
-from pipeline.errors import UsageError
 from pipeline.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 
 MARKER = ".melanosizer-workspace"
 

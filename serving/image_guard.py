@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from serving.image_header import HeaderError, read_header
+from core.images.header import HeaderError, read_header
 from serving.metrics import Metrics
 from serving.models import Model
 from serving.status import invalid_argument

@@ -24,7 +24,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageStat, UnidentifiedImageError
 
-from serving.image_header import HeaderError, read_header
+from core.images.header import HeaderError, read_header
 from serving.metrics import Metrics
 from serving.models import Model
 from serving.service import Caller

@@ -30,10 +30,11 @@ def evaluate(
 
     Example:  melanosizer evaluate --data data/isic2020 --split all
     """
-    from components.evaluator import judge, measured, metrics, predictions
+    from components.evaluator import judge, measured, predictions
     from components.ingest.errors import IngestError
     from components.ingest.manifest import Manifest
     from core.features import SPLITS
+    from core.measures.summary import measure
     from pipeline import config
 
     settings = config.load(preset, overridden(overrides)).evaluator
@@ -50,7 +51,7 @@ def evaluate(
     if not answers:
         raise UsageError(f"--split {split}: {data} holds no image of it")
     labels, scores = predictions.arrays(answers)
-    measures = metrics.measure(
+    measures = measure(
         labels,
         scores,
         answers[0].threshold,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.errors import UsageError
 from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
 from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption

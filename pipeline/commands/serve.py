@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import RunFaultError, UsageError
+from core.errors import RunFaultError, UsageError
 
 
 def serve(

@@ -10,6 +10,7 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
+from core.errors import REFUSED, UsageError
 from pipeline.commands import compile as compiling
 from pipeline.commands.options import SetOption, overridden
 from pipeline.errors import REFUSED, UsageError

@@ -17,9 +17,9 @@ from rich.console import Console
 from components.gate.verdict import Verdict
 from components.ingest.errors import IngestError
 from components.transform import images
+from core.errors import RunFaultError, UsageError
 from core.features import IMAGE, IMAGE_NAME
 from pipeline import executions, native_output
-from pipeline.errors import RunFaultError, UsageError
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
 from pipeline.workspace import Workspace

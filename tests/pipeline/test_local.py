@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UsageError
 from pipeline import config
 from pipeline.dag import create_pipeline, run_key
-from pipeline.errors import UsageError
 from pipeline.targets import local
 from pipeline.workspace import Workspace
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UsageError
 from pipeline import config, prerequisites
-from pipeline.errors import UsageError
 from pipeline.workspace import Workspace
 
 

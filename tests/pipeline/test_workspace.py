@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 from pipeline.workspace import Workspace
 
 

@@ -15,8 +15,8 @@ import jsonschema
 import pytest
 from PIL import Image
 
+from core.images.header import HeaderError, read_header
 from serving.image_guard import ImageGuard, ImageLimits
-from serving.image_header import HeaderError, read_header
 from serving.metrics import Metrics
 from serving.protos import predict_pb2
 from serving.status import ServingError

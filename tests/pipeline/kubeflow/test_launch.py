@@ -15,11 +15,11 @@ from components.ingest.job import ingest
 from components.registry.lineage import LineageStore
 from components.registry.record import Record
 from components.registry.store import Registry
-from components.synth.cohort import synthesise
-from components.synth.config import SynthConfig
 from core.features import MODEL_NAME
 from pipeline import config
 from pipeline.run import execute
+from pipeline.synthetic.cohort import synthesise
+from pipeline.synthetic.config import SynthConfig
 from pipeline.targets.kubeflow import write
 from pipeline.targets.kubeflow.cluster import Cluster as ClusterDescription
 from pipeline.workspace import Workspace

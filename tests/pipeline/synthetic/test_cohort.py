@@ -16,11 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
-from components.synth import outline
-from components.synth.cohort import COLUMNS, OccupiedError, synthesise
-from components.synth.config import SynthConfig
+from core.errors import UsageError
 from pipeline.commands.synth import synth
-from pipeline.errors import UsageError
+from pipeline.synthetic import outline
+from pipeline.synthetic.cohort import COLUMNS, OccupiedError, synthesise
+from pipeline.synthetic.config import SynthConfig
 
 Rows = list[dict[str, str]]
 

@@ -14,9 +14,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from components.synth import patients, render, traits
-from components.synth.config import SynthConfig
-from components.synth.patients import Case
+from pipeline.synthetic import patients, render, traits
+from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.patients import Case
 
 COLUMNS: Final = (
     "image_name",

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.report import numbers
+from core import numbers
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from components.synth.config import SynthConfig
-from components.synth.traits import BENIGN, MELANOMA
+from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.traits import BENIGN, MELANOMA
 
 SITES: Final = (
     "back",

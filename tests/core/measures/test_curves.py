@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from components.evaluator.metrics import roc_auc
-from pipeline.report import curves
+from core.measures import curves
+from core.measures.auc import auc
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def test_the_roc_curve_is_the_one_of_scikit_learn(answers):
     alarms, found, _ = sklearn.roc_curve(*answers, drop_intermediate=False)
     theirs = {(round(x, 9), round(y, 9)) for x, y in zip(alarms, found, strict=True)}
     assert {(round(x, 9), round(y, 9)) for x, y in points.tolist()} <= theirs
-    assert np.trapezoid(points[:, 1], points[:, 0]) == pytest.approx(roc_auc(*answers))
+    assert np.trapezoid(points[:, 1], points[:, 0]) == pytest.approx(auc(*answers))
 
 
 def test_the_precision_recall_curve_is_the_one_of_scikit_learn(answers):
@@ -38,33 +38,12 @@ def test_the_band_holds_the_curve(answers):
     assert (band[10:60, 2] - band[10:60, 1]).min() > 0
 
 
-def test_a_threshold_row_counts_and_adds_up():
-    labels = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
-    scores = np.array([0.9, 0.5, 0.4, 0.1, 0.6, 0.5, 0.3, 0.2, 0.1, 0.0])
-    row = curves.threshold_row(labels, scores, 0.5)
-    assert (row.true_positives, row.false_positives) == (2, 2)
-    assert (row.sensitivity, row.specificity) == (0.5, pytest.approx(4 / 6))
-    assert row.positive_predictive_value == 0.5
-    assert row.negative_predictive_value == pytest.approx(4 / 6)
-    assert (row.missed_per_1000, row.false_alarms_per_1000) == (200, 200)
-
-
-def test_predictive_values_at_the_split_s_own_prevalence_are_the_counted_ones(answers):
-    row = curves.threshold_row(*answers, 0.4)
-    positive, negative = row.predictive_values_at(row.positives / (row.positives + row.negatives))
-    assert positive == pytest.approx(row.positive_predictive_value)
-    assert negative == pytest.approx(row.negative_predictive_value)
-
-
-def test_nobody_referred_has_no_predictive_value(answers):
-    row = curves.threshold_row(*answers, 2.0)
-    assert row.positive_predictive_value is None
-    assert row.predictive_values_at(0.1)[0] is None
-
-
-def test_the_table_leaves_out_round_numbers_beside_the_operating_point(answers):
-    rows = curves.threshold_table(*answers, [0.1, 0.2, 0.5], [(0.195, "operating point")])
-    assert [(row.threshold, row.role) for row in rows] == [(0.1, ""), (0.195, "operating point"), (0.5, "")]
+def test_the_band_of_precision_holds_the_curve(answers):
+    band = curves.precision_recall_band(*answers, confidence=0.95)
+    points = curves.precision_recall(*answers)
+    at = np.minimum(np.searchsorted(points[:, 0], band[:, 0] - 1e-12, "left"), len(points) - 1)
+    inside = (band[5:, 1] - 1e-9 <= points[at[5:], 1]) & (points[at[5:], 1] <= band[5:, 2] + 1e-9)
+    assert inside.mean() > 0.95
 
 
 def test_the_histogram_holds_every_lesion_once(answers):

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synth.noise import Field, fractal, grid, honeycomb, smooth
-from components.synth.outline import Outline
-from components.synth.skin import BLOOD, MELANIN, Image
-from components.synth.traits import Traits
+from pipeline.synthetic.noise import Field, fractal, grid, honeycomb, smooth
+from pipeline.synthetic.outline import Outline
+from pipeline.synthetic.skin import BLOOD, MELANIN, Image
+from pipeline.synthetic.traits import Traits
 
 # Melanin of a brown tone, before the lesion's own density.
 _MELANIN_OF = {"light_brown": 0.55, "dark_brown": 1.05, "black": 2.1}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from components.synth.noise import grid
-from components.synth.skin import Image
+from pipeline.synthetic.noise import grid
+from pipeline.synthetic.skin import Image
 
 
 def hairs(rng: np.random.Generator, image: Image, count: int) -> Image:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synth.noise import Field, fractal, grid
-from components.synth.traits import Traits
+from pipeline.synthetic.noise import Field, fractal, grid
+from pipeline.synthetic.traits import Traits
 
 
 @dataclass(frozen=True, slots=True)

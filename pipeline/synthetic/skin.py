@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synth.noise import fractal, smooth
+from pipeline.synthetic.noise import fractal, smooth
 
 Image = NDArray[np.float32]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.synth import artefacts, outline, pigment, skin
-from components.synth.outline import Measured
-from components.synth.traits import Traits
+from pipeline.synthetic import artefacts, outline, pigment, skin
+from pipeline.synthetic.outline import Measured
+from pipeline.synthetic.traits import Traits
 
 
 @dataclass(frozen=True, slots=True)
