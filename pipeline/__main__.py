@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import entry_points, version
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 # Before anything imports TensorFlow: its start-up chatter is not for the user of a command.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -13,26 +13,25 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import typer
 from rich.console import Console
+from typer.core import TyperOption
 
 from core.errors import FAULT, USAGE, RunFaultError, UsageError
 from pipeline import native_output
 from pipeline.commands.compile import compile
-from pipeline.commands.dashboard import dashboard
 from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
 from pipeline.commands.ingest import ingest
 from pipeline.commands.listing import presets, runs
 from pipeline.commands.models import models
-from pipeline.commands.run import run
 from pipeline.commands.predict import predict
 from pipeline.commands.predict_batch import predict_batch
 from pipeline.commands.quickstart import quickstart
 from pipeline.commands.report import report
+from pipeline.commands.run import run
 from pipeline.commands.serve import serve
 from pipeline.commands.submit import submit
 from pipeline.commands.synth import synth
 from pipeline.commands.train_worker import train_worker
-from pipeline.errors import FAULT, USAGE, RunFaultError, UsageError
 
 ENTRY_POINTS: Final = "melanosizer.commands"
 """The group of entry points by which a room above the pipeline adds commands to it."""
@@ -52,7 +51,6 @@ COMMANDS: Final = {
     "predict-batch": predict_batch,
     "compile": compile,
     "submit": submit,
-    "dashboard": dashboard,
     "doctor": doctor,
 }
 """Each imports what it needs when it is called, so that --help answers at once."""
@@ -70,15 +68,35 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _options(
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Prints the version and ends.", is_eager=True)
-    ] = False,
-) -> None:
-    if show_version:
+def _without_flag_types() -> None:
+    """Keep typer from writing `<bool>` behind an option that takes no value."""
+    shown = TyperOption.display_type_rich
+
+    def display_type_rich(option: TyperOption, ctx: Any) -> str | None:
+        return None if option.is_bool_flag else shown(option, ctx)
+
+    TyperOption.display_type_rich = display_type_rich  # type: ignore[method-assign]
+
+
+_without_flag_types()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"melanosizer {version('melanosizer')}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Prints the version and ends.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 def _add_installed(app: typer.Typer) -> None:

@@ -16,6 +16,7 @@ from components.serving_check.config import ServingCheckConfig
 from components.trainer.config import TrainerConfig
 from components.tuner.config import TunerConfig, ends
 from core import settings
+from core.errors import UsageError
 from core.features import MODEL_NAME
 
 # Without a runner Beam downloads one from the web; this one is part of the package.

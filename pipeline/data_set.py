@@ -13,10 +13,10 @@ from components.ingest.errors import IngestError
 from components.ingest.job import ingest
 from components.ingest.manifest import NAME, Manifest
 from components.ingest.source import Source
-from components.synth.cohort import OccupiedError, synthesise
-from components.synth.config import SynthConfig
-from pipeline.errors import UsageError
+from core.errors import UsageError
 from pipeline.progress import counted
+from pipeline.synthetic.cohort import OccupiedError, synthesise
+from pipeline.synthetic.config import SynthConfig
 from pipeline.workspace import Workspace
 
 

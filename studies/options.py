@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

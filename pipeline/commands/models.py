@@ -13,7 +13,6 @@ from core.errors import UsageError
 from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
 from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
-from pipeline.errors import UsageError
 
 models = typer.Typer(help="List, show, promote and roll back released versions.", no_args_is_help=True)
 

@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 
 
-def _existing(path: Path | None) -> Path | None:
+def existing(path: Path | None) -> Path | None:
+    """Return the path of `--data`.
+
+    Raises:
+        UsageError: there is nothing.
+    """
     if path is not None and not path.exists():
         raise UsageError(f"--data {path}: does not exist; name an ingested data set, a folder or a table")
     return path
@@ -31,7 +36,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         "-d",
-        callback=_existing,
+        callback=existing,
         help="An ingested data set, or images: a folder or table that ingest understands.",
     ),
 ]

@@ -8,17 +8,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, overridden
-from pipeline.errors import RunFaultError
+from core.errors import RunFaultError
+from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, existing, overridden
 
 
 def quickstart(
     data: Annotated[
         Path | None,
-        typer.Option("--data", "-d", help="Your images: a folder or table. Default: synthetic lesions."),
+        typer.Option(
+            "--data",
+            "-d",
+            callback=existing,
+            help="Your images: a folder or table. Without it, synthetic lesions.",
+        ),
     ] = None,
     images: Annotated[
-        int, typer.Option("--images", min=100, help="How many synthetic lesions, without --data.")
+        int, typer.Option("--images", min=100, help="The number of synthetic lesions, without --data.")
     ] = 2000,
     preset: PresetOption = "quick",
     workspace: WorkspaceOption = Path("workspace"),

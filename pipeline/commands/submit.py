@@ -13,7 +13,6 @@ from rich.console import Console
 from core.errors import REFUSED, UsageError
 from pipeline.commands import compile as compiling
 from pipeline.commands.options import SetOption, overridden
-from pipeline.errors import REFUSED, UsageError
 from pipeline.targets.kubeflow.following import RunState, StepState, ending, follow
 
 ROOTS = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}

@@ -32,9 +32,9 @@ def synth(
     """
     from pydantic import ValidationError
 
-    from components.synth.cohort import OccupiedError, synthesise
-    from components.synth.config import SynthConfig
     from pipeline.progress import counted
+    from pipeline.synthetic.cohort import OccupiedError, synthesise
+    from pipeline.synthetic.config import SynthConfig
 
     try:
         config = SynthConfig(images=images, size=size, seed=seed, melanoma_share=melanoma_share, masks=masks)

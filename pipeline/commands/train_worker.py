@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.errors import RunFaultError, UsageError
 from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, overridden
-from pipeline.errors import RunFaultError, UsageError
 
 
 def train_worker(
@@ -33,10 +33,13 @@ def train_worker(
 
     Example:  melanosizer train-worker --workspace /workspace --preset full-gpu --out /workspace/trained
     """
-    from pipeline import config, prepared, prerequisites
-    from pipeline.workspace import Workspace
+    from pipeline import config
 
     settings = config.load(preset, {**overridden(overrides), "trainer.distribution": "workers"})
+
+    from pipeline import prepared, prerequisites
+    from pipeline.workspace import Workspace
+
     place = Workspace(workspace).existing()
     data = prepared.find(place, run)
     given = data.fn_args(settings, place, out)

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import FAULT, UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from pipeline.errors import FAULT, UsageError
 from studies.options import SeedOption
 
 WIDE = 140  # columns of a terminal that holds every figure of a rung

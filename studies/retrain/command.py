@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from pipeline.errors import UsageError
 from studies.options import SeedOption, validated
 
 

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import REFUSED, UsageError
 from pipeline.commands.options import WorkspaceOption, overridden
-from pipeline.errors import REFUSED, UsageError
 from studies.options import SeedOption, validated
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def segmentation(
     place = Workspace(workspace)
     place.prepare()
     console, progress = Console(), Progress()
-    folder, version = runner.writeoverridden(data, place, seed)
+    folder, version = runner.write_pairs(data, place, seed)
     files = experiment.files_of(str(folder))
     try:
         if wanted != ["unet"]:

@@ -8,8 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from components.ingest.source import Source
+from core.errors import UsageError
 from pipeline.commands.ingest import ingest
-from pipeline.errors import UsageError
 from pipeline.progress import ImageLines
 
 
