@@ -37,12 +37,13 @@ RUN rm -rf include python lite compiler/mlir compiler/tf2xla _api xla_aot_runtim
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv
 WORKDIR /build
 COPY README.md ./
+COPY core ./core
 COPY serving ./serving
 RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no-managed-python \
       --build-constraints build.requirements.txt --require-hashes \
  && /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode /wheel/*.whl \
  # Nothing that was left out above is missed.
- && /opt/venv/bin/python -c "import serving.server, serving.client"
+ && /opt/venv/bin/python -c "import serving.server, core.tfserving.client"
 
 FROM ${BASE}
 ARG VERSION=0.1.0

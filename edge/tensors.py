@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.protos import prediction_service_pb2 as serving
+from core.protos import tensor_pb2 as tensors
 from edge.answer import Answer, InvalidResponseError, checked
-from edge.protos import prediction_service_pb2 as serving
-from edge.protos import tensor_pb2 as tensors
 
 IMAGE_BYTES = "image_bytes"
 MOST_VALUES = 4_194_304

@@ -12,9 +12,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import typer
 from rich.console import Console
 
+from core.errors import FAULT, USAGE, RunFaultError, UsageError
 from pipeline import native_output
 from pipeline.commands import registered
-from pipeline.errors import FAULT, USAGE, RunFaultError, UsageError
 
 ROOMS = frozenset({"core", "serving", "components", "pipeline", "studies", "dashboard", "edge", "schemas"})
 EXTRAS = {"serve": "serving", "predict": "serving", "dashboard": "dashboard"}

@@ -15,8 +15,8 @@ from components.evaluator.config import EvaluatorConfig
 from components.serving_check.config import ServingCheckConfig
 from components.trainer.config import TrainerConfig
 from components.tuner.config import TunerConfig, ends
+from core.errors import UsageError
 from core.features import MODEL_NAME
-from pipeline.errors import UsageError
 
 # Without a runner Beam downloads one from the web; this one is part of the package.
 LOCAL_BEAM_ARGS = (

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import FAULT, REFUSED, UsageError
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import FAULT, REFUSED, UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -75,8 +75,8 @@ def ladder(
     from components.trainer.data.records import DataError
     from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
+    from core.workspace import Workspace
     from pipeline import data_set
-    from pipeline.workspace import Workspace
     from studies import page
     from studies.ladder import page as ladder_page
     from studies.ladder import rungs as presets
@@ -171,7 +171,7 @@ def segmentation(
     """
     from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
-    from pipeline.workspace import Workspace
+    from core.workspace import Workspace
     from studies import page
     from studies.segmentation import experiment, runner
     from studies.segmentation import page as segmentation_page
@@ -276,8 +276,8 @@ def retrain(
     from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsFileError
     from components.trainer.progress import Progress
     from core.features import SPLITS
+    from core.workspace import Workspace
     from pipeline import data_set
-    from pipeline.workspace import Workspace
     from studies import page
     from studies.ladder import networks as limiting
     from studies.retrain import flow

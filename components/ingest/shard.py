@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components.ingest import picture
 from core import features, tfrecord
+from core.images.decode import ImageRefusedError
 from core.tfrecord import Value
 
 
@@ -67,7 +68,7 @@ def write(job: ShardJob) -> Written:
 def _bytes(record: Record) -> bytes:
     try:
         data = picture.read(record.file, 1 << 40)
-    except picture.RefusedError as error:
+    except ImageRefusedError as error:
         raise ChangedError(f"{record.file} was there a moment ago: {error.detail}") from None
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise ChangedError(f"{record.file} changed while it was ingested: run the command again")

@@ -22,7 +22,6 @@ from components.trainer.config import TrainerConfig
 from components.trainer.data.records import Split, spread
 from components.trainer.export import (
     calibration,
-    operating_point,
     out_of_distribution,
     readout,
     robustness,
@@ -30,7 +29,6 @@ from components.trainer.export import (
 )
 from components.trainer.export.calibration import Calibration
 from components.trainer.export.readout import Readout
-from components.trainer.export.scores import auc, brier, calibration_error, log_loss
 from components.trainer.export.served import Served
 from components.trainer.fit import distribution, folds, parent_models, training
 from components.trainer.fit.backup import Backup
@@ -41,6 +39,9 @@ from components.trainer.model.backbones import registry
 from components.trainer.model.classifier import Classifier, predict, trace
 from components.trainer.progress import Progress, duration
 from core import features
+from core.measures import operating_point
+from core.measures.auc import auc
+from core.measures.calibration import brier, expected_calibration_error, log_loss
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
@@ -162,7 +163,7 @@ def _fit(
         "log_loss": log_loss(evaluation.targets, probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
-        "calibration_error": calibration_error(evaluation.targets, probabilities),
+        "calibration_error": expected_calibration_error(evaluation.targets, probabilities),
         "refused": float(tf.reduce_mean(detector(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
@@ -177,7 +178,7 @@ def _fit(
         metrics["with_metadata"] = {
             "eval_auc": auc(evaluation.targets, knowing),
             "log_loss": log_loss(evaluation.targets, knowing),
-            "calibration_error": calibration_error(evaluation.targets, knowing),
+            "calibration_error": expected_calibration_error(evaluation.targets, knowing),
         }
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(

@@ -18,13 +18,13 @@ from tfx.components.tuner.component import TunerFnResult
 from components.trainer import tuned
 from components.trainer.config import TrainerConfig
 from components.trainer.export import readout
-from components.trainer.export.scores import auc
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
 from components.tuner.config import Range, TunerConfig, ends
+from core.measures.auc import auc
 
 _LOG = logging.getLogger(__name__)
 OBJECTIVE: Final = "eval_auc"

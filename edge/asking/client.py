@@ -12,12 +12,12 @@ from typing import Any
 
 import grpc
 
+from core.protos import prediction_service_pb2 as serving
+from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 from edge import certificates, tensors
 from edge.answer import Answer, InvalidResponseError
 from edge.certificates import CertificateError
 from edge.heatmap import paint
-from edge.protos import prediction_service_pb2 as serving
-from edge.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 from edge.sections import ServerSection
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.errors import RunFaultError, UsageError
 from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
-from pipeline.errors import RunFaultError, UsageError
 
 
 def train_worker(
@@ -33,8 +33,8 @@ def train_worker(
 
     Example:  melanosizer train-worker --workspace /workspace --preset full-gpu --out /workspace/trained
     """
+    from core.workspace import Workspace
     from pipeline import config, prepared, prerequisites
-    from pipeline.workspace import Workspace
 
     settings = config.load(preset, {**pairs(overrides), "trainer.distribution": "workers"})
     place = Workspace(workspace).existing()

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import UsageError
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import UsageError
 
 
 def baselines(
@@ -49,8 +49,8 @@ def baselines(
     from components.trainer.data.records import DataError
     from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
     from components.trainer.progress import Progress
+    from core.workspace import Workspace
     from pipeline import data_set
-    from pipeline.workspace import Workspace
     from studies import page
     from studies.baselines import compare, extract, frozen_cnn, product
     from studies.baselines import page as baselines_page

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.numbers import count, duration
 from pipeline.report.charts import rows as charts
-from pipeline.report.numbers import count, duration
 from studies.baselines.compare import Row
 from studies.page import Page, Section, Table, name, spread
 

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from components.trainer.progress import Progress
-from pipeline.errors import RunFaultError
+from core.errors import RunFaultError
 
 Result = TypeVar("Result")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from core.numbers import count, duration
 from pipeline.report.charts import rows as marks
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
-from pipeline.report.numbers import count, duration
 from studies.ladder.networks import Measured
 from studies.page import Figure, Page, Section, Table, name, spread
 

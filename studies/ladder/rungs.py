@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
+from core.errors import UsageError
 from pipeline.config import About, explain
-from pipeline.errors import UsageError
 from studies.ladder.networks import Rung
 
 

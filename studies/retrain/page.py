@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.trainer.data.records import Split
+from core.numbers import duration, rate
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
-from pipeline.report.numbers import duration, rate
 from studies.page import Figure, Page, Section, Table, picture
 from studies.retrain.flow import RetrainConfig, Retrained
 

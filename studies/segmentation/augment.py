@@ -83,7 +83,7 @@ def _spoiled(pixels: tf.Tensor, draws: RandomDraws, config: PairsAugmentationCon
     pixels += draws.chance(config.blur) * (soft - pixels)
     xs, ys = _coordinates(pixels)
     for _ in range(3):
-        cover = _arc(xs, ys, dice)[..., None] * draws.chance(config.hair)
+        cover = _arc(xs, ys, draws)[..., None] * draws.chance(config.hair)
         pixels = pixels * (1.0 - cover) + draws.uniform(10.0, 70.0, 1, 1, 1) * cover
     edge = draws.uniform(0.95, 1.3, 1, 1)
     outside = tf.clip_by_value((tf.sqrt(xs**2 + ys**2) - edge) * 20.0, 0.0, 1.0)[..., None]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.numbers import count, duration, rate
 from pipeline.report.charts import training as charts
 from pipeline.report.charts.training import Series
-from pipeline.report.numbers import count, duration, rate
 from studies.page import Figure, Page, Picture, Section, Table, spread
 from studies.segmentation.experiment import Result
 from studies.segmentation.measured import interval, worst_tenth

@@ -17,12 +17,12 @@ from rich.console import Console
 from components.gate.verdict import Verdict
 from components.ingest.errors import IngestError
 from components.transform import images
+from core.errors import RunFaultError, UsageError
 from core.features import IMAGE, IMAGE_NAME
+from core.workspace import Workspace
 from pipeline import executions, native_output
-from pipeline.errors import RunFaultError, UsageError
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
-from pipeline.workspace import Workspace
 from studies.page import Picture, picture
 from studies.segmentation import measured, pairs
 from studies.segmentation.config import SegmentationConfig

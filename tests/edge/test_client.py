@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from core.protos import prediction_service_pb2 as serving
 from edge.answer import InvalidResponseError
 from edge.asking.client import ModelServerClient, PictureRefusedError, ServerRefusesError, UnreachableError
 from edge.camera.sample import draw
 from edge.certificates import CertificateError
-from edge.protos import prediction_service_pb2 as serving
 from edge.queue.examination import new_id
 from edge.sections import ServerSection
 from tests.support.edge_doubles import ModelServer, Network, answer

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from core.protos import prediction_service_pb2 as serving
 from edge import durable
 from edge.device import Device
 from edge.kiosk.catalogue import texts
-from edge.protos import prediction_service_pb2 as serving
 from edge.queue.examination import new_id
 from edge.reporting import clock
 from tests.support.edge_doubles import ModelServer, answer

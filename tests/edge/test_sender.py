@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
+from core.protos import prediction_service_pb2 as serving
 from edge.asking.client import ModelServerClient
 from edge.asking.probe import HealthProbe
 from edge.asking.sender import Sender
 from edge.notices import Notices
-from edge.protos import prediction_service_pb2 as serving
 from edge.queue.examination import Examination
 from edge.queue.queue import Queue
 from edge.sections import ServerSection

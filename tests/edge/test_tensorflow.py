@@ -33,8 +33,8 @@ import sys
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import (get_model_status_pb2, model_service_pb2_grpc, predict_pb2,
     prediction_service_pb2_grpc)
-from edge.protos import prediction_service_pb2 as mine
-from edge.protos import tensor_pb2 as tensors
+from core.protos import prediction_service_pb2 as mine
+from core.protos import tensor_pb2 as tensors
 
 def compare(small, large, seen):
     if small.full_name in seen:
@@ -94,7 +94,7 @@ assert (answer.probability, answer.decision, answer.zone, answer.model_version) 
 class Channel:
     def unary_unary(self, path, **_):
         paths.append(path)
-from edge.protos import prediction_service_pb2_grpc as my_grpc
+from core.protos import prediction_service_pb2_grpc as my_grpc
 for stubs in (my_grpc, (prediction_service_pb2_grpc, model_service_pb2_grpc)):
     paths = []
     for module in stubs if isinstance(stubs, tuple) else (stubs,):

@@ -14,13 +14,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from components.registry.store import Registry
+from core.errors import FAULT, UsageError
 from dashboard.readers import training
 from dashboard.readers import workspace as dashboard_workspace
 from dashboard.readers.evidence import Evidence
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
 from pipeline.__main__ import app
-from pipeline.errors import FAULT, UsageError
 from studies.ladder import networks as ladder
 from studies.ladder import rungs
 from studies.ladder.networks import Rung

@@ -17,9 +17,9 @@ from typing import Any
 
 import grpc
 
-from edge.protos import prediction_service_pb2 as serving
-from edge.protos import prediction_service_pb2_grpc as stubs
-from edge.protos import tensor_pb2 as tensors
+from core.protos import prediction_service_pb2 as serving
+from core.protos import prediction_service_pb2_grpc as stubs
+from core.protos import tensor_pb2 as tensors
 
 Reply = Callable[[bytes, grpc.ServicerContext], serving.PredictResponse]
 

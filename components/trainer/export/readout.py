@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.export.scores import Labels, auc
 from components.trainer.model.classes import Classes
+from core.measures.auc import auc
+from core.measures.rates import Labels
 
 _EPSILON: Final = 1e-6
 _WEIGHTS: Final = (0.03, 0.06, 0.1, 0.2, 0.4, 1.0)

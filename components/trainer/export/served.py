@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from components.trainer.export import operating_point
 from components.trainer.export.calibration import Calibration
-from components.trainer.export.operating_point import OperatingPoint, Zones
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector, describe
 from components.trainer.export.readout import Readout
 from components.trainer.model.classifier import Classifier
 from components.transform import images
 from core import features
+from core.measures import operating_point
+from core.measures.operating_point import OperatingPoint, Zones
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from components.trainer.export.scores import Scores
-from components.trainer.fit.history import Epoch, History
+from components.trainer.fit.history import Epoch, History, Scores
 from components.trainer.fit.loop import Callback, Learner, StagePlan, TrainState, Weights
 from components.trainer.fit.schedules import Plateau, ScheduleConfig
 from components.trainer.progress import Progress, duration

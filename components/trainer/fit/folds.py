@@ -12,11 +12,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import DataError
-from components.trainer.export import operating_point
-from components.trainer.export.scores import Labels, auc, calibration_error
+from core.measures import operating_point
+from core.measures.auc import auc
+from core.measures.calibration import expected_calibration_error
+from core.measures.rates import Labels
 
-Floats = npt.NDArray[np.floating]
-Measure = Callable[[Labels, Floats], float]
+Scores = npt.NDArray[np.floating]
+Measure = Callable[[Labels, Scores], float]
 
 _RESAMPLES: Final = 1000
 _TAIL: Final = 0.025  # 95 % intervals
@@ -76,7 +78,7 @@ class OutOfFold:
     groups: tuple[str, ...]
 
 
-def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int) -> dict[str, Any]:
+def figures(found: OutOfFold, targets: Labels, probabilities: Scores, seed: int) -> dict[str, Any]:
     """Cross-validated figures over all images, each with a 95 % bootstrap interval over groups; the AUC by fold, too.
 
     The members are selected on eval, never on the fold they left out. `specificity` is that at the sensitivity
@@ -85,7 +87,7 @@ def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int)
     measures: dict[str, Measure] = {
         "auc": auc,
         "specificity": specificity,
-        "calibration_error": calibration_error,
+        "calibration_error": expected_calibration_error,
     }
     intervals = bootstrap(found.groups, targets, probabilities, measures, seed)
     count = int(found.folds.max()) + 1
@@ -101,7 +103,7 @@ def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int)
     }
 
 
-def specificity(targets: Labels, probabilities: Floats) -> float:
+def specificity(targets: Labels, probabilities: Scores) -> float:
     """The highest specificity whose sensitivity is at least 0.90."""
     return operating_point.choose(targets, probabilities, _SENSITIVITY).specificity
 
@@ -109,7 +111,7 @@ def specificity(targets: Labels, probabilities: Floats) -> float:
 def bootstrap(
     groups: Sequence[str],
     targets: Labels,
-    probabilities: Floats,
+    probabilities: Scores,
     measures: Mapping[str, Measure],
     seed: int,
 ) -> dict[str, tuple[float, float]]:

@@ -19,10 +19,9 @@ import tensorflow as tf
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import Split
 from components.trainer.export import readout
-from components.trainer.export.scores import Scores, scores
 from components.trainer.fit import optimisation
 from components.trainer.fit.callbacks import EarlyStopping, EpochLog, KeepWeights, ReduceOnPlateau
-from components.trainer.fit.history import History
+from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import Callback, Loop, StagePlan, TrainState, Weights
 from components.trainer.fit.task import Task
 from components.trainer.model import network as networks

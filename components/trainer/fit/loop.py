@@ -16,8 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from components.trainer.export.scores import Scores
-from components.trainer.fit.history import Epoch
+from components.trainer.fit.history import Epoch, Scores
 from components.trainer.fit.optimisation import rate
 from components.trainer.progress import Progress
 from components.trainer.settings import OptimiserConfig, StageConfig

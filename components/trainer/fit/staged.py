@@ -13,7 +13,6 @@ import tensorflow as tf
 from components.trainer.config import TrainerConfig
 from components.trainer.data.batches import Batch, Batches, at_size, cache_size
 from components.trainer.export import readout
-from components.trainer.export.scores import Scores, scores
 from components.trainer.fit import lr_finder, optimisation, replicas
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.callbacks import (
@@ -26,7 +25,7 @@ from components.trainer.fit.callbacks import (
 from components.trainer.fit.distribution import ONE, Workers
 from components.trainer.fit.ema import Ema
 from components.trainer.fit.folds import NO_FOLD, Fold
-from components.trainer.fit.history import History
+from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import (
     Callback,
     Clock,

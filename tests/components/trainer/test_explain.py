@@ -14,13 +14,13 @@ from saved_model import CppModel
 
 from components.trainer.export.calibration import Calibration
 from components.trainer.export.explain import explain
-from components.trainer.export.operating_point import OperatingPoint, Zones
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector
 from components.trainer.export.readout import with_weight
 from components.trainer.export.served import Served
 from components.trainer.model import network as networks
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, Member
+from core.measures.operating_point import OperatingPoint, Zones
 
 CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
 

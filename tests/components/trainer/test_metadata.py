@@ -18,10 +18,10 @@ from saved_model import CppModel
 from components.trainer.config import TrainerConfig
 from components.trainer.data import metadata as metadata_of
 from components.trainer.data.records import Columns, read_columns
-from components.trainer.export.scores import auc
 from components.trainer.model import network as networks
 from components.trainer.settings import HeadConfig, StageConfig
 from core import features
+from core.measures.auc import auc
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,8 +12,8 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
-from components.trainer.export.scores import Scores
 from components.trainer.fit import optimisation
+from components.trainer.fit.history import Scores
 from components.trainer.fit.lr_finder import FinderConfig
 from components.trainer.fit.staged import NetworkLearner
 from components.trainer.model import network as networks

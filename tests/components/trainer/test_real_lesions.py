@@ -23,7 +23,6 @@ import tensorflow as tf
 from components.trainer import run
 from components.trainer.data.records import Split
 from components.trainer.export.explain import HEAT_MAP, OVERLAY, explain
-from components.trainer.export.scores import auc, calibration_error, log_loss
 from components.trainer.export.served import Served
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
@@ -34,6 +33,8 @@ from components.trainer.progress import Progress
 from components.trainer.settings import FrozenConfig
 from components.transform import images
 from core import features
+from core.measures.auc import auc
+from core.measures.calibration import expected_calibration_error, log_loss
 
 pytestmark = pytest.mark.real_data
 
@@ -134,7 +135,7 @@ def test_calibration_fitted_on_eval_holds_on_lesions_it_has_not_seen(real: Real)
     )
     assert auc(targets, calibrated) > 0.7
     assert log_loss(targets, calibrated) <= log_loss(targets, plain) + 0.01
-    assert calibration_error(targets, calibrated) < 0.1
+    assert expected_calibration_error(targets, calibrated) < 0.1
 
 
 def test_the_zones_part_lesions_by_the_limits_and_refer_holds_the_melanomas(real: Real) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import UsageError
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
 from studies.baselines import extract, frozen_cnn
 from tests.pipeline.report.test_page import Document
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.trainer.data.records import DataError
 from components.trainer.progress import Progress
-from pipeline.errors import RunFaultError
+from core.errors import RunFaultError
 from studies.ladder import own_process
 
 

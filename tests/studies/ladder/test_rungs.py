@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 from studies.ladder import networks as ladder
 from studies.ladder import rungs
 

@@ -14,7 +14,6 @@ import tensorflow as tf
 from components.trainer.config import TrainerConfig
 from components.trainer.export import saved_model
 from components.trainer.export.calibration import Calibration
-from components.trainer.export.operating_point import OperatingPoint, Zones
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector
 from components.trainer.export.readout import with_weight
 from components.trainer.export.served import Served
@@ -27,7 +26,8 @@ from components.trainer.model.classifier import Classifier, Member
 from components.trainer.model.network import Network
 from components.trainer.settings import HeadConfig, OptimiserConfig, StageConfig
 from core import features
-from serving.engine import check_saved_model
+from core.measures.operating_point import OperatingPoint, Zones
+from serving.engine.check import check_saved_model
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
 NETWORKS = {
