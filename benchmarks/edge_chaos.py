@@ -26,8 +26,8 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.edge_doubles import FleetGateway, ModelServer, Network, Weather
-from edge.sample import draw
+from edge.camera.sample import draw
+from tests.support.edge_doubles import FleetGateway, ModelServer, Network, Weather
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """

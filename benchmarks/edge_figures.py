@@ -25,12 +25,12 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.edge_doubles import ModelServer, answer
-from edge.examination import new_id
-from edge.photograph import prepare
-from edge.quality import check
-from edge.sample import draw
+from edge.camera.photograph import prepare
+from edge.camera.quality import check
+from edge.camera.sample import draw
+from edge.queue.examination import new_id
 from edge.sections import QualitySection
+from tests.support.edge_doubles import ModelServer, answer
 
 ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")

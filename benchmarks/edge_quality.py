@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from edge.quality import check, measure
+from edge.camera.quality import check, measure
 from edge.sections import QualitySection
 
 ROOT = Path(__file__).resolve().parents[1]

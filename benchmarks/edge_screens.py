@@ -1,6 +1,6 @@
 """Draws the kiosk's pages at 800x480 for docs/images: `python -m benchmarks.edge_screens [FOLDER]`.
 
-Every lesion in them is drawn (edge/sample.py); no patient's picture is shown. Needs Debian's chromium.
+Every lesion in them is drawn (edge/camera/sample.py); no patient's picture is shown. Needs Debian's chromium.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect, sync_playwright
 
-from benchmarks.edge_bench import CHROMIUM, FLAGS, bench
-from benchmarks.edge_doubles import ModelServer, Network, answer
+from edge.camera.sample import draw
 from edge.heatmap import paint
-from edge.sample import draw
+from tests.support.edge_bench import CHROMIUM, FLAGS, bench
+from tests.support.edge_doubles import ModelServer, Network, answer
 
 PROBABILITIES = (0.043, 0.21, 0.78, 0.34, 0.12)
 

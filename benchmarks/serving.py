@@ -252,7 +252,7 @@ class Bench:
                  f"{p99[1]:.0f} ms of {len(during)} / {p99[0]:.0f} ms of {len(quiet)}")  # fmt: skip
 
     def _client(self) -> Any:
-        from serving.client import Client
+        from core.tfserving.client import Client
 
         return Client(self.ours.target)
 

@@ -21,10 +21,10 @@ import numpy as np
 import tensorflow as tf
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from components.trainer import network as networks
-from components.trainer import optimise
-from components.trainer.batches import Batches, cache_size
 from components.trainer.config import TrainerConfig
+from components.trainer.data.batches import Batches, cache_size
+from components.trainer.fit import optimisation
+from components.trainer.model import network as networks
 from components.transform import images
 from pipeline.config import load
 
@@ -88,7 +88,7 @@ def training_step(size: int, config: TrainerConfig, fast: bool) -> Callable[[], 
     moments = networks.Moments((0.0,) * 3, (1.0,) * 3)
     network = networks.build(config, size=None, classes=_CLASSES, moments=moments, weights="none", fast=fast)
     networks.freeze(network, config, 0)
-    optimiser = optimise.Optimiser(config.optimiser, *network.split_variables())
+    optimiser = optimisation.Optimiser(config.optimiser, *network.split_variables())
     variables = [variable.value for variable in optimiser.trained]
     pixels = tf.random.stateless_uniform([_BATCH, size, size, 3], [0, 1], 0, 255)
     labels = tf.one_hot(np.arange(_BATCH) % _CLASSES, _CLASSES)
@@ -97,7 +97,7 @@ def training_step(size: int, config: TrainerConfig, fast: bool) -> Callable[[], 
     def step() -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits = network(pixels, training=True).logits
-            value = optimise.loss(config.loss, logits, labels, tf.ones([_CLASSES]))
+            value = optimisation.loss(config.loss, logits, labels, tf.ones([_CLASSES]))
         optimiser.apply(tape.gradient(value, variables), tf.constant(1e-3))
         return value
 

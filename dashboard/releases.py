@@ -15,7 +15,7 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
-from dashboard.protos import model_server_config_pb2
+from core.protos import model_server_config_pb2
 from dashboard.readers.registry import Channels, Event, RegistryFiles
 from dashboard.readers.workspace import Workspace
 

@@ -20,8 +20,9 @@ COPY pyproject.toml uv.lock ./
 ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_NO_CACHE=1 \
     UV_LINK_MODE=copy
-RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --group dashboard \
+RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --extra dashboard \
       --python /usr/bin/python3 --no-managed-python --compile-bytecode
+COPY core /app/core
 COPY dashboard /app/dashboard
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app
 

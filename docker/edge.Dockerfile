@@ -45,9 +45,10 @@ RUN machine="${MACHINE:-$(uname -m)}" \
       /opt/edge/setuptools /opt/edge/setuptools-*.dist-info /opt/edge/_distutils_hack \
       /opt/edge/distutils-precedence.pth \
  && find /opt/edge -name '*.pyi' -delete
+COPY core /opt/edge/core
 COPY edge /opt/edge/edge
 RUN rm -rf /opt/edge/edge/deploy \
- && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/edge/edge \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/edge/core /opt/edge/edge \
  # Some wheels carry files for other Pythons, which cannot be compiled: those stay as they are.
  && { python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/edge > /dev/null || true; }
 

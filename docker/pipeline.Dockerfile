@@ -24,7 +24,7 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_LINK_MODE=copy
 # Bytecode is compiled here: the root of a container is read-only, and TFX's sources take a minute to compile.
 # TensorFlow's headers are for building extensions, which nothing here does: 440 MB.
-RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --group pipeline \
+RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --extra pipeline \
       --python /usr/bin/python3 --no-managed-python --compile-bytecode \
  && rm -rf /opt/venv/lib/python3.13/site-packages/tensorflow/include
 COPY README.md ./

@@ -22,7 +22,7 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_NO_CACHE=1 \
     UV_LINK_MODE=copy
 # The server calls TensorFlow's C library and never imports TensorFlow, so what only the import needs stays out.
-RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --group serving \
+RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --extra serving \
       --python /usr/bin/python3 --no-managed-python \
       --no-install-package keras --no-install-package h5py --no-install-package libclang \
       --no-install-package optree --no-install-package ml-dtypes --no-install-package gast \
@@ -37,12 +37,13 @@ RUN rm -rf include python lite compiler/mlir compiler/tf2xla _api xla_aot_runtim
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv
 WORKDIR /build
 COPY README.md ./
+COPY core ./core
 COPY serving ./serving
 RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no-managed-python \
       --build-constraints build.requirements.txt --require-hashes \
  && /opt/uv/bin/uv pip install --python /opt/venv/bin/python --no-deps --compile-bytecode /wheel/*.whl \
  # Nothing that was left out above is missed.
- && /opt/venv/bin/python -c "import serving.server, serving.client"
+ && /opt/venv/bin/python -c "import serving.server, core.tfserving.client"
 
 FROM ${BASE}
 ARG VERSION=0.1.0

@@ -14,8 +14,8 @@ from typing import Any
 
 from edge import __version__
 from edge.config import Config, ConfigError, load
-from edge.export import ExportError
-from edge.vault import KeyFileError
+from edge.queue.encryption import KeyFileError
+from edge.reporting.export import ExportError
 
 CONFIG = Path("/etc/melanosizer-edge/config.toml")
 ENVIRONMENT = "MELANOSIZER_EDGE_CONFIG"
@@ -55,7 +55,7 @@ def _run(config: Config, _options: argparse.Namespace) -> int:
 
 def _selftest(config: Config, options: argparse.Namespace) -> int:
     from edge import selftest
-    from edge.enroll import ensure_key
+    from edge.reporting.enroll import ensure_key
 
     config.device.state_dir.mkdir(parents=True, exist_ok=True)
     ensure_key(config)
@@ -76,8 +76,8 @@ def _selftest(config: Config, options: argparse.Namespace) -> int:
 
 def _enroll(config: Config, options: argparse.Namespace) -> int:
     from edge.certificates import CertificateError
-    from edge.enroll import enroll
-    from edge.gateway import GatewayRefusesError, GatewayUnreachableError
+    from edge.reporting.enroll import enroll
+    from edge.reporting.gateway import GatewayRefusesError, GatewayUnreachableError
 
     if config.gateway.url and not options.code:
         print(
@@ -96,13 +96,13 @@ def _enroll(config: Config, options: argparse.Namespace) -> int:
 
 
 def _export(config: Config, options: argparse.Namespace) -> int:
-    from edge.export import export
-    from edge.queue import MEGABYTE, Queue
-    from edge.vault import Vault, load_key
+    from edge.queue.encryption import Encryptor, load_key
+    from edge.queue.queue import MEGABYTE, Queue
+    from edge.reporting.export import export
 
-    vault = Vault(load_key(config.storage_key_file))
+    encryptor = Encryptor(load_key(config.storage_key_file))
     budget = config.storage.budget_mb * MEGABYTE
-    queue = Queue(config.device.state_dir, vault, budget_bytes=budget, min_free_bytes=0)
+    queue = Queue(config.device.state_dir, encryptor, budget_bytes=budget, min_free_bytes=0)
     try:
         count, damaged = export(queue, options.to, config.device.id, unsent_only=options.unsent)
     finally:

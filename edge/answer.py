@@ -11,7 +11,7 @@ Origin = Literal["server", "device"]
 ZONES: tuple[Zone, ...] = get_args(Zone)
 
 
-class GarbageAnswerError(Exception):
+class InvalidResponseError(Exception):
     """An answer that makes no sense; the text says what was wrong with it."""
 
 
@@ -47,16 +47,16 @@ def checked(
     model_version: str,
     origin: Origin,
 ) -> Answer:
-    """An Answer, or GarbageAnswerError where a number is out of range or the parts contradict each other."""
+    """An Answer, or InvalidResponseError where a number is out of range or the parts contradict each other."""
     for name, value in (("probability", probability), ("threshold", threshold)):
         if not (math.isfinite(value) and 0.0 <= value <= 1.0):
-            raise GarbageAnswerError(f"{name} is {value}, not between 0 and 1")
+            raise InvalidResponseError(f"{name} is {value}, not between 0 and 1")
     if not math.isfinite(out_of_distribution):
-        raise GarbageAnswerError(f"out_of_distribution is {out_of_distribution}")
+        raise InvalidResponseError(f"out_of_distribution is {out_of_distribution}")
     if zone not in ZONES:
-        raise GarbageAnswerError(f"zone is {zone!r}, not one of {', '.join(ZONES)}")
+        raise InvalidResponseError(f"zone is {zone!r}, not one of {', '.join(ZONES)}")
     if decision not in (0, 1):
-        raise GarbageAnswerError(f"decision is {decision}, not 0 or 1")
+        raise InvalidResponseError(f"decision is {decision}, not 0 or 1")
     if not model_version or len(model_version) > 64 or not model_version.isprintable():
-        raise GarbageAnswerError(f"model_version is {model_version[:64]!r}")
+        raise InvalidResponseError(f"model_version is {model_version[:64]!r}")
     return Answer(probability, decision, threshold, zone, out_of_distribution, model_version, origin)

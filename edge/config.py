@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from core.settings import explain
 from edge.sections import (
     CameraSection,
     DeviceSection,
@@ -75,21 +75,4 @@ def load(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) 
     try:
         return Config.model_validate(found)
     except ValidationError as error:
-        lines = [_explain(part) for part in error.errors()]
-        raise ConfigError(f"{path or 'configuration'}:\n  " + "\n  ".join(lines)) from None
-
-
-def _explain(error: Any) -> str:
-    place = [str(part) for part in error["loc"]]
-    if error["type"] != "extra_forbidden":
-        message = str(error["msg"]).removeprefix("Value error, ")
-        return f"{'.'.join(place) or 'file'} = {error['input']!r}: {message}" if len(place) > 1 else message
-    section: type[BaseModel] = Config
-    for part in place[:-1]:
-        kind = section.model_fields[part].annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            section = kind
-    valid = sorted(section.model_fields)
-    close = difflib.get_close_matches(place[-1], valid, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{'.'.join(place)}: unknown key; valid: {', '.join(valid)}.{hint}"
+        raise ConfigError("\n  ".join([f"{path or 'configuration'}:", *explain(error, Config)])) from None

@@ -9,31 +9,32 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edge import retention, vitals
-from edge.asker import Asker
-from edge.cameras.camera import CameraLostError
-from edge.cameras.keeper import CameraKeeper, open_camera
-from edge.clock import Clock
+from edge.asking.client import ModelServerClient
+from edge.asking.fallback import OnDeviceFallback
+from edge.asking.on_device import ModelStore
+from edge.asking.probe import HealthProbe
+from edge.asking.sender import Sender
+from edge.camera.camera import CameraLostError
+from edge.camera.keeper import CameraKeeper, open_camera
+from edge.camera.photograph import BadPhotographError, Photograph, prepare
+from edge.camera.quality import Quality, check
 from edge.config import Config
-from edge.examination import Examination
-from edge.fleet import Fleet
-from edge.gateway import Gateway
-from edge.lookout import Lookout
 from edge.notices import Notices
-from edge.ondevice import ModelStore
-from edge.photograph import BadPhotographError, Photograph, prepare
 from edge.pins import Pins, PinsError
-from edge.quality import Quality, check
-from edge.queue import MEGABYTE, Queue, StorageFullError
-from edge.records import heartbeat
-from edge.sender import Sender
-from edge.understudy import Understudy
-from edge.vault import Vault, load_key
+from edge.queue.encryption import Encryptor, load_key
+from edge.queue.examination import Examination
+from edge.queue.queue import MEGABYTE, Queue, StorageFullError
+from edge.reporting import vitals
+from edge.reporting.clock import Clock
+from edge.reporting.gateway import Gateway
+from edge.reporting.records import heartbeat
+from edge.reporting.reporter import FleetReporter
 from edge.watchdog import Watchdog, stalled
 
 log = logging.getLogger(__name__)
 
 SWEEP_S = 600.0
+DAY_S = 86_400.0
 STALL_MARGIN_S = 60.0
 
 
@@ -59,33 +60,33 @@ class Device:
         self.notices = Notices()
         self.queue = Queue(
             config.device.state_dir,
-            Vault(load_key(config.storage_key_file)),
+            Encryptor(load_key(config.storage_key_file)),
             budget_bytes=config.storage.budget_mb * MEGABYTE,
             min_free_bytes=config.storage.min_free_mb * MEGABYTE,
         )
         if self.queue.rebuilt is not None:
-            self.notices.put_up("queue_rebuilt", str(self.queue.rebuilt))
+            self.notices.add("queue_rebuilt", str(self.queue.rebuilt))
         self.clock = Clock(self.queue)
         self.camera = CameraKeeper(lambda: open_camera(config.camera), config.camera.preview_fps)
-        self.asker = Asker(config.server, config.device.id, now=self.clock.now, stop=self.stop)
+        self.client = ModelServerClient(config.server, config.device.id, now=self.clock.now, stop=self.stop)
         self.sender = Sender(
             self.queue,
-            self.asker,
+            self.client,
             self.notices,
             longest_pause_s=config.server.longest_pause_s,
             stop=self.stop,
         )
-        self._lookout = Lookout(
+        self._probe = HealthProbe(
             self.queue,
-            self.asker,
+            self.client,
             self.sender,
             self.notices,
             period_s=config.server.longest_pause_s,
             stop=self.stop,
         )
         self.gateway = Gateway(config, now=self.clock.now, witness=self.clock.compare)
-        self.fleet = self._fleet() if config.gateway.url else None
-        self.understudy = self._understudy() if config.fallback.enabled else None
+        self.reporter = self._make_reporter() if config.gateway.url else None
+        self.fallback = self._make_fallback() if config.fallback.enabled else None
         self.draft: Draft | None = None
         self.presses = 0  # of the GPIO shutter; the page watches the number
         self._capturing = threading.Lock()
@@ -100,8 +101,8 @@ class Device:
         except PinsError as error:
             log.error("%s", error)
         self.sender.start()
-        self._lookout.start()
-        for worker in (self.fleet, self.understudy):
+        self._probe.start()
+        for worker in (self.reporter, self.fallback):
             if worker is not None:
                 worker.start()
         self._listener.start()
@@ -113,14 +114,14 @@ class Device:
         with self.queue.changed:
             self.queue.changed.notify_all()
         self.sender.join()
-        for worker in (self.fleet, self.understudy):
+        for worker in (self.reporter, self.fallback):
             if worker is not None:
                 worker.join()
         self._listener.join(timeout=30)
         if self._pins is not None:
             self._pins.close()
         self.camera.close()
-        self.asker.close()
+        self.client.close()
         self.gateway.close()
         self.queue.close()
 
@@ -133,9 +134,9 @@ class Device:
         try:
             frame = self.camera.preview()
         except CameraLostError as error:
-            self.notices.put_up("camera_lost", str(error))
+            self.notices.add("camera_lost", str(error))
             raise
-        self.notices.take_down("camera_lost")
+        self.notices.clear("camera_lost")
         return frame
 
     def capture(self, examination_id: str, code: str) -> Examination | Draft:
@@ -153,9 +154,9 @@ class Device:
                 section = self.config.photograph
                 photograph = prepare(taken, section.longest_edge, section.jpeg_quality)
             except (CameraLostError, BadPhotographError) as error:
-                self.notices.put_up("camera_lost", str(error))
+                self.notices.add("camera_lost", str(error))
                 raise
-            self.notices.take_down("camera_lost")
+            self.notices.clear("camera_lost")
             quality = check(photograph.pixels, self.config.quality)
             draft = Draft(examination_id, code, self.clock.now(), photograph, quality)
             if not quality.good:
@@ -177,17 +178,17 @@ class Device:
     def try_again(self) -> None:
         """The nurse wants another try now: camera, clock, servers, gateway."""
         self.check_room()
-        self.notices.take_down("queue_rebuilt", "picture_damaged")
+        self.notices.clear("queue_rebuilt", "picture_damaged")
         self.sender.wake()
-        if self.fleet is not None:
-            self.fleet.wake()
+        if self.reporter is not None:
+            self.reporter.wake()
 
     def check_room(self) -> None:
         """Takes the notice of a full card down when there is room again."""
         if self.queue.free_bytes() > self.config.storage.min_free_mb * MEGABYTE:
-            self.notices.take_down("storage_full")
+            self.notices.clear("storage_full")
 
-    def mood(self) -> str:
+    def indicator_state(self) -> str:
         """For the light: `ready`, `waiting` (for a server), or `trouble` (no photograph can be taken)."""
         if self.notices.has("storage_full") or self.notices.has("camera_lost"):
             return "trouble"
@@ -200,7 +201,7 @@ class Device:
             now=self.clock.now(),
             started=self.started,
             model_version=self.sender.version,
-            on_device_version=self.understudy.version if self.understudy else "",
+            on_device_version=self.fallback.version if self.fallback else "",
             queue=self.queue.counts(),
             notices=self.notices.all(),
             last_error=self.notices.last,
@@ -217,12 +218,12 @@ class Device:
         server, gateway = self.config.server, self.config.gateway
         longest = server.longest_pause_s + server.deadline_s * server.attempts * len(server.addresses) * 2
         threads, beats = {"sender": self.sender.thread}, {"sender": lambda: self.sender.beat}
-        threads |= {"listener": self._listener, "lookout": self._lookout.thread}
-        if self.understudy is not None:
-            threads["understudy"] = self.understudy.thread
+        threads |= {"listener": self._listener, "probe": self._probe.thread}
+        if self.fallback is not None:
+            threads["fallback"] = self.fallback.thread
         found = stalled(threads, beats, longest + STALL_MARGIN_S)
-        if not found and self.fleet is not None:
-            fleet = self.fleet
+        if not found and self.reporter is not None:
+            fleet = self.reporter
             limit = gateway.heartbeat_s + 4 * gateway.timeout_s + STALL_MARGIN_S
             found = stalled({"fleet": fleet.thread}, {"fleet": lambda: fleet.beat}, limit)
         return found
@@ -243,9 +244,9 @@ class Device:
         try:
             kept = self.queue.add(examination, photograph.jpeg)
         except StorageFullError as error:
-            self.notices.put_up("storage_full", str(error))
+            self.notices.add("storage_full", str(error))
             raise
-        self.notices.take_down("storage_full")
+        self.notices.clear("storage_full")
         self.draft = None
         self.sender.wake()
         return kept
@@ -253,9 +254,9 @@ class Device:
     def _clock_trusted(self) -> bool:
         trouble = self.clock.trouble()
         if trouble:
-            self.notices.put_up("clock_wrong", trouble)
+            self.notices.add("clock_wrong", trouble)
         else:
-            self.notices.take_down("clock_wrong")
+            self.notices.clear("clock_wrong")
         return not trouble
 
     def _listen(self) -> None:
@@ -275,27 +276,27 @@ class Device:
                     sweep_at = time.monotonic() + SWEEP_S
                     self._sweep()
             except (OSError, sqlite3.OperationalError) as error:
-                self.notices.put_up("storage_full", str(error))
+                self.notices.add("storage_full", str(error))
 
     def _react(self, changed: bool) -> None:
         if changed:
-            for worker in (self.fleet, self.understudy):
+            for worker in (self.reporter, self.fallback):
                 if worker is not None:
                     worker.wake()
         self._clock_trusted()
         if self._pins is not None:
-            self._pins.show(self.mood())
+            self._pins.show(self.indicator_state())
 
     def _sweep(self) -> None:
-        days, fleet = self.config.storage.retention_days, self.fleet is not None
+        days, fleet = self.config.storage.retention_days, self.reporter is not None
         if fleet and not self.clock.witnessed:
             return  # a clock that jumped ahead makes today's examinations look old
-        gone = retention.sweep(self.queue, now=self.clock.now(), days=days, reported=fleet)
+        gone = self.queue.forget_settled(self.clock.now() - days * DAY_S, reported=fleet)
         if gone:
             log.info("removed %d examinations sent more than %g days ago", gone, days)
 
-    def _fleet(self) -> Fleet:
-        return Fleet(
+    def _make_reporter(self) -> FleetReporter:
+        return FleetReporter(
             self.queue,
             self.gateway,
             self.notices,
@@ -305,10 +306,10 @@ class Device:
             stop=self.stop,
         )
 
-    def _understudy(self) -> Understudy:
+    def _make_fallback(self) -> OnDeviceFallback:
         section = self.config.fallback
         folder = self.config.device.state_dir / "model"
-        return Understudy(
+        return OnDeviceFallback(
             self.queue,
             ModelStore(folder, section.source, self.gateway.fetch, section.threads),
             after_s=section.after_s,

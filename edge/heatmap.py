@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edge.photograph import pixels_of
+from edge.camera.photograph import pixels_of
 
 
 def paint(jpeg: bytes, heat: npt.NDArray[np.float32]) -> bytes:

@@ -45,7 +45,7 @@ class Notices:
         self._open: dict[Kind, Notice] = {}
         self.last: Notice | None = None
 
-    def put_up(self, kind: Kind, detail: str) -> None:
+    def add(self, kind: Kind, detail: str) -> None:
         """Puts a notice up, or renews its detail."""
         with self._lock:
             old = self._open.get(kind)
@@ -54,7 +54,7 @@ class Notices:
         if old is None:
             log.warning("%s: %s", kind, detail)
 
-    def take_down(self, *kinds: Kind) -> None:
+    def clear(self, *kinds: Kind) -> None:
         """Takes notices down that no longer hold."""
         with self._lock:
             gone = [kind for kind in kinds if self._open.pop(kind, None)]

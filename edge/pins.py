@@ -22,7 +22,7 @@ class Pins:
         """Calls `pressed` from gpiozero's thread at every press."""
         self._button: Any = None
         self._led: Any = None
-        self._mood = ""
+        self._state = ""
         if not (section.shutter or section.led):
             return
         try:
@@ -43,14 +43,14 @@ class Pins:
                 "is passed to the container"
             ) from None
 
-    def show(self, mood: str) -> None:
+    def show(self, state: str) -> None:
         """`ready`: on; `waiting`: blinking; `trouble`: off."""
-        if self._led is None or mood == self._mood:
+        if self._led is None or state == self._state:
             return
-        self._mood = mood
-        if mood == "ready":
+        self._state = state
+        if state == "ready":
             self._led.on()
-        elif mood == "waiting":
+        elif state == "waiting":
             self._led.blink(on_time=0.5, off_time=0.5)
         else:
             self._led.off()

@@ -11,8 +11,8 @@ import uvicorn
 
 from edge.config import Config, ConfigError
 from edge.device import Device
-from edge.enroll import ensure_key
 from edge.kiosk.app import create_app
+from edge.reporting.enroll import ensure_key
 from edge.watchdog import notify
 
 log = logging.getLogger(__name__)

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Literal
 
 from edge import certificates, durable
-from edge.asker import Asker
-from edge.cameras.keeper import open_camera
-from edge.clock import WRITTEN
+from edge.asking.client import ModelServerClient
+from edge.asking.on_device import ModelStore
+from edge.camera.keeper import open_camera
+from edge.camera.photograph import Photograph, prepare
+from edge.camera.quality import check
+from edge.camera.sample import draw
 from edge.config import Config
-from edge.examination import Examination, new_id
-from edge.gateway import Gateway
-from edge.ondevice import ModelStore
-from edge.photograph import Photograph, prepare
 from edge.pins import Pins
-from edge.quality import check
-from edge.queue import MEGABYTE, Queue
-from edge.records import heartbeat
-from edge.sample import draw
-from edge.vault import Vault, load_key
+from edge.queue.encryption import Encryptor, load_key
+from edge.queue.examination import Examination, new_id
+from edge.queue.queue import MEGABYTE, Queue
+from edge.reporting.clock import WRITTEN
+from edge.reporting.gateway import Gateway
+from edge.reporting.records import heartbeat
 
 Verdict = Literal["ok", "warn", "fail", "skip"]
 
@@ -45,7 +45,7 @@ class NotConfiguredError(Exception):
     """A part that this device does not have; the text says which key would switch it on."""
 
 
-class OddError(Exception):
+class CheckFailed(Exception):  # noqa: N818 (a finding, which goes on; not a fault of the program)
     """A part works, but not as it should; the text says what to look at."""
 
 
@@ -72,7 +72,7 @@ def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
             text = test(config)
         except NotConfiguredError as error:
             verdict, text = "skip", str(error)
-        except OddError as error:
+        except CheckFailed as error:
             verdict, text = "warn", str(error)
         except Exception as error:  # a self-test reports every failure and goes on
             verdict, text = "fail", str(error) or type(error).__name__
@@ -89,7 +89,7 @@ def _clock(_config: Config) -> str:
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     if now < WRITTEN:
-        raise OddError(
+        raise CheckFailed(
             f"{stamp} lies before this program was written: connect the network so that it sets itself"
         )
     return stamp
@@ -110,7 +110,7 @@ def _storage(config: Config) -> str:
     if free < config.storage.min_free_mb:
         raise RuntimeError(f"{free} MB free in {folder}, {config.storage.min_free_mb} MB needed: make room")
     if took > 1000:
-        raise OddError(f"one megabyte took {took:.0f} ms to be safe: the memory card is slow or failing")
+        raise CheckFailed(f"one megabyte took {took:.0f} ms to be safe: the memory card is slow or failing")
     return f"{free} MB free in {folder}, 1 MB safe in {took:.0f} ms"
 
 
@@ -130,17 +130,19 @@ def _photograph(config: Config) -> str:
     taken = _prepared(config, draw())
     found = check(taken.pixels, config.quality)
     if not found.good:
-        raise OddError(f"the drawn lesion is called {', '.join(found.advice)}: look at the [quality] limits")
+        raise CheckFailed(
+            f"the drawn lesion is called {', '.join(found.advice)}: look at the [quality] limits"
+        )
     lesion = found.measures.lesion
     return f"drawn lesion found at {lesion.x:.2f}, {lesion.y:.2f}" if lesion else "drawn lesion accepted"
 
 
 def _queue(config: Config) -> str:
     taken = _prepared(config, draw())
-    vault = Vault(load_key(config.storage_key_file))
+    encryptor = Encryptor(load_key(config.storage_key_file))
     with tempfile.TemporaryDirectory(dir=config.device.state_dir, prefix=".selftest-") as place:
         for round_trip in range(2):
-            queue = Queue(Path(place), vault, budget_bytes=100 * MEGABYTE, min_free_bytes=0)
+            queue = Queue(Path(place), encryptor, budget_bytes=100 * MEGABYTE, min_free_bytes=0)
             try:
                 if round_trip == 0:
                     one = Examination(
@@ -181,7 +183,7 @@ def _on_device(config: Config) -> str:
     finally:
         gateway.close()
     if store.model is None:
-        raise OddError("no model yet: set fallback.source")
+        raise CheckFailed("no model yet: set fallback.source")
     answer = store.model.answer(_prepared(config, draw()).jpeg)
     return f"version {answer.model_version}, drawn lesion {answer.probability:.3f}"
 
@@ -193,31 +195,31 @@ def _certificate(config: Config) -> str:
     end = certificates.check(path, time.time())
     left = (end.timestamp() - time.time()) / 86_400
     if left < 30:
-        raise OddError(f"{path} expires in {left:.0f} days: have a new one signed")
+        raise CheckFailed(f"{path} expires in {left:.0f} days: have a new one signed")
     return f"{path} until {end:%Y-%m-%d}"
 
 
 def _servers(config: Config) -> str:
-    asker = Asker(config.server, config.device.id)
+    client = ModelServerClient(config.server, config.device.id)
     try:
-        health = asker.health()
+        health = client.health()
     finally:
-        asker.close()
+        client.close()
     texts = [f"{found.address}: {found.version or found.trouble}" for found in health]
     if not any(found.version for found in health):
         raise RuntimeError("; ".join(texts))
     if not all(found.version for found in health):
-        raise OddError("; ".join(texts))
+        raise CheckFailed("; ".join(texts))
     return "; ".join(texts)
 
 
 def _answer(config: Config) -> str:
     taken = _prepared(config, draw())
-    asker = Asker(config.server, config.device.id)
+    client = ModelServerClient(config.server, config.device.id)
     try:
-        answer = asker.ask(taken.jpeg, new_id())
+        answer = client.ask(taken.jpeg, new_id())
     finally:
-        asker.close()
+        client.close()
     return f"drawn lesion {answer.probability:.3f}, zone {answer.zone}, version {answer.model_version}"
 
 

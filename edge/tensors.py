@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.answer import Answer, GarbageAnswerError, checked
-from edge.protos import prediction_service_pb2 as serving
-from edge.protos import tensor_pb2 as tensors
+from core.protos import prediction_service_pb2 as serving
+from core.protos import tensor_pb2 as tensors
+from edge.answer import Answer, InvalidResponseError, checked
 
 IMAGE_BYTES = "image_bytes"
 MOST_VALUES = 4_194_304
@@ -38,7 +38,7 @@ def image_request(jpeg: bytes, model: str, signature: str, label: str = "") -> s
 
 
 def read_answer(response: serving.PredictResponse) -> Answer:
-    """The answer in a reply to one picture; GarbageAnswerError says what is missing or wrong."""
+    """The answer in a reply to one picture; InvalidResponseError says what is missing or wrong."""
     version = _text(response, "model_version") if "model_version" in response.outputs else ""
     return checked(
         probability=_number(response, "probability"),
@@ -74,10 +74,10 @@ def numbers(tensor: tensors.TensorProto) -> npt.NDArray[np.float64]:
     """The flat values of a numeric tensor, whichever of TensorFlow's two encodings was used."""
     dtype = NUMBERS.get(tensor.dtype)
     if dtype is None:
-        raise GarbageAnswerError(f"a tensor of type {tensor.dtype} where a number belongs")
+        raise InvalidResponseError(f"a tensor of type {tensor.dtype} where a number belongs")
     if tensor.tensor_content:
         if len(tensor.tensor_content) % dtype.itemsize:
-            raise GarbageAnswerError(f"{len(tensor.tensor_content)} bytes are no whole {dtype} numbers")
+            raise InvalidResponseError(f"{len(tensor.tensor_content)} bytes are no whole {dtype} numbers")
         return np.asarray(np.frombuffer(tensor.tensor_content, dtype), np.float64)
     listed = tensor.float_val or tensor.double_val or tensor.int64_val or tensor.int_val or tensor.bool_val
     return np.asarray(list(listed), np.float64)
@@ -85,21 +85,21 @@ def numbers(tensor: tensors.TensorProto) -> npt.NDArray[np.float64]:
 
 def _number(response: serving.PredictResponse, name: str) -> float:
     if name not in response.outputs:
-        raise GarbageAnswerError(f"the answer has no {name}")
+        raise InvalidResponseError(f"the answer has no {name}")
     values = numbers(response.outputs[name])
     if values.size != 1:
-        raise GarbageAnswerError(f"{name} has {values.size} values for one picture")
+        raise InvalidResponseError(f"{name} has {values.size} values for one picture")
     value = float(values[0])
     if name == "decision" and value not in (0.0, 1.0):
-        raise GarbageAnswerError(f"decision is {value}, not 0 or 1")
+        raise InvalidResponseError(f"decision is {value}, not 0 or 1")
     return value
 
 
 def _text(response: serving.PredictResponse, name: str) -> str:
     if name not in response.outputs:
-        raise GarbageAnswerError(f"the answer has no {name}")
+        raise InvalidResponseError(f"the answer has no {name}")
     tensor = response.outputs[name]
     if tensor.dtype != tensors.DT_STRING or len(tensor.string_val) != 1:
-        raise GarbageAnswerError(f"{name} is not one text")
+        raise InvalidResponseError(f"{name} is not one text")
     value: bytes = tensor.string_val[0]
     return value.decode("utf-8", "replace")

@@ -12,9 +12,13 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import typer
 from rich.console import Console
 
+from core.errors import FAULT, USAGE, RunFaultError, UsageError
 from pipeline import native_output
 from pipeline.commands import registered
-from pipeline.errors import FAULT, USAGE, RunFaultError, UsageError
+
+ROOMS = frozenset({"core", "serving", "components", "pipeline", "studies", "dashboard", "edge", "schemas"})
+EXTRAS = {"serve": "serving", "predict": "serving", "dashboard": "dashboard"}
+"""Commands that need another extra than [pipeline]."""
 
 app = typer.Typer(
     name="melanosizer",
@@ -41,9 +45,26 @@ def _run(errors: Console) -> None:
     except RunFaultError as error:
         errors.print(f"[bold red]fault:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(FAULT)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ROOMS:
+            raise
+        errors.print(
+            _plain(_missing(error.name or str(error), sys.argv[1:])), highlight=False, soft_wrap=True
+        )
+        sys.exit(USAGE)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command takes up what was finished")
         sys.exit(130)
+
+
+def _missing(module: str, arguments: list[str]) -> str:
+    """Return the sentence that names the extra of the command that was asked for."""
+    command = next((text for text in arguments if not text.startswith("-")), "")
+    extra = EXTRAS.get(command, "pipeline")
+    return (
+        f"error: {module} is not installed: `melanosizer {command}` needs the extra [{extra}]; "
+        f"run `pip install 'melanosizer[{extra}]'`"
+    )
 
 
 def _plain(text: str) -> str:

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from components.balance.config import BalanceConfig
 from components.evaluator.config import EvaluatorConfig
-from components.features import MODEL_NAME
 from components.serving_check.config import ServingCheckConfig
 from components.trainer.config import TrainerConfig
 from components.tuner.config import TunerConfig, ends
-from pipeline.errors import UsageError
+from core.errors import UsageError
+from core.features import MODEL_NAME
 
 # Without a runner Beam downloads one from the web; this one is part of the package.
 LOCAL_BEAM_ARGS = (

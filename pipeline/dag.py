@@ -16,16 +16,16 @@ import schemas
 from components.balance.component import ClassBalance
 from components.evaluator.baseline import RUN_KEY, BlessedBeforeStrategy
 from components.evaluator.component import Evaluator
-from components.features import SPLITS
 from components.gate.component import DataGate
 from components.gate.latest_accepted import LatestAcceptedStrategy
 from components.pusher.component import Pusher
 from components.registry.component import RegistryRecord
 from components.serving_check.component import ServingCheck
 from components.tuner.component import TunedHyperparameters
+from core.errors import UsageError
+from core.features import SPLITS
 from pipeline import trainer_config
 from pipeline.config import RunConfig
-from pipeline.errors import UsageError
 
 Artifacts = tfx.types.standard_artifacts
 SCHEMA_FILE = str(Path(schemas.__file__).parent / "features.pbtxt")

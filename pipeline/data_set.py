@@ -13,11 +13,11 @@ from components.ingest.errors import IngestError
 from components.ingest.job import ingest
 from components.ingest.manifest import NAME, Manifest
 from components.ingest.source import Source
-from components.synth.cohort import OccupiedError, synthesise
-from components.synth.config import SynthConfig
+from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline.commands.counting import counted
-from pipeline.errors import UsageError
-from pipeline.workspace import Workspace
+from pipeline.synthetic.cohort import OccupiedError, synthesise
+from pipeline.synthetic.config import SynthConfig
 
 
 def ready(data: Path, workspace: Workspace, console: Console) -> Path:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.features import (
+from core.errors import RunFaultError
+from core.features import (
     DECISION,
     IMAGE,
     IMAGE_BYTES,
@@ -22,9 +23,8 @@ from components.features import (
     THRESHOLD,
     ZONE,
 )
-from pipeline.errors import RunFaultError
-from pipeline.workspace import Workspace
-from serving.client import Client, ClientError
+from core.tfserving.client import Client, ClientError
+from core.workspace import Workspace
 
 READY = "Running gRPC ModelServer at"
 START_SECONDS = 120

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.features import IMAGE_BYTES, PROBABILITY
+from core.features import IMAGE_BYTES, PROBABILITY
 
 
 def probabilities(model: Path, files: Sequence[Path], batch: int) -> Iterator[tuple[Path, float | None]]:

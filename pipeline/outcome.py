@@ -15,7 +15,7 @@ from components.evaluator import measured
 from components.gate import anomalies
 from components.gate.verdict import OVERALL, Verdict
 from components.registry.hashing import FACTS
-from pipeline.errors import FAULT, REFUSED
+from core.errors import FAULT, REFUSED
 from pipeline.executions import Step, unfinished
 
 Status = Literal["pushed", "unchanged", "refused", "failed"]

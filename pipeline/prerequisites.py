@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from components.registry.store import Registry
-from components.trainer import ancestors
-from components.trainer.backbones import registry, weights
-from components.trainer.backbones.errors import WeightsFileError
 from components.trainer.config import TrainerConfig
+from components.trainer.fit import parent_models
+from components.trainer.model.backbones import registry, weights
+from components.trainer.model.backbones.errors import WeightsFileError
 from components.tuner.config import ends
+from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import trainer_config
 from pipeline.config import RunConfig
-from pipeline.errors import UsageError
-from pipeline.workspace import Workspace
 
 
 def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
@@ -33,7 +33,7 @@ def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
             weights.check(one.weights)
         if trainer.distil_from:
             weights.check(trainer.distil_from)
-        ancestors.check(trainer, data_version)
+        parent_models.check(trainer, data_version)
     except WeightsFileError as error:
         released = Registry(workspace.root, config.model_name).versions()
         raise UsageError(

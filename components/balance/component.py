@@ -12,9 +12,8 @@ from tfx.types import artifact_utils
 
 from components.balance import labels, overlap
 from components.balance.config import BalanceConfig
-from components.features import SPLITS
 from components.gate.verdict import Verdict
-from components.ingest.weights import class_weights
+from core.features import SPLITS, class_weights
 
 
 @tfx.dsl.components.component(use_beam=True)

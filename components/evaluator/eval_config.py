@@ -8,7 +8,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, DoubleValue
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluator.config import EvaluatorConfig
-from components.features import DECISION, PROBABILITY, TARGET
+from core.features import DECISION, PROBABILITY, TARGET
 
 SIGNATURE = "serving_examples"
 

@@ -20,9 +20,9 @@ from components.evaluator import measured, predictions
 from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.judge import ALONE, judge
-from components.features import MODEL_VERSION, PROBABILITY
 from components.gate.blessing import bless_model
 from components.registry.hashing import FACTS
+from core.features import MODEL_VERSION, PROBABILITY
 
 TEST = "test"
 

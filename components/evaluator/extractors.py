@@ -11,9 +11,8 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from components.evaluator.age_band import AGE_BAND, UNKNOWN, age_band
 from components.evaluator.picture import Seen, look
-from components.features import AGE, IMAGE, SEX, SITE, SOURCE
+from core.features import AGE, AGE_BAND, IMAGE, SEX, SITE, SOURCE, UNKNOWN, age_band
 
 STAGE = "ExtractSliceFeatures"
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.evaluator.age_band import UNKNOWN
 from components.evaluator.image_quality import SIDE, image_quality
 from components.evaluator.skin_tone import skin_tone
+from core.features import UNKNOWN
 
 
 class Seen(NamedTuple):

@@ -11,9 +11,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.evaluator.age_band import UNKNOWN, age_band
 from components.evaluator.picture import look
-from components.features import (
+from core.features import (
     AGE,
     DIAGNOSIS,
     IMAGE,
@@ -27,6 +26,8 @@ from components.features import (
     SOURCE,
     TARGET,
     THRESHOLD,
+    UNKNOWN,
+    age_band,
 )
 
 FILE_NAME: Final = "predictions.csv"

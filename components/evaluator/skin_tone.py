@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import rgb2lab
 
-from components.evaluator.age_band import UNKNOWN
+from core.features import UNKNOWN
 
 SKIN_TONE: Final = "skin_tone"
 # Limits of the individual typology angle, degrees (Chardon et al. 1991; Del Bino and Bernerd 2013).

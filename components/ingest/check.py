@@ -12,6 +12,7 @@ import numpy as np
 
 from components.ingest import fingerprint, picture
 from components.ingest.picture import Limits
+from core.images.decode import ImageRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _one(number: int, file: str, job: CheckJob) -> tuple[Outcome, bytes]:
     """Check one file; its outcome lacks the hash, which is made of the luminance beside it."""
     try:
         good = picture.check(picture.read(file, job.limits.max_bytes), job.limits)
-    except picture.RefusedError as refused:
+    except ImageRefusedError as refused:
         return Outcome(number, refused.reason, refused.detail), b""
     sha256, written = good.sha256, file
     if good.jpeg is not None:

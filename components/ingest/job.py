@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from components import features
-from components.ingest import beam_job, copies, manifest, pool, progress, quarantine, shard, weights
+from components.ingest import beam_job, copies, manifest, pool, progress, quarantine, shard
 from components.ingest.check import CheckJob, Outcome
 from components.ingest.config import IngestConfig
 from components.ingest.copies import Resolved
 from components.ingest.errors import IngestError
-from components.ingest.example import Value
 from components.ingest.folder import staged
 from components.ingest.layouts.found import Found
 from components.ingest.layouts.read import read
@@ -24,6 +22,8 @@ from components.ingest.picture import Limits
 from components.ingest.row import Refusal, Row
 from components.ingest.shard import Record, ShardJob, Written
 from components.ingest.split import Member, split
+from core import features
+from core.tfrecord import Value
 
 # Big enough that Beam's and the pipe's cost for a batch vanish, small enough that both cores end together.
 _BATCH: Final = 32
@@ -221,7 +221,7 @@ def _manifest(
             for source, one in zip(config.sources, found, strict=True)
         ),
         class_weights=(
-            weights.class_weights(train.negatives, train.positives)
+            features.class_weights(train.negatives, train.positives)
             if train.positives and train.negatives
             else None
         ),

@@ -10,9 +10,9 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from components.features import SPLITS
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
+from core.features import SPLITS
 
 NAME: Final = "manifest.json"
 

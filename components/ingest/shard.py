@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import itertools
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
-import google_crc32c
-
-from components import features
 from components.ingest import picture
-from components.ingest.example import Value, encode
+from core import features, tfrecord
+from core.images.decode import ImageRefusedError
+from core.tfrecord import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +54,13 @@ class ChangedError(Exception):
 def write(job: ShardJob) -> Written:
     """Write the records of ``job`` in their order; the same records give the same bytes.
 
-    The stream is gzip, as ExampleGen expects from the name, but stored: JPEG does not shrink, and compressing it
-    costs more than decoding it.
-
     Raises:
         ChangedError: an image changed after it was checked.
     """
-    with (
-        Path(job.path).open("wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=0, fileobj=raw, mtime=0) as file,
-    ):
-        for record in job.records:
-            _append(cast(BinaryIO, file), encode({features.IMAGE: _bytes(record), **record.values}))
+    tfrecord.write(
+        job.path,
+        (tfrecord.encode({features.IMAGE: _bytes(record), **record.values}) for record in job.records),
+    )
     content = Path(job.path).read_bytes()
     return Written(job.path, len(job.records), len(content), hashlib.sha256(content).hexdigest())
 
@@ -77,22 +68,11 @@ def write(job: ShardJob) -> Written:
 def _bytes(record: Record) -> bytes:
     try:
         data = picture.read(record.file, 1 << 40)
-    except picture.RefusedError as error:
+    except ImageRefusedError as error:
         raise ChangedError(f"{record.file} was there a moment ago: {error.detail}") from None
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise ChangedError(f"{record.file} changed while it was ingested: run the command again")
     return data
-
-
-def _append(file: BinaryIO, record: bytes) -> None:
-    """TFRecord framing: length, its masked CRC-32C, bytes, their masked CRC-32C; little-endian."""
-    length = struct.pack("<Q", len(record))
-    file.write(b"".join((length, _masked_crc(length), record, _masked_crc(record))))
-
-
-def _masked_crc(data: bytes) -> bytes:
-    crc = google_crc32c.value(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def batches(records: Sequence[Record], size: int) -> list[Sequence[Record]]:

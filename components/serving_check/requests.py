@@ -8,7 +8,7 @@ from typing import Final
 
 import tensorflow as tf
 
-from components.features import IMAGE
+from core.features import IMAGE
 
 # Each must be refused with INVALID_ARGUMENT, and must leave the model answering.
 BAD: Final = {

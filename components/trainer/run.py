@@ -17,33 +17,31 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components import features
-from components.trainer import (
-    ancestors,
+from components.trainer import tuned
+from components.trainer.config import TrainerConfig
+from components.trainer.data.records import Split, spread
+from components.trainer.export import (
     calibration,
-    export,
-    folds,
-    novelty,
-    operating_point,
-    parallel,
+    out_of_distribution,
     readout,
     robustness,
-    training,
-    tuned,
+    saved_model,
 )
-from components.trainer.backbones import registry
-from components.trainer.backup import Backup
-from components.trainer.calibration import Calibration
-from components.trainer.classifier import Classifier, predict, trace
-from components.trainer.config import TrainerConfig
-from components.trainer.folds import OutOfFold
-from components.trainer.history import History
+from components.trainer.export.calibration import Calibration
+from components.trainer.export.readout import Readout
+from components.trainer.export.served import Served
+from components.trainer.fit import distribution, folds, parent_models, training
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.folds import OutOfFold
+from components.trainer.fit.history import History
+from components.trainer.fit.training import Answers, Data
+from components.trainer.model.backbones import registry
+from components.trainer.model.classifier import Classifier, predict, trace
 from components.trainer.progress import Progress, duration
-from components.trainer.readout import Readout
-from components.trainer.records import Split, spread
-from components.trainer.scores import auc, brier, calibration_error, log_loss
-from components.trainer.serving import Served
-from components.trainer.training import Answers, Data
+from core import features
+from core.measures import operating_point
+from core.measures.auc import auc
+from core.measures.calibration import brier, expected_calibration_error, log_loss
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
@@ -68,7 +66,7 @@ def run_fn(fn_args: Any) -> None:
     """
     config = TrainerConfig.model_validate(fn_args.custom_config["trainer"])
     # Before anything else here uses TensorFlow.
-    workers = parallel.workers(config.distribution)
+    workers = distribution.workers(config.distribution)
     progress = Progress(silent=not workers.chief)
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -87,7 +85,7 @@ def run_fn(fn_args: Any) -> None:
     started = time.monotonic()
     with workers.chief_first():  # decoded pictures are kept on disk
         data = training.read(fn_args, config, cache_dir, progress)
-    for sentence in ancestors.check(config, data.version):
+    for sentence in parent_models.check(config, data.version):
         progress.line("%s", sentence)
     key = _run_key(config, data)
     workers.agree(
@@ -104,11 +102,11 @@ def run_fn(fn_args: Any) -> None:
     if config.robustness_images:
         _write_robustness(config, data, served, probabilities, run_dir / ROBUSTNESS, progress)
     metadata = _metadata(config, data, served, metrics)
-    export.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
+    saved_model.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
         # What fails is told, not raised: the server's model is whole without it, and was an hour of training.
-        metrics["litert"], failures = export.write_litert(
+        metrics["litert"], failures = saved_model.write_litert(
             served,
             Path(fn_args.serving_model_dir),
             config.litert,
@@ -151,7 +149,7 @@ def _fit(
     point = operating_point.choose(evaluation.targets, probabilities, config.sensitivity)
     zones = operating_point.zones(config.zones, point.threshold)
     described = _described(evaluation.pictures, answers.evaluation.features)
-    judge = novelty.fit(
+    judge = out_of_distribution.fit(
         _described(data.train.pictures[answers.sample], answers.sample_features),
         described,
         config.out_of_distribution,
@@ -165,7 +163,7 @@ def _fit(
         "log_loss": log_loss(evaluation.targets, probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
-        "calibration_error": calibration_error(evaluation.targets, probabilities),
+        "calibration_error": expected_calibration_error(evaluation.targets, probabilities),
         "refused": float(tf.reduce_mean(judge(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
@@ -178,7 +176,7 @@ def _fit(
         metrics["with_metadata"] = {
             "eval_auc": auc(evaluation.targets, told),
             "log_loss": log_loss(evaluation.targets, told),
-            "calibration_error": calibration_error(evaluation.targets, told),
+            "calibration_error": expected_calibration_error(evaluation.targets, told),
         }
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(
@@ -253,7 +251,9 @@ def _write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.f
 
 def _described(pictures: npt.NDArray[np.uint8], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     rows = [
-        novelty.describe(tf.constant(pictures[i : i + 256]), tf.constant(seen[i : i + 256])).numpy()
+        out_of_distribution.describe(
+            tf.constant(pictures[i : i + 256]), tf.constant(seen[i : i + 256])
+        ).numpy()
         for i in range(0, len(pictures), 256)
     ]
     return np.concatenate(rows)
@@ -278,7 +278,10 @@ def _metadata(
         "zones": {"low_below": served.zones.low_below, "refer_from": served.zones.refer_from},
         "readout": {"others": served.readout.others},
         "calibration": served.calibration.as_dict(),
-        "out_of_distribution": {"limit": served.novelty.limit, "refused_on_eval": metrics["refused"]},
+        "out_of_distribution": {
+            "limit": served.novelty.limit,
+            "refused_on_eval": metrics["refused"],
+        },
         "preprocessing": {
             "size": served.image_size,
             "resize": "bilinear with antialiasing, aspect ratio squashed, rounded to uint8",

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from components.trainer.lr_finder import FinderConfig
-from components.trainer.schedules import Kind as ScheduleKind
-from components.trainer.schedules import ScheduleConfig
+from components.trainer.fit.lr_finder import FinderConfig
+from components.trainer.fit.schedules import Kind as ScheduleKind
+from components.trainer.fit.schedules import ScheduleConfig
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import features
 from components.transform import images
+from core import features
 
 CHANNEL_MEAN: Final = "channel_mean"  # float32 [batch, 3], the same row throughout, in 0..255
 CHANNEL_STD: Final = "channel_std"  # float32 [batch, 3], the same row throughout, in 0..255
@@ -35,7 +35,7 @@ def preprocessing_fn(
     """The tf.Transform graph.
 
     Args:
-        inputs: raw features by the names in components/features.py; optional ones sparse [batch, None].
+        inputs: raw features by the names in core/features.py; optional ones sparse [batch, None].
         custom_config: `moments_size` (int, px): the size at which channel moments are taken.
 
     Returns:

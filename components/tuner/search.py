@@ -15,14 +15,16 @@ import tensorflow as tf
 from keras_tuner.engine import base_tuner
 from tfx.components.tuner.component import TunerFnResult
 
-from components.trainer import readout, training, tuned
-from components.trainer.backbones import registry
-from components.trainer.backup import Backup
+from components.trainer import tuned
 from components.trainer.config import TrainerConfig
-from components.trainer.history import History
+from components.trainer.export import readout
+from components.trainer.fit import training
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import History
+from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
-from components.trainer.scores import auc
 from components.tuner.config import Range, TunerConfig, ends
+from core.measures.auc import auc
 
 _LOG = logging.getLogger(__name__)
 OBJECTIVE: Final = "eval_auc"

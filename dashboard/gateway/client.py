@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 
+from core.protos import prediction_service_pb2 as serving
+from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 from dashboard.gateway import tensors
 from dashboard.gateway.tensors import ZONES, AnswerError
-from dashboard.protos import prediction_service_pb2 as serving
-from dashboard.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 from dashboard.settings import Settings
 
 SIGNATURE = "serving_default"

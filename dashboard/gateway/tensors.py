@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.protos import prediction_service_pb2 as serving
-from dashboard.protos import tensor_pb2 as tensors
+from core.protos import prediction_service_pb2 as serving
+from core.protos import tensor_pb2 as tensors
 
 IMAGE_BYTES = "image_bytes"
 ZONES = ("low", "review", "refer")

@@ -7,7 +7,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, ConfigDict
 
-from dashboard.protos import data_statistics_pb2 as protos
+from core.protos import data_statistics_pb2 as protos
 
 KINDS = {0: "int", 1: "float", 2: "string", 3: "bytes", 4: "struct"}
 TOP_VALUES = 8

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.protos import data_statistics_pb2
+from core.protos import data_statistics_pb2
 from dashboard.sample.size import SITES, THRESHOLD, Size
 
 

@@ -21,17 +21,17 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
-from edge.cameras.camera import CameraLostError
+from edge.camera.barcodes import read_code
+from edge.camera.camera import CameraLostError
+from edge.camera.photograph import BadPhotographError
 from edge.device import Device, Draft
-from edge.examination import ID, Examination, new_id
 from edge.kiosk import streams, views
 from edge.kiosk.catalogue import translator
-from edge.kiosk.scan import read_code
 from edge.kiosk.security import Guard
-from edge.photograph import BadPhotographError
-from edge.queue import StorageFullError
+from edge.queue.encryption import DamagedError
+from edge.queue.examination import ID, Examination, new_id
+from edge.queue.queue import StorageFullError
 from edge.sections import LANGUAGES
-from edge.vault import DamagedError
 
 ROOT = Path(str(files("edge.kiosk")))
 ROWS = 5
@@ -197,7 +197,7 @@ class Kiosk:
         """Language, guide, and what a technician asks for on the telephone."""
         servers = None
         if "check" in request.query_params:
-            servers = await run_in_threadpool(self._device.asker.health)
+            servers = await run_in_threadpool(self._device.client.health)
         return self._page(
             request,
             "settings.html",
@@ -263,7 +263,7 @@ class Kiosk:
 
     async def disk_trouble(self, request: Request, error: Exception) -> Response:
         """What could not be written, on any page, is the memory card's trouble."""
-        self._device.notices.put_up("storage_full", str(error))
+        self._device.notices.add("storage_full", str(error))
         return self._trouble(request, str(error))
 
     def _wait_for_answer(self, examination_id: str) -> None:

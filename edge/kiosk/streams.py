@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
 
-from edge.cameras.camera import CameraLostError
+from edge.camera.camera import CameraLostError
 from edge.device import Device
 from edge.kiosk import views
 

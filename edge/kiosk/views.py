@@ -7,14 +7,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edge import __version__, vitals
+from edge import __version__
+from edge.asking.sender import SERVER_NOTICES
 from edge.device import Device
-from edge.examination import Examination
 from edge.kiosk.catalogue import Translate, translator
 from edge.notices import Notice
-from edge.records import examination_record
+from edge.queue.examination import Examination
+from edge.reporting import vitals
+from edge.reporting.records import examination_record
 from edge.sections import LANGUAGES
-from edge.sender import SERVER_NOTICES
 
 UNUSUAL = 0.5  # `out_of_distribution` from which the picture is called out as no dermoscopy
 
@@ -74,7 +75,7 @@ def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
     """The settings page's table."""
     temperature = vitals.temperature_c()
     kept, free = (f"{size / 1e9:.1f}" for size in (device.queue.bytes_kept(), device.queue.free_bytes()))
-    on_device = device.understudy.version if device.understudy else ""
+    on_device = device.fallback.version if device.fallback else ""
     return [
         (t("settings.device"), device.config.device.id),
         (t("settings.camera"), device.camera.name),

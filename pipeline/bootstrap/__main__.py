@@ -86,7 +86,14 @@ def _sync() -> None:
         environment.pop(name, None)
     # Bytecode now, because a container or CI may forbid writing it later: without it, importing
     # TFX takes a minute in every process.
-    command = ["sync", "--frozen", "--compile-bytecode", "--python", str(ENVIRONMENT / "bin" / "python")]
+    command = [
+        "sync",
+        "--frozen",
+        "--all-extras",
+        "--compile-bytecode",
+        "--python",
+        str(ENVIRONMENT / "bin" / "python"),
+    ]
     if not sys.stderr.isatty():
         command.append("--quiet")
     subprocess.run([str(INSTALLER / "bin" / "uv"), *command], cwd=ROOT, env=environment, check=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.errors import UsageError
 from pipeline.commands.run import SetOption, pairs
-from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.config import RunConfig

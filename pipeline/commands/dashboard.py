@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 
 
 def dashboard(

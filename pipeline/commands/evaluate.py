@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core.errors import UsageError
 from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
-from pipeline.errors import UsageError
 
 
 def evaluate(
@@ -30,10 +30,11 @@ def evaluate(
 
     Example:  melanosizer evaluate --data data/isic2020 --split all
     """
-    from components.evaluator import judge, measured, metrics, predictions
-    from components.features import SPLITS
+    from components.evaluator import judge, measured, predictions
     from components.ingest.errors import IngestError
     from components.ingest.manifest import Manifest
+    from core.features import SPLITS
+    from core.measures.summary import measure
     from pipeline import config
 
     settings = config.load(preset, pairs(overrides)).evaluator
@@ -50,7 +51,7 @@ def evaluate(
     if not answers:
         raise UsageError(f"--split {split}: {data} holds no image of it")
     labels, scores = predictions.arrays(answers)
-    measures = metrics.measure(
+    measures = measure(
         labels,
         scores,
         answers[0].threshold,
@@ -71,9 +72,9 @@ def evaluate(
 
 
 def _served(workspace: Path, version: str | None) -> Path:
-    from components.features import MODEL_NAME
     from components.registry.store import Registry, UnknownVersionError
-    from pipeline.workspace import Workspace
+    from core.features import MODEL_NAME
+    from core.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
     chosen = version or registry.channels().stable

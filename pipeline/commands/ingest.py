@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.errors import RunFaultError, UsageError
+from core.errors import RunFaultError, UsageError
 
 if TYPE_CHECKING:
     from components.ingest.config import IngestConfig

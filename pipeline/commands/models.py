@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.features import MODEL_NAME
+from core.errors import UsageError
+from core.features import MODEL_NAME
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import UsageError
 
 models = typer.Typer(help="List, show, promote and roll back released versions.", no_args_is_help=True)
 
@@ -107,7 +107,7 @@ def rollback(
 
 def _registry(workspace: Path):  # type: ignore[no-untyped-def]
     from components.registry.store import Registry
-    from pipeline.workspace import Workspace
+    from core.workspace import Workspace
 
     return Registry(Workspace(workspace).existing().root, MODEL_NAME)
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.errors import RunFaultError, UsageError
+from core.errors import RunFaultError, UsageError
 
 
 def predict(
@@ -33,23 +33,28 @@ def predict(
 
     Example:  melanosizer predict lesion.jpg --server 127.0.0.1:8500
     """
-    from serving.client import Client, ClientError, Tls
-    from serving.status import Code
+    import grpc
+
+    from core.tfserving.client import Client, ClientError, CredentialsError, Options, Tls
+    from core.tfserving.tensors import InvalidResponseError
 
     data = [_read(path) for path in images]
     if version is not None and label is not None:
         raise UsageError("--model-version and --label exclude each other: give one of them")
     tls = Tls(ca, key, cert) if ca is not None or cert is not None else None
-    token = _read(token_file).decode("utf-8", "replace").strip() if token_file is not None else None
     try:
-        with Client(server, timeout=timeout, tls=tls, token=token) as client:
+        with Client(server, Options(timeout_s=timeout, tls=tls, token=token_file)) as client:
             answer = client.predict(model, {"image_bytes": data}, version=version, label=label)
+    except CredentialsError as error:
+        raise UsageError(error.message) from None
+    except InvalidResponseError as error:
+        raise RunFaultError(f"{server}: {error}") from None
     except ClientError as error:
         if error.code in (
-            Code.INVALID_ARGUMENT,
-            Code.NOT_FOUND,
-            Code.FAILED_PRECONDITION,
-            Code.UNAUTHENTICATED,
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.NOT_FOUND,
+            grpc.StatusCode.FAILED_PRECONDITION,
+            grpc.StatusCode.UNAUTHENTICATED,
         ):
             raise UsageError(f"{server} refused: {error.message}") from None
         raise RunFaultError(

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from core.errors import UsageError
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import UsageError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 BATCH = 32

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.errors import RunFaultError
 from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
-from pipeline.errors import RunFaultError
 
 
 def quickstart(
@@ -28,8 +28,8 @@ def quickstart(
 
     Example:  melanosizer quickstart --data ~/isic-images
     """
+    from core.workspace import Workspace
     from pipeline import config, data_set, demonstration, run, summary
-    from pipeline.workspace import Workspace
 
     console = Console()
     settings = config.load(preset, pairs(overrides))

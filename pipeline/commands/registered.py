@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+from typing import Final
+
 import typer
 
-from pipeline.commands.baselines import baselines
 from pipeline.commands.compile import compile
 from pipeline.commands.dashboard import dashboard
 from pipeline.commands.doctor import doctor
@@ -17,10 +19,12 @@ from pipeline.commands.quickstart import quickstart
 from pipeline.commands.report import report
 from pipeline.commands.run import run
 from pipeline.commands.serve import serve
-from pipeline.commands.study import study
 from pipeline.commands.submit import submit
 from pipeline.commands.synth import synth
 from pipeline.commands.train_worker import train_worker
+
+ENTRY_POINTS: Final = "melanosizer.commands"
+"""The group of entry points by which a room above the pipeline adds commands to it."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,7 +40,6 @@ def add_to(app: typer.Typer) -> None:
         ("serve", serve),
         ("predict", predict),
         ("predict-batch", predict_batch),
-        ("baselines", baselines),
         ("compile", compile),
         ("submit", submit),
         ("dashboard", dashboard),
@@ -44,4 +47,20 @@ def add_to(app: typer.Typer) -> None:
     ):
         app.command(name)(command)
     app.add_typer(models, name="models")
-    app.add_typer(study, name="study")
+    _add_installed(app)
+
+
+def _add_installed(app: typer.Typer) -> None:
+    """Add the commands that other packages announce; a room that an image left out announces in vain."""
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        room = entry.module.partition(".")[0]
+        try:
+            command = entry.load()
+        except ModuleNotFoundError as error:
+            if error.name != room:
+                raise
+            continue
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(entry.name)(command)

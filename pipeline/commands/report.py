@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from core.errors import UsageError
 from pipeline.commands.run import WorkspaceOption
-from pipeline.errors import UsageError
 
 
 def report(
@@ -28,10 +28,10 @@ def report(
 
     Example:  melanosizer report --workspace workspace --out report.html
     """
+    from core.workspace import Workspace
     from pipeline import outcome
     from pipeline.outcome import Outcome
     from pipeline.report import page
-    from pipeline.workspace import Workspace
 
     place = Workspace(workspace).existing()
     ended = sorted(path.parent.name for path in place.runs.glob(f"*/{outcome.FILE_NAME}"))

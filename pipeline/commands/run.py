@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="Folder for everything that is made.", show_default=True)
@@ -40,8 +40,8 @@ def run(
 
     Example:  melanosizer run --data data/ham10000 --preset quick
     """
+    from core.workspace import Workspace
     from pipeline import config, data_set, run, summary
-    from pipeline.workspace import Workspace
 
     console = Console()
     settings = config.load(preset, pairs(overrides))

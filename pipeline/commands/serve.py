@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.errors import RunFaultError, UsageError
+from core.errors import RunFaultError, UsageError
 
 
 def serve(
@@ -26,7 +26,8 @@ def serve(
 
     Example:  melanosizer serve --workspace workspace --port 8500
     """
-    from serving import flags, logs
+    from serving import flags
+    from serving.operations import logs
     from serving.server import ModelServer
     from serving.status import Code, ServingError
 
@@ -56,7 +57,7 @@ def serve(
 
 def _models(workspace: Path) -> list[str]:
     """The flags that name what a workspace has released."""
-    from components.features import MODEL_NAME
+    from core.features import MODEL_NAME
 
     config = workspace / "serving" / "models.config"
     if config.is_file():

@@ -10,9 +10,9 @@ from typing import Annotated, Protocol
 import typer
 from rich.console import Console
 
+from core.errors import REFUSED, UsageError
 from pipeline.commands import compile as compiling
 from pipeline.commands.run import SetOption, pairs
-from pipeline.errors import REFUSED, UsageError
 from pipeline.targets.kubeflow.following import RunState, StepState, ending, follow
 
 ROOTS = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.errors import RunFaultError, UsageError
+from core.errors import RunFaultError, UsageError
 
 
 def synth(
@@ -32,9 +32,9 @@ def synth(
     """
     from pydantic import ValidationError
 
-    from components.synth.cohort import OccupiedError, synthesise
-    from components.synth.config import SynthConfig
     from pipeline.commands.counting import counted
+    from pipeline.synthetic.cohort import OccupiedError, synthesise
+    from pipeline.synthetic.config import SynthConfig
 
     try:
         config = SynthConfig(images=images, size=size, seed=seed, melanoma_share=melanoma_share, masks=masks)

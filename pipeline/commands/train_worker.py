@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.errors import RunFaultError, UsageError
 from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
-from pipeline.errors import RunFaultError, UsageError
 
 
 def train_worker(
@@ -33,8 +33,8 @@ def train_worker(
 
     Example:  melanosizer train-worker --workspace /workspace --preset full-gpu --out /workspace/trained
     """
+    from core.workspace import Workspace
     from pipeline import config, prepared, prerequisites
-    from pipeline.workspace import Workspace
 
     settings = config.load(preset, {**pairs(overrides), "trainer.distribution": "workers"})
     place = Workspace(workspace).existing()
@@ -44,19 +44,19 @@ def train_worker(
 
     import tensorflow as tf
 
-    from components.trainer import parallel
-    from components.trainer.backbones.errors import (
+    from components.trainer.data.records import DataError
+    from components.trainer.fit import distribution
+    from components.trainer.model.backbones.errors import (
         UnknownBackboneError,
         WeightsFileError,
         WeightsUnavailableError,
     )
-    from components.trainer.records import DataError
     from components.trainer.run import run_fn
 
     try:
-        workers = parallel.workers(settings.trainer.distribution)
+        workers = distribution.workers(settings.trainer.distribution)
         run_fn(given)
-    except (parallel.WorkersError, DataError, UnknownBackboneError, WeightsFileError) as error:
+    except (distribution.WorkersError, DataError, UnknownBackboneError, WeightsFileError) as error:
         raise UsageError(str(error)) from None
     except WeightsUnavailableError as error:
         raise RunFaultError(str(error)) from None

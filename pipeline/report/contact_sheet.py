@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.trainer.augment import augment
 from components.trainer.config import TrainerConfig
+from components.trainer.data.augmentation import augment
 
 SIDE: Final = 116  # px of one picture
 SOURCE: Final = 160  # px; larger than shown, so that zooming in keeps its detail

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from components.features import SPLITS
+from core.features import SPLITS
+from core.numbers import count, percent
 from pipeline.report import words
 from pipeline.report.charts import rows as charts
 from pipeline.report.evidence import Evidence, Quarantined
 from pipeline.report.lesions import GROUPS
-from pipeline.report.numbers import count, percent
 
 if TYPE_CHECKING:
     from components.ingest.manifest import Manifest, SourceCounts

@@ -10,8 +10,8 @@ from typing import Final
 import tensorflow as tf
 from PIL import Image
 
-from components.features import IMAGE_BYTES
-from components.trainer.explain import OVERLAY
+from components.trainer.export.explain import OVERLAY
+from core.features import IMAGE_BYTES
 from pipeline.report.lesions import QUALITY, Lesions
 
 EXPLAIN: Final = "explain"

@@ -12,8 +12,19 @@ from typing import Any, Final
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
-from components.evaluator.age_band import AGE_BAND, UNKNOWN, age_band
-from components.features import AGE, DIAGNOSIS, IMAGE, IMAGE_NAME, SEX, SITE, SOURCE, TARGET
+from core.features import (
+    AGE,
+    AGE_BAND,
+    DIAGNOSIS,
+    IMAGE,
+    IMAGE_NAME,
+    SEX,
+    SITE,
+    SOURCE,
+    TARGET,
+    UNKNOWN,
+    age_band,
+)
 
 GROUPS: Final = (SEX, AGE_BAND, SITE, DIAGNOSIS, SOURCE)
 THUMBNAIL: Final = 176  # px: sharp on a dense display at half of it

@@ -14,10 +14,10 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline.config import RunConfig
 from pipeline.dag import Locations
-from pipeline.errors import UsageError
-from pipeline.workspace import Workspace
 
 PASSWORD_VARIABLE = "MELANOSIZER_METADATA_PASSWORD"  # noqa: S105 - the variable's name, not a password
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 from pipeline.targets.kubeflow.following import RunState, RunStatus, StepState
 
 STATUS: dict[str, RunStatus] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.features import MODEL_NAME
+from core.features import MODEL_NAME
 from tests.containers.conftest import RESTRICTED, Smoke
 from tests.containers.engine import ROOT, Engine
 from tests.pipeline.kubeflow import object_store

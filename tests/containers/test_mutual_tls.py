@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 
-from components.features import IMAGE_BYTES, MODEL_NAME, PROBABILITY
-from serving.client import Client, ClientError, Retry, Tls
-from serving.protos import model_server_config_pb2
+from core.features import IMAGE_BYTES, MODEL_NAME, PROBABILITY
+from core.tfserving.client import ONCE, Client, ClientError, Options, Tls
+from serving.protos import (
+    get_model_metadata_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+)
 from tests.containers.authority import Authority
 from tests.containers.conftest import RESTRICTED, Smoke
 from tests.containers.engine import ROOT, Engine
@@ -25,7 +31,6 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 HOST = "models.melanosizer.example"
 CONF = ROOT / "k8s" / "components" / "cert-manager" / "nginx.conf"
-ONCE = Retry(attempts=1)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,16 @@ class Front:
     def client(self, shown: Path, timeout: float = 10) -> Client:
         """A client that shows the certificate of a folder."""
         tls = Tls(self.folder / "server" / "ca.crt", shown / "tls.key", shown / "tls.crt", HOST)
-        return Client(self.address, tls=tls, retry=ONCE, timeout=timeout)
+        return Client(self.address, Options(tls=tls, retry=ONCE, timeout_s=timeout))
+
+    def channel(self, shown: Path) -> grpc.Channel:
+        """A bare channel that shows the certificate of a folder."""
+        credentials = grpc.ssl_channel_credentials(
+            (self.folder / "server" / "ca.crt").read_bytes(),
+            (shown / "tls.key").read_bytes(),
+            (shown / "tls.crt").read_bytes(),
+        )
+        return grpc.secure_channel(self.address, credentials, [("grpc.ssl_target_name_override", HOST)])
 
     def device(self, name: str) -> Path:
         """A device's certificate."""
@@ -82,10 +96,18 @@ def test_who_gets_through(front: Front) -> None:
         outputs = device.predict(MODEL_NAME, {IMAGE_BYTES: [image]}).outputs
         assert 0 <= float(outputs[PROBABILITY][0]) <= 1
         assert [one.state for one in device.status(MODEL_NAME)] == ["AVAILABLE"]
-        assert IMAGE_BYTES in device.signatures(MODEL_NAME)["serving_default"].inputs
+    with front.channel(front.device("ward-3")) as channel:
+        asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        asked.model_spec.name = MODEL_NAME
+        reply = prediction_service_pb2_grpc.PredictionServiceStub(channel).GetModelMetadata(asked, timeout=10)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        reply.metadata["signature_def"].Unpack(found)
+        assert IMAGE_BYTES in found.signature_def["serving_default"].inputs
         # A device may ask, not change what is served.
-        with pytest.raises(ClientError, match="UNIMPLEMENTED"):
-            device.reload(model_server_config_pb2.ModelServerConfig())
+        with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+            model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(
+                model_management_pb2.ReloadConfigRequest(), timeout=10
+            )
     lines = [json.loads(line) for line in front.proxy.logs().splitlines() if line.startswith('{"time"')]
     assert {line["device"] for line in lines} == {"ward-3"}
     assert lines[0]["method"].endswith("/Predict")
@@ -95,7 +117,7 @@ def test_who_gets_through(front: Front) -> None:
         client.predict(MODEL_NAME, {IMAGE_BYTES: [image]})
     without = Tls(ca=front.folder / "server" / "ca.crt", server_name=HOST)
     with (
-        Client(front.address, tls=without, retry=ONCE) as client,
+        Client(front.address, Options(tls=without, retry=ONCE)) as client,
         pytest.raises(ClientError),
     ):
         client.predict(MODEL_NAME, {IMAGE_BYTES: [image]})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
-from serving.client import Client, ClientError, Retry
+from core.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
+from core.tfserving.client import ONCE, Client, ClientError, Options
 from tests.containers.conftest import Smoke
 from tests.containers.engine import Engine
 from tests.containers.server import model_server
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 def lesion() -> bytes:
     """A drawn photograph."""
-    from edge.sample import draw
+    from edge.camera.sample import draw
 
     return bytes(draw())
 
@@ -47,7 +47,7 @@ def test_prediction_and_drain(engine: Engine, serving_image: str, smoke: Smoke) 
         enough = threading.Event()
 
         def ask() -> None:
-            with Client(server.address(8500), retry=Retry(attempts=1)) as own:
+            with Client(server.address(8500), Options(retry=ONCE)) as own:
                 while True:
                     try:
                         answers.append(own.predict(MODEL_NAME, {IMAGE_BYTES: [image]}).outputs)

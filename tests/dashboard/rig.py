@@ -17,16 +17,16 @@ import grpc
 from fastapi.testclient import TestClient
 from google.protobuf import text_format
 
-from dashboard import sample
-from dashboard.app import create
-from dashboard.protos import model_server_config_pb2, tensor_pb2
-from dashboard.protos import prediction_service_pb2 as serving
-from dashboard.protos.prediction_service_pb2_grpc import (
+from core.protos import model_server_config_pb2, tensor_pb2
+from core.protos import prediction_service_pb2 as serving
+from core.protos.prediction_service_pb2_grpc import (
     ModelServiceServicer,
     PredictionServiceServicer,
     add_ModelServiceServicer_to_server,
     add_PredictionServiceServicer_to_server,
 )
+from dashboard import sample
+from dashboard.app import create
 from dashboard.services import Services
 from dashboard.settings import Settings
 

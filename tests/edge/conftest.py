@@ -11,15 +11,15 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.edge_bench import page as edge_page
-from benchmarks.edge_doubles import FleetGateway, ModelServer, Network
+from edge.camera.sample import draw
 from edge.config import load
 from edge.device import Device
-from edge.enroll import ensure_key
-from edge.examination import Examination, new_id
-from edge.queue import Queue
-from edge.sample import draw
-from edge.vault import Vault
+from edge.queue.encryption import Encryptor
+from edge.queue.examination import Examination, new_id
+from edge.queue.queue import Queue
+from edge.reporting.enroll import ensure_key
+from tests.support.edge_bench import page as edge_page
+from tests.support.edge_doubles import FleetGateway, ModelServer, Network
 
 KEY = bytes(range(32))
 Capture = Callable[..., Examination]
@@ -33,17 +33,17 @@ def picture() -> bytes:
 
 
 @pytest.fixture
-def vault() -> Vault:
-    return Vault(KEY)
+def encryptor() -> Encryptor:
+    return Encryptor(KEY)
 
 
 @pytest.fixture
-def open_queue(tmp_path: Path, vault: Vault) -> Iterator[Callable[..., Queue]]:
+def open_queue(tmp_path: Path, encryptor: Encryptor) -> Iterator[Callable[..., Queue]]:
     """Opens the queue in tmp_path/state, as often as a test restarts the device."""
     opened: list[Queue] = []
 
     def open_one(budget: int = 10**9, min_free: int = 0, key: bytes = KEY) -> Queue:
-        queue = Queue(tmp_path / "state", Vault(key), budget_bytes=budget, min_free_bytes=min_free)
+        queue = Queue(tmp_path / "state", Encryptor(key), budget_bytes=budget, min_free_bytes=min_free)
         opened.append(queue)
         return queue
 

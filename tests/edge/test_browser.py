@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from benchmarks.edge_bench import CHROMIUM, FLAGS, Bench, bench
-from benchmarks.edge_doubles import ModelServer, Network, answer
-from edge.sample import draw
+from edge.camera.sample import draw
+from tests.support.edge_bench import CHROMIUM, FLAGS, Bench, bench
+from tests.support.edge_doubles import ModelServer, Network, answer
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"

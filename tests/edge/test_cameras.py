@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edge.cameras.camera import CameraLostError
-from edge.cameras.folder import FolderCamera
-from edge.cameras.keeper import CameraKeeper, open_camera
-from edge.cameras.picamera import PiCamera
-from edge.cameras.v4l2 import V4L2Camera
+from edge.camera.camera import CameraLostError
+from edge.camera.folder import FolderCamera
+from edge.camera.keeper import CameraKeeper, open_camera
+from edge.camera.picamera import PiCamera
+from edge.camera.v4l2 import V4L2Camera
 from edge.sections import CameraSection
 
 

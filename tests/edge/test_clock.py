@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge.clock import WRITTEN, Clock
-from edge.queue import Queue
+from edge.queue.queue import Queue
+from edge.reporting.clock import WRITTEN, Clock
 
 
 def test_a_clock_from_before_the_program(queue: Queue) -> None:

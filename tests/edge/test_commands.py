@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from benchmarks.edge_chaos import Result, chaos
-from benchmarks.edge_doubles import FleetGateway, ModelServer
 from edge.__main__ import main
 from edge.config import load
 from edge.device import Device
-from edge.enroll import ensure_key
-from edge.examination import new_id
+from edge.queue.examination import new_id
+from edge.reporting.enroll import ensure_key
+from tests.support.edge_doubles import FleetGateway, ModelServer
 
 
 @pytest.fixture

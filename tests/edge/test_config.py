@@ -57,7 +57,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ('[server]\naddresses = ["host"]', "'host' is no server address; valid: HOST:PORT"),
         ("[server]\naddresses = []", "server.addresses"),
         ("[server]\ndeadline_s = 0", "server.deadline_s = 0: Input should be greater than 0"),
-        ('[kiosk]\nlanguage = "fr"', "Input should be 'en' or 'de'"),
+        ('[kiosk]\nlanguage = "fr"', "kiosk.language = 'fr': valid: en, de"),
         ('[device]\nid = "Ward 3"', "valid: 2 to 63 of a-z"),
         ("[quality]\ndarkest = 220.0", "must be below quality.brightest (215): change one of them"),
         ('[server]\ncertificate_file = "a"', "server.certificate_file and server.key_file belong together"),

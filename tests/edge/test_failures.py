@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from benchmarks.edge_doubles import ModelServer, answer
-from edge import clock, durable
+from core.protos import prediction_service_pb2 as serving
+from edge import durable
 from edge.device import Device
-from edge.examination import new_id
 from edge.kiosk.catalogue import texts
-from edge.protos import prediction_service_pb2 as serving
+from edge.queue.examination import new_id
+from edge.reporting import clock
+from tests.support.edge_doubles import ModelServer, answer
 
 Start = Callable[..., Device]
 PageOf = Callable[[Device], httpx.Client]
@@ -210,4 +211,4 @@ def test_no_server(start: Start, page_of: PageOf) -> None:
     assert "Waiting for the server" in press(page).text
     eventually(device, lambda: device.notices.has("server_unreachable"))
     assert shows(page, "server_unreachable")
-    assert device.mood() == "waiting"
+    assert device.indicator_state() == "waiting"

@@ -13,18 +13,18 @@ from typing import Any
 import jsonschema
 import pytest
 
-from benchmarks.edge_doubles import FleetGateway, Network
 from edge.answer import Answer
-from edge.clock import Clock
 from edge.config import Config, load
-from edge.enroll import enroll, ensure_key
-from edge.examination import Examination
-from edge.fleet import Fleet
-from edge.gateway import Gateway, GatewayRefusesError, GatewayUnreachableError
 from edge.notices import Notice, Notices
-from edge.queue import Queue
-from edge.records import examination_record, heartbeat
-from edge.vault import KeyFileError
+from edge.queue.encryption import KeyFileError
+from edge.queue.examination import Examination
+from edge.queue.queue import Queue
+from edge.reporting.clock import Clock
+from edge.reporting.enroll import enroll, ensure_key
+from edge.reporting.gateway import Gateway, GatewayRefusesError, GatewayUnreachableError
+from edge.reporting.records import examination_record, heartbeat
+from edge.reporting.reporter import FleetReporter
+from tests.support.edge_doubles import FleetGateway, Network
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7", "server")
@@ -78,9 +78,9 @@ def gateway(tmp_path: Path, net: Network) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def fleet(queue: Queue, gateway: Gateway) -> Iterator[Fleet]:
+def fleet(queue: Queue, gateway: Gateway) -> Iterator[FleetReporter]:
     stop = threading.Event()
-    made = Fleet(
+    made = FleetReporter(
         queue,
         gateway,
         Notices(),
@@ -97,7 +97,7 @@ def fleet(queue: Queue, gateway: Gateway) -> Iterator[Fleet]:
 
 
 def test_reports_arrive_once_and_in_order_through_a_cut(
-    fleet: Fleet, queue: Queue, take: Capture, gateway_double: FleetGateway, net: Network
+    fleet: FleetReporter, queue: Queue, take: Capture, gateway_double: FleetGateway, net: Network
 ) -> None:
     taken = [take() for _ in range(6)]
     for one in taken:
@@ -114,20 +114,20 @@ def test_reports_arrive_once_and_in_order_through_a_cut(
 
 
 def test_a_report_whose_receipt_was_lost_is_one_record(
-    fleet: Fleet, queue: Queue, take: Capture, gateway: Gateway, gateway_double: FleetGateway
+    fleet: FleetReporter, queue: Queue, take: Capture, gateway: Gateway, gateway_double: FleetGateway
 ) -> None:
     one = take()
     queue.settle(one.id, "answered", ANSWER)
     settled = queue.get(one.id)
     assert settled is not None
     gateway.put_examination(examination_record(settled, "ward-3"))  # and then the power went
-    assert fleet.tell() is True
+    assert fleet.report() is True
     assert (len(gateway_double.records), gateway_double.repeats) == (1, 1)
-    assert fleet.tell() is False
+    assert fleet.report() is False
 
 
 def test_a_refused_heartbeat_does_not_keep_reports_back(
-    fleet: Fleet, queue: Queue, take: Capture, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    fleet: FleetReporter, queue: Queue, take: Capture, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = take()
     queue.settle(one.id, "answered", ANSWER)
@@ -137,7 +137,7 @@ def test_a_refused_heartbeat_does_not_keep_reports_back(
 
     monkeypatch.setattr(gateway, "post_heartbeat", refuse)
     with pytest.raises(GatewayRefusesError):
-        fleet.tell()
+        fleet.report()
     found = queue.get(one.id)
     assert found is not None
     assert found.reported

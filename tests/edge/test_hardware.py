@@ -12,8 +12,9 @@ import gpiozero
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from edge import vitals, watchdog
+from edge import watchdog
 from edge.pins import Pins, PinsError
+from edge.reporting import vitals
 from edge.sections import PinsSection
 
 
@@ -34,7 +35,7 @@ def test_the_button_is_the_shutter(factory: MockFactory) -> None:
     pins.close()
 
 
-def test_the_light_tells_the_mood(factory: MockFactory) -> None:
+def test_the_light_tells_the_state(factory: MockFactory) -> None:
     pins = Pins(PinsSection(led=27, factory="mock"), lambda: None)
     pin = factory.pin(27)
     pins.show("ready")

@@ -13,12 +13,12 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from benchmarks.edge_doubles import ModelServer
+from edge.camera.sample import draw
 from edge.device import Device
-from edge.examination import new_id
 from edge.kiosk import catalogue
 from edge.notices import KINDS
-from edge.sample import draw
+from edge.queue.examination import new_id
+from tests.support.edge_doubles import ModelServer
 
 KIOSK = Path(catalogue.__file__).parent
 Start = Callable[..., Device]
@@ -140,8 +140,8 @@ def test_unknown_addresses_are_answered_plainly(page: httpx.Client) -> None:
 def test_a_refused_picture_offers_to_ask_again(page: httpx.Client, device: Device) -> None:
     press(page)
     (one,) = device.queue.page(1)
-    with device.queue._ledger._transaction():
-        device.queue._ledger._db.execute("UPDATE examinations SET state = 'refused'")
+    with device.queue._store._transaction():
+        device.queue._store._db.execute("UPDATE examinations SET state = 'refused'")
     shown = page.get(f"/examinations/{one.id}").text
     assert "Ask again" in shown
     page.post(f"/examinations/{one.id}/again")

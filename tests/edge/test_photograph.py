@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge.photograph import BadPhotographError, prepare, shrink, strip_metadata
+from edge.camera.photograph import BadPhotographError, prepare, shrink, strip_metadata
 
 
 def jpeg(image: Image.Image, **options: object) -> bytes:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from edge.photograph import Pixels, pixels_of
-from edge.quality import check, measure
-from edge.sample import draw
+from edge.camera.photograph import Pixels, pixels_of
+from edge.camera.quality import check, measure
+from edge.camera.sample import draw
 from edge.sections import QualitySection
 
 LIMITS = QualitySection()

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from edge import durable, retention
+from edge import durable
 from edge.answer import Answer
-from edge.examination import Examination, new_id
-from edge.queue import Queue, StorageFullError
-from edge.vault import DamagedError, KeyFileError
+from edge.queue.encryption import DamagedError, KeyFileError
+from edge.queue.examination import Examination, new_id
+from edge.queue.queue import Queue, StorageFullError
 
 ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7", "server")
 Open = Callable[..., Queue]
@@ -114,14 +114,14 @@ def test_a_failed_commit_leaves_no_file(queue: Queue, take: Capture, monkeypatch
     def full(*_arguments: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(queue._ledger, "insert", full)
+    monkeypatch.setattr(queue._store, "insert", full)
     with pytest.raises(StorageFullError, match="disk is full"):
         take()
     assert not list(queue._images.iterdir())
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut off", "page"])
-def test_a_corrupt_ledger_is_rebuilt_from_the_pictures(
+def test_a_corrupt_store_is_rebuilt_from_the_pictures(
     queue: Queue, take: Capture, open_queue: Open, damage: str
 ) -> None:
     taken = [take(code=f"P-{number}") for number in range(5)]
@@ -252,10 +252,10 @@ def test_retention_removes_only_what_was_sent_and_told(queue: Queue, take: Captu
         queue.settle(one.id, "answered", ANSWER)
     queue.mark_reported(told.id)
     later = time.time() + 10
-    assert retention.sweep(queue, now=later, days=1, reported=True) == 0
-    assert retention.sweep(queue, now=later, days=0, reported=True) == 1
+    assert queue.forget_settled(later - 86_400, reported=True) == 0
+    assert queue.forget_settled(later, reported=True) == 1
     assert {found.id for found in queue.page(10)} == {untold.id, waiting.id}
-    assert retention.sweep(queue, now=later, days=0, reported=False) == 1
+    assert queue.forget_settled(later, reported=False) == 1
     assert {found.id for found in queue.page(10)} == {waiting.id}
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import grpc
 import pytest
 
-from benchmarks.edge_doubles import ModelServer, Network, answer, scored
-from edge.asker import Asker
-from edge.examination import Examination
-from edge.lookout import Lookout
+from core.protos import prediction_service_pb2 as serving
+from edge.asking.client import ModelServerClient
+from edge.asking.probe import HealthProbe
+from edge.asking.sender import Sender
 from edge.notices import Notices
-from edge.protos import prediction_service_pb2 as serving
-from edge.queue import Queue
+from edge.queue.examination import Examination
+from edge.queue.queue import Queue
 from edge.sections import ServerSection
-from edge.sender import Sender
+from tests.support.edge_doubles import ModelServer, Network, answer, scored
 
 Capture = Callable[..., Examination]
 
@@ -28,9 +28,9 @@ class Post:
     def __init__(self, queue: Queue, address: str) -> None:
         section = ServerSection(addresses=(address,), attempts=1, deadline_s=3.0, backoff_s=0.01)
         self.queue, self.notices, self.stop = queue, Notices(), threading.Event()
-        self.asker = Asker(section, "ward-3", stop=self.stop)
-        self.sender = Sender(queue, self.asker, self.notices, longest_pause_s=0.2, stop=self.stop)
-        self.lookout = Lookout(queue, self.asker, self.sender, self.notices, period_s=0.2, stop=self.stop)
+        self.client = ModelServerClient(section, "ward-3", stop=self.stop)
+        self.sender = Sender(queue, self.client, self.notices, longest_pause_s=0.2, stop=self.stop)
+        self.probe = HealthProbe(queue, self.client, self.sender, self.notices, period_s=0.2, stop=self.stop)
 
     def wait(self, done: Callable[[], bool]) -> None:
         with self.queue.changed:
@@ -40,7 +40,7 @@ class Post:
         self.stop.set()
         if self.sender.thread.ident is not None:
             self.sender.join()
-        self.asker.close()
+        self.client.close()
 
     @property
     def kinds(self) -> list[str]:
@@ -120,7 +120,7 @@ def test_garbage_is_kept_waiting_until_it_makes_sense(
     assert found.answer is None
     assert "no probability" in found.trouble
     # A server that looks healthy does not take that notice down: only a sound answer does.
-    post.lookout.look()
+    post.probe.look()
     assert post.kinds == ["server_garbage"]
     model_server.reply = lambda _jpeg, _context: answer(0.5)
     assert post.sender.send(one) is True
@@ -142,10 +142,10 @@ def test_the_heat_map_is_kept_beside_the_picture(
 def test_the_status_is_true_before_the_first_patient(
     post: Post, network: Network, model_server: ModelServer
 ) -> None:
-    post.lookout.look()
+    post.probe.look()
     assert (post.sender.version, post.kinds) == ("1795300000", [])
     network.cut()
-    post.lookout.look()
+    post.probe.look()
     assert post.kinds == ["server_unreachable"]
 
 

@@ -16,25 +16,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.edge_doubles import ModelServer, Network
 from edge.answer import Answer
-from edge.asker import Asker, PictureRefusedError
+from edge.asking.client import ModelServerClient, PictureRefusedError
+from edge.asking.fallback import OnDeviceFallback
+from edge.asking.on_device import ModelStore, ModelUnusableError, OnDeviceModel
+from edge.camera.photograph import pixels_of
 from edge.certificates import CertificateError
 from edge.device import Device
-from edge.examination import Examination, new_id
-from edge.ondevice import ModelStore, ModelUnusableError, OnDeviceModel
-from edge.photograph import pixels_of
-from edge.queue import Queue
+from edge.queue.examination import Examination, new_id
+from edge.queue.queue import Queue
 from edge.sections import ServerSection
-from edge.understudy import Understudy
+from tests.support.edge_doubles import ModelServer, Network
 
 COMPATIBLE = """
 import sys
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import (get_model_status_pb2, model_service_pb2_grpc, predict_pb2,
     prediction_service_pb2_grpc)
-from edge.protos import prediction_service_pb2 as mine
-from edge.protos import tensor_pb2 as tensors
+from core.protos import prediction_service_pb2 as mine
+from core.protos import tensor_pb2 as tensors
 
 def compare(small, large, seen):
     if small.full_name in seen:
@@ -94,7 +94,7 @@ assert (answer.probability, answer.decision, answer.zone, answer.model_version) 
 class Channel:
     def unary_unary(self, path, **_):
         paths.append(path)
-from edge.protos import prediction_service_pb2_grpc as my_grpc
+from core.protos import prediction_service_pb2_grpc as my_grpc
 for stubs in (my_grpc, (prediction_service_pb2_grpc, model_service_pb2_grpc)):
     paths = []
     for module in stubs if isinstance(stubs, tuple) else (stubs,):
@@ -196,16 +196,16 @@ def test_the_embedded_server_answers_this_device(
     real_server: str, picture: bytes, start: Callable[..., Device], page_of: Callable[..., object]
 ) -> None:
     section = ServerSection(addresses=(real_server,), attempts=10, backoff_s=1.0, deadline_s=20.0)
-    asker = Asker(section, "ward-3")
-    answer = asker.ask(picture, new_id())
+    client = ModelServerClient(section, "ward-3")
+    answer = client.ask(picture, new_id())
     assert answer.probability == pytest.approx(brightness(picture), abs=0.01)
     assert (answer.decision, answer.zone, answer.threshold) == (1, "refer", 0.5)
     assert answer.model_version == "1795300007"
-    assert asker.explain(picture, new_id(), "1795300007") == picture
-    assert [health.version for health in asker.health()] == ["1795300007"]
+    assert client.explain(picture, new_id(), "1795300007") == picture
+    assert [health.version for health in client.health()] == ["1795300007"]
     with pytest.raises(PictureRefusedError, match="INVALID_ARGUMENT"):
-        asker.ask(b"no picture", new_id())
-    asker.close()
+        client.ask(b"no picture", new_id())
+    client.close()
     device = start(server={"addresses": [real_server], "deadline_s": 20.0})
     page = page_of(device)
     shown = page.post("/examinations", data={"press": new_id(), "code": "E2E"})  # type: ignore[attr-defined]
@@ -339,20 +339,20 @@ class Slow:
         return Answer(0.1, 0, 0.5, "low", 0.0, "9", "device")
 
 
-def test_the_understudy_waits_its_turn(
-    queue: Queue, take: Callable[..., Examination], tmp_path: Path
-) -> None:
+def test_the_fallback_waits_its_turn(queue: Queue, take: Callable[..., Examination], tmp_path: Path) -> None:
     model = Slow()
     models = ModelStore(tmp_path / "none", "", lambda url: b"", 1)
     models.model = model  # type: ignore[assignment]
     now = [1_795_300_001.0]
-    understudy = Understudy(queue, models, after_s=3, check_s=60, stop=threading.Event(), now=lambda: now[0])
+    fallback = OnDeviceFallback(
+        queue, models, after_s=3, check_s=60, stop=threading.Event(), now=lambda: now[0]
+    )
     one = take(captured_at=1_795_300_000.0)
-    assert understudy.answer_waiting() == pytest.approx(2.0)
+    assert fallback.answer_waiting() == pytest.approx(2.0)
     assert model.asked == 0
     now[0] += 2.5
-    understudy.answer_waiting()
-    understudy.answer_waiting()
+    fallback.answer_waiting()
+    fallback.answer_waiting()
     assert model.asked == 1
     found = queue.get(one.id)
     assert found is not None
@@ -360,11 +360,11 @@ def test_the_understudy_waits_its_turn(
     assert found.answer.preliminary
     now[0] = 0.0  # the clock was set back: the nurse must not wait for it
     take(captured_at=1_795_300_000.0)
-    understudy.answer_waiting()
+    fallback.answer_waiting()
     assert model.asked == 2
 
 
-def test_what_a_model_or_a_certificate_does_not_bear_troubles_the_understudy_and_no_more(
+def test_what_a_model_or_a_certificate_does_not_bear_troubles_the_fallback_and_no_more(
     queue: Queue, take: Callable[..., Examination], tmp_path: Path
 ) -> None:
     class Broken(Slow):
@@ -375,13 +375,13 @@ def test_what_a_model_or_a_certificate_does_not_bear_troubles_the_understudy_and
         raise CertificateError(f"{url}: expired on 2026-01-01")
 
     models = ModelStore(tmp_path / "none", "https://fleet.example/model", expired, 1)
-    understudy = Understudy(queue, models, after_s=0, check_s=60, stop=threading.Event(), now=lambda: 2e9)
-    understudy._attempt(models.update)
-    assert "expired on 2026-01-01" in understudy.trouble
+    fallback = OnDeviceFallback(queue, models, after_s=0, check_s=60, stop=threading.Event(), now=lambda: 2e9)
+    fallback._attempt(models.update)
+    assert "expired on 2026-01-01" in fallback.trouble
     models.model = Broken()  # type: ignore[assignment]
     take(captured_at=1_795_300_000.0)
-    understudy.answer_waiting()
-    assert understudy.trouble == "failed to invoke the interpreter"
+    fallback.answer_waiting()
+    assert fallback.trouble == "failed to invoke the interpreter"
 
 
 def test_without_litert_the_device_says_what_to_install(

@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from components.features import MODEL_NAME
 from components.registry import model_config
-from pipeline.workspace import MARKER, Workspace
+from core.features import MODEL_NAME
+from core.workspace import MARKER, Workspace
 from serving import flags
 from serving.config_files import read_model_config
 from tests.k8s.manifests import K8S, overlay, pod

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from components.features import MODEL_NAME
 from components.registry.hashing import FACTS, fingerprint
 from components.registry.store import Registry
+from core.features import MODEL_NAME
 from tests.k8s.test_agreement import program
 
 CHANNELS = '{"stable": "7", "canary": null}\n'

@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes_validate
 import typer
 
-from components.trainer.parallel import Workers
+from components.trainer.fit.distribution import Workers
 from pipeline import config
 from pipeline.__main__ import app
 from pipeline.commands.run import pairs

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UsageError
 from pipeline import config
-from pipeline.errors import UsageError
 
 
 @pytest.mark.parametrize("name", config.preset_names())

@@ -9,9 +9,9 @@ import pytest
 from benchmarks import flink
 from benchmarks.flink_cluster import FlinkCluster, UnavailableError, fetch
 from components.ingest.config import LOCAL_BEAM_OPTIONS
-from components.synth.cohort import synthesise
-from components.synth.config import SynthConfig
 from pipeline.config import LOCAL_BEAM_ARGS
+from pipeline.synthetic.cohort import synthesise
+from pipeline.synthetic.config import SynthConfig
 
 
 @pytest.fixture(scope="module")

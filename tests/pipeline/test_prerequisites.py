@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import config, prerequisites
-from pipeline.errors import UsageError
-from pipeline.workspace import Workspace
 
 
 @pytest.fixture

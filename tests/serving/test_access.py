@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from serving.client import Client, ClientError, Retry, Tls
-from serving.limits import RateLimiter
-from serving.metrics import Metrics
-from serving.status import Code, ServingError
-from serving.traffic import read_traffic
+from core.tfserving.client import ONCE, Client, ClientError, Options, Tls
+from serving.operations.limits import RateLimiter
+from serving.operations.metrics import Metrics
+from serving.status import ServingError
+from serving.versions.traffic import read_traffic
 from tests.serving.server_process import ServerProcess, model_config
 
 
@@ -89,16 +89,15 @@ def test_tls_and_mutual_tls_on_both_ports(pick, pki, tmp_path):
     ) as server:  # fmt: skip
         target = f"localhost:{server.ports['grpc']}"
         mine = Tls(pki / "ca.pem", pki / "client.key", pki / "client.pem")
-        with Client(target, tls=mine) as client:
+        with Client(target, Options(tls=mine)) as client:
             assert client.predict("m", {"x": [2.0]}).outputs["y"].tolist() == [3.0]
-        once = Retry(attempts=1)
         for stranger in (Tls(pki / "ca.pem"), None):
             with (
-                Client(target, tls=stranger, timeout=5, retry=once) as client,
+                Client(target, Options(tls=stranger, timeout_s=5, retry=ONCE)) as client,
                 pytest.raises(ClientError) as error,
             ):
                 client.predict("m", {"x": [2.0]})
-            assert error.value.code is Code.UNAVAILABLE
+            assert error.value.code is grpc.StatusCode.UNAVAILABLE
 
         context = ssl.create_default_context(cafile=str(pki / "ca.pem"))
         with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -131,8 +130,12 @@ def test_a_bearer_token_guards_both_ports(pick, tmp_path, refused):
         tmp_path / "server", f"--model_base_path={pick('affine', 1)}", "--model_name=m",
         f"--auth_token_file={tmp_path / 'token'}",
     ) as server:  # fmt: skip
-        for token, code in ((None, Code.UNAUTHENTICATED), ("wrong", Code.UNAUTHENTICATED), ("secret", None)):
-            with Client(server.target, token=token) as client:
+        for token, code in (
+            (None, grpc.StatusCode.UNAUTHENTICATED),
+            ("wrong", grpc.StatusCode.UNAUTHENTICATED),
+            ("secret", None),
+        ):
+            with Client(server.target, Options(token=token)) as client:
                 if code is None:
                     assert client.predict("m", {"x": [2.0]}).version == 1
                     assert [one.version for one in client.status("m")] == [1]
@@ -267,48 +270,6 @@ def test_a_traffic_file_that_cannot_be_is_told_why(tmp_path):
         read_traffic(file)
     with pytest.raises(ServingError, match="No such file"):
         read_traffic(tmp_path / "none.json")
-
-
-def test_a_server_that_is_not_there_is_a_plain_error():
-    with Client("127.0.0.1:1", timeout=1) as client, pytest.raises(ClientError) as error:
-        client.predict("m", {"x": [1.0]})
-    assert error.value.code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)
-    assert "127.0.0.1:1" in str(error.value)
-
-
-def test_the_client_retries_unavailable_only():
-    calls: list[str] = []
-
-    class Failure(grpc.RpcError):
-        def __init__(self, code):
-            self._code = code
-
-        def code(self):
-            return self._code
-
-        def details(self):
-            return "no"
-
-    def failing(code):
-        def method(request, timeout, metadata):
-            calls.append(code.name)
-            raise Failure(code)
-
-        return method
-
-    with Client("127.0.0.1:1", retry=Retry(attempts=3, first=0.001)) as client:
-        for code, count in ((grpc.StatusCode.UNAVAILABLE, 3), (grpc.StatusCode.INVALID_ARGUMENT, 1)):
-            calls.clear()
-            with pytest.raises(ClientError):
-                client._call(failing(code), None, 5)
-            assert len(calls) == count
-
-
-def test_back_off_is_jittered_and_bounded():
-    retry = Retry(first=0.1, factor=2, most=0.5)
-    waits = [retry.wait(attempt) for attempt in range(8) for _ in range(50)]
-    assert max(waits) <= 0.5
-    assert len(set(waits)) > 300
 
 
 def test_metrics_need_no_server():

@@ -9,10 +9,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from components.evaluator.metrics import Interval
+from core.measures.calibration import log_odds
+from core.measures.rates import Interval
+from core.numbers import count, percent, probability
 from pipeline.report.charts.axes import Axis, Plane, shares
-from pipeline.report.curves import log_odds
-from pipeline.report.numbers import count, percent, probability
 
 # Log-odds keep 0.1 % and 1 % apart, where most other lesions lie.
 MARKS = (

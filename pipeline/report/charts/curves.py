@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from components.evaluator.metrics import Interval
+from core.measures.curves import Curve
+from core.measures.rates import Interval
+from core.numbers import percent
 from pipeline.report.charts.axes import Plane, shares
-from pipeline.report.curves import Curve
-from pipeline.report.numbers import percent
 
 
 def roc(

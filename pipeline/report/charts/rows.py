@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from components.evaluator.metrics import Interval
+from core.measures.rates import Interval
 from pipeline.report.charts.svg import Svg
 
 WIDTH = 220.0

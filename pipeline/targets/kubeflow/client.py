@@ -15,7 +15,7 @@ import kfp
 import kfp_server_api  # type: ignore[import-untyped]
 import urllib3
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 from pipeline.targets.kubeflow.following import RunState, RunStatus, StepState
 
 STATUS: dict[str, RunStatus] = {

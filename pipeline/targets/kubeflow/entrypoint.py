@@ -25,7 +25,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 from components.gate.verdict import GateRefusedError, Verdict
 from components.registry import lineage
 from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore
-from pipeline.errors import REFUSED
+from core.errors import REFUSED
 from pipeline.targets.kubeflow import places, templates
 from pipeline.targets.kubeflow.following import REFUSED_MARK
 from pipeline.targets.kubeflow.task import FOUND, Message, Task

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from pipeline.errors import FAULT, REFUSED, RunFaultError
+from core.errors import FAULT, REFUSED, RunFaultError
 
 RunStatus = Literal["running", "succeeded", "failed", "canceled"]
 # Both targets' words for a step that is over.

@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from components.ingest.source import Source
+from core.errors import UsageError
 from pipeline.commands.counting import Lines
 from pipeline.commands.ingest import ingest
-from pipeline.errors import UsageError
 
 
 @pytest.fixture

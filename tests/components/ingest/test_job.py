@@ -12,13 +12,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import features
 from components.ingest import job
 from components.ingest.config import IngestConfig, Source
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
 from components.ingest.manifest import Manifest
 from components.ingest.shard import ChangedError
+from core import features
 
 Table = Callable[..., Source]
 Configure = Callable[..., IngestConfig]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest import picture
-from components.ingest.picture import Checked, Limits, RefusedError
+from components.ingest.picture import Checked, Limits
 from components.ingest.row import REASONS
+from core.images.decode import ImageRefusedError
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=50_000_000, min_side=48, max_side=None, jpeg_quality=95)
 
@@ -37,7 +39,7 @@ def test_hostile_files_are_refused_for_the_right_reason_or_made_readable(
 def _verdict(data: bytes) -> tuple[Checked | None, str, str]:
     try:
         return picture.check(data, LIMITS), "", ""
-    except RefusedError as refused:
+    except ImageRefusedError as refused:
         return None, refused.reason, refused.detail
 
 
@@ -100,7 +102,7 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to(tmp_path / "absent")
     reasons = {}
     for name in ("pipe.jpg", "folder.jpg", "big.jpg", "link.jpg", "nul\0.jpg"):
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(ImageRefusedError) as refused:
             picture.read(str(tmp_path / name), max_bytes=1000)
         reasons[name] = refused.value.reason
     assert reasons == {
@@ -113,7 +115,63 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_refused_from_its_header(png_header: Callable[[int, int], bytes]) -> None:
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ImageRefusedError) as refused:
         picture.check(png_header(8_000, 8_000), LIMITS)
     assert refused.value.reason == "too_many_pixels"
     assert "8000 x 8000" in refused.value.detail
+
+
+def damaged(jpeg: bytes, seed: int) -> list[tuple[str, bytes]]:
+    """Ways in which copying, disks and cut transfers damage a JPEG."""
+    chance = random.Random(seed)
+    cases = [
+        ("no end marker", jpeg[:-2]),
+        ("no end marker, zeros", jpeg[:-2] + bytes(500)),
+        ("half", jpeg[: len(jpeg) // 2]),
+        ("half, zeros", jpeg[: len(jpeg) // 2] + bytes(len(jpeg) // 2)),
+    ]
+    for count in (1, 3, 10):
+        flipped = bytearray(jpeg)
+        for _ in range(count):
+            flipped[chance.randrange(2, len(jpeg))] = chance.randrange(256)
+        cases.append((f"{count} bytes overwritten", bytes(flipped)))
+    at = chance.randrange(700, len(jpeg) - 200)
+    return [*cases, ("a hole", jpeg[:at] + jpeg[at + chance.randrange(1, 100) :])]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"restart_marker_blocks": 4}],
+    ids=["baseline", "progressive", "restarts"],
+)
+def test_what_passes_of_damaged_jpegs_is_what_tensorflow_decodes(
+    options: dict[str, Any], photo: Callable[..., Image.Image], encode: Callable[..., bytes]
+) -> None:
+    refused = 0
+    for seed in range(25):
+        jpeg = encode(photo(seed, 160, 120), quality=90, **options)
+        for what, data in damaged(jpeg, seed):
+            checked, reason, detail = _verdict(data)
+            if checked is None:
+                refused += 1
+                assert reason in {"truncated", "corrupt", "not_an_image", "too_many_pixels", "wrong_size"}, (
+                    what
+                )
+                assert detail, what
+            else:
+                assert what not in {"no end marker", "no end marker, zeros", "half", "half, zeros"}, what
+                assert tf.io.decode_jpeg(checked.jpeg or data, channels=3).shape[2] == 3, (what, seed)
+    assert refused >= 4 * 25
+
+
+def test_padding_and_trailing_bytes_are_no_damage(
+    photo: Callable[..., Image.Image], encode: Callable[..., bytes]
+) -> None:
+    jpeg = encode(photo(1), quality=90)
+    for data in (
+        jpeg + b"camera note" * 9,
+        jpeg[:-2] + bytes(7) + jpeg[-2:],
+        jpeg[:-2] + b"\xff" * 5 + jpeg[-2:],
+    ):
+        assert picture.check(data, LIMITS).jpeg is None
+        assert tf.io.decode_jpeg(data, channels=3).shape[2] == 3

@@ -10,21 +10,9 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 import schemas
-from components import features
 from components.ingest import shard
-from components.ingest.example import encode
 from components.ingest.shard import ChangedError, Record, ShardJob
-
-
-def test_tensorflow_reads_what_is_encoded() -> None:
-    values = {"b": b"\xff\x00", "i": -3, "f": 0.1, "big": 2**40}
-    example = tf.train.Example.FromString(encode(values))
-    found = example.features.feature
-    assert found["b"].bytes_list.value == [b"\xff\x00"]
-    assert found["i"].int64_list.value == [-3]
-    assert found["big"].int64_list.value == [2**40]
-    assert found["f"].float_list.value == pytest.approx([0.1])
-    assert encode(dict(reversed(values.items()))) == encode(values)
+from core import features
 
 
 def test_tensorflow_reads_a_shard(tmp_path: Path) -> None:

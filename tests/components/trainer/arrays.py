@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.trainer import training
-from components.trainer.backup import Backup
-from components.trainer.classifier import Classifier
-from components.trainer.columns import Columns
 from components.trainer.config import TrainerConfig
-from components.trainer.history import History
-from components.trainer.network import Moments
+from components.trainer.data.columns import Columns
+from components.trainer.data.records import Split
+from components.trainer.fit import training
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import History
+from components.trainer.model.classifier import Classifier
+from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
-from components.trainer.records import Split
 from components.trainer.settings import HeadConfig, StageConfig
 
 SIDE = 32

@@ -89,7 +89,7 @@ TINY = preset("smoke").model_copy(
 @pytest.fixture
 def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only the training matters, tracing the signatures would take most of the time."""
-    monkeypatch.setattr("components.trainer.export.write", lambda *args, **kwargs: None)
+    monkeypatch.setattr("components.trainer.export.saved_model.write", lambda *args, **kwargs: None)
 
 
 @pytest.fixture(scope="session")

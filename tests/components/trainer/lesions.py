@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from components import features
+from core import features
 
 DIAGNOSES = {0: ("nv", "bkl"), 1: ("mel",)}
 

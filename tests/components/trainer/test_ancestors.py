@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from components.trainer import ancestors
-from components.trainer.backbones.errors import WeightsFileError
 from components.trainer.config import TrainerConfig
+from components.trainer.fit import parent_models
+from components.trainer.model.backbones.errors import WeightsFileError
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def building_on(key: str, version: Path, **more: object) -> TrainerConfig:
 
 @pytest.mark.parametrize("key", ["weights", "distil_from"])
 def test_a_version_of_the_same_data_needs_no_word(key: str, version: Path) -> None:
-    assert ancestors.check(building_on(key, version), "d1") == ()
+    assert parent_models.check(building_on(key, version), "d1") == ()
 
 
 @pytest.mark.parametrize("key", ["weights", "distil_from"])
@@ -38,22 +38,22 @@ def test_a_version_of_other_data_is_refused_unless_it_is_said_that_it_cannot_kno
     wanted = (
         rf"{key}=pushed:.*/7 was trained on data version d1, this is d2: .*trainer\.allow_other_data=true"
     )
-    with pytest.raises(ancestors.DataError, match=wanted):
-        ancestors.check(building_on(key, version), "d2")
-    (said,) = ancestors.check(building_on(key, version, allow_other_data=True), "d2")
+    with pytest.raises(parent_models.DataError, match=wanted):
+        parent_models.check(building_on(key, version), "d2")
+    (said,) = parent_models.check(building_on(key, version, allow_other_data=True), "d2")
     assert "was trained on data version d1, this is d2; allow_other_data" in said
 
 
 def test_a_member_s_version_is_that_of_its_folder(version: Path) -> None:
     config = TrainerConfig(strategy="fine_tune", weights=f"pushed:{version}#member=0")
-    assert ancestors.check(config, "d1") == ()
-    with pytest.raises(ancestors.DataError):
-        ancestors.check(config, "d2")
+    assert parent_models.check(config, "d1") == ()
+    with pytest.raises(parent_models.DataError):
+        parent_models.check(config, "d2")
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none", "weights.h5"])
 def test_what_is_no_version_has_seen_no_data_of_ours(weights: str) -> None:
-    assert ancestors.check(TrainerConfig(weights=weights), "d2") == ()
+    assert parent_models.check(TrainerConfig(weights=weights), "d2") == ()
 
 
 @pytest.mark.parametrize("facts", [None, "{}", "no json"])
@@ -65,4 +65,4 @@ def test_a_version_that_does_not_say_what_it_was_trained_on_is_refused(
     if facts is not None:
         path.write_text(facts)
     with pytest.raises(WeightsFileError, match="does not say which data it was trained on"):
-        ancestors.check(building_on("weights", version), "d1")
+        parent_models.check(building_on("weights", version), "d1")

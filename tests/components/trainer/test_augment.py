@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from pydantic import ValidationError
 
-from components.trainer.augment import augment
+from components.trainer.data.augmentation import augment
 from components.trainer.settings import AugmentationConfig
 
 OFF = AugmentationConfig(flip=False, rotation=0, zoom=(1, 1), shift=0, brightness=0, contrast=0, saturation=0)

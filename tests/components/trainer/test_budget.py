@@ -9,7 +9,7 @@ from typing import Any
 import arrays
 import pytest
 
-from components.trainer import clock, optimise, staged
+from components.trainer.fit import clock, optimisation, staged
 from components.trainer.settings import OptimiserConfig, StageConfig
 
 # 64 pictures in batches of 16: four steps an epoch.
@@ -34,7 +34,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seconds = Seconds()
     compiled = staged.StagedTraining._step
 
-    def counted(training: staged.StagedTraining, optimiser: optimise.Optimiser) -> Callable[..., Any]:
+    def counted(training: staged.StagedTraining, optimiser: optimisation.Optimiser) -> Callable[..., Any]:
         step = compiled(training, optimiser)
         counts.append(0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.trainer.classes import choose, class_weights, encode
+from components.trainer.model.classes import choose, class_weights, encode
 from components.trainer.settings import HeadConfig, LossConfig
 
 DIAGNOSES = ["nv"] * 30 + ["bkl"] * 12 + ["df"] * 3 + [""] * 2 + ["mel"] * 11

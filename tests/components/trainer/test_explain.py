@@ -12,15 +12,15 @@ import pytest
 import tensorflow as tf
 from saved_model import CppModel
 
-from components.trainer import network as networks
-from components.trainer.calibration import Calibration
-from components.trainer.classes import Classes
-from components.trainer.classifier import Classifier, Member
-from components.trainer.explain import explain
-from components.trainer.novelty import Novelty
-from components.trainer.operating_point import OperatingPoint, Zones
-from components.trainer.readout import with_weight
-from components.trainer.serving import Served
+from components.trainer.export.calibration import Calibration
+from components.trainer.export.explain import explain
+from components.trainer.export.out_of_distribution import Novelty
+from components.trainer.export.readout import with_weight
+from components.trainer.export.served import Served
+from components.trainer.model import network as networks
+from components.trainer.model.classes import Classes
+from components.trainer.model.classifier import Classifier, Member
+from core.measures.operating_point import OperatingPoint, Zones
 
 CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from components.trainer import folds
-from components.trainer.backup import Backup
 from components.trainer.config import TrainerConfig
-from components.trainer.records import DataError
-from components.trainer.scores import auc
+from components.trainer.data.records import DataError
+from components.trainer.fit import folds
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.staged import StagedTraining
 from components.trainer.settings import StageConfig
-from components.trainer.staged import StagedTraining
+from core.measures.auc import auc
 
 DRAW = np.random.default_rng(5)
 GROUPS = tuple(f"lesion {number}" for number in DRAW.integers(0, 60, 200))
@@ -59,7 +59,7 @@ def test_figures_are_those_counted_by_hand() -> None:
     assert (found["wanted_sensitivity"], found["specificity"]) == (0.9, 0.7)
     # Pairs a positive wins: 0.3 over 7, 0.5 over 7 and half of 2, 0.9 over 10.
     assert found["auc"] == pytest.approx((7 + 4 * 8 + 5 * 10) / 100)
-    # Bins of a fifteenth: 0.1 holds no positive, 0.3 one, 0.5 four of six, 0.7 none, 0.9 five.
+    # Equal probabilities share a bin: 0.1 holds no positive, 0.3 one, 0.5 four of six, 0.7 none, 0.9 five.
     gaps = 7 * 0.1 + 1 * 0.7 + 6 * (4 / 6 - 0.5) + 1 * 0.7 + 5 * 0.1
     assert found["calibration_error"] == pytest.approx(gaps / 20)
     assert len(found["auc_by_fold"]) == 2

@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
-from components.trainer import litert
-from components.trainer.backbones import heads, registry
+from components.trainer.export import litert
+from components.trainer.model import heads
+from components.trainer.model.backbones import registry
 from components.transform import images
 
 SIZE = 48
@@ -104,7 +105,7 @@ def test_parity_says_what_is_wrong() -> None:
 
 
 def test_the_device_reads_what_is_written(tiny: Answer, tmp_path: Path) -> None:
-    from edge.ondevice import Description
+    from edge.asking.on_device import Description
 
     model = litert.convert(tiny, SIZE, "float16")
     chosen = litert.Export("float16", model, litert.Parity(0.0, 1.0, 0.001, 8), 1.5)

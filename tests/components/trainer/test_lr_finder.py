@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from components.trainer.lr_finder import FinderConfig, find
+from components.trainer.fit.lr_finder import FinderConfig, find
 
 
 class Bowl:

@@ -15,13 +15,13 @@ import tensorflow as tf
 from pydantic import ValidationError
 from saved_model import CppModel
 
-from components import features
-from components.trainer import metadata as metadata_of
-from components.trainer import network as networks
-from components.trainer.columns import Columns, read_columns
 from components.trainer.config import TrainerConfig
-from components.trainer.scores import auc
+from components.trainer.data import metadata as metadata_of
+from components.trainer.data.columns import Columns, read_columns
+from components.trainer.model import network as networks
 from components.trainer.settings import HeadConfig, StageConfig
+from core import features
+from core.measures.auc import auc
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 ROOT = Path(__file__).resolve().parents[3]

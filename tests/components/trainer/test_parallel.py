@@ -15,12 +15,12 @@ import pytest
 import together
 from pydantic import ValidationError
 
-from components.trainer import agreement
-from components.trainer import network as networks
-from components.trainer.batches import Batches
 from components.trainer.config import TrainerConfig
-from components.trainer.course import Position
-from components.trainer.parallel import ONE, Cluster, Workers, WorkersError, workers
+from components.trainer.data.batches import Batches
+from components.trainer.fit import agreement
+from components.trainer.fit.course import Position
+from components.trainer.fit.distribution import ONE, Cluster, Workers, WorkersError, workers
+from components.trainer.model import network as networks
 from components.trainer.settings import AugmentationConfig, HeadConfig, OptimiserConfig, StageConfig
 from tests import workers as processes
 

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import features
-from components.trainer.training import read_moments
+from components.trainer.fit.training import read_moments
 from components.transform import images
 from components.transform.preprocessing import AGE_KNOWN, AGE_SCALED, SEX_ID, SITE_ID
+from core import features
 
 
 def rows(data: conftest.Data) -> tuple[dict[str, np.ndarray], dict[str, tf.Tensor]]:

@@ -11,13 +11,13 @@ import pytest
 import tensorflow as tf
 from pydantic import ValidationError
 
-from components.trainer import network as networks
-from components.trainer import optimise
 from components.trainer.config import TrainerConfig
-from components.trainer.lr_finder import FinderConfig
-from components.trainer.scores import Scores
+from components.trainer.export.scores import Scores
+from components.trainer.fit import optimisation
+from components.trainer.fit.lr_finder import FinderConfig
+from components.trainer.fit.staged import StagedTraining
+from components.trainer.model import network as networks
 from components.trainer.settings import OptimiserConfig, StageConfig
-from components.trainer.staged import StagedTraining
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 
@@ -65,17 +65,17 @@ def test_the_finders_rate_is_trained_with_and_the_head_keeps_its_proportion(tmp_
 
 def test_penalties_by_hand() -> None:
     kernel, bias = keras.Variable(np.full((2, 2), -3.0)), keras.Variable(np.ones(2))
-    both = optimise.Optimiser(OptimiserConfig(l1=0.1, l2=0.01), [kernel, bias], [])
+    both = optimisation.Optimiser(OptimiserConfig(l1=0.1, l2=0.01), [kernel, bias], [])
     assert float(both.penalty()) == pytest.approx(0.1 * 12 + 0.01 * 18)
-    assert float(optimise.Optimiser(OptimiserConfig(), [kernel], []).penalty()) == 0.0
+    assert float(optimisation.Optimiser(OptimiserConfig(), [kernel], []).penalty()) == 0.0
 
 
 def test_cycles_are_those_of_the_configuration() -> None:
     one = OptimiserConfig(warmup=0.0, final=0.0)
-    assert optimise.rate(one, 0.5) == pytest.approx(0.5)
+    assert optimisation.rate(one, 0.5) == pytest.approx(0.5)
     restarted = one.model_copy(update={"cycles": 2, "cycle_decay": 0.5})
-    assert optimise.rate(restarted, 0.5) == pytest.approx(0.5)
-    assert optimise.rate(restarted, 0.49) < 0.01
+    assert optimisation.rate(restarted, 0.5) == pytest.approx(0.5)
+    assert optimisation.rate(restarted, 0.49) < 0.01
     with pytest.raises(ValidationError, match="give a final below 1, or schedule: constant"):
         OptimiserConfig(final=1.0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.classes import Classes
-from components.trainer.readout import fit, with_weight
+from components.trainer.export.readout import fit, with_weight
+from components.trainer.model.classes import Classes
 
 CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
 

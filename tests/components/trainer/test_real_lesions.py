@@ -20,19 +20,21 @@ import pytest
 import strangers
 import tensorflow as tf
 
-from components import features
-from components.trainer import run, training
-from components.trainer.backup import Backup
-from components.trainer.classifier import predict
-from components.trainer.explain import HEAT_MAP, OVERLAY, explain
-from components.trainer.history import History
-from components.trainer.network import Moments
+from components.trainer import run
+from components.trainer.data.records import Split
+from components.trainer.export.explain import HEAT_MAP, OVERLAY, explain
+from components.trainer.export.served import Served
+from components.trainer.fit import training
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import History
+from components.trainer.model.classifier import predict
+from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
-from components.trainer.records import Split
-from components.trainer.scores import auc, calibration_error, log_loss
-from components.trainer.serving import Served
 from components.trainer.settings import FrozenConfig
 from components.transform import images
+from core import features
+from core.measures.auc import auc
+from core.measures.calibration import expected_calibration_error, log_loss
 
 pytestmark = pytest.mark.real_data
 
@@ -131,7 +133,7 @@ def test_calibration_fitted_on_eval_holds_on_lesions_it_has_not_seen(real: Real)
     np.testing.assert_allclose(real.served.probability(tf.constant(shares)), calibrated, atol=1e-4)
     assert auc(targets, calibrated) > 0.7
     assert log_loss(targets, calibrated) <= log_loss(targets, plain) + 0.01
-    assert calibration_error(targets, calibrated) < 0.1
+    assert expected_calibration_error(targets, calibrated) < 0.1
 
 
 def test_the_zones_part_lesions_by_the_limits_and_refer_holds_the_melanomas(real: Real) -> None:

@@ -9,7 +9,7 @@ import lesions
 import numpy as np
 import pytest
 
-from components.trainer.robustness import CHANGES, measure
+from components.trainer.export.robustness import CHANGES, measure
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ import tensorflow as tf
 from saved_model import CppModel
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components import features
-from components.trainer import network as networks
+from components.trainer.data.records import DataError, read_split
+from components.trainer.model import network as networks
 from components.trainer.progress import Progress
-from components.trainer.records import DataError, read_split
 from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
+from core import features
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.trainer.schedules import Plateau, ScheduleConfig, rate
+from components.trainer.fit.schedules import Plateau, ScheduleConfig, rate
 
 
 @given(

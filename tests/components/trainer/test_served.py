@@ -14,18 +14,20 @@ import strangers
 import tensorflow as tf
 from saved_model import CppModel
 
-from components import features
-from components.trainer import export, run, training
-from components.trainer.backup import Backup
-from components.trainer.classifier import predict
-from components.trainer.history import History
-from components.trainer.network import Moments
-from components.trainer.novelty import Novelty
+from components.trainer import run
+from components.trainer.data.records import Split
+from components.trainer.export import saved_model
+from components.trainer.export.out_of_distribution import Novelty
+from components.trainer.export.served import Served
+from components.trainer.fit import training
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import History
+from components.trainer.model.classifier import predict
+from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
-from components.trainer.records import Split
-from components.trainer.serving import Served
 from components.trainer.settings import StageConfig
 from components.transform import images
+from core import features
 
 SIDE = conftest.TINY.image_size
 
@@ -84,7 +86,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
         config, data, folder, Backup(folder / "backup.npz"), History(folder), Progress()
     )
     served, _, metrics = run._fit(config, data, classifier, answers, folder)
-    export.write(served, folder / "model", metadata=metrics)
+    saved_model.write(served, folder / "model", metadata=metrics)
     return Drawn(served, CppModel(folder / "model"))
 
 

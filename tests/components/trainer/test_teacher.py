@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer import optimise, teacher
-from components.trainer.backbones.errors import WeightsFileError
-from components.trainer.classes import Classes
-from components.trainer.classifier import predict
+from components.trainer.data.records import Split, read_split
+from components.trainer.fit import optimisation, teacher
+from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.classes import Classes
+from components.trainer.model.classifier import predict
 from components.trainer.progress import Progress
-from components.trainer.records import Split, read_split
 from components.trainer.settings import DistilConfig
 
 
@@ -62,11 +62,11 @@ def test_the_loss_is_least_where_the_student_says_what_the_teacher_does() -> Non
     same = tf.math.log(soft)
     logits = tf.Variable(same)
     with tf.GradientTape() as tape:
-        value = optimise.distillation(logits, soft, 3.0)
+        value = optimisation.distillation(logits, soft, 3.0)
     np.testing.assert_allclose(tape.gradient(value, logits), tf.zeros([1, 3]), atol=1e-5)
-    assert optimise.distillation(-same, soft, 3.0) > value
+    assert optimisation.distillation(-same, soft, 3.0) > value
     plain = -float(tf.reduce_sum(soft * tf.nn.log_softmax(same)))
-    assert float(optimise.distillation(same, soft, 1.0)) == pytest.approx(plain, rel=1e-5)
+    assert float(optimisation.distillation(same, soft, 1.0)) == pytest.approx(plain, rel=1e-5)
 
 
 def test_a_student_learns_from_its_teacher_only_as_much_as_it_is_told(

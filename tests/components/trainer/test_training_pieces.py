@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer import optimise
-from components.trainer.backup import Backup
-from components.trainer.batches import Batches, cache_size
-from components.trainer.clock import Clock
 from components.trainer.config import TrainerConfig
-from components.trainer.metadata import Metadata
+from components.trainer.data.batches import Batches, cache_size
+from components.trainer.data.metadata import Metadata
+from components.trainer.fit import optimisation
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.clock import Clock
 from components.trainer.settings import LossConfig, OptimiserConfig, StageConfig
 
 LABELS = np.array([0] * 90 + [1] * 10, np.int32)
@@ -112,7 +112,7 @@ def test_time_is_shared_by_pixels_and_epochs() -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "step", "cyclic", "plateau"])
 def test_rates_rise_and_stay_within_the_peak(schedule: str) -> None:
     config = OptimiserConfig(schedule=schedule, warmup=0.1)
-    rates = [optimise.rate(config, p) for p in np.linspace(0, 1, 101)]
+    rates = [optimisation.rate(config, p) for p in np.linspace(0, 1, 101)]
     assert rates[0] < 0.01
     assert rates[5] == pytest.approx(0.5)
     assert max(rates) <= 1.0 + 1e-9
@@ -125,15 +125,15 @@ def test_rates_rise_and_stay_within_the_peak(schedule: str) -> None:
 def test_losses_are_smaller_for_the_right_answer(kind: str) -> None:
     labels = tf.one_hot([0, 1, 1], 2)
     weights = tf.constant([1.0, 1.0])
-    right = optimise.loss(LossConfig(kind=kind), 4 * labels, labels, weights)
-    wrong = optimise.loss(LossConfig(kind=kind), -4 * labels, labels, weights)
+    right = optimisation.loss(LossConfig(kind=kind), 4 * labels, labels, weights)
+    wrong = optimisation.loss(LossConfig(kind=kind), -4 * labels, labels, weights)
     assert right < wrong
 
 
 def test_cross_entropy_by_hand() -> None:
     logits = tf.constant([[1.0, 3.0], [0.0, 0.0]])
     labels = tf.one_hot([1, 0], 2)
-    found = optimise.loss(LossConfig(label_smoothing=0.0), logits, labels, tf.constant([2.0, 1.0]))
+    found = optimisation.loss(LossConfig(label_smoothing=0.0), logits, labels, tf.constant([2.0, 1.0]))
     by_hand = (np.log(1 + np.exp(-2.0)) + 2 * np.log(2.0)) / 2
     assert float(found) == pytest.approx(by_hand, rel=1e-5)
 
@@ -144,7 +144,7 @@ def test_every_optimiser_moves_both_parts_at_their_own_rate(name: str) -> None:
 
     body, head = keras.Variable(np.ones((2, 2))), keras.Variable(np.ones((2, 2)))
     config = OptimiserConfig(name=name, body_learning_rate=1e-3, head_learning_rate=1e-1, weight_decay=0.0)
-    rule = optimise.Optimiser(config, [body], [head])
+    rule = optimisation.Optimiser(config, [body], [head])
     rule.apply([tf.ones([2, 2]), tf.ones([2, 2])], tf.constant(1.0))
     moved = [1 - float(v.numpy()[0, 0]) for v in (body, head)]
     assert moved[1] / moved[0] == pytest.approx(100, rel=0.05)

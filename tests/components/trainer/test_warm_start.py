@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from components.trainer import network as networks
-from components.trainer.backbones.errors import WeightsUnavailableError
 from components.trainer.config import TrainerConfig
-from components.trainer.records import DataError
+from components.trainer.data.records import DataError
+from components.trainer.model import network as networks
+from components.trainer.model.backbones.errors import WeightsUnavailableError
 from components.trainer.settings import StageConfig
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
@@ -23,7 +23,7 @@ def test_a_training_starts_from_what_another_exported(
     scratch: conftest.Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "components.trainer.export.write", lambda served, *_, **more: kept.append((served, more))
+        "components.trainer.export.saved_model.write", lambda served, *_, **more: kept.append((served, more))
     )
     kept: list[tuple[object, dict[str, dict[str, dict[str, str]]]]] = []
     warm = scratch.config.model_copy(
@@ -52,7 +52,7 @@ def test_a_training_on_other_data_starts_from_it_only_where_that_is_said_to_be_s
     def started(*_: object) -> None:
         raise StartedError
 
-    monkeypatch.setattr("components.trainer.training.train", started)
+    monkeypatch.setattr("components.trainer.fit.training.train", started)
     warm = scratch.config.model_copy(update={"weights": f"pushed:{scratch.model}"})
     with pytest.raises(DataError, match=r"was trained on data version \w+, this is another"):
         conftest.train(scratch.data, warm, tmp_path, data_version="another")

@@ -8,8 +8,8 @@ import conftest
 import tensorflow as tf
 from PIL import Image
 
-from components import features
-from components.trainer import warmup
+from components.trainer.export import warmup
+from core import features
 
 
 def test_they_are_jpegs_of_a_capture_s_size_and_the_same_every_time() -> None:

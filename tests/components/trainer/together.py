@@ -15,11 +15,11 @@ import arrays
 import keras
 import numpy as np
 
-from components.trainer import parallel, training
-from components.trainer.backup import Backup
 from components.trainer.config import TrainerConfig
-from components.trainer.history import History
-from components.trainer.parallel import Workers
+from components.trainer.fit import distribution, training
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.distribution import Workers
+from components.trainer.fit.history import History
 from components.trainer.progress import Progress
 
 
@@ -39,4 +39,4 @@ def train(folder: Path, configs: Mapping[str, Any], workers: Workers) -> None:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), json.loads(sys.argv[2]), parallel.workers("workers"))
+    train(Path(sys.argv[1]), json.loads(sys.argv[2]), distribution.workers("workers"))

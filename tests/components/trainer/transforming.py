@@ -1,4 +1,4 @@
-"""Runs tf.Transform in this process on records of components/features.py."""
+"""Runs tf.Transform in this process on records of core/features.py."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_the_best_of_the_trials_reaches_the_trainer(tmp_path: Path, monkeypatch:
         return score(config, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(search, "score", failing_first)
-    monkeypatch.setattr("components.trainer.training.read", lambda *_: arrays.data())
+    monkeypatch.setattr("components.trainer.fit.training.read", lambda *_: arrays.data())
     given = {"trainer": CONFIG.model_dump(mode="json"), "tuner": settings.model_dump(mode="json")}
     result = search.tuner_fn(SimpleNamespace(custom_config=given, working_dir=str(tmp_path / "work")))
     result.tuner.search(**result.fit_kwargs)
@@ -125,7 +125,7 @@ def test_the_best_of_the_trials_reaches_the_trainer(tmp_path: Path, monkeypatch:
         trained.append(config)
         raise StopError
 
-    monkeypatch.setattr("components.trainer.training.train", train)
+    monkeypatch.setattr("components.trainer.fit.training.train", train)
     with pytest.raises(StopError):
         run_fn(
             SimpleNamespace(

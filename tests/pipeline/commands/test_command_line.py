@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import UsageError
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
 
 COMMANDS = [
     ["quickstart"],

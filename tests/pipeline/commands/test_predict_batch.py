@@ -11,9 +11,9 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
-from components.features import IMAGE_BYTES, PROBABILITY
+from core.errors import UsageError
+from core.features import IMAGE_BYTES, PROBABILITY
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
 
 runner = CliRunner()
 

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from components import features
-from components.trainer.backbones.errors import (
+from components.trainer.model.backbones.errors import (
     UnknownBackboneError,
     WeightsFileError,
     WeightsUnavailableError,
 )
+from core import features
+from core.errors import RunFaultError, UsageError
+from core.workspace import Workspace
 from pipeline import config, prepared
 from pipeline.__main__ import app
-from pipeline.errors import RunFaultError, UsageError
 from pipeline.outcome import Outcome, StepOutcome
-from pipeline.workspace import Workspace
 from tests import workers as processes
 from tests.components.trainer import lesions, transforming
 from tests.components.trainer.saved_model import CppModel
@@ -114,7 +114,7 @@ def test_what_training_finds_wrong_with_its_first_weights_is_no_traceback(
     def failing(_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("components.trainer.parallel.workers", lambda _: None)
+    monkeypatch.setattr("components.trainer.fit.distribution.workers", lambda _: None)
     monkeypatch.setattr("components.trainer.run.run_fn", failing)
     given = ["train-worker", "--workspace", str(workspace.root), "--out", "out"]
     error = CliRunner().invoke(app, given).exception

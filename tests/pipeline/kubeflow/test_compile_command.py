@@ -10,8 +10,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from core.errors import UsageError
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
 from pipeline.targets.kubeflow import write
 
 Spec = dict[str, Any]

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.errors import UsageError
+from core.errors import UsageError
 from pipeline.targets.kubeflow import cluster, lint, rewrite, write
 from tests.pipeline.kubeflow.conftest import IMAGE
 

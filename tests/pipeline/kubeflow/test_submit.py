@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from core.errors import UsageError
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
 from pipeline.targets.kubeflow import following, write
 from tests.pipeline.kubeflow.api_double import RUN_ID, ApiDouble, serving, state, task
 

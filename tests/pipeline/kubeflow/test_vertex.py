@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from core.errors import UsageError
 from pipeline.commands.submit import watch
-from pipeline.errors import UsageError
 from pipeline.targets.kubeflow import following
 from pipeline.targets.vertex import Vertex
 

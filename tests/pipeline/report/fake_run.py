@@ -15,15 +15,15 @@ import tensorflow as tf
 from PIL import Image
 
 from components.evaluator import predictions
-from components.evaluator.age_band import age_band
 from components.evaluator.predictions import Prediction
 from components.gate.verdict import Check, Verdict, at_least, at_most
 from components.ingest import quarantine
 from components.ingest.manifest import Manifest
 from components.ingest.row import Refusal
 from components.registry.record import FileHash, Parents, Record
+from core.features import age_band
+from core.workspace import MARKER, Workspace
 from pipeline.outcome import Outcome, StepOutcome
-from pipeline.workspace import MARKER, Workspace
 
 RUN_ID = "20261121-120000"
 VERSION = "1795303056"

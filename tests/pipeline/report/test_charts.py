@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from components.evaluator.metrics import Interval
-from pipeline.report import curves
+from core.measures import curves
+from core.measures.rates import Interval
 from pipeline.report.charts import axes, calibration, rows, training
 from pipeline.report.charts import curves as curve_charts
 from pipeline.report.charts.svg import Svg

@@ -1,8 +1,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from core.errors import UsageError
 from pipeline.__main__ import app
-from pipeline.errors import UsageError
 from tests.pipeline.report import fake_run
 
 runner = CliRunner()

@@ -11,8 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from components.evaluator import predictions
-from components.features import IMAGE_BYTES
-from components.trainer.explain import OVERLAY
+from components.trainer.export.explain import OVERLAY
+from core.features import IMAGE_BYTES
 from pipeline.report import heat_maps, page
 from pipeline.report.lesions import Lesions
 from tests.pipeline.report import fake_run

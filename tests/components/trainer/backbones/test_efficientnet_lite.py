@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.trainer.backbones import efficientnet_lite, registry
-from components.trainer.backbones.errors import WeightsFileError, WeightsUnavailableError
-from components.trainer.backbones.torch_file import read_state_dict
+from components.trainer.model.backbones import efficientnet_lite, registry
+from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.torch_file import read_state_dict
 
 
 def _cut(path: Path, size: int) -> np.ndarray:

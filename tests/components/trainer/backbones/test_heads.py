@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer.backbones import heads, registry
+from components.trainer.model import heads
+from components.trainer.model.backbones import registry
 
 
 @pytest.mark.parametrize(

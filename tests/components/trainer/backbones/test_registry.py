@@ -11,22 +11,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import features
-from components.trainer import export, optimise
-from components.trainer import network as networks
-from components.trainer.backbones import registry
-from components.trainer.backbones.errors import UnknownBackboneError, WeightsUnavailableError
-from components.trainer.calibration import Calibration
-from components.trainer.classes import Classes
-from components.trainer.classifier import Classifier, Member
 from components.trainer.config import TrainerConfig
-from components.trainer.network import Network
-from components.trainer.novelty import Novelty
-from components.trainer.operating_point import OperatingPoint, Zones
-from components.trainer.readout import with_weight
-from components.trainer.serving import Served
+from components.trainer.export import saved_model
+from components.trainer.export.calibration import Calibration
+from components.trainer.export.out_of_distribution import Novelty
+from components.trainer.export.readout import with_weight
+from components.trainer.export.served import Served
+from components.trainer.fit import optimisation
+from components.trainer.model import network as networks
+from components.trainer.model.backbones import registry
+from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsUnavailableError
+from components.trainer.model.classes import Classes
+from components.trainer.model.classifier import Classifier, Member
+from components.trainer.model.network import Network
 from components.trainer.settings import HeadConfig, OptimiserConfig, StageConfig
-from serving.engine import check_saved_model
+from core import features
+from core.measures.operating_point import OperatingPoint, Zones
+from serving.engine.check import check_saved_model
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
 NETWORKS = {
@@ -120,7 +121,7 @@ def test_what_is_pushed_of_a_trained_backbone_answers_in_the_c_plus_plus_loader(
     exported = networks.build(config, size=size, classes=2, moments=MOMENTS, fast=False)
     exported.model.set_weights(trained.weights())
     served = _served(exported, size)
-    export.write(served, tmp_path, metadata={})
+    saved_model.write(served, tmp_path, metadata={})
     draw = np.random.default_rng(3)
     pictures = [lesions.jpeg(lesions.picture(draw, positive)) for positive in (True, False)]
     check = check_saved_model(tmp_path, [{features.IMAGE_BYTES: pictures}])
@@ -165,13 +166,13 @@ def _promises(network: Network, parameters: int) -> None:
 
 def _step(network: Network, config: TrainerConfig, size: int) -> None:
     networks.freeze(network, config, 0)
-    optimiser = optimise.Optimiser(config.optimiser, *network.split_variables())
+    optimiser = optimisation.Optimiser(config.optimiser, *network.split_variables())
     variables = [variable.value for variable in optimiser.trained]
     pixels = np.random.default_rng(3).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         logits = network(tf.constant(pixels), training=True).logits
-        loss = optimise.loss(config.loss, logits, tf.eye(2), tf.ones([2]))
+        loss = optimisation.loss(config.loss, logits, tf.eye(2), tf.ones([2]))
     optimiser.apply(tape.gradient(loss, variables), tf.constant(1.0))
 
 

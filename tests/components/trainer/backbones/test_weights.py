@@ -12,9 +12,10 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer.backbones import h5_file, heads, registry, weights
-from components.trainer.backbones.errors import WeightsFileError, WeightsUnavailableError
-from components.trainer.backbones.flatten import leaves
+from components.trainer.model import heads
+from components.trainer.model.backbones import h5_file, registry, weights
+from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.flatten import leaves
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,164 @@
+"""A split's records: labels in memory, decoded pictures in a file that is memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.trainer.progress import Progress
+from components.transform import images
+from components.transform.preprocessing import dense
+from core import features
+
+_LOG = logging.getLogger(__name__)
+
+# Change it whenever decode() changes its answer: cached pictures would otherwise be those of the old one.
+_DECODER_VERSION: Final = 1
+_BATCH: Final = 64
+
+_SPEC: Final[dict[str, Any]] = {
+    features.IMAGE: tf.io.FixedLenFeature([], tf.string),
+    features.IMAGE_NAME: tf.io.FixedLenFeature([], tf.string),
+    features.TARGET: tf.io.FixedLenFeature([], tf.int64),
+    features.DIAGNOSIS: tf.io.VarLenFeature(tf.string),
+}
+
+
+class DataError(ValueError):
+    """The data cannot be trained on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split.
+
+    Attributes:
+        name: train or eval.
+        pictures: uint8 [n, size, size, 3], memory-mapped.
+        names: image_name, n strings.
+        targets: int64 [n], 1 = positive.
+        diagnoses: n strings, "" where unknown.
+        fingerprint: SHA-256 of the files' contents.
+    """
+
+    name: str
+    pictures: npt.NDArray[np.uint8]
+    names: tuple[str, ...]
+    targets: npt.NDArray[np.int64]
+    diagnoses: tuple[str, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def only(self, rows: npt.NDArray[np.int64]) -> Split:
+        """Some of its images, their pictures in memory."""
+        return replace(
+            self,
+            pictures=self.pictures[rows],
+            names=tuple(self.names[row] for row in rows),
+            targets=self.targets[rows],
+            diagnoses=tuple(self.diagnoses[row] for row in rows),
+        )
+
+
+def matching(patterns: Sequence[str]) -> list[str]:
+    """The files that match any of the patterns, sorted: the order every reader of a split goes by."""
+    return sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+
+
+def spread(count: int, wanted: int) -> npt.NDArray[np.int64]:
+    """At most `wanted` row numbers, evenly spread over `count` rows."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
+
+
+def read_split(
+    name: str, patterns: Sequence[str], *, size: int, cache_dir: Path, progress: Progress
+) -> Split:
+    """Decodes a split once; a second call with the same files and size reads the cache.
+
+    Raises:
+        DataError: no file matches, the split is empty, or it has only one kind of label.
+    """
+    files = matching(patterns)
+    if not files:
+        raise DataError(f"{name}: no TFRecord file matches {list(patterns)}; does the split folder exist?")
+    fingerprint = _fingerprint(files)
+    stem = cache_dir / f"pictures-{name}-{size}-v{_DECODER_VERSION}-{fingerprint[:16]}"
+    if not stem.with_suffix(".json").exists():
+        _write(name, files, stem, size, progress)
+    columns = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+    targets = np.asarray(columns["targets"], np.int64)
+    if len(set(targets.tolist())) < 2:
+        raise DataError(
+            f"{name}: all {len(targets)} images have the label {sorted(set(targets.tolist()))}; "
+            "training needs positives and negatives in both splits"
+        )
+    pictures = np.memmap(
+        stem.with_suffix(".u8"), dtype=np.uint8, mode="r", shape=(len(targets), size, size, 3)
+    )
+    return Split(name, pictures, tuple(columns["names"]), targets, tuple(columns["diagnoses"]), fingerprint)
+
+
+def examples_dataset(files: Sequence[str]) -> tf.data.Dataset:
+    """Parsed records of TFRecord.gz files, in file order, in batches of dense columns."""
+    dataset = tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(_BATCH)
+
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(serialized, _SPEC)
+        return {key: dense(column, 0 if key == features.TARGET else b"") for key, column in parsed.items()}
+
+    return dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Progress) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+
+    def decode(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {**row, features.IMAGE: images.decode_batch(row[features.IMAGE], size)}
+
+    names: list[str] = []
+    diagnoses: list[str] = []
+    targets: list[int] = []
+    part = stem.with_suffix(".u8.part")
+    with part.open("wb") as out:
+        for row in (
+            examples_dataset(files).map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+        ).as_numpy_iterator():
+            out.write(np.ascontiguousarray(row[features.IMAGE]).tobytes())
+            names += [value.decode() for value in row[features.IMAGE_NAME]]
+            diagnoses += [value.decode() for value in row[features.DIAGNOSIS]]
+            targets += row[features.TARGET].tolist()
+            progress.tick("decoding %s: %d images", name, len(names))
+    if not names:
+        part.unlink()
+        raise DataError(f"{name}: {len(files)} TFRecord file(s) hold no record")
+    part.replace(stem.with_suffix(".u8"))
+    text = json.dumps({"names": names, "targets": targets, "diagnoses": diagnoses})
+    index = stem.with_suffix(".json.part")
+    index.write_text(text, encoding="utf-8")
+    index.replace(stem.with_suffix(".json"))  # last: its presence says that the pictures are complete
+    progress.line(
+        "%s: decoded %d images to %d px in %.0f s", name, len(names), size, time.monotonic() - started
+    )
+
+
+def _fingerprint(files: Sequence[str]) -> str:
+    """SHA-256 of the contents: TFX gives equal data a new path in every run."""
+    digest = hashlib.sha256()
+    for path in files:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()

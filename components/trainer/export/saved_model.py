@@ -1,0 +1,146 @@
+"""Writes the SavedModel: signatures, what was fitted, and warm-up requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from components.trainer.data.records import Split
+from components.trainer.export import explain as explanation
+from components.trainer.export import litert, warmup
+from components.trainer.export.served import Served
+from components.trainer.model.backbones import h5_file
+from components.trainer.model.backbones.weights import VERSION_WEIGHTS
+from core import features
+from core.measures.rates import Scores
+
+EXAMPLES: Final = "examples"  # input of serving_examples
+WITH_METADATA: Final = "serving_with_metadata"  # only where head.metadata is on
+METADATA: Final = "melanosizer.json"
+LITERT: Final = "litert"  # folder of what the device loads
+WARMUP: Final = "tf_serving_warmup_requests"
+_WARMUP_BATCHES: Final = (1, 8)
+
+
+def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
+    """Writes a self-contained SavedModel.
+
+    ExportArchive, because what `tf.saved_model.save` makes of a Keras 3 model fails in TensorFlow Serving's
+    loader (tensorflow#72963).
+
+    Args:
+        served: the model.
+        folder: where to; replaced.
+        metadata: assets.extra/melanosizer.json, see schemas/model.schema.json.
+    """
+    archive = keras.export.ExportArchive()
+    for member in served.classifier.members:
+        archive.track(member.network.model)
+    strings = tf.TensorSpec([None], tf.string)
+
+    def serving_default(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return served.answer(image_bytes)
+
+    def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return served.examples(examples)
+
+    def explain(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return explanation.explain(served, image_bytes)
+
+    def with_metadata(
+        image_bytes: tf.Tensor, age_approx: tf.Tensor, sex: tf.Tensor, anatom_site: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return served.with_metadata(image_bytes, age_approx, sex, anatom_site)
+
+    archive.add_endpoint("serving_default", serving_default, [_named(strings, features.IMAGE_BYTES)])
+    archive.add_endpoint("serving_examples", serving_examples, [_named(strings, EXAMPLES)])
+    archive.add_endpoint("explain", explain, [_named(strings, features.IMAGE_BYTES)])
+    if served.classifier.metadata is not None:
+        archive.add_endpoint(
+            WITH_METADATA,
+            with_metadata,
+            [
+                _named(strings, features.IMAGE_BYTES),
+                tf.TensorSpec([None], tf.float32, name=features.AGE),
+                _named(strings, features.SEX),
+                _named(strings, features.SITE),
+            ],
+        )
+    archive.write_out(str(folder), verbose=False)
+    extra = folder / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False)
+    (extra / METADATA).write_text(text + "\n", encoding="utf-8")
+    # What SavedModel keeps of Keras's weights has no layer names: a later training reads them here.
+    h5_file.write(folder / VERSION_WEIGHTS, [member.network.model for member in served.classifier.members])
+    pictures = warmup.pictures()
+    batches = [[pictures[i % len(pictures)] for i in range(size)] for size in _WARMUP_BATCHES]
+    write_warmup(extra / WARMUP, batches, model=features.MODEL_NAME, signature="serving_default")
+
+
+def write_litert(
+    served: Served,
+    folder: Path,
+    kinds: tuple[litert.Kind, ...],
+    *,
+    representative: litert.Pictures,
+    evaluation: Split,
+    reference: Scores,
+) -> tuple[list[dict[str, object]], tuple[str, ...]]:
+    """Converts the whole answer for the device into assets.extra/litert of a SavedModel folder.
+
+    Returns:
+        The figures of every kind, of which the first that keeps parity on eval with the SavedModel is
+        written; and what is to say of the kinds that could not be converted.
+    """
+
+    def answer(pictures: tf.Tensor) -> tf.Tensor:
+        shares, _ = served.classifier(pictures, litert.view)
+        return served.probability(shares)
+
+    exports = litert.export(
+        answer,
+        served.image_size,
+        representative=representative,
+        pictures=np.asarray(evaluation.pictures),
+        targets=evaluation.targets,
+        reference=reference,
+        threshold=served.point.threshold,
+        kinds=kinds,
+    )
+    if exports.kept is not None:
+        litert.write(
+            folder / "assets.extra" / LITERT,
+            exports.kept,
+            version=served.version,
+            threshold=served.point.threshold,
+            low_below=served.zones.low_below,
+            refer_from=served.zones.refer_from,
+        )
+    figures = [{**one.as_dict(), "complaints": one.parity.complaints()} for one in exports.measured]
+    return figures, exports.failures
+
+
+def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec(spec.shape, spec.dtype, name=name)
+
+
+def write_warmup(path: Path, batches: Sequence[Sequence[bytes]], *, model: str, signature: str) -> None:
+    """Warm-up requests as TF Serving reads them, a TFRecord of PredictionLog: one a batch of encoded pictures."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for batch in batches:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = model
+            request.model_spec.signature_name = signature
+            request.inputs[features.IMAGE_BYTES].CopyFrom(
+                tf.make_tensor_proto(list(batch), tf.string, [len(batch)])
+            )
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())

@@ -1,0 +1,88 @@
+"""The answers of an exported model, as TensorFlow functions of encoded pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from components.trainer.export.calibration import Calibration
+from components.trainer.export.out_of_distribution import Novelty, describe
+from components.trainer.export.readout import Readout
+from components.trainer.model.classifier import Classifier
+from components.transform import images
+from core import features
+from core.measures import operating_point
+from core.measures.operating_point import OperatingPoint, Zones
+
+
+@dataclass(frozen=True)
+class Served:
+    """A classifier with everything that was fitted after training.
+
+    Attributes:
+        classifier: the networks.
+        image_size: side of the decoded picture, px.
+        version: the model version, a decimal string.
+    """
+
+    classifier: Classifier
+    readout: Readout
+    calibration: Calibration
+    point: OperatingPoint
+    zones: Zones
+    novelty: Novelty
+    image_size: int
+    version: str
+
+    def probability(self, shares: tf.Tensor) -> tf.Tensor:
+        """Calibrated P(positive), float32 [batch], of class probabilities [batch, classes]."""
+        return self.calibration(self.readout(shares))
+
+    def answer(self, image_bytes: tf.Tensor, told: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """serving_default: encoded pictures (string [batch]) to the named answers, each [batch].
+
+        Args:
+            image_bytes: the pictures.
+            told: metadata vectors, for networks that have a branch for them.
+
+        Raises:
+            tf.errors.InvalidArgumentError: bytes that are no picture (see components/transform/images.py).
+        """
+        pictures = images.decode_batch(image_bytes, self.image_size)
+        shares, pooled = self.classifier(pictures, told=told)
+        probability = self.probability(shares)
+        ones = tf.ones_like(probability)
+        zone = tf.where(
+            probability < self.zones.low_below,
+            operating_point.LOW,
+            tf.where(probability >= self.zones.refer_from, operating_point.REFER, operating_point.REVIEW),
+        )
+        return {
+            features.PROBABILITY: probability,
+            features.DECISION: tf.cast(probability >= self.point.threshold, tf.int64),
+            features.THRESHOLD: ones * self.point.threshold,
+            features.ZONE: zone,
+            features.OUT_OF_DISTRIBUTION: self.novelty(describe(pictures, pooled)),
+            features.MODEL_VERSION: tf.fill(tf.shape(probability), self.version),
+        }
+
+    def with_metadata(
+        self, image_bytes: tf.Tensor, age_approx: tf.Tensor, sex: tf.Tensor, anatom_site: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """serving_with_metadata: `answer`, knowing age (years, NaN = missing), sex and site ("" = missing).
+
+        Calibration and operating point are those of pictures alone.
+        """
+        metadata = self.classifier.metadata
+        assert metadata is not None  # noqa: S101 - exported only where there is such a branch
+        return self.answer(image_bytes, metadata(age_approx, sex, anatom_site))
+
+    def examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """serving_examples, for the Evaluator: serialized tf.Examples (string [batch]) to float answers."""
+        parsed = tf.io.parse_example(serialized, {features.IMAGE: tf.io.FixedLenFeature([], tf.string)})
+        answers = self.answer(parsed[features.IMAGE])
+        return {
+            features.PROBABILITY: answers[features.PROBABILITY],
+            features.DECISION: tf.cast(answers[features.DECISION], tf.float32),
+        }

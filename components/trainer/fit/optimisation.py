@@ -1,0 +1,118 @@
+"""Optimisers, learning-rate schedules and losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from components.trainer.fit import schedules
+from components.trainer.settings import LossConfig, OptimiserConfig
+
+_FIRST = 1e-3  # a step at no rate at all would teach nothing
+
+
+def rate(config: OptimiserConfig, progress: float) -> float:
+    """Factor on the peak learning rates after this share (0..1) of a stage; a plateau's falls come on top."""
+    factor = schedules.rate(config.shape, progress)
+    return max(factor, _FIRST) if progress < config.warmup else factor
+
+
+class Optimiser:
+    """Two update rules with one clipped gradient: the backbone moves more slowly than the head."""
+
+    def __init__(self, config: OptimiserConfig, body: list[Any], head: list[Any]) -> None:
+        self._config = config
+        self._parts = [
+            (_rule(config, peak), variables, peak)
+            for peak, variables in ((config.body_learning_rate, body), (config.head_learning_rate, head))
+            if variables
+        ]
+        for rule, variables, _ in self._parts:
+            rule.build(variables)
+
+    @property
+    def trained(self) -> list[Any]:
+        """The variables that move."""
+        return [variable for _, variables, _ in self._parts for variable in variables]
+
+    @property
+    def state(self) -> list[Any]:
+        """Everything that must be restored to go on as if nothing had happened."""
+        return [variable for rule, _, _ in self._parts for variable in rule.variables]
+
+    def apply(self, gradients: list[tf.Tensor], factor: tf.Tensor) -> tf.Tensor:
+        """One step at `factor` times the peak rates; returns the gradient's norm before clipping."""
+        gradients, norm = tf.clip_by_global_norm(gradients, self._config.clip_norm)
+        start = 0
+        for rule, variables, peak in self._parts:
+            rule.learning_rate.assign(peak * factor)
+            rule.apply(gradients[start : start + len(variables)], variables)
+            start += len(variables)
+        return norm
+
+    def penalty(self) -> tf.Tensor:
+        """The L1 and L2 terms of the loss."""
+        kernels = [v.value for v in self.trained if _is_kernel(v)]
+        value = tf.constant(0.0)
+        if self._config.l2:
+            value = self._config.l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])
+        if self._config.l1:
+            value += self._config.l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in kernels])
+        return value
+
+
+def _is_kernel(variable: Any) -> bool:
+    return len(variable.shape) > 1
+
+
+def _rule(config: OptimiserConfig, peak: float) -> Any:
+    optimisers = keras.optimizers
+    if config.name == "adamw":
+        rule = optimisers.AdamW(peak, weight_decay=config.weight_decay)
+        rule.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        return rule
+    if config.name == "adam":
+        return optimisers.Adam(peak)
+    if config.name == "sgd":
+        return optimisers.SGD(peak, momentum=config.momentum, nesterov=config.momentum > 0)
+    return optimisers.RMSprop(peak, momentum=config.momentum)
+
+
+def distillation(logits: tf.Tensor, soft: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Mean cross-entropy with a teacher's probabilities, both softened (Hinton et al., 2015).
+
+    Args:
+        logits: float32 [batch, classes].
+        soft: float32 [batch, classes], the teacher's probabilities.
+        temperature: divides the logits of both; its square keeps the gradients' size.
+    """
+    teacher = tf.nn.softmax(tf.math.log(tf.maximum(soft, 1e-7)) / temperature)
+    terms = -tf.reduce_sum(teacher * tf.nn.log_softmax(logits / temperature), axis=-1)
+    return temperature**2 * tf.reduce_mean(terms)
+
+
+def loss(config: LossConfig, logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Mean loss of a batch.
+
+    Args:
+        config: kind and label smoothing.
+        logits: float32 [batch, classes].
+        labels: float32 [batch, classes], rows that sum to 1 (mixed pictures have two classes).
+        weights: float32 [classes].
+    """
+    count = logits.shape[-1]
+    per_image = tf.reduce_sum(labels * weights, axis=-1)
+    smooth = labels * (1.0 - config.label_smoothing) + config.label_smoothing / count
+    log_probabilities = tf.nn.log_softmax(logits)
+    if config.kind == "dice":
+        # Soft Dice of each class over the batch (Milletari et al., 2016), classes weighted.
+        probabilities = tf.exp(log_probabilities)
+        overlap = 2.0 * tf.reduce_sum(probabilities * smooth, axis=0) + 1.0
+        total = tf.reduce_sum(tf.square(probabilities) + tf.square(smooth), axis=0) + 1.0
+        return 1.0 - tf.reduce_sum(weights * overlap / total) / tf.reduce_sum(weights)
+    terms = -smooth * log_probabilities
+    if config.kind == "focal":
+        terms *= tf.pow(1.0 - tf.exp(log_probabilities), config.focal_gamma)  # Lin et al., ICCV 2017
+    return tf.reduce_mean(per_image * tf.reduce_sum(terms, axis=-1))

@@ -1,0 +1,260 @@
+"""From split records to trained networks and their answers: what the Trainer and the Tuner share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.trainer.config import TrainerConfig
+from components.trainer.data import metadata as metadata_of
+from components.trainer.data.columns import Columns, read_columns
+from components.trainer.data.records import Split, matching, read_split
+from components.trainer.fit import folds, frozen, teacher
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.course import WHOLE, Part
+from components.trainer.fit.distribution import ONE, Workers
+from components.trainer.fit.folds import OutOfFold
+from components.trainer.fit.history import History
+from components.trainer.fit.staged import StagedTraining
+from components.trainer.fit.task import Task
+from components.trainer.model import classes
+from components.trainer.model import network as networks
+from components.trainer.model.classifier import Classifier, Member, Outputs, predict
+from components.trainer.model.network import Moments
+from components.trainer.progress import Progress
+from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
+
+_NOVELTY_SAMPLE = 2000  # enough for the covariance of its 64 components
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both splits and what is known about them; columns are read where a setting needs them."""
+
+    train: Split
+    evaluation: Split
+    moments: Moments
+    gate: Mapping[str, Any]
+    train_columns: Columns | None = None
+    eval_columns: Columns | None = None
+
+    @property
+    def version(self) -> str:
+        """The data set's SHA-256; that of the training files where no gate has named one."""
+        return str(self.gate.get("data_version", self.train.fingerprint))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The classifier's answers on eval, and features of (a sample of) train: rows of `sample`.
+
+    `told` are the answers on eval of networks with a metadata branch that are told the metadata;
+    `out_of_fold` those of members to the part of train that they left out.
+    """
+
+    evaluation: Outputs
+    sample: npt.NDArray[np.int64]
+    sample_features: npt.NDArray[np.float32]
+    told: Outputs | None = None
+    out_of_fold: OutOfFold | None = None
+
+
+def read(fn_args: Any, config: TrainerConfig, cache_dir: Path, progress: Progress) -> Data:
+    """Both splits of a Trainer's or Tuner's `fn_args`.
+
+    Raises:
+        DataError: data that cannot be trained on.
+    """
+    size = config.image_size
+    train = read_split("train", fn_args.train_files, size=size, cache_dir=cache_dir, progress=progress)
+    evaluation = read_split("eval", fn_args.eval_files, size=size, cache_dir=cache_dir, progress=progress)
+    moments = read_moments(fn_args.transform_output, fn_args.train_files)
+    metadata, folded = config.head.metadata, config.folds > 0
+    return Data(
+        train,
+        evaluation,
+        moments,
+        getattr(fn_args, "hyperparameters", None) or {},
+        read_columns(fn_args.train_files) if metadata or folded else None,
+        read_columns(fn_args.eval_files) if metadata else None,
+    )
+
+
+def read_moments(transform_output: str, files: Any) -> Moments:
+    """Transform's channel moments: constants of its graph, so any one record shows them."""
+    output = tft.TFTransformOutput(transform_output)
+    layer = output.transform_features_layer()
+    record = tf.data.TFRecordDataset(matching(files), compression_type="GZIP").take(1)
+    spec = output.raw_feature_spec()
+    row = next(iter(record.batch(1).map(lambda one: layer(tf.io.parse_example(one, spec)))))
+    return Moments(
+        tuple(float(v) for v in row[CHANNEL_MEAN][0].numpy()),  # type: ignore[arg-type]
+        tuple(float(v) for v in row[CHANNEL_STD][0].numpy()),  # type: ignore[arg-type]
+    )
+
+
+def train(
+    config: TrainerConfig,
+    data: Data,
+    cache_dir: Path,
+    backup: Backup,
+    history: History,
+    progress: Progress,
+    workers: Workers = ONE,
+) -> tuple[Classifier, Answers]:
+    """Trains by `config.strategy`; returns the networks that vote, and their answers.
+
+    Raises:
+        DataError: data that cannot be trained on.
+        WeightsFileError, WeightsUnavailableError: first weights, or a teacher, that cannot be had.
+        WorkersError: workers that cannot train together.
+    """
+    with workers.chief_first():  # a teacher's answers are kept on disk
+        task = _task(config, data, cache_dir, progress)
+    progress.line(
+        "training %s (%s) on %d images, eval %d; classes %s",
+        config.backbone,
+        config.strategy,
+        len(task.train),
+        len(task.evaluation),
+        ", ".join(task.classes.names),
+    )
+    draw = np.random.default_rng(config.seed)
+    count = len(task.train)
+    sample = np.sort(draw.choice(count, min(_NOVELTY_SAMPLE, count), replace=False))
+    if config.strategy == "frozen":
+        network, outputs = frozen.train(
+            config, *task.given, cache_dir=cache_dir, history=history, progress=progress
+        )
+        classifier = Classifier((Member(network, config.frozen.size),), task.classes, config.frozen.flips)
+        return classifier, Answers(outputs["eval"], sample, outputs["train"].features[sample])
+    out_of_fold = None
+    if config.folds:
+        members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
+    else:
+        members = _members(config, task, _staged(config, task, backup, history, progress, workers))
+    classifier = Classifier(members, task.classes, config.tta)
+    first = Classifier(members[:1], task.classes, 1)  # whose features novelty looks at
+    pictures = task.evaluation.pictures
+    told = None
+    if task.metadata is not None and data.eval_columns is not None:
+        vectors = task.metadata.of(data.eval_columns)
+        told = predict(classifier, pictures, progress, "eval with metadata", told=vectors)
+    return classifier, Answers(
+        predict(classifier, pictures, progress, "eval"),
+        sample,
+        predict(first, task.train.pictures[sample], progress, "features of train").features,
+        told,
+        out_of_fold,
+    )
+
+
+def _staged(
+    config: TrainerConfig,
+    task: Task,
+    backup: Backup,
+    history: History,
+    progress: Progress,
+    workers: Workers,
+    part: Part = WHOLE,
+) -> StagedTraining:
+    return StagedTraining(
+        config,
+        *task.given,
+        backup=backup,
+        history=history,
+        progress=progress,
+        metadata=task.metadata,
+        told=task.told,
+        soft=task.soft,
+        part=part,
+        workers=workers,
+    )
+
+
+def _folded(
+    config: TrainerConfig,
+    task: Task,
+    data: Data,
+    backup: Backup,
+    history: History,
+    progress: Progress,
+    workers: Workers,
+) -> tuple[tuple[Member, ...], OutOfFold]:
+    """One training without each part of train; each answers the part it left out."""
+    assert data.train_columns is not None  # noqa: S101 - read() reads them for folds
+    groups = data.train_columns.groups
+    numbers = folds.split(groups, task.train.targets, config.folds, config.seed)
+    shares = np.zeros([len(task.train), len(task.classes)], np.float32)
+    members: list[Member] = []
+    for number in range(config.folds):
+        # A seed of its own, so that members differ in more than their data; the time is shared.
+        minutes = config.max_minutes and config.max_minutes / config.folds
+        own = config.model_copy(update={"seed": config.seed + number, "max_minutes": minutes})
+        keras.utils.set_random_seed(own.seed)
+        inside, outside = np.flatnonzero(numbers != number), np.flatnonzero(numbers == number)
+        part = Part(number, f"fold {number + 1} of {config.folds}  ")
+        training = _staged(
+            own, task.only(inside), backup.of(f"fold{number}"), history, progress, workers, part
+        )
+        found = _members(own, task, training)
+        voting = Classifier(found, task.classes, config.tta)
+        shares[outside] = predict(
+            voting, task.train.only(outside).pictures, progress, f"fold {number + 1}, left out"
+        ).class_probabilities
+        members += found
+    return tuple(members), OutOfFold(shares, numbers, groups)
+
+
+def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress) -> Task:
+    train = data.train
+    chosen = classes.choose(config.head, train.targets, train.diagnoses)
+    labels = classes.encode(chosen, train.targets, train.diagnoses)
+    gate = data.gate.get("class_weights")
+    weights = classes.class_weights(
+        config.loss, labels, len(chosen), {int(k): float(v) for k, v in gate.items()} if gate else None
+    )
+    metadata, told = None, np.zeros([len(train), 0], np.float32)
+    if data.train_columns is not None and config.head.metadata:
+        metadata = metadata_of.fit(data.train_columns)
+        told = metadata.of(data.train_columns)
+    soft = np.zeros([len(train), 0], np.float32)
+    if config.distil_from:
+        soft = teacher.answers(config.distil_from, chosen, train, cache_dir, progress)
+    return Task(
+        classes=chosen,
+        moments=data.moments,
+        train=train,
+        evaluation=data.evaluation,
+        labels=labels,
+        class_weights=weights,
+        metadata=metadata,
+        told=told,
+        soft=soft,
+    )
+
+
+def _members(config: TrainerConfig, task: Task, training: StagedTraining) -> tuple[Member, ...]:
+    """The networks of a training's snapshots, built as they are served."""
+    members = []
+    for snapshot in training.run():
+        network = networks.build(
+            config,
+            size=snapshot.size,
+            classes=len(task.classes),
+            moments=task.moments,
+            metadata=task.metadata,
+            weights="none",
+            fast=False,
+        )
+        network.model.set_weights(snapshot.weights)
+        members.append(Member(network.started_from(training.weights_from), snapshot.size))
+    return tuple(members)

@@ -1,0 +1,260 @@
+"""A backbone with a head: plain pixels in, logits and what else is wanted of them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.trainer.config import TrainerConfig
+from components.trainer.data.metadata import Metadata
+from components.trainer.fit.backup import random_states
+from components.trainer.model import heads
+from components.trainer.model.backbones import registry
+from components.trainer.model.backbones.backbone import Backbone
+
+Weights = list[npt.NDArray[np.float32]]
+
+_METADATA_UNITS = 16  # few: they help less than the picture
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Channel mean and deviation of the training split, as Transform computed them (0..255)."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Seen(NamedTuple):
+    """What a network says of a batch.
+
+    Attributes:
+        logits: float32 [batch, classes].
+        pooled: float32 [batch, channels], what the head looks at.
+        levels: float32 [batch, channels], pooled middle layers: texture and colour, little of the diagnosis.
+        maps: float32 [batch, h, w, channels], the last feature map.
+    """
+
+    logits: tf.Tensor
+    pooled: tf.Tensor
+    levels: tf.Tensor
+    maps: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Network:
+    """One trainable network.
+
+    Attributes:
+        model: float32 [batch, size, size, 3] -> the four outputs of `Seen`.
+        backbone: the registry's answer; its layers are the model's own.
+        moments: applied before the model where the backbone wants standardised pixels, else None.
+        metadata: how the model's second input is made, where it has one.
+    """
+
+    model: keras.Model
+    backbone: Backbone
+    moments: Moments | None
+    metadata: Metadata | None = None
+
+    def prepare(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Float pixels 0..255 as the model wants them; the backbone's own preprocessing is in its graph."""
+        if self.moments is None:
+            return pixels
+        return (pixels - tf.constant(self.moments.mean)) / tf.constant(self.moments.std)
+
+    def __call__(self, pixels: tf.Tensor, training: bool = False, told: tf.Tensor | None = None) -> Seen:
+        """What the network says of float pixels 0..255; `told` are metadata vectors, where there are any."""
+        given = self.prepare(pixels)
+        if self.metadata is not None:
+            # Nothing known is a vector of zeros, as metadata.py makes it.
+            given = [given, tf.zeros([tf.shape(pixels)[0], self.metadata.width]) if told is None else told]
+        seen = self.model(given, training=training)
+        return Seen(*(tf.cast(one, tf.float32) for one in seen))  # they are bfloat16 in mixed precision
+
+    def started_from(self, weights: str) -> Network:
+        """The same network, whose card says where its weights came from before training."""
+        return replace(self, backbone=replace(self.backbone, weights=weights))
+
+    def weights(self) -> Weights:
+        """A copy of every weight, in the model's order."""
+        return [np.array(value) for value in self.model.get_weights()]
+
+    def noise(self) -> list[Any]:
+        """The states of random layers, which are variables but no weights."""
+        return random_states(self.model)
+
+    def statistics(self) -> list[Any]:
+        """The moving means and variances that batch-norm layers gather where they learn."""
+        return [
+            variable
+            for layer in self.model.layers
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+            for variable in layer.non_trainable_variables
+        ]
+
+    def split_variables(self) -> tuple[list[Any], list[Any]]:
+        """The trainable variables of the backbone and those of the head."""
+        body = {name for block in self.backbone.blocks for name in block}
+        backbone: list[Any] = []
+        head: list[Any] = []
+        for layer in self.model.layers:
+            (backbone if layer.name in body else head).extend(layer.trainable_variables)
+        return backbone, head
+
+
+def build(
+    config: TrainerConfig,
+    *,
+    size: int | None,
+    classes: int,
+    moments: Moments,
+    metadata: Metadata | None = None,
+    weights: str | None = None,
+    taps: int = 0,
+    fast: bool = True,
+) -> Network:
+    """A fresh network.
+
+    Args:
+        config: backbone, weights and head.
+        size: side of the input; None leaves it open, so that one network serves every stage.
+        classes: number of logits.
+        moments: Transform's channel moments.
+        metadata: how metadata are told to the network; None = it has no such input.
+        weights: replaces `config.weights`; "none" where they are set afterwards.
+        taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
+        fast: train it: the faster gradient of 1x1 convolutions and the configured precision; leave both out
+            of what is exported.
+    """
+    with _policy(config.precision if fast else "float32"):
+        backbone = registry.build(
+            config.backbone,
+            size=size,
+            weights=weights or config.weights,
+            on_missing_weights=config.on_missing_weights,
+        )
+        return assemble(
+            backbone, config, classes=classes, moments=moments, metadata=metadata, taps=taps, fast=fast
+        )
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Layers made inside compute by this policy; their weights are float32 in any case."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def assemble(
+    backbone: Backbone,
+    config: TrainerConfig,
+    *,
+    classes: int,
+    moments: Moments,
+    metadata: Metadata | None = None,
+    taps: int = 0,
+    fast: bool = True,
+) -> Network:
+    """Puts the configured head on a backbone."""
+    maps = [backbone.features]
+    if taps:
+        core = backbone.model()
+        maps = [core.get_layer(name).output for name in backbone.taps[-taps:]]
+    levels = [keras.layers.GlobalAveragePooling2D(name=f"pool_{i}")(level) for i, level in enumerate(maps)]
+    pooled = keras.layers.Concatenate(name="levels")(levels) if len(levels) > 1 else levels[0]
+    head = config.head
+    if head.layout == "pooled" and not head.units:
+        x = pooled
+        if head.hidden:
+            x = keras.layers.Dense(head.hidden, activation="relu", name="head_hidden")(x)
+        x = keras.layers.Dropout(head.dropout, seed=config.seed, name="head_dropout")(x)
+    else:
+        x = heads.embed(head.layout, backbone.features, head.units, head.dropout)
+    inputs = [backbone.inputs]
+    if metadata is not None:
+        inputs.append(keras.Input((metadata.width,), name="metadata"))
+        told = keras.layers.Dense(_METADATA_UNITS, activation="relu", name="head_metadata")(inputs[1])
+        x = keras.layers.Concatenate(name="head_all")([x, told])
+    # Small initial logits: the first steps must not shake a pretrained backbone.
+    logits = keras.layers.Dense(
+        1 if head.kind == "sigmoid" else classes,
+        dtype="float32",  # in mixed precision too
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=config.seed),
+        name="head_logits",
+    )(x)
+    if head.kind == "sigmoid":
+        # The softmax of (0, z) is the logistic function of z: everything after works on pairs.
+        logits = keras.layers.Concatenate(name="head_pair")([0.0 * logits, logits])
+    outputs = [logits, pooled, _middle_levels(backbone), backbone.features]
+    model = keras.Model(inputs if metadata is not None else backbone.inputs, outputs, name="melanosizer")
+    if fast:
+        _use_fast_pointwise(model)
+    return Network(model, backbone, moments if backbone.expects == "standardised" else None, metadata)
+
+
+def _middle_levels(backbone: Backbone) -> keras.KerasTensor:
+    """The third to fifth tap from the top; of short networks whatever lies below the top."""
+    names = backbone.taps[-5:-2] or backbone.taps[:1]
+    core = backbone.model()
+    pooled = [
+        keras.layers.GlobalAveragePooling2D(name=f"pool_level_{i}")(core.get_layer(name).output)
+        for i, name in enumerate(names)
+    ]
+    return keras.layers.Concatenate(name="middle_levels")(pooled) if len(pooled) > 1 else pooled[0]
+
+
+def freeze(network: Network, config: TrainerConfig, stage: int) -> None:
+    """Sets which layers learn in a stage, by strategy and by `batch_norm`."""
+    blocks = network.backbone.blocks
+    learning = {
+        "from_scratch": len(blocks),
+        "fine_tune": len(blocks),
+        "frozen": 0,
+        "last_blocks": min(config.unfreeze, len(blocks)),
+        # The head alone first, then one block more a stage, the last stage all of them.
+        "gradual": len(blocks) if stage == len(config.stages) - 1 else min(stage, len(blocks)),
+    }[config.strategy]
+    frozen = {name for block in blocks[: len(blocks) - learning] for name in block}
+    for layer in network.model.layers:
+        norm = isinstance(layer, keras.layers.BatchNormalization) and config.batch_norm == "frozen"
+        layer.trainable = not (norm or layer.name in frozen)
+
+
+@tf.custom_gradient
+def _pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """A 1x1 convolution whose gradients are a forward convolution and one matrix product.
+
+    TensorFlow's own Conv2DBackprop kernels take a third longer on a CPU for the same numbers.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dx = tf.nn.conv2d(upstream, tf.transpose(kernel, [0, 1, 3, 2]), 1, "SAME")
+        channels, filters = kernel.shape[2], kernel.shape[3]
+        dw = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(upstream, [-1, filters]), transpose_a=True)
+        return dx, tf.reshape(dw, kernel.shape)
+
+    return tf.nn.conv2d(x, kernel, 1, "SAME"), gradient
+
+
+def _use_fast_pointwise(model: keras.Model) -> None:
+    for layer in model.layers:
+        if (
+            type(layer) is keras.layers.Conv2D
+            and layer.kernel_size == (1, 1)
+            and layer.strides == (1, 1)
+            and layer.groups == 1
+        ):
+            # Conv layers document convolution_op as the method to replace.
+            layer.convolution_op = lambda inputs, kernel: _pointwise(inputs, tf.convert_to_tensor(kernel))

@@ -1,0 +1,1 @@
+"""What two rooms must agree on, once; imports no heavy library."""

@@ -1,0 +1,230 @@
+"""TFRecord files and tf.train.Example messages without TensorFlow, whose import takes longer than a small data set.
+
+TFRecord framing: little-endian uint64 length, masked CRC-32C of it, the record, masked CRC-32C of that
+(tensorflow/core/lib/io/record_writer.h). A file may be gzip as a whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import google_crc32c
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+Value = bytes | int | float
+Values = list[bytes] | list[int] | list[float]
+
+MAX_RECORD_BYTES: Final = 1 << 30  # a length beyond it is damage, not a record
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
+
+class DamagedRecordsError(ValueError):
+    """A file is not a whole TFRecord file, or a record is not a tf.Example; the message names the file."""
+
+
+def frame(record: bytes) -> bytes:
+    """Return ``record`` with its length and checksums, as it stands in a TFRecord file."""
+    length = struct.pack("<Q", len(record))
+    return b"".join((length, _masked_crc(length), record, _masked_crc(record)))
+
+
+def write(path: Path | str, records: Iterable[bytes], *, compressed: bool | None = None) -> None:
+    """Write a TFRecord file; the same records give the same bytes.
+
+    Args:
+        path: the file; a name that ends with ``.gz`` means gzip, stored: encoded images do not shrink, and
+            compressing them costs more than decoding them.
+        records: serialised messages.
+        compressed: gzip or not, whatever the name says.
+    """
+    with Path(path).open("wb") as raw:
+        if str(path).endswith(".gz") if compressed is None else compressed:
+            with gzip.GzipFile("", "wb", compresslevel=0, fileobj=raw, mtime=0) as file:
+                _write_all(cast(BinaryIO, file), records)
+        else:
+            _write_all(raw, records)
+
+
+def read(path: Path | str, *, max_bytes: int = MAX_RECORD_BYTES) -> Iterator[bytes]:
+    """Yield the records of a TFRecord file, gzip or not (its first bytes tell), checksums verified.
+
+    Args:
+        path: the file.
+        max_bytes: a longer record is taken as damage.
+
+    Raises:
+        DamagedRecordsError: the file is cut off, a checksum differs, or it is something else.
+        OSError: the file cannot be opened.
+    """
+    with Path(path).open("rb") as raw:
+        magic = raw.read(2)
+        raw.seek(0)
+        stream = gzip.GzipFile(fileobj=raw) if magic == _GZIP_MAGIC else raw
+        try:
+            yield from _read_all(cast(BinaryIO, stream), str(path), max_bytes)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DamagedRecordsError(f"{path}: {error}") from None
+
+
+def encode(features: Mapping[str, Value]) -> bytes:
+    """Return the serialised Example of one value a feature: bytes, int64 or float32, by Python's type.
+
+    Equal features give equal bytes.
+    """
+    example = example_class()()
+    for name, value in features.items():
+        feature = example.features.feature[name]
+        if isinstance(value, bytes):
+            feature.bytes_list.value.append(value)
+        elif isinstance(value, int):
+            feature.int64_list.value.append(value)
+        else:
+            feature.float_list.value.append(value)
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def parse(record: bytes) -> dict[str, Values]:
+    """Return the features of a serialised Example, each a list of bytes, int or float.
+
+    Raises:
+        DamagedRecordsError: the bytes are not a tf.Example.
+    """
+    example = example_class()()
+    try:
+        example.ParseFromString(record)
+    except DecodeError:
+        raise DamagedRecordsError("a record is not a tf.Example") from None
+    parsed: dict[str, Values] = {}
+    for name, feature in example.features.feature.items():
+        kind = feature.WhichOneof("kind")
+        parsed[name] = list(getattr(feature, kind).value) if kind else []
+    return parsed
+
+
+def examples(path: Path | str) -> Iterator[dict[str, Values]]:
+    """Yield the parsed Examples of a TFRecord file.
+
+    Raises:
+        DamagedRecordsError: as ``read`` and ``parse``, with the file's name.
+    """
+    for record in read(path):
+        try:
+            yield parse(record)
+        except DamagedRecordsError as error:
+            raise DamagedRecordsError(f"{path}: {error}") from None
+
+
+def first(values: Mapping[str, Values], name: str) -> Any:
+    """Return the first value of a feature, None where the record has none."""
+    found = values.get(name)
+    return found[0] if found else None
+
+
+def text(values: Mapping[str, Values], name: str, default: str = "") -> str:
+    """Return the first value of a bytes feature as text, ``default`` where the record has none."""
+    found = first(values, name)
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) and found else default
+
+
+def _write_all(stream: BinaryIO, records: Iterable[bytes]) -> None:
+    for record in records:
+        stream.write(frame(record))
+
+
+def _read_all(stream: BinaryIO, name: str, max_bytes: int) -> Iterator[bytes]:
+    number = 0
+    while head := stream.read(12):
+        if len(head) < 12:
+            raise DamagedRecordsError(f"{name}: ends within the header of record {number}")
+        length = struct.unpack("<Q", head[:8])[0]
+        if head[8:] != _masked_crc(head[:8]) or length > max_bytes:
+            raise DamagedRecordsError(f"{name}: record {number} is damaged, or this is not a TFRecord file")
+        data = stream.read(length + 4)
+        if len(data) != length + 4:
+            raise DamagedRecordsError(f"{name}: ends within record {number}")
+        record, checksum = data[:length], data[length:]
+        if checksum != _masked_crc(record):
+            raise DamagedRecordsError(f"{name}: the checksum of record {number} differs")
+        yield record
+        number += 1
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+@cache
+def example_class() -> Any:
+    """Build the message of tensorflow/core/example/{example,feature}.proto in a descriptor pool of its own.
+
+    In a pool of its own because the default one may hold TensorFlow's: a second registration is refused.
+    """
+    file = descriptor_pb2.FileDescriptorProto(
+        name="melanosizer/example.proto", package="melanosizer", syntax="proto3"
+    )
+    kind = descriptor_pb2.FieldDescriptorProto
+    for name, type_ in (
+        ("BytesList", kind.TYPE_BYTES),
+        ("FloatList", kind.TYPE_FLOAT),
+        ("Int64List", kind.TYPE_INT64),
+    ):
+        message = file.message_type.add(name=name)
+        values = message.field.add(name="value", number=1, type=type_, label=kind.LABEL_REPEATED)
+        if type_ != kind.TYPE_BYTES:
+            values.options.packed = True
+    feature = file.message_type.add(name="Feature")
+    feature.oneof_decl.add(name="kind")
+    for number, name in enumerate(("BytesList", "FloatList", "Int64List"), start=1):
+        feature.field.add(
+            name=name.replace("List", "_list").lower(),
+            number=number,
+            type=kind.TYPE_MESSAGE,
+            type_name=f".melanosizer.{name}",
+            label=kind.LABEL_OPTIONAL,
+            oneof_index=0,
+        )
+    features = file.message_type.add(name="Features")
+    entry = features.nested_type.add(name="FeatureEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, type=kind.TYPE_STRING, label=kind.LABEL_OPTIONAL)
+    entry.field.add(
+        name="value",
+        number=2,
+        type=kind.TYPE_MESSAGE,
+        type_name=".melanosizer.Feature",
+        label=kind.LABEL_OPTIONAL,
+    )
+    features.field.add(
+        name="feature",
+        number=1,
+        type=kind.TYPE_MESSAGE,
+        type_name=".melanosizer.Features.FeatureEntry",
+        label=kind.LABEL_REPEATED,
+    )
+    example = file.message_type.add(name="Example")
+    example.field.add(
+        name="features",
+        number=1,
+        type=kind.TYPE_MESSAGE,
+        type_name=".melanosizer.Features",
+        label=kind.LABEL_OPTIONAL,
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("melanosizer.Example"))
+
+
+def dumps(records: Iterable[bytes]) -> bytes:
+    """Return the bytes of an uncompressed TFRecord file."""
+    stream = io.BytesIO()
+    _write_all(stream, records)
+    return stream.getvalue()

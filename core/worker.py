@@ -1,0 +1,89 @@
+"""A background worker: a thread that does its turn again and again until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+log = logging.getLogger(__name__)
+
+JOIN_S = 30.0
+
+
+class Worker:
+    """Calls :meth:`turn` every `period_s` seconds in a daemon thread; an error is logged and does not end it.
+
+    Attributes:
+        name: the thread's name, and what the log calls it.
+        beat: when the present turn began, in seconds of `time.monotonic`: what a watchdog compares.
+        failures: how many turns in a row have raised.
+    """
+
+    def __init__(self, name: str, period_s: float, *, stop: threading.Event | None = None) -> None:
+        """Make the worker; nothing runs before :meth:`start`.
+
+        Args:
+            name: for the thread and the log.
+            period_s: seconds between turns.
+            stop: an event that ends this worker together with others; by default one of its own.
+        """
+        self.name = name
+        self.beat = time.monotonic()
+        self.failures = 0
+        self._period_s = period_s
+        self._stop = stop or threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def turn(self) -> float | None:
+        """Do the work once; a subclass gives it.
+
+        Returns:
+            Seconds until the next turn; None for the worker's period.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no work")
+
+    @property
+    def stopping(self) -> bool:
+        """True once the worker was told to stop: long work should end early."""
+        return self._stop.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """True while the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.beat = time.monotonic()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """End the pause between two turns: there is something to do."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Tell it to stop, and wait for the present turn."""
+        self._stop.set()
+        self.join()
+
+    def join(self, timeout_s: float = JOIN_S) -> None:
+        """Wait until the thread has ended after its stop event was set; a worker never started has."""
+        self._wake.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.beat = time.monotonic()
+            pause: float | None = None
+            try:
+                pause = self.turn()
+                self.failures = 0
+            except Exception:
+                self.failures += 1
+                log.exception("%s failed; it tries again in %g s", self.name, self._period_s)
+            if not self._stop.is_set():
+                self._wake.wait(self._period_s if pause is None else pause)
+            self._wake.clear()

@@ -1,1 +1,0 @@
-"""Minimal stubs of what TensorFlow's tools write and speak; `python -m dashboard.protos.generate` writes them."""

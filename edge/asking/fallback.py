@@ -1,0 +1,119 @@
+"""Answers on the device while no server does; every answer is marked preliminary and replaced later."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+
+from edge.answer import InvalidResponseError
+from edge.asking.on_device import ModelStore, ModelUnusableError
+from edge.camera.photograph import BadPhotographError
+from edge.certificates import CertificateError
+from edge.queue.encryption import DamagedError
+from edge.queue.queue import Queue
+from edge.reporting.gateway import GatewayRefusesError, GatewayUnreachableError
+
+log = logging.getLogger(__name__)
+
+LATEST = 20  # how far back unanswered examinations get a preliminary answer
+
+
+class OnDeviceFallback:
+    """One thread: looks for newer models, and answers what has waited too long, newest first."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        store: ModelStore,
+        *,
+        after_s: float,
+        check_s: float,
+        stop: threading.Event,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._after = after_s
+        self._check = check_s
+        self._stop = stop
+        self._now = now
+        self._wake = threading.Event()
+        self.trouble = ""
+        self.thread = threading.Thread(target=self._run, name="fallback", daemon=True)
+
+    @property
+    def version(self) -> str:
+        """The model's version; empty while there is none."""
+        model = self._store.model
+        return model.description.version if model else ""
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self.thread.start()
+
+    def wake(self) -> None:
+        """Looks at the queue now."""
+        self._wake.set()
+
+    def join(self) -> None:
+        """Waits until the thread has ended after `stop` was set."""
+        self._wake.set()
+        self.thread.join(timeout=30)
+
+    def _run(self) -> None:
+        self._attempt(self._store.load)
+        due = 0.0
+        while not self._stop.is_set():
+            if time.monotonic() >= due:
+                self._attempt(self._store.update)
+                due = time.monotonic() + self._check
+            pause = self.answer_waiting()
+            self._wake.wait(min(pause, max(0.1, due - time.monotonic())))
+            self._wake.clear()
+
+    def answer_waiting(self) -> float:
+        """Answers what has waited `after_s`; the seconds until the next one will have."""
+        model = self._store.model
+        pause = self._check
+        if model is None:
+            return pause
+        for examination in self._queue.page(LATEST):
+            if examination.settled or examination.answer is not None:
+                continue
+            left = examination.captured_at + self._after - self._now()
+            # A clock that was set back must not keep the nurse waiting.
+            if 0 < left <= self._after:
+                pause = min(pause, left)
+                continue
+            try:
+                self._queue.note(examination.id, answer=model.answer(self._queue.picture(examination.id)))
+            except (
+                DamagedError,
+                BadPhotographError,
+                InvalidResponseError,
+                OSError,
+                # What LiteRT raises for a picture or a file it does not bear.
+                RuntimeError,
+                ValueError,
+                sqlite3.OperationalError,
+            ) as error:
+                self.trouble = str(error)
+                log.warning("no preliminary answer: %s", error)
+        return pause
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+            self.trouble = ""
+        except (
+            ModelUnusableError,
+            OSError,
+            CertificateError,
+            GatewayRefusesError,
+            GatewayUnreachableError,
+        ) as error:
+            self.trouble = str(error)
+            log.warning("on-device model: %s", error)

@@ -1,0 +1,1 @@
+"""Photographs: the cameras, their preparation, quality checks and codes."""

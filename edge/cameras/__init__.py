@@ -1,1 +1,0 @@
-"""Cameras behind one small interface."""

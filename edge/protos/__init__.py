@@ -1,1 +1,0 @@
-"""Minimal stubs of TensorFlow Serving's API; `python -m edge.protos.generate` writes the generated part."""

@@ -1,0 +1,1 @@
+"""The durable queue: examinations, their encryption, and the store of their order and state."""

@@ -1,0 +1,322 @@
+"""The durable queue: every capture is on the disk before anybody is told that it was taken.
+
+One sealed file an examination holds the picture and its header; the ledger holds the order and the state.
+The file is written first, so that a power cut leaves either nothing, or a whole file without a row, which
+the next start adopts. A lost ledger is rebuilt from the files: what had been sent is sent again, and its id
+makes that harmless.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sqlite3
+import struct
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge import durable
+from edge.answer import Answer
+from edge.queue.encryption import DamagedError, Encryptor, KeyFileError
+from edge.queue.examination import ID, Examination, State
+from edge.queue.store import CorruptStoreError, ExaminationStore
+
+log = logging.getLogger(__name__)
+
+MEGABYTE = 1_000_000
+
+
+class StorageFullError(Exception):
+    """There is no room for another capture; the text says why."""
+
+
+class Queue:
+    """The examinations of one device in `folder`; safe to use from several threads."""
+
+    def __init__(self, folder: Path, encryptor: Encryptor, *, budget_bytes: int, min_free_bytes: int) -> None:
+        """Opens or creates the queue. Raises KeyFileError when its data was sealed with another key."""
+        self._folder = folder
+        self._images = folder / "images"
+        self._encryptor = encryptor
+        self._budget = budget_bytes
+        self._min_free = min_free_bytes
+        self._lock = threading.RLock()
+        self.changed = threading.Condition()
+        self.revision = 0
+        self.rebuilt: Path | None = None  # where a corrupt ledger was put aside by this start
+        self._images.mkdir(parents=True, exist_ok=True)
+        durable.sync_folder(folder)
+        self._check_key()
+        self._store = self._open()
+        self._adopt()
+
+    def add(self, examination: Examination, jpeg: bytes) -> Examination:
+        """Keeps a capture durably; its number is given here. An id that is known is left as it is.
+
+        Raises StorageFullError.
+        """
+        with self._lock:
+            known = self.get(examination.id)
+            if known is not None:
+                return known
+            self._make_room(len(jpeg))
+            kept = replace(examination, number=self._store.last_number() + 1)
+            header = json.dumps(kept.header()).encode()
+            sealed = self._encryptor.encrypt(struct.pack(">I", len(header)) + header + jpeg, kept.id)
+            try:
+                durable.write(self._path(kept.id), sealed)
+                self._store.insert(kept, len(sealed))
+            except (OSError, sqlite3.OperationalError) as error:
+                self._path(kept.id).unlink(missing_ok=True)
+                raise StorageFullError(f"the photograph could not be written: {error}") from None
+        self._tell()
+        return kept
+
+    def settle(
+        self, examination_id: str, state: State, answer: Answer | None = None, trouble: str = ""
+    ) -> None:
+        """Records what the server said, once: a settled examination stays as it is."""
+        with self._lock:
+            found = self.get(examination_id)
+            if found is None or found.settled:
+                return
+            # A preliminary answer does not outlive a refusal.
+            self._store.update(
+                replace(found, state=state, answer=answer, answered_at=time.time(), trouble=trouble)
+            )
+        self._tell()
+
+    def note(self, examination_id: str, *, trouble: str = "", answer: Answer | None = None) -> None:
+        """Records a try that failed, or a preliminary answer, while the examination goes on waiting."""
+        with self._lock:
+            found = self.get(examination_id)
+            if found is None or found.settled:
+                return
+            self._store.update(
+                replace(
+                    found, trouble=trouble, tries=found.tries + bool(trouble), answer=answer or found.answer
+                )
+            )
+        self._tell()
+
+    def mark_reported(self, examination_id: str) -> None:
+        """Records that the gateway has this examination."""
+        with self._lock:
+            found = self.get(examination_id)
+            if found is not None:
+                self._store.update(replace(found, reported=True))
+        self._tell()
+
+    def ask_again(self, examination_id: str) -> None:
+        """Puts a refused examination back in the queue: the nurse's way back."""
+        with self._lock:
+            found = self.get(examination_id)
+            if found is not None and found.state == "refused" and found.kept:
+                self._store.update(
+                    replace(found, state="waiting", trouble="", reported=False, answered_at=None)
+                )
+        self._tell()
+
+    def keep_heat_map(self, examination_id: str, image: bytes) -> None:
+        """Keeps the heat map beside the picture."""
+        with self._lock:
+            found = self.get(examination_id)
+            if found is None or not found.kept:
+                return
+            sealed = self._encryptor.encrypt(image, f"{examination_id}.map")
+            durable.write(self._path(examination_id, "map"), sealed)
+            self._store.update(replace(found, heat_map=True))
+        self._tell()
+
+    def drop_picture(self, examination_id: str) -> None:
+        """Takes a sent examination's picture off the disk; the record stays.
+
+        ValueError for one that waits.
+        """
+        with self._lock:
+            found = self.get(examination_id)
+            if found is None or not found.settled:
+                raise ValueError(f"examination {examination_id} is not sent: its picture stays")
+            self._store.update(replace(found, kept=False, heat_map=False))
+            for kind in ("exam", "map"):
+                self._path(examination_id, kind).unlink(missing_ok=True)
+        self._tell()
+
+    def forget(self, examination_id: str) -> None:
+        """Takes a sent examination off the device, record and all. ValueError for one that waits."""
+        with self._lock:
+            self.drop_picture(examination_id)
+            self._store.delete(examination_id)
+        self._tell()
+
+    def get(self, examination_id: str) -> Examination | None:
+        """The examination with this id."""
+        rows = self._store.select("WHERE id = ?", (examination_id,))
+        return rows[0] if rows else None
+
+    def next_waiting(self) -> Examination | None:
+        """The oldest examination no server has answered."""
+        rows = self._store.select("WHERE state = 'waiting' ORDER BY number LIMIT 1")
+        return rows[0] if rows else None
+
+    def next_unreported(self) -> Examination | None:
+        """The oldest examination the gateway does not have, once it is settled: reports keep the order."""
+        rows = self._store.select("WHERE reported = 0 ORDER BY number LIMIT 1")
+        return rows[0] if rows and rows[0].settled else None
+
+    def page(self, limit: int, offset: int = 0) -> list[Examination]:
+        """Examinations, newest first."""
+        return self._store.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
+
+    def forget_settled(self, before: float, *, reported: bool) -> int:
+        """Remove what was settled before a moment; what is unsent stays, however old.
+
+        Args:
+            before: Unix seconds.
+            reported: only what the gateway has, too.
+
+        Returns:
+            How many were removed.
+        """
+        where = "WHERE state != 'waiting' AND settled_at < ?" + (" AND reported = 1" if reported else "")
+        old = self._store.select(where, (before,))
+        for examination in old:
+            self.forget(examination.id)
+        return len(old)
+
+    def picture(self, examination_id: str) -> bytes:
+        """The JPEG; DamagedError when the file is gone or was changed."""
+        return self._read(examination_id)[1]
+
+    def heat_map(self, examination_id: str) -> bytes:
+        """The heat map's image bytes; DamagedError when there is none."""
+        try:
+            sealed = self._path(examination_id, "map").read_bytes()
+        except OSError as error:
+            raise DamagedError(f"{examination_id}: no heat map: {error}") from None
+        return self._encryptor.decrypt(sealed, f"{examination_id}.map")
+
+    def counts(self) -> dict[str, int]:
+        """Examinations by state, how many the gateway has not got (`unreported`), and all (`total`)."""
+        return self._store.counts()
+
+    def bytes_kept(self) -> int:
+        """Bytes of all pictures on the disk."""
+        return self._store.bytes_kept()
+
+    def free_bytes(self) -> int:
+        """Bytes free on the partition."""
+        return shutil.disk_usage(self._folder).free
+
+    def fact(self, name: str, default: str) -> str:
+        """A remembered value."""
+        return self._store.fact(name, default)
+
+    def remember(self, name: str, value: str) -> None:
+        """Remembers a value across restarts."""
+        self._store.remember(name, value)
+
+    def close(self) -> None:
+        """Closes the ledger."""
+        self._store.close()
+
+    def _check_key(self) -> None:
+        """Refuses a key that this queue was not sealed with: its data is not damaged, only unreadable."""
+        path = self._folder / "key.check"
+        if not path.exists():
+            durable.write(path, self._encryptor.encrypt(b"melanosizer", "key.check"))
+            return
+        try:
+            self._encryptor.decrypt(path.read_bytes(), "key.check")
+        except DamagedError:
+            raise KeyFileError(
+                f"the encryption key is not the one that {self._folder} was sealed with: put"
+                f" the right key file "
+                "back (storage.key_file), or start with an empty state folder"
+            ) from None
+
+    def _open(self) -> ExaminationStore:
+        path = self._folder / "queue.sqlite3"
+        try:
+            return ExaminationStore(path, self._encryptor)
+        except CorruptStoreError as error:
+            aside = self._folder / f"corrupt-{time.strftime('%Y%m%dT%H%M%S')}"
+            aside.mkdir(exist_ok=True)
+            for part in ("", "-wal", "-shm"):
+                broken = path.with_name(path.name + part)
+                if broken.exists():
+                    broken.replace(aside / broken.name)
+            durable.sync_folder(self._folder)
+            log.error("the queue is corrupt (%s): kept in %s, rebuilding it from the pictures", error, aside)
+            self.rebuilt = aside
+            return ExaminationStore(path, self._encryptor)
+
+    def _adopt(self) -> None:
+        """Takes in whole files that have no row, oldest first, and clears away half-written ones."""
+        for draft in self._images.glob(".*.part"):
+            draft.unlink()
+        known = self._store.ids()
+        orphans = []
+        for path in self._images.glob("*.exam"):
+            if path.stem in known or not ID.fullmatch(path.stem):
+                continue
+            try:
+                header, _ = self._read(path.stem)
+            except DamagedError as error:
+                log.error("a picture without a record is damaged and put aside: %s", error)
+                path.replace(path.with_suffix(".damaged"))
+                continue
+            orphans.append((Examination(**header), path.stat().st_size))
+        numbers = {examination.number for examination in self._store.select("")} if orphans else set()
+        for examination, size in sorted(orphans, key=lambda orphan: orphan[0].number):
+            number = examination.number
+            if number in numbers:
+                number = self._store.last_number() + 1
+            numbers.add(number)
+            self._store.insert(replace(examination, number=number), size)
+            log.warning("adopted examination %s: its picture was whole, its record was not", examination.id)
+
+    def _make_room(self, size: int) -> None:
+        free = self.free_bytes()
+        if free - size < self._min_free:
+            raise StorageFullError(
+                f"{free // MEGABYTE} MB are free on the card, "
+                f"and {self._min_free // MEGABYTE} MB must stay free"
+            )
+        kept = self.bytes_kept()
+        if kept + size <= self._budget:
+            return
+        sent = (
+            "WHERE kept = 1 AND (state = 'answered' OR (state != 'waiting' AND reported = 1)) ORDER BY number"
+        )
+        for old in self._store.select(sent):
+            kept -= self._store.bytes_kept(old.id)
+            self.drop_picture(old.id)
+            if kept + size <= self._budget:
+                return
+        raise StorageFullError(
+            f"{self.counts()['waiting']} unsent photographs fill "
+            f"the {self._budget // MEGABYTE} MB set aside for them"
+        )
+
+    def _read(self, examination_id: str) -> tuple[dict[str, Any], bytes]:
+        try:
+            sealed = self._path(examination_id).read_bytes()
+        except OSError as error:
+            raise DamagedError(f"{examination_id}: the picture cannot be read: {error}") from None
+        plain = self._encryptor.decrypt(sealed, examination_id)
+        (length,) = struct.unpack_from(">I", plain)
+        header: dict[str, Any] = json.loads(plain[4 : 4 + length])
+        return header, plain[4 + length :]
+
+    def _path(self, examination_id: str, kind: str = "exam") -> Path:
+        return self._images / f"{examination_id}.{kind}"
+
+    def _tell(self) -> None:
+        with self.changed:
+            self.revision += 1
+            self.changed.notify_all()

@@ -1,0 +1,81 @@
+"""A device's first steps: its key, its certificate request, and its sign-on at the gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge import durable
+from edge.certificates import make_request
+from edge.config import Config
+from edge.queue.encryption import KeyFileError, load_key, make_key
+from edge.reporting.gateway import Gateway
+
+
+def ensure_key(config: Config) -> bool:
+    """Makes the storage key on a fresh device; True if one was made.
+
+    Raises KeyFileError where data was sealed with a key that is gone: a new one could not read it.
+    """
+    path = config.storage_key_file
+    if path.exists():
+        load_key(path)
+        return False
+    if (config.device.state_dir / "key.check").exists():
+        raise KeyFileError(
+            f"{path}: no such file, but {config.device.state_dir} holds examinations sealed "
+            f"with it: put it back, "
+            "or start with an empty state folder"
+        )
+    make_key(path)
+    return True
+
+
+def enroll(config: Config, code: str) -> Iterator[str]:
+    """Does what is missing, and says each step; safe to run again: that renews the token, and the certificate where the gateway gives one.
+
+    Without `gateway.url` only the local steps are done: the request is left for an authority to sign by hand.
+    """
+    state = config.device.state_dir
+    state.mkdir(parents=True, exist_ok=True)
+    if ensure_key(config):
+        yield f"made the storage key {config.storage_key_file}: keep a copy off the device"
+    else:
+        yield f"the storage key {config.storage_key_file} is there already"
+    private, request = make_request(config.device.id)
+    if not config.gateway.url:
+        durable.write(state / "device.key", private)
+        durable.write(state / "device.csr", request, mode=0o644)
+        yield (
+            f"wrote {state / 'device.key'} and {state / 'device.csr'}: have the request "
+            f"signed, put the certificate "
+            "beside them and name both in [server] certificate_file, key_file"
+        )
+        yield "no gateway.url: the fleet was not told"
+        return
+    gateway = Gateway(config, now=time.time)
+    try:
+        answer = gateway.enroll(code, request)
+    finally:
+        gateway.close()
+    durable.write(config.gateway_token_file, str(answer["token"]).encode())
+    yield f"wrote the gateway's token to {config.gateway_token_file}"
+    certificate = answer.get("certificate")
+    if not isinstance(certificate, str):
+        yield "the gateway gave no certificate: the device signs in with its token alone"
+        return
+    key_file = config.server.key_file or state / "device.key"
+    certificate_file = config.server.certificate_file or state / "device.pem"
+    _together(key_file, private, certificate_file, certificate.encode())
+    yield f"wrote {certificate_file} and {key_file}"
+    authority = answer.get("ca")
+    if isinstance(authority, str) and config.server.ca_file is not None:
+        durable.write(config.server.ca_file, authority.encode(), mode=0o644)
+        yield f"wrote {config.server.ca_file}"
+
+
+def _together(key_file: Path, key: bytes, certificate_file: Path, certificate: bytes) -> None:
+    """Replaces both; the certificate last, which is what a running device looks at."""
+    durable.write(key_file, key)
+    durable.write(certificate_file, certificate, mode=0o644)

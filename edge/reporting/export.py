@@ -1,0 +1,49 @@
+"""Takes examinations off a device by hand: pictures and one JSON line each, decrypted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from edge import durable
+from edge.queue.encryption import DamagedError
+from edge.queue.examination import Examination
+from edge.queue.queue import Queue
+from edge.reporting.records import examination_record
+
+PAGE = 200
+
+
+class ExportError(Exception):
+    """The target cannot be used; the text says why."""
+
+
+def export(queue: Queue, target: Path, device_id: str, *, unsent_only: bool) -> tuple[int, int]:
+    """Writes `examinations.jsonl` and `ID.jpg` files into an empty or new folder; how many, and how many damaged.
+
+    The examinations stay on the device, and unsent ones stay unsent.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise ExportError(f"{target} is not empty: give a new folder, so that nothing is mixed up")
+        chosen: list[Examination] = []
+        while page := queue.page(PAGE, len(chosen)):
+            chosen += page
+        lines, damaged = [], 0
+        for examination in reversed(chosen):
+            if unsent_only and examination.settled:
+                continue
+            record = examination_record(examination, device_id)
+            try:
+                if examination.kept:
+                    durable.write(target / f"{examination.id}.jpg", queue.picture(examination.id))
+                    record["picture"] = f"{examination.id}.jpg"
+            except DamagedError as error:
+                damaged += 1
+                record["trouble"] = str(error)
+            lines.append(json.dumps(record))
+        durable.write(target / "examinations.jsonl", "".join(line + "\n" for line in lines).encode())
+    except OSError as error:
+        raise ExportError(f"{target}: {error}") from None
+    return len(lines), damaged

@@ -1,0 +1,98 @@
+"""`melanosizer baselines`: the surveyed systems on the product's splits, in one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import UsageError
+from pipeline.commands.run import WorkspaceOption
+
+
+def baselines(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", "-d", help="An ingested data set, or images: a folder or table that ingest understands."
+        ),
+    ],
+    workspace: WorkspaceOption = Path("workspace"),
+    version: Annotated[
+        str | None,
+        typer.Option(
+            "--version", help="The released version to compare with; default: the one that is served."
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, help="Processes that compute the figures.")
+    ] = 2,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")] = 17,
+    weights: Annotated[
+        str,
+        typer.Option("--weights", help="Of the frozen network: imagenet, none, or PATH[#sha256=HEX]."),
+    ] = "imagenet",
+) -> None:
+    """Fit the surveyed systems on train, choose thresholds on eval, measure all once on test.
+
+    The ABCD rule, a linear discriminant, k nearest neighbours, networks trained by back-propagation, a genetic
+    algorithm and world-cup optimisation, logistic regression on a frozen network, and the released model. Figures
+    of the images are computed once and kept in the workspace.
+
+    Example:  melanosizer baselines --data data/ham10000
+    """
+    from components.ingest.manifest import Manifest
+    from components.trainer.data.records import DataError
+    from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+    from components.trainer.progress import Progress
+    from core.workspace import Workspace
+    from pipeline import data_set
+    from studies import page
+    from studies.baselines import compare, extract, frozen_cnn, product
+    from studies.baselines import page as baselines_page
+
+    console = Console()
+    place = Workspace(workspace)
+    place.prepare()
+    folder = data_set.ready(data, place, console)
+    manifest = Manifest.load(folder)
+    progress, cache = Progress(), place.cache / "baselines"
+    try:
+        # First, because weights that cannot be had are known at once.
+        network = frozen_cnn.tables(folder, cache, progress, weights)
+        rows = compare.compare(
+            compare.CLASSICAL, extract.tables(folder, cache, workers, progress), seed, progress
+        )
+        rows += compare.compare([frozen_cnn.SYSTEM], network, seed, progress)
+    except (DataError, WeightsFileError, WeightsUnavailableError) as error:
+        raise UsageError(str(error)) from None
+    released, missing = product.row(place, folder, version, manifest.data_version)
+    out = place.root / "studies" / "baselines"
+    test = manifest.splits["test"]
+    command = f"melanosizer baselines --data {data} --workspace {workspace} --seed {seed} --weights {weights}"
+    command += f" --version {version}" if version else ""
+    facts = [
+        ("data", f"{folder}, version {manifest.data_version[:12]}"),
+        ("test", f"{test.images} images, {test.positives} positive"),
+        ("seed", str(seed)),
+        ("first weights of the frozen network", weights),
+        ("command", command),
+    ]
+    path = page.write(baselines_page.page(rows, released, facts, missing), out / page.FILE_NAME)
+    everything = [*rows, *([released] if released else [])]
+    (out / "rows.json").write_text(
+        json.dumps([row.model_dump(mode="json") for row in everything], indent=1) + "\n"
+    )
+    table = Table(title=f"test: {test.images} images, {test.positives} positive", title_justify="left")
+    for heading in ("system", "AUC", "sensitivity", "specificity", "figures", "fitting"):
+        table.add_column(heading)
+    for row in sorted(everything, key=lambda one: -one.auc.value):
+        table.add_row(*baselines_page.cells(row))
+    console.print(table)
+    if missing:
+        console.print(missing, highlight=False, soft_wrap=True)
+    console.print(f"report: {path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,106 @@
+"""Logistic regression on features of a network that never saw a lesion.
+
+Source: Codella et al., "Deep learning, sparse coding, and SVM for melanoma recognition in dermoscopy images",
+MLMI 2015, 118-126; the network here is EfficientNet-Lite0 with ImageNet weights.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import keras
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components.ingest.manifest import Manifest
+from components.registry.hashing import file_hash
+from components.trainer.data.records import read_split
+from components.trainer.model.backbones import registry
+from components.trainer.model.feature_extractor import Looker
+from components.trainer.progress import Progress
+from core import features
+from core.measures.auc import auc
+from studies.baselines.extract import Table
+from studies.baselines.system import Scorer, System
+
+BACKBONE: Final = "efficientnet_lite0"
+_SIZE: Final = 192
+_CACHED: Final = 224
+_VERSION: Final = 1
+_PENALTIES: Final = (1e-4, 1e-3, 1e-2)
+
+
+def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet") -> dict[str, Table]:
+    """Return the network's features of the three splits; a second call reads what the first one kept.
+
+    Raises:
+        WeightsUnavailableError: `weights` cannot be had here.
+        DataError: a split is empty or has one label only.
+    """
+    version = Manifest.load(data).data_version
+    key = f"{_SIZE}-v{_VERSION}-{named(weights)}-{version[:16]}"
+    found: dict[str, Table] = {}
+    look: Looker | None = None
+    for name in features.SPLITS:
+        path = cache / f"{BACKBONE}-{name}-{key}.npz"
+        if not path.exists():
+            look = look or Looker(_model(weights), _SIZE)
+            _write(path, look, data, name, cache, progress)
+        with np.load(path) as kept:
+            found[name] = Table(kept["values"], kept["targets"], float(kept["seconds"]))
+    return found
+
+
+def named(weights: str) -> str:
+    """Return what tells first weights apart in the name of a cached file: of a file its content."""
+    if weights in ("imagenet", "none"):
+        return weights
+    path = Path(weights.partition("#")[0])
+    # What is no file here is refused when the network is built.
+    return file_hash(path)[:16] if path.is_file() else "elsewhere"
+
+
+def _model(weights: str) -> keras.Model:
+    backbone = registry.build(BACKBONE, size=_SIZE, weights=weights)
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.features)
+    return keras.Model(backbone.inputs, pooled)
+
+
+def _write(path: Path, look: Looker, data: Path, name: str, cache: Path, progress: Progress) -> None:
+    split = read_split(
+        name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
+    )
+    started = time.monotonic()
+    values = look(
+        split.pictures,
+        lambda done: progress.tick("%s: %s features of %d of %d images", name, BACKBONE, done, len(split)),
+    )
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, values=values, targets=split.targets, seconds=time.monotonic() - started)
+    part.replace(path)
+    progress.line("%s: %s features of %d images", name, BACKBONE, len(split))
+
+
+def _fit(train: Table, evaluation: Table, seed: int) -> Scorer:
+    def fitted(penalty: float) -> Scorer:
+        model = make_pipeline(
+            StandardScaler(),
+            LogisticRegression(C=penalty, class_weight="balanced", max_iter=500, random_state=seed),
+        ).fit(train.values, train.targets)
+        return lambda values: np.asarray(model.predict_proba(values)[:, 1])
+
+    candidates = [fitted(penalty) for penalty in _PENALTIES]
+    return max(candidates, key=lambda score: auc(evaluation.targets, score(evaluation.values)))
+
+
+SYSTEM = System(
+    name="frozen EfficientNet-Lite0, logistic regression",
+    source="Codella et al., MLMI 2015, 118-126",
+    sees="network features",
+    fit=_fit,
+)

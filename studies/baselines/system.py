@@ -1,0 +1,36 @@
+"""What every surveyed system is to the comparison: a name, a source, and a way to be fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from studies.baselines.extract import Table
+
+Floats = npt.NDArray[np.float64]
+Scorer = Callable[[npt.NDArray[np.float32]], Floats]
+"""float32 [n, figures] to a score a row, higher = more like melanoma."""
+
+
+@dataclass(frozen=True)
+class System:
+    """One surveyed system.
+
+    Attributes:
+        name: as the table calls it.
+        source: where it was published.
+        sees: what it looks at, in words.
+        fit: from the training and the eval table and a seed to a scorer; test is never shown.
+        sensitivity: smallest on eval at its threshold; None = `threshold` is the published one.
+        threshold: positive where the score is at least this.
+    """
+
+    name: str
+    source: str
+    sees: str
+    fit: Callable[[Table, Table, int], Scorer]
+    sensitivity: float | None = 0.90
+    threshold: float | None = None

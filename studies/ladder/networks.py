@@ -1,0 +1,274 @@
+"""One rung of the first study's ladder: trained by the product's own staged training, measured on one test set."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.trainer.config import TrainerConfig
+from components.trainer.data.records import Split
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import History
+from components.trainer.fit.staged import StagedTraining
+from components.trainer.model import classes
+from components.trainer.model import network as networks
+from components.trainer.model.classifier import Classifier, Member, predict
+from components.trainer.model.network import Moments, Weights
+from components.trainer.progress import Progress
+from core import features
+from core.measures.auc import auc_interval
+from core.measures.rates import Interval
+
+_MOMENTS_FROM: Final = 512  # pictures
+PREDICTIONS: Final = "predictions.csv"
+_LONG: Final = 10.0  # minutes: from here on a killed rung goes on where it was
+
+
+class Scores(BaseModel):
+    """What the study's file scored in the competition."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    private: float | None = Field(description="AUC on the private part of the competition's test set")
+    public: float | None = Field(description="AUC on the public part")
+
+
+class Rung(BaseModel):
+    """One experiment of the study, as its preset says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(description="what is tried, as the study says it")
+    network: str = Field(description="family; its rungs share a chart")
+    study: Scores = Field(description="what the study got")
+    warm_start: str | None = Field(default=None, description="the rung whose weights are the first ones")
+    trainer: TrainerConfig = Field(description="the training")
+
+
+class Measured(BaseModel):
+    """What came of a rung."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    network: str
+    study: Scores
+    key: str = Field(description="hash of everything that decides the result")
+    parameters: int
+    weights: str = Field(description="where the first weights came from")
+    auc: Interval
+    false_negatives: int = Field(description="positives of test below a probability of one half")
+    true_negatives: int = Field(description="negatives of test below a probability of one half")
+    positives: int
+    images: int = Field(description="of test")
+    epochs: float = Field(description="passes over the training images")
+    wanted_epochs: float = Field(description="passes that the preset asks for")
+    steps: int
+    seconds: float
+    minutes_allowed: float | None
+    history: tuple[dict[str, float], ...]
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the budget ended the training before the preset's epochs."""
+        return self.epochs < 0.99 * self.wanted_epochs
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every rung of a run shares: the three splits at one size, and the seed."""
+
+    train: Split
+    evaluation: Split
+    test: Split
+    seed: int
+
+
+def limited(split: Split, count: int | None, seed: int) -> Split:
+    """Return `count` images of a split, both labels in their shares and at least four of each where there are."""
+    if count is None or count >= len(split):
+        return split
+    draw = np.random.default_rng([seed, len(split)])
+    positive, negative = (np.flatnonzero(split.targets == label) for label in (1, 0))
+    wanted = min(len(positive), max(4, round(count * len(positive) / len(split))))
+    rows = np.sort(
+        np.concatenate(
+            [draw.permutation(positive)[:wanted], draw.permutation(negative)[: max(4, count - wanted)]]
+        )
+    )
+    digest = hashlib.sha256(f"{split.fingerprint} {rows.tolist()}".encode()).hexdigest()
+    return Split(
+        split.name,
+        np.asarray(split.pictures[rows]),
+        tuple(split.names[row] for row in rows),
+        split.targets[rows],
+        tuple(split.diagnoses[row] for row in rows),
+        digest,
+    )
+
+
+def key(rung: Rung, ground: Ground, minutes: float | None, before: str) -> str:
+    """Return a hash of everything that decides a rung's result; `before` is the key of its warm start."""
+    about = [
+        rung.trainer.model_dump(mode="json", exclude={"cache_dir"}),
+        ground.seed,
+        minutes,
+        before,
+        *(split.fingerprint for split in (ground.train, ground.evaluation, ground.test)),
+    ]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+
+
+def climb(
+    name: str,
+    rung: Rung,
+    ground: Ground,
+    *,
+    minutes: float | None,
+    own_key: str,
+    folder: Path,
+    initial: Weights | None,
+    progress: Progress,
+) -> tuple[Measured, Weights]:
+    """Train one rung and measure it on test; returns its weights for the rung that starts from them.
+
+    Args:
+        name: of the rung.
+        rung: its preset.
+        ground: the same for all rungs.
+        minutes: its share of the budget; None = as long as its epochs take.
+        own_key: see `key`.
+        folder: for history, backup and the predictions on test.
+        initial: weights of the rung before, where this one starts from them.
+        progress: gets a line an epoch.
+    """
+    config = rung.trainer.model_copy(update={"seed": ground.seed, "max_minutes": minutes})
+    keras.utils.set_random_seed(config.seed)
+    chosen = classes.choose(config.head, ground.train.targets, ground.train.diagnoses)
+    labels = classes.encode(chosen, ground.train.targets, ground.train.diagnoses)
+    weights = classes.class_weights(config.loss, labels, len(chosen), None)
+    moments = _moments(ground.train)
+    history = History(folder)
+    # A backup is three times the network, 2 GB for the base CNN: a short rung is rather trained again.
+    backup = Backup(folder / f"backup-{own_key}.npz")
+    training = StagedTraining(
+        config,
+        chosen,
+        moments,
+        ground.train,
+        ground.evaluation,
+        labels,
+        weights,
+        backup=backup if minutes is None or minutes >= _LONG else _NoBackup(backup.path),
+        history=history,
+        progress=progress,
+        initial=initial,
+    )
+    (snapshot, *_) = training.run()[-1:]
+    network = networks.build(
+        config, size=snapshot.size, classes=len(chosen), moments=moments, weights="none", fast=False
+    )
+    network.model.set_weights(snapshot.weights)
+    member = Member(network, snapshot.size)
+    shares = predict(Classifier((member,), chosen, config.tta), ground.test.pictures, progress, "test")
+    positive = np.asarray(chosen.positive) == 1
+    probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
+    _write_predictions(ground.test, probabilities, folder / PREDICTIONS)
+    per_epoch = max(1, len(labels) // config.batch_size)
+    backup.clear()
+    measured = Measured(
+        name=name,
+        title=rung.title,
+        network=rung.network,
+        study=rung.study,
+        key=own_key,
+        parameters=network.model.count_params(),
+        weights=f"from rung {rung.warm_start}" if initial is not None else training.weights_from,
+        auc=auc_interval(ground.test.targets, probabilities),
+        false_negatives=int(np.sum((ground.test.targets == 1) & (probabilities < 0.5))),
+        true_negatives=int(np.sum((ground.test.targets == 0) & (probabilities < 0.5))),
+        positives=int(ground.test.targets.sum()),
+        images=len(ground.test),
+        epochs=training.steps / per_epoch,
+        wanted_epochs=sum(stage.epochs for stage in config.stages),
+        steps=training.steps,
+        # Of a rung that was killed and went on, all of it.
+        seconds=sum(row.seconds for row in history.epochs),
+        minutes_allowed=minutes,
+        history=tuple(
+            {
+                "epoch": float(number),
+                "loss": row.loss,
+                "eval_auc": row.eval_auc,
+                "false_negatives": float(row.false_negatives),
+                "seconds": row.seconds,
+            }
+            for number, row in enumerate(history.epochs, start=1)
+        ),
+    )
+    return measured, snapshot.weights
+
+
+def parameters(rung: Rung) -> int:
+    """Return how many parameters a rung's network has, from random weights."""
+    config = rung.trainer
+    network = networks.build(
+        config, size=config.stages[-1].size, classes=2, moments=Moments((0, 0, 0), (1, 1, 1)), weights="none"
+    )
+    return int(network.model.count_params())
+
+
+def save_weights(weights: Weights, path: Path) -> None:
+    """Keep a rung's weights for the rung that starts from them."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, *weights)
+    part.replace(path)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read what `save_weights` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return [file[f"arr_{number}"] for number in range(len(file.files))]
+
+
+def _write_predictions(test: Split, probabilities: npt.NDArray[np.float64], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
+        for name, target, value in zip(test.names, test.targets, probabilities, strict=True):
+            writer.writerow([name, int(target), repr(float(value))])
+
+
+class _NoBackup(Backup):
+    """For rungs that are trained again sooner than their backup is written."""
+
+    def save(self, state: Any, arrays: Any) -> None:
+        """Keep nothing."""
+
+    def load(self) -> None:
+        """There is nothing."""
+
+
+def _moments(train: Split) -> Moments:
+    """Channel mean and deviation of (a sample of) the training split, as Transform computes them of all."""
+    rows = np.linspace(0, len(train) - 1, min(_MOMENTS_FROM, len(train))).astype(np.int64)
+    pixels: npt.NDArray[np.float64] = np.asarray(train.pictures[rows], np.float64)
+    mean, std = pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2))
+    return Moments(_three(mean), _three(np.maximum(std, 1.0)))
+
+
+def _three(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue

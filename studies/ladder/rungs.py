@@ -1,0 +1,96 @@
+"""The ladder's presets: `studies/ladder/presets/*.yaml`, one a rung, in the order of their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from core.errors import UsageError
+from pipeline.config import About, explain
+from studies.ladder.networks import Rung
+
+
+class RungPreset(Rung):
+    """A rung with what a reader needs to choose it."""
+
+    about: About = Field(description="what the preset is for")
+
+
+@cache
+def presets() -> dict[str, RungPreset]:
+    """Return every rung by name, in order."""
+    folder = resources.files("studies.ladder.presets")
+    names = sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return {name: load((folder / f"{name}.yaml").read_text(encoding="utf-8"), name) for name in names}
+
+
+def load(text: str, where: str) -> RungPreset:
+    """Read one rung.
+
+    Raises:
+        UsageError: an unknown key, or a value out of range.
+    """
+    try:
+        return RungPreset.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        raise UsageError(explain(error, f"preset {where}", RungPreset)) from None
+
+
+def chosen(wanted: Sequence[str]) -> dict[str, RungPreset]:
+    """Return the rungs of the given names or beginnings of names, in order; all without any.
+
+    Those whose weights they start from come with them.
+
+    Raises:
+        UsageError: nothing is called so.
+    """
+    everything = presets()
+    if not wanted:
+        return everything
+    found: set[str] = set()
+    for text in wanted:
+        hits = [
+            name for name in everything if name == text or name.startswith(text) or name[3:].startswith(text)
+        ]
+        if not hits:
+            raise UsageError(f"--rungs {text}: no such rung; there are {', '.join(everything)}")
+        found.update(hits)
+    for name in reversed(everything):  # a rung starts from one before it
+        start = everything[name].warm_start
+        if name in found and start:
+            found.add(start)
+    return {name: rung for name, rung in everything.items() if name in found}
+
+
+def with_weights(rungs: Mapping[str, Rung], given: Sequence[str]) -> dict[str, Rung]:
+    """Return the rungs, those of a named backbone starting from a file instead of ImageNet's download.
+
+    Args:
+        rungs: all of them.
+        given: BACKBONE=PATH#sha256=HEX each.
+
+    Raises:
+        UsageError: not of that form, or no rung asks for ImageNet's weights of that backbone.
+    """
+    files: dict[str, str] = {}
+    asking = {rung.trainer.backbone for rung in rungs.values() if rung.trainer.weights == "imagenet"}
+    for text in given:
+        backbone, _, weights = text.partition("=")
+        if not weights or backbone not in asking:
+            raise UsageError(
+                f"--weights {text}: give BACKBONE=PATH#sha256=HEX, with one of {', '.join(sorted(asking))}"
+            )
+        files[backbone] = weights
+    return {
+        name: rung.model_copy(
+            update={"trainer": rung.trainer.model_copy(update={"weights": files[rung.trainer.backbone]})}
+        )
+        if rung.trainer.weights == "imagenet" and rung.trainer.backbone in files
+        else rung
+        for name, rung in rungs.items()
+    }

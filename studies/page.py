@@ -1,0 +1,110 @@
+"""Writes the report of a study: tables, curves and pictures in one HTML file, in the style of a run's report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+from PIL import Image
+
+from core import numbers
+from core.measures.rates import Interval
+from pipeline.report import paper
+
+FILE_NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; cells are text or pictures, `left` says which columns hold words, `notes` stand below it."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str | Markup]]
+    left: Sequence[int] = (0,)
+    title: str = ""
+    notes: Sequence[str] = ()
+    chosen: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its title and what to read from it."""
+
+    title: str
+    text: str
+    chart: Markup
+    legend: Sequence[tuple[str, str]] = ()
+    """(class of the line, its name)."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a gallery: a data URI, a bold line and a quiet one."""
+
+    source: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page."""
+
+    id: str
+    title: str
+    text: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[Figure] = ()
+    galleries: Sequence[tuple[str, Sequence[Picture]]] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report."""
+
+    title: str
+    verdict: str
+    sections: Sequence[Section]
+    facts: Sequence[tuple[str, str]] = field(default=())
+    """What the page was made from: data, seed, commands."""
+
+
+def write(page: Page, path: Path) -> Path:
+    """Write the page as one self-contained file and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(render(page), encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def render(page: Page) -> str:
+    """Return the page's HTML."""
+    return paper.render("studies", "study.html.j2", {"page": page}, extra_style="studies.css")
+
+
+def spread(value: Interval) -> Markup:
+    """Return a value with its interval below it, for a table's cell."""
+    low, high = numbers.rate(value.low), numbers.rate(value.high)
+    return Markup('{}<br><span class="split">{} to {}</span>').format(numbers.rate(value.value), low, high)
+
+
+def name(title: str, detail: str) -> Markup:
+    """Return a row's name with something quieter below it."""
+    return Markup('{}<br><span class="quiet">{}</span>').format(title, detail)
+
+
+def picture(pixels: npt.NDArray[np.uint8], title: str, text: str, side: int = 220) -> Picture:
+    """Return a picture (uint8 [h, w, 3]) for a gallery, shrunk to `side`."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((2 * side, side))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=85)
+    return Picture("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), title, text)

@@ -1,0 +1,132 @@
+"""The segmentation pipeline's own steps: the Evaluator with its gate, the serving check, the registry's record."""
+
+# TFX reads these annotations at run time, so they cannot be postponed.
+import importlib.metadata
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from tfx import v1 as tfx
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
+
+from components.gate.blessing import bless_infra, bless_model
+from components.gate.verdict import Check, Verdict, at_least
+from components.registry import hashing
+from components.registry.record import Parents, Record
+from components.registry.store import Registry
+from components.serving_check.requests import BAD, golden
+from core import features
+from serving.engine.check import check_saved_model
+from studies.segmentation import measured, pairs
+from studies.segmentation.config import MODEL_NAME, SegmentationConfig
+from studies.segmentation.segmenter import MASK, SEGMENT
+
+_GOLDEN = 4
+_TIMEOUT_SECONDS = 300
+
+
+@tfx.dsl.components.component
+def SegmentationEvaluator(  # noqa: N802 - a component is a class to its users
+    model: tfx.dsl.components.InputArtifact[standard_artifacts.Model],
+    examples: tfx.dsl.components.InputArtifact[standard_artifacts.Examples],
+    evaluation: tfx.dsl.components.OutputArtifact[standard_artifacts.ModelEvaluation],
+    blessing: tfx.dsl.components.OutputArtifact[standard_artifacts.ModelBlessing],
+    config: tfx.dsl.components.Parameter[str],
+) -> None:
+    """Measure Jaccard and Dice on `test` through the `segment` signature, and bless the model or not."""
+    limits = SegmentationConfig.model_validate_json(config)
+    files = _split(examples, "test")
+    found = measured.measure(
+        measured.loaded(Path(path_utils.serving_model_path(model.uri))), pairs.records(files)
+    )
+    measured.save(found, Path(evaluation.uri))
+    verdict = measured.judge(found, limits)
+    verdict.save(Path(evaluation.uri))
+    bless_model(blessing, verdict.passed)
+
+
+@tfx.dsl.components.component
+def SegmentationCheck(  # noqa: N802 - a component is a class to its users
+    model: tfx.dsl.components.InputArtifact[standard_artifacts.Model],
+    examples: tfx.dsl.components.InputArtifact[standard_artifacts.Examples],
+    infra_blessing: tfx.dsl.components.OutputArtifact[standard_artifacts.InfraBlessing],
+) -> None:
+    """Prove in a process of its own that a server can load the model and that it answers as it does here."""
+    folder = Path(path_utils.serving_model_path(model.uri))
+    images = golden([Path(path) for path in _split(examples, "eval")], _GOLDEN)
+    batches = [[image] for image in images] + [list(images)] + [[data] for data in BAD.values()]
+    seen = check_saved_model(
+        folder,
+        [{features.IMAGE_BYTES: batch} for batch in batches],
+        signature=SEGMENT,
+        outputs=(MASK,),
+        timeout=_TIMEOUT_SECONDS,
+    )
+    answers = seen.answers
+    good = () if seen.load_error else answers[: len(images) + 1]
+    error = seen.load_error or next((item.error for item in answers[: len(images) + 1] if item.error), "")
+    checks: list[Check] = [at_least("loads_and_answers", float(not error), 1.0, detail=error)]
+    if good and not error:
+        here, _ = measured.loaded(folder)(images)
+        there = [pairs.mask_of(bytes(data)) for data in answers[len(images)].outputs[MASK]]
+        alone = [pairs.mask_of(bytes(item.outputs[MASK][0])) for item in answers[: len(images)]]
+        for name, masks in (("alone", alone), ("in a batch", there)):
+            same = float(np.mean([np.mean(one == other) for one, other in zip(masks, here, strict=True)]))
+            checks.append(at_least("pixels_as_in_python", same, 0.9999, slice=name))
+        for name, item in zip(BAD, answers[len(images) + 1 :], strict=True):
+            refused = float(item.code == "INVALID_ARGUMENT")
+            checks.append(
+                at_least("refuses", refused, 1.0, slice=f"request:{name}", detail=(item.error or "")[:200])
+            )
+    verdict = Verdict(gate="serving", checks=tuple(checks))
+    verdict.save(Path(infra_blessing.uri))
+    bless_infra(infra_blessing, verdict.passed)
+
+
+@tfx.dsl.components.component
+def SegmentationRecord(  # noqa: N802 - a component is a class to its users
+    pushed_model: tfx.dsl.components.InputArtifact[standard_artifacts.PushedModel],
+    evaluation: tfx.dsl.components.InputArtifact[standard_artifacts.ModelEvaluation],
+    infra_blessing: tfx.dsl.components.InputArtifact[standard_artifacts.InfraBlessing],
+    record: tfx.dsl.components.OutputArtifact[standard_artifacts.HyperParameters],
+    workspace: tfx.dsl.components.Parameter[str],
+    run_id: tfx.dsl.components.Parameter[str],
+    config: tfx.dsl.components.Parameter[str],
+    data_version: tfx.dsl.components.Parameter[str],
+) -> None:
+    """Write the pushed version's record and serve it; do nothing when nothing was pushed."""
+    folder = Path(record.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not pushed_model.get_int_custom_property("pushed"):
+        (folder / "record.json").write_text("{}\n")
+        return
+    version = pushed_model.get_string_custom_property("pushed_version")
+    registry = Registry(Path(workspace), MODEL_NAME)
+    served = registry.served / version
+    found = measured.load(Path(evaluation.uri))
+    jaccard = float(np.mean([score.jaccard for score in found]))
+    entry = Record(
+        model_name=MODEL_NAME,
+        version=version,
+        created=datetime.now(UTC),
+        run_id=run_id,
+        preset="segmentation",
+        software=importlib.metadata.version("melanosizer"),
+        config=json.loads(config),
+        label_counts={},
+        metrics={"jaccard": jaccard, "dice": float(np.mean([score.dice for score in found]))},
+        slices=(),
+        verdicts=tuple(Verdict.load(Path(uri)) for uri in (evaluation.uri, infra_blessing.uri)),
+        sha256=hashing.tree_hash(served),
+        fingerprint=hashing.fingerprint(served),
+        parents=Parents(data_version=data_version, baseline_version=None),
+        model=json.loads((served / hashing.FACTS).read_text()),
+    )
+    registry.add(entry, who=f"run {run_id}", why=f"every gate let it through (Jaccard {jaccard:.3f})")
+    (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
+
+
+def _split(examples: standard_artifacts.Examples, name: str) -> list[str]:
+    return sorted(str(path) for path in Path(artifact_utils.get_split_uri([examples], name)).glob("*"))

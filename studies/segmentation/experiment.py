@@ -1,0 +1,216 @@
+"""Does segmentation help? One classifier on whole images, and on images cut by the true and the predicted mask.
+
+The masks are the U-Net's out-of-fold: the network that cuts an image never saw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.metrics import roc_auc_score
+
+from components.trainer.data.records import matching
+from components.trainer.progress import Progress
+from core import features
+from core.measures.auc import auc, auc_interval, compare
+from core.measures.rates import Interval, mcnemar, rate_of
+from studies.segmentation import pairs as pair_files
+from studies.segmentation import scores, training
+from studies.segmentation.classifiers import FoldClassifier, Labels
+from studies.segmentation.config import SegmentationConfig
+from studies.segmentation.folds import folds
+from studies.segmentation.pairs import Loaded
+from studies.segmentation.segmenter import Segmenter
+
+VARIANTS: Final = ("unaltered", "true mask", "predicted mask")
+SIZE: Final = 224
+
+Pictures = npt.NDArray[np.uint8]
+Masks = npt.NDArray[np.bool_]
+
+
+class Arm(BaseModel):
+    """One of the three, over all held-out folds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variant: str
+    auc: Interval
+    auc_of_folds: float = Field(
+        description="mean of the folds' AUCs: answers of different folds are never compared in it"
+    )
+    accuracy: Interval
+    sensitivity: Interval
+    specificity: Interval
+    difference: Interval | None = Field(description="of the AUC from the unaltered images, DeLong")
+    p_auc: float | None = Field(description="DeLong's two-sided p-value against the unaltered images")
+    p_accuracy: float | None = Field(description="McNemar's exact p-value against the unaltered images")
+
+
+class Result(BaseModel):
+    """The experiment with one classifier."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classifier: str
+    weights: str
+    images: int
+    positives: int
+    folds: int
+    arms: tuple[Arm, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Material:
+    """Pictures and masks at one size, and the rows of each fold.
+
+    Attributes:
+        pictures: uint8 [n, SIZE, SIZE, 3].
+        truth: bool [n, SIZE, SIZE].
+        predicted: bool [n, SIZE, SIZE], out-of-fold.
+        targets: int64 [n].
+        jaccard: of each predicted mask at SIZE.
+    """
+
+    names: tuple[str, ...]
+    pictures: Pictures
+    truth: Masks
+    predicted: Masks
+    targets: Labels
+    rows: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+    jaccard: npt.NDArray[np.float64]
+
+
+def check(files: Sequence[str], count: int) -> None:
+    """Look whether there are labels enough for the folds, before anything is trained.
+
+    Raises:
+        ValueError: labels are unknown or too few.
+    """
+    _rows(np.array([row[features.TARGET] for row in pair_files.records(files)], np.int64), count, 0)
+
+
+def material(
+    files: Sequence[str], config: SegmentationConfig, count: int, seed: int, progress: Progress
+) -> Material:
+    """Read the pairs and predict every mask by a U-Net that was trained on the other folds.
+
+    Raises:
+        ValueError: labels are unknown or too few.
+    """
+    large = pair_files.load(files, SIZE, SIZE)
+    small = pair_files.load(files, config.height, config.width)
+    rows = _rows(large.targets, count, seed)
+    predicted = np.zeros(large.masks.shape, bool)
+    for number, (training_rows, held_out) in enumerate(rows):
+        progress.line("U-Net of fold %d of %d: %d pairs", number + 1, count, len(training_rows))
+        trained = training.train(config, *_inner(small, training_rows, seed), progress=progress)
+        predicted[held_out] = _enlarged(trained.segmenter, small.pictures[held_out])
+    truth = large.masks > 127
+    jaccard = np.array([scores.jaccard(one, other) for one, other in zip(predicted, truth, strict=True)])
+    progress.line("out-of-fold Jaccard %.4f", jaccard.mean())
+    return Material(large.names, large.pictures, truth, predicted, large.targets, rows, jaccard)
+
+
+def run(given: Material, classifier: FoldClassifier, seed: int, progress: Progress) -> Result:
+    """Return the three arms: same folds, same classifier, same budget."""
+    variants = {
+        VARIANTS[0]: given.pictures,
+        VARIANTS[1]: cut(given.pictures, given.truth),
+        VARIANTS[2]: cut(given.pictures, given.predicted),
+    }
+    answers: dict[str, npt.NDArray[np.float64]] = {}
+    for name, pictures in variants.items():
+        inputs = classifier.extract(pictures)
+        found = np.zeros(len(given.targets))
+        for rows, held_out in given.rows:
+            found[held_out] = classifier.fit_predict(
+                inputs[rows], given.targets[rows], inputs[held_out], seed
+            )
+        answers[name] = found
+        progress.line("%s, %s: AUC %.4f", classifier.name, name, auc(given.targets, found))
+    arms = tuple(_arm(name, given, answers) for name in VARIANTS)
+    return Result(
+        classifier=classifier.name,
+        weights=classifier.weights,
+        images=len(given.targets),
+        positives=int(given.targets.sum()),
+        folds=len(given.rows),
+        arms=arms,
+        sentence=sentence(arms, len(given.targets)),
+    )
+
+
+def cut(pictures: Pictures, masks: Masks) -> Pictures:
+    """Return the pictures with everything outside the masks black, as the study did."""
+    return np.where(masks[..., None], pictures, 0).astype(np.uint8)
+
+
+def sentence(arms: Sequence[Arm], images: int) -> str:
+    """Say what the table shows, and no more."""
+    parts = []
+    for arm in arms[1:]:
+        assert arm.difference is not None and arm.p_auc is not None  # noqa: S101, PT018 - set for these arms
+        word = "raises" if arm.difference.value > 0 else "lowers"
+        if arm.p_auc < 0.05 / (len(arms) - 1):
+            verdict = f"{word} the AUC by {abs(arm.difference.value):.3f}"
+        else:
+            verdict = (
+                f"does not change the AUC by more than chance would ({arm.difference.value:+.3f}, "
+                f"95 % {arm.difference.low:+.3f} to {arm.difference.high:+.3f})"
+            )
+        parts.append(f"cutting by the {arm.variant} {verdict}, p = {arm.p_auc:.3f}")
+    text = f"On {images} images {'; '.join(parts)}"
+    return f"{text} (DeLong, paired; p below 0.025 counts, as two comparisons were made)."
+
+
+def _arm(name: str, given: Material, answers: dict[str, npt.NDArray[np.float64]]) -> Arm:
+    values, targets = answers[name], given.targets
+    called, positive = values >= 0.5, targets == 1
+    reference = answers[VARIANTS[0]]
+    test = compare(targets, reference, values) if name != VARIANTS[0] else None
+    return Arm(
+        variant=name,
+        auc=auc_interval(targets, values),
+        auc_of_folds=float(
+            np.mean([roc_auc_score(targets[held_out], values[held_out]) for _, held_out in given.rows])
+        ),
+        accuracy=rate_of(called == positive),
+        sensitivity=rate_of(called[positive]),
+        specificity=rate_of(~called[~positive]),
+        difference=Interval(value=test.difference, low=test.low, high=test.high) if test else None,
+        p_auc=test.p if test else None,
+        p_accuracy=mcnemar(targets, reference >= 0.5, called)[2] if test else None,
+    )
+
+
+def _rows(
+    targets: Labels, count: int, seed: int
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    if (targets < 0).any():
+        raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
+    return folds(targets, count, seed)
+
+
+def _inner(small: Loaded, rows: npt.NDArray[np.int64], seed: int) -> tuple[Loaded, Loaded]:
+    """A tenth of the training folds chooses epoch and threshold."""
+    order = np.random.default_rng([seed, len(rows)]).permutation(rows)
+    kept = max(1, len(rows) // 10)
+    return small.take(np.sort(order[kept:])), small.take(np.sort(order[:kept]))
+
+
+def _enlarged(segmenter: Segmenter, pictures: Pictures) -> Masks:
+    masks = segmenter.small_masks(pictures).astype(np.float32)[..., None]
+    return np.asarray(tf.image.resize(masks, [SIZE, SIZE]).numpy()[..., 0] >= 0.5)
+
+
+def files_of(folder: str) -> list[str]:
+    """Return the TFRecord files of all splits of written pairs."""
+    return matching([f"{folder}/{name}/*.tfrecord.gz" for name in features.SPLITS])

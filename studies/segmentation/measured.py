@@ -1,0 +1,134 @@
+"""Jaccard and Dice of a SavedModel's masks on real pairs, each at the picture's own size."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.gate.verdict import Verdict, at_least
+from core import features
+from core.measures.rates import Interval
+from studies.segmentation import pairs, scores
+from studies.segmentation.config import SegmentationConfig
+from studies.segmentation.segmenter import CONFIDENCE, MASK, SEGMENT
+
+FILE_NAME: Final = "masks.csv"
+_SAMPLES: Final = 2000
+_BATCH: Final = 8
+
+
+class Score(NamedTuple):
+    """One picture."""
+
+    image_name: str
+    jaccard: float
+    dice: float
+    lesion_fraction: float
+    predicted_fraction: float
+    confidence: float
+
+
+Segment = Callable[[list[bytes]], tuple[list[npt.NDArray[np.bool_]], npt.NDArray[np.float32]]]
+
+
+def loaded(model: Path) -> Segment:
+    """Return a function from encoded pictures to masks (bool, own size) and confidences."""
+    answer = tf.saved_model.load(str(model)).signatures[SEGMENT]
+
+    def segment(images: list[bytes]) -> tuple[list[npt.NDArray[np.bool_]], npt.NDArray[np.float32]]:
+        outputs = answer(**{features.IMAGE_BYTES: tf.constant(images)})
+        return [pairs.mask_of(data) for data in outputs[MASK].numpy()], outputs[CONFIDENCE].numpy()
+
+    # The restored function does not keep its object alive.
+    segment.model = answer  # type: ignore[attr-defined]
+    return segment
+
+
+def measure(segment: Segment, rows: Iterable[dict[str, bytes]]) -> list[Score]:
+    """Return the scores of records that hold image_name, image and mask."""
+    found: list[Score] = []
+    batch: list[dict[str, bytes]] = []
+
+    def flush() -> None:
+        masks, confidences = segment([row[features.IMAGE] for row in batch])
+        for row, mask, confidence in zip(batch, masks, confidences, strict=True):
+            truth = pairs.mask_of(row[pairs.MASK])
+            found.append(
+                Score(
+                    row[features.IMAGE_NAME].decode(),
+                    scores.jaccard(mask, truth),
+                    scores.dice(mask, truth),
+                    float(truth.mean()),
+                    float(mask.mean()),
+                    float(confidence),
+                )
+            )
+        batch.clear()
+
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _BATCH:
+            flush()
+    if batch:
+        flush()
+    return found
+
+
+def interval(values: Sequence[float], seed: int = 0) -> Interval:
+    """Return the mean with its 95 % bootstrap interval."""
+    array = np.asarray(values, np.float64)
+    draw = np.random.default_rng(seed)
+    means = draw.choice(array, (_SAMPLES, len(array))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(value=float(array.mean()), low=float(low), high=float(high))
+
+
+def worst_tenth(found: Sequence[Score]) -> float:
+    """Return the mean Jaccard of the worst tenth, of one picture at least."""
+    ordered = sorted(score.jaccard for score in found)
+    return float(np.mean(ordered[: max(1, len(ordered) // 10)]))
+
+
+def judge(found: Sequence[Score], config: SegmentationConfig) -> Verdict:
+    """Compare the scores with the gate's limits."""
+    worst = min(found, key=lambda score: score.jaccard)
+    return Verdict(
+        gate="model",
+        checks=(
+            at_least("jaccard", float(np.mean([score.jaccard for score in found])), config.min_jaccard),
+            at_least("dice", float(np.mean([score.dice for score in found])), config.min_dice),
+            at_least(
+                "jaccard",
+                worst_tenth(found),
+                config.min_worst_tenth,
+                slice="worst tenth",
+                detail=f"the worst is {worst.image_name} with {worst.jaccard:.2f}",
+            ),
+        ),
+    )
+
+
+def save(found: Sequence[Score], folder: Path) -> Path:
+    """Write the scores as CSV into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(Score._fields)
+        writer.writerows(found)
+    return path
+
+
+def load(folder: Path) -> list[Score]:
+    """Read what `save` wrote."""
+    with (folder / FILE_NAME).open(newline="") as stream:
+        return [
+            Score(row["image_name"], *(float(row[name]) for name in Score._fields[1:]))
+            for row in csv.DictReader(stream)
+        ]

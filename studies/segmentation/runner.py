@@ -1,0 +1,241 @@
+"""Runs the second study: the U-Net's pipeline, pictures of its masks, and the three-way experiment."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from components.gate.verdict import Verdict
+from components.ingest.errors import IngestError
+from components.transform import images
+from core.errors import RunFaultError, UsageError
+from core.features import IMAGE, IMAGE_NAME
+from core.workspace import Workspace
+from pipeline import executions, native_output
+from pipeline.run import logged, new_run_id
+from pipeline.targets import local
+from studies.page import Picture, picture
+from studies.segmentation import measured, pairs
+from studies.segmentation.config import SegmentationConfig
+from studies.segmentation.dag import SegmentationLocations, create_pipeline
+from studies.segmentation.measured import Score
+from studies.segmentation.training import Row
+
+TRUE_COLOUR = (86, 180, 233)  # RGB, sky blue
+PREDICTED_COLOUR = (230, 159, 0)  # orange: both of Okabe and Ito's set
+_SIDE = 260
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UnetRun:
+    """What the pipeline left.
+
+    Attributes:
+        run_id: of the run.
+        scores: of every test picture.
+        verdicts: of the gates.
+        history: a row an epoch.
+        model: the SavedModel's folder.
+        version: that was pushed, None where a gate refused or nothing changed.
+        facts: what the model says of itself.
+    """
+
+    run_id: str
+    scores: list[Score]
+    verdicts: list[Verdict]
+    history: list[Row]
+    model: Path
+    version: str | None
+    facts: dict[str, object]
+
+
+def write_pairs(data: Path, workspace: Workspace, seed: int) -> tuple[Path, str]:
+    """Return the folder of the TFRecords made from `data`, and their version; `data` may be one already.
+
+    Raises:
+        UsageError: there are no pairs.
+    """
+    if (data / pairs.MANIFEST).is_file():
+        return data, str(json.loads((data / pairs.MANIFEST).read_text())["data_version"])
+    out = workspace.root / "data" / "pairs"
+    try:
+        return out, pairs.write(pairs.find(data), out, seed)
+    except IngestError as error:
+        raise UsageError(f"--data {error}") from None
+
+
+def run_pipeline(
+    config: SegmentationConfig, data: Path, data_version: str, workspace: Workspace, console: Console
+) -> UnetRun:
+    """Train, judge and, if it is good, push a U-Net.
+
+    Raises:
+        RunFaultError: a step failed; the log says more.
+    """
+    with workspace.locked():
+        started = datetime.now(UTC)
+        run_id = new_run_id(workspace, started)
+        folder = workspace.run(run_id)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+        where = SegmentationLocations(data, data_version, workspace, run_id)
+        compiled = local.compiled(create_pipeline(config, where), run_id)
+        with (
+            native_output.hidden(folder / "native.log"),
+            logged(console, folder, local.step_names(compiled)),
+        ):
+            try:
+                local.run(compiled)
+            except Exception as fault:
+                _log.exception("the run failed")
+                reason = f"{type(fault).__name__}: {fault}"
+                _record(run_id, workspace, data, data_version, started, None, reason)
+                raise RunFaultError(f"{reason}; see {folder / 'run.log'}") from fault
+    found = collect(run_id, workspace)
+    _record(run_id, workspace, data, data_version, started, found)
+    return found
+
+
+def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Picture]]]:
+    """Return pictures of the best, the middling and the worst masks of test, true and predicted outlines on them."""
+    ordered = sorted(run.scores, key=lambda score: -score.jaccard)
+    middle = max(0, len(ordered) // 2 - count // 2)
+    groups = [
+        ("The worst", ordered[-count:][::-1]),
+        ("Around the median", ordered[middle : middle + count]),
+        ("The best", ordered[:count]),
+    ]
+    wanted = {score.image_name for _, scores in groups for score in scores}
+    segment = measured.loaded(run.model)
+    drawn: dict[str, npt.NDArray[np.uint8]] = {}
+    for row in pairs.records([str(path) for path in sorted((data / "test").glob("*.tfrecord.gz"))]):
+        name = row[IMAGE_NAME].decode()
+        if name in wanted:
+            masks, _ = segment([row[IMAGE]])
+            pixels = np.asarray(images.decode_whole(row[IMAGE]).numpy())
+            drawn[name] = outlined(pixels, pairs.mask_of(row[pairs.MASK]), masks[0])
+    return [
+        (
+            heading,
+            [
+                picture(
+                    drawn[score.image_name],
+                    f"Jaccard {score.jaccard:.2f}",
+                    f"{score.image_name}, lesion {score.lesion_fraction:.0%}, predicted {score.predicted_fraction:.0%}",
+                    _SIDE,
+                )
+                for score in scores
+            ],
+        )
+        for heading, scores in groups
+    ]
+
+
+def outlined(
+    pixels: npt.NDArray[np.uint8], truth: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """Return the picture with the true outline (blue) and the predicted one (orange) on it, `_SIDE` px high."""
+    scale = _SIDE / pixels.shape[0]
+    size = (max(1, round(pixels.shape[1] * scale)), _SIDE)
+    drawn = np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    for mask, colour in ((truth, TRUE_COLOUR), (predicted, PREDICTED_COLOUR)):
+        large = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR)
+        contours, _ = cv2.findContours(
+            (large > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        cv2.drawContours(drawn, contours, -1, colour, 2, cv2.LINE_AA)
+    return drawn
+
+
+def sheet(groups: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]]) -> npt.NDArray[np.uint8]:
+    """Return rows of equally high pictures as one: uint8 [h, w, 3]."""
+    rows = [np.concatenate(list(pictures), axis=1) for _, pictures in groups if pictures]
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    return np.concatenate(padded)
+
+
+def collect(run_id: str, workspace: Workspace) -> UnetRun:
+    """Read what a run's steps left.
+
+    Raises:
+        RunFaultError: a step left nothing.
+    """
+    from tfx.utils import path_utils
+
+    from components.registry.hashing import FACTS
+
+    by_name = {step.name: step for step in _steps(run_id, workspace)}
+
+    def artifact(step: str, output: str) -> executions.Artifact:
+        found = by_name[step].output(output) if step in by_name else None
+        if found is None:
+            raise RunFaultError(f"run {run_id}: step {step} left no {output}; see its run.log")
+        return found
+
+    model = Path(path_utils.serving_model_path(artifact("Trainer", "model").uri))
+    evaluation = Path(artifact("SegmentationEvaluator", "evaluation").uri)
+    check = Path(artifact("SegmentationCheck", "infra_blessing").uri)
+    pushed = artifact("Pusher", "pushed_model").properties
+    history = Path(artifact("Trainer", "model_run").uri) / "history.json"
+    return UnetRun(
+        run_id=run_id,
+        scores=measured.load(evaluation),
+        verdicts=[Verdict.load(evaluation), Verdict.load(check)],
+        history=json.loads(history.read_text())["epochs"],
+        model=model,
+        version=str(pushed["pushed_version"]) if pushed.get("pushed_version") else None,
+        facts=json.loads((model / FACTS).read_text()),
+    )
+
+
+def _steps(run_id: str, workspace: Workspace) -> list[executions.Step]:
+    from tfx.orchestration import metadata
+
+    connection = metadata.sqlite_metadata_connection_config(str(workspace.metadata.resolve()))
+    return executions.steps(connection, run_id)
+
+
+def _record(
+    run_id: str,
+    workspace: Workspace,
+    data: Path,
+    data_version: str,
+    started: datetime,
+    found: UnetRun | None,
+    fault: str = "",
+) -> None:
+    """Leave the run's end beside its log, as every run's, for the dashboard."""
+    from pipeline.outcome import Outcome, Status, StepOutcome
+
+    refusals = [check.sentence() for verdict in found.verdicts for check in verdict.refusals] if found else []
+    status: Status = "failed"
+    if found is not None:
+        status = "refused" if refusals else "pushed" if found.version else "unchanged"
+    Outcome(
+        run_id=run_id,
+        status=status,
+        reason=fault or "; ".join(refusals),
+        preset="studies/segmentation",
+        data=str(data.resolve()),
+        data_version=data_version,
+        started=started,
+        seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
+        version=found.version if found else None,
+        model=str(found.model) if found else None,
+        metrics=None,
+        threshold=None,
+        verdicts=tuple(found.verdicts) if found else (),
+        steps=tuple(StepOutcome.of(step) for step in _steps(run_id, workspace)),
+    ).save(workspace.run(run_id))

@@ -1,0 +1,115 @@
+"""A trained U-Net with everything around it: from encoded pictures to masks at the pictures' own sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.transform import images
+from core import features
+from studies.segmentation import region, unet
+from studies.segmentation.config import SegmentationConfig
+
+SEGMENT: Final = "segment"  # the signature
+MASK: Final = "mask"  # string [batch], PNG of the picture's own size: 255 lesion, 0 skin
+FRACTION: Final = "lesion_fraction"  # float32 [batch], share of the picture
+CONFIDENCE: Final = "confidence"  # float32 [batch], mean probability inside the lesion
+
+_CHUNK: Final = 32
+
+# Traced once a process: its two floods cost seconds each time.
+_find: Final = tf.function(region.one_region, reduce_retracing=True)
+
+
+def regions(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.bool_]:
+    """Return one filled region a map (float32 [n, h, w]): bool [n, h, w]."""
+    rows = [
+        _find(tf.constant(probabilities[start : start + _CHUNK]), tf.constant(threshold)).numpy() >= threshold
+        for start in range(0, len(probabilities), _CHUNK)
+    ]
+    return np.concatenate(rows)
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """The network, the threshold that was fitted on eval, and the version."""
+
+    config: SegmentationConfig
+    model: keras.Model
+    threshold: float
+    version: str
+
+    def answer(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """segment: encoded pictures (string [batch]) to the named answers, each [batch].
+
+        A mask is a PNG, because the pictures of a batch may differ in size and a tensor's rows may not.
+
+        Raises:
+            tf.errors.InvalidArgumentError: bytes that are no picture (see components/transform/images.py).
+        """
+        small, sizes = tf.map_fn(
+            self._decoded,
+            image_bytes,
+            fn_output_signature=(
+                tf.TensorSpec([self.config.height, self.config.width, 3], tf.float32),
+                tf.TensorSpec([2], tf.int32),
+            ),
+            parallel_iterations=4,
+        )
+        probability = self.probabilities(small)
+        field = region.one_region(probability, self.threshold)
+        inside = tf.cast(field >= self.threshold, tf.float32)
+        masks = tf.map_fn(
+            lambda one: self._encoded(one[0], one[1]),
+            (field, sizes),
+            fn_output_signature=tf.TensorSpec([], tf.string),
+            parallel_iterations=4,
+        )
+        area = tf.reduce_sum(inside, axis=[1, 2])
+        return {
+            MASK: masks,
+            FRACTION: tf.reduce_mean(inside, axis=[1, 2]),
+            CONFIDENCE: tf.reduce_sum(probability * inside, axis=[1, 2]) / tf.maximum(area, 1.0),
+            features.MODEL_VERSION: tf.fill(tf.shape(image_bytes), self.version),
+        }
+
+    def probabilities(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Float pixels 0..255 [batch, height, width, 3] to float32 [batch, height, width], the mean of all views."""
+        prepared = unet.prepare(pixels)
+        shown = [tf.sigmoid(self.model(prepared, training=False))]
+        if self.config.views >= 2:
+            shown.append(tf.sigmoid(self.model(prepared[:, :, ::-1], training=False))[:, :, ::-1])
+        if self.config.views == 4:
+            shown.append(tf.sigmoid(self.model(prepared[:, ::-1], training=False))[:, ::-1])
+            shown.append(tf.sigmoid(self.model(prepared[:, ::-1, ::-1], training=False))[:, ::-1, ::-1])
+        return tf.add_n(shown) / float(len(shown))
+
+    def small_masks(
+        self, pictures: npt.NDArray[np.uint8], threshold: float | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Masks at the network's size of pictures (uint8 [n, height, width, 3]): bool [n, height, width]."""
+        limit = self.threshold if threshold is None else threshold
+        return regions(self.small_probabilities(pictures), limit)
+
+    def small_probabilities(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """The map behind `small_masks`: float32 [n, height, width]."""
+        look = tf.function(self.probabilities, reduce_retracing=True)
+        rows = [
+            look(tf.cast(pictures[start : start + _CHUNK], tf.float32)).numpy()
+            for start in range(0, len(pictures), _CHUNK)
+        ]
+        return np.concatenate(rows)
+
+    def _decoded(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        picture = images.decode_whole(data)
+        small = tf.image.resize(picture, [self.config.height, self.config.width], antialias=True)
+        return tf.round(small), tf.shape(picture)[:2]
+
+    def _encoded(self, field: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        large = tf.image.resize(field[..., None], size, method="bilinear")
+        return tf.io.encode_png(tf.cast(large >= self.threshold, tf.uint8) * tf.constant(255, tf.uint8))

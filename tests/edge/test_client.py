@@ -1,0 +1,329 @@
+"""The client's manners: deadlines, retries, several servers, plain errors, mutual TLS."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from core.protos import prediction_service_pb2 as serving
+from edge.answer import InvalidResponseError
+from edge.asking.client import ModelServerClient, PictureRefusedError, ServerRefusesError, UnreachableError
+from edge.camera.sample import draw
+from edge.certificates import CertificateError
+from edge.queue.examination import new_id
+from edge.sections import ServerSection
+from tests.support.edge_doubles import ModelServer, Network, answer
+
+NOW = datetime.datetime.now(datetime.UTC)  # TLS itself looks at the real clock
+Ask = Callable[..., ModelServerClient]
+
+
+@pytest.fixture
+def connect() -> Iterator[Ask]:
+    made = []
+
+    def make(*addresses: str, now: Callable[[], float] = NOW.timestamp, **changes: Any) -> ModelServerClient:
+        section = ServerSection(
+            addresses=addresses, **{"attempts": 2, "deadline_s": 2.0, "backoff_s": 0.01, **changes}
+        )
+        made.append(ModelServerClient(section, "ward-3", now=now))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def abort(code: grpc.StatusCode, text: str) -> Callable[..., Any]:
+    def reply(_jpeg: bytes, context: grpc.ServicerContext) -> None:
+        context.abort(code, text)
+
+    return reply
+
+
+def test_an_answer_is_read_and_the_request_is_named(model_server: ModelServer, connect: Ask) -> None:
+    model_server.reply = lambda _jpeg, _context: answer(0.25, threshold=0.5, zone="review", odd=0.75)
+    examination = new_id()
+    found = connect(model_server.address).ask(b"jpeg", examination)
+    assert (found.probability, found.decision, found.zone, found.out_of_distribution) == (
+        0.25,
+        0,
+        "review",
+        0.75,
+    )
+    assert (found.model_version, found.origin, found.preliminary) == ("1795300000", "server", False)
+    assert [(one[0], one[2]) for one in model_server.deliveries] == [(examination, "ward-3")]
+
+
+def test_a_dead_server_is_passed_over(model_server: ModelServer, connect: Ask) -> None:
+    dead = ModelServer()
+    dead.close()
+    assert connect(dead.address, model_server.address).ask(b"jpeg", new_id()).model_version == "1795300000"
+
+
+def test_no_server_at_all_is_said_after_the_tries(connect: Ask) -> None:
+    dead = ModelServer()
+    dead.close()
+    with pytest.raises(UnreachableError, match="UNAVAILABLE"):
+        connect(dead.address).ask(b"jpeg", new_id())
+
+
+def test_a_stumbling_server_is_asked_again_with_the_same_id(model_server: ModelServer, connect: Ask) -> None:
+    calls = []
+
+    def reply(jpeg: bytes, context: grpc.ServicerContext) -> serving.PredictResponse:
+        calls.append(jpeg)
+        if len(calls) == 1:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "batching queue is full")
+        return answer(0.1)
+
+    model_server.reply = reply
+    examination = new_id()
+    assert connect(model_server.address).ask(b"jpeg", examination).probability == pytest.approx(0.1)
+    assert [one[0] for one in model_server.deliveries] == [examination, examination]
+    assert model_server.ids() == [examination]
+
+
+def test_a_silent_server_meets_the_deadline(model_server: ModelServer, connect: Ask) -> None:
+    release = threading.Event()
+
+    def reply(_jpeg: bytes, _context: grpc.ServicerContext) -> serving.PredictResponse:
+        release.wait(20)
+        return answer(0.1)
+
+    model_server.reply = reply
+    try:
+        with pytest.raises(UnreachableError, match="DEADLINE_EXCEEDED"):
+            connect(model_server.address, deadline_s=0.2, attempts=1).ask(b"jpeg", new_id())
+    finally:
+        release.set()
+
+
+def test_a_network_that_comes_back_is_used_again(
+    model_server: ModelServer, network: Network, connect: Ask
+) -> None:
+    client = connect(network.address, attempts=1)
+    client.ask(b"jpeg", new_id())
+    network.cut()
+    with pytest.raises(UnreachableError):
+        client.ask(b"jpeg", new_id())
+    network.mend()
+    patient = connect(network.address, attempts=10, backoff_s=0.5)
+    assert patient.ask(b"jpeg", new_id()).origin == "server"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "error"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, "image 0 is no JPEG", PictureRefusedError),
+        (grpc.StatusCode.NOT_FOUND, "Servable not found for request: Latest(melanoma)", ServerRefusesError),
+        (grpc.StatusCode.FAILED_PRECONDITION, "Serving signature key", ServerRefusesError),
+        (grpc.StatusCode.PERMISSION_DENIED, "no", ServerRefusesError),
+        (grpc.StatusCode.UNAUTHENTICATED, "who?", ServerRefusesError),
+        (grpc.StatusCode.INTERNAL, "oops", UnreachableError),
+    ],
+)
+def test_status_codes_mean_what_they_say(
+    model_server: ModelServer, connect: Ask, code: grpc.StatusCode, text: str, error: type[Exception]
+) -> None:
+    model_server.reply = abort(code, text)
+    with pytest.raises(error) as caught:
+        connect(model_server.address).ask(b"jpeg", new_id())
+    assert text in str(caught.value)
+    assert code.name in str(caught.value)
+
+
+def test_an_unknown_label_is_the_servers_trouble_not_the_pictures(
+    model_server: ModelServer, connect: Ask
+) -> None:
+    model_server.reply = abort(
+        grpc.StatusCode.INVALID_ARGUMENT, "Unrecognized servable version label: canary"
+    )
+    with pytest.raises(ServerRefusesError):
+        connect(model_server.address, version_label="canary").ask(b"jpeg", new_id())
+
+
+def garbage() -> dict[str, serving.PredictResponse]:
+    made: dict[str, serving.PredictResponse] = {"empty": serving.PredictResponse()}
+    for name, fill in {
+        "nan": lambda reply: reply.outputs["probability"].float_val.__setitem__(0, float("nan")),
+        "too large": lambda reply: reply.outputs["probability"].float_val.__setitem__(0, 1.5),
+        "two values": lambda reply: reply.outputs["probability"].float_val.append(0.1),
+        "no value": lambda reply: reply.outputs["probability"].ClearField("float_val"),
+        "wrong type": lambda reply: reply.outputs["probability"].__setattr__("dtype", 7),
+        "zone": lambda reply: reply.outputs["zone"].string_val.__setitem__(0, b"maybe"),
+        "decision": lambda reply: reply.outputs["decision"].int64_val.__setitem__(0, 2),
+        "half a float": lambda reply: reply.outputs["probability"].__setattr__("tensor_content", b"\1\2\3"),
+        "version": lambda reply: reply.outputs["model_version"].string_val.__setitem__(0, b"\0" * 9),
+    }.items():
+        made[name] = answer(0.5)
+        fill(made[name])
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(garbage()))
+def test_garbage_is_never_shown_as_an_answer(model_server: ModelServer, connect: Ask, name: str) -> None:
+    model_server.reply = lambda _jpeg, _context: garbage()[name]
+    with pytest.raises(InvalidResponseError):
+        connect(model_server.address).ask(b"jpeg", new_id())
+
+
+def test_a_server_that_speaks_something_else_is_no_crash(connect: Ask) -> None:
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def babble() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(os.urandom(4096))
+
+    thread = threading.Thread(target=babble, daemon=True)
+    thread.start()
+    with pytest.raises((UnreachableError, InvalidResponseError)):
+        connect(f"127.0.0.1:{listener.getsockname()[1]}", attempts=1, deadline_s=1.0).ask(b"jpeg", new_id())
+    listener.close()
+
+
+def test_health_tells_version_or_trouble(model_server: ModelServer, connect: Ask) -> None:
+    dead = ModelServer()
+    dead.close()
+    good, bad = connect(model_server.address, dead.address, deadline_s=1.0).health()
+    assert (good.version, good.trouble) == ("1795300000", "")
+    assert bad.version == ""
+    assert "UNAVAILABLE" in bad.trouble or "DEADLINE_EXCEEDED" in bad.trouble
+
+
+def test_the_heat_map_is_fetched_and_its_absence_remembered(model_server: ModelServer, connect: Ask) -> None:
+    client = connect(model_server.address)
+    assert client.explain(b"jpeg", new_id(), "7") is None
+    model_server.explain = b"\xff\xd8\xff overlay"
+    assert client.explain(b"jpeg", new_id(), "7") is None
+    assert client.explain(b"jpeg", new_id(), "8") == b"\xff\xd8\xff overlay"
+
+
+def test_a_bare_map_is_painted_over_the_photograph(picture: bytes) -> None:
+    import numpy as np
+
+    from edge.camera.photograph import pixels_of
+    from edge.heatmap import paint
+
+    heat = np.zeros((4, 4), np.float32)
+    heat[1:3, 1:3] = 1
+    painted, plain = pixels_of(paint(picture, heat)).astype(int), pixels_of(picture).astype(int)
+    assert painted[240, 320, 0] > plain[240, 320, 0] + 40
+    assert abs(painted[5, 5] - plain[5, 5]).max() < 25
+
+
+class Authority:
+    """A certificate authority for one test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        certificate = self._sign(self._name, self._key.public_key(), NOW, 3650, authority=True)
+        self.file = folder / "ca.pem"
+        self.file.write_bytes(certificate)
+
+    def issue(self, name: str, *, since: datetime.datetime = NOW, days: float = 30) -> tuple[Path, Path]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        certificate.write_bytes(self._sign(subject, key.public_key(), since, days))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return certificate, private
+
+    def _sign(
+        self, name: x509.Name, key: Any, since: datetime.datetime, days: float, *, authority: bool = False
+    ) -> bytes:
+        import ipaddress
+
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(since - datetime.timedelta(days=60))
+            .not_valid_after(since + datetime.timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+                critical=False,
+            )
+        )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def strict_server(authority: Authority) -> Iterator[ModelServer]:
+    """A server that lets in only whom the authority knows."""
+    certificate, key = authority.issue("server")
+    credentials = grpc.ssl_server_credentials(
+        [(key.read_bytes(), certificate.read_bytes())], authority.file.read_bytes(), require_client_auth=True
+    )
+    server = ModelServer(credentials=credentials)
+    yield server
+    server.close()
+
+
+def test_mutual_tls(strict_server: ModelServer, authority: Authority, connect: Ask) -> None:
+    certificate, key = authority.issue("ward-3")
+    files = {"ca_file": authority.file, "certificate_file": certificate, "key_file": key}
+    assert connect(strict_server.address, **files).ask(b"jpeg", new_id()).origin == "server"
+    with pytest.raises(UnreachableError):
+        connect(strict_server.address, ca_file=authority.file, attempts=1).ask(b"jpeg", new_id())
+
+
+def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restart(
+    strict_server: ModelServer, authority: Authority, connect: Ask
+) -> None:
+    certificate, key = authority.issue("ward-3", days=-1)
+    client = connect(
+        strict_server.address, ca_file=authority.file, certificate_file=certificate, key_file=key
+    )
+    with pytest.raises(
+        CertificateError, match=r"expired on \d{4}-\d\d-\d\d; put a new one and its key in place"
+    ):
+        client.ask(b"jpeg", new_id())
+    authority.issue("ward-3")
+    assert client.ask(b"jpeg", new_id()).origin == "server"
+
+
+def test_a_certificate_from_the_future_asks_about_the_clock(authority: Authority, connect: Ask) -> None:
+    certificate, key = authority.issue("ward-3", since=NOW + datetime.timedelta(days=365))
+    client = connect("127.0.0.1:9", ca_file=authority.file, certificate_file=certificate, key_file=key)
+    with pytest.raises(CertificateError, match="is the clock right"):
+        client.ask(b"jpeg", new_id())
+
+
+def test_a_foreign_server_is_not_trusted(strict_server: ModelServer, tmp_path: Path, connect: Ask) -> None:
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    certificate, key = other.issue("ward-3")
+    client = connect(
+        strict_server.address, ca_file=other.file, certificate_file=certificate, key_file=key, attempts=1
+    )
+    with pytest.raises((CertificateError, UnreachableError)):
+        client.ask(draw(64, 64), new_id())
