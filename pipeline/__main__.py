@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points, version
 from typing import Annotated, Any, Final
 
@@ -36,7 +37,7 @@ from pipeline.commands.train_worker import train_worker
 ENTRY_POINTS: Final = "melanosizer.commands"
 """The group of entry points by which a room above the pipeline adds commands to it."""
 
-COMMANDS: Final = {
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "quickstart": quickstart,
     "synth": synth,
     "ingest": ingest,
@@ -72,8 +73,8 @@ def _without_flag_types() -> None:
     """Keep typer from writing `<bool>` behind an option that takes no value."""
     shown = TyperOption.display_type_rich
 
-    def display_type_rich(option: TyperOption, ctx: Any) -> str | None:
-        return None if option.is_bool_flag else shown(option, ctx)
+    def display_type_rich(self: TyperOption, ctx: Any) -> str | None:
+        return None if self.is_bool_flag else shown(self, ctx)
 
     TyperOption.display_type_rich = display_type_rich  # type: ignore[method-assign]
 

@@ -9,9 +9,9 @@ from components.trainer.model.backbones import registry, weights
 from components.trainer.model.backbones.errors import WeightsFileError
 from components.tuner.config import ends
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import trainer_config
 from pipeline.config import RunConfig
-from pipeline.workspace import Workspace
 
 
 def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:

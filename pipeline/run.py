@@ -16,13 +16,13 @@ from components.gate.verdict import GateRefusedError
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import executions, lineage, native_output, outcome, prerequisites
 from pipeline.config import RunConfig
 from pipeline.dag import create_pipeline
 from pipeline.outcome import Outcome
 from pipeline.progress import ProductLogHandler, StepProgress, open_log
 from pipeline.targets import local
-from pipeline.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 

@@ -78,7 +78,7 @@ def evaluate(
 def _served(workspace: Path, version: str | None) -> Path:
     from components.registry.store import Registry, UnknownVersionError
     from core.features import MODEL_NAME
-    from pipeline.workspace import Workspace
+    from core.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
     chosen = version or registry.channels().stable

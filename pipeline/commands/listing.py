@@ -67,7 +67,7 @@ def runs(workspace: WorkspaceOption = Path("workspace"), as_json: JsonOption = F
 
     Example:  melanosizer runs --workspace workspace
     """
-    from pipeline.workspace import Workspace
+    from core.workspace import Workspace
 
     place = Workspace(workspace).existing()
     rows = [_run(folder) for folder in sorted(place.runs.iterdir(), reverse=True) if folder.is_dir()]

@@ -99,6 +99,6 @@ def rollback(
 
 def _registry(workspace: Path):  # type: ignore[no-untyped-def]
     from components.registry.store import Registry
-    from pipeline.workspace import Workspace
+    from core.workspace import Workspace
 
     return Registry(Workspace(workspace).existing().root, MODEL_NAME)

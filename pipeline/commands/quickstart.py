@@ -37,8 +37,8 @@ def quickstart(
 
     settings = config.load(preset, overridden(overrides))
 
+    from core.workspace import Workspace
     from pipeline import data_set, demonstration, run, summary
-    from pipeline.workspace import Workspace
 
     console = Console()
     place = Workspace(workspace)

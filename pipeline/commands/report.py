@@ -28,7 +28,7 @@ def report(
 
     Example:  melanosizer report --workspace workspace --out report.html
     """
-    from pipeline.workspace import Workspace
+    from core.workspace import Workspace
 
     place = Workspace(workspace).existing()
 

@@ -27,8 +27,8 @@ def run(
 
     settings = config.load(preset, overridden(overrides))
 
+    from core.workspace import Workspace
     from pipeline import data_set, run, summary
-    from pipeline.workspace import Workspace
 
     console = Console()
     place = Workspace(workspace)

@@ -25,7 +25,8 @@ def serve(
 
     Example:  melanosizer serve --workspace workspace --port 8500
     """
-    from serving import flags, logs
+    from serving import flags
+    from serving.operations import logs
     from serving.server import ModelServer
     from serving.status import Code, ServingError
 

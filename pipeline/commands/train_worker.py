@@ -37,8 +37,8 @@ def train_worker(
 
     settings = config.load(preset, {**overridden(overrides), "trainer.distribution": "workers"})
 
+    from core.workspace import Workspace
     from pipeline import prepared, prerequisites
-    from pipeline.workspace import Workspace
 
     place = Workspace(workspace).existing()
     data = prepared.find(place, run)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from components.evaluator.predictions import Prediction
     from components.ingest.manifest import Manifest
     from components.registry.record import Record
+    from core.workspace import Workspace
     from pipeline.outcome import Outcome
     from pipeline.report.lesions import Lesions
-    from pipeline.workspace import Workspace
 
 T = TypeVar("T")
 

@@ -48,8 +48,8 @@ def baselines(
     from components.trainer.data.records import DataError
     from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
     from components.trainer.progress import Progress
+    from core.workspace import Workspace
     from pipeline import data_set
-    from pipeline.workspace import Workspace
     from studies import page
     from studies.baselines import compare, extract, frozen_cnn, product
     from studies.baselines import page as baselines_page

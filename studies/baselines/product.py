@@ -11,7 +11,7 @@ from core.errors import UsageError
 from core.features import MODEL_NAME
 from core.measures.auc import auc_interval
 from core.measures.rates import rate_of
-from pipeline.workspace import Workspace
+from core.workspace import Workspace
 from studies.baselines.compare import CONFIDENCE, Row
 
 

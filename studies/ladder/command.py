@@ -66,8 +66,8 @@ def ladder(
     from components.trainer.data.records import DataError
     from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
+    from core.workspace import Workspace
     from pipeline import data_set
-    from pipeline.workspace import Workspace
     from studies import page
     from studies.ladder import page as ladder_page
     from studies.ladder import rungs as presets

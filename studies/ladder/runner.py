@@ -18,7 +18,7 @@ from components.trainer.data.records import read_split
 from components.trainer.progress import Progress
 from core.errors import RunFaultError
 from core.features import SPLITS
-from pipeline.workspace import Workspace
+from core.workspace import Workspace
 from studies.ladder import networks as ladder
 from studies.ladder import own_process
 from studies.ladder.networks import Ground, Measured, Rung

@@ -63,8 +63,8 @@ def retrain(
     from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsFileError
     from components.trainer.progress import Progress
     from core.features import SPLITS
+    from core.workspace import Workspace
     from pipeline import data_set
-    from pipeline.workspace import Workspace
     from studies import page
     from studies.ladder import networks as limiting
     from studies.retrain import flow

@@ -67,7 +67,7 @@ def segmentation(
     """
     from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
-    from pipeline.workspace import Workspace
+    from core.workspace import Workspace
     from studies import page
     from studies.segmentation import experiment, runner
     from studies.segmentation import page as segmentation_page

@@ -18,7 +18,7 @@ from components.registry.record import Parents, Record
 from components.registry.store import Registry
 from components.serving_check.requests import BAD, golden
 from core import features
-from serving.engine import check_saved_model
+from serving.engine.check import check_saved_model
 from studies.segmentation import measured, pairs
 from studies.segmentation.config import MODEL_NAME, SegmentationConfig
 from studies.segmentation.segmenter import MASK, SEGMENT

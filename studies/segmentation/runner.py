@@ -19,10 +19,10 @@ from components.ingest.errors import IngestError
 from components.transform import images
 from core.errors import RunFaultError, UsageError
 from core.features import IMAGE, IMAGE_NAME
+from core.workspace import Workspace
 from pipeline import executions, native_output
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
-from pipeline.workspace import Workspace
 from studies.page import Picture, picture
 from studies.segmentation import measured, pairs
 from studies.segmentation.config import SegmentationConfig

@@ -15,9 +15,9 @@ from components.trainer.config import TrainerConfig
 from core.errors import UsageError
 from core.features import MODEL_NAME
 from core.measures.auc import auc
+from core.workspace import Workspace
 from pipeline import demonstration
 from pipeline.outcome import Outcome
-from pipeline.workspace import Workspace
 from tests.e2e.conftest import Runner
 
 ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}

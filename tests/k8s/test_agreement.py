@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from components.registry import model_config
 from core.features import MODEL_NAME
-from pipeline.workspace import MARKER, Workspace
+from core.workspace import MARKER, Workspace
 from serving import flags
 from serving.config_files import read_model_config
 from tests.k8s.manifests import K8S, overlay, pod

@@ -19,8 +19,8 @@ from tfx.utils import import_utils
 
 from components.ingest.manifest import Manifest
 from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore
+from core.workspace import MARKER
 from pipeline.targets.kubeflow import templates
-from pipeline.workspace import MARKER
 
 Found = dict[str, dict[str, Any]]
 

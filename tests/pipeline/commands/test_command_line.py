@@ -17,10 +17,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import config
 from pipeline.__main__ import app
 from pipeline.commands.listing import print_list
-from pipeline.workspace import Workspace
 
 COMMANDS = [
     ["quickstart"],

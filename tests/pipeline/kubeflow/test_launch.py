@@ -16,13 +16,13 @@ from components.registry.lineage import LineageStore
 from components.registry.record import Record
 from components.registry.store import Registry
 from core.features import MODEL_NAME
+from core.workspace import Workspace
 from pipeline import config
 from pipeline.run import execute
 from pipeline.synthetic.cohort import synthesise
 from pipeline.synthetic.config import SynthConfig
 from pipeline.targets.kubeflow import write
 from pipeline.targets.kubeflow.cluster import Cluster as ClusterDescription
-from pipeline.workspace import Workspace
 from tests.pipeline.kubeflow.launch import Cluster, Run
 from tests.pipeline.kubeflow.launcher_double import Volumes
 from tests.pipeline.kubeflow.object_store import serving

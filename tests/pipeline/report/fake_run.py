@@ -22,8 +22,8 @@ from components.ingest.manifest import Manifest
 from components.ingest.row import Refusal
 from components.registry.record import FileHash, Parents, Record
 from core.features import age_band
+from core.workspace import MARKER, Workspace
 from pipeline.outcome import Outcome, StepOutcome
-from pipeline.workspace import MARKER, Workspace
 
 RUN_ID = "20261121-120000"
 VERSION = "1795303056"
