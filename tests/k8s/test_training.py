@@ -1,6 +1,6 @@
 """The training operator's job: restricted like everything else, and its command is one that workers can run.
 
-tests/components/trainer/test_parallel.py and tests/pipeline/commands/test_train_worker.py run such workers.
+tests/components/trainer/test_distribution.py and tests/pipeline/commands/test_train_worker.py run such workers.
 """
 
 from __future__ import annotations
