@@ -12,10 +12,10 @@ from pathlib import Path
 import absl.logging
 from rich.console import Console
 
-from components.gate.verdict import GateRefusedError
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.errors import UsageError
+from core.records.verdict import GateRefusedError
 from core.workspace import Workspace
 from pipeline import executions, lineage, native_output, outcome, prerequisites
 from pipeline.config import RunConfig

@@ -76,8 +76,8 @@ def evaluate(
 
 
 def _served(workspace: Path, version: str | None) -> Path:
-    from components.registry.store import Registry, UnknownVersionError
     from core.features import MODEL_NAME
+    from core.registry.store import Registry, UnknownVersionError
     from core.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)

@@ -50,7 +50,7 @@ def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
 
     Example:  melanosizer models show 1795303056 | jq .verdicts
     """
-    from components.registry.store import UnknownVersionError
+    from core.registry.store import UnknownVersionError
 
     try:
         print(_registry(workspace).record(version).model_dump_json(indent=2))
@@ -66,7 +66,7 @@ def promote(
 
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
-    from components.registry.store import UnknownVersionError
+    from core.registry.store import UnknownVersionError
 
     try:
         _registry(workspace).promote(version, who or getpass.getuser(), why)
@@ -88,7 +88,7 @@ def rollback(
 
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
-    from components.registry.store import UnknownVersionError
+    from core.registry.store import UnknownVersionError
 
     try:
         target = _registry(workspace).rollback(version, who or getpass.getuser(), why)
@@ -98,7 +98,7 @@ def rollback(
 
 
 def _registry(workspace: Path):  # type: ignore[no-untyped-def]
-    from components.registry.store import Registry
+    from core.registry.store import Registry
     from core.workspace import Workspace
 
     return Registry(Workspace(workspace).existing().root, MODEL_NAME)

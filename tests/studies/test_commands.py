@@ -13,8 +13,8 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
-from components.registry.store import Registry
 from core.errors import FAULT, UsageError
+from core.registry.store import Registry
 from dashboard.readers import training
 from dashboard.readers import workspace as dashboard_workspace
 from dashboard.readers.evidence import Evidence
