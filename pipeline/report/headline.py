@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from components.gate.verdict import OVERALL, Check
 from core.charts import marks
 from core.measures.rates import Confusion, Interval
 from core.numbers import MINUS, count, percent, rate
+from core.records.verdict import OVERALL, Check
 from pipeline.report import mistakes, words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
