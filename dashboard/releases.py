@@ -1,6 +1,6 @@
 """Promotes and rolls back exactly as the registry does: the same files, the same lock, the same order.
 
-`components/registry/store.py` is the pipeline's side of it; a test holds both against each other byte by byte.
+`core/registry/store.py` is the pipeline's side of it; a test holds both against each other byte by byte.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def _config(evidence: Evidence, workspace: Workspace) -> Link:
 
 
 def _model(evidence: Evidence) -> Link:
-    from components.registry import hashing
+    from core import hashing
 
     folder = Path(evidence.result.model or "")
     version = str(evidence.model.get("model_version", "unknown"))

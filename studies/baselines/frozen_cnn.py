@@ -17,12 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.ingest.manifest import Manifest
-from components.registry.hashing import file_hash
 from components.trainer.data.records import read_split
 from components.trainer.model.backbones import registry
 from components.trainer.model.feature_extractor import FeatureExtractor
 from components.trainer.progress import Progress
 from core import features
+from core.hashing import file_hash
 from core.measures.auc import auc
 from studies.baselines.extract import Table
 from studies.baselines.system import Scorer, System

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 from components.evaluator import predictions
-from components.registry.store import Registry, UnknownVersionError
 from core.errors import UsageError
 from core.features import MODEL_NAME
 from core.measures.auc import auc_interval
 from core.measures.rates import rate_of
+from core.registry.store import Registry, UnknownVersionError
 from core.workspace import Workspace
 from studies.baselines.compare import CONFIDENCE, Row
 

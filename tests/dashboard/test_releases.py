@@ -14,7 +14,7 @@ from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.workspace import Workspace
 from dashboard.releases import ReleaseError, Releases
 
-store = pytest.importorskip("components.registry.store")
+store = pytest.importorskip("core.registry.store")
 
 
 def written(root: Path) -> dict[str, str]:
