@@ -22,9 +22,9 @@ def export(folder: Path) -> None:
     import tensorflow as tf
 
     from components.trainer.model.backbones import registry
+    from serving.engine.values import predict_request
+    from serving.engine.warmup import FILE, write_records
     from serving.protos import prediction_log_pb2
-    from serving.values import predict_request
-    from serving.warmup import FILE, write_records
 
     keras.utils.set_random_seed(1)
     backbone = registry.build("efficientnet_lite0", size=SIDE, on_missing_weights="random")

@@ -14,13 +14,17 @@ log = logging.getLogger(__name__)
 # catalogue.
 Kind = Literal[
     "storage_full",
+    "camera_hung",
     "camera_lost",
     "queue_rebuilt",
     "picture_damaged",
+    "picture_fails",
     "certificate_expired",
     "clock_wrong",
     "server_garbage",
     "server_refuses",
+    "server_fails",
+    "server_busy",
     "server_unreachable",
     "gateway_refuses",
     "gateway_unreachable",
@@ -46,7 +50,7 @@ class Notices:
         self.last: Notice | None = None
 
     def add(self, kind: Kind, detail: str) -> None:
-        """Puts a notice up, or renews its detail."""
+        """Put a notice up, or renew its detail."""
         with self._lock:
             old = self._open.get(kind)
             self._open[kind] = Notice(kind, detail, old.since if old else time.time())
@@ -55,18 +59,18 @@ class Notices:
             log.warning("%s: %s", kind, detail)
 
     def clear(self, *kinds: Kind) -> None:
-        """Takes notices down that no longer hold."""
+        """Take notices down that no longer hold."""
         with self._lock:
             gone = [kind for kind in kinds if self._open.pop(kind, None)]
         for kind in gone:
             log.info("%s: over", kind)
 
     def all(self) -> list[Notice]:
-        """What is wrong, most urgent first."""
+        """Return what is wrong, most urgent first."""
         with self._lock:
             return sorted(self._open.values(), key=lambda notice: KINDS.index(notice.kind))
 
     def has(self, kind: Kind) -> bool:
-        """True while the notice is up."""
+        """Return whether the notice is up."""
         with self._lock:
             return kind in self._open

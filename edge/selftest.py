@@ -12,7 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from edge import certificates, durable
+from core.files import write_atomic
+from edge import certificates
 from edge.asking.client import ModelServerClient
 from edge.asking.on_device import ModelStore
 from edge.camera.keeper import open_camera
@@ -104,7 +105,7 @@ def _storage(config: Config) -> str:
     folder = config.device.state_dir
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=folder, prefix=".selftest-") as place:
-        durable.write(Path(place) / "probe", b"\0" * MEGABYTE)
+        write_atomic(Path(place) / "probe", b"\0" * MEGABYTE, mode=0o600)
     took = (time.perf_counter() - start) * 1e3
     free = shutil.disk_usage(folder).free // MEGABYTE
     if free < config.storage.min_free_mb:

@@ -9,7 +9,8 @@ from importlib.metadata import version
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; 0 after a clean stop, 2 for a command line or file that cannot be, 1 for a fault."""
-    from serving import flags, logs
+    from serving import flags
+    from serving.operations import logs
     from serving.status import Code, ServingError
 
     arguments = sys.argv[1:] if arguments is None else list(arguments)

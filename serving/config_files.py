@@ -8,8 +8,8 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from serving.batching import BatchingParameters
 from serving.config_protos import BatchingParametersProto, MonitoringConfig, SSLConfig
+from serving.engine.batching import BatchingParameters
 from serving.protos import model_server_config_pb2
 from serving.status import invalid_argument
 

@@ -11,7 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serving import tls
+from serving.api.grpc_server import GrpcServer
+from serving.api.http_server import App, HttpLimits, HttpServer, Pages
+from serving.api.image_guard import ImageGuard, ImageLimits
+from serving.api.rest import RestApi
+from serving.api.service import Service
 from serving.config_files import (
     cores,
     default_batching,
@@ -21,22 +25,18 @@ from serving.config_files import (
     read_ssl,
     single_model_config,
 )
-from serving.core import ServerCore
-from serving.grpc_server import GrpcServer
-from serving.http_server import App, HttpLimits, HttpServer, Pages
-from serving.image_guard import ImageGuard, ImageLimits
-from serving.limits import Limits, RateLimiter, Slots
-from serving.metrics import Metrics
-from serving.models import LoadOptions, Model
+from serving.engine.model import LoadOptions, Model
+from serving.engine.session import Threads
+from serving.engine.warmup import warm_up
+from serving.operations import tls
+from serving.operations.limits import Limits, RateLimiter, Slots
+from serving.operations.metrics import Metrics
+from serving.operations.request_log import RecordOptions, RequestLog
 from serving.options import Options
-from serving.request_log import RecordOptions, RequestLog
-from serving.rest import RestApi
-from serving.service import Service
-from serving.session import Threads
 from serving.status import ServingError, invalid_argument
-from serving.traffic import Router, read_traffic
-from serving.versions import RetryPolicy, State, VersionManager
-from serving.warmup import warm_up
+from serving.versions.core import ServerCore
+from serving.versions.manager import RetryPolicy, State, VersionManager
+from serving.versions.traffic import Router, read_traffic
 
 log = logging.getLogger(__name__)
 

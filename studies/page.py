@@ -13,8 +13,9 @@ import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
 
-from components.evaluator.metrics import Interval
-from pipeline.report import numbers, paper
+from core import numbers
+from core.measures.rates import Interval
+from pipeline.report import paper
 
 FILE_NAME = "report.html"
 
@@ -38,8 +39,6 @@ class Figure:
     title: str
     text: str
     chart: Markup
-    legend: Sequence[tuple[str, str]] = ()
-    """(class of the line, its name)."""
 
 
 @dataclass(frozen=True)

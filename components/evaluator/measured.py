@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow_model_analysis as tfma
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.metrics import average_precision_score
 
-from components.evaluator.metrics import roc_auc
-from components.evaluator.predictions import Prediction
-from components.gate.verdict import OVERALL
+from components.evaluator.predictions import Prediction, arrays
 from core.features import DECISION, PROBABILITY
+from core.measures.auc import auc
+from core.measures.curves import average_precision
+from core.measures.rates import confusion
+from core.records.verdict import OVERALL
 
 
 class SliceMetrics(BaseModel):
@@ -73,21 +73,17 @@ def from_predictions(predictions: Sequence[Prediction], features: Sequence[str])
 
 
 def _measure(name: str, items: Sequence[Prediction]) -> SliceMetrics:
-    positives = [item for item in items if item.target]
-    negatives = [item for item in items if not item.target]
-    found = sum(item.probability >= item.threshold for item in positives)
-    alarms = sum(item.probability >= item.threshold for item in negatives)
-    labels = np.array([item.target for item in items])
-    scores = np.array([item.probability for item in items])
-    both = bool(positives and negatives)
+    labels, scores = arrays(items)
+    counts = confusion(labels, scores, items[0].threshold)
+    both = bool(counts.positives and counts.negatives)
     return SliceMetrics(
         slice=name,
-        auc=roc_auc(labels, scores) if both else None,
-        auc_precision_recall=float(average_precision_score(labels, scores)) if both else None,
-        true_positives=found,
-        false_negatives=len(positives) - found,
-        true_negatives=len(negatives) - alarms,
-        false_positives=alarms,
+        auc=auc(labels, scores) if both else None,
+        auc_precision_recall=average_precision(labels, scores) if both else None,
+        true_positives=counts.true_positives,
+        false_negatives=counts.false_negatives,
+        true_negatives=counts.true_negatives,
+        false_positives=counts.false_positives,
     )
 
 

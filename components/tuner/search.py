@@ -18,13 +18,13 @@ from tfx.components.tuner.component import TunerFnResult
 from components.trainer import tuned
 from components.trainer.config import TrainerConfig
 from components.trainer.export import readout
-from components.trainer.export.scores import auc
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
 from components.tuner.config import Range, TunerConfig, ends
+from core.measures.auc import auc
 
 _LOG = logging.getLogger(__name__)
 OBJECTIVE: Final = "eval_auc"
@@ -128,10 +128,10 @@ def score(config: TrainerConfig, data: training.Data, cache_dir: Path) -> float:
         classifier, answers = training.train(
             config, data, cache_dir, backup, History(Path(folder)), Progress()
         )
-    shares = answers.evaluation.class_probabilities
+    class_probabilities = answers.evaluation.class_probabilities
     targets = data.evaluation.targets
-    read = readout.fit(classifier.classes, targets, shares, config.head.others)
-    found = auc(targets, read(tf.constant(shares)).numpy())
+    read = readout.fit(classifier.classes, targets, class_probabilities, config.head.others)
+    found = auc(targets, read(tf.constant(class_probabilities)).numpy())
     if not math.isfinite(found):
         raise FloatingPointError(f"the AUC is {found}")
     return found

@@ -8,6 +8,7 @@ import threading
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.worker import Worker
 from dashboard import clock
 from dashboard.alerts.delivery import Courier, channels
 from dashboard.alerts.kinds import FIRST_RULES, KINDS, Finding, Sources
@@ -16,7 +17,6 @@ from dashboard.database.connection import Database
 from dashboard.database.tables import Alert, Delivery, Rule
 from dashboard.field.retention import Retention
 from dashboard.settings import Settings
-from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class AlertWatch(Worker):
 
     def turn(self) -> None:
         """Evaluate every rule once; never twice at a time, or a message would be sent twice."""
-        with self._turning:
+        with self._turning, self._database.waiting():
             self._look()
 
     def _look(self) -> None:

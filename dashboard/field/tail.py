@@ -12,12 +12,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from core.worker import Worker
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Cursor
 from dashboard.field.answer import Answer
 from dashboard.field.recorder import Recorder
-from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,9 @@ class LogTail(Worker):
 
     def turn(self) -> None:
         """Take every whole line that is new."""
-        for path, offset in self._unread():
-            self._take(path, offset)
+        with self._database.waiting():
+            for path, offset in self._unread():
+                self._take(path, offset)
 
     def _unread(self) -> list[tuple[Path, int]]:
         """Files with the place to start at, oldest first."""

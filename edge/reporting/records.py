@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 from edge import __version__
+from edge.answer import Answer
 from edge.notices import Notice
 from edge.queue.examination import Examination
 
@@ -25,7 +26,7 @@ def examination_record(examination: Examination, device_id: str) -> dict[str, An
         "image": {"sha256": examination.sha256, "width": examination.width, "height": examination.height},
         "quality": examination.quality,
         "state": examination.state,
-        "answer": examination.answer.as_dict() if examination.answer else None,
+        "answer": _answer(examination.answer) if examination.answer else None,
         "answered_at": stamp(examination.answered_at) if examination.answered_at else None,
         "trouble": examination.trouble,
     }
@@ -64,6 +65,12 @@ def heartbeat(
         "disk": {"free_bytes": disk_free_bytes, "kept_bytes": disk_kept_bytes},
         "camera": camera,
     }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    """Return what the record holds of an answer; the zones' limits are the model version's, not the answer's."""
+    limits = ("low_below", "refer_from")
+    return {name: value for name, value in answer.as_dict().items() if name not in limits}
 
 
 def stamp(moment: float) -> str:

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.features import SPLITS
+from core.numbers import count
 from pipeline.report import words
 from pipeline.report.data import Data
 from pipeline.report.evidence import Evidence
 from pipeline.report.lesions import GROUPS
-from pipeline.report.numbers import count
 
 
 class _Frozen(BaseModel):

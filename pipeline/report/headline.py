@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from components.evaluator.metrics import Interval
-from components.gate.verdict import OVERALL, Check
+from core.charts import marks
+from core.measures.rates import Confusion, Interval
+from core.numbers import MINUS, count, percent, rate
+from core.records.verdict import OVERALL, Check
 from pipeline.report import mistakes, words
-from pipeline.report.charts.svg import Svg
-from pipeline.report.curves import ThresholdRow
 from pipeline.report.evidence import Evidence
-from pipeline.report.numbers import MINUS, count, percent, rate
 from pipeline.report.performance import Performance
 
 PURPOSES = {"train": "train on", "eval": "fit thresholds on", "test": "judge by"}
@@ -91,7 +90,7 @@ def _status(evidence: Evidence) -> tuple[str, str]:
     return f"The run failed{' at: ' + stopped[0].lower() if stopped else ''}", served
 
 
-def _meaning(row: ThresholdRow, carcinomas: int) -> str:
+def _meaning(row: Confusion, carcinomas: int) -> str:
     total = row.positives + row.negatives
     missed = row.positives - row.true_positives
     referred = row.true_positives + row.false_positives
@@ -109,7 +108,7 @@ def _meaning(row: ThresholdRow, carcinomas: int) -> str:
     return text + "."
 
 
-def _of_thousand(row: ThresholdRow) -> list[tuple[str, str, int]]:
+def _of_thousand(row: Confusion) -> list[tuple[str, str, int]]:
     """Return (words, class, lesions) of 1,000 lesions; rounded so that they add up."""
     total = row.positives + row.negatives
     shown = [
@@ -123,21 +122,13 @@ def _of_thousand(row: ThresholdRow) -> list[tuple[str, str, int]]:
 
 
 def _bar(parts: Sequence[tuple[str, str, int]]) -> Markup:
-    svg = Svg(1000, 34, ", ".join(f"{number} {name}" for name, _, number in parts), "thousand")
-    x = 0.0
-    for name, kind, number in parts:
-        if number:
-            svg.add(
-                "rect",
-                x=x,
-                y=0,
-                width=max(number - 2, 1),
-                height=34,
-                class_=f"bar {kind}",
-                tip=f"{number} {name}",
-            )
-        x += number
-    return svg.render(stretched=True)
+    return marks.stacked(
+        [(number, kind, f"{number} {name}") for name, kind, number in parts],
+        width=1000,
+        height=34,
+        kind="thousand",
+        stretched=True,
+    )
 
 
 def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:

@@ -11,11 +11,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from core.charts import marks
+from core.numbers import count, plural
+from core.workspace import Workspace
 from pipeline.report import words
-from pipeline.report.charts import rows as charts
 from pipeline.report.evidence import Evidence
-from pipeline.report.numbers import count, plural
-from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def steps(evidence: Evidence) -> list[StepRow]:
             state=words.STATES.get(step.state, step.state.lower()),
             kind=kinds.get(step.state, "bad"),
             seconds=step.seconds,
-            bar=charts.bar(step.seconds, longest, "model"),
+            bar=marks.bar(step.seconds, longest),
         )
         for step in shown
     ]
@@ -111,7 +111,7 @@ def _config(evidence: Evidence, workspace: Workspace) -> Link:
 
 
 def _model(evidence: Evidence) -> Link:
-    from components.registry import hashing
+    from core import hashing
 
     folder = Path(evidence.result.model or "")
     version = str(evidence.model.get("model_version", "unknown"))

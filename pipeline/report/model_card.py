@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.evaluator.metrics import Interval
+from core.measures.rates import Interval
+from core.numbers import count, percent, plural
 from pipeline.outcome import Outcome
 from pipeline.report import robustness, words
 from pipeline.report.evidence import Evidence
-from pipeline.report.numbers import count, percent, plural
 from pipeline.report.performance import Performance
 from pipeline.report.slices import Slice, Slices
 

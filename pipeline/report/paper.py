@@ -13,7 +13,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.report import numbers, words
+from core import numbers
+from pipeline.report import words
 
 
 def render(package: str, template: str, context: Mapping[str, Any], extra_style: str = "") -> str:

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from components.evaluator import metrics
-from components.evaluator.metrics import Interval, Labels, Measures, Scores
-from pipeline.report import curves, intervals
-from pipeline.report.charts import calibration as calibration_charts
-from pipeline.report.charts import curves as curve_charts
-from pipeline.report.curves import Curve, ThresholdRow
+from core.charts import performance as charts
+from core.charts.performance import NamedCurve
+from core.charts.render import svg
+from core.measures import curves
+from core.measures.auc import auc
+from core.measures.calibration import reliability
+from core.measures.rates import Confusion, Interval, Labels, Scores, confusion, threshold_table, wilson
+from core.measures.summary import Measures, measure
+from core.numbers import probability
 from pipeline.report.evidence import Evidence
-from pipeline.report.numbers import probability
 
 THRESHOLDS = (0.01, 0.02, 0.05, 0.10, 0.20, 0.30, 0.50)
 # Screening, general practice, a referral centre.
@@ -42,7 +44,7 @@ class Performance:
     Attributes:
         labels: 0 or 1, shape [n].
         scores: probabilities, shape [n].
-        measures: AUC, calibration error and Brier score with bootstrap intervals.
+        measures: AUC, calibration error and Brier score with their intervals.
         sensitivity: with Wilson's interval.
         specificity: with Wilson's interval.
         predictive_value: melanomas by referred lesions, with Wilson's interval; None when nothing is referred.
@@ -62,9 +64,9 @@ class Performance:
     sensitivity: Interval
     specificity: Interval
     predictive_value: Interval | None
-    chosen: ThresholdRow
+    chosen: Confusion
     average_precision: float
-    table: Sequence[ThresholdRow]
+    table: Sequence[Confusion]
     predictive: Sequence[tuple[float, float | None, float | None]]
     refused: Interval
     confidence: float
@@ -77,44 +79,40 @@ class Performance:
         return self.measures.positives / self.measures.images
 
     def roc_chart(self) -> Markup:
-        """The ROC curve."""
-        return curve_charts.roc(
+        """Draw the ROC curve on test with its band, and on eval: a gap between the two is over-fitting."""
+        test = NamedCurve(
+            "test, AUC",
             curves.roc(self.labels, self.scores),
+            self.measures.auc.value,
             curves.roc_band(self.labels, self.scores, self.confidence),
-            self.sensitivity,
-            self.specificity,
-            area=f"{self.measures.auc.value:.3f}",
-            fitted=self._fitted(),
         )
+        return svg(charts.roc([test, *self._on_eval()], self.chosen, self.confidence))
 
-    def _fitted(self) -> tuple[Curve, str] | None:
+    def _on_eval(self) -> list[NamedCurve]:
         labels = np.array([label for label, _ in self.eval_answers], dtype=np.int64)
         scores = np.array([score for _, score in self.eval_answers], dtype=np.float64)
         if not len(labels) or labels.min() == labels.max():
-            return None
-        return curves.roc(labels, scores), f"{metrics.roc_auc(labels, scores):.3f}"
+            return []
+        return [NamedCurve("eval, AUC", curves.roc(labels, scores), auc(labels, scores))]
 
     def precision_recall_chart(self) -> Markup:
-        """The precision-recall curve."""
-        return curve_charts.precision_recall(
+        """Draw the precision-recall curve with its band."""
+        test = NamedCurve(
+            "average precision",
             curves.precision_recall(self.labels, self.scores),
-            self.prevalence,
-            self.chosen.sensitivity,
-            self.chosen.positive_predictive_value,
+            self.average_precision,
+            curves.precision_recall_band(self.labels, self.scores, self.confidence),
         )
+        return svg(charts.precision_recall([test], self.prevalence, self.chosen))
 
     def reliability_chart(self) -> Markup:
-        """The reliability diagram."""
-        rows = metrics.reliability(self.labels, self.scores)
-        spreads = [
-            intervals.share(round(share * images), int(images), self.confidence) for _, share, images in rows
-        ]
-        return calibration_charts.reliability(rows, [spread for spread in spreads if spread is not None])
+        """Draw the reliability diagram."""
+        return svg(charts.reliability(reliability(self.labels, self.scores), self.confidence))
 
     def histogram_chart(self) -> Markup:
-        """Probabilities by class."""
+        """Draw the probabilities by class."""
         others, melanoma = curves.log_odds_histogram(self.labels, self.scores, HISTOGRAM_EDGES)
-        return calibration_charts.histogram(HISTOGRAM_EDGES, others, melanoma, self.chosen.threshold)
+        return svg(charts.probabilities(HISTOGRAM_EDGES, others, melanoma, self.chosen.threshold))
 
 
 def of(evidence: Evidence) -> Performance | None:
@@ -128,27 +126,25 @@ def of(evidence: Evidence) -> Performance | None:
         return None
     threshold = evidence.predictions[0].threshold
     confidence = evidence.confidence
-    chosen = curves.threshold_row(labels, scores, threshold, "operating point")
-    sensitivity = intervals.share(chosen.true_positives, chosen.positives, confidence)
-    specificity = intervals.share(chosen.negatives - chosen.false_positives, chosen.negatives, confidence)
+    chosen = confusion(labels, scores, threshold, "operating point")
+    sensitivity = chosen.sensitivity_interval(confidence)
+    specificity = chosen.specificity_interval(confidence)
     refused = sum(item.out_of_distribution >= REFUSED for item in evidence.predictions)
-    refusals = intervals.share(refused, len(labels), confidence)
+    refusals = wilson(refused, len(labels), confidence)
     if sensitivity is None or specificity is None or refusals is None:
         return None
     return Performance(
         labels=labels,
         scores=scores,
-        measures=metrics.measure(
+        measures=measure(
             labels, scores, threshold, samples=evidence.bootstrap_samples, confidence=confidence
         ),
         sensitivity=sensitivity,
         specificity=specificity,
-        predictive_value=intervals.share(
-            chosen.true_positives, chosen.true_positives + chosen.false_positives, confidence
-        ),
+        predictive_value=chosen.predictive_value_interval(confidence),
         chosen=chosen,
         average_precision=curves.average_precision(labels, scores),
-        table=curves.threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),
+        table=threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),
         predictive=[(share, *chosen.predictive_values_at(share)) for share in PREVALENCES],
         refused=refusals,
         zones=_zones(labels, scores, evidence.model.get("zones")),

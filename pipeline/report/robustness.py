@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.report.numbers import percent
+from core.numbers import percent
 
 LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 from markupsafe import Markup
 
-from components.evaluator.metrics import Interval, roc_auc
 from components.evaluator.predictions import Prediction, arrays
-from pipeline.report import intervals, words
-from pipeline.report.charts import rows as row_charts
+from core.charts import marks
+from core.measures.auc import auc_interval
+from core.measures.rates import Interval, confusion
+from pipeline.report import words
 from pipeline.report.evidence import Evidence
 
 FEATURES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
@@ -129,14 +129,12 @@ def _measure(
     overall: tuple[float, float],
 ) -> Slice:
     labels, scores = arrays(items)
-    decisions = scores >= items[0].threshold
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
+    counts = confusion(labels, scores, items[0].threshold)
+    positives, negatives = counts.positives, counts.negatives
     auc = None
     if positives and negatives:
-        z = NormalDist().inv_cdf(0.5 + confidence / 2)
-        auc = intervals.roc_area(roc_auc(labels, scores), positives, negatives, z)
-    sensitivity = intervals.share(int((decisions & (labels == 1)).sum()), positives, confidence)
+        auc = auc_interval(labels, scores, confidence)
+    sensitivity = counts.sensitivity_interval(confidence)
     enough = positives >= limits.get("min_slice_positives", 10) and negatives >= limits.get(
         "min_slice_negatives", 20
     )
@@ -149,12 +147,20 @@ def _measure(
         positives=positives,
         auc=auc,
         sensitivity=sensitivity,
-        specificity=intervals.share(int((~decisions & (labels == 0)).sum()), negatives, confidence),
+        specificity=counts.specificity_interval(confidence),
         judged=held,
-        auc_chart=row_charts.whisker(
-            auc, overall[0], limits.get("min_slice_auc") if held else None, AUC_FROM, kind
+        auc_chart=marks.whisker(
+            auc,
+            low=AUC_FROM,
+            overall=overall[0],
+            limit=limits.get("min_slice_auc") if held else None,
+            kind=kind,
         ),
-        sensitivity_chart=row_charts.whisker(
-            sensitivity, overall[1], limits.get("min_slice_sensitivity") if held else None, 0.0, kind
+        sensitivity_chart=marks.whisker(
+            sensitivity,
+            low=0.0,
+            overall=overall[1],
+            limit=limits.get("min_slice_sensitivity") if held else None,
+            kind=kind,
         ),
     )

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.evaluator.metrics import Interval, measure, share_of
-from components.trainer.export import operating_point
-from components.trainer.export.scores import auc
 from components.trainer.progress import Progress
+from core.measures import operating_point
+from core.measures.auc import auc, auc_interval
+from core.measures.rates import Interval, rate_of
 from studies.baselines import (
     backprop,
     genetic,
@@ -72,14 +72,13 @@ def _row(system: System, tables: dict[str, Table], seed: int, progress: Progress
     else:
         threshold = operating_point.choose(evaluation.targets, on_eval, system.sensitivity).threshold
     answers = score(test.values).astype(np.float64)
-    found = measure(test.targets, answers, threshold, samples=SAMPLES, confidence=CONFIDENCE)
     row = Row(
         name=system.name,
         source=system.source,
         sees=system.sees,
-        auc=found.auc,
-        sensitivity=share_of((answers >= threshold)[test.targets == 1]),
-        specificity=share_of((answers < threshold)[test.targets == 0]),
+        auc=auc_interval(test.targets, answers, CONFIDENCE),
+        sensitivity=rate_of((answers >= threshold)[test.targets == 1]),
+        specificity=rate_of((answers < threshold)[test.targets == 0]),
         threshold=threshold,
         eval_auc=auc(evaluation.targets, on_eval),
         describe_seconds=sum(table.seconds for table in tables.values()),

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from components.trainer.export.scores import auc
+from core.measures.auc import auc
 from studies.baselines.extract import Table
 from studies.baselines.prepare import standardised
 from studies.baselines.system import Floats, Scorer, System

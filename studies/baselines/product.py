@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from components.evaluator import metrics, predictions
-from components.registry.store import Registry, UnknownVersionError
+from components.evaluator import predictions
 from core.errors import UsageError
 from core.features import MODEL_NAME
-from pipeline.workspace import Workspace
-from studies.baselines.compare import CONFIDENCE, SAMPLES, Row
+from core.measures.auc import auc_interval
+from core.measures.rates import rate_of
+from core.registry.store import Registry, UnknownVersionError
+from core.workspace import Workspace
+from studies.baselines.compare import CONFIDENCE, Row
 
 
 def row(workspace: Workspace, data: Path, version: str | None, data_version: str) -> tuple[Row | None, str]:
@@ -43,15 +45,14 @@ def row(workspace: Workspace, data: Path, version: str | None, data_version: str
     )
     seconds = time.monotonic() - started
     labels, scores = predictions.arrays(answers)
-    found = metrics.measure(labels, scores, answers[0].threshold, samples=SAMPLES, confidence=CONFIDENCE)
     training = float(record.model.get("metrics", {}).get("training_seconds", 0.0))
     return Row(
         name=f"Melanosizer {record.preset}, version {chosen}",
         source="this product",
         sees="the picture",
-        auc=found.auc,
-        sensitivity=metrics.share_of((scores >= answers[0].threshold)[labels == 1]),
-        specificity=metrics.share_of((scores < answers[0].threshold)[labels == 0]),
+        auc=auc_interval(labels, scores, CONFIDENCE),
+        sensitivity=rate_of((scores >= answers[0].threshold)[labels == 1]),
+        specificity=rate_of((scores < answers[0].threshold)[labels == 0]),
         threshold=answers[0].threshold,
         eval_auc=record.model.get("metrics", {}).get("eval_auc"),
         describe_seconds=seconds,

@@ -15,19 +15,20 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.evaluator.metrics import Interval
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import Split
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
+from components.trainer.fit.task import Task
 from components.trainer.model import classes
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
 from core import features
-from studies.segmentation.paired import area
+from core.measures.auc import auc_interval
+from core.measures.rates import Interval
 
 _MOMENTS_FROM: Final = 512  # pictures
 PREDICTIONS: Final = "predictions.csv"
@@ -164,12 +165,7 @@ def climb(
     backup = Backup(folder / f"backup-{own_key}.npz")
     training = StagedTraining(
         config,
-        chosen,
-        moments,
-        ground.train,
-        ground.evaluation,
-        labels,
-        weights,
+        Task(chosen, moments, ground.train, ground.evaluation, labels, weights),
         backup=backup if minutes is None or minutes >= _LONG else _NoBackup(backup.path),
         history=history,
         progress=progress,
@@ -185,7 +181,6 @@ def climb(
     positive = np.asarray(chosen.positive) == 1
     probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
     _write_predictions(ground.test, probabilities, folder / PREDICTIONS)
-    value, low, high = area(ground.test.targets, probabilities)
     per_epoch = max(1, len(labels) // config.batch_size)
     backup.clear()
     measured = Measured(
@@ -196,7 +191,7 @@ def climb(
         key=own_key,
         parameters=network.model.count_params(),
         weights=f"from rung {rung.warm_start}" if initial is not None else training.weights_from,
-        auc=Interval(value=value, low=low, high=high),
+        auc=auc_interval(ground.test.targets, probabilities),
         false_negatives=int(np.sum((ground.test.targets == 1) & (probabilities < 0.5))),
         true_negatives=int(np.sum((ground.test.targets == 0) & (probabilities < 0.5))),
         positives=int(ground.test.targets.sum()),

@@ -19,12 +19,12 @@ import numpy.typing as npt
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.evaluator.metrics import Measures, measure
 from components.trainer.data.records import Split
-from components.trainer.export.scores import auc
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
 from components.transform import images
+from core.measures.auc import auc
+from core.measures.summary import Measures, measure
 
 Floats = npt.NDArray[np.float32]
 Percent = Annotated[int, Field(ge=0, le=90)]

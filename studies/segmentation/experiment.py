@@ -15,12 +15,13 @@ import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.metrics import roc_auc_score
 
-from components.evaluator.metrics import Interval, share_of
 from components.trainer.data.records import matching
 from components.trainer.progress import Progress
 from core import features
-from studies.segmentation import paired, scores, training
+from core.measures.auc import auc, auc_interval, compare
+from core.measures.rates import Interval, mcnemar, rate_of
 from studies.segmentation import pairs as pair_files
+from studies.segmentation import scores, training
 from studies.segmentation.classifiers import FoldClassifier, Labels
 from studies.segmentation.config import SegmentationConfig
 from studies.segmentation.folds import folds
@@ -134,7 +135,7 @@ def run(given: Material, classifier: FoldClassifier, seed: int, progress: Progre
                 inputs[rows], given.targets[rows], inputs[held_out], seed
             )
         answers[name] = found
-        progress.line("%s, %s: AUC %.4f", classifier.name, name, paired.area(given.targets, found)[0])
+        progress.line("%s, %s: AUC %.4f", classifier.name, name, auc(given.targets, found))
     arms = tuple(_arm(name, given, answers) for name in VARIANTS)
     return Result(
         classifier=classifier.name,
@@ -174,20 +175,19 @@ def _arm(name: str, given: Material, answers: dict[str, npt.NDArray[np.float64]]
     values, targets = answers[name], given.targets
     called, positive = values >= 0.5, targets == 1
     reference = answers[VARIANTS[0]]
-    test = paired.delong(targets, reference, values) if name != VARIANTS[0] else None
-    value, low, high = paired.area(targets, values)
+    test = compare(targets, reference, values) if name != VARIANTS[0] else None
     return Arm(
         variant=name,
-        auc=Interval(value=value, low=low, high=high),
+        auc=auc_interval(targets, values),
         auc_of_folds=float(
             np.mean([roc_auc_score(targets[held_out], values[held_out]) for _, held_out in given.rows])
         ),
-        accuracy=share_of(called == positive),
-        sensitivity=share_of(called[positive]),
-        specificity=share_of(~called[~positive]),
+        accuracy=rate_of(called == positive),
+        sensitivity=rate_of(called[positive]),
+        specificity=rate_of(~called[~positive]),
         difference=Interval(value=test.difference, low=test.low, high=test.high) if test else None,
         p_auc=test.p if test else None,
-        p_accuracy=paired.mcnemar(targets, reference >= 0.5, called)[2] if test else None,
+        p_accuracy=mcnemar(targets, reference >= 0.5, called)[2] if test else None,
     )
 
 

@@ -48,7 +48,7 @@ def test_rates_and_percentiles_come_from_what_changed_between_two_pages(inbox: A
 
 
 def test_the_embedded_servers_own_page_is_understood() -> None:
-    metrics = pytest.importorskip("serving.metrics")
+    metrics = pytest.importorskip("serving.operations.metrics")
     made = metrics.Metrics()
     made.request_count.add("melanoma", "OK", by=3)
     for value in (900, 1800, 40_000):

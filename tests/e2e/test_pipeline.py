@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from components.evaluator import metrics, predictions
-from components.registry.store import Registry
+from components.evaluator import predictions
 from components.trainer.config import TrainerConfig
 from core.errors import UsageError
 from core.features import MODEL_NAME
+from core.measures.auc import auc
+from core.registry.store import Registry
+from core.workspace import Workspace
 from pipeline import demonstration
 from pipeline.outcome import Outcome
-from pipeline.workspace import Workspace
 from tests.e2e.conftest import Runner
 
 ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}
@@ -77,7 +78,7 @@ def test_the_evaluator_and_the_serving_signature_agree(first):
     answers = predictions.load(outcome.uri("Evaluator", "evaluation"))
     labels, scores = predictions.arrays(answers)
     assert len(answers) == outcome.metrics.positives + outcome.metrics.negatives
-    assert metrics.roc_auc(labels, scores) == pytest.approx(outcome.metrics.auc, abs=0.01)
+    assert auc(labels, scores) == pytest.approx(outcome.metrics.auc, abs=0.01)
     decided = sum(p.probability >= p.threshold and p.target == 1 for p in answers)
     assert decided == outcome.metrics.true_positives
 

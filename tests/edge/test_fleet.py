@@ -27,7 +27,7 @@ from edge.reporting.reporter import FleetReporter
 from tests.support.edge_doubles import FleetGateway, Network
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7", "server")
+ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7")
 Capture = Callable[..., Examination]
 
 
@@ -92,8 +92,7 @@ def fleet(queue: Queue, gateway: Gateway) -> Iterator[FleetReporter]:
     )
     yield made
     stop.set()
-    if made.thread.ident is not None:
-        made.join()
+    made.join()
 
 
 def test_reports_arrive_once_and_in_order_through_a_cut(
@@ -245,3 +244,20 @@ def test_the_gateways_time_is_a_witness(queue: Queue, tmp_path: Path, gateway_do
     gateway.post_heartbeat(sign_of_life())
     assert clock.trouble() == ""
     gateway.close()
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+def test_a_sign_in_page_that_says_200_is_not_the_gateway(
+    fleet: FleetReporter, queue: Queue, take: Capture, gateway_double: FleetGateway, kind: str
+) -> None:
+    one = take()
+    queue.settle(one.id, "answered", ANSWER)
+    gateway_double.page = b"<html>Please sign in</html>" if kind == "html" else b'{"portal": "guest"}'
+    with pytest.raises(GatewayUnreachableError, match="sign-in page"):
+        fleet.report()
+    found = queue.get(one.id)
+    assert found is not None
+    assert not found.reported
+    gateway_double.page = None
+    assert fleet.report() is True
+    assert list(gateway_double.records) == [one.id]

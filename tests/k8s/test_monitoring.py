@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dashboard.counters import REGISTRY
-from serving.metrics import Metrics
+from serving.operations.metrics import Metrics
 from tests.k8s.manifests import ROOT, overlay, pod
 
 # Exposed by Prometheus itself and by kube-state-metrics (docs of version 2.15), not by us.

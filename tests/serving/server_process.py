@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 
+from serving.engine.values import predict_request
 from serving.protos import (
     get_model_status_pb2,
     model_management_pb2,
@@ -21,7 +22,6 @@ from serving.protos import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
-from serving.values import predict_request
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from core.tfserving.client import ONCE, Client, ClientError, Options, Tls
-from serving.limits import RateLimiter
-from serving.metrics import Metrics
+from serving.operations.limits import RateLimiter
+from serving.operations.metrics import Metrics
 from serving.status import ServingError
-from serving.traffic import read_traffic
+from serving.versions.traffic import read_traffic
 from tests.serving.server_process import ServerProcess, model_config
 
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from serving.engine import check_saved_model
-from serving.values import from_proto, to_proto
+from serving.engine.check import check_saved_model
+from serving.engine.values import from_proto, to_proto
 from tests.serving.model_zoo_paths import broken
 from tests.serving.server_process import ROOT
 
@@ -76,7 +76,7 @@ def test_bytes_keep_their_trailing_zeros():
 def test_tensorflow_may_be_imported_after_the_library():
     """The other order is that of this very process."""
     code = (
-        "from serving.capi import library; assert library().TF_Version(); "
+        "from serving.engine.capi import library; assert library().TF_Version(); "
         "import tensorflow as tf; assert float(tf.constant(1.0) + 1) == 2.0"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.json_parser import parse
-from serving.json_writer import decimal
+from serving.api.json_parser import parse
+from serving.api.json_writer import decimal
+from serving.engine.tensors import fill_proto, from_array
+from serving.engine.tensors import from_proto as to_tensor
+from serving.engine.values import from_proto, to_proto
 from serving.protos import TensorProto, predict_pb2
 from serving.status import ServingError
-from serving.tensors import fill_proto, from_array
-from serving.tensors import from_proto as to_tensor
-from serving.values import from_proto, to_proto
 from tests.serving.server_process import ServerProcess
 
 OFTEN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.metrics import LATENCY_BUCKETS, Counter, Histogram
+from serving.operations.metrics import LATENCY_BUCKETS, Counter, Histogram
 from tests.serving.server_process import ServerProcess
 
 PREFIX = ":tensorflow:serving:"
@@ -76,9 +76,9 @@ def test_there_is_no_page_unless_asked_for_and_its_path_is_configurable(pick, tm
 
 
 def test_warm_up_latency_is_measured_by_model_path(pick, tmp_path):
+    from serving.engine.values import predict_request
+    from serving.engine.warmup import FILE, write_records
     from serving.protos import prediction_log_pb2
-    from serving.values import predict_request
-    from serving.warmup import FILE, write_records
 
     base = pick("affine", 1)
     log = prediction_log_pb2.PredictionLog()

@@ -6,8 +6,8 @@ import grpc
 import numpy as np
 import pytest
 
+from serving.engine.values import from_proto, predict_request, to_proto
 from serving.protos import TensorProto, predict_pb2
-from serving.values import from_proto, predict_request, to_proto
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 

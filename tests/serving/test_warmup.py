@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from serving.models import LoadOptions, Model
+from serving.engine.model import LoadOptions, Model
+from serving.engine.values import predict_request
+from serving.engine.warmup import FILE, MAX_RECORDS, warm_up, write_records
 from serving.protos import prediction_log_pb2
 from serving.status import Code, ServingError
-from serving.values import predict_request
-from serving.warmup import FILE, MAX_RECORDS, warm_up, write_records
 from tests.serving.server_process import ServerProcess
 
 

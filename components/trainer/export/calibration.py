@@ -13,7 +13,8 @@ from scipy import optimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 
-from components.trainer.export.scores import Floats, Labels, log_loss
+from core.measures.calibration import log_loss
+from core.measures.rates import Labels, Scores
 
 Kind = Literal["temperature", "platt", "isotonic", "none"]
 
@@ -66,12 +67,12 @@ class Calibration:
         return {"kind": self.kind, "scale": self.scale, "shift": self.shift}
 
 
-def apply(calibration: Calibration, probabilities: Floats) -> npt.NDArray[np.float32]:
+def apply(calibration: Calibration, probabilities: Scores) -> npt.NDArray[np.float32]:
     """The calibrated probabilities of an array."""
     return calibration(tf.constant(probabilities, tf.float32)).numpy()
 
 
-def fit(kind: Literal["auto"] | Kind, targets: Labels, probabilities: Floats) -> Calibration:
+def fit(kind: Literal["auto"] | Kind, targets: Labels, probabilities: Scores) -> Calibration:
     """Fits on eval; auto takes the kind with the smallest cross-validated log-loss."""
     if kind != "auto":
         return _FITS[kind](targets, probabilities)
@@ -83,7 +84,7 @@ def fit(kind: Literal["auto"] | Kind, targets: Labels, probabilities: Floats) ->
     return _FITS[min(names, key=lambda name: losses[name])](targets, probabilities)
 
 
-def _cross_validated(kind: Kind, targets: Labels, probabilities: Floats) -> float:
+def _cross_validated(kind: Kind, targets: Labels, probabilities: Scores) -> float:
     held_out = np.empty(len(targets))
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=_SEED)
     for inside, outside in folds.split(probabilities, targets):
@@ -92,7 +93,7 @@ def _cross_validated(kind: Kind, targets: Labels, probabilities: Floats) -> floa
     return log_loss(targets, held_out)
 
 
-def _temperature(targets: Labels, probabilities: Floats) -> Calibration:
+def _temperature(targets: Labels, probabilities: Scores) -> Calibration:
     logits = _logits(probabilities)
 
     def cost(log_scale: float) -> float:
@@ -102,7 +103,7 @@ def _temperature(targets: Labels, probabilities: Floats) -> Calibration:
     return Calibration("temperature", scale=float(np.exp(found.x)))
 
 
-def _platt(targets: Labels, probabilities: Floats) -> Calibration:
+def _platt(targets: Labels, probabilities: Scores) -> Calibration:
     logits = _logits(probabilities)
 
     def cost(parameters: npt.NDArray[np.float64]) -> float:
@@ -112,7 +113,7 @@ def _platt(targets: Labels, probabilities: Floats) -> Calibration:
     return Calibration("platt", scale=float(np.exp(found.x[0])), shift=float(found.x[1]))
 
 
-def _isotonic(targets: Labels, probabilities: Floats) -> Calibration:
+def _isotonic(targets: Labels, probabilities: Scores) -> Calibration:
     steps = IsotonicRegression(y_min=_EDGE, y_max=1.0 - _EDGE).fit(probabilities, targets)
     values = steps.predict(np.unique(probabilities))
     # One knot in the middle of every step, and the ends beyond the lowest and the highest: between them the map
@@ -128,11 +129,11 @@ def _isotonic(targets: Labels, probabilities: Floats) -> Calibration:
     return Calibration("isotonic", knots=tuple(kept))
 
 
-def _none(targets: Labels, probabilities: Floats) -> Calibration:  # noqa: ARG001 - one signature for all
+def _none(targets: Labels, probabilities: Scores) -> Calibration:  # noqa: ARG001 - one signature for all
     return Calibration("none")
 
 
-_FITS: dict[Kind, Callable[[Labels, Floats], Calibration]] = {
+_FITS: dict[Kind, Callable[[Labels, Scores], Calibration]] = {
     "temperature": _temperature,
     "platt": _platt,
     "isotonic": _isotonic,
@@ -140,7 +141,7 @@ _FITS: dict[Kind, Callable[[Labels, Floats], Calibration]] = {
 }
 
 
-def _logits(probabilities: Floats) -> npt.NDArray[np.float64]:
+def _logits(probabilities: Scores) -> npt.NDArray[np.float64]:
     clipped = np.clip(np.asarray(probabilities, np.float64), 1e-6, 1 - 1e-6)
     return np.log(clipped) - np.log1p(-clipped)
 

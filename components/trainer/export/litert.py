@@ -23,7 +23,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from components.trainer.export.scores import Floats, Labels, auc
+from core.measures.auc import auc
+from core.measures.rates import Labels, Scores
 
 Kind = Literal["float32", "float16", "int8"]
 KINDS: Final[tuple[Kind, ...]] = ("float32", "float16", "int8")
@@ -231,7 +232,7 @@ class Parity:
         return found
 
 
-def parity(targets: Labels, reference: Floats, converted: Floats, threshold: float) -> Parity:
+def parity(targets: Labels, reference: Scores, converted: Scores, threshold: float) -> Parity:
     """Compare a converted model's probabilities ([n]) with the SavedModel's; a NaN agrees with nothing."""
     if not np.isfinite(converted).all():
         return Parity(float("nan"), 0.0, float("nan"), len(reference))
@@ -279,7 +280,7 @@ def export(
     representative: Pictures,
     pictures: Pictures,
     targets: Labels,
-    reference: Floats,
+    reference: Scores,
     threshold: float,
     kinds: tuple[Kind, ...] = ("int8", "float16"),
 ) -> Exports:

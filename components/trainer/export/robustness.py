@@ -17,11 +17,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from components.trainer.data.records import spread
-from components.trainer.export.scores import Floats, Labels, auc
+from core.measures.auc import auc
+from core.measures.rates import Labels, Scores
 
 Picture = npt.NDArray[np.uint8]
 Pictures = npt.NDArray[np.uint8]
-Answer = Callable[[Pictures], Floats]
+Answer = Callable[[Pictures], Scores]
 
 _HAIRS: Final = 12
 _WHOLE: Final = 224  # strengths in px are meant at this side
@@ -63,7 +64,7 @@ def measure(
     answer: Answer,
     pictures: Pictures,
     targets: Labels,
-    probabilities: Floats,
+    probabilities: Scores,
     threshold: float,
     count: int,
     seed: int,
@@ -104,7 +105,7 @@ def _chosen(targets: Labels, count: int) -> npt.NDArray[np.int64]:
     return np.sort(np.concatenate([positives, negatives]))
 
 
-def _row(name: str, strength: str, truth: Labels, answers: Floats, plain: Floats, threshold: float) -> Row:
+def _row(name: str, strength: str, truth: Labels, answers: Scores, plain: Scores, threshold: float) -> Row:
     positive, above = truth == 1, answers >= threshold
     return Row(
         change=name,

@@ -15,11 +15,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from components.trainer.data.records import Split
 from components.trainer.export import explain as explanation
 from components.trainer.export import litert, warmup
-from components.trainer.export.scores import Floats
 from components.trainer.export.served import Served
 from components.trainer.model.backbones import h5_file
 from components.trainer.model.backbones.weights import VERSION_WEIGHTS
 from core import features
+from core.measures.rates import Scores
 
 EXAMPLES: Final = "examples"  # input of serving_examples
 WITH_METADATA: Final = "serving_with_metadata"  # only where head.metadata is on
@@ -92,7 +92,7 @@ def write_litert(
     *,
     representative: litert.Pictures,
     evaluation: Split,
-    reference: Floats,
+    reference: Scores,
 ) -> tuple[list[dict[str, object]], tuple[str, ...]]:
     """Converts the whole answer for the device into assets.extra/litert of a SavedModel folder.
 
@@ -102,8 +102,8 @@ def write_litert(
     """
 
     def answer(pictures: tf.Tensor) -> tf.Tensor:
-        shares, _ = served.classifier(pictures, litert.view)
-        return served.probability(shares)
+        class_probabilities, _ = served.classifier(pictures, litert.view)
+        return served.probability(class_probabilities)
 
     exports = litert.export(
         answer,

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
+from components.trainer.config import TrainerConfig
 from components.trainer.data.records import DataError
-from components.trainer.export import operating_point
-from components.trainer.export.scores import Labels, auc, calibration_error
+from core.measures import operating_point
+from core.measures.auc import auc
+from core.measures.calibration import expected_calibration_error
+from core.measures.rates import Labels
 
-Floats = npt.NDArray[np.floating]
-Measure = Callable[[Labels, Floats], float]
+Scores = npt.NDArray[np.floating]
+Measure = Callable[[Labels, Scores], float]
 
 _RESAMPLES: Final = 1000
 _TAIL: Final = 0.025  # 95 % intervals
@@ -45,21 +48,37 @@ def split(groups: Sequence[str], targets: Labels, count: int, seed: int) -> npt.
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Which of several trainings of one run this is: its stages are counted on from those before it."""
+
+    number: int
+    name: str
+
+    def stages(self, config: TrainerConfig) -> range:
+        """Return the numbers of its stages in the run's history."""
+        count = len(config.stages)
+        return range(self.number * count, (self.number + 1) * count)
+
+
+NO_FOLD: Final = Fold(0, "")
+
+
+@dataclass(frozen=True)
 class OutOfFold:
     """Answers to training images by members that were not trained on them.
 
     Attributes:
-        shares: float32 [n, classes], not calibrated.
+        class_probabilities: float32 [n, classes], not calibrated.
         folds: int64 [n], which fold left the image out.
         groups: n strings.
     """
 
-    shares: npt.NDArray[np.float32]
+    class_probabilities: npt.NDArray[np.float32]
     folds: npt.NDArray[np.int64]
     groups: tuple[str, ...]
 
 
-def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int) -> dict[str, Any]:
+def figures(found: OutOfFold, targets: Labels, probabilities: Scores, seed: int) -> dict[str, Any]:
     """Cross-validated figures over all images, each with a 95 % bootstrap interval over groups; the AUC by fold, too.
 
     The members are selected on eval, never on the fold they left out. `specificity` is that at the sensitivity
@@ -68,7 +87,7 @@ def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int)
     measures: dict[str, Measure] = {
         "auc": auc,
         "specificity": specificity,
-        "calibration_error": calibration_error,
+        "calibration_error": expected_calibration_error,
     }
     intervals = bootstrap(found.groups, targets, probabilities, measures, seed)
     count = int(found.folds.max()) + 1
@@ -84,7 +103,7 @@ def figures(found: OutOfFold, targets: Labels, probabilities: Floats, seed: int)
     }
 
 
-def specificity(targets: Labels, probabilities: Floats) -> float:
+def specificity(targets: Labels, probabilities: Scores) -> float:
     """The highest specificity whose sensitivity is at least 0.90."""
     return operating_point.choose(targets, probabilities, _SENSITIVITY).specificity
 
@@ -92,7 +111,7 @@ def specificity(targets: Labels, probabilities: Floats) -> float:
 def bootstrap(
     groups: Sequence[str],
     targets: Labels,
-    probabilities: Floats,
+    probabilities: Scores,
     measures: Mapping[str, Measure],
     seed: int,
 ) -> dict[str, tuple[float, float]]:

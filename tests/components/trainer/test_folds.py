@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import DataError
-from components.trainer.export.scores import auc
 from components.trainer.fit import folds
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.staged import StagedTraining
 from components.trainer.settings import StageConfig
+from core.measures.auc import auc
 
 DRAW = np.random.default_rng(5)
 GROUPS = tuple(f"lesion {number}" for number in DRAW.integers(0, 60, 200))
@@ -59,7 +59,7 @@ def test_figures_are_those_counted_by_hand() -> None:
     assert (found["wanted_sensitivity"], found["specificity"]) == (0.9, 0.7)
     # Pairs a positive wins: 0.3 over 7, 0.5 over 7 and half of 2, 0.9 over 10.
     assert found["auc"] == pytest.approx((7 + 4 * 8 + 5 * 10) / 100)
-    # Bins of a fifteenth: 0.1 holds no positive, 0.3 one, 0.5 four of six, 0.7 none, 0.9 five.
+    # Equal probabilities share a bin: 0.1 holds no positive, 0.3 one, 0.5 four of six, 0.7 none, 0.9 five.
     gaps = 7 * 0.1 + 1 * 0.7 + 6 * (4 / 6 - 0.5) + 1 * 0.7 + 5 * 0.1
     assert found["calibration_error"] == pytest.approx(gaps / 20)
     assert len(found["auc_by_fold"]) == 2
@@ -102,9 +102,11 @@ def test_each_fold_is_a_member_and_an_interrupted_run_ends_the_same(
     found = whole.answers.out_of_fold
     assert found is not None
     assert len(whole.classifier.members) == 4  # two snapshots each
-    np.testing.assert_allclose(found.shares.sum(axis=1), 1.0, atol=1e-5)  # every image was left out once
+    np.testing.assert_allclose(
+        found.class_probabilities.sum(axis=1), 1.0, atol=1e-5
+    )  # every image was left out once
     assert [row["stage"] for row in whole.file("history.json")["epochs"]] == [0, 1, 2, 3]
-    figures = folds.figures(found, arrays.data().train.targets, found.shares[:, 1], seed=1)
+    figures = folds.figures(found, arrays.data().train.targets, found.class_probabilities[:, 1], seed=1)
     assert figures["auc_interval"][0] <= figures["auc"] <= figures["auc_interval"][1]
     assert (len(figures["auc_by_fold"]), figures["images"], figures["positives"]) == (2, 64, 16)
 
@@ -127,9 +129,9 @@ def test_each_fold_is_a_member_and_an_interrupted_run_ends_the_same(
     capfd.readouterr()
     resumed = arrays.train(CONFIG, tmp_path / "resumed", tmp_path / "cache")
     assert "fold 1 of 2  resumed in stage 2" in capfd.readouterr().err
-    np.testing.assert_array_equal(resumed.shares, whole.shares)
+    np.testing.assert_array_equal(resumed.class_probabilities, whole.class_probabilities)
     assert resumed.answers.out_of_fold is not None
-    np.testing.assert_array_equal(resumed.answers.out_of_fold.shares, found.shares)
+    np.testing.assert_array_equal(resumed.answers.out_of_fold.class_probabilities, found.class_probabilities)
     assert [row["stage"] for row in resumed.file("history.json")["epochs"]] == [0, 1, 2, 3]
     backup = Backup(tmp_path / "cache" / "backup.npz")
     assert len(list(backup.path.parent.glob("backup*"))) == 2

@@ -23,7 +23,6 @@ import tensorflow as tf
 from components.trainer import run
 from components.trainer.data.records import Split
 from components.trainer.export.explain import HEAT_MAP, OVERLAY, explain
-from components.trainer.export.scores import auc, calibration_error, log_loss
 from components.trainer.export.served import Served
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
@@ -34,6 +33,8 @@ from components.trainer.progress import Progress
 from components.trainer.settings import FrozenConfig
 from components.transform import images
 from core import features
+from core.measures.auc import auc
+from core.measures.calibration import expected_calibration_error, log_loss
 
 pytestmark = pytest.mark.real_data
 
@@ -126,13 +127,15 @@ def test_what_is_no_dermoscopy_is_refused_and_real_lesions_are_answered(real: Re
 
 def test_calibration_fitted_on_eval_holds_on_lesions_it_has_not_seen(real: Real) -> None:
     targets = real.held_out.targets
-    shares = predict(real.served.classifier, real.held_out.pictures).class_probabilities
-    plain = real.served.readout(tf.constant(shares)).numpy()
+    class_probabilities = predict(real.served.classifier, real.held_out.pictures).class_probabilities
+    plain = real.served.readout(tf.constant(class_probabilities)).numpy()
     calibrated = real.answers[features.PROBABILITY]
-    np.testing.assert_allclose(real.served.probability(tf.constant(shares)), calibrated, atol=1e-4)
+    np.testing.assert_allclose(
+        real.served.probability(tf.constant(class_probabilities)), calibrated, atol=1e-4
+    )
     assert auc(targets, calibrated) > 0.7
     assert log_loss(targets, calibrated) <= log_loss(targets, plain) + 0.01
-    assert calibration_error(targets, calibrated) < 0.1
+    assert expected_calibration_error(targets, calibrated) < 0.1
 
 
 def test_the_zones_part_lesions_by_the_limits_and_refer_holds_the_melanomas(real: Real) -> None:

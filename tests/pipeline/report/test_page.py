@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluator import metrics, predictions
+from components.evaluator import predictions
+from core.measures.auc import auc
 from pipeline.outcome import Outcome
 from pipeline.report import page
 from tests.pipeline.report import fake_run
@@ -162,7 +163,7 @@ def test_the_headline_numbers_are_those_of_the_answers(pushed):
     carcinomas = sum(a.diagnosis == "bcc" and a.probability >= a.threshold for a in answers)
     assert f"{carcinomas} of these {needless} are carcinomas or their precursors" in text
     assert f"{decisions[labels == 1].mean() * 100:.1f} %" in text
-    assert f"AUC on test {metrics.roc_auc(labels, scores):.3f}" in text
+    assert f"test, AUC: {auc(labels, scores):.3f}" in text
 
 
 def test_a_thousand_lesions_add_up(pushed):
@@ -213,7 +214,7 @@ def test_the_cards_hold_measured_figures(pushed):
     card = json.loads((pushed.report.parent / "model_card.json").read_text())
     answers = predictions.load(pushed.result.uri("Evaluator", "evaluation"))
     labels, scores = predictions.arrays(answers)
-    assert card["metrics"]["auc"]["value"] == pytest.approx(metrics.roc_auc(labels, scores))
+    assert card["metrics"]["auc"]["value"] == pytest.approx(auc(labels, scores))
     assert card["test_melanomas"] == labels.sum()
     assert card["gates"] == {"data": True, "model": True, "serving": True}
     assert sum(row["images"] for row in card["slices"] if row["feature"] == "sex") == len(answers)

@@ -1,0 +1,1 @@
+"""Measures of a binary classifier and how sure they are, each computed by one function for the whole product."""

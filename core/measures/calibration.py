@@ -1,0 +1,119 @@
+"""Whether a stated probability means what it says.
+
+The calibration error is ONE number in this product: expected calibration error over 15 bins of equal mass
+(Naeini, Cooper, Hauskrecht, AAAI 2015; adaptive bins as in Nixon et al., CVPR workshops 2019). Bins of equal width
+put nine of ten images of a screening population into the first bin and leave the last ones to a handful.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.measures.rates import Interval, Labels, Scores, normal_quantile
+
+BINS = 15
+ECE_METHOD = "expected calibration error, 15 bins of equal mass"
+_EPSILON = 1e-7
+
+
+class CalibrationLine(NamedTuple):
+    """Cox's recalibration line: log-odds of the outcome = intercept + slope * log-odds stated.
+
+    Attributes:
+        intercept: with the slope held at 1: above 0, melanoma is more frequent than stated; None if undetermined.
+        slope: below 1, statements are too extreme; None if undetermined.
+    """
+
+    intercept: Interval | None
+    slope: Interval | None
+
+
+def brier(labels: Labels, scores: Scores) -> float:
+    """Return the mean squared difference between probability and outcome (Brier, 1950)."""
+    return float(np.mean(np.square(np.asarray(scores, np.float64) - labels)))
+
+
+def log_loss(labels: Labels, scores: Scores) -> float:
+    """Return the mean negative log-likelihood, in nats; probabilities are held inside 1e-7 and 1 - 1e-7."""
+    clipped = np.clip(np.asarray(scores, np.float64), _EPSILON, 1 - _EPSILON)
+    return float(-np.mean(np.where(labels == 1, np.log(clipped), np.log1p(-clipped))))
+
+
+def log_odds(probability: NDArray[np.floating] | float) -> NDArray[np.float64]:
+    """Return the natural logarithm of p / (1 - p), finite at 0 and 1."""
+    clipped = np.clip(np.asarray(probability, dtype=np.float64), _EPSILON, 1 - _EPSILON)
+    return np.asarray(np.log(clipped / (1 - clipped)), np.float64)
+
+
+def reliability(labels: Labels, scores: Scores, bins: int = BINS) -> NDArray[np.float64]:
+    """Return one row a bin of equal mass: mean probability, share of positives, images.
+
+    Returns:
+        Shape [bins, 3], ascending; fewer rows if equal probabilities fill more than a bin.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered, truth = np.asarray(scores, np.float64)[order], labels[order]
+    cuts = np.cumsum([len(part) for part in np.array_split(order, max(1, min(bins, len(order))))])
+    # Equal probabilities stay in one bin: the order of the images must not decide.
+    ends = np.unique(np.searchsorted(ordered, ordered[cuts - 1], "right")).tolist() if len(order) else []
+    groups = [slice(start, end) for start, end in pairwise([0, *ends])]
+    rows = [[ordered[group].mean(), truth[group].mean(), group.stop - group.start] for group in groups]
+    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+
+
+def expected_calibration_error(labels: Labels, scores: Scores, bins: int = BINS) -> float:
+    """Return the mean gap between probability and share of positives over bins of equal mass.
+
+    Args:
+        labels: 0 or 1, shape [n], n at least 1.
+        scores: probabilities, shape [n].
+        bins: as many images in each.
+    """
+    rows = reliability(labels, scores, bins)
+    return float(np.average(np.abs(rows[:, 0] - rows[:, 1]), weights=rows[:, 2]))
+
+
+def calibration_line(labels: Labels, scores: Scores, confidence: float = 0.95) -> CalibrationLine:
+    """Return calibration intercept and slope with Wald intervals.
+
+    Source: Cox, Biometrika 45 (1958) 562-565; calibration-in-the-large and slope as asked for by TRIPOD+AI
+    (Van Calster et al., BMC Medicine 17 (2019) 230).
+    """
+    x = log_odds(scores)
+    y = np.asarray(labels, np.float64)
+    large = _logistic_fit(np.ones((len(x), 1)), y, offset=x)
+    both = _logistic_fit(np.column_stack([np.ones(len(x)), x]), y, offset=np.zeros(len(x)))
+    z = normal_quantile(confidence)
+    return CalibrationLine(
+        None if large is None else _wald(large[0][0], large[1][0, 0], z),
+        None if both is None else _wald(both[0][1], both[1][1, 1], z),
+    )
+
+
+def _logistic_fit(
+    design: NDArray[np.float64], outcome: NDArray[np.float64], offset: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return maximum-likelihood coefficients and their covariance by Newton's method; None if there is none."""
+    if not 0 < outcome.sum() < len(outcome):
+        return None
+    weights = np.zeros(design.shape[1])
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip(design @ weights + offset, -35, 35)))
+        information = design.T @ (design * (p * (1 - p))[:, None])
+        if np.linalg.cond(information) > 1e12:
+            return None
+        step = np.linalg.solve(information, design.T @ (outcome - p))
+        # A full step may leap over the optimum where all probabilities are extreme.
+        weights = weights + step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
+        if float(np.abs(step).max()) < 1e-8:
+            return weights, np.asarray(np.linalg.inv(information), np.float64)
+    return None
+
+
+def _wald(value: float, variance: float, z: float) -> Interval:
+    half = z * float(np.sqrt(variance))
+    return Interval(value=float(value), low=float(value) - half, high=float(value) + half)

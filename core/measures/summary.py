@@ -1,0 +1,86 @@
+"""What is said first of a model on a set of images: one function, so that every page says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.measures.auc import auc_interval
+from core.measures.calibration import brier, expected_calibration_error
+from core.measures.rates import Interval, Labels, Scores, rate_of
+
+
+class Measures(BaseModel):
+    """Measures of a model on a set of images that holds both classes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int
+    positives: int
+    threshold: float
+    auc: Interval = Field(description="DeLong's interval on the logit scale")
+    sensitivity: Interval = Field(description="at the threshold, Wilson's interval")
+    specificity: Interval = Field(description="at the threshold, Wilson's interval")
+    ece: Interval = Field(description="expected calibration error, 15 bins of equal mass, bootstrap interval")
+    brier: Interval = Field(description="mean squared error of the probability, bootstrap interval")
+
+
+def measure(
+    labels: Labels,
+    scores: Scores,
+    threshold: float,
+    *,
+    samples: int = 500,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Measures:
+    """Measure a model's answers.
+
+    Args:
+        labels: 0 or 1, both present, shape [n].
+        scores: probabilities, shape [n].
+        threshold: positive is ``score >= threshold``.
+        samples: bootstrap resamples behind the intervals of calibration error and Brier score.
+        confidence: coverage of the intervals, e.g. 0.95.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: only one class.
+    """
+    area = auc_interval(labels, scores, confidence)
+    called = scores >= threshold
+    resampled = _bootstrap(labels, scores, samples, confidence, seed)
+    return Measures(
+        images=len(labels),
+        positives=int((labels == 1).sum()),
+        threshold=threshold,
+        auc=area,
+        sensitivity=rate_of(called[labels == 1], confidence),
+        specificity=rate_of(~called[labels == 0], confidence),
+        **resampled,
+    )
+
+
+def _bootstrap(
+    labels: Labels, scores: Scores, samples: int, confidence: float, seed: int
+) -> dict[str, Interval]:
+    """Return calibration error and Brier score with quantiles of a resampling within each class."""
+    functions: dict[str, Callable[[Labels, Scores], float]] = {
+        "ece": expected_calibration_error,
+        "brier": brier,
+    }
+    random = np.random.default_rng(seed)
+    classes = [np.flatnonzero(labels == value) for value in (0, 1)]
+    drawn: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(samples):
+        index = np.concatenate([random.choice(group, len(group)) for group in classes if len(group)])
+        for name, function in functions.items():
+            drawn[name].append(function(labels[index], scores[index]))
+    tail = (1 - confidence) / 2
+    intervals = {}
+    for name, function in functions.items():
+        low, high = np.quantile(drawn[name], [tail, 1 - tail])
+        intervals[name] = Interval(value=function(labels, scores), low=float(low), high=float(high))
+    return intervals

@@ -1,0 +1,124 @@
+"""The lineage record: what one step of one run read, wrote and was told, with the hash of every artifact.
+
+Kubeflow Pipelines is giving up its metadata store, and a cluster's runs never reach the local one, so every
+step writes this file itself, wherever it runs::
+
+    registry/lineage/<run>/<step>.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core import hashing
+
+State = Literal["COMPLETE", "CACHED", "REFUSED", "FAILED"]
+Scalar = str | float | int | bool
+
+
+class LineageArtifact(BaseModel):
+    """One artifact that a step read or wrote."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str = Field(description="TFX's name of its type, e.g. Model")
+    uri: str = Field(description="where it lies: a path, or a URI of the object store")
+    sha256: str | None = Field(
+        description="of all its files, names included; null where nothing was left to hash"
+    )
+    properties: dict[str, Scalar] = Field(
+        default={}, description="what the step noted on it, e.g. blessed: 1"
+    )
+
+
+class LineageRecord(BaseModel):
+    """One step of one run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    run_id: str = Field(min_length=1)
+    step: str = Field(min_length=1, description="the step's id in the pipeline, e.g. data-gate")
+    target: Literal["local", "kubeflow", "vertex"]
+    state: State = Field(description="REFUSED: a gate's answer; CACHED: an earlier run's outputs were taken")
+    started: datetime = Field(description="UTC")
+    finished: datetime = Field(description="UTC")
+    software: str = Field(description="version of Melanosizer")
+    inputs: dict[str, tuple[LineageArtifact, ...]]
+    outputs: dict[str, tuple[LineageArtifact, ...]]
+    configuration: dict[str, Any] = Field(description="the step's parameters")
+    configuration_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the configuration above")
+    reason: str = Field(default="", description="why it was refused or failed")
+
+
+class LineageStore:
+    """The lineage records of one workspace."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._folder = workspace / "registry" / "lineage"
+
+    def write(self, record: LineageRecord) -> Path:
+        """Write one record, replacing that of an earlier attempt at the same step."""
+        path = self._folder / record.run_id / f"{record.step}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial.write_text(record.model_dump_json(indent=2) + "\n")
+        partial.replace(path)
+        return path
+
+    def run(self, run_id: str) -> list[LineageRecord]:
+        """Return the records of one run, in the order its steps ended."""
+        return sorted(self._read(self._folder / run_id), key=lambda item: item.finished)
+
+    def all(self) -> list[LineageRecord]:
+        """Return every record, oldest first; a file that is no record is passed over."""
+        folders = self._folder.iterdir() if self._folder.is_dir() else ()
+        found = [record for folder in folders for record in self._read(folder)]
+        return sorted(found, key=lambda item: (item.finished, item.run_id, item.step))
+
+    @staticmethod
+    def _read(folder: Path) -> Iterator[LineageRecord]:
+        for path in sorted(folder.glob("[!.]*.json")):
+            try:
+                yield LineageRecord.model_validate_json(path.read_text())
+            except (OSError, ValidationError):
+                continue
+
+
+class ArtifactHashes:
+    """Hashes folders of artifacts, each once: a step's input is another step's output."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, str | None] = {}
+
+    def of(self, path: Path) -> str | None:
+        """Return the SHA-256 of a folder's or a file's content; None where there is nothing."""
+        if path not in self._known:
+            self._known[path] = self._hash(path)
+        return self._known[path]
+
+    @staticmethod
+    def _hash(path: Path) -> str | None:
+        if path.is_file():
+            return hashing.file_hash(path)
+        if path.is_dir() and any(path.iterdir()):
+            return hashing.tree_hash(path)
+        return None
+
+
+def configuration_hash(configuration: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a step's parameters, whatever their order."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()
+
+
+def scalars(properties: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Return what of an artifact's properties a record keeps: single values, none of them null."""
+    return {key: value for key, value in properties.items() if isinstance(value, str | float | int | bool)}

@@ -1,0 +1,246 @@
+"""Classify, Regress and MultiInference (classifier.cc, regressor.cc, multi_inference.cc in servables/tensorflow)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from serving.engine.model import Model
+from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
+from serving.engine.tensors import DT_FLOAT, DT_STRING, Array, Tensor, from_proto
+from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, model_pb2, regression_pb2
+from serving.status import failed_precondition, invalid_argument, unimplemented
+
+_INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
+
+
+def _debug_name(dtype: int) -> str:
+    name: str = DataType.Name(dtype)
+    return name
+
+
+def _debug_shape(shape: tuple[int, ...]) -> str:
+    return "[" + ",".join(str(size) for size in shape) + "]"
+
+
+def example_count(request: Any) -> int:
+    """How many examples an Input holds."""
+    kind = request.input.WhichOneof("kind")
+    return len(getattr(request.input, kind).examples) if kind else 0
+
+
+def examples_tensor(request: Any) -> Tensor:
+    """The Input as a string tensor of serialized Examples; a context is put before each (util.cc).
+
+    Raises:
+        ServingError: INVALID_ARGUMENT `Input is empty.`
+    """
+    if example_count(request) == 0:
+        raise invalid_argument("Input is empty.")
+    proto = TensorProto(dtype=DT_STRING)
+    if request.input.WhichOneof("kind") == "example_list":
+        proto.string_val.extend(e.SerializeToString() for e in request.input.example_list.examples)
+    else:
+        both = request.input.example_list_with_context
+        context = both.context.SerializeToString()
+        proto.string_val.extend(context + e.SerializeToString() for e in both.examples)
+    proto.tensor_shape.dim.add(size=len(proto.string_val))
+    return from_proto(proto, _INPUTS)
+
+
+def _signature(model: Model, spec: Any, kind: str, method: str) -> Any:
+    key = spec.signature_name or DEFAULT_SIGNATURE
+    signature = model.signatures.get(key)
+    if signature is None:
+        raise invalid_argument(f"No signature was found with the name: {key}")
+    _check_method(signature, kind, method)
+    return signature
+
+
+def _check_method(signature: Any, kind: str, method: str) -> None:
+    if signature.method_name != method:
+        raise invalid_argument(
+            f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}"
+        )
+
+
+def _classify_tensors(signature: Any) -> tuple[str, list[str]]:
+    """PreProcessClassification: the tensors to feed and to fetch."""
+    _check_method(signature, "classification", CLASSIFY_METHOD)
+    if len(signature.inputs) != 1:
+        raise invalid_argument("Expected one input Tensor.")
+    if len(signature.outputs) not in (1, 2):
+        raise invalid_argument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+    if _INPUTS not in signature.inputs:
+        raise failed_precondition(f"No classification inputs found in SignatureDef: {signature}")
+    fetches = [signature.outputs[key].name for key in (_CLASSES, _SCORES) if key in signature.outputs]
+    if not fetches:
+        raise failed_precondition(
+            'Expected classification signature outputs to contain at least one of "classes" or "scores". '
+            f"Signature was: {signature}"
+        )
+    return signature.inputs[_INPUTS].name, fetches
+
+
+def _regress_tensors(signature: Any) -> tuple[str, list[str]]:
+    """PreProcessRegression."""
+    _check_method(signature, "regression", REGRESS_METHOD)
+    if len(signature.inputs) != 1:
+        raise invalid_argument("Expected one input Tensor.")
+    if len(signature.outputs) != 1:
+        raise invalid_argument("Expected one output Tensor.")
+    if _INPUTS not in signature.inputs:
+        raise failed_precondition(f"No regression inputs found in SignatureDef: {signature}")
+    if _OUTPUTS not in signature.outputs:
+        raise failed_precondition(f"No regression outputs found in SignatureDef: {signature}")
+    return signature.inputs[_INPUTS].name, [signature.outputs[_OUTPUTS].name]
+
+
+def _checked(tensor: Tensor, what: str, dtype: int, count: int) -> Array:
+    shape = tensor.shape
+    if len(shape) != 2:
+        raise invalid_argument(
+            f"Expected Tensor shape: [batch_size num_classes] but got {_debug_shape(shape)}"
+        )
+    if tensor.dtype != dtype:
+        raise invalid_argument(
+            f"Expected {what} Tensor of {_debug_name(dtype)}. Got: {_debug_name(tensor.dtype)}"
+        )
+    if shape[0] != count:
+        raise invalid_argument(f"Expected {what} output batch size of {count}. Got: {shape[0]}")
+    return tensor.numpy()
+
+
+def _fill_classes(signature: Any, count: int, by_name: dict[str, Tensor], result: Any) -> None:
+    """PostProcessClassificationResult."""
+    classes: Array | None = None
+    scores: Array | None = None
+    if _CLASSES in signature.outputs:
+        classes = _checked(by_name[signature.outputs[_CLASSES].name], "classes", DT_STRING, count)
+    if _SCORES in signature.outputs:
+        scores = _checked(by_name[signature.outputs[_SCORES].name], "scores", DT_FLOAT, count)
+    if classes is not None and scores is not None and classes.shape[1] != scores.shape[1]:
+        raise invalid_argument(
+            "Tensors class and score should match in dim_size(1). Got "
+            f"{classes.shape[1]} vs. {scores.shape[1]}"
+        )
+    known = classes if classes is not None else scores
+    width = known.shape[1] if known is not None else 0
+    for row in range(count):
+        one = result.classifications.add()
+        for column in range(width):
+            cell = one.classes.add()
+            if classes is not None:
+                try:
+                    cell.label = classes[row, column].decode()
+                except UnicodeDecodeError as error:
+                    raise invalid_argument(f"class label {row},{column} is no UTF-8 text: {error}") from error
+            if scores is not None:
+                cell.score = float(scores[row, column])
+
+
+def _fill_values(signature: Any, count: int, by_name: dict[str, Tensor], result: Any) -> None:
+    """PostProcessRegressionResult."""
+    tensor = by_name[signature.outputs[_OUTPUTS].name]
+    shape = tensor.shape
+    if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
+        raise invalid_argument(
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
+            f"{_debug_shape(shape)}"
+        )
+    if shape[0] != count:
+        raise invalid_argument(f"Input batch size did not match output batch size: {count} vs. {shape[0]}")
+    if tensor.dtype != DT_FLOAT:
+        raise invalid_argument(f"Expected output Tensor of DT_FLOAT.  Got: {_debug_name(tensor.dtype)}")
+    for value in np.ravel(tensor.numpy()):
+        result.regressions.add().value = float(value)
+
+
+def _fill_spec(response: Any, model: Model, spec: Any) -> None:
+    response.model_spec.name = spec.name
+    response.model_spec.signature_name = spec.signature_name or DEFAULT_SIGNATURE
+    response.model_spec.version.value = model.version
+
+
+def run_classify(model: Model, request: Any, timeout_ms: int = 0) -> Any:
+    """Answer a ClassificationRequest."""
+    signature = _signature(model, request.model_spec, "classification", CLASSIFY_METHOD)
+    feed, fetches = _classify_tensors(signature)
+    tensor = examples_tensor(request)
+    outputs = model.run({feed: tensor}, fetches, timeout_ms)
+    response = classification_pb2.ClassificationResponse()
+    _fill_spec(response, model, request.model_spec)
+    response.result.SetInParent()
+    _fill_classes(signature, tensor.shape[0], dict(zip(fetches, outputs, strict=True)), response.result)
+    return response
+
+
+def run_regress(model: Model, request: Any, timeout_ms: int = 0) -> Any:
+    """Answer a RegressionRequest."""
+    signature = _signature(model, request.model_spec, "regression", REGRESS_METHOD)
+    feed, fetches = _regress_tensors(signature)
+    tensor = examples_tensor(request)
+    outputs = model.run({feed: tensor}, fetches, timeout_ms)
+    response = regression_pb2.RegressionResponse()
+    _fill_spec(response, model, request.model_spec)
+    response.result.SetInParent()
+    _fill_values(signature, tensor.shape[0], dict(zip(fetches, outputs, strict=True)), response.result)
+    return response
+
+
+def multi_inference_spec(request: Any) -> Any:
+    """The ModelSpec of the first task, an empty one without tasks."""
+    return request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+
+
+def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:
+    """Answer a MultiInferenceRequest: several classify and regress signatures over one input in one run."""
+    name = feed = ""
+    seen: set[str] = set()
+    fetches: set[str] = set()
+    tasks: list[tuple[Any, Any]] = []
+    for task in request.tasks:
+        spec = task.model_spec
+        if not spec.name:
+            raise invalid_argument("Found ModelSpec with an empty model name.")
+        name = name or spec.name
+        if name != spec.name:
+            raise invalid_argument(
+                "All ModelSpecs in a MultiInferenceRequest must access the same model name."
+            )
+        key = spec.signature_name or DEFAULT_SIGNATURE
+        if key in seen:
+            raise invalid_argument(f"Duplicate evaluation of signature: {key}")
+        seen.add(key)
+        signature = model.signatures.get(key)
+        if signature is None:
+            raise invalid_argument(f"Requested signature not found in model graph: {key}")
+        one_feed, one_fetches = _task_tensors(task.method_name, signature)
+        feed = feed or one_feed
+        if feed != one_feed:
+            raise invalid_argument("Input tensor must be the same for all Signatures.")
+        fetches.update(one_fetches)
+        tasks.append((task, signature))
+    tensor = examples_tensor(request)
+    names = sorted(fetches)
+    by_name = dict(zip(names, model.run({feed: tensor}, names, timeout_ms), strict=True))
+    response = inference_pb2.MultiInferenceResponse()
+    for task, signature in tasks:
+        result = response.results.add()
+        _fill_spec(result, model, task.model_spec)
+        if task.method_name == CLASSIFY_METHOD:
+            result.classification_result.SetInParent()
+            _fill_classes(signature, tensor.shape[0], by_name, result.classification_result)
+        else:
+            result.regression_result.SetInParent()
+            _fill_values(signature, tensor.shape[0], by_name, result.regression_result)
+    return response
+
+
+def _task_tensors(method: str, signature: Any) -> tuple[str, list[str]]:
+    if method == CLASSIFY_METHOD:
+        return _classify_tensors(signature)
+    if method == REGRESS_METHOD:
+        return _regress_tensors(signature)
+    raise unimplemented(f"Unsupported signature method_name: {method}")

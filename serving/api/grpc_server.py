@@ -1,0 +1,240 @@
+"""The gRPC side: PredictionService, ModelService, health, reflection, on grpc's threaded server."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from serving.api.service import Caller, Service
+from serving.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+from serving.status import Code, ServingError, invalid_argument
+
+log = logging.getLogger(__name__)
+
+PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+MODEL_SERVICE = "tensorflow.serving.ModelService"
+HEALTH_SERVICES = ("", "ModelService", "PredictionService", MODEL_SERVICE, PREDICTION_SERVICE)
+
+_YEAR = 365 * 86400.0
+
+Handler = Callable[[Any, Caller], Any]
+Reload = Callable[[Any, Callable[[], bool]], None]
+
+
+def _caller(context: Any) -> Caller:
+    metadata = dict(context.invocation_metadata())
+    token = metadata.get("authorization", "")
+    left = context.time_remaining()
+    # Without a deadline gRPC tells of one in some hundred million years.
+    left = left if left is not None and left < _YEAR else None
+    return Caller(
+        entrypoint="GRPC",
+        peer=_address(context.peer()),
+        request_id=str(metadata.get("x-request-id") or uuid.uuid4().hex),
+        deadline=None if left is None else time.monotonic() + left,
+        token=token[7:] if token[:7].lower() == "bearer " else None,
+    )
+
+
+def _address(peer: str) -> str:
+    """`ipv4:127.0.0.1:5000` without its port: what a caller keeps from one connection to the next."""
+    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
+
+
+def fail(context: Any, error: ServingError) -> None:
+    """End an RPC with a ServingError, with retry information where there is any."""
+    trailing: list[tuple[str, str]] = []
+    if error.retry_after_seconds is not None:
+        trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after_seconds * 1000))))
+        trailing.append(("retry-after", f"{error.retry_after_seconds:.3f}"))
+    if trailing:
+        context.set_trailing_metadata(tuple(trailing))
+    context.abort(error.grpc_status, error.grpc_message())
+
+
+def _unary(work: Handler, request: Any, response: Any) -> Any:
+    def handle(message: Any, context: Any) -> Any:
+        caller = _caller(context)
+        try:
+            return work(message, caller)
+        except ServingError as error:
+            log.debug("request %s failed: %s", caller.request_id, error.to_string())
+            fail(context, error)
+        except Exception as error:
+            log.exception("request %s broke", caller.request_id)
+            fail(context, ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}"))
+
+    return grpc.unary_unary_rpc_method_handler(
+        handle, request_deserializer=request.FromString, response_serializer=response.SerializeToString
+    )
+
+
+def _reload_handler(service: Service, reload: Reload) -> Any:
+    def handle(message: Any, context: Any) -> Any:
+        response = model_management_pb2.ReloadConfigResponse()
+        try:
+            service.gate_authenticate(_caller(context))
+            if message.config.WhichOneof("config") != "model_config_list":
+                raise invalid_argument(
+                    "ServerModelConfig type not supported by HandleReloadConfigRequest."
+                    " Only ModelConfigList is currently supported"
+                )
+            for index, one in enumerate(message.config.model_config_list.config):
+                log.info("Config entry index: %d path: %s name: %s", index, one.base_path, one.name)
+            reload(message.config, context.is_active)
+        except ServingError as error:
+            log.error("ReloadConfig failed: %s", error.message)
+            fail(context, error)
+        response.status.SetInParent()
+        return response
+
+    return grpc.unary_unary_rpc_method_handler(
+        handle,
+        request_deserializer=model_management_pb2.ReloadConfigRequest.FromString,
+        response_serializer=model_management_pb2.ReloadConfigResponse.SerializeToString,
+    )
+
+
+def _handlers(service: Service, reload: Reload) -> Iterator[Any]:
+    yield grpc.method_handlers_generic_handler(
+        PREDICTION_SERVICE,
+        {
+            "Predict": _unary(service.predict, predict_pb2.PredictRequest, predict_pb2.PredictResponse),
+            "Classify": _unary(
+                service.classify,
+                classification_pb2.ClassificationRequest,
+                classification_pb2.ClassificationResponse,
+            ),
+            "Regress": _unary(
+                service.regress, regression_pb2.RegressionRequest, regression_pb2.RegressionResponse
+            ),
+            "MultiInference": _unary(
+                service.multi_inference,
+                inference_pb2.MultiInferenceRequest,
+                inference_pb2.MultiInferenceResponse,
+            ),
+            "GetModelMetadata": _unary(
+                service.metadata,
+                get_model_metadata_pb2.GetModelMetadataRequest,
+                get_model_metadata_pb2.GetModelMetadataResponse,
+            ),
+        },
+    )
+    yield grpc.method_handlers_generic_handler(
+        MODEL_SERVICE,
+        {
+            "GetModelStatus": _unary(
+                service.status,
+                get_model_status_pb2.GetModelStatusRequest,
+                get_model_status_pb2.GetModelStatusResponse,
+            ),
+            "HandleReloadConfigRequest": _reload_handler(service, reload),
+        },
+    )
+
+
+def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
+    """`--grpc_channel_arguments`: comma-separated key=value, numbers as numbers."""
+    options: list[tuple[str, int | str]] = []
+    for pair in filter(None, text.split(",")):
+        key, found, value = pair.partition("=")
+        if not found:
+            raise invalid_argument(f"--grpc_channel_arguments: {pair!r} is no key=value")
+        options.append((key, int(value) if value.lstrip("-").isdigit() else value))
+    return options
+
+
+class GrpcServer:
+    """The listening server and its health service."""
+
+    def __init__(
+        self,
+        service: Service,
+        reload: Reload,
+        *,
+        threads: int,
+        with_health: bool,
+        channel_arguments: str = "",
+    ) -> None:
+        self._pool = futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc")
+        self._server = grpc.server(
+            self._pool,
+            options=[
+                ("grpc.max_receive_message_length", 2**31 - 1),
+                ("grpc.max_send_message_length", 2**31 - 1),
+                # A taken port is an error to be told, not one to be shared.
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                *parse_channel_arguments(channel_arguments),
+            ],
+        )
+        self._server.add_generic_rpc_handlers(tuple(_handlers(service, reload)))
+        names = [PREDICTION_SERVICE, MODEL_SERVICE, reflection.SERVICE_NAME]
+        self._health: Any = None
+        if with_health:
+            self._health = health.HealthServicer()
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+            names.append(health.SERVICE_NAME)
+        _register_descriptors()
+        reflection.enable_server_reflection(names, self._server)
+
+    def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Add an address (`host:port`, port 0 for any; `unix:path`) and return its port.
+
+        Raises:
+            ServingError: UNAVAILABLE where it cannot be bound.
+        """
+        try:
+            if credentials is None:
+                return int(self._server.add_insecure_port(address))
+            return int(self._server.add_secure_port(address, credentials))
+        except RuntimeError as error:
+            raise ServingError(Code.UNAVAILABLE, f"cannot listen on {address}: {error}") from error
+
+    def start(self) -> None:
+        """Take requests."""
+        self._server.start()
+        self.set_serving(True)
+
+    def set_serving(self, serving: bool) -> None:
+        """What the health service answers."""
+        if self._health is None:
+            return
+        status = health_pb2.HealthCheckResponse
+        for name in HEALTH_SERVICES:
+            self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+    def stop(self, grace: float) -> None:
+        """Take no more requests and wait at most `grace` seconds for those under way."""
+        self.set_serving(False)
+        self._server.stop(grace).wait()
+
+
+def _register_descriptors() -> None:
+    """Put the two services into the descriptor pool for reflection.
+
+    The wheel's generated modules do that and then trip over an attribute that today's protobuf has made
+    read-only: the descriptors are registered by then.
+    """
+    for name in ("prediction_service_pb2", "model_service_pb2"):
+        with contextlib.suppress(AttributeError):
+            importlib.import_module(f"tensorflow_serving.apis.{name}")

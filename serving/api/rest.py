@@ -1,0 +1,167 @@
+"""TF Serving's REST API as functions of method, path and body (http_rest_api_handler.cc, http_rest_api_util.cc)."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from google.protobuf import json_format
+
+from serving.api import json_examples, json_parser, json_tensors, json_writer
+from serving.api.service import Caller, Service
+from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+from serving.status import ServingError, internal, invalid_argument
+
+API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
+_PREDICTION = re.compile(
+    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)",
+    re.IGNORECASE | re.ASCII,
+)
+_STATUS = re.compile(
+    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    retry_after_seconds: float | None = None
+
+
+def error_reply(error: ServingError) -> Reply:
+    """`{"error": ...}` under the error's HTTP status."""
+    body = json_writer.to_bytes(json_writer.error(error.message))
+    return Reply(error.http_status, body, retry_after_seconds=error.retry_after_seconds)
+
+
+def _decode(text: str, what: str) -> str:
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise invalid_argument(f"Failed to decode {what}:{text}") from None
+
+
+def _fill_spec(spec: Any, name: str, version: str | None, label: str | None) -> None:
+    spec.name = _decode(name, "model name")
+    if version:
+        if int(version) >= 2**63:
+            raise invalid_argument(f"Failed to convert version: {version} to numeric.")
+        spec.version.value = int(version)
+    if label:
+        spec.version_label = _decode(label, "model version label")
+
+
+class RestApi:
+    """The API of one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def authenticate(self, caller: Caller) -> None:
+        """Raises ServingError UNAUTHENTICATED for whoever may not ask."""
+        self._service.gate_authenticate(caller)
+
+    def handle(self, method: str, path: str, body: bytes, caller: Caller) -> Reply:
+        """Answer one request under /v1/; never raises."""
+        try:
+            if method == "POST" and (found := _PREDICTION.fullmatch(path)):
+                text = self._predict(found, body, caller)
+            elif method == "GET" and (found := _STATUS.fullmatch(path)):
+                text = self._describe(found, caller)
+            else:
+                raise invalid_argument(f"Malformed request: {method} {path}")
+        except ServingError as error:
+            return error_reply(error)
+        return Reply(200, json_writer.to_bytes(text))
+
+    def _predict(self, found: re.Match[str], body: bytes, caller: Caller) -> str:
+        name, version, label, verb = found.groups()
+        # Regular expressions match any case, the dispatch after them does not.
+        if verb == "predict":
+            return self._do_predict(name, version, label, body, caller)
+        if verb == "classify":
+            request = classification_pb2.ClassificationRequest()
+            _fill_spec(request.model_spec, name, version, label)
+            self._counted(lambda: json_examples.fill_examples(json_parser.parse(body), request), request)
+            return json_writer.classifications(self._service.classify(request, caller, "classify").result)
+        if verb == "regress":
+            request = regression_pb2.RegressionRequest()
+            _fill_spec(request.model_spec, name, version, label)
+            self._counted(lambda: json_examples.fill_examples(json_parser.parse(body), request), request)
+            return json_writer.regressions(self._service.regress(request, caller, "regress").result)
+        raise invalid_argument(f"Malformed request: POST /v1/models/{name}:{verb}")
+
+    def _counted(self, fill: Any, request: Any) -> Any:
+        """A body that is wrong counts as a request of its model, like any other failure."""
+        try:
+            return fill()
+        except ServingError as error:
+            self._service.metrics.request_count.add(request.model_spec.name, error.code.name)
+            raise
+
+    def _do_predict(
+        self, name: str, version: str | None, label: str | None, body: bytes, caller: Caller
+    ) -> str:
+        request = predict_pb2.PredictRequest()
+        _fill_spec(request.model_spec, name, version, label)
+
+        def infos(signature: str) -> Any:
+            key = signature or DEFAULT_SIGNATURE
+            with self._service.core.use(request.model_spec) as model:
+                found = model.signatures.get(key)
+            if found is None:
+                raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
+            return found.inputs
+
+        form = self._counted(
+            lambda: json_tensors.fill_predict(json_parser.parse(body), infos, request), request
+        )
+        response = self._service.predict(request, caller, "predict")
+        if form == "row":
+            return json_writer.row_format(response.outputs)
+        return json_writer.column_format(response.outputs)
+
+    def _describe(self, found: re.Match[str], caller: Caller) -> str:
+        name, version, label, part = found.groups()
+        if not name:
+            raise invalid_argument("Missing model name in request.")
+        if part == "metadata":
+            request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+            _fill_spec(request.model_spec, name, version, label)
+            return _metadata_text(self._service.metadata(request, caller))
+        status = get_model_status_pb2.GetModelStatusRequest()
+        _fill_spec(status.model_spec, name, version, label)
+        return _proto_text(self._service.status(status, caller)) + "\n"
+
+
+def _proto_text(message: Any) -> str:
+    """A message as MessageToJsonString prints it: all fields, names as in the .proto, one space of indent."""
+    fields = json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return json.dumps(fields, indent=1, ensure_ascii=False)
+
+
+def _metadata_text(response: Any) -> str:
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    if not response.metadata["signature_def"].Unpack(signatures):
+        raise internal("Failed to unpack 'Any' object to 'SignatureDefMap'.")
+    return (
+        f'{{\n"model_spec":{_proto_text(response.model_spec)}\n,\n"metadata": {{"signature_def": '
+        f"{_proto_text(signatures)}\n}}\n}}\n"
+    )

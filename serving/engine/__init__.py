@@ -1,0 +1,1 @@
+"""TensorFlow's own C++ session: loading, batching, warm-up."""

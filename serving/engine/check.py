@@ -1,0 +1,132 @@
+"""Is this SavedModel fit for serving? Asked of TensorFlow's C++ loader and session, in a process of its own.
+
+`tf.saved_model.load` answers for models that TensorFlow Serving cannot run (it finds variables that the C++ loader
+does not), and a broken model can take the process that loads it down with it. So:
+
+    from serving.engine.check import check_saved_model
+
+    check = check_saved_model(folder, [{"image_bytes": [jpeg]}, {"image_bytes": [b"no image"]}])
+    check.load_error            # "" where the C++ loader took it and its warm-up records passed
+    check.answers[0].outputs    # {"probability": array([0.07], dtype=float32), ...}
+    check.answers[0].seconds    # the run alone
+    check.answers[1].error      # "INVALID_ARGUMENT: ..."
+
+Feeds are by signature alias: arrays, numbers, text, or lists of bytes for string tensors. `serving_default` is run
+unless `signature` says otherwise. Neither process needs `import tensorflow`: a check costs about two seconds
+and the model's own load.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.engine.load_check import read_chunk, write_chunk
+from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.engine.tensors import Array
+from serving.engine.values import Value, from_proto, predict_request
+from serving.protos import predict_pb2
+from serving.status import Code
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request gave."""
+
+    outputs: dict[str, Array] = field(default_factory=dict)
+    error: str = ""  # "CODE: message", "" for success
+    seconds: float = 0.0
+
+    @property
+    def code(self) -> str:
+        """OK, or the name of the error's code."""
+        return self.error.partition(":")[0] or "OK"
+
+
+@dataclass(frozen=True)
+class LoadCheck:
+    """What a fresh process made of a SavedModel."""
+
+    load_error: str  # "" for success
+    load_seconds: float
+    answers: tuple[Answer, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Loaded, and no request failed."""
+        return not self.load_error and all(not answer.error for answer in self.answers)
+
+
+def check_saved_model(
+    folder: str | Path,
+    requests: Sequence[Mapping[str, Value]] = (),
+    *,
+    signature: str = DEFAULT_SIGNATURE,
+    outputs: Sequence[str] = (),
+    timeout: float = 300.0,
+) -> LoadCheck:
+    """Load a SavedModel through TensorFlow's C++ loader in a fresh process and run `signature` on each request.
+
+    Args:
+        folder: the version folder, which holds saved_model.pb.
+        requests: one mapping from input alias to values for each run.
+        signature: the signature to run.
+        outputs: output aliases to fetch; all without any.
+        timeout: seconds for everything together.
+
+    Returns:
+        The load's error or "", and one Answer a request. A process that died (or took too long) is reported as
+        the error of what it was doing, and of all that came after.
+    """
+    with (
+        tempfile.TemporaryFile() as stdin,
+        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as stderr,
+    ):
+        for inputs in requests:
+            message = predict_request("check", inputs, signature=signature, outputs=outputs)
+            write_chunk(stdin, message.SerializeToString())
+        stdin.seek(0)
+        died = ""
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "serving.engine.load_check", str(folder)],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                timeout=timeout,
+                check=False,
+                cwd=Path(__file__).resolve().parents[2],
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+            )
+            if done.returncode:
+                died = f"the process that ran it ended with {done.returncode}"
+        except subprocess.TimeoutExpired:
+            died = f"no answer within {timeout} s"
+        stderr.seek(0)
+        tail = stderr.read()[-400:].decode("utf-8", "replace").strip()
+        stdout.seek(0)
+        results = []
+        while (header := read_chunk(stdout)) is not None:
+            results.append(_answer(header, read_chunk(stdout) or b""))
+    missing = Answer(error=f"{Code.INTERNAL.name}: {died or 'the process gave no answer'}. {tail}")
+    if not results:
+        return LoadCheck(missing.error, 0.0, ())
+    load, answers = results[0], results[1:]
+    if not load.error:
+        answers += [missing] * (len(requests) - len(answers))
+    return LoadCheck(load.error, load.seconds, tuple(answers))
+
+
+def _answer(header: bytes, response: bytes) -> Answer:
+    facts = json.loads(header)
+    if facts["code"]:
+        return Answer(error=f"{Code(facts['code']).name}: {facts['message']}", seconds=facts["seconds"])
+    message = predict_pb2.PredictResponse.FromString(response)
+    return Answer({key: from_proto(proto) for key, proto in message.outputs.items()}, "", facts["seconds"])

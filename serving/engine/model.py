@@ -1,0 +1,175 @@
+"""One loaded version of a model: its session, its signatures, and how a signature is run."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from serving.engine.batching import BatchingParameters, NotBatchableError, batched_plan
+from serving.engine.session import Plan, Session, Threads
+from serving.engine.signatures import Signatures, read_signatures
+from serving.engine.tensors import Tensor
+from serving.status import Code, ServingError, invalid_argument
+
+log = logging.getLogger(__name__)
+
+# What TensorFlow appends to an error inside the node this server added: TF Serving has no such node.
+_SCHEDULER_REFUSES = re.compile(r"Task size \d+ is larger than|Batching input tensors")
+_OWN_NODE = re.compile(r"\s*\[\[\{\{node melanosizer_batch/[^}]*\}\}\]\]")
+
+
+class BatchObserver(Protocol):
+    """Told how each batched run went."""
+
+    def batched(self, queued_seconds: float, batch_size: int) -> None:
+        """A run waited `queued_seconds` for its batch, which was `batch_size` long, padding included."""
+
+
+class RunSlots(Protocol):
+    """Bounds how many unbatched runs go on at once."""
+
+    def take(self, timeout_ms: int) -> None:
+        """Wait for a slot, at most so long (0: for ever); raises DEADLINE_EXCEEDED."""
+
+    def give(self) -> None:
+        """Give it back."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How models are loaded."""
+
+    tags: tuple[str, ...] = ("serve",)
+    threads: Threads = field(default_factory=Threads)
+    batching: BatchingParameters | None = None
+    observer: BatchObserver | None = None
+    slots: RunSlots | None = None
+
+
+class Model:
+    """A loaded SavedModel under its name and version."""
+
+    def __init__(self, name: str, version: int, folder: Path, options: LoadOptions) -> None:
+        """Load it.
+
+        Raises:
+            ServingError: with TensorFlow's own code and text.
+        """
+        self.name = name
+        self.version = version
+        self.folder = folder
+        self.signatures: Signatures = read_signatures(folder, options.tags)
+        self._observer = options.observer
+        self._slots = options.slots
+        self._session = Session(folder, options.tags, options.threads)
+        self._plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = {}
+        self._batched: dict[tuple[frozenset[str], frozenset[str]], tuple[Plan, list[str], list[str]]] = {}
+        self._lock = threading.Lock()
+        if options.batching is not None:
+            self._add_batching(options.batching)
+
+    def _add_batching(self, parameters: BatchingParameters) -> None:
+        for key, signature in self.signatures.items():
+            feeds = sorted({info.name for info in signature.inputs.values()})
+            fetches = sorted({info.name for info in signature.outputs.values()})
+            wanted = (frozenset(feeds), frozenset(fetches))
+            if not feeds or not fetches or wanted in self._batched:
+                continue
+            try:
+                plan = batched_plan(self._session, re.sub(r"\W", "_", key), feeds, fetches, parameters)
+            except (NotBatchableError, ServingError) as error:
+                log.warning(
+                    "signature %s of %s version %d is served without batching: %s",
+                    key,
+                    self.name,
+                    self.version,
+                    error,
+                )
+                continue
+            self._batched[wanted] = (plan, feeds, fetches)
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether any signature goes through the batch scheduler."""
+        return bool(self._batched)
+
+    def run(self, feeds: Mapping[str, Tensor], fetches: Sequence[str], timeout_ms: int = 0) -> list[Tensor]:
+        """Run the graph: tensor names to tensors in, one tensor a fetched name out, in the order asked for.
+
+        As in TF Serving, a run is batched only where it feeds and fetches exactly what a signature declares.
+        """
+        batched = self._batched.get((frozenset(feeds), frozenset(fetches)))
+        if batched is not None:
+            return self._run_batched(*batched, feeds, fetches, timeout_ms)
+        return self._run_alone(feeds, fetches, timeout_ms)
+
+    def _run_alone(
+        self, feeds: Mapping[str, Tensor], fetches: Sequence[str], timeout_ms: int
+    ) -> list[Tensor]:
+        names = tuple(feeds)
+        key = (names, tuple(fetches))
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._session.plan(names, fetches)
+            with self._lock:
+                self._plans[key] = plan
+        tensors = [feeds[n] for n in names]
+        if self._slots is None:
+            return self._session.run(plan, tensors, timeout_ms)
+        self._slots.take(timeout_ms)
+        try:
+            return self._session.run(plan, tensors, timeout_ms)
+        finally:
+            self._slots.give()
+
+    def _run_batched(
+        self,
+        plan: Plan,
+        feed_names: Sequence[str],
+        fetch_names: Sequence[str],
+        feeds: Mapping[str, Tensor],
+        fetches: Sequence[str],
+        timeout_ms: int,
+    ) -> list[Tensor]:
+        _check_batch(feeds)
+        queued = time.time()
+        try:
+            results = self._session.run(plan, [feeds[n] for n in feed_names], timeout_ms)
+        except ServingError as error:
+            if error.code is Code.INVALID_ARGUMENT and not _SCHEDULER_REFUSES.match(error.message):
+                # The graph failed, perhaps on what another caller sent: a batch fails as a whole. Alone, this
+                # request gets its own answer or its own error.
+                return self._run_alone(feeds, fetches, timeout_ms)
+            raise ServingError(
+                error.code,
+                _OWN_NODE.sub("", error.message),
+                retry_after_seconds=error.retry_after_seconds,
+            ) from None
+        by_name = dict(zip(fetch_names, results, strict=False))
+        if self._observer is not None:
+            started, size = results[-2].numpy(), results[-1].numpy()
+            if started.size:
+                self._observer.batched(max(0.0, float(started[0]) - queued), int(size[0]))
+        return [by_name[name] for name in fetches]
+
+    def close(self) -> None:
+        """Unload. No run may be under way."""
+        self._session.close()
+
+
+def _check_batch(feeds: Mapping[str, Tensor]) -> None:
+    """tensorflow_serving/batching/batching_util.h, ComputeTensorBatchSize: its checks in its words."""
+    size: int | None = None
+    for tensor in feeds.values():
+        shape = tensor.shape
+        if not shape:
+            raise invalid_argument("Batching Run() input tensors must have at least one dimension")
+        if size is not None and shape[0] != size:
+            raise invalid_argument("Batching Run() input tensors must have equal 0th-dimension size")
+        size = shape[0]

@@ -1,0 +1,1 @@
+"""What keeps the server running: metrics, limits, logs, TLS."""

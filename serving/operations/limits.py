@@ -1,0 +1,166 @@
+"""Who is let in: drain, bearer token, per-caller rate, the number of requests at once; and how many may run."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from collections import OrderedDict
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from serving.api.service import Caller
+from serving.operations.metrics import Metrics
+from serving.status import Code, ServingError, unavailable
+
+# Callers are told apart by address; more of them than this at once and the longest idle are forgotten.
+MAX_CALLERS = 10_000
+
+
+class RateLimiter:
+    """A token bucket for each caller."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._rate, self._burst = per_second, max(1, burst)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, caller: str, now: float | None = None) -> float:
+        """Take one token; 0 where there was one, else the seconds until there is."""
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            tokens, last = self._buckets.pop(caller, (float(self._burst), now))
+            tokens = min(self._burst, tokens + (now - last) * self._rate)
+            wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
+            self._buckets[caller] = (tokens - 1 if wait == 0 else tokens, now)
+            while len(self._buckets) > MAX_CALLERS:
+                self._buckets.popitem(last=False)
+            return wait
+
+
+class _Place(AbstractContextManager["_Place"]):
+    """One admitted request."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def __enter__(self) -> _Place:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self._limits.leave()
+
+
+class Limits:
+    """The gate of the service. Thread-safe."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        max_inflight: int = 0,
+        token: str | None = None,
+        rate: RateLimiter | None = None,
+    ) -> None:
+        """`max_inflight` 0 means no limit; `token` is the bearer token callers must show."""
+        self._metrics = metrics
+        self._max_inflight = max_inflight
+        self._token = token
+        self._rate = rate
+        self._inflight = 0
+        self._draining = False
+        self._changed = threading.Condition()
+        metrics.gauge(
+            "melanosizer_serving_inflight_requests",
+            "Requests admitted and not answered.",
+            lambda: {(): self._inflight},
+        )
+
+    @property
+    def inflight(self) -> int:
+        """Requests admitted and not answered yet."""
+        return self._inflight
+
+    def admit(self, caller: Caller) -> _Place:
+        """Let a request in.
+
+        Raises:
+            ServingError: UNAUTHENTICATED, RESOURCE_EXHAUSTED (rate) or UNAVAILABLE (full, draining), the last two
+                with the time to wait.
+        """
+        self.authenticate(caller)
+        if self._rate is not None:
+            wait = self._rate.take(caller.peer)
+            if wait:
+                self._metrics.rejected.add("rate")
+                raise ServingError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"Rate limit of this caller exceeded; retry in {wait:.2f} s",
+                    retry_after_seconds=wait,
+                )
+        with self._changed:
+            if self._draining:
+                self._metrics.rejected.add("draining")
+                raise unavailable("The server is shutting down")
+            if self._max_inflight and self._inflight >= self._max_inflight:
+                self._metrics.rejected.add("full")
+                raise unavailable(f"{self._inflight} requests are under way, the most allowed at once")
+            self._inflight += 1
+        return _Place(self)
+
+    def authenticate(self, caller: Caller) -> None:
+        """Check the bearer token; UNAUTHENTICATED where it is missing or wrong."""
+        if self._token is None:
+            return
+        if caller.token is None or not hmac.compare_digest(caller.token.encode(), self._token.encode()):
+            self._metrics.rejected.add("token")
+            raise ServingError(
+                Code.UNAUTHENTICATED, "A valid bearer token is required (authorization: Bearer ...)"
+            )
+
+    def leave(self) -> None:
+        """One request is answered."""
+        with self._changed:
+            self._inflight -= 1
+            if self._inflight == 0:
+                self._changed.notify_all()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server is on its way out."""
+        return self._draining
+
+    def drain(self) -> None:
+        """Admit nobody any more."""
+        with self._changed:
+            self._draining = True
+
+    def await_idle(self, timeout: float) -> bool:
+        """Block until nothing is in flight; False after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._inflight == 0, timeout)
+
+
+class Slots:
+    """How many unbatched runs go on at once: each needs the activations of a whole model in memory."""
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+
+    def take(self, timeout_ms: int) -> None:
+        """Wait for a slot.
+
+        Raises:
+            ServingError: DEADLINE_EXCEEDED when the request's time is up before: its work is not begun.
+        """
+        if not self._free.acquire(timeout=timeout_ms / 1000 if timeout_ms > 0 else None):
+            raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded while waiting to be run")
+
+    def give(self) -> None:
+        """Give the slot back."""
+        self._free.release()

@@ -1,0 +1,345 @@
+"""Which versions are served: states, loading with retries, availability-preserving swaps, unloading.
+
+Follows tensorflow_serving/core (aspired_versions_manager.cc, availability_preserving_policy.cc, basic_manager.cc):
+a version that is no longer wanted goes only once a wanted one is ready, or when none is wanted at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+from serving.engine.model import Model
+from serving.status import Code, ServingError, not_found
+
+log = logging.getLogger(__name__)
+
+_LOAD_NICENESS = 10
+
+
+class State(IntEnum):
+    """Numbers as in get_model_status.proto."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclass
+class VersionStatus:
+    """What GetModelStatus tells of one version."""
+
+    state: State
+    error: ServingError | None = None
+    sequence: int = 0
+
+
+@dataclass
+class _Managed:
+    """One version under management."""
+
+    folder: Path
+    state: State = State.START
+    aspired: bool = True
+    error: ServingError | None = None
+    model: Model | None = None
+    users: int = 0
+    stop_retrying: threading.Event = field(default_factory=threading.Event)
+
+
+Loader = Callable[[str, int, Path], Model]
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how soon a failed load is tried again."""
+
+    max_retries: int = 5
+    interval_seconds: float = 60.0
+
+
+class VersionManager:
+    """All versions of all models. Thread-safe."""
+
+    def __init__(self, loader: Loader, retries: RetryPolicy | None = None, load_threads: int = 1) -> None:
+        self._loader = loader
+        self._retries = retries or RetryPolicy()
+        self._changed = threading.Condition()
+        self._managed: dict[str, dict[int, _Managed]] = {}
+        self._statuses: dict[str, dict[int, VersionStatus]] = {}
+        self._sequence = 0
+        self._closing = False
+        # While nothing is served a load may take the machine; afterwards it must not be felt.
+        self._first_workers = ThreadPoolExecutor(load_threads, thread_name_prefix="first-load")
+        self._workers = ThreadPoolExecutor(load_threads, thread_name_prefix="load", initializer=_step_back)
+        self._unloaders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unload")
+        self.listeners: list[Callable[[str, int, State], None]] = []
+
+    # --- what is wanted
+
+    def aspire(self, name: str, versions: Mapping[int, Path]) -> None:
+        """Say which versions of a model are wanted from now on; an empty mapping unloads it."""
+        with self._changed:
+            managed = self._managed.setdefault(name, {})
+            for version, one in managed.items():
+                one.aspired = version in versions
+                if not one.aspired:
+                    one.stop_retrying.set()
+            for version, one in list(managed.items()):
+                if not one.aspired and one.state is State.END:
+                    del managed[version]
+            for version, folder in versions.items():
+                if version not in managed:
+                    managed[version] = _Managed(folder)
+                    self._publish(name, version, State.START)
+            self._reconcile(name)
+
+    def _reconcile(self, name: str) -> None:
+        """Start what may start: called with the lock held, after every change."""
+        managed = self._managed.get(name, {})
+        wanted = [one for one in managed.values() if one.aspired]
+        ready = any(one.state is State.AVAILABLE for one in wanted)
+        for version in sorted(managed):
+            one = managed[version]
+            if one.aspired or one.state is not State.AVAILABLE:
+                continue
+            if ready or not wanted:
+                one.state = State.UNLOADING
+                self._publish(name, version, State.UNLOADING)
+                self._unload_when_idle(name, version, one)
+        for version in sorted(managed, reverse=True):
+            one = managed[version]
+            if one.state is State.START and not self._closing:
+                if not one.aspired:
+                    one.state = State.END
+                    self._publish(name, version, State.END)
+                    continue
+                one.state = State.LOADING
+                workers = self._workers if self._is_serving() else self._first_workers
+                workers.submit(self._load, name, version, one)
+
+    def _is_serving(self) -> bool:
+        return any(
+            one.state is State.AVAILABLE for versions in self._managed.values() for one in versions.values()
+        )
+
+    # --- loading and unloading
+
+    def _load(self, name: str, version: int, one: _Managed) -> None:
+        with self._changed:
+            self._publish(name, version, State.LOADING)
+        error: ServingError | None = None
+        for attempt in range(1 + self._retries.max_retries):
+            if attempt:
+                log.info(
+                    "Retrying load of {name: %s version: %d}, retry %d of %d in %s s",
+                    name,
+                    version,
+                    attempt,
+                    self._retries.max_retries,
+                    self._retries.interval_seconds,
+                )
+                if one.stop_retrying.wait(max(0.0, self._retries.interval_seconds)):
+                    break
+            try:
+                model = self._loader(name, version, one.folder)
+            except ServingError as failure:
+                error = failure
+            except Exception as failure:
+                log.exception("Loading servable: {name: %s version: %d} broke", name, version)
+                error = ServingError(Code.INTERNAL, f"{type(failure).__name__}: {failure}")
+            else:
+                self._loaded(name, version, one, model)
+                return
+            log.error("Loading servable: {name: %s version: %d} failed: %s", name, version, error.to_string())
+        with self._changed:
+            one.error = error
+            one.state = State.END
+            self._publish(name, version, State.END, error)
+            if not one.aspired:
+                self._managed.get(name, {}).pop(version, None)
+            self._reconcile(name)
+
+    def _loaded(self, name: str, version: int, one: _Managed, model: Model) -> None:
+        log.info("Successfully loaded servable version {name: %s version: %d}", name, version)
+        with self._changed:
+            one.model = model
+            one.state = State.AVAILABLE
+            self._publish(name, version, State.AVAILABLE)
+            self._reconcile(name)
+
+    def _unload_when_idle(self, name: str, version: int, one: _Managed) -> None:
+        if one.users == 0:
+            self._unloaders.submit(self._unload, name, version, one)
+
+    def _unload(self, name: str, version: int, one: _Managed) -> None:
+        model, one.model = one.model, None
+        if model is not None:
+            model.close()
+            del model
+            _return_memory()
+        log.info("Unloaded servable version {name: %s version: %d}", name, version)
+        with self._changed:
+            one.state = State.END
+            self._managed.get(name, {}).pop(version, None)
+            self._publish(name, version, State.END)
+            self._reconcile(name)
+
+    def _publish(self, name: str, version: int, state: State, error: ServingError | None = None) -> None:
+        self._sequence += 1
+        self._statuses.setdefault(name, {})[version] = VersionStatus(state, error, self._sequence)
+        self._changed.notify_all()
+        for listener in self.listeners:
+            listener(name, version, state)
+
+    # --- using
+
+    @contextmanager
+    def use(self, name: str, version: int | None = None) -> Iterator[Model]:
+        """The ready model, kept loaded for the length of the block; the newest where no version is named.
+
+        Raises:
+            ServingError: NOT_FOUND in the words of basic_manager.cc.
+        """
+        with self._changed:
+            managed = self._managed.get(name, {})
+            if version is None:
+                version = max((v for v, one in managed.items() if one.state is State.AVAILABLE), default=None)
+                request = f"Latest({name})"
+            else:
+                request = f"Specific({name}, {version})"
+            one = managed.get(version) if version is not None else None
+            if one is None or one.state is not State.AVAILABLE or one.model is None:
+                raise not_found(f"Servable not found for request: {request}")
+            one.users += 1
+            model = one.model
+            model_version = model.version
+        try:
+            yield model
+        finally:
+            del model
+            with self._changed:
+                one.users -= 1
+                self._after_use(name, model_version, one)
+
+    def _after_use(self, name: str, version: int, one: _Managed) -> None:
+        if one.state is State.UNLOADING:
+            self._unload_when_idle(name, version, one)
+
+    # --- looking
+
+    def statuses(self, name: str) -> dict[int, VersionStatus]:
+        """Every version ever seen of a model, newest first."""
+        with self._changed:
+            known = self._statuses.get(name, {})
+            return {version: known[version] for version in sorted(known, reverse=True)}
+
+    def available(self) -> dict[str, list[int]]:
+        """Ready versions by model, newest first."""
+        with self._changed:
+            return {
+                name: sorted((v for v, one in managed.items() if one.state is State.AVAILABLE), reverse=True)
+                for name, managed in self._managed.items()
+            }
+
+    def sequence(self) -> int:
+        """A number that grows with every state change: what `await_available` counts from."""
+        with self._changed:
+            return self._sequence
+
+    def await_available(
+        self,
+        names: set[str],
+        since: int = 0,
+        keep_waiting: Callable[[], bool] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Block until each model has a ready version, or none left that could become one.
+
+        Raises:
+            ServingError: UNKNOWN, naming what failed and why; CANCELLED when `keep_waiting` says no.
+        """
+        limit = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while True:
+                failed = {}
+                waiting = False
+                for name in sorted(names):
+                    fresh = {v: s for v, s in self._statuses.get(name, {}).items() if s.sequence > since}
+                    if any(s.state is State.AVAILABLE for s in fresh.values()):
+                        continue
+                    if fresh and all(s.state is State.END for s in fresh.values()):
+                        failed[name] = fresh
+                    else:
+                        waiting = True
+                if failed and not waiting:
+                    raise ServingError(Code.UNKNOWN, _unavailable_text(failed))
+                if not failed and not waiting:
+                    return
+                self._changed.wait(0.2)
+                if keep_waiting is not None and not keep_waiting():
+                    raise ServingError(
+                        Code.CANCELLED, "the caller went away before the models were available"
+                    )
+                if limit is not None and time.monotonic() > limit:
+                    raise ServingError(Code.DEADLINE_EXCEEDED, f"not available in time: {sorted(names)}")
+
+    def await_state(self, name: str, version: int, state: State, timeout: float) -> bool:
+        """Block until a version is in a state; False after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: (s := self._statuses.get(name, {}).get(version)) is not None and s.state is state,
+                timeout,
+            )
+
+    def close(self) -> None:
+        """Unload everything and stop the threads."""
+        with self._changed:
+            self._closing = True
+            for managed in self._managed.values():
+                for one in managed.values():
+                    one.stop_retrying.set()
+        for workers in (self._first_workers, self._workers):
+            workers.shutdown(wait=True, cancel_futures=True)
+        for name in list(self._managed):
+            self.aspire(name, {})
+        self._unloaders.shutdown(wait=True)
+
+
+def _unavailable_text(failed: Mapping[str, Mapping[int, VersionStatus]]) -> str:
+    """server_core.cc, WaitUntilModelsAvailable."""
+    parts = []
+    for name, versions in failed.items():
+        version = max(versions)
+        error = versions[version].error
+        due = f" due to error: {error.to_string()}" if error is not None else ""
+        parts.append(f"{{{{name: {name} version: {version}}}{due}}}, ")
+    return f"{len(failed)} model(s) did not become available: {{{''.join(parts)}}}"
+
+
+def _step_back() -> None:
+    """Let the threads that answer go first: a load must not show in the latency of the version being served."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOAD_NICENESS)
+
+
+def _return_memory() -> None:
+    """Hand freed pages back to the system: twenty swaps must not look like a leak."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        log.debug("this C library has no malloc_trim")

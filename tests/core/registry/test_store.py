@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from core.records.verdict import Verdict, at_least
+from core.records.version import Parents, VersionRecord
+from core.registry.store import Registry, UnknownVersionError
+
+
+def _record(version: str, fingerprint: str = "f" * 64) -> VersionRecord:
+    return VersionRecord(
+        model_name="melanoma",
+        version=version,
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        run_id="r",
+        preset="quick",
+        software="0.1.0",
+        config={},
+        label_counts={"train": {"negatives": 9, "positives": 1}},
+        metrics={"auc": 0.9},
+        slices=(),
+        verdicts=(Verdict(gate="model", checks=(at_least("auc", 0.9, 0.8),)),),
+        sha256="a" * 64,
+        fingerprint=fingerprint,
+        parents=Parents(data_version="d" * 64, baseline_version=None),
+        model={"threshold": 0.1},
+    )
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path, "melanoma")
+
+
+def _add(registry: Registry, version: str, **kwargs: str) -> None:
+    folder = registry.served / version
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "saved_model.pb").touch()
+    registry.add(_record(version, **kwargs), who="run r", why="good")
+
+
+def _config(registry: Registry) -> model_server_config_pb2.ModelServerConfig:
+    text = (registry.served.parent / "models.config").read_text()
+    return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+
+
+def _served(registry: Registry) -> list[int]:
+    return list(_config(registry).model_config_list.config[0].model_version_policy.specific.versions)
+
+
+def test_an_added_version_is_served_and_readable(registry: Registry):
+    _add(registry, "100")
+    assert registry.versions() == ["100"]
+    assert registry.record("100").metrics["auc"] == 0.9
+    assert registry.channels().stable == "100"
+    model = _config(registry).model_config_list.config[0]
+    assert (model.name, model.base_path) == ("melanoma", str(registry.served.resolve()))
+    assert dict(model.version_labels) == {"stable": 100}
+
+
+def test_versions_are_ordered_as_numbers(registry: Registry):
+    for version in ("9", "100", "20"):
+        _add(registry, version)
+    assert registry.versions() == ["9", "20", "100"]
+
+
+def test_adding_a_version_twice_changes_nothing(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "1")
+    assert len(registry.events()) == 1
+
+
+def test_a_version_whose_record_was_written_before_a_kill_is_served_by_the_next_run(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "2")
+    events = registry._events
+    events.write_text(events.read_text().splitlines(keepends=True)[0])
+    registry.promote("1", who="a", why="as it was before 2")
+    _add(registry, "2")
+    assert _served(registry) == [2]
+
+
+@pytest.mark.parametrize("reached", ["event", "channels"])
+def test_a_rollback_that_was_killed_is_finished_and_not_gone_past(registry: Registry, reached: str):
+    for version in ("1", "2", "3"):
+        _add(registry, version)
+    files = {"channels": registry._records / "channels.json", "config": registry._config}
+    before = {name: path.read_text() for name, path in files.items()}
+    registry.rollback(None, who="a", why="3 is bad")
+    for name in ("channels", "config") if reached == "event" else ("config",):
+        files[name].write_text(before[name])
+    assert _served(registry) == [3]
+    assert registry.rollback(None, who="a", why="again, it was killed") == "2"
+    assert (_served(registry), registry.channels().stable) == ([2], "2")
+    assert len(registry.events()) == 4
+
+
+def test_rollback_serves_the_version_before_and_records_who_and_why(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "2")
+    assert registry.rollback(None, who="dr. q", why="misses amelanotic lesions") == "1"
+    assert _served(registry) == [1]
+    event = registry.events()[-1]
+    assert (event.action, event.version, event.previous) == ("rolled_back", "1", "2")
+    assert (event.who, event.why) == ("dr. q", "misses amelanotic lesions")
+
+
+def test_a_rollback_can_be_taken_back_by_promoting(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "2")
+    registry.rollback(None, who="a", why="b")
+    registry.promote("2", who="a", why="was right after all")
+    assert _served(registry) == [2]
+    assert [event.action for event in registry.events()] == ["pushed", "pushed", "rolled_back", "promoted"]
+
+
+def test_a_second_rollback_goes_further_back_and_not_to_what_was_withdrawn(registry: Registry):
+    for version in ("1", "2", "3"):
+        _add(registry, version)
+    assert registry.rollback(None, who="a", why="3 is bad") == "2"
+    assert registry.rollback(None, who="a", why="2 is bad, too") == "1"
+    with pytest.raises(UnknownVersionError, match="was served before 1"):
+        registry.rollback(None, who="a", why="and now?")
+    registry.promote("3", who="a", why="was right after all")
+    assert registry.rollback(None, who="a", why="was not") == "1"
+
+
+def test_rollback_without_a_version_before_names_those_there_are(registry: Registry):
+    _add(registry, "1")
+    with pytest.raises(UnknownVersionError, match="was served before 1: name one of 1"):
+        registry.rollback(None, who="a", why="b")
+
+
+def test_an_unknown_version_names_those_there_are(registry: Registry):
+    _add(registry, "1")
+    with pytest.raises(UnknownVersionError, match="no version 7 of melanoma; the registry holds 1"):
+        registry.promote("7", who="a", why="b")
+
+
+@pytest.mark.parametrize("version", ["../1", "", "1.json", "-1"])
+def test_a_version_that_is_no_number_is_unknown_not_a_path(registry: Registry, version: str):
+    with pytest.raises(UnknownVersionError):
+        registry.record(version)
+
+
+def test_a_version_whose_folder_is_gone_cannot_be_served(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "2")
+    (registry.served / "1" / "saved_model.pb").unlink()
+    with pytest.raises(UnknownVersionError, match="restore the folder from a backup"):
+        registry.rollback("1", who="a", why="b")
+    assert _served(registry) == [2]
+
+
+@pytest.mark.parametrize("change", ["push", "promote", "rollback"])
+def test_a_config_that_a_hand_has_broken_is_written_anew_by_the_next_change(
+    registry: Registry, change: str, caplog: pytest.LogCaptureFixture
+):
+    for version in ("1", "2"):
+        _add(registry, version)
+    registry._config.write_text(registry._config.read_text().replace("{", "("))
+    if change == "push":
+        _add(registry, "3")
+    elif change == "promote":
+        registry.promote("1", who="a", why="2 is bad")
+    else:
+        assert registry.rollback(None, who="a", why="2 is bad") == "1"
+    assert _served(registry) == [3 if change == "push" else 1]
+    assert "written anew" in caplog.text
+
+
+def test_nobody_changes_what_is_served_without_a_name_and_a_reason(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "2")
+    for who, why in (("", "x"), ("x", "")):
+        with pytest.raises(ValueError, match="at least 1 character"):
+            registry.rollback(None, who=who, why=why)
+    assert _served(registry) == [2]
+
+
+def test_a_model_that_computes_the_same_is_found(registry: Registry):
+    _add(registry, "1", fingerprint="1" * 64)
+    _add(registry, "2", fingerprint="2" * 64)
+    found = registry.find("1" * 64)
+    assert found is not None
+    assert found.version == "1"
+    assert registry.find("3" * 64) is None
