@@ -12,12 +12,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from core.worker import Worker
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Cursor
 from dashboard.field.answer import Answer
 from dashboard.field.recorder import Recorder
-from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 

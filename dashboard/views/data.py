@@ -12,6 +12,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.images.decode import ImageRefusedError, thumbnail
 from dashboard import measures
 from dashboard.access import Viewer
 from dashboard.charts import series
@@ -19,8 +20,8 @@ from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing
 from dashboard.field.features import FEATURES
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
-from dashboard.photograph import ImageRefusedError, thumbnail
 from dashboard.readers import manifest, statistics
+from dashboard.readers.data_index import THUMBNAIL_SIDE
 from dashboard.readers.manifest import Quarantined
 from dashboard.readers.statistics import Anomaly
 from dashboard.services import Services, Using
@@ -181,7 +182,7 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
     if found is None or found.stat().st_size > MOST_IMAGE:
         raise missing("the file is not there; source_dirs names the folders ingest read from")
     try:
-        return Response(thumbnail(found.read_bytes()), media_type="image/jpeg")
+        return Response(thumbnail(found.read_bytes(), THUMBNAIL_SIDE), media_type="image/jpeg")
     except ImageRefusedError as error:
         raise missing(f"there is no picture of it: it {error}") from None
 

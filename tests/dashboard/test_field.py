@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from dashboard import clock, measures, photograph
+from dashboard import clock, measures
 from dashboard.database.tables import Cursor, Prediction
 from dashboard.field.drift import drift
-from dashboard.field.features import COUNTED
+from dashboard.field.features import COUNTED, ImageFacts, image_facts
 from dashboard.field.retention import Retention
 from dashboard.field.tail import LogTail, parse
 from dashboard.sample import picture as draw
@@ -146,10 +146,10 @@ def test_a_blurred_picture_is_less_sharp_and_a_dark_one_less_bright() -> None:
 
     from PIL import Image, ImageFilter
 
-    def facts(image: Image.Image) -> photograph.Facts:
+    def facts(image: Image.Image) -> ImageFacts:
         target = io.BytesIO()
         image.save(target, "PNG")
-        return photograph.look(target.getvalue(), max_bytes=1 << 24, max_pixels=1 << 24)
+        return image_facts(target.getvalue(), max_bytes=1 << 24, max_pixels=1 << 24)
 
     image = Image.open(io.BytesIO(draw(1, side=200))).convert("RGB")
     plain, blurred = facts(image), facts(image.filter(ImageFilter.GaussianBlur(4)))
