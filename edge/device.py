@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from core.records.heartbeat import Disk
 from core.worker import Worker
 from edge.asking.client import ModelServerClient
 from edge.asking.fallback import OnDeviceFallback
@@ -29,7 +30,6 @@ from edge.pins import Pins, PinsError
 from edge.queue.encryption import Encryptor, load_key
 from edge.queue.examination import Examination
 from edge.queue.queue import MEGABYTE, Queue, StorageFullError
-from edge.reporting import vitals
 from edge.reporting.clock import Clock
 from edge.reporting.gateway import Gateway
 from edge.reporting.records import heartbeat
@@ -68,7 +68,7 @@ class Device:
         """
         self.config = config
         self.instance = secrets.token_hex(8)  # a page knows by it that the process is a new one
-        self.started = time.time()
+        self._started = time.monotonic()
         self.stop = threading.Event()
         self.notices = Notices()
         self.queue = Queue(
@@ -215,19 +215,18 @@ class Device:
     def heartbeat(self) -> dict[str, Any]:
         """The present state as the gateway is told it."""
         return heartbeat(
-            device_id=self.config.device.id,
-            now=self.clock.now(),
-            started=self.started,
-            model_version=self.sender.version,
-            on_device_version=self.fallback.version if self.fallback else "",
+            self.config.device.id,
+            camera=self.camera.name,
+            disk=Disk(free_bytes=self.queue.free_bytes(), kept_bytes=self.queue.bytes_kept()),
             queue=self.queue.counts(),
+            uptime_s=time.monotonic() - self._started,
+            now=self.clock.now(),
+            versions={
+                "model": self.sender.version,
+                "on_device_model": self.fallback.version if self.fallback else "",
+            },
             notices=self.notices.all(),
             last_error=self.notices.last,
-            temperature_c=vitals.temperature_c(),
-            memory_bytes=vitals.memory_bytes(),
-            disk_free_bytes=self.queue.free_bytes(),
-            disk_kept_bytes=self.queue.bytes_kept(),
-            camera=self.camera.name,
             clock_trusted=not self.clock.trouble(),
         )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.files import write_atomic
+from core.records.heartbeat import Disk
 from edge import certificates
 from edge.asking.client import ModelServerClient
 from edge.asking.on_device import ModelStore
@@ -231,20 +232,9 @@ def _gateway(config: Config) -> str:
     try:
         gateway.post_heartbeat(
             heartbeat(
-                device_id=config.device.id,
-                now=time.time(),
-                started=time.time(),
-                model_version="",
-                on_device_version="",
-                queue={"waiting": 0, "answered": 0, "refused": 0, "damaged": 0, "unreported": 0, "total": 0},
-                notices=[],
-                last_error=None,
-                temperature_c=None,
-                memory_bytes=0,
-                disk_free_bytes=shutil.disk_usage(config.device.state_dir).free,
-                disk_kept_bytes=0,
+                config.device.id,
                 camera="self-test",
-                clock_trusted=True,
+                disk=Disk(free_bytes=shutil.disk_usage(config.device.state_dir).free),
             )
         )
     finally:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import grpc
 
-from edge.notices import Kind
+from core.records.heartbeat import NoticeKind
 
 # retry_now: at once, the next server or the same one; retry_later: after a pause; picture: the photograph is
 # at fault and asking again will not help; device: the server does not serve this device or has no model for it.
@@ -30,7 +30,7 @@ class StatusRule:
     """
 
     handling: Handling
-    notice: Kind
+    notice: NoticeKind
     strikes: int = 0
 
 
@@ -59,7 +59,7 @@ INVALID_RESPONSE = StatusRule("retry_later", "server_garbage", 3)
 CERTIFICATE = StatusRule("device", "certificate_expired")
 SHUTTING_DOWN = StatusRule("retry_later", "server_unreachable")
 
-SERVER_NOTICES: tuple[Kind, ...] = (
+SERVER_NOTICES: tuple[NoticeKind, ...] = (
     "server_unreachable",
     "server_busy",
     "server_fails",

@@ -10,16 +10,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from core.records.heartbeat import NoticeKind
 from core.worker import Worker
 from edge.certificates import CertificateError
-from edge.notices import Kind, Notices
+from edge.notices import Notices
 from edge.queue.queue import Queue
 from edge.reporting.gateway import Gateway, GatewayRefusesError, GatewayUnreachableError
 from edge.reporting.records import examination_record
 
 log = logging.getLogger(__name__)
 
-GATEWAY_NOTICES: tuple[Kind, ...] = ("gateway_unreachable", "gateway_refuses")
+GATEWAY_NOTICES: tuple[NoticeKind, ...] = ("gateway_unreachable", "gateway_refuses")
 LONGEST_PAUSE_S = 60.0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from core.records.heartbeat import Disk
 from edge.answer import Answer
 from edge.config import Config, load
 from edge.notices import Notice, Notices
@@ -39,22 +40,14 @@ def schema(name: str) -> jsonschema.Draft202012Validator:
 
 def sign_of_life(**changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "device_id": "ward-3",
-        "now": 1_795_300_100.0,
-        "started": 1_795_300_000.0,
-        "model_version": "7",
-        "on_device_version": "",
-        "queue": {"waiting": 1, "answered": 0, "refused": 0, "damaged": 0, "unreported": 1, "total": 1},
-        "notices": [Notice("server_unreachable", "x" * 900, 1_795_300_050.0)],
-        "last_error": None,
-        "temperature_c": None,
-        "memory_bytes": 1,
-        "disk_free_bytes": 1,
-        "disk_kept_bytes": 0,
         "camera": "folder",
-        "clock_trusted": True,
+        "disk": Disk(free_bytes=1),
+        "queue": {"waiting": 1, "set_aside": 1, "unreported": 1, "total": 1},
+        "now": 1_795_300_100.0,
+        "versions": {"model": "7"},
+        "notices": [Notice("server_unreachable", "x" * 900, 1_795_300_050.0)],
     }
-    return heartbeat(**{**values, **changes})
+    return heartbeat("ward-3", **{**values, **changes})
 
 
 def config(tmp_path: Path, url: str) -> Config:
@@ -162,9 +155,8 @@ def test_status_codes_mean_what_they_say(
 def test_heartbeats_fit_their_schema(take: Capture) -> None:
     for changes in (
         {},
-        {"temperature_c": 51.5},
         {"last_error": Notice("camera_lost", "cable", 1.0)},
-        {"on_device_version": "7", "clock_trusted": False},
+        {"versions": {"on_device_model": "7"}, "clock_trusted": False},
     ):
         schema("heartbeat").validate(sign_of_life(**changes))
     with pytest.raises(jsonschema.ValidationError):

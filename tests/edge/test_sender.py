@@ -229,10 +229,13 @@ def test_no_server_makes_no_photograph_a_suspect(
     model_server.unhealthy = True
     network.mend()
     model_server.reply = failing(grpc.StatusCode.INTERNAL, queue.picture(one.id))
-    for _ in range(5):
+    for _ in range(200):
         assert post.sender.send(one) is False
+        if post.kinds == ["server_fails"] and len(model_server.deliveries) > 5:
+            break  # the connection was back, and the server failed more often than would have been enough
+    else:
+        raise AssertionError(post.kinds)
     assert queue.counts()["set_aside"] == 0
-    assert post.kinds == ["server_fails"]
 
 
 def test_what_was_set_aside_is_tried_again_by_itself_ever_more_seldom(
