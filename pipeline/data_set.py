@@ -15,7 +15,7 @@ from components.ingest.manifest import NAME, Manifest
 from components.ingest.source import Source
 from core.errors import UsageError
 from core.workspace import Workspace
-from pipeline.commands.counting import counted
+from pipeline.progress import counted
 from pipeline.synthetic.cohort import OccupiedError, synthesise
 from pipeline.synthetic.config import SynthConfig
 
