@@ -265,14 +265,37 @@ class Registry:
                 return None
         return Waiting(tuple(wanted), "it was decided otherwise meanwhile")
 
-    def await_settled(
-        self, seconds: float = 180.0, pause: Callable[[float], None] = time.sleep
+    def release(
+        self, version: str, seconds: float = 180.0, pause: Callable[[float], None] = time.sleep
     ) -> Waiting | None:
-        """Settle again and again until the labels are as decided, a server failed, or the time is over."""
+        """Settle again and again until the servers answer with a version that was decided.
+
+        Args:
+            version: the version that is to be served.
+            seconds: how long to wait at most.
+            pause: sleeps between two tries.
+
+        Returns:
+            None if the labels are as decided; else what they wait for when the time was over. Whoever settles
+            next goes on: the dashboard, `melanosizer serve`, the cluster's registry-settle.
+
+        Raises:
+            RegistryError: a server cannot load the version; the one before goes on answering.
+        """
         end = time.monotonic() + seconds
+        said = ""
         while (waiting := self.settle()) is not None:
-            if waiting.failed or time.monotonic() >= end:
+            if waiting.failed:
+                raise RegistryError(
+                    f"version {version} of {self.model_name} is released but not served: {waiting.reason}. The version "
+                    "before goes on answering; roll back, or mend the server"
+                )
+            if time.monotonic() >= end:
+                _LOG.warning("%s", waiting)
                 return waiting
+            if not said:
+                said = waiting.reason
+                _LOG.info("%s", waiting)
             pause(_POLL_SECONDS)
         return None
 

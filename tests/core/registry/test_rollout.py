@@ -18,7 +18,7 @@ from core.errors import UsageError
 from core.registry import rollout as rollout_module
 from core.registry import store
 from core.registry.rollout import Rollout, Waiting
-from core.registry.store import Registry
+from core.registry.store import Registry, RegistryError
 from tests.core.registry.test_store import version_record
 from tests.support.label_rules import LabelledServer
 
@@ -204,10 +204,10 @@ def test_a_version_that_cannot_be_loaded_never_becomes_stable_and_is_rolled_back
     kitchen.push()
     first.failing.add("2")
     first.poll()
-    waiting = kitchen.registry().await_settled(60, pause=lambda _: None)
-    assert waiting is not None
-    assert waiting.failed
-    assert "could not load version 2: cannot be loaded" in waiting.reason
+    with pytest.raises(
+        RegistryError, match=r"could not load version 2: cannot be loaded\. The version before"
+    ):
+        kitchen.registry().release("2", 60, pause=lambda _: first.load())
     assert first.answers("stable") == "1"
     assert kitchen.registry().rollback(None, "a", "2 cannot be loaded") == "1"
     assert kitchen.registry().settle() is None
@@ -245,10 +245,28 @@ def test_waiting_ends_with_its_deadline_and_says_what_for(kitchen: Kitchen) -> N
     kitchen.push()
     kitchen.push()
     pauses: list[float] = []
-    waiting = kitchen.registry(asked=False, settle_seconds=600).await_settled(0, pause=pauses.append)
+    waiting = kitchen.registry(asked=False, settle_seconds=600).release("2", 0, pause=pauses.append)
     assert waiting is not None
     assert "s more to load it" in waiting.reason
     assert not pauses
+
+
+def test_a_release_waits_until_every_server_answers_with_it(kitchen: Kitchen) -> None:
+    kitchen.push()
+    for server in kitchen.servers:
+        server.start()
+        server.load()
+    kitchen.push()
+    turns: list[float] = []
+
+    def turn(seconds: float) -> None:
+        turns.append(seconds)
+        server = kitchen.servers[len(turns) % 2]
+        server.poll()
+        server.load()
+
+    assert kitchen.registry().release("2", 60, pause=turn) is None
+    assert len(turns) == 2
 
 
 def test_a_moved_or_copied_workspace_serves_its_own_files(kitchen: Kitchen, tmp_path: Path) -> None:
