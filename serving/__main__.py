@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-
 from core.errors import USAGE, missing_extra
 
 
