@@ -68,7 +68,7 @@ class Evidence:
     def run_of(self, version: str) -> str | None:
         """Return the run that made a version."""
         record = self._registry.record(version)
-        return str(record["run_id"]) if record and record.get("run_id") else None
+        return (record.run_id or None) if record else None
 
     def model_run(self, run_id: str) -> Path | None:
         """Return Trainer's folder of logs."""

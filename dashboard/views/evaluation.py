@@ -114,7 +114,7 @@ def evaluation(
     if found is None:
         raise missing(f"the test split of version {name} holds one class only: nothing can be measured")
     counts = confusion(labels, scores, chosen)
-    data_version = str((using.registry.record(name) or {}).get("parents", {}).get("data_version", ""))
+    data_version = using.registry.data_version(name)
     model = EvaluationPage(
         title=f"Evaluation of {name}",
         version=name,
@@ -157,8 +157,7 @@ def evaluation(
 @router.get("/{name}/images/{image}", response_model=None, responses=of_kind("image/jpeg"))
 def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     """The small picture of an image of the test split."""
-    record = using.registry.record(name)
-    path = using.data_index.thumbnail(str((record or {}).get("parents", {}).get("data_version", "")), image)
+    path = using.data_index.thumbnail(using.registry.data_version(name), image)
     if path is None:
         raise missing("there is no such picture")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
@@ -167,8 +166,7 @@ def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
 @router.get("/{name}/heat-map/{image}", response_model=None, responses=of_kind("text/html"))
 async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
     """Where this version looked, as a piece of a page."""
-    record = using.registry.record(name)
-    path = using.data_index.thumbnail(str((record or {}).get("parents", {}).get("data_version", "")), image)
+    path = using.data_index.thumbnail(using.registry.data_version(name), image)
     if path is None:
         raise missing("there is no such picture")
     data = path.read_bytes()
@@ -192,7 +190,7 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
 
 def _predictions(using: Services, name: str) -> Predictions:
     if using.registry.record(name) is None:
-        raise missing(f"there is no version {name[:40]}")
+        raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
     run_id = using.evidence.run_of(name)
     predictions = using.evidence.of_run(run_id) if run_id else None
     if predictions is None:

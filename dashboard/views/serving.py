@@ -10,13 +10,13 @@ from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import func, select
 
+from core.records.version import Channels
 from core.tfserving.client import ModelVersion
 from dashboard import charts, clock
 from dashboard.access import Viewer
 from dashboard.database.tables import Hour
 from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS, Page, Part, respond
-from dashboard.readers.registry import Channels
 from dashboard.scrape import Span
 from dashboard.services import Using
 
