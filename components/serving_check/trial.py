@@ -15,7 +15,7 @@ from components.serving_check.config import ServingCheckConfig
 from components.serving_check.requests import BAD
 from core.features import IMAGE_BYTES, PROBABILITY
 from serving.engine.check import Answer, check_saved_model
-from serving.engine.tensors import Array
+from core.tfserving.tensors import Array
 
 TIMED_REQUESTS = 10
 TIMEOUT_SECONDS = 600

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.images.header import HeaderError, read_header
+from core.protos.tensor_pb2 import DT_STRING
 from serving.engine.model import Model
-from serving.engine.tensors import DT_STRING
 from serving.operations.metrics import Metrics
 from serving.status import invalid_argument
 

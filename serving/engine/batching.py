@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from core.protos.tensor_pb2 import DT_INT32, DT_RESOURCE, DT_VARIANT
+from core.tfserving.tensors import Array
 from serving.engine.capi import Input, Output, Status, library
 from serving.engine.session import Plan, Session
-from serving.engine.tensors import DT_INT32, DT_REF, DT_RESOURCE, DT_VARIANT, Array, from_array
+from serving.engine.tensors import from_array, is_reference
 from serving.status import failed_precondition
 
 
@@ -139,10 +141,10 @@ def _closure(inputs: Sequence[Output], outputs: Sequence[Output]) -> tuple[list[
                 continue
             dtype = api.TF_OperationOutputType(one)
             producers = _inputs_of(one.operation)
-            if dtype > DT_REF:
+            if is_reference(dtype):
                 raise NotBatchableError(f"{api.TF_OperationName(operation).decode()} takes a TF1 reference")
             is_handle = not producers and dtype in (DT_RESOURCE, DT_VARIANT)
-            reads_reference = any(api.TF_OperationOutputType(p) > DT_REF for p in producers)
+            reads_reference = any(is_reference(api.TF_OperationOutputType(p)) for p in producers)
             if is_handle or reads_reference:
                 captured[_key(one)] = one
             else:

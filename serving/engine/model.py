@@ -50,6 +50,7 @@ class LoadOptions:
     batching: BatchingParameters | None = None
     observer: BatchObserver | None = None
     slots: RunSlots | None = None
+    checks_methods: bool = False
 
 
 class Model:
@@ -65,6 +66,7 @@ class Model:
         self.version = version
         self.folder = folder
         self.signatures: Signatures = read_signatures(folder, options.tags)
+        self.checks_methods = options.checks_methods
         self._observer = options.observer
         self._slots = options.slots
         self._session = Session(folder, options.tags, options.threads)
@@ -93,11 +95,6 @@ class Model:
                 )
                 continue
             self._batched[wanted] = (plan, feeds, fetches)
-
-    @property
-    def is_batched(self) -> bool:
-        """Whether any signature goes through the batch scheduler."""
-        return bool(self._batched)
 
     def run(self, feeds: Mapping[str, Tensor], fetches: Sequence[str], timeout_ms: int = 0) -> list[Tensor]:
         """Run the graph: tensor names to tensors in, one tensor a fetched name out, in the order asked for.

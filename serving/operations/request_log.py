@@ -25,10 +25,10 @@ import numpy as np
 from PIL import Image, ImageStat, UnidentifiedImageError
 
 from core.images.header import HeaderError, read_header
+from core.protos.tensor_pb2 import DT_STRING
+from core.tfserving.tensors import Array, from_proto
 from serving.api.service import Caller
 from serving.engine.model import Model
-from serving.engine.tensors import DT_STRING, Array
-from serving.engine.values import from_proto
 from serving.operations.metrics import Metrics
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from serving.api.json_parser import parse
 from serving.api.json_writer import decimal
 from serving.engine.tensors import fill_proto, from_array
 from serving.engine.tensors import from_proto as to_tensor
-from serving.engine.values import from_proto, to_proto
+from core.tfserving.tensors import from_proto, to_proto
 from serving.protos import TensorProto, predict_pb2
 from serving.status import ServingError
 from tests.serving.server_process import ServerProcess

@@ -17,7 +17,7 @@ from PIL import Image
 
 from core.images.header import HeaderError, read_header
 from serving.api.image_guard import ImageGuard, ImageLimits
-from serving.engine.tensors import DT_STRING
+from core.protos.tensor_pb2 import DT_STRING
 from serving.operations.metrics import Metrics
 from serving.protos import predict_pb2
 from serving.status import ServingError
@@ -113,7 +113,7 @@ def test_the_whole_contract_of_the_model_is_answered(server, jpeg):
 
 
 def test_each_image_of_a_request_leaves_a_record(pick, tmp_path, jpeg):
-    from serving.engine.values import predict_request
+    from tests.serving.server_process import predict_request
 
     folder = tmp_path / "records"
     with ServerProcess(

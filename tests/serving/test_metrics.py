@@ -76,7 +76,7 @@ def test_there_is_no_page_unless_asked_for_and_its_path_is_configurable(pick, tm
 
 
 def test_warm_up_latency_is_measured_by_model_path(pick, tmp_path):
-    from serving.engine.values import predict_request
+    from tests.serving.server_process import predict_request
     from serving.engine.warmup import FILE, write_records
     from serving.protos import prediction_log_pb2
 

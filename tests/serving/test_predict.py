@@ -6,7 +6,8 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.engine.values import from_proto, predict_request, to_proto
+from core.tfserving.tensors import fill_proto, from_proto
+from tests.serving.server_process import predict_request
 from serving.protos import TensorProto, predict_pb2
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -60,7 +61,7 @@ def test_a_signature_of_another_method_is_internal(server, refused):
 
 def test_a_missing_model_spec_is_an_invalid_argument(server, refused):
     request = predict_pb2.PredictRequest()
-    request.inputs["x"].CopyFrom(to_proto([1.0]))
+    fill_proto(request.inputs["x"], [1.0])
     with refused() as it:
         server.prediction.Predict(request)
     assert (it.code, it.text) == (INVALID, "Missing ModelSpec")

@@ -124,7 +124,8 @@ def test_the_lines_people_grep_for_are_printed(server):
 def test_a_unix_socket_and_tensor_content(pick, tmp_path):
     import grpc
 
-    from serving.engine.values import from_proto, predict_request
+    from core.tfserving.tensors import from_proto
+    from tests.serving.server_process import predict_request
     from serving.protos import prediction_service_pb2_grpc
 
     socket = tmp_path / "s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from serving.engine.model import LoadOptions, Model
-from serving.engine.values import predict_request
+from tests.serving.server_process import predict_request
 from serving.engine.warmup import FILE, MAX_RECORDS, warm_up, write_records
 from serving.protos import prediction_log_pb2
 from serving.status import Code, ServingError
