@@ -26,6 +26,7 @@ import httpx
 import typer
 
 from dashboard import sample
+from dashboard.access import cookie
 from dashboard.app import build
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
@@ -55,12 +56,12 @@ def served(workspace: Path, *options: str) -> Iterator[str]:
 
 
 def cookies(services: Any, names: int) -> list[str]:
-    """Sessions of so many people."""
+    """Session cookies of so many people, as name=value."""
     made = []
     for i in range(names):
         name = f"dr.reyes{i or ''}"
         user = services.accounts.named(name) or services.accounts.make(name, "approver", "benchmark")
-        made.append(services.sessions.begin(user.id))
+        made.append(f"{cookie(services)}={services.sessions.begin(user.id)}")
     return made
 
 
@@ -120,7 +121,7 @@ def pages(
             else "rate_limit_per_minute: 100000\n"
         )
         with served(root, "--config", str(config)) as base, httpx.Client(base_url=base, timeout=60) as client:
-            client.headers.update({"Cookie": f"melanosizer-session={token}", "Accept": "text/html"})
+            client.headers.update({"Cookie": token, "Accept": "text/html"})
             print("| page | first | median | slowest | kB |\n|---|---:|---:|---:|---:|")
             for path in paths(root):
                 times, size = [], 0
@@ -176,7 +177,7 @@ async def _press(
         end = time.perf_counter() + seconds
 
         async def person(number: int) -> None:
-            headers = {"Cookie": f"melanosizer-session={sessions[number]}", "Accept": "text/html"}
+            headers = {"Cookie": sessions[number], "Accept": "text/html"}
             i = number
             while time.perf_counter() < end:
                 begun = time.perf_counter()

@@ -24,7 +24,7 @@ SHOTS = (
 def main(workspace: Path, chromium: str = "/usr/bin/chromium") -> None:
     """Take every picture of SHOTS."""
     services = build(Settings(workspace=workspace))
-    token = cookies(services, 1)[0]
+    cookie_name, _, token = cookies(services, 1)[0].partition("=")
     version = services.registry.all()[0]
     places = {
         "run": f"/runs/{version.run_id}",
@@ -36,7 +36,7 @@ def main(workspace: Path, chromium: str = "/usr/bin/chromium") -> None:
         browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         for name, width, scheme in SHOTS:
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            context.add_cookies([{"name": "melanosizer-session", "value": token, "url": base}])
+            context.add_cookies([{"name": cookie_name, "value": token, "url": base}])
             page = context.new_page()
             page.goto(base + places.get(name, f"/{name}"), wait_until="load")
             page.wait_for_timeout(400)

@@ -27,11 +27,11 @@ from benchmarks.flink_cluster import FlinkCluster
 from components.ingest.config import LOCAL_BEAM_OPTIONS, IngestConfig, Source
 from components.ingest.job import ingest
 from components.ingest.manifest import Manifest
+from core.workspace import Workspace
 from pipeline import config as configuration
 from pipeline.config import LOCAL_BEAM_ARGS
 from pipeline.dag import create_pipeline
 from pipeline.targets import local
-from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)

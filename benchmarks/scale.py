@@ -144,9 +144,9 @@ def measure(source: str) -> Rates:
     from components.ingest import fingerprint
     from components.ingest.config import IngestConfig, Source
     from components.ingest.job import ingest
+    from core.workspace import Workspace
     from pipeline import config as configuration
     from pipeline.run import execute
-    from pipeline.workspace import Workspace
 
     console = Console()
     parsed = Source.parse(source)

@@ -1,4 +1,4 @@
-"""`python -m dashboard`: the dashboard on its own, as its image starts it."""
+"""`melanosizer dashboard` and `python -m dashboard`: the dashboard on what runs left behind."""
 
 from __future__ import annotations
 
@@ -8,30 +8,51 @@ from typing import Annotated
 
 import typer
 
-from dashboard.settings import SettingsError, load
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+from core.errors import USAGE, UsageError
 
 
-@app.command()
 def dashboard(
-    workspace: Annotated[Path | None, typer.Option(help="Folder that `melanosizer run` writes.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings, see docs/dashboard.md.")] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", help="The workspace that runs write. Without it, `workspace`."),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="The port; 0 picks a free one. Without it, 8600.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="The address to listen on. Without it, 127.0.0.1.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A YAML file of settings, see docs/dashboard.md.")
+    ] = None,
 ) -> None:
-    """Show runs, models, field and fleet of a workspace.
+    """Show runs, verdicts, models, field and devices in the browser, until Ctrl-C.
 
-    Example:  python -m dashboard --workspace workspace --port 8600
+    The first start makes an administrator and prints a link that signs in once.
+
+    Example:  melanosizer dashboard --workspace workspace --port 8600
     """
     from dashboard.serve import run
+    from dashboard.settings import SettingsError, load
 
     try:
         run(load(config, workspace=workspace, port=port, host=host))
     except SettingsError as error:
+        raise UsageError(str(error)) from None
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(dashboard)
+
+
+def main() -> None:
+    """Run the dashboard alone, as its image does; end with 2 for wrong settings."""
+    try:
+        app()
+    except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        sys.exit(USAGE)
 
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request
 
@@ -22,8 +22,12 @@ CSRF_FIELD = "csrf"
 
 
 def cookie(using: Services, name: str = "session") -> str:
-    """A cookie's name; with TLS the browser itself ties `__Host-` cookies to this host."""
-    return f"__Host-melanosizer-{name}" if using.settings.secure else f"melanosizer-{name}"
+    """A cookie's name; with TLS the browser itself ties `__Host-` cookies to this host.
+
+    Browsers keep cookies by host and not by port: the name tells one dashboard from another.
+    """
+    prefix = "__Host-" if using.settings.secure else ""
+    return f"{prefix}melanosizer-{name}-{using.secret.sign('cookie', 'name')[:8]}"
 
 
 def address(request: Request) -> str:
@@ -100,7 +104,11 @@ def _sign_in_first(request: Request) -> FaultError:
     if wants_json(request) or request.url.path.startswith("/api/"):
         return FaultError(401, "sign in first, at /sign-in", {"WWW-Authenticate": "Bearer"})
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    place = f"/sign-in?next={quote(target)}" if request.method == "GET" and target != "/" else "/sign-in"
+    if request.method != "GET":
+        # What a form sends cannot be asked for again: back to the page it stood on, which gives back what was typed.
+        came = urlsplit(request.headers.get("referer", ""))
+        target = came.path if came.netloc == request.headers.get("host") else "/"
+    place = f"/sign-in?next={quote(target)}" if target not in ("", "/") else "/sign-in"
     if request.headers.get("hx-request"):
         return FaultError(401, "the session has ended", {"HX-Redirect": "/sign-in"})
     return FaultError(303, "sign in first", {"Location": place})

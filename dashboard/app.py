@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -20,7 +19,7 @@ from dashboard.alerts.kinds import Sources
 from dashboard.alerts.retrain import Retrainer
 from dashboard.alerts.watch import AlertWatch
 from dashboard.database import migrate
-from dashboard.database.connection import Database
+from dashboard.database.connection import Database, DatabaseDownError
 from dashboard.faults import FaultError, Problem
 from dashboard.field.recorder import Recorder
 from dashboard.field.retention import Retention
@@ -28,7 +27,7 @@ from dashboard.field.tail import LogTail
 from dashboard.gateway import devices as gateway_devices
 from dashboard.gateway import predict
 from dashboard.gateway.client import ModelServer
-from dashboard.middleware import Measured, Shield
+from dashboard.middleware import HeadMiddleware, Measured, Shield
 from dashboard.page import FOLDER, Page, compile_all, respond
 from dashboard.pulse import Pulse
 from dashboard.readers.cluster import Cluster
@@ -170,6 +169,7 @@ def create(settings: Settings) -> FastAPI:
         return JSONResponse(app.openapi())
 
     _answer_faults(app, using)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(Measured)
     app.add_middleware(
         Shield,
@@ -219,7 +219,9 @@ def _answer_faults(app: FastAPI, using: Services) -> None:
         parts = [f"{'.'.join(str(p) for p in one['loc'])}: {one['msg']}" for one in error.errors()[:5]]
         return answer(request, 422, "; ".join(parts))
 
-    @app.exception_handler(OperationalError)
-    def database(request: Request, error: OperationalError) -> Response:
-        log.error("the database does not answer: %s", error.orig)
-        return answer(request, 503, "the database does not answer; try again", {"Retry-After": "5"})
+    @app.exception_handler(DatabaseDownError)
+    def database(request: Request, error: DatabaseDownError) -> Response:
+        log.error("the database does not answer: %s", error)
+        request.state.person = None  # who it is stands in the database
+        text = "the database does not answer; nothing was changed: try again in a moment"
+        return answer(request, 503, text, {"Retry-After": "5"})

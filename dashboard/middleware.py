@@ -12,7 +12,7 @@ from dashboard.counters import REQUESTS, SECONDS
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # For what the pipeline or a user made: nothing in it may run, send or load.
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -26,6 +26,28 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+
+
+class HeadMiddleware:
+    """Answers HEAD as GET without the body; the event stream never ends and is left out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"] == "/events":
+            await self._app(scope, receive, send)
+            return
+
+        async def headers_only(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                if message.get("more_body"):
+                    return
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, headers_only)
 
 
 class Measured:
@@ -81,6 +103,12 @@ class Shield:
             # A page of another site whose name was pointed at this address (DNS rebinding) ends here.
             answer = JSONResponse({"error": f"host {name[:80]!r} is not served here", "status": 421}, 421)
             await answer(scope, receive, shielded)
+            return
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            # No name, version or search holds one, and PostgreSQL stores none.
+            await JSONResponse({"error": "the address holds a NUL character", "status": 400}, 400)(
+                scope, receive, shielded
+            )
             return
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._max_body:

@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
+from dashboard import clock
+from dashboard.database.connection import DatabaseDownError
 from dashboard.worker import Worker
 
 BEAT_SECONDS = 15.0
@@ -22,13 +24,17 @@ class Pulse(Worker):
         self._last: dict[str, object] = {}
         self._listeners: dict[asyncio.Queue[str | None], asyncio.AbstractEventLoop] = {}
         self._by_person: Counter[int] = Counter()
-        self._changed: dict[str, int] = {}
-        self.count = 0
+        # Counts go on growing over a restart: a page of before it looks again at everything.
+        self.count = clock.now()
+        self._changed = dict.fromkeys(stamps, self.count)
 
     def turn(self) -> None:
         """Look once."""
         for topic, stamp in self._stamps.items():
-            value = stamp()
+            try:
+                value = stamp()
+            except DatabaseDownError:
+                continue
             if topic in self._last and self._last[topic] != value:
                 self.tell(topic)
             self._last[topic] = value
@@ -61,20 +67,26 @@ class Pulse(Worker):
         self._by_person[person] += 1
         try:
             yield "retry: 2000\n\n"
-            for missed in [name for name, number in self._changed.items() if number > since]:
-                yield f"event: {missed}\ndata: changed\n\n"
+            for topic, number in list(self._changed.items()):
+                if number > since:
+                    yield _event(topic, number)
             while not self.stopping:
                 try:
-                    topic = await asyncio.wait_for(queue.get(), BEAT_SECONDS)
+                    heard = await asyncio.wait_for(queue.get(), BEAT_SECONDS)
                 except TimeoutError:
                     yield ": still here\n\n"
                     continue
-                if topic is None:
+                if heard is None:
                     return
-                yield f"event: {topic}\ndata: changed\n\n"
+                yield _event(heard, self._changed.get(heard, self.count))
         finally:
             self._listeners.pop(queue, None)
             self._by_person[person] -= 1
+
+
+def _event(topic: str, number: int) -> str:
+    """The count is the event's id: a browser that comes back names the last one it heard of."""
+    return f"id: {number}\nevent: {topic}\ndata: {number}\n\n"
 
 
 def _put(queue: asyncio.Queue[str | None], topic: str | None) -> None:

@@ -1,6 +1,6 @@
 """Promotes and rolls back exactly as the registry does: the same files, the same lock, the same order.
 
-`components/registry/store.py` is the pipeline's side of it; a test holds both against each other byte by byte.
+`core/registry/store.py` is the pipeline's side of it; a test holds both against each other byte by byte.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ class ReleaseError(Exception):
     """A version that cannot be served; the text says why, and what to do."""
 
 
+class ServedChangedError(ReleaseError):
+    """Another version is served than the caller believed."""
+
+
 class Releases:
     """Changes which version is served."""
 
@@ -31,16 +35,18 @@ class Releases:
         self._workspace = workspace
         self._registry = registry
 
-    def promote(self, version: str, who: str, why: str) -> None:
-        """Serve `version`. Raises ReleaseError."""
+    def promote(self, version: str, who: str, why: str, expected: str | None = None) -> None:
+        """Serve `version`; with `expected` only while that one is served. Raises ReleaseError."""
         with self._locked():
             self._finish()
+            self._check(expected)
             self._serve(self._known(version), "promoted", who, why)
 
-    def rollback(self, version: str | None, who: str, why: str) -> str:
+    def rollback(self, version: str | None, who: str, why: str, expected: str | None = None) -> str:
         """Serve `version`, or the one served before, again; its name. Raises ReleaseError."""
         with self._locked():
             begun = self._finish()
+            self._check(expected)
             if version is None and begun is not None and begun.action == "rolled_back":
                 return begun.version
             target = self._known(version or self.previous())
@@ -56,6 +62,11 @@ class Releases:
         raise ReleaseError(
             f"no version was served before {stable or 'any'}: choose one of {', '.join(self._registry.names())}"
         )
+
+    def _check(self, expected: str | None) -> None:
+        stable = self._registry.channels().stable
+        if expected is not None and (stable or "") != expected:
+            raise ServedChangedError(f"version {stable or 'none'} is served now, not {expected or 'none'}")
 
     def _known(self, version: str) -> str:
         if self._registry.record(version) is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import socket
+from pathlib import Path
 
 import uvicorn
 
 from dashboard.app import create
+from dashboard.readers.workspace import MARKER
 from dashboard.security.sessions import LINK_MINUTES
 from dashboard.settings import Settings, SettingsError
 
@@ -21,6 +23,11 @@ def run(settings: Settings) -> None:
         raise SettingsError(
             f"workspace {settings.workspace}: there is no such folder; `make run` makes one, or name another with "
             "--workspace"
+        )
+    if not _is_workspace(settings.workspace):
+        raise SettingsError(
+            f"workspace {settings.workspace}: this folder holds other files and no {MARKER}: name the folder that "
+            "`melanosizer run` writes, or an empty one"
         )
     listener = _listen(settings)
     try:
@@ -48,6 +55,15 @@ def run(settings: Settings) -> None:
         limit_concurrency=500,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_workspace(folder: Path) -> bool:
+    """Whether a run wrote here, or could: on a cluster the first run may come after the dashboard."""
+    if (folder / MARKER).exists() or any(
+        (folder / name).is_dir() for name in ("runs", "registry", "dashboard")
+    ):
+        return True
+    return not any(folder.iterdir())
 
 
 def _listen(settings: Settings) -> socket.socket:

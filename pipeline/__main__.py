@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any, Final
 
 # Before anything imports TensorFlow: its start-up chatter is not for the user of a command.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -11,10 +14,47 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import typer
 from rich.console import Console
+from typer.core import TyperOption
 
 from core.errors import FAULT, USAGE, RunFaultError, UsageError
 from pipeline import native_output
-from pipeline.commands import registered
+from pipeline.commands.compile import compile
+from pipeline.commands.doctor import doctor
+from pipeline.commands.evaluate import evaluate
+from pipeline.commands.ingest import ingest
+from pipeline.commands.listing import presets, runs
+from pipeline.commands.models import models
+from pipeline.commands.predict import predict
+from pipeline.commands.predict_batch import predict_batch
+from pipeline.commands.quickstart import quickstart
+from pipeline.commands.report import report
+from pipeline.commands.run import run
+from pipeline.commands.serve import serve
+from pipeline.commands.submit import submit
+from pipeline.commands.synth import synth
+from pipeline.commands.train_worker import train_worker
+
+ENTRY_POINTS: Final = "melanosizer.commands"
+"""The group of entry points by which a room above the pipeline adds commands to it."""
+
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "quickstart": quickstart,
+    "synth": synth,
+    "ingest": ingest,
+    "run": run,
+    "presets": presets,
+    "runs": runs,
+    "train-worker": train_worker,
+    "report": report,
+    "evaluate": evaluate,
+    "serve": serve,
+    "predict": predict,
+    "predict-batch": predict_batch,
+    "compile": compile,
+    "submit": submit,
+    "doctor": doctor,
+}
+"""Each imports what it needs when it is called, so that --help answers at once."""
 
 ROOMS = frozenset({"core", "serving", "components", "pipeline", "studies", "dashboard", "edge", "schemas"})
 EXTRAS = {"serve": "serving", "predict": "serving", "dashboard": "dashboard"}
@@ -27,7 +67,59 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-registered.add_to(app)
+
+
+def _without_flag_types() -> None:
+    """Keep typer from writing `<bool>` behind an option that takes no value."""
+    shown = TyperOption.display_type_rich
+
+    def display_type_rich(self: TyperOption, ctx: Any) -> str | None:
+        return None if self.is_bool_flag else shown(self, ctx)
+
+    TyperOption.display_type_rich = display_type_rich  # type: ignore[method-assign]
+
+
+_without_flag_types()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"melanosizer {version('melanosizer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Prints the version and ends.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def _add_installed(app: typer.Typer) -> None:
+    """Add the commands that other packages announce; a room that an image left out announces in vain."""
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        room = entry.module.partition(".")[0]
+        try:
+            command = entry.load()
+        except ModuleNotFoundError as error:
+            if error.name != room:
+                raise
+            continue
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(entry.name)(command)
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+app.add_typer(models, name="models")
+_add_installed(app)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from components.evaluator.config import EvaluatorConfig
 from components.serving_check.config import ServingCheckConfig
 from components.trainer.config import TrainerConfig
 from components.tuner.config import TunerConfig, ends
+from core import settings
 from core.errors import UsageError
 from core.features import MODEL_NAME
 
@@ -109,22 +110,8 @@ def load(preset: str, overrides: Mapping[str, str] | None = None) -> RunConfig:
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
-    """Say which key of `model` is wrong, its value, and what would be valid."""
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            owner = _model_at(model, item["loc"][:-1])
-            valid = f"; valid keys are {', '.join(sorted(owner.model_fields))}" if owner else ""
-            lines.append(f"{key}: no such key{valid}")
-        elif item["type"] == "missing":
-            lines.append(f"{key}: missing, and it has no default")
-        else:
-            # A rule about several keys is given the whole table, and names what it is about itself.
-            value = "" if isinstance(item["input"], dict | BaseModel) else f"={item['input']!r}"
-            said = str(item["msg"]).removeprefix("Value error, ")
-            lines.append(f"{key}{value}: {said}" if key else said)
-    return f"{where}: " + "; ".join(lines)
+    """Say in one line which keys of `model` are wrong, their values, and what would be valid."""
+    return f"{where}: " + "; ".join(settings.explain(error, model))
 
 
 def _read(preset: str) -> dict[str, Any]:
@@ -163,17 +150,3 @@ def put(content: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(content, dict):
             raise UsageError(f"--set {key}: {parent} is a single value, it has no key {last}")
     content[last] = value
-
-
-def _model_at(root: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    model: Any = root
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = getattr(model, "model_fields", {}).get(part)
-        model = getattr(field, "annotation", None)
-        for candidate in (model, *getattr(model, "__args__", ())):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                model = candidate
-                break
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None

@@ -14,10 +14,10 @@ from components.ingest.job import ingest
 from components.ingest.manifest import NAME, Manifest
 from components.ingest.source import Source
 from core.errors import UsageError
-from pipeline.commands.counting import counted
+from core.workspace import Workspace
+from pipeline.progress import counted
 from pipeline.synthetic.cohort import OccupiedError, synthesise
 from pipeline.synthetic.config import SynthConfig
-from pipeline.workspace import Workspace
 
 
 def ready(data: Path, workspace: Workspace, console: Console) -> Path:

@@ -24,7 +24,7 @@ from core.features import (
     ZONE,
 )
 from core.tfserving.client import Client, ClientError
-from pipeline.workspace import Workspace
+from core.workspace import Workspace
 
 READY = "Running gRPC ModelServer at"
 START_SECONDS = 120

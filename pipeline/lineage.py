@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.registry import lineage
-from components.registry.lineage import ArtifactHashes, LineageArtifact, LineageRecord, LineageStore, State
+from core.records import lineage
+from core.records.lineage import ArtifactHashes, LineageArtifact, LineageRecord, LineageStore, State
 from pipeline.executions import Artifact, Step
 
 ENDS: dict[str, State] = {"COMPLETE": "COMPLETE", "CACHED": "CACHED"}

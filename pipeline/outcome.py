@@ -13,9 +13,9 @@ from tfx.utils import path_utils
 
 from components.evaluator import measured
 from components.gate import anomalies
-from components.gate.verdict import OVERALL, Verdict
-from components.registry.hashing import FACTS
 from core.errors import FAULT, REFUSED
+from core.hashing import FACTS
+from core.records.verdict import OVERALL, Verdict
 from pipeline.executions import Step, unfinished
 
 Status = Literal["pushed", "unchanged", "refused", "failed"]

@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import trainer_config
 from pipeline.config import RunConfig
 from pipeline.outcome import FILE_NAME, Outcome
-from pipeline.workspace import Workspace
 
 _STEPS = (("ImportExampleGen", "examples"), ("Transform", "transform_graph"), ("DataGate", "accepted"))
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from components.registry.store import Registry
 from components.trainer.config import TrainerConfig
 from components.trainer.fit import parent_models
 from components.trainer.model.backbones import registry, weights
 from components.trainer.model.backbones.errors import WeightsFileError
 from components.tuner.config import ends
 from core.errors import UsageError
+from core.registry.store import Registry
+from core.workspace import Workspace
 from pipeline import trainer_config
 from pipeline.config import RunConfig
-from pipeline.workspace import Workspace
 
 
 def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:

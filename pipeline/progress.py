@@ -1,13 +1,15 @@
-"""Shows which step runs, for how long, and whether it came from the cache."""
+"""Shows how far a run is: its steps, what they say, and how many images are done."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
 # Their messages are the runner's only sign of life; a test holds them against the runner's source.
@@ -16,9 +18,9 @@ FINISHED = "Component %s is finished."
 FROM_CACHE = "A cached execution %d is used."
 
 # They show their own progress; a spinner would write over it.
-TALKING = frozenset({"Trainer", "Tuner"})
+VERBOSE_STEPS = frozenset({"Trainer", "Tuner"})
 
-OUR_LOGGERS = ("components", "pipeline", "serving")
+PRODUCT_LOGGERS = ("core", "components", "pipeline", "serving", "studies")
 
 
 class StepProgress(logging.Handler):
@@ -50,7 +52,7 @@ class StepProgress(logging.Handler):
 
     def _start(self, step: str) -> None:
         self._started, self._cached = time.monotonic(), False
-        if self._console.is_terminal and step not in TALKING:
+        if self._console.is_terminal and step not in VERBOSE_STEPS:
             self._status = self._console.status(self._label(step))
             self._status.start()
 
@@ -64,13 +66,13 @@ class StepProgress(logging.Handler):
         return f"[{number:2d}/{len(self._steps)}] {step:<{self._width}}".replace("[", r"\[")
 
 
-class OurLines(logging.Handler):
+class ProductLogHandler(logging.Handler):
     """Prints what our own steps say while they work, such as a line an epoch."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
         self._console = console
-        self.addFilter(lambda record: record.name.split(".")[0] in OUR_LOGGERS)
+        self.addFilter(lambda record: record.name.split(".")[0] in PRODUCT_LOGGERS)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, indented below its step."""
@@ -90,3 +92,51 @@ def open_log(path: Path) -> logging.Handler:
     handler = logging.FileHandler(path)
     handler.setFormatter(OneLine("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     return handler
+
+
+# Seconds between two lines in a log.
+QUIET = 10.0
+
+
+class ImageLines:
+    """One line at a stage's start and end, and one every ``QUIET`` seconds."""
+
+    def __init__(self, console: Console) -> None:
+        """Print to ``console``."""
+        self._console = console
+        self._stage = ""
+        self._said = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Say that ``done`` of ``total`` are done in ``stage``."""
+        now = time.monotonic()
+        if stage == self._stage and done < total and now - self._said < QUIET:
+            return
+        self._stage, self._said = stage, now
+        self._console.print(f"{stage}: {done} of {total} images", highlight=False)
+
+
+class ImageBars:
+    """One bar a stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        """Draw into ``progress``."""
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Say that ``done`` of ``total`` are done in ``stage``."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done)
+
+
+@contextmanager
+def counted(console: Console) -> Iterator[ImageLines | ImageBars]:
+    """Yield what to call with stage, done and total."""
+    if not console.is_terminal:
+        yield ImageLines(console)
+        return
+    columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        yield ImageBars(progress)

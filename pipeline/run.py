@@ -12,17 +12,17 @@ from pathlib import Path
 import absl.logging
 from rich.console import Console
 
-from components.gate.verdict import GateRefusedError
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.errors import UsageError
+from core.records.verdict import GateRefusedError
+from core.workspace import Workspace
 from pipeline import executions, lineage, native_output, outcome, prerequisites
 from pipeline.config import RunConfig
 from pipeline.dag import create_pipeline
 from pipeline.outcome import Outcome
-from pipeline.progress import OurLines, StepProgress, open_log
+from pipeline.progress import ProductLogHandler, StepProgress, open_log
 from pipeline.targets import local
-from pipeline.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     progress = StepProgress(console, steps)
-    handlers = [open_log(folder / "run.log"), progress, OurLines(console)]
+    handlers = [open_log(folder / "run.log"), progress, ProductLogHandler(console)]
     root.handlers[:] = handlers
     root.setLevel(logging.INFO)
     # TensorFlow's logger prints on its own besides.

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from core.workspace import Workspace
 from pipeline.outcome import Outcome
-from pipeline.workspace import Workspace
 
 VERDICT = {
     "pushed": "[green]passed, pushed[/]",

@@ -12,8 +12,8 @@ from tfx.types import artifact_utils
 
 from components.balance import labels, overlap
 from components.balance.config import BalanceConfig
-from components.gate.verdict import Verdict
 from core.features import SPLITS, class_weights
+from core.records.verdict import Verdict
 
 
 @tfx.dsl.components.component(use_beam=True)

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.balance.config import BalanceConfig
-from components.gate.verdict import Check, at_least, at_most
 from core.features import TARGET
+from core.records.verdict import Check, at_least, at_most
 
 
 class LabelCounts(BaseModel):

@@ -9,8 +9,8 @@ import apache_beam as beam
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.gate.verdict import Check, at_most
 from core.features import GROUP_ID, IMAGE
+from core.records.verdict import Check, at_most
 
 EXAMPLES_NAMED = 5
 

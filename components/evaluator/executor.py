@@ -21,8 +21,8 @@ from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.judge import ALONE, judge
 from components.gate.blessing import bless_model
-from components.registry.hashing import FACTS
 from core.features import MODEL_VERSION, PROBABILITY
+from core.hashing import FACTS
 
 TEST = "test"
 

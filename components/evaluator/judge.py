@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.measured import SliceMetrics
-from components.gate.verdict import OVERALL, Check, Verdict, at_least
+from core.records.verdict import OVERALL, Check, Verdict, at_least
 
 ALONE = "no other model was blessed on this data version before; not compared"
 

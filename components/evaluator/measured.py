@@ -10,11 +10,11 @@ import tensorflow_model_analysis as tfma
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluator.predictions import Prediction, arrays
-from components.gate.verdict import OVERALL
 from core.features import DECISION, PROBABILITY
 from core.measures.auc import auc
 from core.measures.curves import average_precision
 from core.measures.rates import confusion
+from core.records.verdict import OVERALL
 
 
 class SliceMetrics(BaseModel):

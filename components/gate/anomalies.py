@@ -8,7 +8,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from components.gate.verdict import Check
+from core.records.verdict import Check
 
 FILE_NAME = "SchemaDiff.pb"
 

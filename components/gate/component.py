@@ -14,7 +14,7 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils
 
 from components.gate import anomalies as example_anomalies
-from components.gate.verdict import GateRefusedError, Verdict
+from core.records.verdict import GateRefusedError, Verdict
 
 ACCEPTED_ROLE = "accepted_data"
 

@@ -13,9 +13,9 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.registry.hashing import FACTS, fingerprint
-from components.registry.store import Registry
 from core.features import MODEL_VERSION
+from core.hashing import FACTS, fingerprint
+from core.registry.store import Registry
 
 
 class Executor(tfx_pusher.Executor):

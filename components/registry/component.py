@@ -11,10 +11,10 @@ from tfx.types import standard_artifacts
 
 from components.evaluator import measured
 from components.evaluator.baseline import BASELINE_VERSION
-from components.gate.verdict import OVERALL, Verdict
-from components.registry import hashing
-from components.registry.record import FileHash, Parents, Record
-from components.registry.store import Registry
+from core import hashing
+from core.records.verdict import OVERALL, Verdict
+from core.records.version import FileHash, Parents, VersionRecord
+from core.registry.store import Registry
 
 
 @tfx.dsl.components.component
@@ -45,7 +45,7 @@ def RegistryRecord(  # noqa: N802 - a component is a class to its users
     data = json.loads((Path(accepted.uri) / "accepted.json").read_text())
     slices = measured.load(Path(evaluation.uri))
     overall = next(item for item in slices if item.slice == OVERALL)
-    entry = Record(
+    entry = VersionRecord(
         model_name=model_name,
         version=version,
         created=datetime.now(UTC),

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from components.gate.verdict import Check, Verdict, at_least, at_most
 from components.serving_check.config import ServingCheckConfig
 from components.serving_check.requests import BAD
 from core.features import IMAGE_BYTES, PROBABILITY
+from core.records.verdict import Check, Verdict, at_least, at_most
 from serving.engine.check import Answer, check_saved_model
 from core.tfserving.tensors import Array
 

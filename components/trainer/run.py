@@ -105,7 +105,7 @@ def run_fn(fn_args: Any) -> None:
     saved_model.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
-        # What fails is told, not raised: the server's model is whole without it, and was an hour of training.
+        # What fails is logged, not raised: the server's model is whole without it, and was an hour of training.
         metrics["litert"], failures = saved_model.write_litert(
             served,
             Path(fn_args.serving_model_dir),
@@ -139,24 +139,24 @@ def run_fn(fn_args: Any) -> None:
 def _fit(
     config: TrainerConfig, data: Data, classifier: Classifier, answers: Answers, run_dir: Path
 ) -> tuple[Served, npt.NDArray[np.float32], dict[str, Any]]:
-    """Readout, calibration, operating point, zones, novelty, fitted on eval (novelty's shape on train)."""
+    """Fit readout, calibration, operating point, zones and out-of-distribution limit on eval."""
     evaluation = data.evaluation
-    shares = answers.evaluation.class_probabilities
-    read = readout.fit(classifier.classes, evaluation.targets, shares, config.head.others)
-    plain = read(tf.constant(shares)).numpy()
+    class_probabilities = answers.evaluation.class_probabilities
+    read = readout.fit(classifier.classes, evaluation.targets, class_probabilities, config.head.others)
+    plain = read(tf.constant(class_probabilities)).numpy()
     fitted = calibration.fit(config.calibration, evaluation.targets, plain)
     probabilities = calibration.apply(fitted, plain)
     point = operating_point.choose(evaluation.targets, probabilities, config.sensitivity)
     zones = operating_point.zones(config.zones, point.threshold)
     described = _described(evaluation.pictures, answers.evaluation.features)
-    judge = out_of_distribution.fit(
+    detector = out_of_distribution.fit(
         _described(data.train.pictures[answers.sample], answers.sample_features),
         described,
         config.out_of_distribution,
         config.out_of_distribution_margin,
     )
     version = str(int(time.time()))
-    served = Served(classifier, read, fitted, point, zones, judge, config.image_size, version)
+    served = Served(classifier, read, fitted, point, zones, detector, config.image_size, version)
     _write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
     metrics: dict[str, Any] = {
         "eval_auc": auc(evaluation.targets, probabilities),
@@ -164,19 +164,21 @@ def _fit(
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
         "calibration_error": expected_calibration_error(evaluation.targets, probabilities),
-        "refused": float(tf.reduce_mean(judge(tf.constant(described)))),
+        "refused": float(tf.reduce_mean(detector(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
         "eval_images": len(evaluation),
         "eval_positives": int(evaluation.targets.sum()),
     }
-    if answers.told is not None:
+    if answers.with_metadata is not None:
         # Calibrated as pictures alone are: that is what serving_with_metadata answers.
-        told = calibration.apply(fitted, read(tf.constant(answers.told.class_probabilities)).numpy())
+        knowing = calibration.apply(
+            fitted, read(tf.constant(answers.with_metadata.class_probabilities)).numpy()
+        )
         metrics["with_metadata"] = {
-            "eval_auc": auc(evaluation.targets, told),
-            "log_loss": log_loss(evaluation.targets, told),
-            "calibration_error": expected_calibration_error(evaluation.targets, told),
+            "eval_auc": auc(evaluation.targets, knowing),
+            "log_loss": log_loss(evaluation.targets, knowing),
+            "calibration_error": expected_calibration_error(evaluation.targets, knowing),
         }
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(
@@ -195,7 +197,7 @@ def _cross_validated(
 ) -> dict[str, Any]:
     """Figures of the answers of members to what they left out, which are written to a file."""
     train = data.train
-    probabilities = calibration.apply(fitted, read(tf.constant(found.shares)).numpy())
+    probabilities = calibration.apply(fitted, read(tf.constant(found.class_probabilities)).numpy())
     _write_predictions(path, train, probabilities)
     figures = folds.figures(found, train.targets, probabilities, config.seed)
     Progress().line(
@@ -226,8 +228,10 @@ def _write_robustness(
     traced = trace(served.classifier, config.image_size)
 
     def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        shares = predict(served.classifier, pictures, progress, "robustness", traced).class_probabilities
-        return served.probability(tf.constant(shares)).numpy()
+        class_probabilities = predict(
+            served.classifier, pictures, progress, "robustness", traced
+        ).class_probabilities
+        return served.probability(tf.constant(class_probabilities)).numpy()
 
     table = robustness.measure(
         answer,
@@ -279,7 +283,7 @@ def _metadata(
         "readout": {"others": served.readout.others},
         "calibration": served.calibration.as_dict(),
         "out_of_distribution": {
-            "limit": served.novelty.limit,
+            "limit": served.detector.limit,
             "refused_on_eval": metrics["refused"],
         },
         "preprocessing": {
@@ -300,7 +304,7 @@ def _metadata(
                 served.classifier.classes.names, served.classifier.classes.positive, strict=True
             )
         ],
-        **({"metadata": told.as_dict()} if (told := served.classifier.metadata) is not None else {}),
+        **({"metadata": known.as_dict()} if (known := served.classifier.metadata) is not None else {}),
         "data_version": data.version,
         "parameters": sum(member.network.model.count_params() for member in members),
         "metrics": dict(metrics),

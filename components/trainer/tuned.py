@@ -22,13 +22,13 @@ def apply(config: TrainerConfig, values: Mapping[str, Any]) -> TrainerConfig:
     try:
         return TrainerConfig.model_validate(content)
     except ValidationError as error:
-        told = "; ".join(
+        complaints = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}={item['input']!r}: {item['msg']}"
             if item["loc"]
             else item["msg"]
             for item in error.errors()
         )
-        raise ValueError(f"{dict(values)}: {told}") from None
+        raise ValueError(f"{dict(values)}: {complaints}") from None
 
 
 def _set(content: Any, key: str, value: Any) -> None:

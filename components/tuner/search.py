@@ -128,10 +128,10 @@ def score(config: TrainerConfig, data: training.Data, cache_dir: Path) -> float:
         classifier, answers = training.train(
             config, data, cache_dir, backup, History(Path(folder)), Progress()
         )
-    shares = answers.evaluation.class_probabilities
+    class_probabilities = answers.evaluation.class_probabilities
     targets = data.evaluation.targets
-    read = readout.fit(classifier.classes, targets, shares, config.head.others)
-    found = auc(targets, read(tf.constant(shares)).numpy())
+    read = readout.fit(classifier.classes, targets, class_probabilities, config.head.others)
+    found = auc(targets, read(tf.constant(class_probabilities)).numpy())
     if not math.isfinite(found):
         raise FloatingPointError(f"the AUC is {found}")
     return found

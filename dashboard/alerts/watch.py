@@ -63,7 +63,7 @@ class AlertWatch(Worker):
 
     def turn(self) -> None:
         """Evaluate every rule once; never twice at a time, or a message would be sent twice."""
-        with self._turning:
+        with self._turning, self._database.waiting():
             self._look()
 
     def _look(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, text
+import psycopg
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from dashboard.database.tables import Base
@@ -18,6 +21,39 @@ from dashboard.settings import SettingsError
 
 # Any number: it names the lock under which PostgreSQL appends to the audit log.
 AUDIT_LOCK = 7_364_051
+# A page waits at most one reply and one new connection: together less than the 5 s a person is asked to wait.
+REPLY_S = 2.5
+CONNECT_S = 2  # libpq's minimum
+LOCK_S = 4.0
+# Work in the background waits longer for a lock than a page does.
+PATIENT_S = 30.0
+# After a failure callers are turned away at once for this long: they would hold every thread of the web server.
+REST_S = 1.0
+
+RV = TypeVar("RV")
+# Seconds this thread's work may wait, where that is not what a page may: set by :meth:`Database.waiting`.
+_patience = threading.local()
+
+
+class DatabaseDownError(Exception):
+    """The database does not answer."""
+
+
+class DeadlineConnection(psycopg.Connection[Any]):
+    """A connection that gives up on a server that stopped answering.
+
+    `statement_timeout` is kept by the server, and TCP's own limits by its kernel: neither ends the wait for a process
+    that hangs.
+    """
+
+    def wait(self, gen: Generator[Any, Any, RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Drive one exchange with the server; close the connection when its time is over."""
+        limit = max(REPLY_S, getattr(_patience, "seconds", REPLY_S))
+        try:
+            return super().wait(gen, interval, limit if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"no answer within {limit:g} s") from None
 
 
 class Database:
@@ -42,30 +78,68 @@ class Database:
                 raise SettingsError(
                     "database_url: SQLite needs a file, e.g. sqlite:////var/lib/dashboard.sqlite"
                 )
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = Path(parsed.database).absolute().parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise SettingsError(
+                    f"{folder}: the database's folder cannot be made: {error.strerror}; name another with state_dir"
+                ) from None
             # Readers and the one writer go on side by side in WAL mode; a pool keeps their caches warm.
-            self.engine = create_engine(parsed, pool_size=8, max_overflow=40, connect_args={"timeout": 30})
+            self.engine = create_engine(
+                parsed, pool_size=8, max_overflow=40, pool_timeout=LOCK_S, connect_args={"timeout": LOCK_S}
+            )
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            self.engine = create_engine(parsed, pool_size=8, max_overflow=16, pool_pre_ping=True)
+            self.engine = create_engine(
+                parsed, pool_size=8, max_overflow=16, pool_pre_ping=True, pool_timeout=LOCK_S,
+                connect_args={"connect_timeout": CONNECT_S, "options": "-c statement_timeout=30s"},
+            )  # fmt: skip
+            event.listen(self.engine, "do_connect", _connect_postgres)
         self.url = parsed
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
+        self._rests_until = 0.0
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that only reads."""
-        with self._sessions() as session:
+        """A session that only reads. Raises DatabaseDownError."""
+        with self._answering(), self._sessions() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction: committed at the end, rolled back at an error."""
-        engine: Engine = self.engine.execution_options(writes=True)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        """A transaction: committed at the end, rolled back at an error. Raises DatabaseDownError."""
+        with self._answering(), self._writing() as session, session.begin():
             yield session
+
+    @contextmanager
+    def waiting(self, seconds: float = PATIENT_S) -> Iterator[None]:
+        """Let this thread wait so long for locks and statements: longer in the background, hardly for a trifle."""
+        before = getattr(_patience, "seconds", None)
+        _patience.seconds = seconds
+        try:
+            yield
+        finally:
+            if before is None:
+                del _patience.seconds
+            else:
+                _patience.seconds = before
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        if time.monotonic() < self._rests_until:
+            raise DatabaseDownError("it did not answer a moment ago")
+        try:
+            yield
+        except (OperationalError, TimeoutError) as error:
+            lost = isinstance(error, TimeoutError) or (not self.sqlite and _lost(error))
+            if lost:
+                self._rests_until = time.monotonic() + REST_S
+            raise DatabaseDownError(str(getattr(error, "orig", error)).strip()) from error
 
     def lock_audit(self, session: Session) -> None:
         """Keep other writers of the audit log out until the transaction ends."""
@@ -110,7 +184,6 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-        "busy_timeout=30000",
         "cache_size=-32768",
         "temp_store=MEMORY",
     ):
@@ -120,5 +193,17 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
 
 def _begin_sqlite(connection: Any) -> None:
     """A transaction that will write takes the lock at once: taking it later can fail without a wait."""
+    seconds = getattr(_patience, "seconds", LOCK_S)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _connect_postgres(dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+    del dialect, record
+    return DeadlineConnection.connect(*arguments, **options)
+
+
+def _lost(error: DBAPIError) -> bool:
+    """Whether the connection is gone, rather than one statement refused."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from dashboard.database.connection import Database
+from dashboard.settings import SettingsError
 
 FOLDER = Path(__file__).parent / "migrations"
 # Several replicas may start at once; PostgreSQL lets one of them migrate.
@@ -16,11 +19,33 @@ MIGRATION_LOCK = 7_364_052
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations up to `revision`."""
+    """Run the migrations up to `revision`. Raises SettingsError where the database cannot be used."""
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    with database.engine.execution_options(writes=True).begin() as connection:
-        if not database.sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    place = database.url.render_as_string(hide_password=True)
+    try:
+        with database.waiting(), database.engine.execution_options(writes=True).begin() as connection:
+            if not database.sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        raise SettingsError(
+            f"database {place}: made by a newer version of the dashboard; start that version, or name another "
+            "database with database_url"
+        ) from None
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        advice = (
+            "is its folder writable, and does no other program hold it?"
+            if database.sqlite
+            else "is PostgreSQL up, and is database_url right?"
+        )
+        raise SettingsError(f"database {place}: {reason}; {advice}") from None
+    except DatabaseError as error:
+        raise SettingsError(
+            f"database {place}: {str(error.orig).strip().splitlines()[0]}; restore it from a backup, or move it away "
+            "and a new one is made"
+        ) from None

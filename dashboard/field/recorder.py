@@ -11,7 +11,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -70,6 +70,17 @@ class Recorder:
         with self._database.write() as session:
             fresh = self._insert(session, answers)
             count(self._database, session, fresh)
+            new = {(answer.request_id, answer.row) for answer in fresh}
+            # A device's report of an answer that the server's log brought first: the answer gets its device.
+            claim(
+                self._database,
+                session,
+                [
+                    (a.request_id, a.device_id)
+                    for a in answers
+                    if a.device_id and (a.request_id, a.row) not in new
+                ],
+            )
         self.written += len(fresh)
         return len(fresh)
 
@@ -94,7 +105,8 @@ class Recorder:
 
     def _settle(self, jobs: list[Job]) -> None:
         try:
-            self.write([answer for answers, _ in jobs for answer in answers])
+            with self._database.waiting():
+                self.write([answer for answers, _ in jobs for answer in answers])
         except Exception as error:
             log.exception("%d answers could not be written", sum(len(a) for a, _ in jobs))
             for _, done in jobs:
@@ -104,8 +116,13 @@ class Recorder:
             done.set_result(len(answers))
 
     def _insert(self, session: Session, answers: Sequence[Answer]) -> list[Answer]:
-        # The first of a request's rows counts; the same again, from another log, is the same answer.
+        # The first of a request's rows counts; the same again, from another log, is the same answer, and only the
+        # device's own report knows the device.
         unique = {(answer.request_id, answer.row): answer for answer in reversed(answers)}
+        for answer in answers:
+            key = (answer.request_id, answer.row)
+            if answer.device_id and not unique[key].device_id:
+                unique[key] = replace(unique[key], device_id=answer.device_id)
         if not unique:
             return []
         insert = (sqlite if self._database.sqlite else postgresql).insert(Prediction)
@@ -194,3 +211,21 @@ def touch(session: Session, device_id: str, at: int) -> None:
         session.flush()
     elif found < at:
         session.execute(update(Device).where(Device.id == device_id).values(last_seen=at))
+
+
+def claim(database: Database, session: Session, claims: Sequence[tuple[str, str]]) -> None:
+    """Give answers without a device theirs: (request id, device id) each; what has one keeps it."""
+    links: Counter[tuple[str, str]] = Counter()
+    last: dict[str, int] = {}
+    for request_id, device_id in claims:
+        taken = session.execute(
+            update(Prediction)
+            .where(Prediction.request_id == request_id, Prediction.device_id.is_(None))
+            .values(device_id=device_id)
+            .returning(Prediction.version, Prediction.at)
+        ).all()
+        for version, at in taken:
+            links[version, device_id] += 1
+            last[device_id] = max(last.get(device_id, 0), at)
+    if links:
+        link(database, session, links, last)

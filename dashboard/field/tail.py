@@ -42,8 +42,9 @@ class LogTail(Worker):
 
     def turn(self) -> None:
         """Take every whole line that is new."""
-        for path, offset in self._unread():
-            self._take(path, offset)
+        with self._database.waiting():
+            for path, offset in self._unread():
+                self._take(path, offset)
 
     def _unread(self) -> list[tuple[Path, int]]:
         """Files with the place to start at, oldest first."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from dashboard import clock
 from dashboard.access import address, bearer
-from dashboard.database.tables import Device, Examination, Heartbeat, Prediction
+from dashboard.database.tables import Device, Examination, Heartbeat
 from dashboard.faults import FaultError, Problem
 from dashboard.field.answer import Answer
-from dashboard.field.recorder import QueueFullError, link, touch
+from dashboard.field.recorder import QueueFullError, claim, touch
 from dashboard.page import ANSWERS
 from dashboard.security.roles import Bearer
-from dashboard.services import Services, Using
+from dashboard.services import Using
+from dashboard.views.forms import without_nul
 
 router = APIRouter(prefix="/api/v1", tags=["devices"])
 
@@ -33,6 +33,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {status: ANSWERS[status] for status 
 class _Sent(BaseModel):
     # Devices are newer or older than this: a field it does not know is left out, never stored.
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        for one in value if isinstance(value, list | dict) else [value]:
+            without_nul(one)
+        return value
 
 
 class Notice(_Sent):
@@ -259,9 +266,11 @@ def examination(
             raise FaultError(409, "another record has this id already; the first one stays")
         else:
             at = known.at
-        claimed = _claim(using, session, examination_id, body.device_id)
-    # Also where the record is known: its answer may not have come to disk the first time.
-    if body.answer is not None and not claimed:
+        if body.answer is None:
+            claim(using.database, session, [(examination_id, body.device_id)])
+    # Also where the record is known: its answer may not have come to disk the first time. The recorder alone decides
+    # whether the model server's record was there first: between two transactions it may come at any moment.
+    if body.answer is not None:
         try:
             using.recorder.put([_answer(body, at)]).result(timeout=30)
         except (QueueFullError, TimeoutError) as error:
@@ -269,27 +278,6 @@ def examination(
     if known is not None:
         return JSONResponse(Taken(status="known").model_dump())
     return JSONResponse(Taken(status="new").model_dump(), status_code=201)
-
-
-def _claim(using: Services, session: Session, request_id: str, device_id: str) -> bool:
-    """The model server's record of this examination gets its device: it was asked under the same id."""
-    rows = session.execute(
-        select(Prediction.id, Prediction.version, Prediction.device_id, Prediction.at).where(
-            Prediction.request_id == request_id
-        )
-    ).all()
-    fresh = [row for row in rows if row.device_id is None]
-    if fresh:
-        session.execute(
-            update(Prediction).where(Prediction.id.in_([row.id for row in fresh])).values(device_id=device_id)
-        )
-        link(
-            using.database,
-            session,
-            Counter((row.version, device_id) for row in fresh),
-            {device_id: max(row.at for row in fresh)},
-        )
-    return bool(rows)
 
 
 def _answer(body: ExaminationRecord, at: int) -> Answer:

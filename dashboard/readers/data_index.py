@@ -39,6 +39,10 @@ class DataIndex(Worker):
 
     def turn(self) -> None:
         """Index what is new."""
+        with self._database.waiting():
+            self._index_new()
+
+    def _index_new(self) -> None:
         folders = {
             run.data_version: Path(run.data) for run in self._runs.all() if run.data_version and run.data
         }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 
 from sqlalchemy import delete, or_, select, update
 
 from dashboard import clock
-from dashboard.database.connection import Database
+from dashboard.database.connection import Database, DatabaseDownError
 from dashboard.database.tables import Session, SignInLink, User
 from dashboard.security.roles import Person
 from dashboard.security.secret import digest
@@ -50,7 +51,8 @@ class Sessions:
         if row is None or row.expires < now or row.seen < now - self._idle:
             return None
         if now - row.seen > clock.MINUTE:
-            with self._database.write() as session:
+            # A page is not refused because somebody else is writing: the next one notes it.
+            with suppress(DatabaseDownError), self._database.waiting(0.1), self._database.write() as session:
                 session.execute(update(Session).where(Session.digest == key).values(seen=now))
         return Person(row.id, row.name, row.role, key)
 

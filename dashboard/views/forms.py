@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dashboard.page import Page
 
@@ -14,6 +16,18 @@ class FormData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     csrf: str = Field("", description="the mark of our own pages; or the header X-CSRF-Token")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _printable(cls, value: Any) -> Any:
+        return without_nul(value)
+
+
+def without_nul(value: Any) -> Any:
+    """The value itself. Raises ValueError for a text with a NUL character, which PostgreSQL cannot store."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("holds a NUL character")
+    return value
 
 
 class OncePage(Page):

@@ -17,7 +17,7 @@ from dashboard.faults import FaultError, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
 from dashboard.readers.gates import Verdict
 from dashboard.readers.registry import Channels, Event, Version
-from dashboard.releases import ReleaseError
+from dashboard.releases import ReleaseError, ServedChangedError
 from dashboard.security.roles import Person
 from dashboard.services import Services, Using
 from dashboard.views.forms import FormData, go
@@ -26,6 +26,7 @@ router = APIRouter(tags=["models"])
 
 COMPARED = ("auc", "auc_precision_recall", "sensitivity", "specificity", "threshold")
 EVENTS = 30
+LOOK_AGAIN = "look again at /models, then decide"
 
 
 class Asked(Part):
@@ -66,6 +67,7 @@ class VersionPage(Page):
     facts: dict[str, Any] = Field(description="what the model says of itself")
     label_counts: dict[str, dict[str, int]]
     answers: int = Field(description="answers in the field")
+    served: str = Field(description="the version that is served; empty for none")
     waits_for_second: bool = Field(description="a promotion would wait for a second person")
     may_decide: bool
 
@@ -76,6 +78,20 @@ class Why(FormData):
     why: str = Field(
         min_length=3, max_length=2000, description="kept for good in the registry and the audit log"
     )
+
+
+class Change(Why):
+    """A promotion or rollback, with what the page showed when it was asked for."""
+
+    served: str = Field(
+        pattern=r"^[0-9]{0,19}$", description="version the page showed as served; empty for none"
+    )
+
+
+class Rollback(Change):
+    """Which version is to be served again."""
+
+    version: str = Field(pattern=r"^[0-9]{1,19}$", description="the version the button named")
 
 
 class Settle(FormData):
@@ -127,6 +143,7 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
         facts={key: value for key, value in using.registry.model_facts(name).items() if key != "config"},
         label_counts=record.get("label_counts") or {},
         answers=answers,
+        served=stable or "",
         waits_for_second=_waits(using, "promote"),
         may_decide=person.may("approver"),
     )
@@ -134,24 +151,27 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
 
 
 @router.post("/models/{name}/promote", response_class=RedirectResponse, status_code=303, responses=DONE)
-def promote(using: Using, person: Approver, name: str, form: Annotated[Why, Form()]) -> RedirectResponse:
-    """Serve a version, or ask a second person to."""
+def promote(using: Using, person: Approver, name: str, form: Annotated[Change, Form()]) -> RedirectResponse:
+    """Serve a version, or ask a second person to; 409 when another one is served than the page showed."""
     if using.registry.record(name) is None:
         raise missing(f"there is no version {name[:40]}")
     if using.registry.channels().stable == name:
         raise FaultError(409, f"version {name} is served already")
-    _decide(using, person, "promote", name, form.why)
+    _decide(using, person, "promote", name, form)
     return go("/models")
 
 
 @router.post("/models/rollback", response_class=RedirectResponse, status_code=303, responses=DONE)
-def rollback(using: Using, person: Approver, form: Annotated[Why, Form()]) -> RedirectResponse:
-    """Serve the version before the present one again, or ask a second person to."""
+def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) -> RedirectResponse:
+    """Serve the named version again, or ask a second person to; 409 when the page showed another state of things."""
+    _check_served(using, form.served)
     try:
         target = using.releases.previous()
     except ReleaseError as error:
         raise FaultError(409, str(error)) from None
-    _decide(using, person, "rollback", target, form.why)
+    if target != form.version:
+        raise FaultError(409, f"a rollback would serve {target} now, not {form.version}: {LOOK_AGAIN}")
+    _decide(using, person, "rollback", target, form)
     return go("/models")
 
 
@@ -189,9 +209,10 @@ def approve(using: Using, person: Approver, number: int, form: Annotated[Settle,
                 decision.version,
                 f"{asked_by}, approved by {person.name}",
                 decision.why,
+                decision.served or "",
             )
     if outdated:
-        raise FaultError(409, "another version is served since this was asked for: look again, and ask anew")
+        raise FaultError(409, "another version is served since this was asked for: look again, and ask again")
     using.pulse.tell("models")
     return go("/models")
 
@@ -231,13 +252,28 @@ def _waits(using: Services, action: str) -> bool:
     return policy == "all" or (policy == "promotions" and action == "promote")
 
 
-def _decide(using: Services, person: Person, action: str, name: str, why: str) -> None:
-    waits = _waits(using, action)
+def _check_served(using: Services, believed: str) -> None:
+    """Raises FaultError 409, with what is true now, where the page showed another version as served."""
+    stable = using.registry.channels().stable
+    if (stable or "") == believed:
+        return
+    last = next((event for event in reversed(using.registry.events()) if event.version == stable), None)
+    by = f" ({last.action.replace('_', ' ')} by {last.who}: {last.why})" if last else ""
+    raise FaultError(
+        409,
+        f"nothing was changed: version {stable or 'none'} is served now{by}, and the page showed "
+        f"{believed or 'none'}: {LOOK_AGAIN}",
+    )
+
+
+def _decide(using: Services, person: Person, action: str, name: str, form: Change) -> None:
+    _check_served(using, form.served)
+    waits, why = _waits(using, action), form.why
     with using.database.write() as session:
         decision = Decision(
             action=action,
             version=name,
-            served=using.registry.channels().stable,
+            served=form.served or None,
             why=why,
             asked_by=person.id,
             asked_at=clock.now(),
@@ -251,16 +287,19 @@ def _decide(using: Services, person: Person, action: str, name: str, why: str) -
             _settled(decision, "done", person, "")
             using.audit.add(session, person.name, action, name, why=why, previous=decision.served)
             # Last within the transaction: when the files cannot be written, nothing claims they were.
-            _act(using, action, name, person.name, why)
+            _act(using, action, name, person.name, why, form.served)
     using.pulse.tell("models")
 
 
-def _act(using: Services, action: str, name: str, who: str, why: str) -> None:
+def _act(using: Services, action: str, name: str, who: str, why: str, served: str) -> None:
     try:
         if action == "promote":
-            using.releases.promote(name, who, why)
+            using.releases.promote(name, who, why, served)
         else:
-            using.releases.rollback(name, who, why)
+            using.releases.rollback(name, who, why, served)
+    except ServedChangedError:
+        _check_served(using, served)
+        raise FaultError(409, f"what is served changed meanwhile: {LOOK_AGAIN}") from None
     except ReleaseError as error:
         raise FaultError(409, str(error)) from None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import UsageError
-from pipeline.commands.run import SetOption, pairs
+from pipeline.commands.options import SetOption, overridden
 
 if TYPE_CHECKING:
     from pipeline.config import RunConfig
@@ -63,7 +63,7 @@ def compile(
     """
     from pipeline import config
 
-    settings = config.load(preset, pairs(overrides))
+    settings = config.load(preset, overridden(overrides))
     write(settings, target, out, image=image, preset=preset, cluster=cluster, data=data, workspace=workspace)
     print(out)
 

@@ -10,16 +10,18 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import UsageError
-from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.commands.options import DataOption, PresetOption, SetOption, WorkspaceOption, overridden
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", "-d", help="An ingested data set.")],
+    data: DataOption,
     version: Annotated[
         str | None, typer.Option("--version", help="A released version; default: the one that is served.")
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="A SavedModel's folder instead.")] = None,
-    split: Annotated[str, typer.Option("--split", help="train, eval, test, or all.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="The split that is measured: train, eval, test, or all.")
+    ] = "test",
     preset: PresetOption = "quick",
     workspace: WorkspaceOption = Path("workspace"),
     overrides: SetOption = None,
@@ -30,16 +32,18 @@ def evaluate(
 
     Example:  melanosizer evaluate --data data/isic2020 --split all
     """
+    from core.features import SPLITS
+    from pipeline import config
+
+    settings = config.load(preset, overridden(overrides)).evaluator
+    if split not in (*SPLITS, "all"):
+        raise UsageError(f"--split {split}: valid are {', '.join(SPLITS)} and all")
+
     from components.evaluator import judge, measured, predictions
     from components.ingest.errors import IngestError
     from components.ingest.manifest import Manifest
-    from core.features import SPLITS
     from core.measures.summary import measure
-    from pipeline import config
 
-    settings = config.load(preset, pairs(overrides)).evaluator
-    if split not in (*SPLITS, "all"):
-        raise UsageError(f"--split {split}: valid are {', '.join(SPLITS)} and all")
     try:
         Manifest.load(data)
     except IngestError as error:
@@ -72,9 +76,9 @@ def evaluate(
 
 
 def _served(workspace: Path, version: str | None) -> Path:
-    from components.registry.store import Registry, UnknownVersionError
     from core.features import MODEL_NAME
-    from pipeline.workspace import Workspace
+    from core.registry.store import Registry, UnknownVersionError
+    from core.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
     chosen = version or registry.channels().stable

@@ -81,7 +81,7 @@ def ingest(
     from components.ingest import job
     from components.ingest.errors import IngestError
     from components.ingest.shard import ChangedError
-    from pipeline.commands.counting import counted
+    from pipeline.progress import counted
 
     values = {
         "fractions": _fractions(fractions),

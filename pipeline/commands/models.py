@@ -8,50 +8,40 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import UsageError
 from core.features import MODEL_NAME
-from pipeline.commands.run import WorkspaceOption
+from pipeline.commands.listing import print_list
+from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
 
 models = typer.Typer(help="List, show, promote and roll back released versions.", no_args_is_help=True)
 
-Why = Annotated[str, typer.Option("--why", help="The reason, kept in the registry for good.")]
-Who = Annotated[str | None, typer.Option("--who", help="Who decides; default: the user of this shell.")]
-
 
 @models.command("list")
-def list_versions(workspace: WorkspaceOption = Path("workspace")) -> None:
+def list_versions(workspace: WorkspaceOption = Path("workspace"), as_json: JsonOption = False) -> None:
     """List all versions, newest first.
 
     Example:  melanosizer models list --workspace workspace
     """
     registry = _registry(workspace)
     channels = registry.channels()
-    table = Table(title=f"versions of {registry.model_name}", title_justify="left")
-    for heading in (
-        "version",
-        "served as",
-        "created (UTC)",
-        "preset",
-        "AUC",
-        "sensitivity",
-        "specificity",
-        "data",
-    ):
-        table.add_column(heading)
+    labels = {channels.canary: "canary", channels.stable: "stable"}
+    rows = []
     for version in reversed(registry.versions()):
         record = registry.record(version)
-        label = "stable" if version == channels.stable else "canary" if version == channels.canary else ""
-        table.add_row(
-            version,
-            label,
-            f"{record.created:%Y-%m-%d %H:%M}",
-            record.preset,
-            *(_number(record.metrics.get(name)) for name in ("auc", "sensitivity", "specificity")),
-            record.parents.data_version[:12],
+        rows.append(
+            {
+                "version": version,
+                "served as": labels.get(version),
+                "created (UTC)": f"{record.created:%Y-%m-%d %H:%M}",
+                "preset": record.preset,
+                "AUC": record.metrics.get("auc"),
+                "sensitivity": record.metrics.get("sensitivity"),
+                "specificity": record.metrics.get("specificity"),
+                "data": record.parents.data_version[:12],
+            }
         )
-    Console().print(table)
+    print_list(rows, title=f"versions of {registry.model_name}", key="version", as_json=as_json)
 
 
 @models.command("show")
@@ -60,7 +50,7 @@ def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
 
     Example:  melanosizer models show 1795303056 | jq .verdicts
     """
-    from components.registry.store import UnknownVersionError
+    from core.registry.store import UnknownVersionError
 
     try:
         print(_registry(workspace).record(version).model_dump_json(indent=2))
@@ -69,12 +59,14 @@ def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
 
 
 @models.command("promote")
-def promote(version: str, why: Why, who: Who = None, workspace: WorkspaceOption = Path("workspace")) -> None:
+def promote(
+    version: str, why: WhyOption, who: WhoOption = None, workspace: WorkspaceOption = Path("workspace")
+) -> None:
     """Serve VERSION; a server that polls models.config follows within seconds.
 
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
-    from components.registry.store import UnknownVersionError
+    from core.registry.store import UnknownVersionError
 
     try:
         _registry(workspace).promote(version, who or getpass.getuser(), why)
@@ -85,18 +77,18 @@ def promote(version: str, why: Why, who: Who = None, workspace: WorkspaceOption 
 
 @models.command("rollback")
 def rollback(
-    why: Why,
+    why: WhyOption,
     version: Annotated[
         str | None, typer.Argument(help="The version to go back to; default: the one served before.")
     ] = None,
-    who: Who = None,
+    who: WhoOption = None,
     workspace: WorkspaceOption = Path("workspace"),
 ) -> None:
     """Serve an earlier version again, and record who did it and why.
 
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
-    from components.registry.store import UnknownVersionError
+    from core.registry.store import UnknownVersionError
 
     try:
         target = _registry(workspace).rollback(version, who or getpass.getuser(), why)
@@ -106,11 +98,7 @@ def rollback(
 
 
 def _registry(workspace: Path):  # type: ignore[no-untyped-def]
-    from components.registry.store import Registry
-    from pipeline.workspace import Workspace
+    from core.registry.store import Registry
+    from core.workspace import Workspace
 
     return Registry(Workspace(workspace).existing().root, MODEL_NAME)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

@@ -69,6 +69,10 @@ def predict(
 
 
 def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise UsageError(
+            f"{path}: is a folder; `melanosizer predict-batch --images {path} --out FILE.csv` reads one"
+        )
     try:
         return path.read_bytes()
     except OSError as error:

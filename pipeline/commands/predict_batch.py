@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from core.errors import UsageError
-from pipeline.commands.run import WorkspaceOption
+from pipeline.commands.options import WorkspaceOption
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 BATCH = 32

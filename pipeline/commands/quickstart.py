@@ -9,16 +9,21 @@ import typer
 from rich.console import Console
 
 from core.errors import RunFaultError
-from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, existing, overridden
 
 
 def quickstart(
     data: Annotated[
         Path | None,
-        typer.Option("--data", "-d", help="Your images: a folder or table. Default: synthetic lesions."),
+        typer.Option(
+            "--data",
+            "-d",
+            callback=existing,
+            help="Your images: a folder or table. Without it, synthetic lesions.",
+        ),
     ] = None,
     images: Annotated[
-        int, typer.Option("--images", min=100, help="How many synthetic lesions, without --data.")
+        int, typer.Option("--images", min=100, help="The number of synthetic lesions, without --data.")
     ] = 2000,
     preset: PresetOption = "quick",
     workspace: WorkspaceOption = Path("workspace"),
@@ -28,11 +33,14 @@ def quickstart(
 
     Example:  melanosizer quickstart --data ~/isic-images
     """
-    from pipeline import config, data_set, demonstration, run, summary
-    from pipeline.workspace import Workspace
+    from pipeline import config
+
+    settings = config.load(preset, overridden(overrides))
+
+    from core.workspace import Workspace
+    from pipeline import data_set, demonstration, run, summary
 
     console = Console()
-    settings = config.load(preset, pairs(overrides))
     place = Workspace(workspace)
     place.prepare()
     folder = data_set.ready(data, place, console) if data else data_set.synthetic(place, images, console)

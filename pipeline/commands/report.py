@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core.errors import UsageError
-from pipeline.commands.run import WorkspaceOption
+from pipeline.commands.options import WorkspaceOption
 
 
 def report(
@@ -28,12 +28,14 @@ def report(
 
     Example:  melanosizer report --workspace workspace --out report.html
     """
+    from core.workspace import Workspace
+
+    place = Workspace(workspace).existing()
+
     from pipeline import outcome
     from pipeline.outcome import Outcome
     from pipeline.report import page
-    from pipeline.workspace import Workspace
 
-    place = Workspace(workspace).existing()
     ended = sorted(path.parent.name for path in place.runs.glob(f"*/{outcome.FILE_NAME}"))
     # A study writes one report of all its runs, in studies/.
     finished = [name for name in ended if not Outcome.load(place.run(name)).of_a_study]

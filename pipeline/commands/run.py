@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from core.errors import UsageError
-
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", "-w", help="Folder for everything that is made.", show_default=True)
-]
-PresetOption = Annotated[
-    str, typer.Option("--preset", "-p", help="A preset's name, or the path of a YAML file like one.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override one value by its dotted key: --set evaluator.min_auc=0.85"),
-]
+from pipeline.commands.options import DataOption, PresetOption, SetOption, WorkspaceOption, overridden
 
 
 def run(
-    data: Annotated[
-        Path,
-        typer.Option(
-            "--data", "-d", help="An ingested data set, or images: a folder or table that ingest understands."
-        ),
-    ],
+    data: DataOption,
     preset: PresetOption = "quick",
     workspace: WorkspaceOption = Path("workspace"),
     overrides: SetOption = None,
@@ -40,11 +23,14 @@ def run(
 
     Example:  melanosizer run --data data/ham10000 --preset quick
     """
-    from pipeline import config, data_set, run, summary
-    from pipeline.workspace import Workspace
+    from pipeline import config
+
+    settings = config.load(preset, overridden(overrides))
+
+    from core.workspace import Workspace
+    from pipeline import data_set, run, summary
 
     console = Console()
-    settings = config.load(preset, pairs(overrides))
     place = Workspace(workspace)
     place.prepare()
     folder = data_set.ready(data, place, console)
@@ -53,18 +39,3 @@ def run(
     console.print(summary.table(result, place, report))
     summary.print_refusals(result, console)
     raise typer.Exit(result.exit_code)
-
-
-def pairs(overrides: list[str] | None) -> dict[str, str]:
-    """Split ``key=value`` strings.
-
-    Raises:
-        UsageError: one has no equals sign.
-    """
-    result = {}
-    for text in overrides or []:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {text}: write key=value, e.g. --set evaluator.min_auc=0.85")
-        result[key] = value
-    return result

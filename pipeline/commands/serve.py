@@ -8,16 +8,15 @@ from typing import Annotated
 import typer
 
 from core.errors import RunFaultError, UsageError
+from pipeline.commands.options import WorkspaceOption
 
 
 def serve(
-    workspace: Annotated[
-        Path, typer.Option("--workspace", help="The workspace whose released models are served.")
-    ] = Path("workspace"),
-    port: Annotated[int, typer.Option(help="gRPC port.")] = 8500,
-    rest_port: Annotated[int, typer.Option("--rest-port", help="REST port; 0 for none.")] = 8501,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    batching: Annotated[bool, typer.Option(help="Batch requests of several callers.")] = True,
+    workspace: WorkspaceOption = Path("workspace"),
+    port: Annotated[int, typer.Option(help="The gRPC port.")] = 8500,
+    rest_port: Annotated[int, typer.Option("--rest-port", help="The REST port; 0 for none.")] = 8501,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    batching: Annotated[bool, typer.Option(help="Batches requests of several callers.")] = True,
     flag: Annotated[
         list[str] | None, typer.Option("--flag", help="A flag of melanosizer-serve, e.g. drain_seconds=5.")
     ] = None,

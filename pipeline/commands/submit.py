@@ -12,7 +12,7 @@ from rich.console import Console
 
 from core.errors import REFUSED, UsageError
 from pipeline.commands import compile as compiling
-from pipeline.commands.run import SetOption, pairs
+from pipeline.commands.options import SetOption, overridden
 from pipeline.targets.kubeflow.following import RunState, StepState, ending, follow
 
 ROOTS = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
@@ -88,7 +88,7 @@ def submit(
     from pipeline import config
 
     _check(target, root, cron, wait)
-    settings = config.load(preset, pairs(overrides))
+    settings = config.load(preset, overridden(overrides))
     service = _service(target, host, namespace, token, project, location, service_account)
     title = name or f"{Path(preset).stem} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     given = {"data": data, "workspace": workspace, "preset": Path(preset).stem}

@@ -32,7 +32,7 @@ def synth(
     """
     from pydantic import ValidationError
 
-    from pipeline.commands.counting import counted
+    from pipeline.progress import counted
     from pipeline.synthetic.cohort import OccupiedError, synthesise
     from pipeline.synthetic.config import SynthConfig
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from core.errors import RunFaultError, UsageError
-from pipeline.commands.run import PresetOption, SetOption, WorkspaceOption, pairs
+from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, overridden
 
 
 def train_worker(
@@ -33,10 +33,13 @@ def train_worker(
 
     Example:  melanosizer train-worker --workspace /workspace --preset full-gpu --out /workspace/trained
     """
-    from pipeline import config, prepared, prerequisites
-    from pipeline.workspace import Workspace
+    from pipeline import config
 
-    settings = config.load(preset, {**pairs(overrides), "trainer.distribution": "workers"})
+    settings = config.load(preset, {**overridden(overrides), "trainer.distribution": "workers"})
+
+    from core.workspace import Workspace
+    from pipeline import prepared, prerequisites
+
     place = Workspace(workspace).existing()
     data = prepared.find(place, run)
     given = data.fn_args(settings, place, out)

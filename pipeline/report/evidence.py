@@ -14,10 +14,10 @@ from core.features import MODEL_NAME, PROBABILITY, SPLITS, TARGET
 if TYPE_CHECKING:
     from components.evaluator.predictions import Prediction
     from components.ingest.manifest import Manifest
-    from components.registry.record import Record
+    from core.records.version import VersionRecord
+    from core.workspace import Workspace
     from pipeline.outcome import Outcome
     from pipeline.report.lesions import Lesions
-    from pipeline.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Evidence:
     manifest: Manifest | None = None
     quarantined: Sequence[Quarantined] | None = None
     model: dict[str, Any] = field(default_factory=dict)
-    record: Record | None = None
+    record: VersionRecord | None = None
     lesions: Lesions | None = None
     heat_maps: Mapping[str, bytes] = field(default_factory=dict)
     robustness: dict[str, Any] | None = None
@@ -175,15 +175,15 @@ def _split_files(result: Outcome) -> dict[str, list[Path]]:
     return files
 
 
-def _record(result: Outcome, workspace: Workspace, model_name: str, reader: _Reader) -> Record | None:
+def _record(result: Outcome, workspace: Workspace, model_name: str, reader: _Reader) -> VersionRecord | None:
     if result.version is None:
         return None
-    from components.registry.record import Record
+    from core.records.version import VersionRecord
 
     return reader.read(
         workspace.root / "registry" / model_name,
         f"{result.version}.json",
-        lambda path: Record.model_validate_json(path.read_text()),
+        lambda path: VersionRecord.model_validate_json(path.read_text()),
     )
 
 

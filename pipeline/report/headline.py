@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from components.gate.verdict import OVERALL, Check
 from core.measures.rates import Confusion, Interval
 from core.numbers import MINUS, count, percent, rate
+from core.records.verdict import OVERALL, Check
 from pipeline.report import mistakes, words
 from pipeline.report.charts.svg import Svg
 from pipeline.report.evidence import Evidence

@@ -12,10 +12,10 @@ from typing import Any
 from markupsafe import Markup
 
 from core.numbers import count, plural
+from core.workspace import Workspace
 from pipeline.report import words
 from pipeline.report.charts import rows as charts
 from pipeline.report.evidence import Evidence
-from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _config(evidence: Evidence, workspace: Workspace) -> Link:
 
 
 def _model(evidence: Evidence) -> Link:
-    from components.registry import hashing
+    from core import hashing
 
     folder = Path(evidence.result.model or "")
     version = str(evidence.model.get("model_version", "unknown"))

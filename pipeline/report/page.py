@@ -23,8 +23,8 @@ from pipeline.report import (
 from pipeline.report.evidence import Evidence
 
 if TYPE_CHECKING:
+    from core.workspace import Workspace
     from pipeline.outcome import Outcome
-    from pipeline.workspace import Workspace
 
 FILE_NAME = "report.html"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from components.gate.verdict import OVERALL
+from core.records.verdict import OVERALL
 
 GROUPS: Final = {
     "sex": "Sex",

@@ -15,9 +15,9 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline.config import RunConfig
 from pipeline.dag import Locations
-from pipeline.workspace import Workspace
 
 PASSWORD_VARIABLE = "MELANOSIZER_METADATA_PASSWORD"  # noqa: S105 - the variable's name, not a password
 

@@ -11,16 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import UsageError
-from pipeline.commands.run import WorkspaceOption
+from pipeline.commands.options import DataOption, WorkspaceOption
+from studies.options import SeedOption
 
 
 def baselines(
-    data: Annotated[
-        Path,
-        typer.Option(
-            "--data", "-d", help="An ingested data set, or images: a folder or table that ingest understands."
-        ),
-    ],
+    data: DataOption,
     workspace: WorkspaceOption = Path("workspace"),
     version: Annotated[
         str | None,
@@ -29,12 +25,15 @@ def baselines(
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, max=64, help="Processes that compute the figures.")
+        int,
+        typer.Option("--workers", min=1, max=64, help="The number of processes that compute the figures."),
     ] = 2,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")] = 17,
+    seed: SeedOption = 17,
     weights: Annotated[
         str,
-        typer.Option("--weights", help="Of the frozen network: imagenet, none, or PATH[#sha256=HEX]."),
+        typer.Option(
+            "--weights", help="The first weights of the frozen network: imagenet, none, or PATH[#sha256=HEX]."
+        ),
     ] = "imagenet",
 ) -> None:
     """Fit the surveyed systems on train, choose thresholds on eval, measure all once on test.
@@ -49,8 +48,8 @@ def baselines(
     from components.trainer.data.records import DataError
     from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
     from components.trainer.progress import Progress
+    from core.workspace import Workspace
     from pipeline import data_set
-    from pipeline.workspace import Workspace
     from studies import page
     from studies.baselines import compare, extract, frozen_cnn, product
     from studies.baselines import page as baselines_page

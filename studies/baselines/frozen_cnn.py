@@ -17,12 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.ingest.manifest import Manifest
-from components.registry.hashing import file_hash
 from components.trainer.data.records import read_split
 from components.trainer.model.backbones import registry
-from components.trainer.model.feature_extractor import Looker
+from components.trainer.model.feature_extractor import FeatureExtractor
 from components.trainer.progress import Progress
 from core import features
+from core.hashing import file_hash
 from core.measures.auc import auc
 from studies.baselines.extract import Table
 from studies.baselines.system import Scorer, System
@@ -44,11 +44,11 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
     version = Manifest.load(data).data_version
     key = f"{_SIZE}-v{_VERSION}-{named(weights)}-{version[:16]}"
     found: dict[str, Table] = {}
-    look: Looker | None = None
+    look: FeatureExtractor | None = None
     for name in features.SPLITS:
         path = cache / f"{BACKBONE}-{name}-{key}.npz"
         if not path.exists():
-            look = look or Looker(_model(weights), _SIZE)
+            look = look or FeatureExtractor(_model(weights), _SIZE)
             _write(path, look, data, name, cache, progress)
         with np.load(path) as kept:
             found[name] = Table(kept["values"], kept["targets"], float(kept["seconds"]))
@@ -70,7 +70,9 @@ def _model(weights: str) -> keras.Model:
     return keras.Model(backbone.inputs, pooled)
 
 
-def _write(path: Path, look: Looker, data: Path, name: str, cache: Path, progress: Progress) -> None:
+def _write(
+    path: Path, look: FeatureExtractor, data: Path, name: str, cache: Path, progress: Progress
+) -> None:
     split = read_split(
         name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
     )

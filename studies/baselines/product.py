@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 from components.evaluator import predictions
-from components.registry.store import Registry, UnknownVersionError
 from core.errors import UsageError
 from core.features import MODEL_NAME
 from core.measures.auc import auc_interval
 from core.measures.rates import rate_of
-from pipeline.workspace import Workspace
+from core.registry.store import Registry, UnknownVersionError
+from core.workspace import Workspace
 from studies.baselines.compare import CONFIDENCE, Row
 
 

@@ -20,6 +20,7 @@ from components.trainer.data.records import Split
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
+from components.trainer.fit.task import Task
 from components.trainer.model import classes
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
@@ -164,12 +165,7 @@ def climb(
     backup = Backup(folder / f"backup-{own_key}.npz")
     training = StagedTraining(
         config,
-        chosen,
-        moments,
-        ground.train,
-        ground.evaluation,
-        labels,
-        weights,
+        Task(chosen, moments, ground.train, ground.evaluation, labels, weights),
         backup=backup if minutes is None or minutes >= _LONG else _NoBackup(backup.path),
         history=history,
         progress=progress,

@@ -18,7 +18,7 @@ from components.trainer.data.records import read_split
 from components.trainer.progress import Progress
 from core.errors import RunFaultError
 from core.features import SPLITS
-from pipeline.workspace import Workspace
+from core.workspace import Workspace
 from studies.ladder import networks as ladder
 from studies.ladder import own_process
 from studies.ladder.networks import Ground, Measured, Rung
@@ -189,7 +189,7 @@ def _kept(path: Path, key: str) -> Measured | None:
 def _record(workspace: Workspace, data: Path, rung: Rung, measured: Measured, folder: Path) -> None:
     """Leave the rung among the runs, so that the dashboard compares it; nothing is ever released from it."""
     from components.evaluator.measured import SliceMetrics
-    from components.gate.verdict import OVERALL
+    from core.records.verdict import OVERALL
     from pipeline.outcome import FILE_NAME, Outcome, StepOutcome
 
     digest = hashlib.sha256(measured.model_dump_json().encode()).hexdigest()[:6]

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.trainer.model.backbones import registry
-from components.trainer.model.feature_extractor import Looker
+from components.trainer.model.feature_extractor import FeatureExtractor
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -51,7 +51,7 @@ class FrozenLinear:
         )
         self.weights = backbone.weights
         pooled = keras.layers.GlobalAveragePooling2D()(backbone.features)
-        self._look = Looker(keras.Model(backbone.inputs, pooled), size)
+        self._look = FeatureExtractor(keras.Model(backbone.inputs, pooled), size)
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features averaged over the picture and its mirror image: float32 [n, 1280]."""
@@ -85,7 +85,7 @@ class FifthBlock:
         self.weights = self._backbone.weights
         self._core = self._backbone.model()
         fourth = self._core.get_layer("block4_pool").output
-        self._look = Looker(keras.Model(self._backbone.inputs, fourth), size)
+        self._look = FeatureExtractor(keras.Model(self._backbone.inputs, fourth), size)
         self._epochs, self._rate = epochs, learning_rate
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:

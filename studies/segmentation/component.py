@@ -12,12 +12,11 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components.gate.blessing import bless_infra, bless_model
-from components.gate.verdict import Check, Verdict, at_least
-from components.registry import hashing
-from components.registry.record import Parents, Record
-from components.registry.store import Registry
 from components.serving_check.requests import BAD, golden
-from core import features
+from core import features, hashing
+from core.records.verdict import Check, Verdict, at_least
+from core.records.version import Parents, VersionRecord
+from core.registry.store import Registry
 from serving.engine.check import check_saved_model
 from studies.segmentation import measured, pairs
 from studies.segmentation.config import MODEL_NAME, SegmentationConfig
@@ -107,7 +106,7 @@ def SegmentationRecord(  # noqa: N802 - a component is a class to its users
     served = registry.served / version
     found = measured.load(Path(evaluation.uri))
     jaccard = float(np.mean([score.jaccard for score in found]))
-    entry = Record(
+    entry = VersionRecord(
         model_name=MODEL_NAME,
         version=version,
         created=datetime.now(UTC),

@@ -10,8 +10,8 @@ from tfx.orchestration import metadata
 
 from components.pusher.component import Pusher
 from core.features import SPLITS
+from core.workspace import Workspace
 from pipeline.config import LOCAL_BEAM_ARGS
-from pipeline.workspace import Workspace
 from studies.segmentation.component import SegmentationCheck, SegmentationEvaluator, SegmentationRecord
 from studies.segmentation.config import MODEL_NAME, SegmentationConfig
 

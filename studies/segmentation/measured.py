@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.gate.verdict import Verdict, at_least
 from core import features
 from core.measures.rates import Interval
+from core.records.verdict import Verdict, at_least
 from studies.segmentation import pairs, scores
 from studies.segmentation.config import SegmentationConfig
 from studies.segmentation.segmenter import CONFIDENCE, MASK, SEGMENT

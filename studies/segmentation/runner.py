@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from components.gate.verdict import Verdict
 from components.ingest.errors import IngestError
 from components.transform import images
 from core.errors import RunFaultError, UsageError
 from core.features import IMAGE, IMAGE_NAME
+from core.records.verdict import Verdict
+from core.workspace import Workspace
 from pipeline import executions, native_output
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
-from pipeline.workspace import Workspace
 from studies.page import Picture, picture
 from studies.segmentation import measured, pairs
 from studies.segmentation.config import SegmentationConfig
@@ -174,7 +174,7 @@ def collect(run_id: str, workspace: Workspace) -> UnetRun:
     """
     from tfx.utils import path_utils
 
-    from components.registry.hashing import FACTS
+    from core.hashing import FACTS
 
     by_name = {step.name: step for step in _steps(run_id, workspace)}
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.fit.backup import Backup, random_states
+from components.trainer.fit.backup import Backup
 from components.trainer.fit.schedules import ScheduleConfig
 from components.trainer.fit.schedules import rate as rate_of
+from components.trainer.model.network import rng_variables
 from components.trainer.progress import Progress
 from studies.segmentation import augment, scores, unet
 from studies.segmentation.config import SegmentationConfig
@@ -82,7 +83,7 @@ def train(
         best = arrays["best"]
         for variable, value in zip(optimiser.variables, arrays["optimiser"], strict=True):
             variable.assign(value)
-        for variable, value in zip(random_states(model), arrays["noise"], strict=True):
+        for variable, value in zip(rng_variables(model), arrays["noise"], strict=True):
             variable.assign(value)
         progress.line("resumed after epoch %d", epoch)
     step = _step(config, model, optimiser)
@@ -126,7 +127,7 @@ def train(
                 "weights": model.get_weights(),
                 "best": best,
                 "optimiser": [np.array(v) for v in optimiser.variables],
-                "noise": [np.array(v) for v in random_states(model)],
+                "noise": [np.array(v) for v in rng_variables(model)],
             }
             backup.save(state, arrays)
     if evaluation is not None:

@@ -69,6 +69,19 @@ class Cluster:
         pid = (self._data / "postmaster.pid").read_text().split()[0]
         os.kill(int(pid), signal.SIGQUIT)  # immediate shutdown: there is nothing to keep
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the server and to every process of it."""
+        pid = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            os.kill(one, number)
+
+    def restart(self) -> None:
+        """Stop it, and start it again."""
+        self._run(
+            "pg_ctl", "-D", str(self._data), "-w", "-m", "fast", "restart", "-l", str(self._folder / "log")
+        )
+
     def _run(self, tool: str, *arguments: str) -> None:
         subprocess.run(
             [*self._as, str(self._bin / tool), *arguments],
@@ -169,6 +182,18 @@ class Visitor:
         """Send a form with the mark of the account page, which every role sees."""
         csrf = mark(self.get("/account").text)
         return self.client.post(path, data={"csrf": csrf} | (data or {}), **options)
+
+    def roll_back(self, why: str) -> Any:
+        """Press the rollback button of the models page as it is now."""
+        page = self.json("/models")
+        data = {"why": why, "version": page["previous"], "served": page["channels"]["stable"]}
+        return self.post("/models/rollback", data)
+
+    def promote(self, version: str, why: str) -> Any:
+        """Press the button of a version's page as it is now."""
+        return self.post(
+            f"/models/{version}/promote", {"why": why, "served": self.json(f"/models/{version}")["served"]}
+        )
 
 
 def mark(html: str) -> str:

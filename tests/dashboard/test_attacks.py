@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.access import trusted
+from dashboard.access import cookie, trusted
 from dashboard.sample import picture as draw
 from dashboard.settings import Settings
 from dashboard.views.sign_in import OPEN
@@ -54,7 +54,9 @@ def test_no_route_answers_a_stranger(dash: Any) -> None:
 def test_forged_cookies_and_tokens_open_nothing(dash: Any) -> None:
     stranger = dash.visitor()
     for value in ("x" * 43, "' OR 1=1 --", ""):
-        assert stranger.get("/runs", headers={"cookie": f"melanosizer-session={value}"}).status_code == 303
+        assert (
+            stranger.get("/runs", headers={"cookie": f"{cookie(dash.services)}={value}"}).status_code == 303
+        )
         answer = stranger.client.get("/metrics", headers={"authorization": f"Bearer mds_{value}"})
         assert answer.status_code == 401
 
@@ -85,11 +87,11 @@ def test_the_door_needs_the_mark_too(dash: Any) -> None:
 def test_a_session_planted_before_sign_in_is_worth_nothing_after(dash: Any) -> None:
     visitor = dash.visitor()
     planted = "planted-by-somebody-who-waits"
-    visitor.client.cookies.set("melanosizer-session", planted)
+    visitor.client.cookies.set(cookie(dash.services), planted)
     visitor.sign_in("victim", "viewer")
-    assert visitor.client.cookies.get("melanosizer-session", domain="127.0.0.1") != planted
+    assert visitor.client.cookies.get(cookie(dash.services), domain="127.0.0.1") != planted
     attacker = dash.visitor()
-    assert attacker.get("/runs", headers={"cookie": f"melanosizer-session={planted}"}).status_code == 303
+    assert attacker.get("/runs", headers={"cookie": f"{cookie(dash.services)}={planted}"}).status_code == 303
 
 
 def test_signing_out_ends_the_session_at_the_server(dash: Any) -> None:
@@ -131,7 +133,7 @@ MARKUP = "{{ 7*7 }}<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 def test_templates_and_scripts_in_what_people_write_stay_text(dash: Any) -> None:
     approver = dash.signed_in("approver")
-    assert approver.post("/models/rollback", {"why": MARKUP}).status_code == 303
+    assert approver.roll_back(MARKUP).status_code == 303
     assert (
         approver.post("/field/predictions/1/outcome", {"outcome": "benign", "comment": MARKUP}).status_code
         == 303
@@ -175,11 +177,11 @@ def test_no_address_leads_out_of_an_artifact(dash: Any, workspace: Path) -> None
     (folder / "link").symlink_to(workspace / "dashboard" / "secret.key")
     for path in (*TRAVERSALS, "link"):
         answer = viewer.client.get(base + path)
-        assert answer.status_code in (303, 404), path
+        assert answer.status_code in (303, 400, 404), path
         assert "root:" not in answer.text
     for run_id in ("..", "%2e%2e", "..%2f..", "%00"):
-        assert viewer.client.get(f"/runs/{run_id}/report").status_code == 404
-        assert viewer.client.get(f"/runs/{run_id}/log").status_code == 404
+        assert viewer.client.get(f"/runs/{run_id}/report").status_code in (400, 404)
+        assert viewer.client.get(f"/runs/{run_id}/log").status_code in (400, 404)
     version = dash.services.registry.names()[0]
     assert viewer.client.get(f"/models/{version}/images/..%2f..%2fsecret.key").status_code == 404
     assert viewer.client.get("/static/..%2fapp.py").status_code == 404
@@ -296,7 +298,7 @@ def test_a_device_is_no_user_and_a_user_no_device(dash: Any) -> None:
         answer = stranger.client.request(method, path, headers=device | {"accept": "application/json"})
         assert answer.status_code in (401, 403), (method, path, answer.status_code)
     token = device["Authorization"].split()[1]
-    assert stranger.get("/runs", headers={"cookie": f"melanosizer-session={token}"}).status_code == 303
+    assert stranger.get("/runs", headers={"cookie": f"{cookie(dash.services)}={token}"}).status_code == 303
     admin = dash.signed_in("admin")
     csrf = mark(admin.get("/account").text)
     answer = admin.client.post("/api/v1/devices/pi-003/heartbeat", json={}, headers={"x-csrf-token": csrf})
@@ -332,11 +334,11 @@ def test_every_answer_carries_the_headers_and_no_inline_script(dash: Any) -> Non
 def test_with_tls_cookies_belong_to_the_host_alone(build: Any) -> None:
     running = build(public_url="https://dash.example")
     answer = running.visitor().client.get("/sign-in", headers={"host": "dash.example"})
-    cookie = answer.headers["set-cookie"]
-    assert cookie.startswith("__Host-melanosizer-visitor=")
-    assert "Secure" in cookie
-    assert "HttpOnly" in cookie
-    assert "samesite=lax" in cookie.lower()
+    sent = answer.headers["set-cookie"]
+    assert sent.startswith("__Host-melanosizer-visitor-")
+    assert "Secure" in sent
+    assert "HttpOnly" in sent
+    assert "samesite=lax" in sent.lower()
     assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
 
 

@@ -277,3 +277,96 @@ def test_the_keyboard_alone_rolls_back(build: Any, desk: Any) -> None:
     page.keyboard.press("Enter")
     playwright.expect(page.locator(".events").first).to_contain_text("with both hands on the keys")
     assert running.services.registry.channels().stable == older
+
+
+def test_ten_tabs_share_one_stream_and_all_hear_of_a_change(build: Any, desk: Any) -> None:
+    running = build()
+    person = desk(running)
+    person.go("/models")
+    tabs = [person.page, *(person.context.new_page() for _ in range(9))]
+    for tab in tabs[1:]:  # over HTTP/1.1 the seventh would wait for ever behind six streams
+        tab.goto(f"{person.base}/models", timeout=PATIENCE_MS)
+    playwright.expect(tabs[-1].get_by_role("heading", name="Models", exact=True)).to_be_visible()
+    older = running.services.registry.names()[1]
+    running.signed_in("approver", "mira").roll_back("heard in every tab")
+    for tab in tabs:
+        playwright.expect(tab.locator(".events").first).to_contain_text(
+            "heard in every tab", timeout=PATIENCE_MS
+        )
+    assert running.services.registry.channels().stable == older
+    assert running.services.pulse.open(running.services.accounts.named("jo").id) == 1
+
+
+def test_a_live_page_keeps_ticks_open_details_focus_and_scroll(build: Any, desk: Any) -> None:
+    running = build()
+    person = desk(running, viewport={"width": 390, "height": 700})
+    page = person.go("/runs")
+    names = [run.run_id for run in running.services.runs.all() if run.origin == "local"][:2]
+    page.get_by_label(f"compare {names[0]}").check()
+    page.get_by_role("region", name="runs", exact=True).evaluate("one => one.scrollLeft = 120")
+    page.evaluate("window.scrollTo(0, 200)")
+    page.get_by_label(f"compare {names[1]}").evaluate("one => one.focus({preventScroll: true})")
+    live = sample.LiveRun(running.services.workspace, "29990101-000000", clock.now())
+    playwright.expect(page.get_by_role("row", name=re.compile("29990101-000000"))).to_be_attached(
+        timeout=PATIENCE_MS
+    )
+    assert page.get_by_label(f"compare {names[0]}").is_checked()
+    assert not page.get_by_label(f"compare {names[1]}").is_checked()
+    assert page.evaluate("document.activeElement.value") == names[1]
+    assert page.evaluate("window.scrollY") == 200
+    assert page.get_by_role("region", name="runs", exact=True).evaluate("one => one.scrollLeft") == 120
+    page.get_by_role("link", name=running.services.runs.ids()[1]).first.click()
+    gate = page.locator("details.gate").first
+    before = gate.get_attribute("open")
+    gate.locator("summary").click()
+    live.finish()
+    with page.expect_response(re.compile("live=1")):
+        running.services.pulse.tell("runs")
+    if before is None:
+        playwright.expect(gate).to_have_attribute("open", "")
+    else:
+        playwright.expect(gate).not_to_have_attribute("open", "")
+
+
+def test_a_session_that_ends_gives_the_typed_outcome_back(build: Any, desk: Any) -> None:
+    running = build()
+    person = desk(running, "mira", "reviewer")
+    running.services.accounts.set_password(running.services.accounts.named("mira").id, PASSWORD)
+    page = person.page
+    page.get_by_role("button", name="Sign out").click()
+
+    def sign_in() -> None:
+        page.get_by_label("Name").fill("mira")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+
+    sign_in()
+    page.wait_for_url(re.compile(r":\d+/account$"))
+    page = person.go("/field/predictions/1")
+    page.get_by_label("melanoma").check()
+    page.get_by_label("Comment").fill("nodular, 1.2 mm")
+    running.services.sessions.end_all(running.services.accounts.named("mira").id)
+    page.get_by_role("button", name="Enter").click()
+    page.wait_for_url("**/sign-in?next=/field/predictions/1")
+    sign_in()
+    page.wait_for_url(re.compile(r":\d+/field/predictions/1$"))
+    playwright.expect(page.get_by_role("status")).to_contain_text("What you had entered is back")
+    assert page.get_by_label("Comment").input_value() == "nodular, 1.2 mm"
+    assert page.get_by_label("melanoma").is_checked()
+    page.get_by_role("button", name="Enter").click()
+    playwright.expect(page.locator(".events").first).to_contain_text("nodular, 1.2 mm")
+    person.go("/field/predictions/1")
+    assert page.get_by_label("Comment").input_value() == ""
+
+
+def test_two_dashboards_on_one_host_do_not_sign_each_other_out(build: Any, desk: Any, tmp_path: Path) -> None:
+    one, two = build(), build(state_dir=tmp_path / "second")
+    person = desk(one)
+    base, other = person.base, desk(two).base
+    user = two.services.accounts.named("jo")
+    person.page.goto(f"{other}/sign-in/link?token={two.services.sessions.link(user.id)}")
+    person.page.get_by_role("button", name="Continue").click()
+    person.page.wait_for_url(re.compile("/account|/runs"))
+    for place in (base, other):
+        person.page.goto(f"{place}/models")
+        playwright.expect(person.page.get_by_role("heading", name="Models", exact=True)).to_be_visible()

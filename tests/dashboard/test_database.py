@@ -12,7 +12,7 @@ from sqlalchemy import func, inspect, select, text
 
 from dashboard.database import migrate
 from dashboard.database.connection import Database
-from dashboard.database.tables import Base, Hour, Prediction
+from dashboard.database.tables import Base, Device, Hour, Prediction, VersionDevice
 from dashboard.field.answer import Answer
 from dashboard.field.recorder import Recorder
 
@@ -77,3 +77,23 @@ def test_many_writers_lose_nothing(database: Any) -> None:
     recorder.stop()
     with database.read() as session:
         assert session.execute(select(Hour.answers)).scalar() == 100
+
+
+def test_an_answer_gets_its_device_whichever_log_brings_it_first(database: Any) -> None:
+    migrate.upgrade(database)
+    recorder = Recorder(database)
+    log = [answer(number, device_id=None) for number in range(4)]
+    reports = [answer(number, origin="device", brightness=None) for number in range(4)]
+    recorder.write([log[0]])
+    recorder.write([reports[0]])
+    recorder.write([reports[1]])
+    recorder.write([log[1]])
+    recorder.write([log[2], reports[2]])
+    recorder.write([reports[3], log[3]])
+    recorder.write(reports)
+    with database.read() as session:
+        devices = session.scalars(select(Prediction.device_id).order_by(Prediction.request_id)).all()
+        link = session.execute(select(VersionDevice)).scalar_one()
+        device = session.execute(select(Device)).scalar_one()
+    assert devices == ["pi-1"] * 4
+    assert (link.answers, device.answered) == (4, 4)

@@ -14,7 +14,7 @@ from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.workspace import Workspace
 from dashboard.releases import ReleaseError, Releases
 
-store = pytest.importorskip("components.registry.store")
+store = pytest.importorskip("core.registry.store")
 
 
 def written(root: Path) -> dict[str, str]:
@@ -137,7 +137,7 @@ def test_an_approver_rolls_back_at_once_and_the_log_says_so(filled: Any) -> None
     services = filled.services
     newest, older = services.registry.names()[:2]
     approver = filled.signed_in("approver", "jo")
-    assert approver.post("/models/rollback", {"why": "misses amelanotic lesions"}).status_code == 303
+    assert approver.roll_back("misses amelanotic lesions").status_code == 303
     assert services.registry.channels().stable == older
     assert f"versions: {older}" in services.workspace.server_config.read_text()
     event = services.registry.events()[-1]
@@ -156,7 +156,7 @@ def test_with_two_people_nothing_happens_before_the_second_agrees(build: Any) ->
         running.signed_in("approver", "mira"),
         running.signed_in("viewer"),
     )
-    assert jo.post("/models/rollback", {"why": "worse in the field"}).status_code == 303
+    assert jo.roll_back("worse in the field").status_code == 303
     assert services.registry.channels().stable == newest
     number = jo.json("/models")["decisions"][0]["id"]
     own = jo.post(f"/decisions/{number}/approve")
@@ -175,7 +175,7 @@ def test_whoever_asks_cannot_let_a_second_person_in(build: Any) -> None:
     running = build(second_person="all")
     served = running.services.registry.channels().stable
     admin = running.signed_in("admin", "ada")
-    admin.post("/models/rollback", {"why": "worse in the field"})
+    admin.roll_back("worse in the field")
     number = admin.json("/models")["decisions"][0]["id"]
     mira = running.signed_in("approver", "mira")
     with running.services.database.write() as session:
@@ -192,8 +192,8 @@ def test_an_approval_of_what_is_no_longer_so_is_refused(build: Any) -> None:
     services = running.services
     oldest = services.registry.names()[-1]
     jo, mira = running.signed_in("approver", "jo"), running.signed_in("approver", "mira")
-    jo.post(f"/models/{oldest}/promote", {"why": "compare again"})
-    jo.post("/models/rollback", {"why": "rollbacks need nobody here"})
+    jo.promote(oldest, "compare again")
+    jo.roll_back("rollbacks need nobody here")
     served = services.registry.channels().stable
     number = next(one["id"] for one in jo.json("/models")["decisions"] if one["state"] == "waiting")
     assert mira.post(f"/decisions/{number}/approve").status_code == 409
@@ -204,7 +204,7 @@ def test_an_approval_of_what_is_no_longer_so_is_refused(build: Any) -> None:
 def test_asking_can_be_taken_back(build: Any) -> None:
     running = build(second_person="all")
     jo = running.signed_in("approver", "jo")
-    jo.post("/models/rollback", {"why": "too early"})
+    jo.roll_back("too early")
     number = jo.json("/models")["decisions"][0]["id"]
     assert jo.post(f"/decisions/{number}/decline").status_code == 303
     assert jo.json("/models")["decisions"][0]["state"] == "declined"
@@ -215,8 +215,51 @@ def test_a_failure_to_write_leaves_no_claim_that_it_was_done(build: Any) -> None
     older = running.services.registry.names()[1]
     shutil.rmtree(running.services.workspace.served / older)
     jo = running.signed_in("approver", "jo")
-    answer = jo.post("/models/rollback", {"why": "because"})
+    answer = jo.roll_back("because")
     assert answer.status_code == 409
     assert "restore the folder" in answer.json()["error"]
     assert jo.json("/models")["decisions"] == []
     assert jo.json("/audit?action=rollback")["total"] == 0
+
+
+def test_a_button_serves_what_it_says_or_nothing(filled: Any) -> None:
+    services = filled.services
+    newest, older, oldest = services.registry.names()[:3]
+    jo, mira = filled.signed_in("approver", "jo"), filled.signed_in("approver", "mira")
+    seen = {"version": older, "served": newest, "why": "misses amelanotic lesions"}
+    assert mira.roll_back("worse in the field").status_code == 303
+    late = jo.post("/models/rollback", seen)
+    assert late.status_code == 409
+    assert f"version {older} is served now (rolled back by mira: worse in the field)" in late.json()["error"]
+    assert services.registry.channels().stable == older
+    page = jo.post(
+        f"/models/{oldest}/promote",
+        {"why": "compare again", "served": newest},
+        headers={"accept": "text/html"},
+    )
+    assert page.status_code == 409
+    assert f"the page showed {newest}" in page.text
+    # The version is right, and what a rollback would serve is another: the registry went on meanwhile.
+    other = jo.post("/models/rollback", seen | {"served": older})
+    assert f"a rollback would serve {oldest} now, not {older}" in other.json()["error"]
+    assert services.registry.channels().stable == older
+    assert jo.post("/models/rollback", {"why": "without the rest"}).status_code == 422
+
+
+def test_a_change_between_the_look_and_the_lock_is_noticed(dash: Any) -> None:
+    services = dash.services
+    newest, older = services.registry.names()[:2]
+    jo = dash.signed_in("approver", "jo")
+    act = services.releases.rollback
+
+    def overtaken(version: str | None, who: str, why: str, expected: str | None = None) -> str:
+        services.releases.promote(older, "mira", "was quicker")
+        return act(version, who, why, expected)
+
+    services.releases.rollback = overtaken
+    answer = jo.roll_back("because")
+    assert answer.status_code == 409
+    assert "promoted by mira: was quicker" in answer.json()["error"]
+    assert services.registry.events()[-1].who == "mira"
+    assert jo.json("/audit?action=rollback")["total"] == 0
+    assert newest != older

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +64,36 @@ def test_what_is_wrong_is_said_without_a_traceback(tmp_path: Path, workspace: Pa
             assert process.returncode == 2
             assert message in errors
             assert "Traceback" not in errors
+
+
+def test_a_place_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, workspace: Path) -> None:
+    corrupt = tmp_path / "corrupt.sqlite"
+    corrupt.write_bytes(b"no database, ever" * 100)
+    newer = tmp_path / "newer.sqlite"
+    with contextlib.closing(sqlite3.connect(newer)) as store:
+        store.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        store.execute("INSERT INTO alembic_version VALUES ('9999')")
+        store.commit()
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    (photographs / "a.jpg").touch()
+    blocked = tmp_path / "blocked"
+    blocked.touch()
+    cases: dict[str, tuple[str, str]] = {
+        "file is not a database; restore it": ("database_url", f"sqlite:///{corrupt}"),
+        "made by a newer version of the dashboard": ("database_url", f"sqlite:///{newer}"),
+        "is PostgreSQL up": ("database_url", "postgresql+psycopg://dash@127.0.0.1:1/none"),
+        "folder cannot be made: Not a directory; name another with state_dir": (
+            "state_dir",
+            str(blocked / "state"),
+        ),
+        "holds other files and no .melanosizer-workspace": ("workspace", str(photographs)),
+    }
+    for message, (key, value) in cases.items():
+        config = tmp_path / "settings.yaml"
+        config.write_text(f"{key}: {value}\n" + ("" if key == "workspace" else f"workspace: {workspace}\n"))
+        process = run("--config", str(config), "--port", "0")
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 2, (message, errors)
+        assert message in errors
+        assert "Traceback" not in errors

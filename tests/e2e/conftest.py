@@ -12,12 +12,12 @@ from rich.console import Console
 from components.ingest import source
 from components.ingest.config import IngestConfig
 from components.ingest.job import ingest
+from core.workspace import Workspace
 from pipeline import config
 from pipeline.outcome import Outcome
 from pipeline.run import execute
 from pipeline.synthetic.cohort import synthesise
 from pipeline.synthetic.config import SynthConfig
-from pipeline.workspace import Workspace
 
 Runner = Callable[..., tuple[Outcome, str]]
 

@@ -10,14 +10,14 @@ import pytest
 import tensorflow as tf
 
 from components.evaluator import predictions
-from components.registry.store import Registry
 from components.trainer.config import TrainerConfig
 from core.errors import UsageError
 from core.features import MODEL_NAME
 from core.measures.auc import auc
+from core.registry.store import Registry
+from core.workspace import Workspace
 from pipeline import demonstration
 from pipeline.outcome import Outcome
-from pipeline.workspace import Workspace
 from tests.e2e.conftest import Runner
 
 ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from components.registry.hashing import FACTS, fingerprint
-from components.registry.store import Registry
 from core.features import MODEL_NAME
+from core.hashing import FACTS, fingerprint
+from core.registry.store import Registry
 from tests.k8s.test_agreement import program
 
 CHANNELS = '{"stable": "7", "canary": null}\n'

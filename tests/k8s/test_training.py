@@ -1,6 +1,6 @@
 """The training operator's job: restricted like everything else, and its command is one that workers can run.
 
-tests/components/trainer/test_parallel.py and tests/pipeline/commands/test_train_worker.py run such workers.
+tests/components/trainer/test_distribution.py and tests/pipeline/commands/test_train_worker.py run such workers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typer
 from components.trainer.fit.distribution import Workers
 from pipeline import config
 from pipeline.__main__ import app
-from pipeline.commands.run import pairs
+from pipeline.commands.options import overridden
 from tests.k8s.manifests import K8S, build, overlay
 
 
@@ -64,7 +64,7 @@ def test_its_command_is_one_that_its_workers_can_run() -> None:
     name, *arguments = container["args"]
     command: Any = typer.main.get_command(app)
     given = command.commands[name].make_context(name, arguments).params
-    overrides = {**pairs(given["overrides"]), "trainer.distribution": "workers"}
+    overrides = {**overridden(given["overrides"]), "trainer.distribution": "workers"}
     trainer = config.load(given["preset"], overrides).trainer
     replicas = job["spec"]["tfReplicaSpecs"]["Worker"]["replicas"]
     assert Workers(0, replicas).rows(trainer.batch_size) == trainer.batch_size / replicas

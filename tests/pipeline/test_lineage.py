@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.registry.lineage import LineageStore
+from core.records.lineage import LineageStore
 from pipeline import lineage
 from pipeline.executions import Artifact, Step
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import config
 from pipeline.dag import create_pipeline, run_key
 from pipeline.targets import local
-from pipeline.workspace import Workspace
 
 
 def _with_url(url: str | None) -> config.RunConfig:

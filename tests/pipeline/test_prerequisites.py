@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import UsageError
+from core.workspace import Workspace
 from pipeline import config, prerequisites
-from pipeline.workspace import Workspace
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from rich.console import Console
 from tfx.orchestration.local import local_dag_runner
 from tfx.orchestration.portable import launcher
 
-from pipeline.progress import FINISHED, FROM_CACHE, STARTED, OurLines, StepProgress, open_log
+from pipeline.progress import FINISHED, FROM_CACHE, STARTED, ProductLogHandler, StepProgress, open_log
 
 
 def _record(message: str, *args: object, name: str = "absl") -> logging.LogRecord:
@@ -41,7 +41,7 @@ def test_each_step_gets_a_line_and_the_cached_one_says_so():
 
 def test_only_our_own_lines_are_shown():
     stream = io.StringIO()
-    handler = OurLines(Console(file=stream, width=100))
+    handler = ProductLogHandler(Console(file=stream, width=100))
     handler.handle(_record("epoch %d of %d [loss]", 1, 3, name="components.trainer.progress"))
     handler.handle(_record("grpc noise", name="grpc._cython"))
     assert stream.getvalue() == "        epoch 1 of 3 [loss]\n"

@@ -8,7 +8,7 @@ import threading
 import grpc
 import pytest
 
-from components.registry import model_config as model_config_of_the_registry
+from core.registry import model_server_config as model_config_of_the_registry
 from serving.versions.storage import parse_version
 from tests.serving.model_zoo_paths import broken
 from tests.serving.server_process import ServerProcess, model_config

@@ -13,8 +13,8 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
-from components.registry.store import Registry
 from core.errors import FAULT, UsageError
+from core.registry.store import Registry
 from dashboard.readers import training
 from dashboard.readers import workspace as dashboard_workspace
 from dashboard.readers.evidence import Evidence
@@ -93,7 +93,7 @@ def test_a_u_net_is_trained_judged_pushed_and_answers_and_the_three_arms_are_com
 ):
     small = SegmentationConfig(height=16, width=16, depth=1, filters=2, batch_size=8, views=1)
     monkeypatch.setattr("studies.segmentation.config.STUDY", small)
-    monkeypatch.setattr("studies.commands._classifier", lambda *_: FrozenLinear("none", 64))
+    monkeypatch.setattr("studies.segmentation.command._classifier", lambda *_: FrozenLinear("none", 64))
     workspace = tmp_path / "ws"
     done = runner.invoke(
         app,
@@ -273,11 +273,14 @@ def test_the_retrain_flow_leaves_its_mistakes(ingested, tmp_path):
             ["segmentation", "--data", "/nowhere", "--parts", "all"],
             "--parts all: valid are unet, experiment, vgg16",
         ),
-        (["segmentation", "--data", "/nowhere", "--set", "layers=3"], "layers=3: Extra inputs"),
+        (
+            ["segmentation", "--data", "/nowhere", "--set", "layers=3"],
+            "layers: unknown key; valid: augmentation,",
+        ),
         (["segmentation", "--data", "/nowhere", "--set", "height=100"], "must be a multiple of 16"),
-        (["ladder", "--data", "/nowhere", "--rungs", "30"], "--rungs 30: no such rung; there are 01-base"),
-        (["ladder", "--data", "/nowhere", "--weights", "vgg16"], "--weights vgg16: give BACKBONE=PATH"),
-        (["retrain", "--data", "/nowhere", "--random-crop", "95"], "random_crop=95"),
+        (["ladder", "--data", ".", "--rungs", "30"], "--rungs 30: no such rung; there are 01-base"),
+        (["ladder", "--data", ".", "--weights", "vgg16"], "--weights vgg16: give BACKBONE=PATH"),
+        (["retrain", "--data", ".", "--random-crop", "95"], "random_crop = 95"),
     ],
 )
 def test_a_mistake_is_a_usage_error(arguments, message, tmp_path, monkeypatch):

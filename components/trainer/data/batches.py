@@ -48,13 +48,13 @@ class Batch(NamedTuple):
     Attributes:
         pixels: float32 [batch, size, size, 3], 0..255.
         targets: float32 [batch, classes], rows that sum to 1.
-        told: float32 [batch, width], metadata vectors; width 0 without them.
+        metadata_features: float32 [batch, width], metadata vectors; width 0 without them.
         soft: float32 [batch, classes], a teacher's answers; width 0 without one.
     """
 
     pixels: tf.Tensor
     targets: tf.Tensor
-    told: tf.Tensor
+    metadata_features: tf.Tensor
     soft: tf.Tensor
 
 
@@ -70,13 +70,13 @@ class Batches:
         config: TrainerConfig,
         *,
         metadata: Metadata | None = None,
-        told: Floats | None = None,
+        metadata_features: Floats | None = None,
         soft: Floats | None = None,
         workers: Workers = ONE,
     ) -> None:
         nothing = np.zeros([len(labels), 0], np.float32)
         self._metadata = metadata
-        self._told = nothing if told is None else told
+        self._metadata_features = nothing if metadata_features is None else metadata_features
         self._soft = nothing if soft is None else soft
         self._pictures = pictures
         self._labels = labels
@@ -86,8 +86,8 @@ class Batches:
         self._workers = workers
         counts = np.maximum(np.bincount(labels, minlength=classes), 1).astype(np.float64)
         power = config.loss.power if config.loss.sampling == "power" else 0.0
-        shares = counts[labels] ** power
-        self._shares = shares / shares.sum() if power else None
+        weight = counts[labels] ** power
+        self._sampling = weight / weight.sum() if power else None
 
     def order(self, stage: int, epoch: int) -> npt.NDArray[np.int64]:
         """Image numbers of one epoch, whole batches of them; the same for the same seed, stage and epoch."""
@@ -95,8 +95,8 @@ class Batches:
         count = len(self._labels)
         size = self._config.batch_size
         whole = max(1, count // size) * size
-        if self._shares is not None:
-            return draw.choice(count, whole, p=self._shares)
+        if self._sampling is not None:
+            return draw.choice(count, whole, p=self._sampling)
         return np.resize(draw.permutation(count), whole)
 
     def dataset(self, stage: int, first_epoch: int, first_step: int) -> tf.data.Dataset:
@@ -119,7 +119,7 @@ class Batches:
                         self._pictures[chosen],
                         self._labels[chosen],
                         [first_seed, seed],
-                        self._told[chosen],
+                        self._metadata_features[chosen],
                         self._soft[chosen],
                     )
                 epoch, skipped = epoch + 1, 0
@@ -129,7 +129,7 @@ class Batches:
             tf.TensorSpec([rows, side, side, 3], tf.uint8),
             tf.TensorSpec([rows], tf.int32),
             tf.TensorSpec([2], tf.int64),
-            tf.TensorSpec([rows, self._told.shape[1]], tf.float32),
+            tf.TensorSpec([rows, self._metadata_features.shape[1]], tf.float32),
             tf.TensorSpec([rows, self._soft.shape[1]], tf.float32),
         )
         return (
@@ -139,18 +139,26 @@ class Batches:
         )
 
     def _augmented(
-        self, pictures: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, told: tf.Tensor, soft: tf.Tensor
+        self,
+        pictures: tf.Tensor,
+        labels: tf.Tensor,
+        seed: tf.Tensor,
+        metadata_features: tf.Tensor,
+        soft: tf.Tensor,
     ) -> Batch:
         config = self._config.augmentation
         pixels = augment(pictures, seed, self._size, config)
         targets = tf.one_hot(labels, self._classes)
         if self._metadata is not None:
-            told = self._metadata.hidden(told, seed + 998, self._config.head.metadata_dropout)
+            metadata_features = self._metadata.hidden(
+                metadata_features, seed + 998, self._config.head.metadata_dropout
+            )
         if config.mixup:
             # Beta(a, a) from two gammas; one share for the batch, mixed with itself in reverse.
             gammas = tf.random.stateless_gamma([2], seed + 999, config.mixup)
             share = gammas[0] / tf.reduce_sum(gammas)
-            pixels, targets, told, soft = (
-                share * values + (1.0 - share) * values[::-1] for values in (pixels, targets, told, soft)
+            pixels, targets, metadata_features, soft = (
+                share * values + (1.0 - share) * values[::-1]
+                for values in (pixels, targets, metadata_features, soft)
             )
-        return Batch(pixels, targets, told, soft)
+        return Batch(pixels, targets, metadata_features, soft)

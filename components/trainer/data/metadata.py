@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.data.columns import Columns
+from components.trainer.data.records import Columns
 
 SEXES: Final = ("female", "male")
 _CENTURY: Final = 100.0

@@ -25,7 +25,7 @@ def explain(served: Served, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     the network really used.
     """
     pictures = images.decode_batch(image_bytes, served.image_size)
-    shares, _ = served.classifier(pictures)
+    class_probabilities, _ = served.classifier(pictures)
     heat = tf.add_n([_heat(served, number, pictures) for number in range(len(served.classifier.members))])
     heat = tf.image.resize(heat[..., None], [served.image_size] * 2, method="bicubic")[..., 0]
     heat = tf.maximum(heat, 0.0)
@@ -33,7 +33,7 @@ def explain(served: Served, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
     return {
         HEAT_MAP: heat,
         OVERLAY: _overlay(tf.cast(pictures, tf.float32), heat[..., None]),
-        PROBABILITY: served.calibration(served.readout(shares)),
+        PROBABILITY: served.calibration(served.readout(class_probabilities)),
     }
 
 

@@ -15,7 +15,7 @@ _GRID = 4  # colours of a 4 x 4 grid of the picture stand beside the network's f
 
 
 @dataclass(frozen=True)
-class Novelty:
+class OutOfDistributionDetector:
     """A Gaussian fitted to training features, and the distance from which a picture is refused.
 
     Attributes:
@@ -42,19 +42,19 @@ class Novelty:
         return 0.5 * inside + 0.5 * left / self.residual
 
     def __call__(self, described: tf.Tensor) -> tf.Tensor:
-        """1.0 where the picture is no dermoscopy, else 0.0: float32 [batch]."""
+        """Return 1.0 for pictures that are not dermoscopy, else 0.0: float32 [batch]."""
         return tf.cast(self.distance(described) > self.limit, tf.float32)
 
 
 def describe(pictures: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
-    """What novelty is judged by: network features and a coarse colour grid (float32 [batch, channels])."""
+    """What the detector looks at: network features and a coarse colour grid (float32 [batch, channels])."""
     pixels = tf.cast(pictures, tf.float32) / 255.0
     grid = tf.image.resize(pixels, [_GRID, _GRID], method="area")
     spread = tf.math.reduce_std(pixels, axis=[1, 2])
     return tf.concat([features, tf.reshape(grid, [-1, _GRID * _GRID * 3]), spread], axis=-1)
 
 
-def fit(train: Floats, evaluation: Floats, refused: float, margin: float) -> Novelty:
+def fit(train: Floats, evaluation: Floats, refused: float, margin: float) -> OutOfDistributionDetector:
     """Fits the Gaussian on train; the limit is `margin` times what leaves `refused` of eval above it.
 
     A margin above 1 leaves room for other cameras: pictures that are no dermoscopy lie much farther out.
@@ -67,7 +67,7 @@ def fit(train: Floats, evaluation: Floats, refused: float, margin: float) -> Nov
     basis = vectors[:, ::-1][:, :count].astype(np.float32)
     variance = np.maximum(values[::-1][:count], 1e-4)
     left = np.sum(centred**2, axis=1) - np.sum((centred @ basis) ** 2, axis=1)
-    novelty = Novelty(
+    detector = OutOfDistributionDetector(
         mean.astype(np.float32),
         (basis / np.sqrt(variance)).astype(np.float32),
         basis,
@@ -75,6 +75,8 @@ def fit(train: Floats, evaluation: Floats, refused: float, margin: float) -> Nov
         float(max(left.mean(), 1e-6)),
         np.inf,
     )
-    distances = novelty.distance(tf.constant(evaluation)).numpy()
+    distances = detector.distance(tf.constant(evaluation)).numpy()
     limit = margin * float(np.quantile(distances, 1.0 - refused))
-    return Novelty(novelty.mean, novelty.whiten, basis, novelty.scale, novelty.residual, limit)
+    return OutOfDistributionDetector(
+        detector.mean, detector.whiten, basis, detector.scale, detector.residual, limit
+    )

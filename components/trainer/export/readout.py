@@ -40,10 +40,10 @@ class Readout:
     weight: tuple[float, ...]
     others: float
 
-    def __call__(self, shares: tf.Tensor) -> tf.Tensor:
+    def __call__(self, class_probabilities: tf.Tensor) -> tf.Tensor:
         """P(positive), float32 [batch], strictly inside 0..1, of softmax outputs [batch, classes]."""
-        above = tf.reduce_sum(shares * tf.constant(self.positive), axis=-1)
-        below = tf.reduce_sum(shares * tf.constant(self.weight), axis=-1)
+        above = tf.reduce_sum(class_probabilities * tf.constant(self.positive), axis=-1)
+        below = tf.reduce_sum(class_probabilities * tf.constant(self.weight), axis=-1)
         return tf.clip_by_value(above / tf.maximum(below, _EPSILON), _EPSILON, 1.0 - _EPSILON)
 
 
@@ -57,13 +57,16 @@ def with_weight(classes: Classes, others: float) -> Readout:
 
 
 def fit(
-    classes: Classes, targets: Labels, shares: npt.NDArray[np.float32], others: float | None = None
+    classes: Classes,
+    targets: Labels,
+    class_probabilities: npt.NDArray[np.float32],
+    others: float | None = None,
 ) -> Readout:
     """The configured readout or, where `others` is None, the one chosen on eval's softmax outputs."""
     if others is not None or len(classes) == 2:
         return with_weight(classes, 1.0 if others is None else others)
     tried: Sequence[tuple[float, Readout]] = [
-        (auc(targets, readout(tf.constant(shares)).numpy()), readout)
+        (auc(targets, readout(tf.constant(class_probabilities)).numpy()), readout)
         for readout in (with_weight(classes, weight) for weight in _WEIGHTS)
     ]
     best = max(value for value, _ in tried)

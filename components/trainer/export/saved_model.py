@@ -102,8 +102,8 @@ def write_litert(
     """
 
     def answer(pictures: tf.Tensor) -> tf.Tensor:
-        shares, _ = served.classifier(pictures, litert.view)
-        return served.probability(shares)
+        class_probabilities, _ = served.classifier(pictures, litert.view)
+        return served.probability(class_probabilities)
 
     exports = litert.export(
         answer,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from components.trainer.export.calibration import Calibration
-from components.trainer.export.out_of_distribution import Novelty, describe
+from components.trainer.export.out_of_distribution import OutOfDistributionDetector, describe
 from components.trainer.export.readout import Readout
 from components.trainer.model.classifier import Classifier
 from components.transform import images
@@ -31,27 +31,29 @@ class Served:
     calibration: Calibration
     point: OperatingPoint
     zones: Zones
-    novelty: Novelty
+    detector: OutOfDistributionDetector
     image_size: int
     version: str
 
-    def probability(self, shares: tf.Tensor) -> tf.Tensor:
+    def probability(self, class_probabilities: tf.Tensor) -> tf.Tensor:
         """Calibrated P(positive), float32 [batch], of class probabilities [batch, classes]."""
-        return self.calibration(self.readout(shares))
+        return self.calibration(self.readout(class_probabilities))
 
-    def answer(self, image_bytes: tf.Tensor, told: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    def answer(
+        self, image_bytes: tf.Tensor, metadata_features: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
         """serving_default: encoded pictures (string [batch]) to the named answers, each [batch].
 
         Args:
             image_bytes: the pictures.
-            told: metadata vectors, for networks that have a branch for them.
+            metadata_features: float32 [batch, width], for networks that have a branch for them.
 
         Raises:
             tf.errors.InvalidArgumentError: bytes that are no picture (see components/transform/images.py).
         """
         pictures = images.decode_batch(image_bytes, self.image_size)
-        shares, pooled = self.classifier(pictures, told=told)
-        probability = self.probability(shares)
+        class_probabilities, pooled = self.classifier(pictures, metadata_features=metadata_features)
+        probability = self.probability(class_probabilities)
         ones = tf.ones_like(probability)
         zone = tf.where(
             probability < self.zones.low_below,
@@ -63,7 +65,7 @@ class Served:
             features.DECISION: tf.cast(probability >= self.point.threshold, tf.int64),
             features.THRESHOLD: ones * self.point.threshold,
             features.ZONE: zone,
-            features.OUT_OF_DISTRIBUTION: self.novelty(describe(pictures, pooled)),
+            features.OUT_OF_DISTRIBUTION: self.detector(describe(pictures, pooled)),
             features.MODEL_VERSION: tf.fill(tf.shape(probability), self.version),
         }
 

@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 Arrays = Mapping[str, list[npt.NDArray[Any]]]
-
-
-def random_states(model: keras.Model) -> list[Any]:
-    """The states of random layers, which are variables but no weights: a resumed training draws on from them."""
-    weights = {id(variable) for variable in model.weights}
-    return [variable for variable in model.variables if id(variable) not in weights]
 
 
 @dataclass(frozen=True)

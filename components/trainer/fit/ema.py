@@ -8,8 +8,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.trainer.fit.loop import Callback
 
-class Ema:
+
+class Ema(Callback):
     """Averages of variables, updated once a step.
 
     The decay of step n is min(decay, (1 + n) / (10 + n)), so that short runs do not average the first,
@@ -38,7 +40,7 @@ class Ema:
             average.assign_sub(tf.cast(1.0 - decay, average.dtype) * (average - _value(variable)))
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def evaluation(self) -> Iterator[None]:
         """The variables hold their averages inside the block, and their own values again after it."""
         trained = [tf.identity(_value(v)) for v in self._variables]
         self._assign(self._averages)

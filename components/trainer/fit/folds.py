@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
+from components.trainer.config import TrainerConfig
 from components.trainer.data.records import DataError
 from core.measures import operating_point
 from core.measures.auc import auc
@@ -47,16 +48,32 @@ def split(groups: Sequence[str], targets: Labels, count: int, seed: int) -> npt.
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Which of several trainings of one run this is: its stages are counted on from those before it."""
+
+    number: int
+    name: str
+
+    def stages(self, config: TrainerConfig) -> range:
+        """Return the numbers of its stages in the run's history."""
+        count = len(config.stages)
+        return range(self.number * count, (self.number + 1) * count)
+
+
+NO_FOLD: Final = Fold(0, "")
+
+
+@dataclass(frozen=True)
 class OutOfFold:
     """Answers to training images by members that were not trained on them.
 
     Attributes:
-        shares: float32 [n, classes], not calibrated.
+        class_probabilities: float32 [n, classes], not calibrated.
         folds: int64 [n], which fold left the image out.
         groups: n strings.
     """
 
-    shares: npt.NDArray[np.float32]
+    class_probabilities: npt.NDArray[np.float32]
     folds: npt.NDArray[np.int64]
     groups: tuple[str, ...]
 

@@ -6,10 +6,12 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -17,12 +19,12 @@ import tensorflow as tf
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import Split
 from components.trainer.export import readout
-from components.trainer.export.scores import scores
 from components.trainer.fit import optimisation
-from components.trainer.fit.history import Epoch, History
-from components.trainer.fit.schedules import Plateau
+from components.trainer.fit.callbacks import EarlyStopping, EpochLog, KeepWeights, ReduceOnPlateau
+from components.trainer.fit.history import History, Scores, scores
+from components.trainer.fit.loop import Callback, Loop, StagePlan, TrainState, Weights
+from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
-from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Outputs, views
 from components.trainer.model.network import Moments, Network
 from components.trainer.progress import Progress
@@ -46,40 +48,36 @@ class _Head:
 
 def train(
     config: TrainerConfig,
-    classes: Classes,
-    moments: Moments,
-    train: Split,
-    evaluation: Split,
-    labels: npt.NDArray[np.int32],
-    weights: Floats,
+    task: Task,
     *,
     cache_dir: Path,
     history: History,
     progress: Progress,
 ) -> tuple[Network, dict[str, Outputs]]:
-    """A network whose head is the best on eval over the configured penalties, and its answers.
+    """Train a network's head, the best on eval over the configured penalties.
 
-    The answers, by split name, come from the cached features: the same as asking the network, in no time.
+    Returns:
+        The network, and its answers by split name. They come from the cached features: the same as asking the
+        network, in no time.
     """
     network = networks.build(
         config,
         size=config.frozen.size,
-        classes=len(classes),
-        moments=moments,
+        classes=len(task.classes),
+        moments=task.moments,
         taps=config.frozen.blocks,
         fast=False,
     )
     found = {
-        split.name: _features(network, split, config, moments, cache_dir, progress)
-        for split in (train, evaluation)
+        split.name: _features(network, split, config, task.moments, cache_dir, progress)
+        for split in (task.train, task.evaluation)
     }
     inputs = {name: features.pooled for name, features in found.items()}
     flat = inputs["train"].reshape(-1, inputs["train"].shape[-1])
     mean, std = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-4)
     standard = {name: (values - mean) / std for name, values in inputs.items()}
     heads = [
-        _fit(config, classes, standard, labels, weights, evaluation.targets, number, history, progress)
-        for number in range(len(config.frozen.l2))
+        _fit(config, task, standard, number, history, progress) for number in range(len(config.frozen.l2))
     ]
     best = max(heads, key=lambda head: head.auc)
     # Standardisation of the features is folded into the head: one dense layer is all that is served.
@@ -119,15 +117,15 @@ def _features(
     side = split.pictures.shape[1]
 
     @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
-    def look(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shown = [
+    def extract(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = [
             network(pixels) for pixels in views(images.view(batch, config.frozen.size), config.frozen.flips)
         ]
-        return tf.stack([seen.pooled for seen in shown], axis=1), shown[0].levels
+        return tf.stack([output.pooled for output in outputs], axis=1), outputs[0].levels
 
     rows: list[tuple[Floats, Floats]] = []
     for start in range(0, len(split), _BATCH):
-        pooled, levels = look(tf.constant(split.pictures[start : start + _BATCH]))
+        pooled, levels = extract(tf.constant(split.pictures[start : start + _BATCH]))
         rows.append((pooled.numpy(), levels.numpy()))
         done = start + len(levels)
         progress.tick(
@@ -168,100 +166,94 @@ def _key(network: Network, split: Split, config: TrainerConfig, moments: Moments
     return digest.hexdigest()[:24]
 
 
+class _HeadLearner:
+    """One linear softmax head on standardised features, as the loop sees it."""
+
+    def __init__(
+        self, config: TrainerConfig, task: Task, train: Floats, evaluation: Floats, l2: float
+    ) -> None:
+        """Begin with zeros; `train` and `evaluation` are float32 [n, flips, channels]."""
+        self._config = config
+        self._task = task
+        self._train = train
+        self._evaluation = evaluation
+        layer = keras.layers.Dense(len(task.classes), kernel_initializer="zeros", dtype="float32")
+        layer.build(train.shape[::2])
+        self._layer = layer
+        rule = keras.optimizers.Adam()
+        rule.build(layer.trainable_variables)
+        class_weights = tf.constant(task.class_weights)
+
+        @tf.function
+        def step(rows: tf.Tensor, wanted: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                dropped = tf.nn.dropout(rows, config.head.dropout, seed=config.seed)
+                value = optimisation.loss(config.loss, layer(dropped), wanted, class_weights)
+                value += l2 * tf.nn.l2_loss(layer.kernel.value)
+            rule.learning_rate.assign(rate)
+            rule.apply(tape.gradient(value, layer.trainable_variables), layer.trainable_variables)
+            return value
+
+        self._step = step
+
+    def step(self, batch: tuple[Floats, Floats], factor: float) -> float:
+        """Take one step at `factor` times the head's learning rate; return the loss before it."""
+        rate = self._config.optimiser.head_learning_rate * factor
+        return float(self._step(*batch, tf.constant(rate, tf.float32)))
+
+    def weights(self) -> Weights:
+        """Return kernel and bias."""
+        return [np.array(value) for value in self._layer.get_weights()]
+
+    def evaluate(self) -> Scores:
+        """Return the figures on eval, logits averaged over flips."""
+        kernel, bias = self.weights()
+        evaluation, classes = self._task.evaluation, self._task.classes
+        found = tf.nn.softmax(self._evaluation.mean(axis=1) @ kernel + bias).numpy()
+        read = readout.fit(classes, evaluation.targets, found, self._config.head.others)
+        return scores(evaluation.targets, read(tf.constant(found)).numpy())
+
+    def batches(self, draw: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
+        """Draw endless batches: features float32 [batch, channels] of one flip each, one-hot classes."""
+        labels, loss = self._task.labels, self._config.loss
+        targets = np.eye(len(self._task.classes), dtype=np.float32)[labels]
+        count, flips, _ = self._train.shape
+        weight = np.bincount(labels, minlength=len(self._task.classes))[labels] ** (
+            loss.power if loss.sampling == "power" else 0.0
+        )
+        weight = weight / weight.sum()
+        while True:
+            rows = draw.choice(count, min(_HEAD_BATCH, count), p=weight)
+            yield self._train[rows, draw.integers(0, flips, len(rows))], targets[rows]
+
+
 def _fit(
     config: TrainerConfig,
-    classes: Classes,
+    task: Task,
     inputs: dict[str, Floats],
-    labels: npt.NDArray[np.int32],
-    weights: Floats,
-    eval_targets: npt.NDArray[np.int64],
     number: int,
     history: History,
     progress: Progress,
 ) -> _Head:
-    """Trains the head at one L2 penalty; keeps its best epoch on eval."""
-    l2 = config.frozen.l2[number]
-    features = inputs["train"]
-    count, flips, channels = features.shape
-    kernel = tf.Variable(tf.zeros([channels, len(classes)]))
-    bias = tf.Variable(tf.zeros([len(classes)]))
-    first, second = ([tf.Variable(tf.zeros_like(v)) for v in (kernel, bias)] for _ in range(2))
-    targets = np.eye(len(classes), dtype=np.float32)[labels]
-    draw = np.random.default_rng([config.seed, number])
-    shares = np.bincount(labels, minlength=len(classes))[labels] ** (
-        config.loss.power if config.loss.sampling == "power" else 0.0
+    """Train the head at one L2 penalty; keep its best epoch on eval."""
+    penalties, epochs = config.frozen.l2, config.frozen.epochs
+    learner = _HeadLearner(config, task, inputs["train"], inputs["eval"], penalties[number])
+    per_epoch = max(1, math.ceil(len(task.labels) / _HEAD_BATCH))
+    plan = StagePlan(
+        name=f"head {number + 1} of {len(penalties)}  L2 {penalties[number]:g}",
+        number=number,
+        size=config.frozen.size,
+        epochs=epochs,
+        per_epoch=per_epoch,
+        steps=per_epoch * epochs,
+        costs=(1.0,) * (len(penalties) - number),
     )
-    shares = shares / shares.sum()
-    per_epoch = max(1, math.ceil(count / _HEAD_BATCH))
-    steps = per_epoch * config.frozen.epochs
-    class_weights = tf.constant(weights)
-
-    @tf.function
-    def step(rows: tf.Tensor, wanted: tf.Tensor, factor: tf.Tensor, time_step: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            dropped = tf.nn.dropout(rows, config.head.dropout, seed=config.seed)
-            value = optimisation.loss(config.loss, dropped @ kernel + bias, wanted, class_weights)
-            value += l2 * tf.nn.l2_loss(kernel)
-        for variable, gradient, m, v in zip(
-            (kernel, bias), tape.gradient(value, [kernel, bias]), first, second, strict=True
-        ):
-            m.assign(0.9 * m + 0.1 * gradient)
-            v.assign(0.999 * v + 0.001 * tf.square(gradient))
-            rate = config.optimiser.head_learning_rate * factor * tf.sqrt(1.0 - 0.999**time_step)
-            variable.assign_sub(rate / (1.0 - 0.9**time_step) * m / (tf.sqrt(v) + 1e-7))
-        return value
-
-    plateau = Plateau(config.optimiser.shape) if config.optimiser.schedule == "plateau" else None
-    best = _Head(kernel.numpy(), bias.numpy(), -math.inf)
-    best_epoch = 0
-    for epoch in range(1, config.frozen.epochs + 1):
-        started = time.monotonic()
-        losses = []
-        for index in range(per_epoch):
-            done = (epoch - 1) * per_epoch + index
-            rows = draw.choice(count, min(_HEAD_BATCH, count), p=shares)
-            chosen = features[rows, draw.integers(0, flips, len(rows))]
-            factor = optimisation.rate(config.optimiser, done / steps) * (plateau.factor if plateau else 1.0)
-            losses.append(float(step(chosen, targets[rows], tf.constant(factor), tf.constant(done + 1.0))))
-        logits = inputs["eval"].mean(axis=1) @ kernel.numpy() + bias.numpy()
-        probabilities = tf.nn.softmax(logits).numpy()
-        read = readout.fit(classes, eval_targets, probabilities, config.head.others)
-        found = scores(eval_targets, read(tf.constant(probabilities)).numpy())
-        seconds = time.monotonic() - started
-        if plateau:
-            plateau.seen(found.auc)
-        if found.auc > best.auc:
-            best, best_epoch = _Head(kernel.numpy(), bias.numpy(), found.auc), epoch
-        history.add(
-            Epoch(
-                stage=number,
-                size=config.frozen.size,
-                epoch=epoch,
-                loss=float(np.mean(losses)),
-                eval_auc=found.auc,
-                eval_log_loss=found.log_loss,
-                false_negatives=found.false_negatives,
-                positives=found.positives,
-                learning_rate=factor,
-                seconds=seconds,
-                waiting=0.0,
-                images_per_second=per_epoch * _HEAD_BATCH / max(seconds, 1e-9),
-            )
-        )
-        progress.line(
-            "head %d of %d  L2 %g  epoch %d of %d  loss %.3f  eval AUC %.4f  "
-            "false negatives %d of %d  %.1f s",
-            number + 1,
-            len(config.frozen.l2),
-            l2,
-            epoch,
-            config.frozen.epochs,
-            float(np.mean(losses)),
-            found.auc,
-            found.false_negatives,
-            found.positives,
-            seconds,
-        )
-        if config.patience and epoch - best_epoch >= config.patience:
-            break
-    return best
+    kept = KeepWeights("best")
+    callbacks: list[Callback] = [kept, EarlyStopping(config.patience), EpochLog(history, progress)]
+    if config.optimiser.schedule == "plateau":
+        callbacks.insert(1, ReduceOnPlateau(config.optimiser.shape))
+    state = TrainState(stage=number)
+    loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, progress)
+    loop.run(state, plan, learner.batches(np.random.default_rng([config.seed, number])))
+    kernel, bias = kept.weights or learner.weights()
+    return _Head(kernel, bias, state.best)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,9 @@ class Task:
         evaluation: the pictures that select and stop.
         labels: int32 [n], class index of every training picture.
         class_weights: float32 [classes].
-        metadata: how metadata are told to the network; None = not at all.
-        told: float32 [n, width], metadata of the training pictures; width 0 without them.
-        soft: float32 [n, classes], a teacher's answers to the training pictures; width 0 without one.
+        metadata: how metadata become the network's second input; None = it has none.
+        metadata_features: float32 [n, width], metadata of the training pictures; width 0 without them.
+        soft: float32 [n, classes], a teacher's class probabilities of the training pictures; width 0 without one.
     """
 
     classes: Classes
@@ -37,21 +37,22 @@ class Task:
     evaluation: Split
     labels: npt.NDArray[np.int32]
     class_weights: Floats
-    metadata: Metadata | None
-    told: Floats
-    soft: Floats
+    metadata: Metadata | None = None
+    metadata_features: Floats = field(default_factory=lambda: np.zeros([0, 0], np.float32))
+    soft: Floats = field(default_factory=lambda: np.zeros([0, 0], np.float32))
 
-    @property
-    def given(self) -> tuple[Classes, Moments, Split, Split, npt.NDArray[np.int32], Floats]:
-        """What every strategy is given."""
-        return self.classes, self.moments, self.train, self.evaluation, self.labels, self.class_weights
+    def __post_init__(self) -> None:
+        """Give what was left out one row, of no width, an image."""
+        for name in ("metadata_features", "soft"):
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, np.zeros([len(self.labels), 0], np.float32))
 
     def only(self, rows: npt.NDArray[np.int64]) -> Task:
-        """The same problem with some of the training pictures; they are read into memory."""
+        """Return the same problem with some of the training pictures; they are read into memory."""
         return replace(
             self,
             train=self.train.only(rows),
             labels=self.labels[rows],
-            told=self.told[rows],
+            metadata_features=self.metadata_features[rows],
             soft=self.soft[rows],
         )

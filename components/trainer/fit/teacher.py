@@ -43,8 +43,8 @@ def load(folder: Path) -> tuple[Classifier, int]:
     classes = Classes(tuple(names), tuple(float(one["positive"]) for one in facts["classes"]), 0)
     prepared = facts["preprocessing"]
     moments = Moments(tuple(prepared["channel_mean"]), tuple(prepared["channel_std"]))
-    told = facts.get("metadata")
-    metadata = None if told is None else metadata_of.Metadata(tuple(told["sites"]))
+    known = facts.get("metadata")
+    metadata = None if known is None else metadata_of.Metadata(tuple(known["sites"]))
     frozen = config.strategy == "frozen"
     members = []
     for number, one in enumerate(facts["backbone"]["members"]):

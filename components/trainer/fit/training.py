@@ -15,13 +15,11 @@ import tensorflow_transform as tft
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data import metadata as metadata_of
-from components.trainer.data.columns import Columns, read_columns
-from components.trainer.data.records import Split, matching, read_split
+from components.trainer.data.records import Columns, Split, matching, read_columns, read_split
 from components.trainer.fit import folds, frozen, teacher
 from components.trainer.fit.backup import Backup
-from components.trainer.fit.course import WHOLE, Part
 from components.trainer.fit.distribution import ONE, Workers
-from components.trainer.fit.folds import OutOfFold
+from components.trainer.fit.folds import Fold, OutOfFold
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
 from components.trainer.fit.task import Task
@@ -32,7 +30,7 @@ from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
 from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
 
-_NOVELTY_SAMPLE = 2000  # enough for the covariance of its 64 components
+_TRAIN_SAMPLE = 2000  # enough for the covariance of its 64 components
 
 
 @dataclass(frozen=True)
@@ -56,14 +54,14 @@ class Data:
 class Answers:
     """The classifier's answers on eval, and features of (a sample of) train: rows of `sample`.
 
-    `told` are the answers on eval of networks with a metadata branch that are told the metadata;
+    `with_metadata` are the answers on eval of networks with a metadata branch that know the metadata;
     `out_of_fold` those of members to the part of train that they left out.
     """
 
     evaluation: Outputs
     sample: npt.NDArray[np.int64]
     sample_features: npt.NDArray[np.float32]
-    told: Outputs | None = None
+    with_metadata: Outputs | None = None
     out_of_fold: OutOfFold | None = None
 
 
@@ -129,54 +127,35 @@ def train(
     )
     draw = np.random.default_rng(config.seed)
     count = len(task.train)
-    sample = np.sort(draw.choice(count, min(_NOVELTY_SAMPLE, count), replace=False))
+    sample = np.sort(draw.choice(count, min(_TRAIN_SAMPLE, count), replace=False))
     if config.strategy == "frozen":
-        network, outputs = frozen.train(
-            config, *task.given, cache_dir=cache_dir, history=history, progress=progress
-        )
+        network, outputs = frozen.train(config, task, cache_dir=cache_dir, history=history, progress=progress)
         classifier = Classifier((Member(network, config.frozen.size),), task.classes, config.frozen.flips)
         return classifier, Answers(outputs["eval"], sample, outputs["train"].features[sample])
     out_of_fold = None
     if config.folds:
         members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
     else:
-        members = _members(config, task, _staged(config, task, backup, history, progress, workers))
+        members = _members(
+            config,
+            task,
+            StagedTraining(config, task, backup=backup, history=history, progress=progress, workers=workers),
+        )
     classifier = Classifier(members, task.classes, config.tta)
-    first = Classifier(members[:1], task.classes, 1)  # whose features novelty looks at
+    first = Classifier(members[:1], task.classes, 1)  # whose features the out-of-distribution detector uses
     pictures = task.evaluation.pictures
-    told = None
+    with_metadata = None
     if task.metadata is not None and data.eval_columns is not None:
         vectors = task.metadata.of(data.eval_columns)
-        told = predict(classifier, pictures, progress, "eval with metadata", told=vectors)
+        with_metadata = predict(
+            classifier, pictures, progress, "eval with metadata", metadata_features=vectors
+        )
     return classifier, Answers(
         predict(classifier, pictures, progress, "eval"),
         sample,
         predict(first, task.train.pictures[sample], progress, "features of train").features,
-        told,
+        with_metadata,
         out_of_fold,
-    )
-
-
-def _staged(
-    config: TrainerConfig,
-    task: Task,
-    backup: Backup,
-    history: History,
-    progress: Progress,
-    workers: Workers,
-    part: Part = WHOLE,
-) -> StagedTraining:
-    return StagedTraining(
-        config,
-        *task.given,
-        backup=backup,
-        history=history,
-        progress=progress,
-        metadata=task.metadata,
-        told=task.told,
-        soft=task.soft,
-        part=part,
-        workers=workers,
     )
 
 
@@ -193,7 +172,7 @@ def _folded(
     assert data.train_columns is not None  # noqa: S101 - read() reads them for folds
     groups = data.train_columns.groups
     numbers = folds.split(groups, task.train.targets, config.folds, config.seed)
-    shares = np.zeros([len(task.train), len(task.classes)], np.float32)
+    class_probabilities = np.zeros([len(task.train), len(task.classes)], np.float32)
     members: list[Member] = []
     for number in range(config.folds):
         # A seed of its own, so that members differ in more than their data; the time is shared.
@@ -201,17 +180,22 @@ def _folded(
         own = config.model_copy(update={"seed": config.seed + number, "max_minutes": minutes})
         keras.utils.set_random_seed(own.seed)
         inside, outside = np.flatnonzero(numbers != number), np.flatnonzero(numbers == number)
-        part = Part(number, f"fold {number + 1} of {config.folds}  ")
-        training = _staged(
-            own, task.only(inside), backup.of(f"fold{number}"), history, progress, workers, part
+        training = StagedTraining(
+            own,
+            task.only(inside),
+            backup=backup.of(f"fold{number}"),
+            history=history,
+            progress=progress,
+            fold=Fold(number, f"fold {number + 1} of {config.folds}  "),
+            workers=workers,
         )
         found = _members(own, task, training)
         voting = Classifier(found, task.classes, config.tta)
-        shares[outside] = predict(
+        class_probabilities[outside] = predict(
             voting, task.train.only(outside).pictures, progress, f"fold {number + 1}, left out"
         ).class_probabilities
         members += found
-    return tuple(members), OutOfFold(shares, numbers, groups)
+    return tuple(members), OutOfFold(class_probabilities, numbers, groups)
 
 
 def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress) -> Task:
@@ -222,10 +206,10 @@ def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress
     weights = classes.class_weights(
         config.loss, labels, len(chosen), {int(k): float(v) for k, v in gate.items()} if gate else None
     )
-    metadata, told = None, np.zeros([len(train), 0], np.float32)
+    metadata, metadata_features = None, np.zeros([len(train), 0], np.float32)
     if data.train_columns is not None and config.head.metadata:
         metadata = metadata_of.fit(data.train_columns)
-        told = metadata.of(data.train_columns)
+        metadata_features = metadata.of(data.train_columns)
     soft = np.zeros([len(train), 0], np.float32)
     if config.distil_from:
         soft = teacher.answers(config.distil_from, chosen, train, cache_dir, progress)
@@ -237,7 +221,7 @@ def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress
         labels=labels,
         class_weights=weights,
         metadata=metadata,
-        told=told,
+        metadata_features=metadata_features,
         soft=soft,
     )
 

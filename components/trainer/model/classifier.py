@@ -42,34 +42,34 @@ class Classifier:
 
     @property
     def metadata(self) -> Metadata | None:
-        """How metadata are told to the networks; None = they look at the picture alone."""
+        """How metadata become the networks' second input; None = they see the picture alone."""
         return self.members[0].network.metadata
 
     def __call__(
         self,
         pictures: tf.Tensor,
         view: Callable[[tf.Tensor, int], tf.Tensor] = images.view,
-        told: tf.Tensor | None = None,
+        metadata_features: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Class probabilities and features of pictures (uint8 [batch, s, s, 3]); LiteRT brings its `view`.
 
-        `told` are metadata vectors; without them the networks know nothing but the picture.
+        `metadata_features` are float32 [batch, width]; without them the networks know the picture alone.
 
         Returns:
             float32 [batch, classes], not calibrated; float32 [batch, channels], the first member's middle
             levels of the picture as it is.
         """
-        shares: list[tf.Tensor] = []
+        class_probabilities: list[tf.Tensor] = []
         features: tf.Tensor | None = None
         for member in self.members:
             logits: list[tf.Tensor] = []
             for pixels in views(view(pictures, member.size), self.tta):
-                seen = member.network(pixels, told=told)
+                seen = member.network(pixels, metadata_features=metadata_features)
                 logits.append(seen.logits)
                 features = seen.levels if features is None else features
-            shares.append(tf.nn.softmax(tf.add_n(logits) / len(logits)))
+            class_probabilities.append(tf.nn.softmax(tf.add_n(logits) / len(logits)))
         assert features is not None  # noqa: S101 - there is at least one member and one view
-        return tf.add_n(shares) / len(shares), features
+        return tf.add_n(class_probabilities) / len(class_probabilities), features
 
 
 @dataclass(frozen=True)
@@ -99,26 +99,26 @@ def predict(
     progress: Progress | None = None,
     task: str = "",
     traced: Traced | None = None,
-    told: npt.NDArray[np.float32] | None = None,
+    metadata_features: npt.NDArray[np.float32] | None = None,
 ) -> Outputs:
-    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches; `told` are metadata vectors."""
+    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches; `metadata_features` are float32 [n, width]."""
     answer = traced or trace(classifier, pictures.shape[1])
 
     @tf.function(reduce_retracing=True)
-    def answer_told(batch: tf.Tensor, vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return classifier(batch, told=vectors)
+    def answer_with(batch: tf.Tensor, vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return classifier(batch, metadata_features=vectors)
 
     rows: list[Sequence[tf.Tensor]] = []
     for start in range(0, len(pictures), _BATCH):
         batch = tf.constant(pictures[start : start + _BATCH])
-        if told is None:
+        if metadata_features is None:
             rows.append(answer(batch))
         else:
-            rows.append(answer_told(batch, tf.constant(told[start : start + _BATCH])))
+            rows.append(answer_with(batch, tf.constant(metadata_features[start : start + _BATCH])))
         if progress is not None:
             progress.tick("%s: %d of %d images", task, start, len(pictures))
-    shares, pooled = (np.concatenate([row[i].numpy() for row in rows]) for i in range(2))
-    return Outputs(shares, pooled)
+    class_probabilities, pooled = (np.concatenate([row[i].numpy() for row in rows]) for i in range(2))
+    return Outputs(class_probabilities, pooled)
 
 
 def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:

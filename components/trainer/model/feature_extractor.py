@@ -15,7 +15,7 @@ from components.transform import images
 _BATCH: Final = 32
 
 
-class Looker:
+class FeatureExtractor:
     """What a model (float pixels 0..255 [batch, size, size, 3] to one tensor) says of pictures of any side."""
 
     def __init__(self, model: keras.Model, size: int) -> None:

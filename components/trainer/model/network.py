@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.metadata import Metadata
-from components.trainer.fit.backup import random_states
 from components.trainer.model import heads
 from components.trainer.model.backbones import registry
 from components.trainer.model.backbones.backbone import Backbone
@@ -22,6 +21,12 @@ from components.trainer.model.backbones.backbone import Backbone
 Weights = list[npt.NDArray[np.float32]]
 
 _METADATA_UNITS = 16  # few: they help less than the picture
+
+
+def rng_variables(model: keras.Model) -> list[Any]:
+    """The states of random layers, which are variables but no weights: a resumed training draws on from them."""
+    weights = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Moments:
     std: tuple[float, float, float]
 
 
-class Seen(NamedTuple):
+class NetworkOutputs(NamedTuple):
     """What a network says of a batch.
 
     Attributes:
@@ -53,7 +58,7 @@ class Network:
     """One trainable network.
 
     Attributes:
-        model: float32 [batch, size, size, 3] -> the four outputs of `Seen`.
+        model: float32 [batch, size, size, 3] -> the four outputs of `NetworkOutputs`.
         backbone: the registry's answer; its layers are the model's own.
         moments: applied before the model where the backbone wants standardised pixels, else None.
         metadata: how the model's second input is made, where it has one.
@@ -70,14 +75,23 @@ class Network:
             return pixels
         return (pixels - tf.constant(self.moments.mean)) / tf.constant(self.moments.std)
 
-    def __call__(self, pixels: tf.Tensor, training: bool = False, told: tf.Tensor | None = None) -> Seen:
-        """What the network says of float pixels 0..255; `told` are metadata vectors, where there are any."""
+    def __call__(
+        self, pixels: tf.Tensor, training: bool = False, metadata_features: tf.Tensor | None = None
+    ) -> NetworkOutputs:
+        """What the network says of float pixels 0..255; `metadata_features` are float32 [batch, width], if it has such an input."""
         given = self.prepare(pixels)
         if self.metadata is not None:
             # Nothing known is a vector of zeros, as metadata.py makes it.
-            given = [given, tf.zeros([tf.shape(pixels)[0], self.metadata.width]) if told is None else told]
+            given = [
+                given,
+                tf.zeros([tf.shape(pixels)[0], self.metadata.width])
+                if metadata_features is None
+                else metadata_features,
+            ]
         seen = self.model(given, training=training)
-        return Seen(*(tf.cast(one, tf.float32) for one in seen))  # they are bfloat16 in mixed precision
+        return NetworkOutputs(
+            *(tf.cast(one, tf.float32) for one in seen)
+        )  # they are bfloat16 in mixed precision
 
     def started_from(self, weights: str) -> Network:
         """The same network, whose card says where its weights came from before training."""
@@ -87,9 +101,9 @@ class Network:
         """A copy of every weight, in the model's order."""
         return [np.array(value) for value in self.model.get_weights()]
 
-    def noise(self) -> list[Any]:
+    def rng_variables(self) -> list[Any]:
         """The states of random layers, which are variables but no weights."""
-        return random_states(self.model)
+        return rng_variables(self.model)
 
     def statistics(self) -> list[Any]:
         """The moving means and variances that batch-norm layers gather where they learn."""
@@ -128,7 +142,7 @@ def build(
         size: side of the input; None leaves it open, so that one network serves every stage.
         classes: number of logits.
         moments: Transform's channel moments.
-        metadata: how metadata are told to the network; None = it has no such input.
+        metadata: how metadata become the second input; None = it has no such input.
         weights: replaces `config.weights`; "none" where they are set afterwards.
         taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
         fast: train it: the faster gradient of 1x1 convolutions and the configured precision; leave both out
@@ -185,8 +199,8 @@ def assemble(
     inputs = [backbone.inputs]
     if metadata is not None:
         inputs.append(keras.Input((metadata.width,), name="metadata"))
-        told = keras.layers.Dense(_METADATA_UNITS, activation="relu", name="head_metadata")(inputs[1])
-        x = keras.layers.Concatenate(name="head_all")([x, told])
+        branch = keras.layers.Dense(_METADATA_UNITS, activation="relu", name="head_metadata")(inputs[1])
+        x = keras.layers.Concatenate(name="head_all")([x, branch])
     # Small initial logits: the first steps must not shake a pretrained backbone.
     logits = keras.layers.Dense(
         1 if head.kind == "sigmoid" else classes,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from components.registry.hashing import fingerprint
-from components.registry.store import Registry
 from core.features import MODEL_NAME
+from core.hashing import fingerprint
+from core.registry.store import Registry
 
 
 def problems(workspace: Path) -> list[str]:

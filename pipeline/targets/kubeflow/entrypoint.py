@@ -22,10 +22,10 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from components.gate.verdict import GateRefusedError, Verdict
-from components.registry import lineage
-from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore
 from core.errors import REFUSED
+from core.records import lineage
+from core.records.lineage import LineageArtifact, LineageRecord, LineageStore
+from core.records.verdict import GateRefusedError, Verdict
 from pipeline.targets.kubeflow import places, templates
 from pipeline.targets.kubeflow.following import REFUSED_MARK
 from pipeline.targets.kubeflow.task import FOUND, Message, Task

@@ -18,9 +18,9 @@ from tfx.types import artifact as tfx_artifact
 from tfx.utils import import_utils
 
 from components.ingest.manifest import Manifest
-from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore
+from core.records.lineage import LineageArtifact, LineageRecord, LineageStore
+from core.workspace import MARKER
 from pipeline.targets.kubeflow import templates
-from pipeline.workspace import MARKER
 
 Found = dict[str, dict[str, Any]]
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from components.ingest.source import Source
 from core.errors import UsageError
-from pipeline.commands.counting import Lines
 from pipeline.commands.ingest import ingest
+from pipeline.progress import ImageLines
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_help_has_an_example(app: typer.Typer) -> None:
 def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
-    lines = Lines(Console())
+    lines = ImageLines(Console())
     for done in range(101):
         lines("check", done, 100)
     assert capsys.readouterr().out.splitlines() == ["check: 0 of 100 images", "check: 100 of 100 images"]

@@ -11,8 +11,7 @@ import keras
 import numpy as np
 
 from components.trainer.config import TrainerConfig
-from components.trainer.data.columns import Columns
-from components.trainer.data.records import Split
+from components.trainer.data.records import Columns, Split
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
@@ -74,7 +73,7 @@ class Trained:
     folder: Path
 
     @property
-    def shares(self) -> Any:
+    def class_probabilities(self) -> Any:
         return self.answers.evaluation.class_probabilities
 
     def file(self, name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import arrays
 import pytest
 
-from components.trainer.fit import clock, optimisation, staged
+from components.trainer.fit import loop, staged
 from components.trainer.settings import OptimiserConfig, StageConfig
 
 # 64 pictures in batches of 16: four steps an epoch.
@@ -32,10 +32,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Steps taken so far, by stage."""
     counts: list[int] = []
     seconds = Seconds()
-    compiled = staged.StagedTraining._step
+    compiled = staged._compiled_step
 
-    def counted(training: staged.StagedTraining, optimiser: optimisation.Optimiser) -> Callable[..., Any]:
-        step = compiled(training, optimiser)
+    def counted(*parts: Any) -> Callable[..., Any]:
+        step = compiled(*parts)
         counts.append(0)
 
         def taking_a_second(*arguments: Any) -> Any:
@@ -45,9 +45,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return taking_a_second
 
-    monkeypatch.setattr(staged.StagedTraining, "_step", counted)
-    monkeypatch.setattr(staged, "time", seconds)
-    monkeypatch.setattr(clock, "time", seconds)
+    monkeypatch.setattr(staged, "_compiled_step", counted)
+    monkeypatch.setattr(loop, "time", seconds)
     return counts
 
 

@@ -19,7 +19,7 @@ def test_the_average_follows_by_its_formula_and_is_put_back() -> None:
         decay = min(0.5, (1 + number) / (10 + number))
         expected = decay * expected + (1 - decay) * np.asarray(variable)
     trained = np.asarray(variable)
-    with ema.applied():
+    with ema.evaluation():
         np.testing.assert_allclose(np.asarray(variable), expected, rtol=1e-6)
     np.testing.assert_array_equal(np.asarray(variable), trained)
 
@@ -30,7 +30,7 @@ def test_own_values_come_back_after_an_error() -> None:
     variable.assign([5.0])
 
     def fails() -> None:
-        with ema.applied():
+        with ema.evaluation():
             assert variable.numpy() == [3.0]
             raise RuntimeError("stopped")
 

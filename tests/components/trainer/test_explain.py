@@ -14,7 +14,7 @@ from saved_model import CppModel
 
 from components.trainer.export.calibration import Calibration
 from components.trainer.export.explain import explain
-from components.trainer.export.out_of_distribution import Novelty
+from components.trainer.export.out_of_distribution import OutOfDistributionDetector
 from components.trainer.export.readout import with_weight
 from components.trainer.export.served import Served
 from components.trainer.model import network as networks
@@ -42,7 +42,7 @@ def served(sizes: tuple[int, ...], seed: int) -> Served:
     return Served(
         Classifier(tuple(members), CLASSES, 1), with_weight(CLASSES, 0.1), Calibration("none"),
         OperatingPoint(0.5, 0.9, 0.5, (0, 1), (0, 1)), Zones(0.1, 0.9),
-        Novelty(zeros, zeros, zeros, zeros, 1.0, 1.0), 64, "1",
+        OutOfDistributionDetector(zeros, zeros, zeros, zeros, 1.0, 1.0), 64, "1",
     )  # fmt: skip
 
 

@@ -102,9 +102,11 @@ def test_each_fold_is_a_member_and_an_interrupted_run_ends_the_same(
     found = whole.answers.out_of_fold
     assert found is not None
     assert len(whole.classifier.members) == 4  # two snapshots each
-    np.testing.assert_allclose(found.shares.sum(axis=1), 1.0, atol=1e-5)  # every image was left out once
+    np.testing.assert_allclose(
+        found.class_probabilities.sum(axis=1), 1.0, atol=1e-5
+    )  # every image was left out once
     assert [row["stage"] for row in whole.file("history.json")["epochs"]] == [0, 1, 2, 3]
-    figures = folds.figures(found, arrays.data().train.targets, found.shares[:, 1], seed=1)
+    figures = folds.figures(found, arrays.data().train.targets, found.class_probabilities[:, 1], seed=1)
     assert figures["auc_interval"][0] <= figures["auc"] <= figures["auc_interval"][1]
     assert (len(figures["auc_by_fold"]), figures["images"], figures["positives"]) == (2, 64, 16)
 
@@ -127,9 +129,9 @@ def test_each_fold_is_a_member_and_an_interrupted_run_ends_the_same(
     capfd.readouterr()
     resumed = arrays.train(CONFIG, tmp_path / "resumed", tmp_path / "cache")
     assert "fold 1 of 2  resumed in stage 2" in capfd.readouterr().err
-    np.testing.assert_array_equal(resumed.shares, whole.shares)
+    np.testing.assert_array_equal(resumed.class_probabilities, whole.class_probabilities)
     assert resumed.answers.out_of_fold is not None
-    np.testing.assert_array_equal(resumed.answers.out_of_fold.shares, found.shares)
+    np.testing.assert_array_equal(resumed.answers.out_of_fold.class_probabilities, found.class_probabilities)
     assert [row["stage"] for row in resumed.file("history.json")["epochs"]] == [0, 1, 2, 3]
     backup = Backup(tmp_path / "cache" / "backup.npz")
     assert len(list(backup.path.parent.glob("backup*"))) == 2

@@ -17,7 +17,7 @@ from saved_model import CppModel
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data import metadata as metadata_of
-from components.trainer.data.columns import Columns, read_columns
+from components.trainer.data.records import Columns, read_columns
 from components.trainer.model import network as networks
 from components.trainer.settings import HeadConfig, StageConfig
 from core import features
@@ -81,15 +81,15 @@ def test_columns_are_read_in_the_order_of_the_pictures(data: conftest.Data) -> N
 
 
 @pytest.fixture(scope="module")
-def told(data: conftest.Data, tmp_path_factory: pytest.TempPathFactory) -> conftest.Trained:
+def with_branch(data: conftest.Data, tmp_path_factory: pytest.TempPathFactory) -> conftest.Trained:
     config = small(metadata=True, hidden=8).model_copy(update={"folds": 2, "robustness_images": 0})
-    return conftest.train(data, config, tmp_path_factory.mktemp("told"))
+    return conftest.train(data, config, tmp_path_factory.mktemp("with_branch"))
 
 
 def test_a_model_with_metadata_answers_pictures_alone_and_is_told_more_by_its_own_signature(
-    told: conftest.Trained,
+    with_branch: conftest.Trained,
 ) -> None:
-    model = CppModel(told.model)
+    model = CppModel(with_branch.model)
     assert set(model.signatures["serving_default"].inputs) == {features.IMAGE_BYTES}
     inputs = model.signatures["serving_with_metadata"].inputs
     assert set(inputs) == {features.IMAGE_BYTES, features.AGE, features.SEX, features.SITE}
@@ -108,24 +108,30 @@ def test_a_model_with_metadata_answers_pictures_alone_and_is_told_more_by_its_ow
     assert len({round(float(value), 7) for value in found}) == 3
 
 
-def test_figures_with_and_without_metadata_stand_side_by_side(told: conftest.Trained) -> None:
-    metrics = json.loads((told.run / "metrics.json").read_text())
+def test_figures_with_and_without_metadata_stand_side_by_side(with_branch: conftest.Trained) -> None:
+    metrics = json.loads((with_branch.run / "metrics.json").read_text())
     assert 0 <= metrics["with_metadata"]["eval_auc"] <= 1
     assert metrics["with_metadata"]["log_loss"] != metrics["log_loss"]
-    about = json.loads((told.model / "assets.extra" / "melanosizer.json").read_text())
+    about = json.loads((with_branch.model / "assets.extra" / "melanosizer.json").read_text())
     jsonschema.validate(about, json.loads((ROOT / "schemas" / "model.schema.json").read_text()))
     assert about["metadata"] == {"sexes": ["female", "male"], "sites": ["trunk"]}
 
 
-def test_cross_validated_figures_are_written_with_the_answers_behind_them(told: conftest.Trained) -> None:
-    found = json.loads((told.run / "metrics.json").read_text())["cross_validated"]
-    with (told.run / "out_of_fold_predictions.csv").open() as file:
+def test_cross_validated_figures_are_written_with_the_answers_behind_them(
+    with_branch: conftest.Trained,
+) -> None:
+    found = json.loads((with_branch.run / "metrics.json").read_text())["cross_validated"]
+    with (with_branch.run / "out_of_fold_predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == found["images"] == 96
     targets = np.array([int(row["target"]) for row in rows])
     answers = np.array([float(row["probability"]) for row in rows])
     assert auc(targets, answers) == pytest.approx(found["auc"], abs=1e-3)
     assert (
-        len(json.loads((told.model / "assets.extra" / "melanosizer.json").read_text())["backbone"]["members"])
+        len(
+            json.loads((with_branch.model / "assets.extra" / "melanosizer.json").read_text())["backbone"][
+                "members"
+            ]
+        )
         == 2
     )

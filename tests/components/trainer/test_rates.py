@@ -12,10 +12,10 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
-from components.trainer.export.scores import Scores
 from components.trainer.fit import optimisation
+from components.trainer.fit.history import Scores
 from components.trainer.fit.lr_finder import FinderConfig
-from components.trainer.fit.staged import StagedTraining
+from components.trainer.fit.staged import NetworkLearner
 from components.trainer.model import network as networks
 from components.trainer.settings import OptimiserConfig, StageConfig
 
@@ -50,7 +50,7 @@ def test_the_finder_leaves_a_plot_and_the_training_as_it_was(tmp_path: Path) -> 
     finder = FinderConfig(lowest=1e-5, highest=10.0, steps=10)
     plain = arrays.train(small(1), tmp_path / "plain")
     looked = arrays.train(small(1, finder=finder), tmp_path / "looked")
-    np.testing.assert_array_equal(plain.shares, looked.shares)
+    np.testing.assert_array_equal(plain.class_probabilities, looked.class_probabilities)
     curve = looked.file("lr_finder.json")
     assert curve["rates"][0] == pytest.approx(1e-5)
     assert curve["body_learning_rate"] == 3e-3
@@ -103,11 +103,11 @@ def test_a_stage_ends_with_its_best_or_its_last_weights(
 ) -> None:
     seen: list[list[np.ndarray]] = []
 
-    def falling(training: StagedTraining, stage: StageConfig) -> Scores:
-        seen.append(training._network.weights())
+    def falling(learner: NetworkLearner) -> Scores:
+        seen.append(learner.weights())
         return Scores(auc=1.0 - 0.1 * len(seen), log_loss=0.5, false_negatives=0, positives=8)
 
-    monkeypatch.setattr(StagedTraining, "_scores", falling)
+    monkeypatch.setattr(NetworkLearner, "evaluate", falling)
     trained = arrays.train(small(3).model_copy(update={"keep": keep}), tmp_path)
     (member,) = trained.classifier.members
     assert len(seen) == 3

@@ -127,10 +127,12 @@ def test_what_is_no_dermoscopy_is_refused_and_real_lesions_are_answered(real: Re
 
 def test_calibration_fitted_on_eval_holds_on_lesions_it_has_not_seen(real: Real) -> None:
     targets = real.held_out.targets
-    shares = predict(real.served.classifier, real.held_out.pictures).class_probabilities
-    plain = real.served.readout(tf.constant(shares)).numpy()
+    class_probabilities = predict(real.served.classifier, real.held_out.pictures).class_probabilities
+    plain = real.served.readout(tf.constant(class_probabilities)).numpy()
     calibrated = real.answers[features.PROBABILITY]
-    np.testing.assert_allclose(real.served.probability(tf.constant(shares)), calibrated, atol=1e-4)
+    np.testing.assert_allclose(
+        real.served.probability(tf.constant(class_probabilities)), calibrated, atol=1e-4
+    )
     assert auc(targets, calibrated) > 0.7
     assert log_loss(targets, calibrated) <= log_loss(targets, plain) + 0.01
     assert expected_calibration_error(targets, calibrated) < 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.trainer.export.scores import scores
+from components.trainer.fit.history import scores
 
 
 def test_false_negatives_are_counted_at_one_half() -> None:

@@ -17,7 +17,7 @@ from saved_model import CppModel
 from components.trainer import run
 from components.trainer.data.records import Split
 from components.trainer.export import saved_model
-from components.trainer.export.out_of_distribution import Novelty
+from components.trainer.export.out_of_distribution import OutOfDistributionDetector
 from components.trainer.export.served import Served
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
@@ -98,7 +98,7 @@ def described(pictures: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.concatenate([levels, grid.reshape(len(pixels), -1), pixels.std(axis=(1, 2))], axis=1)
 
 
-def distance(novelty: Novelty, rows: np.ndarray) -> np.ndarray:
+def distance(novelty: OutOfDistributionDetector, rows: np.ndarray) -> np.ndarray:
     """Half the mean squared component, half the mean of what the components leave out."""
     centred = (rows - novelty.mean) / novelty.scale
     inside = np.square(centred @ novelty.whiten).mean(axis=1)
@@ -112,7 +112,7 @@ def test_out_of_distribution_is_that_of_a_second_implementation(fitted: Drawn) -
     asked = known + list(strangers.pictures().values())[::6]
     pictures = images.decode_batch(tf.constant(asked), SIDE).numpy()
     levels = predict(fitted.served.classifier, pictures).features
-    far = distance(fitted.served.novelty, described(pictures, levels)) > fitted.served.novelty.limit
+    far = distance(fitted.served.detector, described(pictures, levels)) > fitted.served.detector.limit
     found = fitted.model.ask("serving_default", asked)[features.OUT_OF_DISTRIBUTION]
     np.testing.assert_array_equal(found, far.astype(np.float32))
     assert found[: len(known)].mean() < 0.1

@@ -33,8 +33,8 @@ def test_a_pushed_version_is_rebuilt_and_ranks_as_it_did(
     pushed: conftest.Trained = request.getfixturevalue(strategy)
     classifier, size = teacher.load(pushed.model)
     assert size == 64
-    shares = predict(classifier, pictures.pictures).class_probabilities
-    positive = shares @ np.array(classifier.classes.positive, np.float32)
+    class_probabilities = predict(classifier, pictures.pictures).class_probabilities
+    positive = class_probabilities @ np.array(classifier.classes.positive, np.float32)
     with (pushed.run / "eval_predictions.csv").open() as file:
         wanted = np.array([float(row["probability"]) for row in csv.DictReader(file)])
     if strategy == "scratch":  # two classes and a temperature: the ranks are the same
@@ -79,7 +79,7 @@ def test_a_student_learns_from_its_teacher_only_as_much_as_it_is_told(
         config = arrays.CONFIG.model_copy(
             update={"distil_from": spec, "distil": DistilConfig(weight=weight, temperature=1.0)}
         )
-        return np.asarray(arrays.train(config, tmp_path / f"{weight} {spec is None}").shares)
+        return np.asarray(arrays.train(config, tmp_path / f"{weight} {spec is None}").class_probabilities)
 
     plain, ignored, listened = student(0.0, None), student(0.0, "pushed:7"), student(1.0, "pushed:7")
     np.testing.assert_array_equal(plain, ignored)

@@ -13,7 +13,7 @@ from components.trainer.data.batches import Batches, cache_size
 from components.trainer.data.metadata import Metadata
 from components.trainer.fit import optimisation
 from components.trainer.fit.backup import Backup
-from components.trainer.fit.clock import Clock
+from components.trainer.fit.loop import Clock
 from components.trainer.settings import LossConfig, OptimiserConfig, StageConfig
 
 LABELS = np.array([0] * 90 + [1] * 10, np.int32)
@@ -49,11 +49,11 @@ def test_batches_come_augmented_with_one_hot_labels() -> None:
     batch = next(iter(batches().dataset(0, 0, 0)))
     assert batch.pixels.shape == (20, 16, 16, 3)
     np.testing.assert_allclose(tf.reduce_sum(batch.targets, axis=1), np.ones(20))
-    assert batch.told.shape == batch.soft.shape == (20, 0)
+    assert batch.metadata_features.shape == batch.soft.shape == (20, 0)
 
 
 def test_mixup_mixes_all_that_is_known_of_two_images_alike() -> None:
-    told = np.eye(100, Metadata(("back",)).width, dtype=np.float32)[np.arange(100) % 4]
+    vectors = np.eye(100, Metadata(("back",)).width, dtype=np.float32)[np.arange(100) % 4]
     config = TrainerConfig.model_validate(
         {
             "strategy": "fine_tune", "batch_size": 20, "image_size": 32,
@@ -63,12 +63,19 @@ def test_mixup_mixes_all_that_is_known_of_two_images_alike() -> None:
     )  # fmt: skip
     labels = (np.arange(100) % 4).astype(np.int32)
     given = Batches(
-        PICTURES, labels, 4, 16, config, metadata=Metadata(("back",)), told=told, soft=told[:, :4]
+        PICTURES,
+        labels,
+        4,
+        16,
+        config,
+        metadata=Metadata(("back",)),
+        metadata_features=vectors,
+        soft=vectors[:, :4],
     )
     batch = next(iter(given.dataset(0, 0, 0)))
     shares = batch.targets.numpy()
     assert ((shares > 0.01) & (shares < 0.99)).any()
-    np.testing.assert_allclose(batch.told[:, :4], batch.targets, atol=1e-6)
+    np.testing.assert_allclose(batch.metadata_features[:, :4], batch.targets, atol=1e-6)
     np.testing.assert_allclose(batch.soft, batch.targets, atol=1e-6)
 
 
@@ -102,11 +109,11 @@ def test_a_backup_is_read_as_it_was_written_and_survives_a_torn_write(tmp_path: 
 
 def test_time_is_shared_by_pixels_and_epochs() -> None:
     stages = (StageConfig(size=128, epochs=4), StageConfig(size=256, epochs=1))
-    assert Clock(None).share(stages, 0) is None
-    assert Clock(10.0).share(stages, 0) == pytest.approx(300, rel=0.01)
-    assert Clock(10.0, spent=240).share(stages, 1) == pytest.approx(360, rel=0.01)
+    assert Clock(None).budget(stages, 0) is None
+    assert Clock(10.0).budget(stages, 0) == pytest.approx(300, rel=0.01)
+    assert Clock(10.0, spent=240).budget(stages, 1) == pytest.approx(360, rel=0.01)
     # Interrupted after 240 of its 300 seconds, a stage still ends at 300.
-    assert Clock(10.0, spent=240).share(stages, 0, done=240) == pytest.approx(300, rel=0.01)
+    assert Clock(10.0, spent=240).budget(stages, 0, done=240) == pytest.approx(300, rel=0.01)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "step", "cyclic", "plateau"])

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from core.errors import UsageError
+from core.workspace import Workspace
+from pipeline import config
 from pipeline.__main__ import app
+from pipeline.commands.listing import print_list
 
 COMMANDS = [
     ["quickstart"],
     ["synth"],
     ["ingest"],
     ["run"],
+    ["presets"],
+    ["runs"],
     ["train-worker"],
     ["compile"],
     ["submit"],
@@ -58,6 +70,7 @@ def test_every_command_is_tested():
         (["run", "--data", "/nowhere"], "--data /nowhere: does not exist"),
         (["run", "--data", ".", "--preset", "best"], "--preset best: unknown; valid are"),
         (["run", "--data", ".", "--set", "evaluator.min_auc"], "--set evaluator.min_auc: write key=value"),
+        (["models", "rollback", "--why", " "], "--why: is empty; say in a few words"),
         (["models", "list", "--workspace", "/nowhere"], "no workspace there"),
         (["evaluate", "--data", ".", "--split", "dev"], "valid are train, eval, test and all"),
         (["evaluate", "--data", "nosuch"], "--data nosuch: "),
@@ -66,7 +79,8 @@ def test_every_command_is_tested():
             "--set evaluator.min_auc=[0.9: the value is not",
         ),
         (["run", "--data", ".", "--preset", "latin.yaml"], "--preset latin.yaml: cannot be read"),
-        (["predict", "latin.yaml", "--token-file", "nosuch"], "cannot read nosuch"),
+        (["predict", "latin.yaml", "--token-file", "nosuch"], "nosuch: cannot be read"),
+        (["predict", "."], "`melanosizer predict-batch --images . --out FILE.csv` reads one"),
         (["predict-batch", "--images", "/nowhere", "--out", "x.csv"], "--images /nowhere: is no folder"),
         (["predict-batch", "--images", ".", "--out", "no/x.csv"], "--out no/x.csv: there is no folder no"),
     ],
@@ -99,6 +113,117 @@ def test_help_answers_without_loading_tensorflow():
         "import sys; from pipeline.__main__ import app; assert not {'tensorflow', 'tfx'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+HEAVY = {"tensorflow", "tfx", "keras", "apache_beam", "sklearn", "cv2", "kfp", "google.cloud.aiplatform"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--data", "/nowhere"],
+        ["run", "--data", ".", "--preset", "qick"],
+        ["run", "--data", ".", "--set", "evaluator.min_acu=1"],
+        ["quickstart", "--data", "/nowhere"],
+        ["quickstart", "--preset", "qick"],
+        ["evaluate", "--data", "/nowhere"],
+        ["train-worker", "--out", "x", "--preset", "qick"],
+        ["compile", "--image", "i", "--out", "p.yaml", "--preset", "qick"],
+        ["submit", "--image", "i", "--preset", "qick"],
+        ["models", "rollback", "--why", ""],
+        ["models", "list", "--workspace", "/nowhere"],
+        ["runs", "--workspace", "/nowhere"],
+        ["report", "--workspace", "/nowhere"],
+        ["study", "ladder", "--data", "/nowhere"],
+        ["study", "retrain", "--data", "/nowhere"],
+        ["baselines", "--data", "/nowhere"],
+        ["presets"],
+        ["--help"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported_before_a_mistake_is_told(arguments: list[str], tmp_path: Path):
+    code = (
+        "import sys\n"
+        "from pipeline.__main__ import main\n"
+        "try: main()\n"
+        f"finally: print('loaded', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == (0 if arguments[0] in {"presets", "--help"} else 2), done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_the_version_is_the_packages():
+    result = runner.invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"melanosizer {version('melanosizer')}\n")
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS, ["models"], ["study"]], ids=" ".join)
+def test_a_flag_has_no_type(command: list[str]):
+    assert "<bool>" not in runner.invoke(app, [*command, "--help"], env={"COLUMNS": "200"}).output
+
+
+def _options(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, one in getattr(command, "commands", {}).items():
+        yield from _options(one, f"{path} {name}".strip())
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            yield path, parameter
+
+
+def test_every_option_is_told_in_a_whole_sentence():
+    poor = [
+        f"{path} {option.opts[-1]}: {option.help}"
+        for path, option in _options(typer.main.get_command(app))
+        if not option.help or not option.help[0].isupper() or option.help.startswith("Of ")
+    ]
+    assert poor == []
+
+
+def test_a_workspace_has_the_short_name_w_everywhere():
+    found = {
+        path: option.opts
+        for path, option in _options(typer.main.get_command(app))
+        if "--workspace" in option.opts
+    }
+    assert len(found) > 10
+    assert [path for path, names in found.items() if "-w" not in names] == []
+
+
+def test_presets_are_listed_as_a_table_and_as_json():
+    listed = json.loads(runner.invoke(app, ["presets", "--json"]).output)
+    assert [row["preset"] for row in listed] == config.preset_names()
+    text = runner.invoke(app, ["presets"]).output
+    assert all(name in text for name in config.preset_names())
+
+
+def test_runs_are_listed_newest_first_and_a_damaged_one_beside_the_others(tmp_path: Path):
+    place = Workspace(tmp_path / "w")
+    place.prepare()
+    good = {"status": "pushed", "started": "2026-01-02T03:04:05Z", "seconds": 61.2, "preset": "quick"}
+    good |= {"metrics": {"auc": 0.91}, "version": "17"}
+    for name, text in (("1", json.dumps(good)), ("2", "{"), ("3", None), ("4", '{"metrics": []}')):
+        place.run(name).mkdir()
+        if text is not None:
+            (place.run(name) / "run.json").write_text(text)
+    listed = json.loads(runner.invoke(app, ["runs", "-w", str(place.root), "--json"]).output)
+    assert [row["run"] for row in listed] == ["4", "3", "2", "1"]
+    assert "damaged" in listed[0]["verdict"]
+    assert "no record" in listed[1]["verdict"]
+    assert "damaged" in listed[2]["verdict"]
+    assert (listed[3]["AUC"], listed[3]["seconds"], listed[3]["version"]) == (0.91, 61, "17")
+
+
+def test_a_piped_list_cuts_nothing():
+    stream = io.StringIO()
+    rows = [{"version": "1" * 60, "why": "a word " * 30, "AUC": None}]
+    print_list(rows, title="t", key="version", as_json=False, console=Console(file=stream, width=80))
+    assert "1" * 60 in stream.getvalue()
+    assert ("a word " * 30).strip() in stream.getvalue()
 
 
 def test_doctor_finds_this_environment_in_order():

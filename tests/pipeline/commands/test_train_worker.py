@@ -20,10 +20,10 @@ from components.trainer.model.backbones.errors import (
 )
 from core import features
 from core.errors import RunFaultError, UsageError
+from core.workspace import Workspace
 from pipeline import config, prepared
 from pipeline.__main__ import app
 from pipeline.outcome import Outcome, StepOutcome
-from pipeline.workspace import Workspace
 from tests import workers as processes
 from tests.components.trainer import lesions, transforming
 from tests.components.trainer.saved_model import CppModel

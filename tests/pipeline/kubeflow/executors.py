@@ -7,7 +7,7 @@ from typing import Any
 
 from tfx.dsl.components.base import base_executor
 
-from components.gate.verdict import GateRefusedError, Verdict, at_least
+from core.records.verdict import GateRefusedError, Verdict, at_least
 
 
 class Writing(base_executor.BaseExecutor):

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from components.gate.verdict import GateRefusedError, Verdict, at_least
-from components.registry.lineage import LineageStore
+from core.records.lineage import LineageStore
+from core.records.verdict import GateRefusedError, Verdict, at_least
 from pipeline.targets.kubeflow import entrypoint, following, places
 from pipeline.targets.kubeflow.task import Task
 

@@ -12,17 +12,17 @@ from rich.console import Console
 from components.ingest import source
 from components.ingest.config import IngestConfig
 from components.ingest.job import ingest
-from components.registry.lineage import LineageStore
-from components.registry.record import Record
-from components.registry.store import Registry
 from core.features import MODEL_NAME
+from core.records.lineage import LineageStore
+from core.records.version import VersionRecord
+from core.registry.store import Registry
+from core.workspace import Workspace
 from pipeline import config
 from pipeline.run import execute
 from pipeline.synthetic.cohort import synthesise
 from pipeline.synthetic.config import SynthConfig
 from pipeline.targets.kubeflow import write
 from pipeline.targets.kubeflow.cluster import Cluster as ClusterDescription
-from pipeline.workspace import Workspace
 from tests.pipeline.kubeflow.launch import Cluster, Run
 from tests.pipeline.kubeflow.launcher_double import Volumes
 from tests.pipeline.kubeflow.object_store import serving
@@ -53,7 +53,7 @@ class Proof:
     other: Run
     keys: list[str]
 
-    def record(self, number: int) -> Record:
+    def record(self, number: int) -> VersionRecord:
         """Return the registry's record of the n-th version."""
         registry = Registry(self.workspace, MODEL_NAME)
         return registry.record(registry.versions()[number])

@@ -12,9 +12,9 @@ import pytest
 from components.evaluator.baseline import BlessedBeforeStrategy
 from components.gate.latest_accepted import LatestAcceptedStrategy
 from components.ingest.errors import IngestError
-from components.registry.lineage import LineageArtifact, LineageRecord, LineageStore, configuration_hash
+from core.records.lineage import LineageArtifact, LineageRecord, LineageStore, configuration_hash
+from core.workspace import Workspace
 from pipeline.targets.kubeflow import looking
-from pipeline.workspace import Workspace
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 ACCEPTED = {"accepted": "tfx.HyperParameters"}

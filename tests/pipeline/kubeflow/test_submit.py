@@ -141,7 +141,7 @@ def test_a_token_is_sent_and_a_wrong_one_explained(api: ApiDouble) -> None:
         (("--host", "localhost:8888"), "must be the API's URL"),
         (("--data", "s3://bucket/data"), "must be an absolute path on a volume"),
         (("--config", "none"), "unknown; valid are"),
-        (("--set", "trainer.sed=1"), "no such key"),
+        (("--set", "trainer.sed=1"), "unknown key"),
         (("--target", "vertex"), "--root: Vertex AI needs one"),
         (("--target", "vertex", "--root", "gs://b/r"), "needs --project and --location"),
     ],

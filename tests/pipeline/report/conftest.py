@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from core.workspace import Workspace
 from pipeline.outcome import Outcome
 from pipeline.report import page
-from pipeline.workspace import Workspace
 from tests.pipeline.report import fake_run
 
 

@@ -16,14 +16,14 @@ from PIL import Image
 
 from components.evaluator import predictions
 from components.evaluator.predictions import Prediction
-from components.gate.verdict import Check, Verdict, at_least, at_most
 from components.ingest import quarantine
 from components.ingest.manifest import Manifest
 from components.ingest.row import Refusal
-from components.registry.record import FileHash, Parents, Record
 from core.features import age_band
+from core.records.verdict import Check, Verdict, at_least, at_most
+from core.records.version import FileHash, Parents, VersionRecord
+from core.workspace import MARKER, Workspace
 from pipeline.outcome import Outcome, StepOutcome
-from pipeline.workspace import MARKER, Workspace
 
 RUN_ID = "20261121-120000"
 VERSION = "1795303056"
@@ -204,9 +204,9 @@ def history() -> dict[str, Any]:
     return {"epochs": epochs, "metrics": {"litert": [device]}}
 
 
-def record(result: Outcome) -> Record:
+def record(result: Outcome) -> VersionRecord:
     """Return what the registry keeps of the pushed version."""
-    return Record(
+    return VersionRecord(
         model_name="melanoma",
         version=VERSION,
         created=result.started,

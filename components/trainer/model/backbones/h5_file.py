@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import keras
 import numpy as np
 from numpy.typing import NDArray

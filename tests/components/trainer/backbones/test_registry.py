@@ -14,7 +14,7 @@ import tensorflow as tf
 from components.trainer.config import TrainerConfig
 from components.trainer.export import saved_model
 from components.trainer.export.calibration import Calibration
-from components.trainer.export.out_of_distribution import Novelty
+from components.trainer.export.out_of_distribution import OutOfDistributionDetector
 from components.trainer.export.readout import with_weight
 from components.trainer.export.served import Served
 from components.trainer.fit import optimisation
@@ -181,7 +181,7 @@ def _served(network: Network, size: int) -> Served:
     classes = Classes(("negative", "positive"), (0.0, 1.0), 0)
     channels = network.model.outputs[2].shape[-1] + 4 * 4 * 3 + 3  # levels, colours, their spread
     nothing = np.zeros([channels, 1], np.float32)
-    anything_goes = Novelty(
+    anything_goes = OutOfDistributionDetector(
         nothing[:, 0], nothing, nothing, np.ones(channels, np.float32), residual=1.0, limit=np.inf
     )
     return Served(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.gate.verdict import GateRefusedError, Verdict, at_least, at_most
+from core.records.verdict import GateRefusedError, Verdict, at_least, at_most
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What keeps the networks of workers one network: where they begin, their dropout, batch-norm's statistics."""
+"""The copies of one network that workers train: the same start, dropout of their own, shared batch-norm statistics."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import zlib
 
 import numpy as np
 
-from components.trainer.fit.course import Position
 from components.trainer.fit.distribution import Workers
+from components.trainer.fit.loop import TrainState
 from components.trainer.model.network import Network
 
 
-def check(workers: Workers, network: Network, position: Position) -> None:
-    """Sees to it that all begin at one place with the same weights.
+def check_start(workers: Workers, network: Network, state: TrainState) -> None:
+    """Compare where the workers begin, and with which weights.
 
     Raises:
         WorkersError: they would average what does not belong together.
@@ -20,8 +20,8 @@ def check(workers: Workers, network: Network, position: Position) -> None:
     if workers.count == 1:
         return
     workers.agree(
-        position.stage * 1e9 + position.step,
-        f"it begins at stage {position.stage + 1}, step {position.step}, another elsewhere; all must read the same "
+        state.stage * 1e9 + state.step,
+        f"it begins at stage {state.stage + 1}, step {state.step}, another elsewhere; all must read the same "
         "backup, so give trainer.cache_dir a folder that they share",
     )
     workers.agree(
@@ -30,18 +30,18 @@ def check(workers: Workers, network: Network, position: Position) -> None:
     )
 
 
-def own_noise(workers: Workers, network: Network) -> None:
-    """Gives each worker random numbers of its own: the same dropout everywhere would be less of it."""
+def offset_rng_state(workers: Workers, network: Network) -> None:
+    """Give each worker random numbers of its own: the same dropout everywhere would be less of it."""
     if workers.chief:
         return
-    for variable in network.noise():
+    for variable in network.rng_variables():
         state = np.array(variable)
         state[0] += workers.number
         variable.assign(state)
 
 
 def average_statistics(workers: Workers, network: Network) -> None:
-    """Makes batch-norm's moving statistics, which each worker gathers on its own pictures, those of all."""
+    """Average batch-norm's moving statistics, which each worker gathers on its own pictures."""
     if workers.count == 1:
         return
     variables = network.statistics()

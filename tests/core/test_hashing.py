@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.registry import hashing
+from core import hashing
 
 
 @pytest.fixture

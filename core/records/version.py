@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.gate.verdict import Verdict
+from core.records.verdict import Verdict
 
 VERSION_PATTERN = r"^[0-9]{1,19}$"
 
@@ -31,7 +31,7 @@ class FileHash(_Frozen):
     bytes: int = Field(ge=0)
 
 
-class Record(_Frozen):
+class VersionRecord(_Frozen):
     """One version of a model."""
 
     schema_version: Literal[1] = 1

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.registry import model_config
-from components.registry.record import VERSION_PATTERN, Event, Record
+from core.records.version import VERSION_PATTERN, Event, VersionRecord
+from core.registry import model_server_config
 
 
 class UnknownVersionError(Exception):
@@ -51,7 +51,7 @@ class Registry:
         """Return all recorded versions, oldest first."""
         return sorted((path.stem for path in self._records.glob("[0-9]*.json")), key=int)
 
-    def record(self, version: str) -> Record:
+    def record(self, version: str) -> VersionRecord:
         """Read one version's record.
 
         Raises:
@@ -63,7 +63,7 @@ class Registry:
             raise UnknownVersionError(
                 f"no version {version} of {self.model_name}; the registry holds {known}"
             )
-        return Record.model_validate_json(path.read_text())
+        return VersionRecord.model_validate_json(path.read_text())
 
     def channels(self) -> Channels:
         """Return which versions are served."""
@@ -76,7 +76,7 @@ class Registry:
             return []
         return [Event.model_validate_json(line) for line in self._events.read_text().splitlines() if line]
 
-    def find(self, fingerprint: str) -> Record | None:
+    def find(self, fingerprint: str) -> VersionRecord | None:
         """Return the newest version with this fingerprint, if there is one."""
         for version in reversed(self.versions()):
             record = self.record(version)
@@ -84,7 +84,7 @@ class Registry:
                 return record
         return None
 
-    def add(self, record: Record, who: str, why: str) -> None:
+    def add(self, record: VersionRecord, who: str, why: str) -> None:
         """Write a new version's record and serve it. Writing the same version twice changes nothing."""
         with self._locked():
             self._finish()
@@ -161,7 +161,9 @@ class Registry:
         canary = None if before.canary == version else before.canary
         channels = Channels(stable=version, canary=canary)
         _write(self._records / "channels.json", channels.model_dump_json() + "\n")
-        _write(self._config, model_config.render(self.model_name, self.served.resolve(), version, canary))
+        _write(
+            self._config, model_server_config.render(self.model_name, self.served.resolve(), version, canary)
+        )
 
     def _own_events(self) -> list[Event]:
         """The changes of this model: all models of a workspace write into one file."""
@@ -176,7 +178,9 @@ class Registry:
         last = events[-1]
         before = self.channels()
         served = (
-            model_config.stable(self._config.read_text(), self.model_name) if self._config.exists() else None
+            model_server_config.stable(self._config.read_text(), self.model_name)
+            if self._config.exists()
+            else None
         )
         if before.stable == last.version == served:
             return None

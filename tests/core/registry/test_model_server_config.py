@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.registry.model_config import render, stable
+from core.registry.model_server_config import render, stable
 
 
 def test_what_is_written_is_read():

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.registry import hashing
+from core import hashing
 
 State = Literal["COMPLETE", "CACHED", "REFUSED", "FAILED"]
 Scalar = str | float | int | bool

@@ -1,0 +1,101 @@
+"""Callbacks of the training loop: which weights are kept, when it stops, what is written down."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from components.trainer.fit.history import Epoch, History, Scores
+from components.trainer.fit.loop import Callback, Learner, StagePlan, TrainState, Weights
+from components.trainer.fit.schedules import Plateau, ScheduleConfig
+from components.trainer.progress import Progress, duration
+
+
+class KeepWeights(Callback):
+    """Keeps the weights that are the stage's result: best on eval, or last."""
+
+    def __init__(self, keep: Literal["best", "last"], weights: Weights | None = None) -> None:
+        """Start from what an interrupted stage had kept, if it had."""
+        self._keep = keep
+        self.weights = weights
+
+    def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:
+        """Keep a copy if these weights are the result so far."""
+        better = scores.auc > state.best
+        if better:
+            state.best, state.best_epoch = scores.auc, state.epoch
+        if better or self._keep == "last":
+            self.weights = learner.weights()
+
+
+class ReduceOnPlateau(Callback):
+    """Lowers the learning rate when eval's AUC stops rising."""
+
+    def __init__(self, shape: ScheduleConfig) -> None:
+        self._shape = shape
+
+    def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:  # noqa: ARG002
+        """Lower the rate if the plateau has lasted long enough."""
+        plateau = Plateau(self._shape, state.lr_scale, state.plateau_best, state.plateau_waited)
+        state.lr_scale = plateau.seen(epoch.eval_auc)
+        state.plateau_best, state.plateau_waited = plateau.best, plateau.waited
+
+
+class EarlyStopping(Callback):
+    """Ends a stage after so many evaluations without a better AUC; 0 = never."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+
+    def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:  # noqa: ARG002
+        """End the stage if its patience is over."""
+        if self._patience and state.epoch - state.best_epoch >= self._patience:
+            state.over = True
+
+
+class EpochLog(Callback):
+    """Records each epoch in the history and prints it."""
+
+    def __init__(self, history: History, progress: Progress) -> None:
+        self._history = history
+        self._progress = progress
+
+    def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:
+        """Record and print the epoch."""
+        self._history.add(epoch)
+        self._progress.line(
+            "%s  epoch %d of %d  loss %.3f  eval AUC %.4f  false negatives %d of %d  %s  left %s",
+            plan.name,
+            epoch.epoch,
+            math.ceil(plan.epochs),
+            epoch.loss,
+            epoch.eval_auc,
+            epoch.false_negatives,
+            epoch.positives,
+            f"{epoch.seconds:.1f} s" if epoch.seconds < 10 else duration(epoch.seconds),
+            duration(plan.left(state)),
+        )
+
+
+class BackupWriter(Callback):
+    """Saves where training stands after each epoch, and within epochs that take longer than `seconds`."""
+
+    def __init__(self, save: Callable[[], None], seconds: float = 60.0) -> None:
+        self._save = save
+        self._seconds = seconds
+        self._saved = time.monotonic()
+
+    def on_step_end(self, state: TrainState) -> None:  # noqa: ARG002
+        """Save if the last backup is too old."""
+        if time.monotonic() - self._saved > self._seconds:
+            self._write()
+
+    def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:  # noqa: ARG002
+        """Save."""
+        self._write()
+
+    def _write(self) -> None:
+        self._save()
+        self._saved = time.monotonic()

@@ -1,0 +1,1 @@
+"""The records that rooms write for each other: one model each, from which schemas/ is generated."""

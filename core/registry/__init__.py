@@ -1,0 +1,1 @@
+"""The registry: versions, which of them is served, and what the model server polls."""

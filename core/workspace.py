@@ -1,0 +1,178 @@
+"""The workspace: the folder that holds everything a pipeline makes, and the one home of its layout.
+
+::
+
+    .melanosizer-workspace              marks the folder; a run holds an exclusive lock on it
+    metadata.sqlite                     TFX's metadata store
+    artifacts/                          TFX's pipeline root
+    cache/                              may be deleted between runs
+    runs/<run>/                         configuration, log, outcome, report
+    registry/<model>/                   records and channels of a model's versions
+    registry/events.jsonl               every change of what is served
+    registry/lineage/<run>/<step>.json  what each step read and wrote
+    serving/<model>/<version>/          released SavedModels
+    serving/models.config               what the model server polls
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UsageError
+
+MARKER = ".melanosizer-workspace"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths below one folder; nothing is created until :meth:`prepare`."""
+
+    root: Path
+
+    @property
+    def metadata(self) -> Path:
+        """The sqlite metadata store."""
+        return self.root / "metadata.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        """TFX's pipeline root."""
+        return self.root / "artifacts"
+
+    @property
+    def cache(self) -> Path:
+        """Decoded images, features and training backups; may be deleted at any time between runs."""
+        return self.root / "cache"
+
+    @property
+    def serving(self) -> Path:
+        """The folder a model server watches."""
+        return self.root / "serving"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run: configuration, log, summary, report."""
+        return self.root / "runs"
+
+    def run(self, run_id: str) -> Path:
+        """The folder of one run."""
+        return self.runs / run_id
+
+    @property
+    def registry(self) -> Path:
+        """The records of all models."""
+        return self.root / "registry"
+
+    @property
+    def events(self) -> Path:
+        """Every change of what is served, one line each, of all models."""
+        return self.registry / "events.jsonl"
+
+    @property
+    def lineage(self) -> Path:
+        """One folder a run, one record a step."""
+        return self.registry / "lineage"
+
+    @property
+    def server_config(self) -> Path:
+        """The ModelServerConfig that the model server polls."""
+        return self.serving / "models.config"
+
+    def records(self, model_name: str) -> Path:
+        """The registry's records of one model."""
+        return self.registry / model_name
+
+    def served(self, model_name: str) -> Path:
+        """The released SavedModels of one model."""
+        return self.serving / model_name
+
+    def prepare(self) -> None:
+        """Create the workspace.
+
+        Raises:
+            UsageError: the path is a file, or a folder that holds something else.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(f"--workspace {self.root}: is a file; name a folder")
+        marker = self.root / MARKER
+        if self.root.is_dir() and not marker.exists() and any(self.root.iterdir()):
+            raise UsageError(
+                f"--workspace {self.root}: the folder holds other things; name a new or an empty one"
+            )
+        for folder in (self.root, self.artifacts, self.cache, self.serving, self.runs):
+            folder.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+
+    def existing(self) -> Workspace:
+        """Return this workspace.
+
+        Raises:
+            UsageError: there is none at the path.
+        """
+        if not (self.root / MARKER).exists():
+            raise UsageError(f"--workspace {self.root}: no workspace there; `melanosizer run` makes one")
+        return self
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second run out while one is writing.
+
+        Raises:
+            UsageError: another run holds the workspace.
+        """
+        with (self.root / MARKER).open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"--workspace {self.root}: another run is using it; wait for it, or name another workspace"
+                ) from None
+            yield
+
+    def running(self) -> bool | None:
+        """Return whether a run holds the workspace; None where the kernel does not tell.
+
+        Asking for the lock could turn a starting run away, so the kernel's list of locks is read instead.
+        """
+        try:
+            marker = (self.root / MARKER).stat()
+            locks = Path("/proc/locks").read_text()
+        except OSError:
+            return None
+        name = f"{os.major(marker.st_dev):02x}:{os.minor(marker.st_dev):02x}:{marker.st_ino}"
+        return any(name in line and "FLOCK" in line and "WRITE" in line for line in locks.splitlines())
+
+    def located(self, uri: str) -> Path | None:
+        """Return the folder of an artifact inside this workspace; None for one that lies elsewhere.
+
+        Addresses are absolute; a workspace that was moved, or is mounted under another name, still has the
+        same folders below ``artifacts/``.
+        """
+        _, mark, rest = uri.rpartition("/artifacts/")
+        for path in (Path(uri), *([self.artifacts / rest] if mark else [])):
+            try:
+                if path.is_dir() and path.resolve().is_relative_to(self.root.resolve()):
+                    return path
+            except (OSError, ValueError):
+                continue
+        return None
+
+
+def contained(folder: Path, relative: str) -> Path | None:
+    """Return the file below ``folder`` at a relative path; None for one that is not there or lies outside.
+
+    Symbolic links are followed before the comparison, so that none leads out.
+    """
+    if "\0" in relative or relative.startswith("/"):
+        return None
+    try:
+        base = folder.resolve(strict=True)
+        path = (base / relative).resolve(strict=True)
+    except (OSError, ValueError):
+        return None
+    return path if path.is_relative_to(base) and path.is_file() else None

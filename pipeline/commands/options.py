@@ -1,0 +1,78 @@
+"""The options that several commands share, and what is checked of them before anything heavy is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import UsageError
+
+
+def existing(path: Path | None) -> Path | None:
+    """Return the path of `--data`.
+
+    Raises:
+        UsageError: there is nothing.
+    """
+    if path is not None and not path.exists():
+        raise UsageError(f"--data {path}: does not exist; name an ingested data set, a folder or a table")
+    return path
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise UsageError("--why: is empty; say in a few words why the served version changes")
+    return text
+
+
+WorkspaceOption = Annotated[
+    Path,
+    typer.Option("--workspace", "-w", help="The folder that holds everything runs make.", show_default=True),
+]
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        "-d",
+        callback=existing,
+        help="An ingested data set, or images: a folder or table that ingest understands.",
+    ),
+]
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        "-p",
+        help="The name of a preset (`melanosizer presets` lists them), or the path of a YAML file like one.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Overrides one value by its dotted key: --set evaluator.min_auc=0.85. May be repeated."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Prints JSON instead of a table.")]
+WhyOption = Annotated[
+    str, typer.Option("--why", callback=_reason, help="The reason, which the registry keeps for good.")
+]
+WhoOption = Annotated[
+    str | None, typer.Option("--who", help="Who decides; without it, the user of this shell.")
+]
+
+
+def overridden(overrides: list[str] | None) -> dict[str, str]:
+    """Return the values of ``--set key=value`` by their dotted keys.
+
+    Raises:
+        UsageError: one has no equals sign.
+    """
+    result = {}
+    for text in overrides or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {text}: write key=value, e.g. --set evaluator.min_auc=0.85")
+        result[key] = value
+    return result

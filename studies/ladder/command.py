@@ -1,0 +1,126 @@
+"""`melanosizer study ladder`: the first study's networks, rung by rung."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import FAULT, UsageError
+from pipeline.commands.options import DataOption, WorkspaceOption
+from studies.options import SeedOption
+
+WIDE = 140  # columns of a terminal that holds every figure of a rung
+
+
+def ladder(
+    data: DataOption,
+    workspace: WorkspaceOption = Path("workspace"),
+    rungs: Annotated[
+        str,
+        typer.Option(
+            "--rungs", help="The rungs, by name or the beginning of a name, with commas. Without it, all."
+        ),
+    ] = "",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            min=0.01,
+            help="Minutes of training for the whole ladder, in equal shares. Without it, no limit.",
+        ),
+    ] = None,
+    train_images: Annotated[
+        int | None,
+        typer.Option(
+            "--train-images", min=16, help="The number of images of the training split. Without it, all."
+        ),
+    ] = None,
+    eval_images: Annotated[
+        int | None,
+        typer.Option(
+            "--eval-images", min=8, help="The number of images of eval and of test, each. Without it, all."
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            help="First weights instead of ImageNet's download: BACKBONE=PATH#sha256=HEX. May be repeated.",
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Trains the rungs even if they are done.")] = False,
+    seed: SeedOption = 17,
+) -> None:
+    """Train the first study's networks rung by rung, one split, seed and budget for all, and compare them.
+
+    Rungs that are done are not trained again, and stay in the table; one that starts from another brings it along.
+    The report has the table and the curves; each rung is also a run of the workspace, for the dashboard's
+    comparison. Nothing is released.
+
+    Example:  melanosizer study ladder --data data/ham10000 --rungs base,vgg16 --budget 60
+    """
+    from components.trainer.data.records import DataError
+    from components.trainer.model.backbones.errors import WeightsFileError
+    from components.trainer.progress import Progress
+    from core.workspace import Workspace
+    from pipeline import data_set
+    from studies import page
+    from studies.ladder import page as ladder_page
+    from studies.ladder import rungs as presets
+    from studies.ladder import runner
+
+    console = Console()
+    wanted = presets.chosen([text.strip() for text in rungs.split(",") if text.strip()])
+    everything = presets.with_weights(presets.presets(), weights or [])
+    place = Workspace(workspace)
+    place.prepare()
+    folder = data_set.ready(data, place, console)
+    report = place.root / "studies" / "ladder" / page.FILE_NAME
+    command = f"melanosizer study ladder --data {data} --workspace {workspace} --seed {seed}"
+    for name, value in (
+        ("rungs", rungs), ("budget", budget), ("train-images", train_images), ("eval-images", eval_images)
+    ):  # fmt: skip
+        command += f" --{name} {value}" if value else ""
+    command += "".join(f" --weights {text}" for text in weights or [])
+    facts = [("data", str(folder)), ("seed", str(seed)), ("command", command)]
+
+    def written(found: runner.Climbed) -> None:
+        if found.results:
+            page.write(ladder_page.page(found.results, found.failures, len(everything), facts), report)
+
+    try:
+        found = runner.run(
+            everything,
+            wanted,
+            folder,
+            place,
+            runner.Options(budget, train_images, eval_images, seed, again),
+            Progress(),
+            written,
+        )
+    except (DataError, WeightsFileError) as error:
+        raise UsageError(str(error)) from None
+    written(found)
+    for name, reason in found.failures.items():
+        console.print(f"[red]failed:[/] {name}: {reason}", highlight=False, soft_wrap=True)
+    results = found.results
+    if not results:
+        raise typer.Exit(FAULT)
+    table = Table(
+        title=f"test: {results[0].images} images, {results[0].positives} positive", title_justify="left"
+    )
+    # Of a narrow terminal's lines what matters most; the report has everything.
+    shown = [cell for cell in ladder_page.CELLS if console.width >= WIDE or cell in ladder_page.SHORT]
+    for heading in shown:
+        table.add_column(heading, no_wrap=heading in ladder_page.SHORT)
+    for row in results:
+        cells = dict(zip(ladder_page.CELLS, ladder_page.cells(row), strict=True))
+        table.add_row(*(cells[heading] for heading in shown))
+    console.print(table)
+    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    if found.failures:
+        raise typer.Exit(FAULT)

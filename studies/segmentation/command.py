@@ -1,0 +1,168 @@
+"""`melanosizer study segmentation`: a U-Net, and whether cutting lesions out helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core.errors import REFUSED, UsageError
+from pipeline.commands.options import WorkspaceOption, overridden
+from studies.options import SeedOption, validated
+
+if TYPE_CHECKING:
+    from studies.segmentation.classifiers import FoldClassifier
+    from studies.segmentation.experiment import Result
+
+PARTS = ("unet", "experiment", "vgg16")
+
+
+def segmentation(
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="A folder with images/ and masks/, and labels in pairs.csv.")
+    ],
+    workspace: WorkspaceOption = Path("workspace-segmentation"),
+    parts: Annotated[
+        str, typer.Option("--parts", help=f"What is run, with commas: {', '.join(PARTS)}.")
+    ] = "unet,experiment",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Overrides one value of the U-Net that is released: --set depth=5. May be repeated."
+        ),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option("--folds", min=2, max=20, help="The number of folds of the experiment.")
+    ] = 5,
+    fold_epochs: Annotated[
+        int,
+        typer.Option(
+            "--fold-epochs", min=1, help="Epochs of each fold's U-Net, at the study's 64 x 80 pixels."
+        ),
+    ] = 30,
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights", help="The first weights of the classifiers: imagenet, none, or PATH[#sha256=HEX]."
+        ),
+    ] = "imagenet",
+    vgg_epochs: Annotated[
+        int, typer.Option("--vgg-epochs", min=1, help="Epochs of VGG-16's fifth block.")
+    ] = 8,
+    vgg_size: Annotated[
+        int, typer.Option("--vgg-size", min=32, max=224, help="The side of VGG-16's pictures in pixels.")
+    ] = 128,
+    seed: SeedOption = 17,
+) -> None:
+    """Train a U-Net as a pipeline of its own, release it, and ask whether cutting lesions out helps a classifier.
+
+    unet: train, judge by Jaccard and Dice, push; then `melanosizer serve --workspace WORKSPACE` answers `segment`.
+    experiment: one classifier on whole images, cut by the true and by the predicted mask. vgg16: the same with
+    VGG-16, its fifth block fine-tuned.
+
+    Example:  melanosizer study segmentation --data data/isic2017
+    """
+    from components.trainer.model.backbones.errors import WeightsFileError
+    from components.trainer.progress import Progress
+    from core.workspace import Workspace
+    from studies import page
+    from studies.segmentation import experiment, runner
+    from studies.segmentation import page as segmentation_page
+    from studies.segmentation.config import STUDY, SegmentationConfig
+    from studies.segmentation.results import SegmentationStudy
+
+    wanted = [part.strip() for part in parts.split(",") if part.strip()]
+    unknown = [part for part in wanted if part not in PARTS]
+    if unknown or not wanted:
+        raise UsageError(f"--parts {parts}: valid are {', '.join(PARTS)}, with commas")
+    config = validated(SegmentationConfig, {"seed": str(seed)} | overridden(overrides))
+    place = Workspace(workspace)
+    place.prepare()
+    console, progress = Console(), Progress()
+    folder, version = runner.write_pairs(data, place, seed)
+    files = experiment.files_of(str(folder))
+    try:
+        if wanted != ["unet"]:
+            experiment.check(files, folds)  # before an hour of training
+    except ValueError as error:
+        raise UsageError(f"--parts {parts}: {error}") from None
+    out = place.root / "studies" / "segmentation"
+    out.mkdir(parents=True, exist_ok=True)
+    about = {"data_version": version, "folds": folds, "fold_epochs": fold_epochs, "seed": seed}
+    kept = SegmentationStudy.load(out, about)
+    run = runner.run_pipeline(config, folder, version, place, console) if "unet" in wanted else None
+    if run is not None:
+        kept = kept.with_unet(run.run_id)
+    elif kept.unet_run and place.run(kept.unet_run).is_dir():
+        run = runner.collect(kept.unet_run, place)
+    galleries = runner.gallery(run, folder) if run else []
+    kept.save(out)
+    if wanted != ["unet"]:
+        fold_config = STUDY.model_copy(update={"epochs": fold_epochs, "seed": seed})
+        try:
+            given = experiment.material(files, fold_config, folds, seed, progress)
+            for part in wanted:
+                if part != "unet":
+                    classifier = _classifier(part, weights, vgg_size, vgg_epochs)
+                    result = experiment.run(given, classifier, seed, progress)
+                    kept = kept.with_result(result, float(given.jaccard.mean()))
+                    kept.save(out)
+        except (ValueError, WeightsFileError) as error:
+            raise UsageError(str(error)) from None
+    results = kept.results
+    facts = [
+        ("data", f"{data}, version {version[:12]}"),
+        ("seed", str(seed)),
+        ("command", f"melanosizer study segmentation --data {data} --workspace {workspace} --parts {parts}"
+                    f" --folds {folds} --fold-epochs {fold_epochs} --seed {seed} --weights {weights}"
+                    f" --vgg-epochs {vgg_epochs} --vgg-size {vgg_size}"
+                    + "".join(f" --set {text}" for text in overrides or [])),
+    ]  # fmt: skip
+    report = page.write(
+        segmentation_page.page(run, galleries, results, kept.out_of_fold_jaccard, facts), out / page.FILE_NAME
+    )
+    if run is not None:
+        console.print(_unet_table(run))
+    for result in results:
+        console.print(_experiment_table(result))
+        console.print(result.sentence, highlight=False, soft_wrap=True)
+    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    if run is not None and "unet" in wanted and any(not verdict.passed for verdict in run.verdicts):
+        for verdict in run.verdicts:
+            for check in verdict.refusals:
+                console.print(f"[red]refused:[/] {check.sentence()}", highlight=False, soft_wrap=True)
+        raise typer.Exit(REFUSED)
+
+
+def _classifier(part: str, weights: str, size: int, epochs: int) -> FoldClassifier:
+    from studies.segmentation.classifiers import FifthBlock, FrozenLinear
+
+    return FifthBlock(weights, size, epochs) if part == "vgg16" else FrozenLinear(weights)
+
+
+def _unet_table(run: object) -> Table:
+    from studies.segmentation.measured import interval
+    from studies.segmentation.runner import UnetRun
+
+    assert isinstance(run, UnetRun)  # noqa: S101 - imported late, so that --help answers at once
+    table = Table(title="U-Net on held-out pairs", show_header=False, title_justify="left")
+    table.add_row("pairs", str(len(run.scores)))
+    table.add_row("Jaccard", str(interval([score.jaccard for score in run.scores])))
+    table.add_row("Dice", str(interval([score.dice for score in run.scores])))
+    table.add_row("version", run.version or "none pushed")
+    return table
+
+
+def _experiment_table(result: Result) -> Table:
+    table = Table(title=f"{result.classifier} (first weights: {result.weights})", title_justify="left")
+    for heading in ("images", "AUC", "accuracy", "sensitivity", "specificity", "p"):
+        table.add_column(heading)
+    for arm in result.arms:
+        table.add_row(
+            arm.variant, str(arm.auc), str(arm.accuracy), str(arm.sensitivity), str(arm.specificity),
+            "" if arm.p_auc is None else f"{arm.p_auc:.3f}",
+        )  # fmt: skip
+    return table
