@@ -86,9 +86,9 @@ def multipart_client(target: str, images: list[bytes], model: str) -> Ask:
 
 def in_process(folder: str, images: list[bytes], batch: int) -> Ask:
     """The graph, called without any server."""
+    from core.tfserving.tensors import to_proto
     from serving.engine.session import Session
     from serving.engine.tensors import from_proto
-    from core.tfserving.tensors import to_proto
 
     session = Session(Path(folder))
     signature = session.meta_graph.signature_def["serving_default"]

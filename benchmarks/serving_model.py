@@ -23,7 +23,8 @@ def export(folder: Path) -> None:
 
     from components.trainer.model.backbones import registry
     from core.tfserving.tensors import predict_request
-    from serving.engine.warmup import FILE, write_records
+    from core import tfrecord
+    from serving.engine.warmup import FILE
     from serving.protos import prediction_log_pb2
 
     keras.utils.set_random_seed(1)
@@ -55,7 +56,8 @@ def export(folder: Path) -> None:
     )
     request = predict_request("lite0", {"image_bytes": [noise.numpy()] * 4})
     log.predict_log.request.MergeFromString(request.SerializeToString())
-    write_records(folder / "1" / FILE, [log.SerializeToString()] * 4)
+    (folder / "1" / FILE).parent.mkdir()
+    tfrecord.write(folder / "1" / FILE, [log.SerializeToString()] * 4)
     shutil.copytree(folder / "1", folder / "versions" / "2")
     # A graph that costs nothing: what is left is the server.
     light = tf.Module()

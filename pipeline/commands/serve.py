@@ -63,7 +63,7 @@ def _models(workspace: Path) -> list[str]:
         return [
             f"--model_config_file={config}",
             "--model_config_file_poll_wait_seconds=1",
-            "--force_allow_any_version_labels_for_unavailable_models",
+            "--allow_version_labels_for_unavailable_models",
         ]
     folder = workspace / "serving" / MODEL_NAME
     if folder.is_dir():

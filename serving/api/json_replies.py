@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,13 @@ _WRITTEN = {
 }
 
 
-def dumps(document: Any) -> bytes:
-    """Write a document that may hold NaN, Infinity and text with escaped bytes."""
-    try:
-        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:
-        return _slow(document)
-
-
-def _slow(document: Any) -> bytes:
+def dumps(document: Any, *, finite: bool = True) -> bytes:
+    """Write a document that may hold text with escaped bytes, and NaN or Infinity unless it is `finite`."""
+    if finite:  # orjson writes null for the others
+        try:
+            return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        except TypeError:
+            pass
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_plain)
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -57,8 +55,8 @@ def _decimals(values: Any) -> Any:
     return np.asarray(values, np.float32).astype(str).astype(np.float64).tolist()
 
 
-def _values(name: str, proto: Any) -> Any:
-    """A tensor as an array, or as nested lists if an array of it cannot be written as it is."""
+def _values(name: str, proto: Any) -> tuple[Any, bool]:
+    """A tensor as an array, or as nested lists if there is no array of it; and whether all of it is finite."""
     row = DTYPES.get(proto.dtype)
     if row is None or row.enum not in _WRITTEN:
         raise invalid_argument(
@@ -67,15 +65,15 @@ def _values(name: str, proto: Any) -> Any:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if row.numpy is None:
         is_bytes = name.endswith(_BYTES_SUFFIX)
-        return _nested([_cell(one, is_bytes) for one in proto.string_val], shape)
+        return _nested([_cell(one, is_bytes) for one in proto.string_val], shape), True
     if proto.tensor_content:
         flat: Any = np.frombuffer(proto.tensor_content, row.numpy)
     else:
         flat = np.array(getattr(proto, row.field), dtype=row.numpy)
-    # orjson would write null for NaN; numpy holds 64 dimensions.
-    if len(shape) > 64 or (row.numpy.kind == "f" and not np.isfinite(flat).all()):
-        return _nested(_plain(flat), shape)
-    return flat.reshape(shape) if shape else flat[0]
+    finite = row.numpy.kind != "f" or bool(np.isfinite(flat).all())
+    if len(shape) > 64:  # more than numpy holds
+        return _nested(_plain(flat), shape), finite
+    return (flat.reshape(shape) if shape else flat[0]), finite
 
 
 def _cell(value: bytes, is_bytes: bool) -> Any:
@@ -123,23 +121,25 @@ def row_format(tensors: Mapping[str, Any]) -> bytes:
                 f"Tensor name: {name} has inconsistent batch size: {shape[0].size} expecting: {batch}"
             )
         batch = shape[0].size
-    columns = _columns(tensors)
+    columns, finite = _columns(tensors)
     if len(columns) == 1:
-        return dumps({"predictions": next(iter(columns.values()))})
+        return dumps({"predictions": next(iter(columns.values()))}, finite=finite)
     rows = [{name: column[i] for name, column in columns.items()} for i in range(batch)]
-    return dumps({"predictions": rows})
+    return dumps({"predictions": rows}, finite=finite)
 
 
 def column_format(tensors: Mapping[str, Any]) -> bytes:
     """`{"outputs": ...}`: one array a named tensor, the array itself if there is only one."""
-    columns = _columns(tensors)
-    return dumps({"outputs": next(iter(columns.values())) if len(columns) == 1 else columns})
+    columns, finite = _columns(tensors)
+    outputs = next(iter(columns.values())) if len(columns) == 1 else columns
+    return dumps({"outputs": outputs}, finite=finite)
 
 
-def _columns(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(tensors: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     if not tensors:
         raise invalid_argument("Cannot convert empty tensor map to JSON")
-    return {name: _values(name, tensors[name]) for name in sorted(tensors)}
+    found = {name: _values(name, tensors[name]) for name in sorted(tensors)}
+    return {name: value for name, (value, _) in found.items()}, all(one for _, one in found.values())
 
 
 def classifications(result: Any) -> bytes:
@@ -147,7 +147,8 @@ def classifications(result: Any) -> bytes:
     if not result.classifications:
         raise invalid_argument("Cannot convert empty ClassificationResults to JSON")
     rows = [[[one.label, np.float32(one.score)] for one in row.classes] for row in result.classifications]
-    return _floats({"results": rows}, (one.score for row in result.classifications for one in row.classes))
+    scores = [one.score for row in result.classifications for one in row.classes]
+    return dumps({"results": rows}, finite=all(map(math.isfinite, scores)))
 
 
 def regressions(result: Any) -> bytes:
@@ -155,10 +156,4 @@ def regressions(result: Any) -> bytes:
     if not result.regressions:
         raise invalid_argument("Cannot convert empty RegressionResults to JSON")
     values = [one.value for one in result.regressions]
-    return _floats({"results": np.array(values, np.float32)}, values)
-
-
-def _floats(document: Any, values: Iterable[float]) -> bytes:
-    if all(map(math.isfinite, values)):
-        return dumps(document)
-    return _slow(document)
+    return dumps({"results": np.array(values, np.float32)}, finite=all(map(math.isfinite, values)))

@@ -29,7 +29,7 @@ _CONTEXT, _EXAMPLES = "context", "examples"
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 _FLOATS = {tensor_pb2.DT_FLOAT, tensor_pb2.DT_DOUBLE}
 _INT32 = {tensor_pb2.DT_INT32, tensor_pb2.DT_INT16, tensor_pb2.DT_INT8, tensor_pb2.DT_UINT8}
-_RANGES = {
+_RANGES: dict[int, tuple[int, int]] = {
     **dict.fromkeys(_INT32, (-(2**31), 2**31 - 1)),
     tensor_pb2.DT_INT64: (-(2**63), 2**63 - 1),
     tensor_pb2.DT_UINT32: (0, 2**32 - 1),
@@ -56,7 +56,7 @@ def _first_counts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-class _Decoder(rapidjson.Decoder):  # type: ignore[misc]
+class _Decoder(rapidjson.Decoder):
     """RapidJSON with 64-bit integers, NaN and Infinity; of a key that comes twice the first counts."""
 
     def start_object(self) -> list[tuple[str, Any]]:
@@ -280,7 +280,7 @@ def _fast_leaves(value: Any, shape: list[int], dtype: int) -> list[Any] | None:
         leaves = list(itertools.chain.from_iterable(leaves))
     kinds = set(map(type, leaves))
     if dtype == tensor_pb2.DT_DOUBLE and kinds <= {int, float}:
-        return leaves  # type: ignore[no-any-return]
+        return list(leaves)
     if dtype == tensor_pb2.DT_FLOAT and kinds <= {int, float}:
         within = np.abs(np.array(leaves, np.float64)) <= _FLOAT_MAX
         return leaves if bool(within.all()) else None

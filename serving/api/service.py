@@ -26,6 +26,7 @@ class Caller:
     request_id: str = ""
     deadline: float | None = None  # time.monotonic()
     token: str | None = None
+    device_id: str = ""
 
     def timeout_ms(self) -> int:
         """Milliseconds left, 0 for no limit.
@@ -54,10 +55,10 @@ class Gate(Protocol):
 class Guard(Protocol):
     """Looks at a request's images before the graph does."""
 
-    def check(self, model: Model, request: Any) -> None:
-        """Raises INVALID_ARGUMENT naming the index of a bad image of a PredictRequest."""
+    def check(self, request: Any, memory: Reservation | None) -> Any:
+        """Return the PredictRequest to run; raises INVALID_ARGUMENT naming the index of a bad image."""
 
-    def check_examples(self, examples: Iterable[Any]) -> None:
+    def check_examples(self, examples: Iterable[Any], memory: Reservation | None) -> None:
         """Raises INVALID_ARGUMENT for a bad image in a tf.Example."""
 
 
@@ -143,14 +144,13 @@ class Service:
             else self.core.manager.use(request.model_spec.name, version)
         )
         with found as model:
-            if self.guard is not None:
-                self.guard.check(model, request)
+            run = request if self.guard is None else self.guard.check(request, memory)
             response = self._timed(
                 model,
                 "Predict",
                 lambda: predict.run_predict(
                     model,
-                    request,
+                    run,
                     timeout_ms=self._timeout(caller),
                     as_content=self.as_content,
                     memory=memory,
@@ -198,7 +198,7 @@ class Service:
             memory.take(classify.input_bytes(request))
         with self.core.use(request.model_spec) as model:
             if self.guard is not None:
-                self.guard.check_examples(classify.examples(request))
+                self.guard.check_examples(classify.examples(request), memory)
             result = self._timed(model, api, lambda: run(model, request, timeout_ms=self._timeout(caller)))
             self.metrics.example_count.add(model.name, by=classify.example_count(request))
             return result
@@ -214,7 +214,7 @@ class Service:
                 memory.take(classify.input_bytes(request))
             with self.core.use(spec) as model:
                 if self.guard is not None:
-                    self.guard.check_examples(classify.examples(request))
+                    self.guard.check_examples(classify.examples(request), memory)
                 return self._timed(
                     model,
                     api,

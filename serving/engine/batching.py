@@ -37,6 +37,16 @@ class BatchingParameters:
     enable_large_batch_splitting: bool = False
     max_execution_batch_size: int = 0
 
+    @property
+    def splits(self) -> bool:
+        """Whether a request may run as several batches."""
+        return self.enable_large_batch_splitting or 0 < self.max_execution_batch_size < self.max_batch_size
+
+    @property
+    def execution_limit(self) -> int:
+        """Rows of the largest batch that is run."""
+        return self.max_execution_batch_size or self.max_batch_size
+
 
 class NotBatchableError(Exception):
     """A signature whose graph cannot become a function; it is run unbatched."""
@@ -208,12 +218,13 @@ def _batch_function(
     ):
         api.TF_SetAttrInt(description, key, value)
     sizes = parameters.allowed_batch_sizes
+    if parameters.splits and not sizes:
+        # The operation has no limit of its own for what it runs: the largest allowed size is it.
+        sizes = tuple(range(1, parameters.execution_limit + 1))
     api.TF_SetAttrIntList(
         description, b"allowed_batch_sizes", (c_int64 * max(len(sizes), 1))(*sizes), len(sizes)
     )
-    api.TF_SetAttrBool(
-        description, b"enable_large_batch_splitting", int(parameters.enable_large_batch_splitting)
-    )
+    api.TF_SetAttrBool(description, b"enable_large_batch_splitting", int(parameters.splits))
     queue = c_char_p(name.encode())
     for attribute in (b"shared_name", b"batching_queue"):
         api.TF_SetAttrString(description, attribute, queue, len(name.encode()))

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from core.images.header import HeaderError, read_header
-from serving.api.image_guard import ImageGuard, ImageLimits
 from core.protos.tensor_pb2 import DT_STRING
+from serving.api.image_guard import ImageGuard, ImageLimits
 from serving.operations.metrics import Metrics
 from serving.protos import predict_pb2
 from serving.status import ServingError
@@ -223,4 +223,4 @@ def test_images_that_tensorflow_would_find_where_nobody_looks_are_refused(change
         tensor.string_val.extend([jpeg] * (2 if change.get("shape") == [] else 1))
     guard = ImageGuard(ImageLimits(), Metrics())
     with pytest.raises(ServingError, match=says):
-        guard.check(None, request)
+        guard.check(request)
