@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect, sync_playwright
 
+from core.heatmap import paint
 from edge.camera.sample import draw
-from edge.heatmap import paint
 from tests.support.edge_bench import CHROMIUM, FLAGS, bench
 from tests.support.edge_doubles import ModelServer, Network, answer
 

@@ -10,6 +10,11 @@ from components.ingest.source import Source
 
 __all__ = ["LOCAL_BEAM_OPTIONS", "Fractions", "IngestConfig", "Source"]
 
+# Endings of images, the preferred first.
+EXTENSIONS: Final = (
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+    *(".avif", ".heic", ".heif", ".jp2", ".j2k", ".dcm"),
+)
 # Without a runner Beam downloads one from the web; this one is part of the package.
 LOCAL_BEAM_OPTIONS: Final = (
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
@@ -78,7 +83,7 @@ class IngestConfig(BaseModel):
         ),
     )
     image_extensions: tuple[str, ...] = Field(
-        default=(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+        default=EXTENSIONS,
         description="names the tables leave the ending off; these are tried, in this order",
     )
     jpeg_quality: int = Field(

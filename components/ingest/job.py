@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from components.ingest import beam_job, copies, manifest, pool, progress, quarantine, shard
+from components.ingest import beam_job, copies, diagnosis, manifest, pool, progress, quarantine, shard
 from components.ingest.check import CheckJob, Outcome
 from components.ingest.config import IngestConfig
 from components.ingest.copies import Resolved
@@ -27,6 +27,8 @@ from core.tfrecord import Value
 
 # Big enough that Beam's and the pipe's cost for a batch vanish, small enough that both cores end together.
 _BATCH: Final = 32
+
+_MOST_NAMES: Final = 200
 
 Placed = tuple[Row, Outcome, str, str]
 
@@ -57,6 +59,7 @@ def ingest(
     # The processes start while the tables are read.
     with staged(out, force=force) as folder, pool.shared(beam_job.size(config.decoders)) as pool_name:
         found = [read(source, config) for source in config.sources]
+        _check_positives(config, found)
         refusals = [refusal for one in found for refusal in one.refusals]
         rows = [row for one in found for row in one.rows]
         refusals += [Refusal.of(row, "missing_file", _searched(row)) for row in rows if row.file is None]
@@ -89,6 +92,16 @@ def _check_names(config: IngestConfig) -> None:
     twice = [name for name, count in Counter(source.title for source in config.sources).items() if count > 1]
     if twice:
         raise IngestError(f"two sources are called {twice[0]!r}: name them apart with ,name=NAME")
+
+
+def _check_positives(config: IngestConfig, found: Sequence[Found]) -> None:
+    """Refuse a positive diagnosis that no row has: it is misspelt, or the data is another."""
+    there = {name for one in found for name in one.diagnoses}
+    for name in config.positive_diagnoses:
+        if diagnosis.closest(name) not in there:
+            raise IngestError(
+                f"no row has the positive diagnosis {name!r}; there are {', '.join(sorted(there)) or 'none'}"
+            )
 
 
 def _searched(row: Row) -> str:
@@ -220,12 +233,22 @@ def _manifest(
             )
             for source, one in zip(config.sources, found, strict=True)
         ),
+        labels=_labels(found),
         class_weights=(
             features.class_weights(train.negatives, train.positives)
             if train.positives and train.negatives
             else None
         ),
         config=config,
+    )
+
+
+def _labels(found: Sequence[Found]) -> tuple[manifest.LabelCount, ...]:
+    counts: Counter[tuple[str, str]] = sum((one.labels for one in found), Counter())
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        manifest.LabelCount(name=name, became=became, rows=rows)
+        for (name, became), rows in ordered[:_MOST_NAMES]
     )
 
 

@@ -71,6 +71,14 @@ class SourceCounts(_Part):
     written: int = Field(ge=0, description="its images in the TFRecords")
 
 
+class LabelCount(_Part):
+    """Rows that call their label by one name."""
+
+    name: str = Field(description="what the label columns, or the folder, say")
+    became: str = Field(description="the label, 0 or 1, or the reason for having none")
+    rows: int = Field(ge=0, description="how many")
+
+
 class Manifest(_Part):
     """`manifest.json` of an ingested data set."""
 
@@ -83,6 +91,9 @@ class Manifest(_Part):
     counts: Counts = Field(description="where every row went")
     splits: dict[str, SplitCounts] = Field(description="train, eval and test")
     sources: tuple[SourceCounts, ...] = Field(description="what was read")
+    labels: tuple[LabelCount, ...] = Field(
+        default=(), description="which names became which label, the most frequent first, 200 at most"
+    )
     class_weights: tuple[float, float] | None = Field(
         description="balanced weights of target 0 and 1 on the training split; null where a class is missing there"
     )
@@ -128,7 +139,7 @@ class Manifest(_Part):
             return cls.model_validate_json(file.read_bytes())
         except FileNotFoundError:
             raise IngestError(
-                f"{file} does not exist: {path} is no ingested data set; run melanosizer ingest"
+                f"{file} does not exist: {path} is not an ingested data set; run melanosizer ingest"
             ) from None
         except OSError as error:
             raise IngestError(f"{file} cannot be read: {error.strerror}") from None
@@ -136,7 +147,7 @@ class Manifest(_Part):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "as a whole"
             raise IngestError(
-                f"{file} is no valid manifest: {where}: {first['msg']}; ingest the data again"
+                f"{file} is not a valid manifest: {where}: {first['msg']}; ingest the data again"
             ) from None
 
     def verify(self, folder: Path | str) -> None:

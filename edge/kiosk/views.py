@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge import __version__
-from edge.asking.sender import SERVER_NOTICES
+from edge.asking.status import SERVER_NOTICES
 from edge.device import Device
 from edge.kiosk.catalogue import Translate, translator
 from edge.notices import Notice

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.errors import RunFaultError, UsageError
@@ -14,6 +15,8 @@ from core.errors import RunFaultError, UsageError
 if TYPE_CHECKING:
     from components.ingest.config import IngestConfig
     from components.ingest.manifest import Manifest
+
+LABELS_SHOWN = 30
 
 
 def ingest(
@@ -107,6 +110,7 @@ def ingest(
     console.print(_splits(manifest, out))
     if manifest.counts.quarantined:
         console.print(_quarantine(manifest, out))
+    console.print(_labels(manifest))
     console.print(_account(manifest), highlight=False, soft_wrap=True)
 
 
@@ -145,6 +149,20 @@ def _splits(manifest: Manifest, out: Path) -> Table:
         table.add_row(
             name, str(split.images), str(split.positives), share, str(split.groups), str(len(split.shards))
         )
+    return table
+
+
+def _labels(manifest: Manifest) -> Table:
+    table = Table(title="labels", title_justify="left")
+    table.add_column("name in the data")
+    table.add_column("label")
+    table.add_column("rows", justify="right")
+    for one in manifest.labels[:LABELS_SHOWN]:
+        label = {"0": "0", "1": "1 (positive)"}.get(one.became, f"[yellow]{one.became}[/]")
+        table.add_row(escape(one.name) or "(nothing)", label, str(one.rows))
+    hidden = len(manifest.labels) - LABELS_SHOWN
+    if hidden > 0:
+        table.add_row(f"and {hidden} more, see manifest.json", "", "")
     return table
 
 
