@@ -22,8 +22,8 @@ def export(folder: Path) -> None:
     import tensorflow as tf
 
     from components.trainer.model.backbones import registry
-    from core.tfserving.tensors import predict_request
     from core import tfrecord
+    from core.tfserving.tensors import predict_request
     from serving.engine.warmup import FILE
     from serving.protos import prediction_log_pb2
 
