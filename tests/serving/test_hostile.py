@@ -71,7 +71,9 @@ def _equal(mine, theirs):
         return len(mine) == len(theirs) and all(map(_equal, mine, theirs))
     if isinstance(mine, float) and math.isfinite(theirs):
         # Without its flag for full precision, as in TensorFlow Serving, RapidJSON is off by up to 3 units.
-        return abs(mine - theirs) <= 3 * math.ulp(theirs) and math.copysign(1, mine) == math.copysign(1, theirs)
+        return abs(mine - theirs) <= 3 * math.ulp(theirs) and math.copysign(1, mine) == math.copysign(
+            1, theirs
+        )
     return mine == theirs or (mine != mine and theirs != theirs)
 
 

@@ -8,6 +8,7 @@ import threading
 import grpc
 import pytest
 
+from core.registry.model_server_config import ServedModel, render
 from serving.versions.storage import parse_version
 from tests.serving.model_zoo_paths import broken
 from tests.serving.server_process import ServerProcess, model_config
@@ -171,21 +172,9 @@ def test_policies_all_latest_and_specific(pick, tmp_path):
 
 
 def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path):
-    """The version first, the label once it is AVAILABLE: what ServerCore's rules (2.19.1) allow."""
     base = pick("half", 1)
     config = tmp_path / "models.config"
-
-    def write(stable, *others):
-        wanted = {
-            "name": "half",
-            "base_path": base,
-            "versions": [stable, *others],
-            "labels": {"stable": stable},
-        }
-        config.with_suffix(".new").write_text(str(model_config(wanted)))
-        config.with_suffix(".new").replace(config)
-
-    write(1)
+    config.write_text(_config(base, ["1"], stable="1"))
     with ServerProcess(
         tmp_path / "server",
         f"--model_config_file={config}",
@@ -200,16 +189,18 @@ def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path
         server.await_state("half", 1, "AVAILABLE")
         assert (answering(), answering("stable")) == (1, 1)
         pick("half", 2, to=base)
-        write(1, 2)
-        server.await_state("half", 2, "AVAILABLE")
-        assert answering("stable") == 1
-        write(2, 1)
+        config.write_text(_config(base, ["1", "2"], stable="1"))
+        while server.status("half").get(2, ("",))[0] != "AVAILABLE":
+            # Nobody who asks by label is turned away while the versions change.
+            assert answering("stable") == 1
+        config.write_text(_config(base, ["2"], stable="2"))
         _await(lambda: answering("stable") == 2)
-        write(1, 2)
+        assert (answering(), answering("stable")) == (2, 2)
+        config.write_text(_config(base, ["2", "1"], stable="2"))
+        server.await_state("half", 1, "AVAILABLE")
+        config.write_text(_config(base, ["1", "2"], stable="1", canary="2"))
         _await(lambda: answering("stable") == 1)
-        write(1)
-        server.await_state("half", 2, "END")
-        assert answering("stable") == 1
+        assert (answering("stable"), answering("canary")) == (1, 2)
 
 
 def test_a_model_without_its_folder_is_waited_for_until_the_file_is_corrected(pick, tmp_path):
@@ -262,9 +253,7 @@ def test_a_version_that_is_not_whole_replaces_no_good_one(pick, tmp_path, missin
 def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pick, tmp_path):
     base = pick("half", 1, 2)
     config = tmp_path / "models.config"
-    config.write_text(
-        str(model_config({"name": "half", "base_path": base, "versions": [1], "labels": {"stable": 1}}))
-    )
+    config.write_text(_config(base, ["1"], stable="1"))
     with ServerProcess(
         tmp_path / "server",
         f"--model_config_file={config}",
@@ -272,11 +261,13 @@ def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pi
         "--allow_version_labels_for_unavailable_models",
     ) as server:
         server.await_state("half", 1, "AVAILABLE")
-        config.write_text(
-            str(model_config({"name": "half", "base_path": base, "versions": [2], "labels": {"stable": 2}}))
-        )
+        config.write_text(_config(base, ["2"], stable="2"))
         _await(lambda: "Request to assign label to version 2 of model half" in server.log())
         assert server.predict("half", {"x": [[2.0]]}, label="stable").model_spec.version.value == 1
+
+
+def _config(base, versions, **labels):
+    return render(ServedModel("half", str(base), tuple(versions), labels))
 
 
 def _await(condition, timeout=20.0):
