@@ -6,9 +6,19 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from core.errors import USAGE, missing_extra
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; 0 after a clean stop, 2 for a command line or file that cannot be, 1 for a fault."""
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        print(f"melanosizer-serve: {missing_extra(error, 'melanosizer-serve', 'serving')}", file=sys.stderr)
+        return USAGE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     from serving import flags
     from serving.operations import logs
     from serving.status import Code, ServingError
