@@ -124,6 +124,20 @@ def check(data: bytes, limits: Limits) -> Checked:
         raise decode.decoding_error(error) from None
 
 
+def check_decodes(data: bytes) -> None:
+    """Decode an image as strictly as ``check``, whatever its size.
+
+    Raises:
+        ImageRefusedError: it is damaged.
+    """
+    try:
+        image = decode.open_image(data, max_bytes=len(data) or 1, max_pixels=1 << 40, formats=FORMATS)
+        if image.format not in {"JPEG", "MPO"} or _decode_strictly(data, image) is None:
+            decode.load(image)
+    except Exception as error:
+        raise decode.decoding_error(error) from None
+
+
 def _check(data: bytes, limits: Limits) -> Checked:
     image = decode.open_image(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, formats=FORMATS)
     width, height = image.size
