@@ -44,6 +44,7 @@ class Locations:
     metadata: metadata_store_pb2.ConnectionConfig | None
     run_id: str
     preset: str
+    spans: str = "[]"  # label counts of each part of the data, as JSON
 
 
 def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
@@ -88,6 +89,7 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         accepted=accepted_before.outputs["accepted"],
         config=config.balance.model_dump_json(),
         data_version=where.data_version,
+        spans=where.spans,
     ).with_id("class-balance")
     # Stops the run: the Trainer needs what only an accepted data set yields.
     gate = DataGate(anomalies=validator.outputs["anomalies"], balance=balance.outputs["balance"]).with_id(

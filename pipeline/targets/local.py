@@ -23,7 +23,14 @@ PASSWORD_VARIABLE = "MELANOSIZER_METADATA_PASSWORD"  # noqa: S105 - the variable
 
 
 def locations(
-    config: RunConfig, *, workspace: Workspace, data: Path, data_version: str, run_id: str, preset: str
+    config: RunConfig,
+    *,
+    workspace: Workspace,
+    data: Path,
+    data_version: str,
+    run_id: str,
+    preset: str,
+    spans: str = "[]",
 ) -> Locations:
     """Return where the local target keeps things."""
     return Locations(
@@ -35,6 +42,7 @@ def locations(
         metadata=connection(config, workspace),
         run_id=run_id,
         preset=preset,
+        spans=spans,
     )
 
 
