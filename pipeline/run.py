@@ -21,7 +21,7 @@ from core.registry.store import Registry
 from core.workspace import Workspace
 from pipeline import data_set, executions, lineage, native_output, outcome, prerequisites
 from pipeline.config import RunConfig
-from pipeline.dag import create_pipeline
+from pipeline.dag import ClassifierSteps, create_pipeline
 from pipeline.outcome import Outcome
 from pipeline.progress import ProductLogHandler, StepProgress, open_log
 from pipeline.targets import local
@@ -65,15 +65,15 @@ def execute(
         started = datetime.now(UTC)
         run_id = new_run_id(workspace, started)
         where = local.locations(
-            config,
             workspace=workspace,
             data=data,
             data_version=manifest.data_version,
             run_id=run_id,
             preset=preset,
             spans=json.dumps([span.label_counts for span in manifest.spans]),
+            metadata_url=config.metadata_url,
         )
-        compiled = local.compiled(create_pipeline(config, where), run_id)
+        compiled = local.compiled(create_pipeline(ClassifierSteps(config), where), run_id)
         folder = workspace.run(run_id)
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
@@ -92,7 +92,7 @@ def execute(
                 # Whatever a step raises ends the run, never the record of it.
                 error = _sentence(fault, data)
                 _log.exception("the run failed")
-            steps = executions.steps(local.connection(config, workspace), run_id)
+            steps = executions.steps(local.connection(config.metadata_url, workspace), run_id)
             result = outcome.collect(
                 run_id=run_id,
                 preset=preset,
