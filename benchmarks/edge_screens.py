@@ -60,7 +60,7 @@ def walk(page: Page, url: str, network: Network, folder: Path, camera: Path) -> 
         print(folder / f"edge-{name}.png")
 
     page.goto(url)
-    expect(page.locator("#preview")).to_have_js_property("naturalWidth", 448)
+    expect(page.locator("#preview")).to_have_js_property("width", 448)
     shot("capture")
     page.click("#code")
     for key in "P-1024":
@@ -105,13 +105,13 @@ def walk(page: Page, url: str, network: Network, folder: Path, camera: Path) -> 
     page.goto(url + "/history")
     shot("history-de")
     page.goto(url + "/")
-    expect(page.locator("#preview")).to_have_js_property("naturalWidth", 448)
+    expect(page.locator("#preview")).to_have_js_property("width", 448)
     away = camera.rename(camera.with_name("away"))
     page.wait_for_selector(".viewer.lost")
     shot("camera-lost-de")
     away.rename(camera)
     page.wait_for_selector(".viewer:not(.lost)")
-    expect(page.locator("#preview")).to_have_js_property("naturalWidth", 448)
+    expect(page.locator("#preview")).to_have_js_property("width", 448)
     shot("capture-de")
 
 

@@ -187,7 +187,7 @@ def test_a_server_that_answers_garbage(start: Start, page_of: PageOf, model_serv
     model_server.reply = lambda _jpeg, _context: answer(0.42)
     page.post("/notices")
     eventually(device, lambda: device.queue.counts()["answered"] == 1)
-    assert "42 %" in page.get(shown.url.path).text
+    assert "42\u00a0%" in page.get(shown.url.path).text
     assert not device.notices.all()
 
 
