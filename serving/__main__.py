@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    from core.errors import UsageError
     from serving import flags
     from serving.operations import logs
     from serving.status import Code, ServingError
@@ -29,7 +30,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     try:
         options = flags.parse(arguments)
-    except flags.UsageError as error:
+    except UsageError as error:
         print(f"melanosizer-serve: {error}", file=sys.stderr)
         return 2
     if options.version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -81,6 +82,10 @@ class IngestConfig(BaseModel):
             "perceptual hashes (256 bits) at most this far apart are copies of one picture; "
             "0 keeps only equal hashes together"
         ),
+    )
+    same_lesion: Path | None = Field(
+        default=None,
+        description="table of pairs of image names that show one lesion although the tables do not say so",
     )
     image_extensions: tuple[str, ...] = Field(
         default=EXTENSIONS,

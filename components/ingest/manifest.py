@@ -69,6 +69,22 @@ class SourceCounts(_Part):
     table: str = Field(description="name of its table or folder, without the path")
     rows_read: int = Field(ge=0, description="its rows")
     written: int = Field(ge=0, description="its images in the TFRecords")
+    span: int = Field(default=1, ge=1, description="the part of the data it came with")
+
+
+class Span(_Part):
+    """One part of the data: what one run of ingest added."""
+
+    number: int = Field(ge=1, description="1 is the first")
+    created: str = Field(description="UTC time, ISO 8601")
+    images: dict[str, int] = Field(description="images by split")
+    positives: dict[str, int] = Field(description="of these, with target 1")
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """Images by label over all splits."""
+        positives = sum(self.positives.values())
+        return {"negatives": sum(self.images.values()) - positives, "positives": positives}
 
 
 class LabelCount(_Part):
@@ -91,6 +107,7 @@ class Manifest(_Part):
     counts: Counts = Field(description="where every row went")
     splits: dict[str, SplitCounts] = Field(description="train, eval and test")
     sources: tuple[SourceCounts, ...] = Field(description="what was read")
+    spans: tuple[Span, ...] = Field(default=(), description="the parts, in the order they were added")
     labels: tuple[LabelCount, ...] = Field(
         default=(), description="which names became which label, the most frequent first, 200 at most"
     )

@@ -41,7 +41,6 @@ class Row:
         file: path of the image, None where it was not found.
         patient: key of the patient, unique over all sources, pseudonymous.
         lesion: the same for the lesion.
-        image_key: the same for the image itself.
         target: 1 is positive.
         diagnosis: canonical short name (mel, nv, ...) where one is known, else the source's words.
         age: years.
@@ -55,7 +54,6 @@ class Row:
     file: str | None
     patient: str | None
     lesion: str | None
-    image_key: str
     target: int
     diagnosis: str | None
     age: float | None

@@ -53,8 +53,6 @@ def serve(
         logs.configure(options.log_format, options.log_level)
         with _settling(workspace):
             ModelServer(options).run_until_signalled()
-    except flags.UsageError as error:
-        raise UsageError(str(error)) from None
     except ServingError as error:
         wrong = error.code in (Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION)
         raise (UsageError if wrong else RunFaultError)(f"the server did not start: {error.message}") from None

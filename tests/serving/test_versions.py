@@ -203,6 +203,53 @@ def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path
         assert (answering("stable"), answering("canary")) == (1, 2)
 
 
+def test_a_model_without_its_folder_is_waited_for_until_the_file_is_corrected(pick, tmp_path):
+    base = pick("half", 1)
+    config = tmp_path / "models.config"
+    good = {"name": "half", "base_path": base}
+    config.write_text(str(model_config(good)))
+    with ServerProcess(
+        tmp_path / "server",
+        f"--model_config_file={config}",
+        "--file_system_poll_wait_seconds=0.1",
+        "--model_config_file_poll_wait_seconds=0.1",
+    ) as server:
+        config.write_text(str(model_config(good, {"name": "other", "base_path": tmp_path / "none"})))
+        _await(lambda: "(Re-)adding model: other" in server.log())
+        config.write_text(str(model_config(good, {"name": "third", "base_path": base})))
+        server.await_state("third", 1, "AVAILABLE")
+        assert server.predict("half", {"x": [[2.0]]}).model_spec.version.value == 1
+
+
+@pytest.mark.parametrize("missing", ["variables", "variables/variables.index", "variables/variables.data"])
+def test_a_version_that_is_not_whole_replaces_no_good_one(pick, tmp_path, missing):
+    base = pick("affine", 1)
+    whole = pick("affine", 2, to=tmp_path / "elsewhere") / "2"
+    with ServerProcess(
+        tmp_path / "server",
+        f"--model_base_path={base}",
+        "--model_name=m",
+        "--file_system_poll_wait_seconds=0.1",
+        "--max_num_load_retries=0",
+    ) as server:
+        partial = tmp_path / "partial"
+        shutil.copytree(whole, partial)
+        if missing == "variables":
+            shutil.rmtree(partial / missing)
+        elif missing.endswith("index"):
+            (partial / missing).unlink()
+        else:
+            data = next((partial / "variables").glob("variables.data*"))
+            data.write_bytes(data.read_bytes()[:10])
+        partial.rename(base / "2")
+        assert server.await_state("m", 2, "END")
+        assert server.predict("m", {"x": [2.0]}).model_spec.version.value == 1
+        # And is taken once it is whole.
+        shutil.copytree(whole, base / "2", dirs_exist_ok=True)
+        server.await_state("m", 2, "AVAILABLE")
+        assert server.predict("m", {"x": [2.0]}).model_spec.version.value == 2
+
+
 def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pick, tmp_path):
     base = pick("half", 1, 2)
     config = tmp_path / "models.config"

@@ -11,7 +11,6 @@ from components.ingest.errors import IngestError
 from components.ingest.label import Statements, UnlabelledError, decide
 from components.ingest.layouts.found import Found
 from components.ingest.layouts.images import walk
-from components.ingest.pseudonym import pseudonym
 from components.ingest.row import Refusal, Row
 from components.ingest.source import Source
 
@@ -68,9 +67,8 @@ def read(source: Source, config: IngestConfig) -> Found:
             )
             continue
         result.count(f"{called}/", str(target), diagnosis, said.malignant)
-        key = pseudonym(source.id_space, "image", name)
         result.rows.append(
-            Row(source.title, number, name, str(path), None, None, key, target, diagnosis, None, None, None)
+            Row(source.title, number, name, str(path), None, None, target, diagnosis, None, None, None)
         )
     if not result.rows_read:
         raise IngestError(f"source {source}: {root} has no files")

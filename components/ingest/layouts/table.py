@@ -182,7 +182,6 @@ def _row(
         file=path,
         patient=pseudonym(source.id_space, "patient", patient) if patient else None,
         lesion=pseudonym(source.id_space, "lesion", lesion) if lesion else None,
-        image_key=pseudonym(source.id_space, "image", name),
         target=label,
         diagnosis=diagnosis,
         age=age(cells.get("age", "")),
