@@ -146,7 +146,6 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
-        schema=schema.outputs["schema"],
         config=config.evaluator,
         run_key=run_key(config, where),
     )

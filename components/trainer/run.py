@@ -22,6 +22,7 @@ from components.trainer.config import TrainerConfig
 from components.trainer.data.records import Split, spread
 from components.trainer.export import (
     calibration,
+    contact_sheet,
     out_of_distribution,
     readout,
     robustness,
@@ -87,6 +88,8 @@ def run_fn(fn_args: Any) -> None:
         data = training.read(fn_args, config, cache_dir, progress)
     for sentence in parent_models.check(config, data.version):
         progress.line("%s", sentence)
+    if workers.chief and (sheet := contact_sheet.make(data.train, config)):
+        (run_dir / contact_sheet.FILE_NAME).write_bytes(sheet)
     key = _run_key(config, data)
     workers.agree(
         int(key[:12], 16), "its settings, its data or its kind of machine are not those of the others"

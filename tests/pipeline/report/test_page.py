@@ -245,9 +245,10 @@ def test_a_run_whose_artifacts_are_gone_or_broken_still_has_a_report(tmp_path):
     result, workspace = fake_run.write(tmp_path, images=60)
     (result.uri("Trainer", "model_run") / "history.json").write_text("{")
     (result.uri("Evaluator", "evaluation") / "predictions.csv").unlink()
-    (tmp_path / "data" / "test" / "data-00000-of-00001.tfrecord.gz").write_bytes(b"no record")
+    (result.uri("ClassBalance", "balance") / "balance.json").write_bytes(b"\xff no text")
     text = Document(page.write(result, workspace).read_text(encoding="utf-8")).text
     assert "history.json: JSONDecodeError" in text
+    assert "balance.json: UnicodeDecodeError" in text
     assert "The run evaluated no model" in text
 
 
