@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.images.decode import ImageRefusedError, thumbnail
+from core.workspace import contained
 from dashboard import measures
 from dashboard.access import Viewer
 from dashboard.charts import series
@@ -190,7 +191,7 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
 def _file(using: Services, folder: Path, row: Quarantined) -> Path | None:
     """The file itself, below the data set or a configured source: the table is data, and may name any file."""
     for place in (folder, *using.settings.source_dirs) if row.path else ():
-        found = using.workspace.contained(place, row.path)
+        found = contained(place, row.path)
         if found is not None:
             return found
     return None
