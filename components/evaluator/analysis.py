@@ -15,26 +15,18 @@ from components.evaluator.config import EvaluatorConfig
 from components.evaluator.predictions import Prediction
 from core.features import DECISION, PROBABILITY, TARGET
 
-CANDIDATE, BASELINE = "candidate", "baseline"
 
-
-def configuration(config: EvaluatorConfig, *, with_baseline: bool) -> config_pb2.EvalConfig:
+def configuration(config: EvaluatorConfig) -> config_pb2.EvalConfig:
     """Return TFMA's configuration: metrics of the probability and of the decision, overall and by slice.
 
-    The bounds of the AUC are TFMA's own thresholds, overall only: without a slice in their specification TFMA would
-    apply them to every slice. What TFMA cannot say (a minimum number of melanomas in a slice) is judged in `judge.py`.
+    The bound of the AUC is TFMA's own threshold, overall only: without a slice in its specification TFMA would
+    apply it to every slice. What TFMA cannot say (a minimum number of melanomas in a slice, the change from a baseline
+    whose answers are here already) is judged in `judge.py`.
     """
     overall = config_pb2.SlicingSpec()
     threshold = config_pb2.MetricThreshold(
         value_threshold=config_pb2.GenericValueThreshold(lower_bound=DoubleValue(value=config.min_auc))
     )
-    if with_baseline:
-        threshold.change_threshold.CopyFrom(
-            config_pb2.GenericChangeThreshold(
-                direction=config_pb2.MetricDirection.HIGHER_IS_BETTER,
-                absolute=DoubleValue(value=-config.max_auc_loss),
-            )
-        )
     bounds = config_pb2.PerSliceMetricThreshold(slicing_specs=[overall], threshold=threshold)
     probability = config_pb2.MetricsSpec(
         output_names=[PROBABILITY],
@@ -53,16 +45,11 @@ def configuration(config: EvaluatorConfig, *, with_baseline: bool) -> config_pb2
             for name in ("TruePositives", "FalseNegatives", "TrueNegatives", "FalsePositives")
         ],
     )
-    names = (CANDIDATE, BASELINE) if with_baseline else ("",)
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
-                name=name,
-                label_key=TARGET,
-                is_baseline=name == BASELINE,
-                prediction_keys={key: _column(name, key) for key in (PROBABILITY, DECISION)},
+                label_key=TARGET, prediction_keys={key: key for key in (PROBABILITY, DECISION)}
             )
-            for name in names
         ],
         slicing_specs=[overall, *(config_pb2.SlicingSpec(feature_keys=[name]) for name in config.slices)],
         metrics_specs=[probability, decision],
@@ -71,41 +58,31 @@ def configuration(config: EvaluatorConfig, *, with_baseline: bool) -> config_pb2
 
 
 def analyse(
-    pipeline: beam.Pipeline,
-    config: EvaluatorConfig,
-    answers: Sequence[Prediction],
-    baseline: Sequence[Prediction] | None,
-    folder: Path,
+    pipeline: beam.Pipeline, config: EvaluatorConfig, answers: Sequence[Prediction], folder: Path
 ) -> None:
     """Write TFMA's metrics, plots and validation into ``folder`` when the Beam pipeline runs.
 
     Args:
         pipeline: of Beam.
         config: limits and slices.
-        answers: of the candidate.
-        baseline: of the model blessed before, to the same images in the same order.
+        answers: of the model.
         folder: the evaluation's.
     """
-    columns: dict[str, pa.Array] = {TARGET: _lists([item.target for item in answers], pa.int64())}
+    columns = {
+        TARGET: _lists([item.target for item in answers], pa.int64()),
+        PROBABILITY: _lists([item.probability for item in answers], pa.float32()),
+        DECISION: _lists([float(item.probability >= item.threshold) for item in answers], pa.float32()),
+    }
     for name in config.slices:
         columns[name] = _lists([getattr(item, name).encode() for item in answers], pa.binary())
-    for model, items in ((CANDIDATE if baseline else "", answers), (BASELINE, baseline or ())):
-        if items:
-            columns[_column(model, PROBABILITY)] = _lists([item.probability for item in items], pa.float32())
-            decisions = [float(item.probability >= item.threshold) for item in items]
-            columns[_column(model, DECISION)] = _lists(decisions, pa.float32())
     batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
     _ = (
         pipeline
         | beam.Create([batch])
         | model_eval_lib.ExtractEvaluateAndWriteResults(
-            eval_config=configuration(config, with_baseline=baseline is not None), output_path=str(folder)
+            eval_config=configuration(config), output_path=str(folder)
         )
     )
-
-
-def _column(model: str, output: str) -> str:
-    return f"{model}/{output}" if model else output
 
 
 def _lists(values: Sequence[object], kind: pa.DataType) -> pa.Array:

@@ -49,7 +49,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         slices = measured.from_predictions(answers, config.slices)
         measured.save(slices, folder)
         with self._make_beam_pipeline() as pipeline:
-            analysis.analyse(pipeline, config, answers, baseline, folder)
+            analysis.analyse(pipeline, config, answers, folder)
         verdict = judge(
             config, slices, auc(*predictions.arrays(baseline)) if baseline else None, "" if before else ALONE
         )

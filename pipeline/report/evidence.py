@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from core.features import MODEL_NAME, PROBABILITY, TARGET
 from pipeline.report.groups import Groups
 
 if TYPE_CHECKING:
+    from components.evaluator.external import External
     from components.evaluator.predictions import Prediction
     from components.ingest.manifest import Manifest
     from core.records.version import VersionRecord
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FACTS = Path("assets.extra") / "melanosizer.json"
+# A path of two parts or more, not within an address or a relative path.
+_PATH = re.compile(r"(?<![\w:/.…])(/[^\s/:,;'\"<>]+)+/([^\s/:,;'\"<>]+)")
 EXAMPLES = 3  # names shown of each reason for quarantine
 CONTACT_SHEET = "contact_sheet.jpg"
 
@@ -55,6 +59,7 @@ class Evidence:
         robustness: AUC under each change of the picture, from robustness.json of the Trainer.
         trials: what the tuner tried, and the settings trained with, from trials.json of the Trainer.
         finder: what the learning-rate finder saw, from lr_finder.json of the Trainer.
+        external: what was measured on pictures from elsewhere.
         contact_sheet: an encoded picture of augmented samples.
         unreadable: files that are there but could not be read, with the reason.
     """
@@ -76,6 +81,7 @@ class Evidence:
     trials: dict[str, Any] | None = None
     finder: dict[str, Any] | None = None
     contact_sheet: bytes | None = None
+    external: Sequence[External] = ()
     unreadable: Sequence[str] = ()
 
     @property
@@ -96,7 +102,7 @@ class Evidence:
 
 def gather(result: Outcome, workspace: Workspace) -> Evidence:
     """Read what the run left; nothing here raises because a file is missing or broken."""
-    from components.evaluator import predictions, worst
+    from components.evaluator import external, predictions, worst
 
     reader = _Reader()
     data = Path(result.data)
@@ -107,11 +113,11 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     answers = reader.read(evaluation, predictions.FILE_NAME, lambda path: predictions.load(path.parent)) or []
     trained = Path(result.model) if result.model else None
     manifest = _manifest(data, result, reader)
-    config = reader.read(run_folder, "config.json", _json) or {}
+    config = without_paths(reader.read(run_folder, "config.json", _json) or {})
     balanced = reader.read(balance, "balance.json", _json)
     kinds = {"missed": worst.missed(answers), "false_alarm": worst.false_alarms(answers)}
     return Evidence(
-        result=result,
+        result=result.model_copy(update={"reason": without_paths(result.reason)}),
         config=config,
         predictions=tuple(answers),
         eval_answers=reader.read(model_run, "eval_predictions.csv", _answers) or (),
@@ -119,7 +125,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         balance=balanced,
         manifest=manifest,
         quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
-        model=reader.read(trained, str(FACTS), _json) or {},
+        model=without_paths(reader.read(trained, str(FACTS), _json) or {}),
         record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
         groups=Groups(balanced["groups"]) if balanced and balanced.get("groups") else None,
         pictures=_pictures(evaluation, worst.PICTURES, kinds, reader),
@@ -127,9 +133,21 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         robustness=reader.read(model_run, "robustness.json", _json),
         trials=reader.read(model_run, "trials.json", _json),
         finder=reader.read(model_run, "lr_finder.json", _json),
+        external=reader.read(evaluation, external.FILE_NAME, lambda path: external.load(path.parent)) or (),
         contact_sheet=reader.read(model_run, CONTACT_SHEET, Path.read_bytes),
-        unreadable=tuple(reader.unreadable),
+        unreadable=tuple(without_paths(reader.unreadable)),
     )
+
+
+def without_paths(value: Any) -> Any:
+    """Return texts, lists and objects with every absolute path cut to its last part: the report is mailed."""
+    if isinstance(value, str):
+        return _PATH.sub(lambda found: f"…/{found[2]}", value)
+    if isinstance(value, dict):
+        return {key: without_paths(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_paths(inner) for inner in value]
+    return value
 
 
 class _Reader:
@@ -141,7 +159,7 @@ class _Reader:
     def read(self, folder: Path | None, name: str, parse: Callable[[Path], T]) -> T | None:
         if folder is None or not (folder / name).is_file():
             return None
-        return self.attempt(str(folder / name), lambda: parse(folder / name))
+        return self.attempt(f"{folder.name}/{name}", lambda: parse(folder / name))
 
     def attempt(self, what: str, action: Callable[[], T]) -> T | None:
         try:
@@ -197,7 +215,7 @@ def _manifest(data: Path, result: Outcome, reader: _Reader) -> Manifest | None:
     found = reader.read(data, NAME, lambda path: Manifest.model_validate_json(path.read_text()))
     if found is not None and found.data_version != result.data_version:
         reader.unreadable.append(
-            f"{data}: holds data version {found.data_version[:12]} now, the run read {result.data_version[:12]}"
+            f"{data.name}: holds data version {found.data_version[:12]} now, the run read {result.data_version[:12]}"
         )
         return None
     return found

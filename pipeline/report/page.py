@@ -77,15 +77,9 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "carcinomas": mistakes.carcinomas(found.predictions),
         "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),
         "contact_sheet": mistakes.data_uri(found.contact_sheet),
-        "log": workspace.run(found.result.run_id) / "run.log",
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
-        "network": [
-            row
-            for name, value in found.model.items()
-            if name not in {"config", "metrics"}
-            for row in lineage.flat(value, name)
-        ],
+        "network": lineage.described(found.model),
         "settings": lineage.settings(found.config),
         "cards": {"data": data_facts, "model": model_facts},
     }
