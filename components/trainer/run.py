@@ -36,7 +36,7 @@ from components.trainer.fit.folds import OutOfFold
 from components.trainer.fit.history import History
 from components.trainer.fit.training import Answers, Data
 from components.trainer.model.backbones import registry
-from components.trainer.model.classifier import Classifier, predict, trace
+from components.trainer.model.classifier import Classifier, predict
 from components.trainer.progress import Progress, duration
 from core import features
 from core.measures import operating_point
@@ -156,7 +156,9 @@ def _fit(
         config.out_of_distribution_margin,
     )
     version = str(int(time.time()))
-    served = Served(classifier, read, fitted, point, zones, detector, config.image_size, version)
+    served = Served(
+        classifier, read, fitted, point, zones, detector, answers.graph, config.image_size, version
+    )
     _write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
     metrics: dict[str, Any] = {
         "eval_auc": auc(evaluation.targets, probabilities),
@@ -225,11 +227,10 @@ def _write_robustness(
     path: Path,
     progress: Progress,
 ) -> None:
-    traced = trace(served.classifier, config.image_size)
 
     def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         class_probabilities = predict(
-            served.classifier, pictures, progress, "robustness", traced
+            served.classifier, pictures, progress, "robustness", served.graph
         ).class_probabilities
         return served.probability(tf.constant(class_probabilities)).numpy()
 

@@ -25,7 +25,7 @@ from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import Callback, Loop, StagePlan, TrainState, Weights
 from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import Outputs, views
+from components.trainer.model.classifier import Outputs, constant_graph, views
 from components.trainer.model.network import Moments, Network
 from components.trainer.progress import Progress
 from components.transform import images
@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float32]
 
 _BATCH = 32
 _HEAD_BATCH = 256
-_FEATURES_VERSION = 2
+_FEATURES_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,18 @@ def _features(
             return _Features(file["pooled"], file["levels"])
     started = time.monotonic()
     side = split.pictures.shape[1]
+    folded = network.folded()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
     def extract(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = [
-            network(pixels) for pixels in views(images.view(batch, config.frozen.size), config.frozen.flips)
-        ]
-        return tf.stack([output.pooled for output in outputs], axis=1), outputs[0].levels
+        flips = config.frozen.flips
+        outputs = folded(tf.concat(views(images.view(batch, config.frozen.size), flips), axis=0))
+        return tf.stack(tf.split(outputs.pooled, flips), axis=1), tf.split(outputs.levels, flips)[0]
+
+    graph = constant_graph(extract, tf.TensorSpec([None, side, side, 3], tf.uint8))
 
     rows: list[tuple[Floats, Floats]] = []
     for start in range(0, len(split), _BATCH):
-        pooled, levels = extract(tf.constant(split.pictures[start : start + _BATCH]))
+        pooled, levels = graph(tf.constant(split.pictures[start : start + _BATCH]))
         rows.append((pooled.numpy(), levels.numpy()))
         done = start + len(levels)
         progress.tick(

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.metadata import Metadata
-from components.trainer.model import heads
+from components.trainer.model import folding, heads
 from components.trainer.model.backbones import registry
 from components.trainer.model.backbones.backbone import Backbone
 
@@ -96,6 +96,10 @@ class Network:
     def started_from(self, weights: str) -> Network:
         """The same network, whose card says where its weights came from before training."""
         return replace(self, backbone=replace(self.backbone, weights=weights))
+
+    def folded(self) -> Network:
+        """Return a copy for inference: batch-norm folded into the convolutions, equal up to rounding."""
+        return replace(self, model=folding.folded(self.model))
 
     def weights(self) -> Weights:
         """A copy of every weight, in the model's order."""

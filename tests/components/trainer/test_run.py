@@ -31,7 +31,7 @@ from core import features
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = {
     features.PROBABILITY, features.DECISION, features.THRESHOLD, features.ZONE,
-    features.OUT_OF_DISTRIBUTION, features.MODEL_VERSION,
+    features.OUT_OF_DISTRIBUTION, features.MODEL_VERSION, features.LOW_BELOW, features.REFER_FROM,
 }  # fmt: skip
 
 
@@ -77,6 +77,8 @@ def test_the_signatures_are_the_contract(strategy: str, request: pytest.FixtureR
     about = json.loads((trained.model / "assets.extra" / "melanosizer.json").read_text())
     assert answers[features.THRESHOLD][0] == pytest.approx(about["threshold"])
     assert answers[features.MODEL_VERSION][0].decode() == about["model_version"]
+    assert answers[features.LOW_BELOW][0] == pytest.approx(about["zones"]["low_below"])
+    assert answers[features.REFER_FROM][0] == pytest.approx(about["zones"]["refer_from"])
     assert answers[features.ZONE][0].decode() in {"low", "review", "refer"}
 
 
@@ -104,7 +106,8 @@ def test_warm_up_requests_can_be_answered(scratch: conftest.Trained) -> None:
         prediction_log_pb2.PredictionLog.FromString(row)
         for row in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
     ]
-    assert len(logs) >= 2
+    signatures = [log.predict_log.request.model_spec.signature_name for log in logs]
+    assert signatures == ["serving_default", "serving_default", "explain"]
     for log in logs:
         request = log.predict_log.request
         pictures = list(tf.make_ndarray(request.inputs[features.IMAGE_BYTES]))
