@@ -101,7 +101,10 @@ def trace(classifier: Classifier, side: int) -> Answer:
     Tracing takes seconds, so keep it to ask again.
     """
 
-    @tf.function(input_signature=_specs(classifier, side), autograph=False)
+    return tf.function(_positional(classifier), input_signature=_specs(classifier, side), autograph=False)
+
+
+def _positional(classifier: Classifier) -> Answer:
     def answer(batch: tf.Tensor, *metadata_features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return classifier(batch, metadata_features=metadata_features[0] if metadata_features else None)
 
@@ -130,7 +133,7 @@ class InferenceGraph:
         self.classifier = classifier.folded()
         size = 4 * sum(member.network.model.count_params() for member in classifier.members)
         self.constant = size <= _LARGEST_CONSTANTS
-        self._graph = self.compiled(trace(self.classifier, side), *_specs(classifier, side))
+        self._graph = self.compiled(_positional(self.classifier), *_specs(classifier, side))
 
     def __call__(
         self, pictures: tf.Tensor, metadata_features: tf.Tensor | None = None
