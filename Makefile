@@ -5,13 +5,22 @@ DATA ?=
 PRESET ?= quick
 WORKSPACE ?= workspace
 PYTEST ?=
+# Processes that share the tests; each takes up to 3 GB.
+WORKERS ?= 2
+ARCHITECTURES ?= linux/amd64,linux/arm64
+# Where images are pushed, such as ghcr.io/you/
+REGISTRY ?=
+VERSION ?=
+PUSH ?=
 MELANOSIZER := .venv/bin/melanosizer
+PYTESTS := .venv/bin/python -m pytest
 
 # Without bytecode every process would compile TFX for a minute.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup run test test-slow test-containers lint clean
+.PHONY: help setup run test test-random test-order test-slow test-containers test-wheel lint docs serve-docs \
+	licences wheel images release clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -22,14 +31,23 @@ setup:  ## make .venv ready (nothing to do when it is)
 run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-table uses your images
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
-test: setup  ## run the tests; PYTEST="-k name" chooses
-	@.venv/bin/python -m pytest -m "not slow and not container" $(PYTEST)
+test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses
+	@$(PYTESTS) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not container" $(PYTEST)
 
-test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests
-	@.venv/bin/python -m pytest -m slow $(PYTEST)
+test-random: setup  ## run the property tests with other examples than `make test`, and a thousand of each
+	@MELANOSIZER_HYPOTHESIS=random $(PYTESTS) -n $(WORKERS) --dist loadgroup -m "hypothesis and not slow and not container" $(PYTEST)
+
+test-order: setup  ## run the tests in an order drawn at random; it is printed, to repeat
+	@$(PYTESTS) -n $(WORKERS) --dist loadgroup -m "not slow and not container" --random-order-bucket=module --random-order $(PYTEST)
+
+test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
+	@$(PYTESTS) -m slow $(PYTEST)
 
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
-	@.venv/bin/python -m pytest -m container --durations=0 $(PYTEST) tests/containers
+	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers
+
+test-wheel: setup  ## build the wheel, install each extra of it in a fresh environment, start its command
+	@$(PYTESTS) -m slow $(PYTEST) tests/test_wheel.py
 
 lint: setup  ## ruff, mypy, import rules, YAML
 	@.venv/bin/ruff check .
@@ -37,6 +55,32 @@ lint: setup  ## ruff, mypy, import rules, YAML
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/yamllint --strict .
+
+docs: setup  ## build the documentation site into .build/site, strictly and without network
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
+	@echo "open .build/site/index.html"
+
+serve-docs: docs  ## show the site while you write, on http://127.0.0.1:8000
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs serve
+
+licences: setup  ## check that every dependency of the product may be distributed with it
+	@$(PYTESTS) -q tests/test_licences.py
+
+wheel: setup  ## build the wheel into .build/dist
+	@.build/installer/bin/uv build --wheel --quiet --out-dir .build/dist
+	@ls .build/dist/*.whl
+
+images:  ## build the four images for ARCHITECTURES, each with its list of contents (SBOM); PUSH=1 pushes
+	@for room in serving pipeline dashboard edge; do \
+		docker buildx build --file docker/$$room.Dockerfile --platform \
+			$$([ $$room = pipeline ] && echo linux/amd64 || echo $(ARCHITECTURES)) \
+			--sbom=true --provenance=true --tag $(REGISTRY)melanosizer-$$room:$(or $(VERSION),latest) \
+			$(if $(PUSH),--push,--output type=oci,dest=.build/$$room.oci.tar) . || exit 1; \
+	done
+
+release: lint test docs licences  ## check everything, then tag VERSION=x.y.z, and build wheel and notes (docs/releasing.md)
+	@.venv/bin/python -m docs.release "$(VERSION)"
+	@$(MAKE) --no-print-directory wheel
 
 clean:  ## remove what `make run` made; the environment stays
 	@rm -rf workspace

@@ -25,12 +25,12 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from core.workspace import Workspace
 from dashboard import sample
 from dashboard.access import cookie
 from dashboard.app import build
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
-from dashboard.readers.workspace import Workspace
 from dashboard.settings import Settings
 
 BIG = sample.Size(runs=200, images=600, predictions=100_000, devices=500)
@@ -67,9 +67,9 @@ def cookies(services: Any, names: int) -> list[str]:
 
 def paths(workspace: Path) -> list[str]:
     """Every page worth asking for."""
-    here = Workspace(workspace, "melanoma")
+    here = Workspace(workspace)
     runs = [run for run in RunFiles(here).all() if run.auc is not None]
-    version = RegistryFiles(here).all()[0]
+    version = RegistryFiles(here, "melanoma").all()[0]
     return [
         "/runs",
         f"/runs/{runs[0].run_id}",

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,8 +26,8 @@ from pathlib import Path
 
 from edge.camera.sample import draw
 from tests.support.edge_doubles import FleetGateway, ModelServer, Network, Weather
+from tests.support.edge_process import DeviceProcess
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
 [device]
 id = "chaos-1"
@@ -95,51 +93,10 @@ class Result:
         return not self.lost and not self.doubled and self.in_order and self.one_picture_each
 
 
-class Machine:
-    """The device's process, killed and started again at will."""
-
-    def __init__(self, config: Path) -> None:
-        self._config = config
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self.url = ""
-        self.output: list[str] = []
-
-    def start(self) -> None:
-        """Starts it and waits until its page is there."""
-        command = [sys.executable, "-m", "edge", "run", "--config", str(self._config)]
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        for line in process.stderr:
-            self.output.append(line)
-            if "ready: open " in line:
-                with self._lock:
-                    self._process, self.url = process, line.split("ready: open ")[1].strip()
-                threading.Thread(target=self._drain, args=(process,), daemon=True).start()
-                return
-        raise RuntimeError("the device did not start:\n" + "".join(self.output[-20:]))
-
-    def kill(self) -> None:
-        """SIGKILL, as a power cut does it."""
-        self.stop(signal.SIGKILL)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Ends it and waits."""
-        with self._lock:
-            process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(how)
-            process.wait(timeout=60)
-
-    def _drain(self, process: subprocess.Popen[str]) -> None:
-        assert process.stderr is not None
-        self.output.extend(process.stderr)
-
-
 class Driver(threading.Thread):
     """Presses the shutter `captures` times, each until it is acknowledged."""
 
-    def __init__(self, machine: Machine, captures: int, seed: random.Random, pause_s: float) -> None:
+    def __init__(self, machine: DeviceProcess, captures: int, seed: random.Random, pause_s: float) -> None:
         super().__init__(name="driver", daemon=True)
         self._machine, self._captures, self._random, self._pause = machine, captures, seed, pause_s
         self.pressed: list[str] = []
@@ -185,7 +142,7 @@ def chaos(
             state=folder / "state", camera=camera, server=networks[0].address, gateway=networks[1].address
         )
     )
-    machine = Machine(config)
+    machine = DeviceProcess(config)
     start = time.monotonic()
     machine.start()
     driver = Driver(machine, captures, random.Random(source.random()), pause_s)

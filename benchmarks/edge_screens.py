@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect, sync_playwright
 
+from core.heatmap import paint
 from edge.camera.sample import draw
-from edge.heatmap import paint
 from tests.support.edge_bench import CHROMIUM, FLAGS, bench
 from tests.support.edge_doubles import ModelServer, Network, answer
 
@@ -60,7 +60,7 @@ def walk(page: Page, url: str, network: Network, folder: Path, camera: Path) -> 
         print(folder / f"edge-{name}.png")
 
     page.goto(url)
-    expect(page.locator("#preview")).to_have_js_property("naturalWidth", 448)
+    expect(page.locator("#preview")).to_have_js_property("width", 448)
     shot("capture")
     page.click("#code")
     for key in "P-1024":
@@ -105,13 +105,13 @@ def walk(page: Page, url: str, network: Network, folder: Path, camera: Path) -> 
     page.goto(url + "/history")
     shot("history-de")
     page.goto(url + "/")
-    expect(page.locator("#preview")).to_have_js_property("naturalWidth", 448)
+    expect(page.locator("#preview")).to_have_js_property("width", 448)
     away = camera.rename(camera.with_name("away"))
     page.wait_for_selector(".viewer.lost")
     shot("camera-lost-de")
     away.rename(camera)
     page.wait_for_selector(".viewer:not(.lost)")
-    expect(page.locator("#preview")).to_have_js_property("naturalWidth", 448)
+    expect(page.locator("#preview")).to_have_js_property("width", 448)
     shot("capture-de")
 
 

@@ -59,7 +59,7 @@ def main() -> None:
     work = Path(tempfile.mkdtemp(prefix="serving-hostile-"))
     make = f"from pathlib import Path; from tests.serving.model_zoo import images; images(Path({str(work)!r}) / 'm' / '1')"
     subprocess.run([sys.executable, "-c", make], check=True, cwd=ROOT, capture_output=True)
-    from serving.engine.values import predict_request
+    from core.tfserving.tensors import predict_request
     from tests.serving.server_process import ServerProcess
 
     rng = random.Random(flags.seed)

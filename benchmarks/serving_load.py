@@ -39,7 +39,7 @@ def grpc_client(target: str, images: list[bytes], model: str) -> Ask:
     """Requests serialised beforehand: the client's own work must not be what is measured."""
     import grpc
 
-    from serving.engine.values import predict_request
+    from core.tfserving.tensors import predict_request
 
     messages = [predict_request(model, {"image_bytes": [one]}).SerializeToString() for one in images]
     # A subchannel of its own for each client, as separate callers have.
@@ -86,9 +86,9 @@ def multipart_client(target: str, images: list[bytes], model: str) -> Ask:
 
 def in_process(folder: str, images: list[bytes], batch: int) -> Ask:
     """The graph, called without any server."""
+    from core.tfserving.tensors import to_proto
     from serving.engine.session import Session
     from serving.engine.tensors import from_proto
-    from serving.engine.values import to_proto
 
     session = Session(Path(folder))
     signature = session.meta_graph.signature_def["serving_default"]

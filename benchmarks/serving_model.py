@@ -22,8 +22,9 @@ def export(folder: Path) -> None:
     import tensorflow as tf
 
     from components.trainer.model.backbones import registry
-    from serving.engine.values import predict_request
-    from serving.engine.warmup import FILE, write_records
+    from core import tfrecord
+    from core.tfserving.tensors import predict_request
+    from serving.engine.warmup import FILE
     from serving.protos import prediction_log_pb2
 
     keras.utils.set_random_seed(1)
@@ -53,8 +54,10 @@ def export(folder: Path) -> None:
     noise = tf.io.encode_jpeg(
         tf.random.stateless_uniform([SIDE, SIDE, 3], [1, 2], 0, 255, tf.int32).numpy().astype("uint8")
     )
-    log.predict_log.request.CopyFrom(predict_request("lite0", {"image_bytes": [noise.numpy()] * 4}))
-    write_records(folder / "1" / FILE, [log.SerializeToString()] * 4)
+    request = predict_request("lite0", {"image_bytes": [noise.numpy()] * 4})
+    log.predict_log.request.MergeFromString(request.SerializeToString())
+    (folder / "1" / FILE).parent.mkdir()
+    tfrecord.write(folder / "1" / FILE, [log.SerializeToString()] * 4)
     shutil.copytree(folder / "1", folder / "versions" / "2")
     # A graph that costs nothing: what is left is the server.
     light = tf.Module()

@@ -9,6 +9,10 @@ FAULT: Final = 1
 USAGE: Final = 2
 REFUSED: Final = 3
 
+ROOMS: Final = frozenset(
+    {"core", "serving", "components", "pipeline", "studies", "dashboard", "edge", "schemas"}
+)
+
 
 class UsageError(Exception):
     """Wrong usage or bad input; the command line ends with code 2."""
@@ -16,3 +20,22 @@ class UsageError(Exception):
 
 class RunFaultError(Exception):
     """A step failed for a reason that is neither the data nor a gate; the command line ends with code 1."""
+
+
+def missing_extra(error: ModuleNotFoundError, command: str, extra: str) -> str:
+    """Return the sentence for a command whose libraries are not installed.
+
+    Args:
+        error: what an import raised.
+        command: what was called, such as `melanosizer serve`.
+        extra: of the package, which brings them.
+
+    Raises:
+        ModuleNotFoundError: `error` itself, if a module of the product is missing: that is a fault.
+    """
+    if (error.name or "").partition(".")[0] in ROOMS:
+        raise error
+    return (
+        f"{error.name or error} is not installed: `{command}` needs the extra [{extra}]; "
+        f"run `pip install 'melanosizer[{extra}]'`"
+    )

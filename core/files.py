@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
     """Replace a file at once, so that a reader sees the old or the new one and nothing between.
 
     The content is on the disk before the name points to it: a power cut leaves one of the two whole. Missing
@@ -20,6 +20,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     Args:
         path: the file; its folder must allow a second file beside it.
         content: the whole new content; text is written as UTF-8.
+        mode: permissions of the new file before the umask; 0o600 for secrets.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; the old file is untouched.
@@ -27,7 +28,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as stream:
+        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -20,29 +21,40 @@ class Worker:
         failures: how many turns in a row have raised.
     """
 
-    def __init__(self, name: str, period_s: float, *, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        period_s: float,
+        work: Callable[[], float | None] | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> None:
         """Make the worker; nothing runs before :meth:`start`.
 
         Args:
             name: for the thread and the log.
             period_s: seconds between turns.
+            work: what a turn does; a subclass overrides :meth:`turn` instead.
             stop: an event that ends this worker together with others; by default one of its own.
         """
         self.name = name
         self.beat = time.monotonic()
         self.failures = 0
         self._period_s = period_s
+        self._work = work
         self._stop = stop or threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def turn(self) -> float | None:
-        """Do the work once; a subclass gives it.
+        """Do the work once.
 
         Returns:
             Seconds until the next turn; None for the worker's period.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no work")
+        if self._work is None:
+            raise NotImplementedError(f"{type(self).__name__} has no work")
+        return self._work()
 
     @property
     def stopping(self) -> bool:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from core.workspace import Workspace
 from dashboard.access import Viewer, known_person, wants_json
 from dashboard.alerts.delivery import Courier
 from dashboard.alerts.kinds import Sources
@@ -36,7 +37,6 @@ from dashboard.readers.evidence import Evidence
 from dashboard.readers.metadata import Metadata
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
-from dashboard.readers.workspace import Workspace
 from dashboard.releases import Releases
 from dashboard.scrape import Scraper
 from dashboard.security.accounts import Accounts
@@ -84,13 +84,13 @@ class FaultPage(Page):
 
 def build(settings: Settings) -> Services:
     """Put the services together; brings the database to the newest schema. Raises SettingsError."""
-    workspace = Workspace(settings.workspace.absolute(), settings.model_name)
+    workspace = Workspace(settings.workspace.absolute())
     database = Database(settings.database)
     migrate.upgrade(database)
     secret = Secret(settings.state / "secret.key")
     audit_log = AuditLog(database, secret, settings.state / "audit.head")
     sessions = Sessions(database, settings)
-    run_files, registry = RunFiles(workspace), RegistryFiles(workspace)
+    run_files, registry = RunFiles(workspace), RegistryFiles(workspace, settings.model_name)
     evidence = Evidence(run_files, registry)
     recorder = Recorder(database)
     scraper = Scraper(
@@ -123,7 +123,7 @@ def build(settings: Settings) -> Services:
         registry=registry,
         evidence=evidence,
         cluster=Cluster(settings.kfp_url, settings.kfp_namespace),
-        releases=Releases(workspace, registry),
+        releases=Releases(workspace, settings.model_name, registry),
         data_index=DataIndex(database, run_files, settings.state / "thumbnails"),
         recorder=recorder,
         tail=LogTail(database, recorder, settings.predictions, settings.model_name, settings.watch_seconds),

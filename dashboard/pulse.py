@@ -6,9 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
+from core.worker import Worker
 from dashboard import clock
 from dashboard.database.connection import DatabaseDownError
-from dashboard.worker import Worker
 
 BEAT_SECONDS = 15.0
 Stamp = Callable[[], object]

@@ -16,8 +16,8 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from core.protos import model_server_config_pb2
+from core.workspace import Workspace
 from dashboard.readers.registry import Channels, Event, RegistryFiles
-from dashboard.readers.workspace import Workspace
 
 
 class ReleaseError(Exception):
@@ -31,8 +31,11 @@ class ServedChangedError(ReleaseError):
 class Releases:
     """Changes which version is served."""
 
-    def __init__(self, workspace: Workspace, registry: RegistryFiles) -> None:
+    def __init__(self, workspace: Workspace, model_name: str, registry: RegistryFiles) -> None:
         self._workspace = workspace
+        self._model = model_name
+        self._records = workspace.records(model_name)
+        self._served = workspace.served(model_name)
         self._registry = registry
 
     def promote(self, version: str, who: str, why: str, expected: str | None = None) -> None:
@@ -72,9 +75,9 @@ class Releases:
         if self._registry.record(version) is None:
             known = ", ".join(self._registry.names()) or "none yet"
             raise ReleaseError(f"there is no version {version}; the registry holds {known}")
-        if not (self._workspace.served / version / "saved_model.pb").exists():
+        if not (self._served / version / "saved_model.pb").exists():
             raise ReleaseError(
-                f"version {version} is recorded, but {self._workspace.served / version} holds no SavedModel any "
+                f"version {version} is recorded, but {self._served / version} holds no SavedModel any "
                 "more: restore the folder from a backup"
             )
         return version
@@ -98,12 +101,10 @@ class Releases:
 
     def _switch(self, version: str, before: Channels) -> None:
         canary = None if before.canary == version else before.canary
-        _replace(
-            self._workspace.records / "channels.json", _compact({"stable": version, "canary": canary}) + "\n"
-        )
+        _replace(self._records / "channels.json", _compact({"stable": version, "canary": canary}) + "\n")
         _replace(
             self._workspace.server_config,
-            server_config(self._workspace.model_name, self._workspace.served.resolve(), version, canary),
+            server_config(self._model, self._served.resolve(), version, canary),
         )
 
     def _own_events(self) -> list[Event]:
@@ -119,7 +120,7 @@ class Releases:
         last = events[-1]
         before = self._registry.channels()
         config = self._workspace.server_config
-        served = _stable(config.read_text(), self._workspace.model_name) if config.exists() else None
+        served = _stable(config.read_text(), self._model) if config.exists() else None
         if before.stable == last.version == served:
             return None
         self._switch(last.version, before)
@@ -127,8 +128,8 @@ class Releases:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._workspace.records.mkdir(parents=True, exist_ok=True)
-        with (self._workspace.records / ".lock").open("w") as stream:
+        self._records.mkdir(parents=True, exist_ok=True)
+        with (self._records / ".lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import httpx
 
+from core.worker import Worker
 from dashboard import clock
-from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 

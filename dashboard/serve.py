@@ -8,8 +8,8 @@ from pathlib import Path
 
 import uvicorn
 
+from core.workspace import MARKER
 from dashboard.app import create
-from dashboard.readers.workspace import MARKER
 from dashboard.security.sessions import LINK_MINUTES
 from dashboard.settings import Settings, SettingsError
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from core.workspace import Workspace
 from dashboard.alerts.watch import AlertWatch
 from dashboard.database.connection import Database
 from dashboard.field.recorder import Recorder
@@ -19,7 +20,6 @@ from dashboard.readers.evidence import Evidence
 from dashboard.readers.metadata import Metadata
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
-from dashboard.readers.workspace import Workspace
 from dashboard.releases import Releases
 from dashboard.scrape import Scraper
 from dashboard.security.accounts import Accounts

@@ -9,6 +9,8 @@ import yaml
 from pydantic import Field, HttpUrl, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.settings import explain
+
 PREFIX = "MELANOSIZER_DASHBOARD_"
 
 
@@ -176,15 +178,4 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
             values.pop(key, None)
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_sentences(error)) from None
-
-
-def _sentences(error: ValidationError) -> str:
-    lines = []
-    for one in error.errors():
-        key = ".".join(str(part) for part in one["loc"]) or "settings"
-        if one["type"] == "extra_forbidden":
-            lines.append(f"{key}: no such setting; there are {', '.join(sorted(Settings.model_fields))}")
-        else:
-            lines.append(f"{key} = {one['input']!r}: {one['msg']}" if one["loc"] else f"{key}: {one['msg']}")
-    return "; ".join(lines)
+        raise SettingsError("; ".join(explain(error, Settings))) from None

@@ -71,4 +71,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/readyz', timeout=2)"]
 ENTRYPOINT ["melanosizer-serve"]
 CMD ["--model_config_file=/workspace/serving/models.config", "--model_config_file_poll_wait_seconds=1", \
-     "--force_allow_any_version_labels_for_unavailable_models", "--enable_grpc_healthcheck_service", "--enable_batching"]
+     "--allow_version_labels_for_unavailable_models", "--enable_grpc_healthcheck_service", "--enable_batching"]

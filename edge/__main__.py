@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sqlite3
@@ -15,10 +16,12 @@ from typing import Any
 from edge import __version__
 from edge.config import Config, ConfigError, load
 from edge.queue.encryption import KeyFileError
+from edge.queue.queue import FolderInUseError
 from edge.reporting.export import ExportError
 
 CONFIG = Path("/etc/melanosizer-edge/config.toml")
 ENVIRONMENT = "MELANOSIZER_EDGE_CONFIG"
+MAKE_ROOM = "make room on the card (remove what is not the device's), then start again; nothing was changed"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,20 +33,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         config = load(_config_file(options.config), _overrides(options))
+    except ConfigError as error:
+        return _refused(str(error))
+    try:
         code: int = options.act(config, options)
         return code
-    except (ConfigError, KeyFileError, ExportError) as error:
-        print(f"melanosizer-edge: {error}", file=sys.stderr)
-        return 2
+    except (ConfigError, KeyFileError, ExportError, FolderInUseError) as error:
+        return _refused(str(error))
     except sqlite3.OperationalError as error:
-        print(
-            f"melanosizer-edge: the queue cannot be opened: {error}; is the card full or failing?",
-            file=sys.stderr,
+        full = "full" in str(error)
+        return _refused(
+            f"the queue in {config.device.state_dir} cannot be opened: {error}: "
+            + (f"{MAKE_ROOM}" if full else "is the card failing? Look at `dmesg`, and try another card")
         )
-        return 1
-    except PermissionError as error:
-        print(f"melanosizer-edge: {error}; choose another folder with --state DIR", file=sys.stderr)
-        return 2
+    except OSError as error:
+        return _refused(_disk_sentence(error, config.device.state_dir))
+
+
+def _refused(text: str) -> int:
+    print(f"melanosizer-edge: {text}", file=sys.stderr)
+    return 2
+
+
+def _disk_sentence(error: OSError, state: Path) -> str:
+    """Say what the disk's error means for whoever starts the device."""
+    where = error.filename or state
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"{where} is a file, not a folder: move it away, or give another folder with --state DIR"
+    if error.errno == errno.EROFS:
+        return (
+            f"{where} lies on a read-only file system: mount the data partition writable, or give a folder on "
+            "one with --state DIR"
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where} cannot be written, the disk is full: {MAKE_ROOM}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{where} may not be written by this user: change its owner, or give another folder with --state DIR"
+    return f"{where}: {error.strerror or error}; choose another folder with --state DIR"
 
 
 def _run(config: Config, _options: argparse.Namespace) -> int:
@@ -81,8 +107,8 @@ def _enroll(config: Config, options: argparse.Namespace) -> int:
 
     if config.gateway.url and not options.code:
         print(
-            f"melanosizer-edge: {config.gateway.url} wants a one-time code: make one on the dashboard's page "
-            "Devices and give it with --code",
+            f"melanosizer-edge: {config.gateway.url} wants a one-time code: an administrator makes one on the "
+            "dashboard's page Administration (Make a sign-on code); give it with --code",
             file=sys.stderr,
         )
         return 2

@@ -1,20 +1,26 @@
-"""The device: camera, queue, sender and fleet, wired together, and what the shutter does."""
+"""The device: camera, queue, sender and reporter, wired together, and what the shutter does."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
+import secrets
 import sqlite3
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from core.records.heartbeat import Disk
+from core.worker import Worker
 from edge.asking.client import ModelServerClient
 from edge.asking.fallback import OnDeviceFallback
+from edge.asking.heat_maps import HeatMapFetcher
 from edge.asking.on_device import ModelStore
 from edge.asking.probe import HealthProbe
 from edge.asking.sender import Sender
-from edge.camera.camera import CameraLostError
+from edge.camera.camera import CameraHungError, CameraLostError
 from edge.camera.keeper import CameraKeeper, open_camera
 from edge.camera.photograph import BadPhotographError, Photograph, prepare
 from edge.camera.quality import Quality, check
@@ -24,7 +30,6 @@ from edge.pins import Pins, PinsError
 from edge.queue.encryption import Encryptor, load_key
 from edge.queue.examination import Examination
 from edge.queue.queue import MEGABYTE, Queue, StorageFullError
-from edge.reporting import vitals
 from edge.reporting.clock import Clock
 from edge.reporting.gateway import Gateway
 from edge.reporting.records import heartbeat
@@ -34,6 +39,8 @@ from edge.watchdog import Watchdog, stalled
 log = logging.getLogger(__name__)
 
 SWEEP_S = 600.0
+HOUSEKEEPING_S = 2.0
+CAMERA_WATCH_S = 2.0
 DAY_S = 86_400.0
 STALL_MARGIN_S = 60.0
 
@@ -53,9 +60,15 @@ class Device:
     """Everything between the shutter and the servers."""
 
     def __init__(self, config: Config) -> None:
-        """Opens the queue (KeyFileError); nothing runs before `start`."""
+        """Open the queue; nothing runs before `start`.
+
+        Raises:
+            KeyFileError: the queue was sealed with another key.
+            FolderInUseError: another process works in the state folder.
+        """
         self.config = config
-        self.started = time.time()
+        self.instance = secrets.token_hex(8)  # a page knows by it that the process is a new one
+        self._started = time.monotonic()
         self.stop = threading.Event()
         self.notices = Notices()
         self.queue = Queue(
@@ -67,23 +80,19 @@ class Device:
         if self.queue.rebuilt is not None:
             self.notices.add("queue_rebuilt", str(self.queue.rebuilt))
         self.clock = Clock(self.queue)
-        self.camera = CameraKeeper(lambda: open_camera(config.camera), config.camera.preview_fps)
+        self.camera = CameraKeeper(
+            lambda: open_camera(config.camera),
+            config.camera.preview_fps,
+            deadline_s=config.camera.deadline_s,
+        )
         self.client = ModelServerClient(config.server, config.device.id, now=self.clock.now, stop=self.stop)
-        self.sender = Sender(
-            self.queue,
-            self.client,
-            self.notices,
-            longest_pause_s=config.server.longest_pause_s,
-            stop=self.stop,
-        )
+        pause = config.server.longest_pause_s
+        self.sender = Sender(self.queue, self.client, self.notices, longest_pause_s=pause, stop=self.stop)
         self._probe = HealthProbe(
-            self.queue,
-            self.client,
-            self.sender,
-            self.notices,
-            period_s=config.server.longest_pause_s,
-            stop=self.stop,
+            self.queue, self.client, self.sender, self.notices, period_s=pause, stop=self.stop
         )
+        self._heat_maps = HeatMapFetcher(self.queue, self.client, stop=self.stop)
+        self.sender.answered = self._heat_maps.owe
         self.gateway = Gateway(config, now=self.clock.now, witness=self.clock.compare)
         self.reporter = self._make_reporter() if config.gateway.url else None
         self.fallback = self._make_fallback() if config.fallback.enabled else None
@@ -91,33 +100,42 @@ class Device:
         self.presses = 0  # of the GPIO shutter; the page watches the number
         self._capturing = threading.Lock()
         self._pins: Pins | None = None
+        self._seen = -1
+        self._sweep_at = 0.0
+        self._housekeeper = Worker("housekeeper", HOUSEKEEPING_S, self._keep_house, stop=self.stop)
+        self._camera_watch = Worker("camera watch", CAMERA_WATCH_S, self._watch_camera, stop=self.stop)
         self._watchdog = Watchdog(self.stalled, stop=self.stop)
-        self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+
+    @property
+    def _workers(self) -> list[Worker]:
+        optional = [worker for worker in (self.reporter, self.fallback) if worker is not None]
+        return [
+            self.sender,
+            self._probe,
+            self._heat_maps,
+            *optional,
+            self._housekeeper,
+            self._camera_watch,
+            self._watchdog,
+        ]
 
     def start(self) -> None:
-        """Starts the threads."""
+        """Start the threads."""
         try:
             self._pins = Pins(self.config.pins, self.press)
         except PinsError as error:
             log.error("%s", error)
-        self.sender.start()
-        self._probe.start()
-        for worker in (self.reporter, self.fallback):
-            if worker is not None:
-                worker.start()
-        self._listener.start()
-        self._watchdog.start()
+        self.queue.listeners.append(self._housekeeper.wake)
+        for worker in self._workers:
+            worker.start()
 
     def close(self) -> None:
-        """Stops the threads and gives the hardware back; what waits stays in the queue."""
+        """Stop the threads and give the hardware back; what waits stays in the queue."""
         self.stop.set()
         with self.queue.changed:
             self.queue.changed.notify_all()
-        self.sender.join()
-        for worker in (self.reporter, self.fallback):
-            if worker is not None:
-                worker.join()
-        self._listener.join(timeout=30)
+        for worker in self._workers:
+            worker.join()
         if self._pins is not None:
             self._pins.close()
         self.camera.close()
@@ -130,13 +148,13 @@ class Device:
         self.presses += 1
 
     def preview(self) -> bytes:
-        """One small JPEG for the screen; CameraLostError, also put up as a notice."""
+        """Return one small JPEG for the screen; CameraLostError, also put up as a notice."""
         try:
             frame = self.camera.preview()
         except CameraLostError as error:
-            self.notices.add("camera_lost", str(error))
+            self._camera_failed(error)
             raise
-        self.notices.clear("camera_lost")
+        self.notices.clear("camera_lost", "camera_hung")
         return frame
 
     def capture(self, examination_id: str, code: str) -> Examination | Draft:
@@ -154,9 +172,9 @@ class Device:
                 section = self.config.photograph
                 photograph = prepare(taken, section.longest_edge, section.jpeg_quality)
             except (CameraLostError, BadPhotographError) as error:
-                self.notices.add("camera_lost", str(error))
+                self._camera_failed(error)
                 raise
-            self.notices.clear("camera_lost")
+            self.notices.clear("camera_lost", "camera_hung")
             quality = check(photograph.pixels, self.config.quality)
             draft = Draft(examination_id, code, self.clock.now(), photograph, quality)
             if not quality.good:
@@ -190,43 +208,46 @@ class Device:
 
     def indicator_state(self) -> str:
         """For the light: `ready`, `waiting` (for a server), or `trouble` (no photograph can be taken)."""
-        if self.notices.has("storage_full") or self.notices.has("camera_lost"):
+        if any(self.notices.has(kind) for kind in ("storage_full", "camera_lost", "camera_hung")):
             return "trouble"
         return "waiting" if self.notices.all() or self.queue.counts()["waiting"] else "ready"
 
     def heartbeat(self) -> dict[str, Any]:
         """The present state as the gateway is told it."""
         return heartbeat(
-            device_id=self.config.device.id,
-            now=self.clock.now(),
-            started=self.started,
-            model_version=self.sender.version,
-            on_device_version=self.fallback.version if self.fallback else "",
+            self.config.device.id,
+            camera=self.camera.name,
+            disk=Disk(free_bytes=self.queue.free_bytes(), kept_bytes=self.queue.bytes_kept()),
             queue=self.queue.counts(),
+            uptime_s=time.monotonic() - self._started,
+            now=self.clock.now(),
+            versions={
+                "model": self.sender.version,
+                "on_device_model": self.fallback.version if self.fallback else "",
+            },
             notices=self.notices.all(),
             last_error=self.notices.last,
-            temperature_c=vitals.temperature_c(),
-            memory_bytes=vitals.memory_bytes(),
-            disk_free_bytes=self.queue.free_bytes(),
-            disk_kept_bytes=self.queue.bytes_kept(),
-            camera=self.camera.name,
             clock_trusted=not self.clock.trouble(),
         )
 
     def stalled(self) -> str:
-        """The loop that has stopped; empty when all go round."""
+        """Return what has stopped and only a new process can start again; empty when all go round."""
+        if self.camera.hopeless:
+            return "camera"
         server, gateway = self.config.server, self.config.gateway
-        longest = server.longest_pause_s + server.deadline_s * server.attempts * len(server.addresses) * 2
-        threads, beats = {"sender": self.sender.thread}, {"sender": lambda: self.sender.beat}
-        threads |= {"listener": self._listener, "probe": self._probe.thread}
-        if self.fallback is not None:
-            threads["fallback"] = self.fallback.thread
-        found = stalled(threads, beats, longest + STALL_MARGIN_S)
-        if not found and self.reporter is not None:
-            fleet = self.reporter
-            limit = gateway.heartbeat_s + 4 * gateway.timeout_s + STALL_MARGIN_S
-            found = stalled({"fleet": fleet.thread}, {"fleet": lambda: fleet.beat}, limit)
-        return found
+        asking = server.deadline_s * len(server.addresses)
+        limits: dict[Worker, float] = dict.fromkeys(self._workers, math.inf)
+        # A try asks every server `attempts` times with pauses between, then each for its health.
+        limits[self.sender] = server.longest_pause_s + asking * (server.attempts * 2 + 1) + STALL_MARGIN_S
+        limits[self._probe] = server.longest_pause_s + asking + STALL_MARGIN_S
+        limits[self._housekeeper] = HOUSEKEEPING_S + STALL_MARGIN_S
+        if self.reporter is not None:
+            limits[self.reporter] = gateway.heartbeat_s + 4 * gateway.timeout_s + STALL_MARGIN_S
+        return stalled(limits)
+
+    def unwell(self) -> str:
+        """Return what the health check names: what has stopped, or a camera that hangs at the moment."""
+        return self.stalled() or ("camera" if self.camera.hung else "")
 
     def _keep(self, draft: Draft) -> Examination:
         photograph = draft.photograph
@@ -259,33 +280,34 @@ class Device:
             self.notices.clear("clock_wrong")
         return not trouble
 
-    def _listen(self) -> None:
-        """Carries the queue's changes to those who wait for them, sweeps, and keeps the light right."""
-        sweep_at = 0.0
-        seen = -1
-        while not self.stop.is_set():
-            with self.queue.changed:
-                if self.queue.revision == seen and not self.stop.is_set():
-                    self.queue.changed.wait(timeout=2.0)
-                changed, seen = self.queue.revision != seen, self.queue.revision
-            if self.stop.is_set():
-                return
-            try:
-                self._react(changed)
-                if time.monotonic() >= sweep_at and not self.notices.has("clock_wrong"):
-                    sweep_at = time.monotonic() + SWEEP_S
-                    self._sweep()
-            except (OSError, sqlite3.OperationalError) as error:
-                self.notices.add("storage_full", str(error))
+    def _camera_failed(self, error: Exception) -> None:
+        hung = isinstance(error, CameraHungError)
+        self.notices.clear("camera_lost" if hung else "camera_hung")
+        self.notices.add("camera_hung" if hung else "camera_lost", str(error))
 
-    def _react(self, changed: bool) -> None:
-        if changed:
-            for worker in (self.reporter, self.fallback):
-                if worker is not None:
-                    worker.wake()
-        self._clock_trusted()
-        if self._pins is not None:
-            self._pins.show(self.indicator_state())
+    def _watch_camera(self) -> None:
+        """Look whether a camera that failed is back, also while no page shows its picture."""
+        if self.notices.has("camera_lost") or self.notices.has("camera_hung"):
+            with contextlib.suppress(CameraLostError):
+                self.preview()
+
+    def _keep_house(self) -> None:
+        """Carry the queue's changes to those who wait for them, sweep, and keep the light right."""
+        changed, self._seen = self.queue.revision != self._seen, self.queue.revision
+        try:
+            if changed:
+                for worker in (self.reporter, self.fallback):
+                    if worker is not None:
+                        worker.wake()
+            self._clock_trusted()
+            self.clock.note()
+            if self._pins is not None:
+                self._pins.show(self.indicator_state())
+            if time.monotonic() >= self._sweep_at and not self.notices.has("clock_wrong"):
+                self._sweep_at = time.monotonic() + SWEEP_S
+                self._sweep()
+        except (OSError, sqlite3.OperationalError) as error:
+            self.notices.add("storage_full", str(error))
 
     def _sweep(self) -> None:
         days, fleet = self.config.storage.retention_days, self.reporter is not None

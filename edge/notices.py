@@ -1,4 +1,7 @@
-"""What is wrong right now, as the screen, the light and the heartbeat tell it."""
+"""What is wrong right now, as the screen, the light and the heartbeat tell it.
+
+Each kind has a title, a text and a way back in the catalogue.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,17 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Literal, get_args
+
+from core.records.heartbeat import NOTICE_KINDS, NoticeKind
 
 log = logging.getLogger(__name__)
-
-# In the order of urgency: what stops the nurse first. Each has a title, a text and a way back in the
-# catalogue.
-Kind = Literal[
-    "storage_full",
-    "camera_lost",
-    "queue_rebuilt",
-    "picture_damaged",
-    "certificate_expired",
-    "clock_wrong",
-    "server_garbage",
-    "server_refuses",
-    "server_unreachable",
-    "gateway_refuses",
-    "gateway_unreachable",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
 class Notice:
     """One thing that is wrong, since when (Unix seconds), and the detail for the technician."""
 
-    kind: Kind
+    kind: NoticeKind
     detail: str
     since: float
 
@@ -42,11 +29,11 @@ class Notices:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[Kind, Notice] = {}
+        self._open: dict[NoticeKind, Notice] = {}
         self.last: Notice | None = None
 
-    def add(self, kind: Kind, detail: str) -> None:
-        """Puts a notice up, or renews its detail."""
+    def add(self, kind: NoticeKind, detail: str) -> None:
+        """Put a notice up, or renew its detail."""
         with self._lock:
             old = self._open.get(kind)
             self._open[kind] = Notice(kind, detail, old.since if old else time.time())
@@ -54,19 +41,19 @@ class Notices:
         if old is None:
             log.warning("%s: %s", kind, detail)
 
-    def clear(self, *kinds: Kind) -> None:
-        """Takes notices down that no longer hold."""
+    def clear(self, *kinds: NoticeKind) -> None:
+        """Take notices down that no longer hold."""
         with self._lock:
             gone = [kind for kind in kinds if self._open.pop(kind, None)]
         for kind in gone:
             log.info("%s: over", kind)
 
     def all(self) -> list[Notice]:
-        """What is wrong, most urgent first."""
+        """Return what is wrong, most urgent first."""
         with self._lock:
-            return sorted(self._open.values(), key=lambda notice: KINDS.index(notice.kind))
+            return sorted(self._open.values(), key=lambda notice: NOTICE_KINDS.index(notice.kind))
 
-    def has(self, kind: Kind) -> bool:
-        """True while the notice is up."""
+    def has(self, kind: NoticeKind) -> bool:
+        """Return whether the notice is up."""
         with self._lock:
             return kind in self._open

@@ -20,6 +20,8 @@ class Section(BaseModel):
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 LANGUAGES = ("en", "de")
+# A name, an IPv4 address or a bracketed IPv6 address, and the gRPC port.
+SERVER_ADDRESS = re.compile(r"(dns:///)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
 
 
@@ -64,7 +66,10 @@ class CameraSection(Section):
 
     source: str = Field(
         default="picamera2",
-        description="`picamera2` (ribbon cable), `v4l2:/dev/video0` (USB) or `folder:DIR` (simulator).",
+        description=(
+            "`picamera2` (ribbon cable), `v4l2:/dev/video0` (USB; `v4l2:/dev/video*` takes the first that "
+            "works, whatever its number after it was plugged in again) or `folder:DIR` (simulator)."
+        ),
     )
     width: int = Field(
         default=2028,
@@ -83,6 +88,16 @@ class CameraSection(Section):
         ge=160,
         le=1024,
         description="Longest edge of a preview picture: what the screen can show.",
+    )
+
+    deadline_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=60,
+        description=(
+            "Seconds the camera may take to be opened and to give one picture; then it is opened again, and "
+            "after three times as long without a picture the process ends, to be started again."
+        ),
     )
 
     @field_validator("source")
@@ -190,7 +205,7 @@ class ServerSection(Section):
         ),
     )
     longest_pause_s: float = Field(
-        default=20.0,
+        default=4.0,
         gt=0,
         le=3600,
         description=(
@@ -220,10 +235,12 @@ class ServerSection(Section):
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
-            host, _, port = address.removeprefix("dns:///").rpartition(":")
-            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            if not SERVER_ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
+                scheme, found, rest = address.partition("://")
+                hint = f"; leave {scheme}:// out: {rest}" if found and scheme != "dns" else ""
                 raise ValueError(
-                    f"{address!r} is no server address; valid: HOST:PORT or dns:///HOST:PORT, port 1 to 65535"
+                    f"{address!r} is not a server address; valid: HOST:PORT or dns:///HOST:PORT, port 1 to "
+                    f"65535{hint}"
                 )
         return value
 
@@ -300,7 +317,7 @@ class KioskSection(Section):
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"no regular expression: {error}") from None
+            raise ValueError(f"not a regular expression: {error}") from None
         return value
 
 

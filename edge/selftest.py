@@ -12,7 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from edge import certificates, durable
+from core.files import write_atomic
+from core.records.heartbeat import Disk
+from edge import certificates
 from edge.asking.client import ModelServerClient
 from edge.asking.on_device import ModelStore
 from edge.camera.keeper import open_camera
@@ -104,7 +106,7 @@ def _storage(config: Config) -> str:
     folder = config.device.state_dir
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=folder, prefix=".selftest-") as place:
-        durable.write(Path(place) / "probe", b"\0" * MEGABYTE)
+        write_atomic(Path(place) / "probe", b"\0" * MEGABYTE, mode=0o600)
     took = (time.perf_counter() - start) * 1e3
     free = shutil.disk_usage(folder).free // MEGABYTE
     if free < config.storage.min_free_mb:
@@ -230,20 +232,9 @@ def _gateway(config: Config) -> str:
     try:
         gateway.post_heartbeat(
             heartbeat(
-                device_id=config.device.id,
-                now=time.time(),
-                started=time.time(),
-                model_version="",
-                on_device_version="",
-                queue={"waiting": 0, "answered": 0, "refused": 0, "damaged": 0, "unreported": 0, "total": 0},
-                notices=[],
-                last_error=None,
-                temperature_c=None,
-                memory_bytes=0,
-                disk_free_bytes=shutil.disk_usage(config.device.state_dir).free,
-                disk_kept_bytes=0,
+                config.device.id,
                 camera="self-test",
-                clock_trusted=True,
+                disk=Disk(free_bytes=shutil.disk_usage(config.device.state_dir).free),
             )
         )
     finally:

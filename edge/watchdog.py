@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from core.worker import Worker
+
 log = logging.getLogger(__name__)
 
 EXIT_STALLED = 70
+MOST_FAILURES = 10
 
 
 def notify(message: str) -> None:
@@ -29,52 +32,47 @@ def notify(message: str) -> None:
         log.warning("systemd could not be told %s: %s", message, error)
 
 
-class Watchdog:
-    """Looks at the loops every few seconds."""
+class Watchdog(Worker):
+    """Looks at the workers every few seconds."""
 
     def __init__(
         self,
-        alive: Callable[[], str],
+        stalled: Callable[[], str],
         *,
         stop: threading.Event,
         period_s: float = 5.0,
         give_up: Callable[[int], None] = os._exit,
     ) -> None:
-        """`alive` names the loop that has stopped; empty when all go round."""
-        self._alive = alive
-        self._stop = stop
-        self._period = period_s
+        """Make it.
+
+        Args:
+            stalled: names what has stopped; empty when all is well.
+            stop: ends the watch.
+            period_s: seconds between looks.
+            give_up: ends the process with an exit code.
+        """
+        super().__init__("watchdog", period_s, stop=stop)
+        self._stalled = stalled
         self._give_up = give_up
-        self.thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
-    def start(self) -> None:
-        """Starts the thread."""
-        self.thread.start()
-
-    def look(self) -> bool:
-        """One look; True when all is well."""
-        stalled = self._alive()
-        if stalled:
-            log.critical("%s has stopped: ending the process to be started again", stalled)
+    def turn(self) -> None:
+        """Look once."""
+        name = self._stalled()
+        if name:
+            log.critical("%s has stopped: ending the process to be started again", name)
             self._give_up(EXIT_STALLED)
-            return False
+            return
         notify("WATCHDOG=1")
-        return True
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._period):
-            if not self.look():
-                return
 
 
-def stalled(
-    threads: dict[str, threading.Thread], beats: dict[str, Callable[[], float]], limit_s: float
-) -> str:
-    """The first thread that died, or whose last beat (monotonic seconds) is more than `limit_s` old."""
-    for name, thread in threads.items():
-        if not thread.is_alive():
-            return name
-    for name, beat in beats.items():
-        if time.monotonic() - beat() > limit_s:
-            return name
+def stalled(workers: dict[Worker, float]) -> str:
+    """Return the name of the first worker that has stopped; empty when all go round.
+
+    One has stopped when its thread died, its last turn began longer ago than its limit (seconds, the pause
+    between turns included), or it failed again and again for a reason that it does not know itself.
+    """
+    for worker, limit_s in workers.items():
+        silent = time.monotonic() - worker.beat > limit_s
+        if silent or not worker.alive or worker.failures >= MOST_FAILURES:
+            return worker.name
     return ""

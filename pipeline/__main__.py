@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperOption
 
-from core.errors import FAULT, USAGE, RunFaultError, UsageError
+from core.errors import FAULT, USAGE, RunFaultError, UsageError, missing_extra
 from pipeline import native_output
 from pipeline.commands.compile import compile
 from pipeline.commands.doctor import doctor
@@ -56,7 +56,6 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
 }
 """Each imports what it needs when it is called, so that --help answers at once."""
 
-ROOMS = frozenset({"core", "serving", "components", "pipeline", "studies", "dashboard", "edge", "schemas"})
 EXTRAS = {"serve": "serving", "predict": "serving", "dashboard": "dashboard"}
 """Commands that need another extra than [pipeline]."""
 
@@ -138,25 +137,13 @@ def _run(errors: Console) -> None:
         errors.print(f"[bold red]fault:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(FAULT)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ROOMS:
-            raise
-        errors.print(
-            _plain(_missing(error.name or str(error), sys.argv[1:])), highlight=False, soft_wrap=True
-        )
+        command = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
+        said = missing_extra(error, f"melanosizer {command}", EXTRAS.get(command, "pipeline"))
+        errors.print(f"[bold red]error:[/] {_plain(said)}", highlight=False, soft_wrap=True)
         sys.exit(USAGE)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command takes up what was finished")
         sys.exit(130)
-
-
-def _missing(module: str, arguments: list[str]) -> str:
-    """Return the sentence that names the extra of the command that was asked for."""
-    command = next((text for text in arguments if not text.startswith("-")), "")
-    extra = EXTRAS.get(command, "pipeline")
-    return (
-        f"error: {module} is not installed: `melanosizer {command}` needs the extra [{extra}]; "
-        f"run `pip install 'melanosizer[{extra}]'`"
-    )
 
 
 def _plain(text: str) -> str:

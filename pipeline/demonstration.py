@@ -66,7 +66,7 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
         *(sys.executable, "-m", "serving"),
         *(f"--port={port}", "--rest_api_port=0", "--host=127.0.0.1"),
         f"--model_config_file={workspace.serving / 'models.config'}",
-        "--force_allow_any_version_labels_for_unavailable_models",
+        "--allow_version_labels_for_unavailable_models",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         watchdog = threading.Timer(START_SECONDS, server.kill)

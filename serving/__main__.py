@@ -6,9 +6,20 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from core.errors import USAGE, missing_extra
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; 0 after a clean stop, 2 for a command line or file that cannot be, 1 for a fault."""
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        print(f"melanosizer-serve: {missing_extra(error, 'melanosizer-serve', 'serving')}", file=sys.stderr)
+        return USAGE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from core.errors import UsageError
     from serving import flags
     from serving.operations import logs
     from serving.status import Code, ServingError
@@ -19,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         options = flags.parse(arguments)
-    except flags.UsageError as error:
+    except UsageError as error:
         print(f"melanosizer-serve: {error}", file=sys.stderr)
         return 2
     if options.version:

@@ -40,16 +40,18 @@ def read_model_config(path: str | Path) -> Any:
 
 
 def single_model_config(name: str, base_path: str) -> Any:
-    """The ModelServerConfig that --model_name and --model_base_path stand for."""
+    """Return the ModelServerConfig that --model_name and --model_base_path stand for."""
+    if "://" not in base_path:
+        base_path = str(Path(base_path).absolute())
     config = model_server_config_pb2.ModelServerConfig()
     config.model_config_list.config.add(name=name, base_path=base_path, model_platform="tensorflow")
     return config
 
 
 def read_monitoring_path(path: str | Path | None) -> str | None:
-    """The path of the Prometheus page; None where monitoring is not asked for."""
+    """Return the path of the Prometheus page; None if a file switches it off."""
     if not path:
-        return None
+        return PROMETHEUS_PATH
     config = read_text_proto(path, MonitoringConfig()).prometheus_config
     if not config.enable:
         return None
@@ -105,10 +107,16 @@ def read_batching(path: str | Path) -> BatchingParameters:
 
 def _check_batching(parameters: BatchingParameters) -> None:
     sizes = parameters.allowed_batch_sizes
-    if sizes and sizes[-1] != parameters.max_batch_size:
+    limit = parameters.execution_limit if parameters.splits else parameters.max_batch_size
+    if sizes and sizes[-1] != limit:
+        name = "max_execution_batch_size" if limit != parameters.max_batch_size else "max_batch_size"
         raise invalid_argument(
-            "Last entry in allowed_batch_sizes must match max_batch_size; last entry was "
-            f"{sizes[-1]}; expected {parameters.max_batch_size}"
+            f"Last entry in allowed_batch_sizes must match {name}; last entry was {sizes[-1]}; expected {limit}"
+        )
+    if parameters.max_execution_batch_size > parameters.max_batch_size:
+        raise invalid_argument(
+            f"max_execution_batch_size must be at most max_batch_size ({parameters.max_batch_size}); was "
+            f"{parameters.max_execution_batch_size}"
         )
     if list(sizes) != sorted(set(sizes)) or any(size < 1 for size in sizes):
         raise invalid_argument(

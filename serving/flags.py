@@ -1,19 +1,21 @@
-"""Flags in TF Serving's form: `--name=value`, `--name value`, and `--name` alone for a switch."""
+"""Flags in TensorFlow Serving's form: `--name=value`, `--name value`, and `--name` alone for a switch.
+
+`python -m serving.flags docs/serving.md` writes the list of them into that page.
+"""
 
 from __future__ import annotations
 
-import difflib
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
-from serving.options import Options
+from core.errors import UsageError
+from core.settings import did_you_mean, explain
+from serving.options import Options, is_upstream, unused_reason
 
 _TRUE, _FALSE = {"true", "1", "yes", "t"}, {"false", "0", "no", "f"}
-
-
-class UsageError(Exception):
-    """A command line that cannot be; the text names the flag."""
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -32,7 +34,8 @@ def parse(arguments: Sequence[str]) -> Options:
         name = name.replace("-", "_")
         field = Options.model_fields.get(name)
         if field is None:
-            raise UsageError(f"unknown argument: --{name}{_suggestion(name)}")
+            meant = did_you_mean(name, Options.model_fields, prefix="--")
+            raise UsageError(f"unknown argument: --{name}.{meant or ' --help lists those there are.'}")
         if field.annotation is bool:
             if not has_value and waiting and waiting[0].lower() in _TRUE | _FALSE:
                 value, has_value = waiting.pop(0), "="
@@ -46,9 +49,7 @@ def parse(arguments: Sequence[str]) -> Options:
     try:
         return Options.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"--{where}={first['input']}: {first['msg']}") from error
+        raise UsageError(explain(error, Options, prefix="--")[0]) from error
 
 
 def _switch(name: str, value: str) -> bool:
@@ -59,19 +60,58 @@ def _switch(name: str, value: str) -> bool:
     raise UsageError(f"--{name}={value}: must be true or false")
 
 
-def _suggestion(name: str) -> str:
-    near = difflib.get_close_matches(name, Options.model_fields, n=1)
-    return f" (did you mean --{near[0]}?)" if near else " (see --help for those there are)"
-
-
 def usage() -> str:
-    """All flags with their defaults."""
+    """Return all flags with their defaults."""
     lines = ["usage: melanosizer-serve [--flag=value ...]", ""]
     for name, field in Options.model_fields.items():
         lines.append(f"  --{name}={field.default}")
-        lines.append(f"        {field.description}")
+        lines.append(f"        {field.description}{_not_done(name)}")
     lines += [
         "",
         "example: melanosizer-serve --model_name=melanoma --model_base_path=/models/melanoma --port=8500",
     ]
     return "\n".join(lines)
+
+
+def _not_done(name: str) -> str:
+    reason = unused_reason(name)
+    return f" Accepted with a warning: {reason}." if reason else ""
+
+
+def markdown() -> str:
+    """Return the two tables of docs/serving.md."""
+
+    def table(upstream: bool) -> list[str]:
+        rows = ["| flag | default | |", "|---|---|---|"]
+        for name, field in Options.model_fields.items():
+            if is_upstream(name) is upstream:
+                default = "" if field.default in ("", None) else f"`{field.default}`"
+                rows.append(f"| `--{name}` | {default} | {field.description}{_not_done(name)} |")
+        return rows
+
+    return "\n".join(
+        [
+            "### Flags of TensorFlow Serving 2.19.1 (`model_servers/main.cc`)",
+            "",
+            *table(True),
+            "",
+            "### Flags of this server alone",
+            "",
+            *table(False),
+        ]
+    )
+
+
+BEGIN, END = "<!-- flags: python -m serving.flags docs/serving.md -->", "<!-- end of flags -->"
+
+
+def documented(page: str) -> str:
+    """Return a page with its list of flags written again."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    target.write_text(documented(target.read_text()))

@@ -8,11 +8,12 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_server import App, HttpLimits, HttpServer, Pages
+from serving.api.http_server import App, HttpLimits, HttpServer, Pages, bind
 from serving.api.image_guard import ImageGuard, ImageLimits
 from serving.api.rest import RestApi
 from serving.api.service import Service
@@ -30,6 +31,7 @@ from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
 from serving.operations import tls
 from serving.operations.limits import Limits, RateLimiter, Slots
+from serving.operations.memory import MemoryBudget
 from serving.operations.metrics import Metrics
 from serving.operations.request_log import RecordOptions, RequestLog
 from serving.options import Options
@@ -39,6 +41,15 @@ from serving.versions.manager import RetryPolicy, State, VersionManager
 from serving.versions.traffic import Router, read_traffic
 
 log = logging.getLogger(__name__)
+
+_LAST_ANSWER_SECONDS = 0.5
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
 
 
 def _threads(options: Options) -> Threads:
@@ -66,6 +77,12 @@ class ModelServer:
             ServingError: for a combination or a file that cannot be.
         """
         self.options = options
+        for name, reason in options.not_done().items():
+            log.warning("--%s is accepted and not done: %s", name, reason)
+        if not options.port and not options.rest_api_port and not options.grpc_socket_path:
+            raise invalid_argument(
+                "--port and --rest_api_port are 0 and there is no --grpc_socket_path: nothing would listen"
+            )
         if not options.model_config_file and not options.model_base_path:
             raise invalid_argument(
                 "Both server_options.model_base_path and server_options.model_config_file are empty! "
@@ -74,7 +91,7 @@ class ModelServer:
         self._config = (
             read_model_config(options.model_config_file)
             if options.model_config_file
-            else single_model_config(options.model_name, str(Path(options.model_base_path).absolute()))
+            else single_model_config(options.model_name, options.model_base_path)
         )
         batching = None
         if options.enable_batching:
@@ -86,9 +103,10 @@ class ModelServer:
                 "server_options.enable_batching to true."
             )
         self._monitoring_path = read_monitoring_path(options.monitoring_config_file)
-        self._grpc_ssl = read_ssl(options.ssl_config_file) if options.ssl_config_file else None
+        file = options.ssl_config_file
+        self._grpc_tls = tls.grpc_credentials(read_ssl(file)) if file else None
         file = options.rest_api_ssl_config_file
-        self._rest_ssl = read_ssl(file) if file else None
+        self._rest_tls = tls.http_context(read_ssl(file)) if file else None
         self.metrics = Metrics(batching.thread_pool_name if batching else "model_server_batch_threads")
         self.load_options = LoadOptions(
             tags=tuple(options.saved_model_tags.split(",")),
@@ -96,6 +114,7 @@ class ModelServer:
             batching=batching,
             observer=self.metrics,
             slots=Slots(options.max_concurrent_runs or 4 * cores()),
+            checks_methods=options.enable_signature_method_name_check,
         )
         manager = VersionManager(
             self._load,
@@ -107,7 +126,6 @@ class ModelServer:
             manager,
             options.file_system_poll_wait_seconds,
             allow_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
-            force_labels_for_unavailable_models=options.force_allow_any_version_labels_for_unavailable_models,
         )
         token = options.auth_token_file.read_text().strip() if options.auth_token_file else None
         rate = (
@@ -115,6 +133,7 @@ class ModelServer:
             if options.rate_limit_per_second
             else None
         )
+        self.budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
         self.limits = Limits(self.metrics, max_inflight=options.max_inflight_requests, token=token, rate=rate)
         self.service = Service(
             self.core,
@@ -173,25 +192,26 @@ class ModelServer:
         """Load the models, then listen.
 
         Raises:
-            ServingError: where a model does not load or a port is taken.
+            ServingError: A model does not load, or a port is taken, which is looked at first.
         """
+        self._check_ports()
         self.core.reload(self._config, lambda: not self._stopping.is_set())
         options = self.options
         if options.port or options.grpc_socket_path:
             self._grpc = GrpcServer(
                 self.service,
                 self.core.reload,
+                budget=self.budget,
                 threads=options.grpc_max_threads or options.max_inflight_requests + 16,
                 with_health=options.enable_grpc_healthcheck_service,
                 channel_arguments=options.grpc_channel_arguments,
             )
-            credentials = tls.grpc_credentials(self._grpc_ssl) if self._grpc_ssl is not None else None
             if options.port:
-                self.ports["grpc"] = self._grpc.listen(f"{options.host}:{max(0, options.port)}", credentials)
+                self.ports["grpc"] = self._grpc.listen(self._grpc_address(), self._grpc_tls)
             if options.grpc_socket_path:
-                self._grpc.listen(f"unix:{Path(options.grpc_socket_path).absolute()}", credentials)
+                self._grpc.listen(f"unix:{Path(options.grpc_socket_path).absolute()}", self._grpc_tls)
             self._grpc.start()
-            log.info("Running gRPC ModelServer at %s:%d ...", options.host, self.ports.get("grpc", 0))
+            log.info("Running gRPC ModelServer at %s:%d ...", options.host or "*", self.ports.get("grpc", 0))
         if options.rest_api_port > 0 and options.rest_api_port == options.port:
             log.error(
                 "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST "
@@ -209,6 +229,19 @@ class ModelServer:
             partial.write_text(json.dumps({**self.ports, "pid": os.getpid()}))
             partial.replace(options.ports_file)
 
+    def _check_ports(self) -> None:
+        options = self.options
+        for port in (options.port, options.rest_api_port):
+            if port > 0:
+                for one in bind(options.host, port):
+                    one.close()
+
+    def _grpc_address(self) -> str:
+        host = self.options.host or "::"
+        return (
+            f"[{host}]:{max(0, self.options.port)}" if ":" in host else f"{host}:{max(0, self.options.port)}"
+        )
+
     def _start_http(self) -> HttpServer:
         options = self.options
         limits = HttpLimits(
@@ -223,14 +256,14 @@ class ModelServer:
             RestApi(self.service),
             pages,
             limits,
+            self.budget,
             threads=options.rest_api_num_threads,
             cors=options.rest_api_enable_cors_support,
         )
-        context = tls.http_context(self._rest_ssl) if self._rest_ssl is not None else None
-        server = HttpServer(app, limits, context)
+        server = HttpServer(app, self._rest_tls)
         self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
         server.start()
-        log.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.ports["rest"])
+        log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self.ports["rest"])
         return server
 
     def _why_not_ready(self) -> str:
@@ -240,39 +273,46 @@ class ModelServer:
         return f"no version available of {[n for n in self.core.model_names() if not available.get(n)]}"
 
     def _poll_config(self) -> None:
+        file = Path(self.options.model_config_file)
         while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
             try:
-                config: Any = read_model_config(self.options.model_config_file)
+                seen = _content(file)
+                config: Any = read_model_config(file)
                 if not self.core.config_equals(config):
-                    self.core.reload(config, lambda: not self._stopping.is_set())
+                    # A model whose folder is missing is waited for until the file says otherwise.
+                    self.core.reload(config, partial(self._goes_on, file, seen))
             except ServingError as error:
                 log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.message)
+
+    def _goes_on(self, file: Path, seen: bytes | None) -> bool:
+        return not self._stopping.is_set() and _content(file) == seen
 
     def is_ready(self) -> bool:
         """Whether load balancers should send requests here."""
         return not self.limits.is_draining and not self._stopping.is_set() and self.core.is_ready()
 
     def run_until_signalled(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain; a second signal stops at once."""
+        """Serve until SIGTERM, SIGHUP or SIGINT, then drain; a second signal stops at once."""
 
         def on_signal(number: int, _frame: object) -> None:
             if self._stopping.is_set():
                 os._exit(128 + number)
             self._stopping.set()
 
-        for one in (signal.SIGTERM, signal.SIGINT):
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(one, on_signal)
         try:
             self.start()
         except ServingError:
             interrupted = self._stopping.is_set()
+            self._stop_listening()
             self._close()
             if interrupted:
                 return
             raise
         # A signal that the kernel gives to one of TensorFlow's threads does not wake this one: the handler runs when
         # the wait ends, so it must end soon.
-        while not self._stopping.wait(0.5):
+        while not self._stopping.wait(0.2):
             pass
         self.drain()
 
@@ -284,16 +324,23 @@ class ModelServer:
             self._grpc.set_serving(False)
         if self.options.drain_delay_seconds:
             time.sleep(self.options.drain_delay_seconds)
+        self.limits.drain()
         if self._grpc is not None:
-            self._grpc.stop(self.options.drain_seconds)
-        if self._http is not None:
-            self._http.stop(self.options.drain_seconds)
+            self._grpc.refuse(self.options.drain_seconds)
         finished = self.limits.await_idle(self.options.drain_seconds)
+        self._stop_listening()
         log.info(
             "Drained" if finished else "Stopped with requests unfinished after %s s",
             *([] if finished else [self.options.drain_seconds]),
         )
         self._close()
+
+    def _stop_listening(self) -> None:
+        """End what is left: answers that are being sent, and streams."""
+        if self._http is not None:
+            self._http.stop(_LAST_ANSWER_SECONDS)
+        if self._grpc is not None:
+            self._grpc.stop()
 
     def _close(self) -> None:
         for one in (self._router, self._request_log):

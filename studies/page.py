@@ -39,8 +39,6 @@ class Figure:
     title: str
     text: str
     chart: Markup
-    legend: Sequence[tuple[str, str]] = ()
-    """(class of the line, its name)."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,6 +11,11 @@ from components.ingest.source import Source
 
 __all__ = ["LOCAL_BEAM_OPTIONS", "Fractions", "IngestConfig", "Source"]
 
+# Endings of images, the preferred first.
+EXTENSIONS: Final = (
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+    *(".avif", ".heic", ".heif", ".jp2", ".j2k", ".dcm"),
+)
 # Without a runner Beam downloads one from the web; this one is part of the package.
 LOCAL_BEAM_OPTIONS: Final = (
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
@@ -77,8 +83,12 @@ class IngestConfig(BaseModel):
             "0 keeps only equal hashes together"
         ),
     )
+    same_lesion: Path | None = Field(
+        default=None,
+        description="table of pairs of image names that show one lesion although the tables do not say so",
+    )
     image_extensions: tuple[str, ...] = Field(
-        default=(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"),
+        default=EXTENSIONS,
         description="names the tables leave the ending off; these are tried, in this order",
     )
     jpeg_quality: int = Field(

@@ -1,15 +1,16 @@
-"""Finds copies among checked images: what is refused, and what must stay together."""
+"""Finds copies among checked images: what is refused, what must stay together, and what was dealt before."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from components.ingest import fingerprint
 from components.ingest.check import Outcome
+from components.ingest.dealt import Dealt
 from components.ingest.row import Refusal, Row
 from components.ingest.union_find import UnionFind
 
@@ -22,94 +23,211 @@ class Resolved:
 
     Attributes:
         kept: what is written, each with the pseudonymous key of its group, ordered by source and name.
-        refusals: copies and conflicts.
+        refusals: copies, conflicts, and what ties different splits together.
         near_pairs: pairs of kept images that are nearly the same.
         near_images: how many images are in such a pair.
+        dealt: split of each group that was dealt before.
     """
 
     kept: list[tuple[Row, Outcome, str]]
     refusals: list[Refusal]
     near_pairs: int
     near_images: int
+    dealt: dict[str, str] = field(default_factory=dict)
 
 
-def resolve(checked: Sequence[Checked], limit: int) -> Resolved:
+def resolve(
+    checked: Sequence[Checked],
+    limit: int,
+    *,
+    before: Sequence[Dealt] = (),
+    adding: bool = False,
+    same_lesion: Sequence[tuple[str, str]] = (),
+) -> Resolved:
     """Refuse byte-identical copies and contradictions, and group what belongs together.
 
     Of byte-identical images the first by source and name is kept; if their labels differ, all are refused, and so
     are both of two near-copies whose labels differ. A group is a patient, else a lesion, else an image, joined with
-    the groups of all its copies and near-copies, the refused ones too.
+    the groups of all its copies and near-copies, the refused ones too. What was dealt before stays in its split: an
+    image that ties two splits together is refused.
 
     Args:
         checked: images with their rows, in any order.
         limit: near-copies' hashes differ in at most this many bits.
+        before: what was dealt before.
+        adding: whether that stays in the data, so that its copies are refused.
+        same_lesion: pairs of image names that are known to show one lesion.
     """
     ordered = sorted(checked, key=lambda pair: (pair[0].source, pair[0].image_name))
-    groups = UnionFind()
-    for row, outcome in ordered:
-        for key in keys(row):
-            groups.union(keys(row)[0], key)
-        groups.union(keys(row)[0], f"bytes:{outcome.sha256}")
-    unique, refusals = _identical(ordered)
-    kept, conflicts, pairs = _similar(unique, limit, groups)
-    # The group is called after its smallest key, so that the name does not depend on the order of merging.
-    names: dict[object, str] = {}
-    for row, _ in ordered:
-        root = groups.find(keys(row)[0])
-        names[root] = min(names.get(root, "~"), *keys(row))
+    unique, refusals = _identical(ordered, before if adding else ())
+    hashes = {outcome.sha256 for _, outcome in unique}
+    others = [one for one in before if one.sha256 not in hashes]
+    near = _near(unique, others, limit)
+    against = _contradictions(unique, others if adding else [], near)
+    near_ties: dict[str, list[str]] = defaultdict(list)
+    shas = [outcome.sha256 for _, outcome in unique] + [one.sha256 for one in others]
+    for i, j in near:
+        near_ties[shas[i]].append(_own_key(shas[j]))
+    groups = _Groups(before)
+    for pair in _named(ordered, before, same_lesion):
+        groups.tie(pair)
+    known = {one.sha256 for one in before}
+    bridging: dict[int, str] = {}
+    # What was dealt before goes first: it has its place.
+    for row, outcome in sorted(ordered, key=lambda pair: pair[1].sha256 not in known):
+        splits = groups.tie((*keys(row, outcome), *near_ties[outcome.sha256]))
+        if splits:
+            bridging[id(row)] = f"it ties together what lies in {' and '.join(sorted(splits))}"
+    refusals += [Refusal.of(unique[index][0], "label_conflict", detail) for index, detail in against.items()]
+    kept: list[tuple[int, Row, Outcome]] = []
+    for index, (row, outcome) in enumerate(unique):
+        if index in against:
+            continue
+        if id(row) in bridging:
+            refusals.append(Refusal.of(row, "between_splits", bridging[id(row)]))
+            continue
+        kept.append((index, row, outcome))
+    names = groups.names([_primary(*pair) for pair in ordered])
+    indices = {index for index, _, _ in kept} | set(range(len(unique), len(shas)))
+    pairs = [(i, j) for i, j in near if i in indices and j in indices]
     return Resolved(
-        kept=[(row, outcome, names[groups.find(keys(row)[0])].partition(":")[2]) for row, outcome in kept],
-        refusals=refusals + conflicts,
+        kept=[(row, outcome, names[groups.root(_own_key(outcome.sha256))]) for _, row, outcome in kept],
+        refusals=refusals,
         near_pairs=len(pairs),
-        near_images=len({index for pair in pairs for index in pair}),
+        near_images=len({index for pair in pairs for index in pair if index < len(unique)}),
+        dealt={
+            names[groups.root(key)]: place
+            for _, _, outcome in kept
+            if (place := groups.split(key := _own_key(outcome.sha256))) is not None
+        },
     )
 
 
-def keys(row: Row) -> tuple[str, ...]:
-    """What ties a row to others: its patient and its lesion, else its own name."""
-    ties = tuple(f"{kind}:{key}" for kind, key in (("patient", row.patient), ("lesion", row.lesion)) if key)
-    return ties or (f"image:{row.image_key}",)
+def keys(row: Row, outcome: Outcome) -> tuple[str, ...]:
+    """What ties an image to others: its patient and its lesion, and its own bytes."""
+    ties = (("patient", row.patient), ("lesion", row.lesion))
+    return (*(f"{kind}:{key}" for kind, key in ties if key), _own_key(outcome.sha256))
 
 
-def _identical(ordered: Sequence[Checked]) -> tuple[list[Checked], list[Refusal]]:
+def _own_key(sha256: str) -> str:
+    return f"image:{sha256[:20]}"
+
+
+def _primary(row: Row, outcome: Outcome) -> tuple[str, ...]:
+    """What a group may be called after: patients and lesions; an image only where it has neither."""
+    ties = keys(row, outcome)
+    return ties[:-1] or ties
+
+
+class _Groups:
+    """What must stay together, and in which split it has its place."""
+
+    def __init__(self, before: Sequence[Dealt]) -> None:
+        self._sets = UnionFind()
+        for one in before:
+            for tie in (*one.ties, f"group:{one.group}"):
+                self._sets.union(one.ties[0], tie)
+        self._split: dict[object, str] = {}
+        self._name: dict[object, str] = {}
+        for one in before:
+            root = self._sets.find(one.ties[0])
+            self._split[root] = one.split
+            self._name[root] = min(self._name.get(root, "~"), one.group)
+
+    def tie(self, ties: Sequence[str]) -> set[str]:
+        """Join the sets of ``ties``; where their places are in different splits, join nothing and return these."""
+        roots = {self._sets.find(tie) for tie in ties}
+        splits = {self._split[root] for root in roots if root in self._split}
+        if len(splits) > 1:
+            return splits
+        names = [self._name[root] for root in roots if root in self._name]
+        for tie in ties:
+            self._sets.union(ties[0], tie)
+        root = self._sets.find(ties[0])
+        if splits:
+            self._split[root], self._name[root] = next(iter(splits)), min(names)
+        return set()
+
+    def root(self, tie: str) -> object:
+        """What stands for the set of ``tie``."""
+        return self._sets.find(tie)
+
+    def split(self, tie: str) -> str | None:
+        """Where the set of ``tie`` has its place, None where it has none yet."""
+        return self._split.get(self._sets.find(tie))
+
+    def names(self, ties: Sequence[tuple[str, ...]]) -> dict[object, str]:
+        """The name of each set: the one it had, else its smallest key, whatever the order of merging was."""
+        rank = ("patient", "lesion", "image").index
+        names: dict[object, tuple[int, str]] = {}
+        for key in (key for one in ties for key in one):
+            kind, _, name = key.partition(":")
+            root = self._sets.find(key)
+            names[root] = min(names.get(root, (9, "")), (rank(kind), name))
+        return {root: self._name.get(root, name) for root, (_, name) in names.items()}
+
+
+def _named(
+    ordered: Sequence[Checked], before: Sequence[Dealt], same_lesion: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The pairs of images that are known to show one lesion and are both there, by their own keys."""
+    if not same_lesion:
+        return []
+    own = {one.name: _own_key(one.sha256) for one in before}
+    own.update((row.image_name, _own_key(outcome.sha256)) for row, outcome in ordered)
+    return [(own[a], own[b]) for a, b in same_lesion if a in own and b in own]
+
+
+def _identical(ordered: Sequence[Checked], before: Sequence[Dealt]) -> tuple[list[Checked], list[Refusal]]:
+    there = {one.sha256: one for one in before if one.span}
     by_bytes: dict[str, list[Checked]] = defaultdict(list)
     for row, outcome in ordered:
         by_bytes[outcome.sha256].append((row, outcome))
     unique: list[Checked] = []
     refusals: list[Refusal] = []
-    for same in by_bytes.values():
+    for sha256, same in by_bytes.items():
         first = same[0][0]
-        if len({row.target for row, _ in same}) > 1:
-            names = ", ".join(f"{row.source}/{row.image_name}: {row.target}" for row, _ in same[:5])
+        labels = [(f"{row.source}/{row.image_name}", row.target) for row, _ in same]
+        copied, detail = same[1:], f"same bytes as {first.source}/{first.image_name}"
+        if sha256 in there:
+            old = there[sha256]
+            labels.append((old.name, old.target))
+            copied, detail = same, f"same bytes as {old.name}, which is in span {old.span}"
+        if len({label for _, label in labels}) > 1:
+            names = ", ".join(f"{name}: {label}" for name, label in labels[:5])
             refusals += [
                 Refusal.of(row, "label_conflict", f"same bytes, other target: {names}") for row, _ in same
             ]
             continue
-        unique.append(same[0])
-        detail = f"same bytes as {first.source}/{first.image_name}"
-        refusals += [Refusal.of(row, "duplicate", detail) for row, _ in same[1:]]
+        unique += same[:1] if sha256 not in there else []
+        refusals += [Refusal.of(row, "duplicate", detail) for row, _ in copied]
     return unique, refusals
 
 
-def _similar(
-    unique: list[Checked], limit: int, groups: UnionFind
-) -> tuple[list[Checked], list[Refusal], list[tuple[int, int]]]:
-    hashes = np.frombuffer(bytes.fromhex("".join(outcome.fingerprint for _, outcome in unique)), np.uint8)
-    near = fingerprint.near_pairs(hashes.reshape(-1, fingerprint.BYTES), limit)
-    against: dict[int, int] = {}
-    for i, j in near.tolist():
-        groups.union(keys(unique[i][0])[0], keys(unique[j][0])[0])
-        if unique[i][0].target != unique[j][0].target:
-            against.setdefault(i, j)
-            against.setdefault(j, i)
-    refusals: list[Refusal] = []
-    for index, other in sorted(against.items()):
-        (row, outcome), (that, its) = unique[index], unique[other]
-        bits = fingerprint.distance(bytes.fromhex(outcome.fingerprint), bytes.fromhex(its.fingerprint))
-        detail = (
-            f"target {row.target}, but {that.source}/{that.image_name} with target {that.target} is nearly the same "
-            f"picture ({bits} of {fingerprint.BITS} bits differ)"
-        )
-        refusals.append(Refusal.of(row, "label_conflict", detail))
-    pairs = [(i, j) for i, j in near.tolist() if i not in against and j not in against]
-    return [pair for index, pair in enumerate(unique) if index not in against], refusals, pairs
+def _near(unique: list[Checked], others: Sequence[Dealt], limit: int) -> list[tuple[int, int]]:
+    """Pairs of near-copies, one of them new at least; the others count on from the new ones."""
+    prints = [outcome.fingerprint for _, outcome in unique] + [one.fingerprint for one in others]
+    hashes = np.frombuffer(bytes.fromhex("".join(prints)), np.uint8).reshape(-1, fingerprint.BYTES)
+    return [(i, j) for i, j in fingerprint.near_pairs(hashes, limit).tolist() if i < len(unique)]
+
+
+def _contradictions(
+    unique: list[Checked], others: Sequence[Dealt], near: Sequence[tuple[int, int]]
+) -> dict[int, str]:
+    """New images whose near-copy has another label, and what contradicts them."""
+    labels = [
+        (f"{row.source}/{row.image_name}", row.target, outcome.fingerprint) for row, outcome in unique
+    ] + [(one.name, one.target, one.fingerprint) for one in others]
+    against: dict[int, str] = {}
+    for i, j in near:
+        if j >= len(labels) or labels[i][1] == labels[j][1]:
+            continue
+        for one, other in ((i, j), (j, i)):
+            if one < len(unique):
+                bits = fingerprint.distance(bytes.fromhex(labels[one][2]), bytes.fromhex(labels[other][2]))
+                against.setdefault(
+                    one,
+                    f"target {labels[one][1]}, but {labels[other][0]} with target {labels[other][1]} is nearly the "
+                    f"same picture ({bits} of {fingerprint.BITS} bits differ)",
+                )
+    return against

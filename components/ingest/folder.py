@@ -2,49 +2,126 @@
 
 from __future__ import annotations
 
+import datetime
+import fcntl
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from components.ingest import dealt, manifest, quarantine
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
+from core.features import SPLITS
+
+_FILES: Final = frozenset({manifest.NAME, quarantine.NAME, dealt.NAME})
+_SHARD: Final = ".tfrecord.gz"
+_LOCK: Final = "lock"
 
 
 @contextmanager
-def staged(out: Path, *, force: bool) -> Iterator[Path]:
+def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]:
     """Yield a folder beside ``out`` that becomes ``out`` when the block ends without an exception.
 
+    What a killed job left beside ``out`` is removed first, and what it had moved away is put back.
+
+    Args:
+        out: the folder to be made or replaced.
+        force: move away what ingest did not write; it is kept beside ``out``.
+        sources: tables and folders that are read, and must outlive this.
+
     Raises:
-        IngestError: ``out`` holds something that ingest did not write and ``force`` is not set.
+        IngestError: a source lies in ``out``, or ``out`` holds something that ingest did not write and ``force`` is
+            not set.
     """
-    _check_replaceable(out, force=force)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.ingest-", dir=out.parent))
-    try:
-        yield staging
-        staging.chmod(0o755)
-        _replace(out, staging)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _check_replaceable(out: Path, *, force: bool) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise IngestError(f"{out} is a file or a link: choose a folder for the output")
-    if force or not out.exists() or not any(out.iterdir()):
-        return
+    _check_sources(out, sources)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _clear_up(out)
+    foreign = _foreign(out)
+    if foreign and not force:
+        raise IngestError(
+            f"{out} {foreign}: choose another folder, or --force, which moves what is there to a folder beside it"
+        )
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.ingest-", dir=out.parent))
+    with (staging / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield staging
+            (staging / _LOCK).unlink()
+            staging.chmod(0o755)
+            _replace(out, staging, keep=bool(foreign))
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_sources(out: Path, sources: Sequence[Path]) -> None:
+    real = out.resolve()
+    for source in sources:
+        if source.resolve().is_relative_to(real):
+            raise IngestError(
+                f"--out {out} is, or holds, the source {source}: it would be replaced; choose another folder"
+            )
+
+
+def _foreign(out: Path) -> str:
+    """Why ``out`` may not be replaced, empty where everything in it is ingest's own."""
+    if not out.exists() or not any(out.iterdir()):
+        return ""
     try:
         Manifest.load(out)
     except IngestError:
-        raise IngestError(
-            f"{out} exists and was not written by ingest: choose another folder, or --force to replace it"
-        ) from None
+        return "was not written by ingest"
+    for path in sorted(out.iterdir()):
+        if path.name in SPLITS and path.is_dir() and not path.is_symlink():
+            odd = next(
+                (str(one.relative_to(out)) for one in path.iterdir() if not one.name.endswith(_SHARD)), ""
+            )
+        else:
+            odd = "" if path.name in _FILES else path.name
+        if odd:
+            return f"holds {odd}, which ingest did not write"
+    return ""
 
 
-def _replace(out: Path, staging: Path) -> None:
+def _clear_up(out: Path) -> None:
+    for old in out.parent.glob(f".{_escaped(out.name)}.old-*"):
+        if not out.exists() and (old / "data").is_dir():
+            (old / "data").rename(out)
+        if not _is_running(old):
+            shutil.rmtree(old, ignore_errors=True)
+    for staging in out.parent.glob(f".{_escaped(out.name)}.ingest-*"):
+        if not _is_running(staging):
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_running(folder: Path) -> bool:
+    """Whether the job that made ``folder`` lives: it holds a lock in it, which ends with it."""
+    try:
+        with (folder / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{one}]" if one in "[]*?" else one for one in name)
+
+
+def _replace(out: Path, staging: Path, *, keep: bool) -> None:
     if not out.exists():
+        staging.rename(out)
+        return
+    if keep:
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+        out.rename(out.with_name(f"{out.name}.replaced-{now}"))
         staging.rename(out)
         return
     # The old one is moved away first: a folder cannot be renamed over one that is not empty.
@@ -57,3 +134,15 @@ def _replace(out: Path, staging: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def take_over(folder: Path, staging: Path) -> None:
+    """Bring the shards of an ingested data set into ``staging``: linked where the file system can, else copied."""
+    for split in SPLITS:
+        for path in sorted((folder / split).glob(f"*{_SHARD}")):
+            target = staging / split / path.name
+            target.parent.mkdir(exist_ok=True)
+            try:
+                os.link(path, target)
+            except OSError:
+                shutil.copy2(path, target)

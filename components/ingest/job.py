@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import datetime
+import dataclasses
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from components.ingest import beam_job, copies, manifest, pool, progress, quarantine, shard
+from components.ingest import (
+    accounts,
+    beam_job,
+    copies,
+    dealt,
+    diagnosis,
+    manifest,
+    pool,
+    progress,
+    quarantine,
+    same_lesion,
+    shard,
+)
 from components.ingest.check import CheckJob, Outcome
 from components.ingest.config import IngestConfig
 from components.ingest.copies import Resolved
 from components.ingest.errors import IngestError
-from components.ingest.folder import staged
+from components.ingest.folder import staged, take_over
 from components.ingest.layouts.found import Found
 from components.ingest.layouts.read import read
 from components.ingest.manifest import Manifest
@@ -35,18 +48,23 @@ def ingest(
     config: IngestConfig,
     out: Path | str,
     *,
+    add: bool = False,
+    remember: Path | None = None,
     force: bool = False,
     listener: progress.Listener | None = None,
 ) -> Manifest:
     """Turn data sets into TFRecords.
 
-    Writes ``out/{train,eval,test}/data-*.tfrecord.gz``, ``out/manifest.json`` and ``out/quarantine.csv``. The folder
-    appears whole or not at all; an earlier ingest output is replaced.
+    Writes ``out/{train,eval,test}/data-*.tfrecord.gz``, ``out/manifest.json``, ``out/splits.csv`` and
+    ``out/quarantine.csv``. The folder appears whole or not at all; an earlier ingest output is replaced. Whatever lay in
+    a split of it, with the same fractions and seed, stays in that split.
 
     Args:
         config: what to ingest, and how.
         out: the folder; on a Beam runner of several machines a path that all of them share.
-        force: replace ``out`` even if ingest did not write it.
+        add: keep what is in ``out``, and add the sources as its next span.
+        remember: another ingested data set whose splits are kept, where ``out`` does not exist yet.
+        force: replace ``out`` even if it holds what ingest did not write; that is moved beside it.
         listener: called with the stage (`check` or `write`), and images done and in all.
 
     Raises:
@@ -54,21 +72,21 @@ def ingest(
     """
     out = Path(out)
     _check_names(config)
+    before = _before(out, config) if add else None
+    read_from = [path for source in config.sources for path in (source.path, source.images) if path]
+    pairs = same_lesion.read(config.same_lesion) if config.same_lesion else ()
     # The processes start while the tables are read.
-    with staged(out, force=force) as folder, pool.shared(beam_job.size(config.decoders)) as pool_name:
+    with (
+        staged(out, force=force, sources=read_from) as folder,
+        pool.shared(beam_job.size(config.decoders)) as pool_name,
+    ):
         found = [read(source, config) for source in config.sources]
-        refusals = [refusal for one in found for refusal in one.refusals]
-        rows = [row for one in found for row in one.rows]
-        refusals += [Refusal.of(row, "missing_file", _searched(row)) for row in rows if row.file is None]
-        present = [row for row in rows if row.file is not None]
-        outcomes = _check(present, config, folder, pool_name, listener)
-        refusals += [
-            Refusal.of(row, outcome.reason, outcome.detail)
-            for row, outcome in zip(present, outcomes, strict=True)
-            if outcome.reason
-        ]
-        good = [(row, outcome) for row, outcome in zip(present, outcomes, strict=True) if not outcome.reason]
-        resolved = copies.resolve(good, config.near_duplicate_distance)
+        _check_positives(config, found)
+        good, refusals = _usable(found, config, folder, pool_name, listener)
+        dealt_before = dealt.load(out) if add else _remembered(config, out, remember)
+        resolved = copies.resolve(
+            good, config.near_duplicate_distance, before=dealt_before, adding=add, same_lesion=pairs
+        )
         refusals += resolved.refusals
         if not resolved.kept:
             reasons = ", ".join(
@@ -77,18 +95,89 @@ def ingest(
             raise IngestError(
                 f"no usable image in {len(refusals)} rows ({reasons}), for example {_example(refusals)}"
             )
-        placed = _place(resolved, config)
-        written = _write(placed, config, folder, pool_name, listener)
-        quarantine.save(refusals, folder)
-        result = _manifest(config, found, refusals, resolved, placed, written)
+        placed = _place(resolved, config, [one for one in dealt_before if one.span and add])
+        number = before.spans[-1].number + 1 if before else 1
+        written = _write(placed, config, folder, number, pool_name, listener)
+        if before:
+            take_over(out, folder)
+        images = _dealt(placed, number, dealt_before, adding=add)
+        span = accounts.Span(
+            number=number,
+            found=found,
+            refusals=refusals,
+            converted=Counter(one[1].converted for one in placed if one[1].converted),
+            near_images=resolved.near_images,
+            shards=written,
+        )
+        result = accounts.manifest_of(span, images, config, before)
+        quarantine.save(refusals, folder, after=out if before else None)
+        dealt.save(images, folder)
         result.save(folder)
     return result
+
+
+def _before(out: Path, config: IngestConfig) -> Manifest:
+    """The data set that a span is added to."""
+    before = Manifest.load(out)
+    if not before.spans:
+        raise IngestError(
+            f"{out} has no spans and no {dealt.NAME}: ingest all its data again, then add to it"
+        )
+    for name in ("fractions", "seed", "positive_diagnoses", "near_duplicate_distance", "max_side"):
+        old, new = getattr(before.config, name), getattr(config, name)
+        if old != new:
+            raise IngestError(
+                f"{out} was ingested with {name} = {old}, the new span with {new}: a data set has one; leave it away"
+            )
+    return before
+
+
+def _remembered(config: IngestConfig, out: Path, remember: Path | None) -> tuple[dealt.Dealt, ...]:
+    """What was dealt before, by the same rules."""
+    folder = out if out.exists() else remember
+    if folder is None or not (folder / manifest.NAME).is_file():
+        return ()
+    before = Manifest.load(folder).config
+    same = (before.fractions, before.seed) == (config.fractions, config.seed)
+    return dealt.load(folder) if same else ()
+
+
+def _usable(
+    found: Sequence[Found],
+    config: IngestConfig,
+    folder: Path,
+    pool_name: str,
+    listener: progress.Listener | None,
+) -> tuple[list[copies.Checked], list[Refusal]]:
+    """Check every image that is there; what cannot be used is refused."""
+    refusals = [refusal for one in found for refusal in one.refusals]
+    rows = [row for one in found for row in one.rows]
+    refusals += [Refusal.of(row, "missing_file", _searched(row)) for row in rows if row.file is None]
+    present = [row for row in rows if row.file is not None]
+    outcomes = _check(present, config, folder, pool_name, listener)
+    good: list[copies.Checked] = []
+    for row, outcome in zip(present, outcomes, strict=True):
+        if outcome.reason:
+            refusals.append(Refusal.of(row, outcome.reason, outcome.detail))
+        else:
+            good.append((row, outcome))
+    return good, refusals
 
 
 def _check_names(config: IngestConfig) -> None:
     twice = [name for name, count in Counter(source.title for source in config.sources).items() if count > 1]
     if twice:
         raise IngestError(f"two sources are called {twice[0]!r}: name them apart with ,name=NAME")
+
+
+def _check_positives(config: IngestConfig, found: Sequence[Found]) -> None:
+    """Refuse a positive diagnosis that no row has: it is misspelt, or the data is another."""
+    there = {name for one in found for name in one.diagnoses}
+    for name in config.positive_diagnoses:
+        if diagnosis.closest(name) not in there:
+            raise IngestError(
+                f"no row has the positive diagnosis {name!r}; there are {', '.join(sorted(there)) or 'none'}"
+            )
 
 
 def _searched(row: Row) -> str:
@@ -126,16 +215,45 @@ def _check(
     return outcomes
 
 
-def _place(resolved: Resolved, config: IngestConfig) -> list[Placed]:
+def _place(resolved: Resolved, config: IngestConfig, before: Sequence[dealt.Dealt]) -> list[Placed]:
     members = [Member(group, row.target, row.diagnosis or "") for row, _, group in resolved.kept]
-    splits = split(members, config.fractions.by_name(), config.seed)
+    members += [Member(one.group, one.target, one.diagnosis) for one in before]
+    fixed = {one.group: one.split for one in before} | resolved.dealt
+    splits = split(members, config.fractions.by_name(), config.seed, fixed)
     return [(row, outcome, group, splits[group]) for row, outcome, group in resolved.kept]
+
+
+def _dealt(
+    placed: Sequence[Placed], span: int, before: Sequence[dealt.Dealt], *, adding: bool
+) -> list[dealt.Dealt]:
+    """The new table of splits: the new images, and those that were dealt before."""
+    images = [
+        dealt.Dealt(
+            sha256=outcome.sha256,
+            fingerprint=outcome.fingerprint,
+            target=row.target,
+            diagnosis=row.diagnosis or "",
+            group=group,
+            split=name,
+            span=span,
+            ties=copies.keys(row, outcome),
+            digest=hashlib.sha256(_line(row, outcome, group, name).encode()).hexdigest(),
+            name=row.image_name,
+            source=row.source,
+        )
+        for row, outcome, group, name in placed
+    ]
+    new = {one.sha256 for one in images}
+    # What is not in the data at present keeps its place for when it comes back.
+    images += [one if adding else dataclasses.replace(one, span=0) for one in before if one.sha256 not in new]
+    return images
 
 
 def _write(
     placed: Sequence[Placed],
     config: IngestConfig,
     folder: Path,
+    span: int,
     pool_name: str,
     listener: progress.Listener | None,
 ) -> dict[str, list[Written]]:
@@ -151,7 +269,7 @@ def _write(
         (folder / name).mkdir()
         shards = shard.batches(records, config.records_per_shard)
         for index, part in enumerate(shards):
-            path = folder / name / f"data-{index:05d}-of-{len(shards):05d}.tfrecord.gz"
+            path = folder / name / f"data-s{span:03d}-{index:05d}-of-{len(shards):05d}.tfrecord.gz"
             jobs.append(ShardJob(str(path), tuple(part)))
     with progress.listening(listener, "write", len(placed)) as name:
         results = beam_job.run(jobs, config.beam_options, config.decoders, pool_name, name, folder)
@@ -176,75 +294,6 @@ def _values(row: Row, group: str) -> dict[str, Value]:
     if row.age is not None:
         values[features.AGE] = float(row.age)
     return values
-
-
-def _manifest(
-    config: IngestConfig,
-    found: Sequence[Found],
-    refusals: Sequence[Refusal],
-    resolved: Resolved,
-    placed: Sequence[Placed],
-    written: dict[str, list[Written]],
-) -> Manifest:
-    splits = {
-        name: _split_counts([one for one in placed if one[3] == name], written[name])
-        for name in features.SPLITS
-    }
-    groups = Counter(
-        group for name in features.SPLITS for group in {one[2] for one in placed if one[3] == name}
-    )
-    if any(count > 1 for count in groups.values()):
-        raise RuntimeError(f"group {groups.most_common(1)[0][0]} lies in more than one split")
-    train = splits["train"]
-    per_source = Counter(row.source for row, *_ in placed)
-    return Manifest(
-        data_version=manifest.data_version(_line(*one) for one in placed),
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        counts=manifest.Counts(
-            rows_read=sum(one.rows_read for one in found),
-            written=len(placed),
-            quarantined=len(refusals),
-            by_reason=dict(sorted(Counter(refusal.reason for refusal in refusals).items())),
-            converted=dict(sorted(Counter(one[1].converted for one in placed if one[1].converted).items())),
-            near_duplicates=resolved.near_images,
-            unlisted_files=sum(one.unlisted for one in found),
-        ),
-        splits=splits,
-        sources=tuple(
-            manifest.SourceCounts(
-                name=source.title,
-                kind=source.kind,
-                table=(source.path if source.kind == "folder" else source.table()).name,
-                rows_read=one.rows_read,
-                written=per_source[source.title],
-            )
-            for source, one in zip(config.sources, found, strict=True)
-        ),
-        class_weights=(
-            features.class_weights(train.negatives, train.positives)
-            if train.positives and train.negatives
-            else None
-        ),
-        config=config,
-    )
-
-
-def _split_counts(placed: Sequence[Placed], written: Sequence[Written]) -> manifest.SplitCounts:
-    return manifest.SplitCounts(
-        images=len(placed),
-        positives=sum(row.target for row, *_ in placed),
-        groups=len({group for _, _, group, _ in placed}),
-        diagnoses=dict(sorted(Counter(row.diagnosis or "" for row, *_ in placed).items())),
-        shards=tuple(
-            manifest.Shard(
-                file="/".join(Path(one.path).parts[-2:]),
-                records=one.records,
-                bytes=one.bytes,
-                sha256=one.sha256,
-            )
-            for one in written
-        ),
-    )
 
 
 def _line(row: Row, outcome: Outcome, group: str, split_name: str) -> str:

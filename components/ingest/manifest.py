@@ -69,6 +69,24 @@ class SourceCounts(_Part):
     table: str = Field(description="name of its table or folder, without the path")
     rows_read: int = Field(ge=0, description="its rows")
     written: int = Field(ge=0, description="its images in the TFRecords")
+    span: int = Field(default=1, ge=1, description="the part of the data it came with")
+
+
+class Span(_Part):
+    """One part of the data: what one run of ingest added."""
+
+    number: int = Field(ge=1, description="1 is the first")
+    created: str = Field(description="UTC time, ISO 8601")
+    images: dict[str, int] = Field(description="images by split")
+    positives: dict[str, int] = Field(description="of these, with target 1")
+
+
+class LabelCount(_Part):
+    """Rows that call their label by one name."""
+
+    name: str = Field(description="what the label columns, or the folder, say")
+    became: str = Field(description="the label, 0 or 1, or the reason for having none")
+    rows: int = Field(ge=0, description="how many")
 
 
 class Manifest(_Part):
@@ -83,6 +101,10 @@ class Manifest(_Part):
     counts: Counts = Field(description="where every row went")
     splits: dict[str, SplitCounts] = Field(description="train, eval and test")
     sources: tuple[SourceCounts, ...] = Field(description="what was read")
+    spans: tuple[Span, ...] = Field(default=(), description="the parts, in the order they were added")
+    labels: tuple[LabelCount, ...] = Field(
+        default=(), description="which names became which label, the most frequent first, 200 at most"
+    )
     class_weights: tuple[float, float] | None = Field(
         description="balanced weights of target 0 and 1 on the training split; null where a class is missing there"
     )
@@ -128,7 +150,7 @@ class Manifest(_Part):
             return cls.model_validate_json(file.read_bytes())
         except FileNotFoundError:
             raise IngestError(
-                f"{file} does not exist: {path} is no ingested data set; run melanosizer ingest"
+                f"{file} does not exist: {path} is not an ingested data set; run melanosizer ingest"
             ) from None
         except OSError as error:
             raise IngestError(f"{file} cannot be read: {error.strerror}") from None
@@ -136,7 +158,7 @@ class Manifest(_Part):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "as a whole"
             raise IngestError(
-                f"{file} is no valid manifest: {where}: {first['msg']}; ingest the data again"
+                f"{file} is not a valid manifest: {where}: {first['msg']}; ingest the data again"
             ) from None
 
     def verify(self, folder: Path | str) -> None:

@@ -21,7 +21,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from components.ingest import fingerprint
+from components.ingest import fingerprint, hdf5
 from core.images import decode, normalise
 from core.images.decode import ImageRefusedError
 
@@ -82,6 +82,8 @@ def read(path: str, max_bytes: int) -> bytes:
     Raises:
         ImageRefusedError: it is missing, not a file, empty or larger than ``max_bytes``.
     """
+    if hdf5.is_address(path):
+        return hdf5.read(path, max_bytes)
     try:
         # Non-blocking, because opening a named pipe would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from components.ingest import hdf5
 from components.ingest.row import Refusal
 
 NAME: Final = "quarantine.csv"
 COLUMNS: Final = ("source", "row", "image_name", "file", "reason", "detail")
 
 
-def save(refusals: Iterable[Refusal], folder: Path) -> Path:
-    """Write the refusals, ordered by source and row, into ``folder``."""
+def save(refusals: Iterable[Refusal], folder: Path, after: Path | None = None) -> Path:
+    """Write the refusals, ordered by source and row, into ``folder``, behind those of the data set ``after``."""
     path = folder / NAME
-    # File names may hold bytes that are no UTF-8.
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    if after is not None and (after / NAME).is_file():
+        shutil.copyfile(after / NAME, path)
+    # File names may hold bytes that are not UTF-8.
+    with path.open("a", newline="", encoding="utf-8", errors="backslashreplace") as file:
         table = csv.writer(file)
-        table.writerow(COLUMNS)
+        if not file.tell():
+            table.writerow(COLUMNS)
         for refusal in sorted(refusals, key=lambda one: (one.source, one.line, one.image_name)):
             table.writerow(
                 (
                     refusal.source,
                     refusal.line,
                     refusal.image_name,
-                    refusal.file,
+                    hdf5.shown(refusal.file),
                     refusal.reason,
                     refusal.detail,
                 )

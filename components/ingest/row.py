@@ -8,14 +8,14 @@ from typing import Final
 # Every reason a row is quarantined for, and what it means.
 REASONS: Final = {
     "bad_row": "the table's line cannot be read: columns are missing or too many, or it names no image",
-    "bad_value": "a target, age or other value is none that is valid",
-    "no_label": "neither target nor a known diagnosis is given",
+    "bad_value": "a label column holds a value that is none of the valid ones",
+    "no_label": "no target is given, and no diagnosis that is understood",
     "duplicate_row": "an earlier row of the same source names the same image with the same label",
     "missing_file": "the image does not exist",
-    "unreadable": "the file cannot be opened or is no regular file",
+    "unreadable": "the file cannot be opened or is not a regular file",
     "empty": "the file has no bytes",
     "too_large": "the file has more bytes than max_bytes",
-    "not_an_image": "the bytes are no image format that is accepted",
+    "not_an_image": "the bytes are not an image format that is accepted",
     "too_many_pixels": "the header announces more pixels than max_pixels: a decompression bomb, or a wrong file",
     "wrong_size": "a side is shorter than min_side, or one is more than 20 times the other",
     "animated": "the file holds more than one picture",
@@ -25,7 +25,8 @@ REASONS: Final = {
     "blank": "every pixel is (nearly) the same: there is no picture",
     "decoder_died": "the decoder process crashed or did not end on this file",
     "duplicate": "another image has the same bytes; that one is kept",
-    "label_conflict": "the same picture occurs with another label",
+    "between_splits": "it ties together what lies in different splits of the data set it was to be added to",
+    "label_conflict": "its label columns contradict each other, or the same picture occurs with another label",
 }
 
 
@@ -40,7 +41,6 @@ class Row:
         file: path of the image, None where it was not found.
         patient: key of the patient, unique over all sources, pseudonymous.
         lesion: the same for the lesion.
-        image_key: the same for the image itself.
         target: 1 is positive.
         diagnosis: canonical short name (mel, nv, ...) where one is known, else the source's words.
         age: years.
@@ -54,7 +54,6 @@ class Row:
     file: str | None
     patient: str | None
     lesion: str | None
-    image_key: str
     target: int
     diagnosis: str | None
     age: float | None

@@ -9,21 +9,51 @@ from typing import Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.ingest import hdf5
 from components.ingest.errors import IngestError
+from components.ingest.layouts.table_file import SUFFIXES
 
-Kind = Literal["siim2020", "isic2019", "ham10000", "isic-archive", "folder", "csv"]
+Kind = Literal[
+    "siim2020",
+    "isic2016",
+    "isic2017",
+    "isic2018",
+    "isic2019",
+    "isic2024",
+    "ham10000",
+    "pad-ufes",
+    "derm7pt",
+    "isic-archive",
+    "folder",
+    "csv",
+]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
 # The tables each layout calls its own, best first; a csv layout takes any of them.
 TABLES: Final[dict[str, tuple[str, ...]]] = {
     "siim2020": ("train.csv", "ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv"),
+    "isic2016": (
+        "ISBI2016_ISIC_Part3_Training_GroundTruth.csv",
+        "ISBI2016_ISIC_Part3B_Training_GroundTruth.csv",
+    ),
+    "isic2017": ("ISIC-2017_Training_Part3_GroundTruth.csv",),
+    "isic2018": ("ISIC2018_Task3_Training_GroundTruth.csv",),
     "isic2019": ("ISIC_2019_Training_GroundTruth.csv",),
-    "ham10000": ("HAM10000_metadata.csv", "HAM10000_metadata"),
+    "isic2024": ("train-metadata.csv",),
+    "ham10000": ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab"),
+    "pad-ufes": ("metadata.csv",),
+    "derm7pt": ("meta/meta.csv", "meta.csv"),
     "isic-archive": ("metadata.csv",),
     "csv": ("metadata.csv", "manifest.csv", "train.csv"),
 }
 # Archives with one space of identifiers: a lesion of HAM10000 is the same lesion inside ISIC 2019.
-ARCHIVES: Final = frozenset({"siim2020", "isic2019", "ham10000", "isic-archive"})
+ARCHIVES: Final = frozenset(
+    {"siim2020", "isic2016", "isic2017", "isic2018", "isic2019", "isic2024", "ham10000", "isic-archive"}
+)
+
+
+# Data sets with identifiers of their own.
+NAMED: Final = frozenset({"pad-ufes", "derm7pt"})
 
 
 class Source(BaseModel):
@@ -37,7 +67,7 @@ class Source(BaseModel):
     )
     images: Path | None = Field(
         default=None,
-        description="folder with the images, searched with its sub-folders; default: beside the table",
+        description="folder with the images, searched with its sub-folders, or an HDF5 file of them; default: beside the table",
     )
     name: str = Field(
         default="", description="value of the feature `source`; default: the archive's or the folder's"
@@ -85,8 +115,14 @@ class Source(BaseModel):
 
     @cached_property
     def id_space(self) -> str:
-        """Sources with the same space mean the same patient by the same identifier."""
-        return "isic" if self.kind in ARCHIVES else f"source:{self.title}"
+        """Sources with the same space mean the same patient by the same identifier.
+
+        All sources without a name share one, whatever their folder is called: a folder that is renamed, or comes again
+        with a later span, keeps its patients. Two clinics' equal numbers then only stay together; ``name=`` parts them.
+        """
+        if self.kind in ARCHIVES:
+            return "isic"
+        return f"source:{self.name}" if self.name else f"source:{self.kind if self.kind in NAMED else ''}"
 
     def table(self) -> Path:
         """Return the file with the rows.
@@ -101,7 +137,7 @@ class Source(BaseModel):
         for name in TABLES[self.kind]:
             if (self.path / name).is_file():
                 return self.path / name
-        found = sorted(self.path.glob("*.csv"))
+        found = sorted(path for path in self.path.iterdir() if path.suffix.lower() in SUFFIXES[:3])
         if len(found) == 1:
             return found[0]
         there = f"; there are {', '.join(path.name for path in found[:5])}" if found else ""
@@ -109,6 +145,23 @@ class Source(BaseModel):
             f"source {self}: no table in {self.path}: expected {' or '.join(TABLES[self.kind])}{there}; "
             f"name the file: {self.kind}:{self.path}/TABLE.csv"
         )
+
+    def image_archive(self) -> Path | None:
+        """Return the HDF5 file with the images, None where they are files of their own.
+
+        Raises:
+            IngestError: ``images`` names none that exists.
+        """
+        if self.images is not None:
+            is_archive = self.images.suffix.lower() in hdf5.SUFFIXES
+            if is_archive and not self.images.is_file():
+                raise IngestError(f"source {self}: images={self.images} does not exist")
+            return self.images if is_archive else None
+        if self.kind != "isic2024":
+            return None
+        beside = [path for path in self.table().parent.iterdir() if path.suffix.lower() in hdf5.SUFFIXES]
+        stem = self.table().stem.replace("metadata", "image")
+        return next((path for path in sorted(beside) if path.stem == stem), None)
 
     def image_folder(self) -> Path:
         """Return the folder that is searched for images.
@@ -127,6 +180,8 @@ class Source(BaseModel):
                 )
             return self.path
         beside = self.table().parent
+        if self.kind == "derm7pt" and beside.name == "meta":
+            beside = beside.parent
         return beside / "images" if (beside / "images").is_dir() else beside
 
 
@@ -137,7 +192,7 @@ def detect(path: Path | str) -> Source:
         IngestError: nothing there looks like a data set, or it is an ingested one already.
     """
     # Imported here because the layouts need Source.
-    from components.ingest.layouts import classes, table
+    from components.ingest.layouts import classes, table, table_file
 
     path = Path(path)
     if not path.exists():
@@ -150,17 +205,24 @@ def detect(path: Path | str) -> Source:
         kind = table.kind_of(candidate)
         if kind is not None:
             return Source.model_validate({"kind": kind, "path": candidate})
-        reasons.append(f"{candidate.name} has no column of image names and labels that is known")
+        columns = ", ".join(table_file.header(candidate)[:20]) or "nothing that is a table"
+        near = table.closest(candidate)
+        reasons.append(
+            f"{candidate.name} has no columns of image names and labels that are known, but {columns}"
+            + (f" ({near})" if near else "")
+        )
     if path.is_dir():
         if classes.found(path):
             return Source(kind="folder", path=path)
         reasons.append("it has no sub-folders called after classes (benign/ and malignant/, or diagnoses)")
     raise IngestError(
-        f"{path} is no data set that ingest knows: {'; '.join(reasons)}. Layouts: {', '.join(KINDS)}"
+        f"{path} is not a data set that ingest knows: {'; '.join(reasons)}. Layouts: {', '.join(KINDS)}; for a table "
+        "of your own name the columns image_name and diagnosis or target"
     )
 
 
 def _tables(folder: Path) -> list[Path]:
     known = dict.fromkeys(name for names in TABLES.values() for name in names)
     first = [folder / name for name in known if (folder / name).is_file()]
-    return first + [path for path in sorted(folder.glob("*.csv")) if path not in first]
+    others = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return first + [path for path in others if path not in first]

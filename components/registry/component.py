@@ -74,6 +74,7 @@ def RegistryRecord(  # noqa: N802 - a component is a class to its users
     )
     why = f"every gate let it through (AUC {overall.auc:.3f})"
     registry.add(entry, who=f"run {run_id}", why=why)
+    registry.release(version)
     (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
 
 

@@ -14,8 +14,8 @@ from components.serving_check.config import ServingCheckConfig
 from components.serving_check.requests import BAD
 from core.features import IMAGE_BYTES, PROBABILITY
 from core.records.verdict import Check, Verdict, at_least, at_most
+from core.tfserving.tensors import Array
 from serving.engine.check import Answer, check_saved_model
-from serving.engine.tensors import Array
 
 TIMED_REQUESTS = 10
 TIMEOUT_SECONDS = 600

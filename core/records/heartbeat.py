@@ -6,7 +6,7 @@ schema asks for everything, for it is what a device of today writes.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,11 +14,25 @@ from core.records.times import Moment
 
 SCHEMA: Final = 1
 DEVICE_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{1,62}$"
-NOTICE_KINDS = (
-    "storage_full", "camera_lost", "camera_hung", "queue_rebuilt", "picture_damaged", "picture_fails",
-    "certificate_expired", "clock_wrong", "server_garbage", "server_refuses", "server_unreachable",
-    "gateway_refuses", "gateway_unreachable",
-)  # fmt: skip
+# In the order of urgency: what stops the nurse first.
+NoticeKind = Literal[
+    "storage_full",
+    "camera_hung",
+    "camera_lost",
+    "queue_rebuilt",
+    "picture_damaged",
+    "picture_fails",
+    "certificate_expired",
+    "clock_wrong",
+    "server_garbage",
+    "server_refuses",
+    "server_fails",
+    "server_busy",
+    "server_unreachable",
+    "gateway_refuses",
+    "gateway_unreachable",
+]
+NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 
 DeviceId = Annotated[str, Field(max_length=64, json_schema_extra={"pattern": DEVICE_ID_PATTERN})]
 Size = Annotated[int, Field(ge=0, le=2**62)]

@@ -56,11 +56,49 @@ class VersionRecord(_Frozen):
 
 
 class Event(_Frozen):
-    """One change of what is served."""
+    """One change of what is to be served."""
 
     time: datetime = Field(description="UTC")
-    action: Literal["pushed", "promoted", "rolled_back"]
+    action: Literal["pushed", "promoted", "rolled_back", "canary_started", "canary_ended"]
     version: str = Field(pattern=VERSION_PATTERN)
-    previous: str | None = Field(description="the version that was served before")
+    previous: str | None = Field(
+        description="the version that was served before; of a canary: what was stable"
+    )
     who: str = Field(min_length=1)
     why: str = Field(min_length=1)
+
+    @property
+    def changes_stable(self) -> bool:
+        """Whether it decided which version is stable, not which is the canary."""
+        return self.action in ("pushed", "promoted", "rolled_back")
+
+
+class Labels(_Frozen):
+    """The version that each label stands for; null: the label is not given."""
+
+    stable: str | None = Field(default=None, pattern=VERSION_PATTERN)
+    canary: str | None = Field(default=None, pattern=VERSION_PATTERN)
+
+
+class Channels(Labels):
+    """Which versions are to be served, and which the servers are told to serve until those are loaded."""
+
+    served: Labels | None = Field(
+        default=None, description="the labels in models.config while new versions load; null: as decided"
+    )
+
+    @property
+    def decided(self) -> Labels:
+        """The labels as they are to be."""
+        return Labels(stable=self.stable, canary=self.canary)
+
+    @property
+    def labels(self) -> Labels:
+        """The labels that the model server is told."""
+        return self.served or self.decided
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions that the model server is told to load, those it serves and those to come."""
+        wanted = (self.labels.stable, self.labels.canary, self.stable, self.canary)
+        return tuple(dict.fromkeys(version for version in wanted if version is not None))

@@ -1,48 +1,76 @@
-"""Writes TensorFlow Serving's model config file: which versions to load, and their labels."""
+"""TensorFlow Serving's model config file: which versions of which models to load, and their labels."""
 
 from __future__ import annotations
 
-import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
 
-_LOG = logging.getLogger(__name__)
-
-
-def stable(text: str, model_name: str) -> str | None:
-    """Return the version that a config file serves as stable; None where it names none, or cannot be read."""
-    try:
-        config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    except text_format.ParseError as error:
-        # It is written from the channels, which are whole: a slip of a hand in it must not stop a rollback.
-        _LOG.warning(
-            "models.config is no model server config (line:column %s); taken as naming no version of %s and "
-            "written anew",
-            error,
-            model_name,
-        )
-        return None
-    for one in config.model_config_list.config:
-        if one.name == model_name and "stable" in one.version_labels:
-            return str(one.version_labels["stable"])
-    return None
+from core.protos.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
 
-def render(model_name: str, base_path: Path, stable: str | None, canary: str | None) -> str:
-    """Return a ModelServerConfig in text form.
+@dataclass(frozen=True)
+class ServedModel:
+    """What the file says of one model."""
 
-    A server that polls the file follows promotions and rollbacks: a rollback is a change of the
-    file, not a copy of a model. Labels move to versions that are not loaded yet, so the server is
-    to be started with ``--force_allow_any_version_labels_for_unavailable_models``.
+    name: str
+    base_path: str
+    versions: tuple[str, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class DamagedConfigError(ValueError):
+    """The file is not a ModelServerConfig in text form; the message says where."""
+
+
+def read(text: str) -> list[ServedModel]:
+    """Return the models of a config file.
+
+    Raises:
+        DamagedConfigError: it cannot be parsed.
     """
-    config = model_server_config_pb2.ModelServerConfig()
-    model = config.model_config_list.config.add(
-        name=model_name, base_path=str(base_path), model_platform="tensorflow"
-    )
-    for label, version in (("stable", stable), ("canary", canary)):
-        if version is not None:
-            model.model_version_policy.specific.versions.append(int(version))
-            model.version_labels[label] = int(version)
+    return [_model(config) for config in _parse(text).model_config_list.config]
+
+
+def render(model: ServedModel, present: str = "") -> str:
+    """Return the file with one model put in, in place of what it said of that model.
+
+    Args:
+        model: what the file is to say of it.
+        present: the file as it is; what it says of other models is kept, unless it cannot be parsed.
+    """
+    try:
+        config = _parse(present)
+    except DamagedConfigError:
+        config = ModelServerConfig()
+    models = config.model_config_list.config
+    others = [other for other in models if other.name != model.name]
+    del models[:]
+    models.extend(others)
+    added = models.add(name=model.name, base_path=model.base_path, model_platform="tensorflow")
+    added.model_version_policy.specific.versions.extend(int(version) for version in model.versions)
+    for label, version in model.labels.items():
+        added.version_labels[label] = int(version)
     return text_format.MessageToString(config)
+
+
+def base_path(served: Path) -> str:
+    """Return a model's folder as the server asks for it: an absolute path."""
+    return str(served.resolve())
+
+
+def _parse(text: str) -> ModelServerConfig:
+    try:
+        return text_format.Parse(text, ModelServerConfig(), allow_unknown_field=True)
+    except (text_format.ParseError, UnicodeError) as error:
+        raise DamagedConfigError(f"line:column {error}") from None
+
+
+def _model(config: ModelConfig) -> ServedModel:
+    return ServedModel(
+        name=config.name,
+        base_path=config.base_path,
+        versions=tuple(str(version) for version in config.model_version_policy.specific.versions),
+        labels={label: str(version) for label, version in sorted(config.version_labels.items())},
+    )

@@ -100,7 +100,11 @@ def row_numbers(
     """Return one finite number a row. Raises InvalidResponseError."""
     if name not in response.outputs:
         raise InvalidResponseError(f"the answer has no {name}")
-    found = numbers(response.outputs[name])
+    tensor = response.outputs[name]
+    if not tensor.tensor_content and not any(field.name.endswith("_val") for field, _ in tensor.ListFields()):
+        # TensorFlow would read zeros: a probability of 0 that nobody computed.
+        raise InvalidResponseError(f"{name} has no value")
+    found = numbers(tensor)
     if found.size != rows:
         raise InvalidResponseError(f"{name} has {found.size} values for {rows} images")
     if not np.isfinite(found).all():

@@ -193,8 +193,9 @@ def _values(proto: Any, row: DType) -> Array:
         parts = np.array(getattr(proto, row.field), dtype=f"<f{row.numpy.itemsize // 2}")
         array = parts[: parts.size // 2 * 2].view(row.numpy)
     else:
-        array = np.array(getattr(proto, row.field), dtype=np.int64 if row.numpy.kind in "iu" else row.numpy)
-        array = array.astype(row.numpy)
+        # Through a wide type: a small one takes the low bits, as TensorFlow's cast does.
+        wide = np.int64 if row.numpy.kind in "iu" and row.numpy.itemsize < 8 else row.numpy
+        array = np.array(getattr(proto, row.field), dtype=wide).astype(row.numpy)
     return array.view(np.float16) if row.enum == tensor_pb2.DT_HALF else array
 
 

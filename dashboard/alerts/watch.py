@@ -8,6 +8,7 @@ import threading
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.worker import Worker
 from dashboard import clock
 from dashboard.alerts.delivery import Courier, channels
 from dashboard.alerts.kinds import FIRST_RULES, KINDS, Finding, Sources
@@ -16,7 +17,6 @@ from dashboard.database.connection import Database
 from dashboard.database.tables import Alert, Delivery, Rule
 from dashboard.field.retention import Retention
 from dashboard.settings import Settings
-from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -60,6 +60,8 @@ class Session(Base):
     created: Mapped[int]
     seen: Mapped[int]
     expires: Mapped[int] = mapped_column(index=True)
+    # What the OpenID provider is shown at sign-out; empty for local accounts.
+    id_token: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class SignInLink(Base):
@@ -229,6 +231,8 @@ class Examination(Base):
     state: Mapped[str] = mapped_column(String(24))
     digest: Mapped[str] = mapped_column(String(64))
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    code: Mapped[str] = mapped_column(String(64), default="", server_default="", index=True)
+    number: Mapped[int] = mapped_column(default=0, server_default="0", index=True)
 
 
 class Review(Base):
@@ -273,6 +277,11 @@ class Rule(Base):
     severity: Mapped[str] = mapped_column(String(16))
     action: Mapped[str] = mapped_column(String(16))
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    # An alert ends when the value is better than the limit by this much.
+    margin: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
+    # How long a value must stand before an alert opens, and be good again before it ends.
+    wait_minutes: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
+    deleted: Mapped[int | None]
 
 
 class Alert(Base):
@@ -289,6 +298,8 @@ class Alert(Base):
     resolved: Mapped[int | None] = mapped_column(index=True)
     acknowledged: Mapped[int | None]
     acknowledged_by: Mapped[str | None] = mapped_column(String(160))
+    snoozed_until: Mapped[int | None]
+    snoozed_by: Mapped[str | None] = mapped_column(String(160))
 
 
 class Delivery(Base):
@@ -298,10 +309,23 @@ class Delivery(Base):
     id: Mapped[int] = mapped_column(Big, primary_key=True)
     alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"), index=True)
     channel: Mapped[str] = mapped_column(String(16))
+    event: Mapped[str] = mapped_column(String(16), default="opened", server_default="opened")
     state: Mapped[str] = mapped_column(String(16), index=True)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     due: Mapped[int]
     trouble: Mapped[str] = mapped_column(Text, default="")
+
+
+class RunNote(Base):
+    """What people added to a run; its files stay as the pipeline wrote them."""
+
+    __tablename__ = "run_notes"
+    run_id: Mapped[str] = mapped_column(String(160), primary_key=True)
+    tags: Mapped[str] = mapped_column(String(400), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    archived: Mapped[int | None]
+    changed: Mapped[int]
+    changed_by: Mapped[str] = mapped_column(String(160))
 
 
 class Cursor(Base):

@@ -1,9 +1,13 @@
-"""What drift is watched by, and the bins it is counted in."""
+"""What drift is watched by: figures of an image, and the bins they are counted in."""
 
 from __future__ import annotations
 
 import bisect
+import hashlib
 from dataclasses import dataclass
+
+from core.images import statistics
+from core.images.decode import open_image
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,50 @@ LATENCY = Feature(
     (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000, 2000, 5000),
 )
 COUNTED: dict[str, Feature] = {**FEATURES, LATENCY.name: LATENCY}
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is kept of an image; the picture itself is not.
+
+    Attributes:
+        sha256: of the encoded bytes, in hex.
+        bytes: how many there are.
+        width: pixels.
+        height: pixels.
+        brightness: mean of the three channels, 0 to 255.
+        contrast: mean of their standard deviations.
+        redness: share of red in red + green + blue.
+        sharpness: standard deviation of the Laplacian of the grey picture at 256 x 256.
+    """
+
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    brightness: float
+    contrast: float
+    redness: float
+    sharpness: float
+
+
+def image_facts(data: bytes, *, max_bytes: int, max_pixels: int) -> ImageFacts:
+    """Measure a JPEG or PNG as the model server does, so that both can be compared.
+
+    Raises:
+        ImageRefusedError: it cannot be decoded, or it is larger than allowed.
+    """
+    with open_image(data, max_bytes=max_bytes, max_pixels=max_pixels) as image:
+        width, height = image.size
+        picture = statistics.reduced(image)
+    found = statistics.measure(picture)
+    return ImageFacts(
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        width=width,
+        height=height,
+        brightness=found.brightness,
+        contrast=found.contrast,
+        redness=found.redness,
+        sharpness=statistics.sharpness(picture),
+    )

@@ -6,25 +6,22 @@ predictions.jsonl.1; the place reached is kept with the file's inode, so that no
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from pathlib import Path
-from typing import Any
 
-from dashboard import clock
+from core.images.statistics import ImageStatistics
+from core.records.prediction import parse
+from core.records.times import milliseconds
+from core.worker import Worker
 from dashboard.database.connection import Database
 from dashboard.database.tables import Cursor
 from dashboard.field.answer import Answer
 from dashboard.field.recorder import Recorder
-from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 
 NAME = "prediction-log"
-SCHEMA = "melanosizer.prediction_record/1"
 BATCH = 500
-ZONES = frozenset({"low", "review", "refer"})
 
 
 class LogTail(Worker):
@@ -75,7 +72,7 @@ class LogTail(Worker):
                 if not line.endswith(b"\n") or self.stopping:
                     break
                 offset += len(line)
-                answer = parse(line, self._model)
+                answer = answer_of(line, self._model)
                 if answer is not None:
                     batch.append(answer)
                 else:
@@ -92,45 +89,32 @@ class LogTail(Worker):
             session.merge(Cursor(name=NAME, inode=inode, offset=offset))
 
 
-def parse(line: bytes, model_name: str) -> Answer | None:
-    """A record as an answer; None for another model's, or one without the fields a page needs."""
-    try:
-        found: Any = json.loads(line)
-        if (
-            not isinstance(found, dict)
-            or found.get("schema") != SCHEMA
-            or found.get("model") != model_name
-            or "probability" not in found
-        ):
-            return None
-        image = found.get("image") or {}
-        mean, std = image.get("channel_mean"), image.get("channel_std")
-        answer = Answer(
-            request_id=str(found["request_id"])[:128],
-            row=int(found["row"]),
-            at=clock.parse(found["time"]),
-            origin="server",
-            version=str(found["model_version"])[:64],
-            probability=float(found["probability"]),
-            decision=int(found.get("decision", 0)),
-            threshold=float(found.get("threshold", 0.5)),
-            zone=str(found.get("zone", "")),
-            out_of_distribution=_float(found.get("out_of_distribution")),
-            latency_ms=_float(found.get("latency_ms")),
-            sha256=image.get("sha256"),
-            width=image.get("width"),
-            height=image.get("height"),
-            bytes=image.get("bytes"),
-            brightness=round(sum(mean) / 3, 2) if mean else None,
-            contrast=round(sum(std) / 3, 2) if std else None,
-            redness=round(mean[0] / (sum(mean) or 1), 4) if mean else None,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
+def answer_of(line: bytes, model_name: str) -> Answer | None:
+    """Return a line's answer; None for another model's, or one without the fields a page needs."""
+    record = parse(line)
+    if record is None or not record.complete or record.model != model_name:
         return None
-    if not 0 <= answer.probability <= 1 or answer.zone not in ZONES:
-        return None
-    return answer
-
-
-def _float(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    image = record.image
+    mean, std = (image.channel_mean, image.channel_std) if image else (None, None)
+    colours = ImageStatistics.of(mean, std) if mean and std else None
+    return Answer(
+        request_id=record.request_id[:128],
+        row=record.row,
+        at=milliseconds(record.time),
+        origin="server",
+        version=record.model_version,
+        probability=record.probability or 0.0,
+        decision=record.decision or 0,
+        threshold=record.threshold or 0.0,
+        zone=record.zone or "",
+        device_id=record.device_id,
+        out_of_distribution=record.out_of_distribution,
+        latency_ms=record.latency_ms,
+        sha256=image.sha256 if image else None,
+        width=image.width if image else None,
+        height=image.height if image else None,
+        bytes=image.bytes if image else None,
+        brightness=colours.brightness if colours else None,
+        contrast=colours.contrast if colours else None,
+        redness=colours.redness if colours else None,
+    )

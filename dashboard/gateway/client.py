@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import grpc
+import numpy as np
+from numpy.typing import NDArray
 
-from core.protos import prediction_service_pb2 as serving
-from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
-from dashboard.gateway import tensors
-from dashboard.gateway.tensors import ZONES, AnswerError
+from core.tfserving.answers import EXPLAIN, SIGNATURE, ModelAnswer, read_answers, read_explanation
+from core.tfserving.client import AsyncClient, ClientError, CredentialsError, ModelVersion, Options, Tls
+from core.tfserving.tensors import InvalidResponseError, predict_request
 from dashboard.settings import Settings
 
-SIGNATURE = "serving_default"
-EXPLAIN = "explain"
-ROUND_ROBIN = '{"loadBalancingConfig": [{"round_robin": {}}]}'
+IMAGE_BYTES = "image_bytes"
+MAX_RESPONSE_BYTES = 64 << 20
+STATUS_TIMEOUT_S = 2.0
+STATUSES = {
+    grpc.StatusCode.INVALID_ARGUMENT: 422,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 503,
+}
 
 
 class ServerError(Exception):
@@ -29,169 +32,79 @@ class ServerError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Row:
-    """The answer to one image."""
-
-    probability: float
-    decision: int
-    threshold: float
-    zone: str
-    out_of_distribution: float
-    version: str
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """One version the server knows."""
-
-    version: str
-    state: str
-    error: str
-
-
 class ModelServer:
-    """A connection, made at the first call in the loop that calls."""
+    """What the gateway asks of the model server."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._channel: grpc.aio.Channel | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._model = settings.model_name
+        self._label = settings.model_server_label or None
+        ca = settings.model_server_ca_file
+        self._client = AsyncClient(
+            settings.model_server,
+            Options(
+                timeout_s=settings.predict_timeout_s,
+                tls=Tls(ca=ca) if ca is not None else None,
+                token=settings.model_server_token_file,
+                max_receive_bytes=MAX_RESPONSE_BYTES,
+            ),
+        )
         self._without_explain: set[str] = set()
 
-    async def predict(self, images: Sequence[bytes], request_id: str, device_id: str | None) -> list[Row]:
-        """One row an image. Raises ServerError."""
-        settings = self._settings
-        request = tensors.request(images, settings.model_name, SIGNATURE, settings.model_server_label)
-        response = await self._call("Predict", request, request_id, device_id)
+    async def predict(
+        self, images: Sequence[bytes], request_id: str, device_id: str | None
+    ) -> list[ModelAnswer]:
+        """Return one answer an image. Raises ServerError."""
         try:
-            return _rows(response, len(images))
-        except AnswerError as error:
-            raise ServerError(502, f"{settings.model_server}: {error}") from None
+            response = await self._client.predict_raw(
+                predict_request(
+                    self._model, {IMAGE_BYTES: list(images)}, signature=SIGNATURE, label=self._label
+                ),
+                metadata=_metadata(request_id, device_id),
+            )
+            return read_answers(response, len(images))
+        except ClientError as error:
+            raise _fault(error) from None
+        except InvalidResponseError as error:
+            raise ServerError(502, f"{self._client.target}: {error}") from None
 
-    async def explain(self, image: bytes, request_id: str, version: str) -> Any:
-        """Where the model looked: bytes of a picture, a [height, width] map, or None where it cannot say."""
+    async def explain(
+        self, image: bytes, request_id: str, version: str
+    ) -> bytes | NDArray[np.float32] | None:
+        """Return where the model looked: a picture's bytes, a [height, width] map, or None where it cannot say."""
         if version in self._without_explain:
             return None
-        settings = self._settings
-        request = tensors.request([image], settings.model_name, EXPLAIN, settings.model_server_label)
-        if version.isdigit() and not settings.model_server_label:
-            request.model_spec.version.value = int(version)
+        wanted = int(version) if version.isdigit() and not self._label else None
+        request = predict_request(
+            self._model, {IMAGE_BYTES: [image]}, signature=EXPLAIN, version=wanted, label=self._label
+        )
         try:
-            return tensors.picture(await self._call("Predict", request, request_id, None))
-        except AnswerError:
+            return read_explanation(
+                await self._client.predict_raw(request, metadata=_metadata(request_id, None))
+            )
+        except InvalidResponseError:
             return None
-        except ServerError as error:
-            if error.status in (422, 502):
+        except ClientError as error:
+            if _fault(error).status in (422, 502):
                 self._without_explain.add(version)
             return None
 
-    async def versions(self) -> list[Loaded]:
-        """The versions the server holds, newest first. Raises ServerError."""
-        request = serving.GetModelStatusRequest()
-        request.model_spec.name = self._settings.model_name
-        response = await self._call("GetModelStatus", request, "", None, timeout=2.0)
-        states = serving.ModelVersionStatus.State
-        found = [
-            Loaded(str(one.version), states.Name(one.state), one.status.error_message)
-            for one in response.model_version_status
-        ]
-        return sorted(found, key=lambda one: -int(one.version))
+    async def versions(self) -> list[ModelVersion]:
+        """Return the versions the server holds, newest first. Raises ServerError."""
+        try:
+            return await self._client.status(self._model, timeout_s=STATUS_TIMEOUT_S)
+        except ClientError as error:
+            raise _fault(error) from None
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._channel is not None:
-            await self._channel.close(None)
-            self._channel = None
-
-    async def _call(
-        self, method: str, request: Any, request_id: str, device_id: str | None, timeout: float | None = None
-    ) -> Any:
-        settings = self._settings
-        metadata = [("x-request-id", request_id)] if request_id else []
-        if device_id:
-            metadata.append(("x-device-id", device_id))
-        if settings.model_server_token_file is not None:
-            token = _read(settings.model_server_token_file).decode().strip()
-            metadata.append(("authorization", f"Bearer {token}"))
-        stub: Any = (PredictionServiceStub if method == "Predict" else ModelServiceStub)(self._connected())
-        try:
-            return await getattr(stub, method)(
-                request, timeout=timeout or settings.predict_timeout_s, metadata=tuple(metadata)
-            )
-        except grpc.RpcError as error:
-            raise _fault(error, settings.model_server) from None
-
-    def _connected(self) -> grpc.aio.Channel:
-        loop = asyncio.get_running_loop()
-        if self._channel is None or self._loop is not loop:
-            self._channel, self._loop = self._connect(), loop
-        return self._channel
-
-    def _connect(self) -> grpc.aio.Channel:
-        settings = self._settings
-        options: list[tuple[str, Any]] = [
-            ("grpc.max_receive_message_length", 64 << 20),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            ("grpc.enable_http_proxy", 0),
-        ]
-        if settings.model_server.startswith("dns:///"):
-            options.append(("grpc.service_config", ROUND_ROBIN))
-        if settings.model_server_ca_file is None:
-            return grpc.aio.insecure_channel(settings.model_server, options)
-        credentials = grpc.ssl_channel_credentials(_read(settings.model_server_ca_file))
-        return grpc.aio.secure_channel(settings.model_server, credentials, options)
+        await self._client.close()
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ServerError(500, f"{path}: {error.strerror}") from None
+def _metadata(request_id: str, device_id: str | None) -> list[tuple[str, str]]:
+    pairs = (("x-request-id", request_id), ("x-device-id", device_id))
+    return [(key, value) for key, value in pairs if value]
 
 
-def _rows(response: serving.PredictResponse, count: int) -> list[Row]:
-    probability = tensors.values(response, "probability", count)
-    decision = tensors.values(response, "decision", count)
-    threshold = tensors.values(response, "threshold", count)
-    strange = tensors.values(response, "out_of_distribution", count)
-    zones = tensors.texts(response, "zone", count)
-    version = str(response.model_spec.version.value)
-    versions = (
-        tensors.texts(response, "model_version", count)
-        if "model_version" in response.outputs
-        else [version] * count
-    )
-    result = []
-    for i in range(count):
-        if not 0 <= probability[i] <= 1 or zones[i] not in ZONES or decision[i] not in (0, 1):
-            raise AnswerError(
-                f"row {i}: probability {probability[i]}, decision {decision[i]}, zone {zones[i]!r}"
-            )
-        result.append(
-            Row(
-                float(probability[i]),
-                int(decision[i]),
-                float(threshold[i]),
-                zones[i],
-                float(strange[i]),
-                # A version folder's name is what served; the model's own word may be that of another copy.
-                version if version != "0" else versions[i],
-            )
-        )
-    return result
-
-
-def _fault(error: Any, target: str) -> ServerError:
-    code = error.code()
-    text = f"{target}: {code.name}: {(error.details() or '')[:300]}"
-    if code is grpc.StatusCode.INVALID_ARGUMENT:
-        return ServerError(422, text)
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return ServerError(504, text)
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
-        return ServerError(503, text)
-    return ServerError(502, text)
+def _fault(error: ClientError) -> ServerError:
+    status = 500 if isinstance(error, CredentialsError) else STATUSES.get(error.code, 502)
+    return ServerError(status, f"{error.target}: {error.code.name}: {error.message[:300]}")

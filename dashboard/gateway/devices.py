@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from core.records.examination import Examination as DeviceExamination
+from core.records.heartbeat import Heartbeat as DeviceHeartbeat
 from dashboard import clock
 from dashboard.access import address, bearer
 from dashboard.database.tables import Device, Examination, Heartbeat
@@ -20,7 +22,6 @@ from dashboard.field.recorder import QueueFullError, claim, touch
 from dashboard.page import ANSWERS
 from dashboard.security.roles import Bearer
 from dashboard.services import Using
-from dashboard.views.forms import without_nul
 
 router = APIRouter(prefix="/api/v1", tags=["devices"])
 
@@ -30,109 +31,10 @@ AHEAD = clock.DAY
 REFUSALS: dict[int | str, dict[str, Any]] = {status: ANSWERS[status] for status in (401, 403, 422, 429)}
 
 
-class _Sent(BaseModel):
-    # Devices are newer or older than this: a field it does not know is left out, never stored.
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _storable(cls, value: Any) -> Any:
-        for one in value if isinstance(value, list | dict) else [value]:
-            without_nul(one)
-        return value
-
-
-class Notice(_Sent):
-    """Something the device shows its user."""
-
-    kind: str = Field(max_length=64)
-    detail: str = Field("", max_length=500)
-    since: AwareDatetime | None = None
-
-
-class Versions(_Sent):
-    """What runs on the device."""
-
-    software: str = Field("", max_length=64)
-    model: str = Field("", max_length=64)
-    on_device_model: str = Field("", max_length=64)
-
-
-class Disk(_Sent):
-    """Room on its card."""
-
-    free_bytes: int = Field(0, ge=0, le=2**62)
-    kept_bytes: int = Field(0, ge=0, le=2**62)
-
-
-class HeartbeatRecord(_Sent):
-    """A sign of life (schemas/heartbeat.schema.json)."""
-
-    device_id: str = Field(max_length=64)
-    sent_at: AwareDatetime
-    clock_trusted: bool = True
-    uptime_s: float = Field(0, ge=0, le=1e10, allow_inf_nan=False)
-    versions: Versions = Versions()
-    queue: dict[Annotated[str, Field(max_length=32)], Annotated[int, Field(ge=0, le=10**9)]] = Field(
-        {}, max_length=32, description="examinations by state; `waiting` is the depth of the queue"
-    )
-    notices: list[Notice] = Field([], max_length=50)
-    last_error: Notice | None = None
-    temperature_c: float | None = Field(None, ge=-100, le=300)
-    memory_bytes: int = Field(0, ge=0, le=2**62)
-    disk: Disk = Disk()
-    camera: str = Field("", max_length=120)
-
-
-class ExaminedImage(_Sent):
-    """The picture, which is not sent."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    width: int = Field(ge=1, le=100_000)
-    height: int = Field(ge=1, le=100_000)
-
-
-class Quality(_Sent):
-    """What the device measured before it sent the picture."""
-
-    focus: float | None = Field(None, allow_inf_nan=False)
-    luminance: float | None = Field(None, allow_inf_nan=False)
-    glare: float | None = Field(None, allow_inf_nan=False)
-    lesion_share: float | None = Field(None, allow_inf_nan=False)
-    lesion_contrast: float | None = Field(None, allow_inf_nan=False)
-    advice: list[Annotated[str, Field(max_length=32)]] = Field([], max_length=16)
-
-
-class ExaminedAnswer(_Sent):
-    """What the model said."""
-
-    probability: float = Field(ge=0, le=1)
-    decision: Literal[0, 1]
-    threshold: float = Field(ge=0, le=1)
-    zone: Literal["low", "review", "refer"]
-    out_of_distribution: float = Field(allow_inf_nan=False)
-    model_version: str = Field(min_length=1, max_length=64)
-    origin: Literal["server", "device"] = "server"
-
-
-class ExaminationRecord(_Sent):
-    """A settled examination (schemas/examination.schema.json); it has no room for a person's name."""
-
-    id: str = Field(pattern=r"^[\x21-\x2e\x30-\x7e]{1,128}$")
-    device_id: str = Field(max_length=64)
-    number: int = Field(0, ge=0, le=2**62)
-    captured_at: AwareDatetime
-    clock_trusted: bool = True
-    image: ExaminedImage
-    quality: Quality | None = None
-    state: str = Field(max_length=24)
-    answer: ExaminedAnswer | None = None
-    answered_at: AwareDatetime | None = None
-    trouble: str | None = Field(None, max_length=1000)
-
-
-class EnrolmentRequest(_Sent):
+class EnrolmentRequest(BaseModel):
     """A device's first words."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     device_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     code: str = Field(min_length=8, max_length=64)
@@ -183,13 +85,14 @@ def enroll(request: Request, using: Using, body: EnrolmentRequest) -> Enrolment:
 
 
 @router.post("/devices/{device_id}/heartbeat", response_model=Taken, responses=REFUSALS)
-def heartbeat(using: Using, caller: Reporter, device_id: DeviceId, body: HeartbeatRecord) -> Taken:
+def heartbeat(using: Using, caller: Reporter, device_id: DeviceId, body: DeviceHeartbeat) -> Taken:
     """Take a sign of life; the same again changes nothing."""
     _own(caller, device_id, body.device_id)
+    _storable(body)
     now, sent = clock.now(), clock.of(body.sent_at)
     # A device without a trusted clock is timed by its arrival.
     at = sent if body.clock_trusted and abs(sent - now) < AHEAD else now
-    depth = body.queue.get("waiting", 0)
+    depth = body.queue.waiting
     errors = len(body.notices)
     with using.database.write() as session:
         touch(session, device_id, now)
@@ -216,7 +119,7 @@ def heartbeat(using: Using, caller: Reporter, device_id: DeviceId, body: Heartbe
                     queue_depth=depth,
                     temperature=body.temperature_c,
                     errors=errors,
-                    heartbeat=body.model_dump(mode="json"),
+                    heartbeat=body.model_dump(mode="json", by_alias=True),
                 )
             )
     return Taken(status="new")
@@ -235,13 +138,14 @@ def examination(
     using: Using,
     caller: Reporter,
     examination_id: Annotated[str, Path(pattern=r"^[\x21-\x2e\x30-\x7e]{1,128}$")],
-    body: ExaminationRecord,
+    body: DeviceExamination,
 ) -> JSONResponse:
     """Take a settled examination; the same again changes nothing."""
-    _own(caller, body.device_id, body.device_id)
+    _own(caller, body.device_id)
+    _storable(body)
     if body.id != examination_id:
         raise FaultError(422, "id: differs from the address")
-    document = body.model_dump(mode="json")
+    document = body.model_dump(mode="json", by_alias=True)
     digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
     # A device whose clock is known to be wrong is dated by ours, as its heartbeats are.
     at = min(clock.of(body.captured_at), clock.now() + AHEAD) if body.clock_trusted else clock.now()
@@ -257,6 +161,8 @@ def examination(
                     state=body.state,
                     digest=digest,
                     document=document,
+                    code=body.code,
+                    number=body.number,
                 )
             )
         elif known.device_id == body.device_id and known.state == "refused" and body.state == "answered":
@@ -280,7 +186,7 @@ def examination(
     return JSONResponse(Taken(status="new").model_dump(), status_code=201)
 
 
-def _answer(body: ExaminationRecord, at: int) -> Answer:
+def _answer(body: DeviceExamination, at: int) -> Answer:
     answer = body.answer
     if answer is None:
         raise ValueError("an examination without an answer")
@@ -305,6 +211,11 @@ def _answer(body: ExaminationRecord, at: int) -> Answer:
 def _own(caller: Bearer, *device_ids: str) -> None:
     if any(caller.device_id != device_id for device_id in device_ids):
         raise FaultError(403, f"this token belongs to {caller.device_id or 'no device'}")
+
+
+def _storable(body: BaseModel) -> None:
+    if "\\u0000" in body.model_dump_json():
+        raise FaultError(422, "the record holds a NUL character")
 
 
 def _tokens(session: Session, device_id: str) -> list[int]:

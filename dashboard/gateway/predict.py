@@ -14,20 +14,25 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from core.heatmap import paint
+from core.images.decode import ImageRefusedError
+from core.images.normalise import normalise
+from core.tfserving.answers import ModelAnswer
 from dashboard import clock
 from dashboard.access import either
 from dashboard.counters import PREDICTIONS
 from dashboard.faults import FaultError, Problem
 from dashboard.field.answer import Answer
+from dashboard.field.features import ImageFacts, image_facts
 from dashboard.field.recorder import QueueFullError, add_hours
-from dashboard.gateway.client import Row, ServerError
-from dashboard.gateway.heat_map import paint
+from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS
-from dashboard.photograph import Facts, ImageRefusedError, look
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Services, Using
 
 router = APIRouter(prefix="/api/v1", tags=["gateway"])
+
+MAP_SIDE = 448
 
 
 class Predicted(BaseModel):
@@ -86,8 +91,9 @@ async def predict(
         raise FaultError(
             413, f"{len(image)} images in one request, at most {settings.predict_max_images} are possible"
         )
-    data = [await one.read() for one in image]
-    facts = await run_in_threadpool(_look, using, data)
+    sent = [await one.read() for one in image]
+    looked_at = await run_in_threadpool(_look, using, sent)
+    facts, data = [one for one, _ in looked_at], [one for _, one in looked_at]
     device = caller.device_id if isinstance(caller, Bearer) else None
     request_id = x_request_id or uuid.uuid4().hex
     begun = time.perf_counter()
@@ -114,7 +120,7 @@ async def predict(
                 zone=row.zone,
                 threshold=row.threshold,
                 out_of_distribution=row.out_of_distribution,
-                model_version=row.version,
+                model_version=row.model_version,
                 heat_map=painted,
             )
             for one, fact, row, painted in zip(image, facts, rows, maps, strict=True)
@@ -123,24 +129,29 @@ async def predict(
     return JSONResponse(answer.model_dump(mode="json"), headers={"X-Request-Id": request_id})
 
 
-def _look(using: Services, data: list[bytes]) -> list[Facts]:
-    settings = using.settings
+def _look(using: Services, data: list[bytes]) -> list[tuple[ImageFacts, bytes]]:
+    """Facts of each image as it was sent, and the bytes that the model is asked with."""
+    max_bytes, max_pixels = using.settings.predict_max_bytes, using.settings.predict_max_pixels
     result = []
     for number, one in enumerate(data):
         try:
-            result.append(
-                look(one, max_bytes=settings.predict_max_bytes, max_pixels=settings.predict_max_pixels)
-            )
+            facts = image_facts(one, max_bytes=max_bytes, max_pixels=max_pixels)
+            result.append((facts, normalise(one, max_bytes=max_bytes, max_pixels=max_pixels).data))
         except ImageRefusedError as error:
             PREDICTIONS.labels("refused").inc()
             raise FaultError(
-                413 if "bytes, more than" in str(error) else 422, f"image[{number}] {error}"
+                413 if error.reason == "too_large" else 422, f"image[{number}] {error}"
             ) from None
     return result
 
 
 async def _record(
-    using: Services, request_id: str, device: str | None, rows: list[Row], facts: list[Facts], latency: float
+    using: Services,
+    request_id: str,
+    device: str | None,
+    rows: list[ModelAnswer],
+    facts: list[ImageFacts],
+    latency: float,
 ) -> None:
     now = clock.now()
     answers = [
@@ -149,7 +160,7 @@ async def _record(
             row=number,
             at=now,
             origin="gateway",
-            version=row.version[:64],
+            version=row.model_version[:64],
             probability=row.probability,
             decision=row.decision,
             threshold=row.threshold,
@@ -181,10 +192,12 @@ def _failed(using: Services, images: int) -> None:
         add_hours(using.database, session, hours)
 
 
-async def _maps(using: Services, data: list[bytes], rows: list[Row], request_id: str) -> list[str | None]:
+async def _maps(
+    using: Services, data: list[bytes], rows: list[ModelAnswer], request_id: str
+) -> list[str | None]:
     result: list[str | None] = []
     for one, row in zip(data, rows, strict=True):
-        heat = await using.model_server.explain(one, request_id, row.version)
-        painted = await run_in_threadpool(paint, one, heat) if heat is not None else None
+        heat = await using.model_server.explain(one, request_id, row.model_version)
+        painted = await run_in_threadpool(paint, one, heat, MAP_SIDE) if heat is not None else None
         result.append(f"data:image/jpeg;base64,{base64.b64encode(painted).decode()}" if painted else None)
     return result

@@ -12,17 +12,18 @@ from pathlib import Path
 
 from sqlalchemy import delete, select
 
+from core.images.decode import ImageRefusedError, thumbnail
+from core.worker import Worker
 from dashboard.database.connection import Database
 from dashboard.database.tables import DataCount, DataImage, DataSet, Reference
-from dashboard.field.features import FEATURES
-from dashboard.photograph import ImageRefusedError, look, thumbnail
+from dashboard.field.features import FEATURES, image_facts
 from dashboard.readers.examples import DamagedDataError, Record, records
 from dashboard.readers.runs import RunFiles
-from dashboard.worker import Worker
 
 log = logging.getLogger(__name__)
 
 PERIOD_S = 20.0
+THUMBNAIL_SIDE = 192
 BATCH = 500
 # Every n-th image of train is measured: a reference of some thousand images is exact enough for PSI.
 REFERENCE_IMAGES = 2000
@@ -148,7 +149,7 @@ class DataIndex(Worker):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path.write_bytes(thumbnail(record.image))
+            path.write_bytes(thumbnail(record.image, THUMBNAIL_SIDE))
         except ImageRefusedError as error:
             log.info("no thumbnail of %s: %s", record.name, error)
 
@@ -160,7 +161,7 @@ class DataIndex(Worker):
 
 def _measure(image: bytes, reference: Counter[tuple[str, int]]) -> None:
     try:
-        facts = look(image, max_bytes=64 << 20, max_pixels=100_000_000)
+        facts = image_facts(image, max_bytes=64 << 20, max_pixels=100_000_000)
     except ImageRefusedError:
         return
     for name in FEATURES:

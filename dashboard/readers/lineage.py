@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.files import read_json
+from core.workspace import Workspace
 from dashboard import clock
 from dashboard.readers.metadata import Artifact, Node
-from dashboard.readers.workspace import Workspace, read_json
 
 # The page's words are those of the metadata store, which calls a refusal a failure.
 STATES = {"COMPLETE": "COMPLETE", "CACHED": "CACHED", "REFUSED": "FAILED", "FAILED": "FAILED"}

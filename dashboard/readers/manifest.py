@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from dashboard.readers.workspace import read_json
+from core.files import read_json
 
 MOST_ROWS = 200_000
 

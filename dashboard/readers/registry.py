@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.files import read_json
+from core.records.verdict import Verdict
+from core.workspace import Workspace
 from dashboard import clock
 from dashboard.readers.cache import FileCache
-from dashboard.readers.gates import Verdict, verdicts
-from dashboard.readers.workspace import Workspace, read_json
+from dashboard.readers.runs import verdicts
 
 
 class Version(BaseModel):
@@ -60,19 +62,21 @@ class Channels(BaseModel):
 class RegistryFiles:
     """Reads the registry of one model."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, model_name: str) -> None:
         self._workspace = workspace
+        self._folder = workspace.records(model_name)
+        self._served = workspace.served(model_name)
         self._records: FileCache[dict[str, Any] | None] = FileCache(read_json, 2000)
         self._events: FileCache[list[Event]] = FileCache(_read_events, 4)
 
     def names(self) -> list[str]:
         """All versions, newest first."""
-        found = [path.stem for path in self._workspace.records.glob("[0-9]*.json") if path.stem.isdigit()]
+        found = [path.stem for path in self._folder.glob("[0-9]*.json") if path.stem.isdigit()]
         return sorted(found, key=int, reverse=True)
 
     def channels(self) -> Channels:
         """Which versions are served."""
-        return Channels.model_validate(read_json(self._workspace.records / "channels.json") or {})
+        return Channels.model_validate(read_json(self._folder / "channels.json") or {})
 
     def events(self) -> list[Event]:
         """Every change, oldest first."""
@@ -82,7 +86,7 @@ class RegistryFiles:
         """A version's whole record; None where there is none."""
         if not (version.isascii() and version.isdigit() and len(version) <= 19):
             return None
-        return self._records.get(self._workspace.records / f"{version}.json")
+        return self._records.get(self._folder / f"{version}.json")
 
     def version(self, name: str) -> Version | None:
         """A version in short."""
@@ -101,7 +105,7 @@ class RegistryFiles:
             metrics=record.get("metrics") or {},
             fingerprint=str(record.get("fingerprint", "")),
             channel="stable" if name == channels.stable else "canary" if name == channels.canary else None,
-            present=(self._workspace.served / name / "saved_model.pb").exists(),
+            present=(self._served / name / "saved_model.pb").exists(),
         )
 
     def all(self) -> list[Version]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.files import read_json
+from core.records.verdict import Verdict
+from core.workspace import Workspace
 from dashboard import clock
 from dashboard.readers.cache import FileCache
-from dashboard.readers.gates import Verdict, verdicts
-from dashboard.readers.workspace import Workspace, read_json
 
 # Where the kernel cannot tell, a run whose log says nothing for this long is taken for dead; where it says
 # nobody holds the workspace, the run may still sit in another container, whose locks are not listed here.
@@ -172,3 +173,14 @@ def _share(part: int | None, rest: int | None) -> float | None:
     if part is None or rest is None or part + rest == 0:
         return None
     return part / (part + rest)
+
+
+def verdicts(found: Any) -> tuple[Verdict, ...]:
+    """Return the verdicts of a document; what has not their form is left out."""
+    result = []
+    for one in found if isinstance(found, list) else []:
+        try:
+            result.append(Verdict.model_validate(one))
+        except ValueError:
+            continue
+    return tuple(result)

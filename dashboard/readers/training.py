@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from dashboard.readers.workspace import read_json
+from core.files import read_json
 
 
 class Epoch(BaseModel):

@@ -29,7 +29,7 @@ def main(
     made = workspace(folder.absolute(), size)
     database = Database(url or Settings(workspace=folder.absolute()).database)
     migrate.upgrade(database)
-    field(database, Recorder(database), RegistryFiles(made).names()[::-1], size)
+    field(database, Recorder(database), RegistryFiles(made, "melanoma").names()[::-1], size)
     database.close()
     print(f"melanosizer dashboard --workspace {folder}")
 

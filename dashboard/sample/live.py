@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 
+from core.workspace import MARKER, Workspace
 from dashboard import clock
-from dashboard.readers.workspace import MARKER, Workspace
 from dashboard.sample.store import Store
 
 
@@ -15,7 +15,7 @@ class LiveRun:
 
     def __init__(self, made: Workspace, run_id: str, started: int) -> None:
         self._made, self._run_id, self._started = made, run_id, started
-        folder = made.run_folder(run_id)
+        folder = made.run(run_id)
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
         self._log = folder / "run.log"
@@ -41,7 +41,7 @@ class LiveRun:
             "data": "", "data_version": "", "started": clock.stamp(self._started), "seconds": 61.0, "version": None,
             "model": None, "metrics": None, "threshold": None, "verdicts": [], "steps": [],
         }  # fmt: skip
-        partial = self._made.run_folder(self._run_id) / "run.json.partial"
+        partial = self._made.run(self._run_id) / "run.json.partial"
         partial.write_text(json.dumps(document))
         partial.replace(partial.with_suffix(""))
         self._held.close()

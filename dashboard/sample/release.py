@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import Any
 
+from core.workspace import Workspace
 from dashboard import clock
-from dashboard.readers.workspace import Workspace
 from dashboard.releases import server_config
 from dashboard.sample.size import LOW_BELOW, THRESHOLD
 
@@ -25,15 +25,15 @@ def release(
     served: list[str],
 ) -> None:
     """Release a run's version; it joins `served`."""
-    made.records.mkdir(parents=True, exist_ok=True)
-    (made.served / version).mkdir(parents=True, exist_ok=True)
-    (made.served / version / "saved_model.pb").write_bytes(b"an example, no model")
+    made.records("melanoma").mkdir(parents=True, exist_ok=True)
+    (made.served("melanoma") / version).mkdir(parents=True, exist_ok=True)
+    (made.served("melanoma") / version / "saved_model.pb").write_bytes(b"an example, no model")
     positives = metrics["true_positives"] + metrics["false_negatives"]
     negatives = metrics["true_negatives"] + metrics["false_positives"]
     seal = hashlib.sha256(version.encode()).hexdigest()
     record = {
         "schema_version": 1,
-        "model_name": made.model_name,
+        "model_name": "melanoma",
         "version": version,
         "created": clock.stamp(started + 30 * clock.MINUTE),
         "run_id": run_id,
@@ -61,7 +61,7 @@ def release(
         },
         "files": [],
     }
-    (made.records / f"{version}.json").write_text(json.dumps(record, indent=2) + "\n")
+    (made.records("melanoma") / f"{version}.json").write_text(json.dumps(record, indent=2) + "\n")
     event = {
         "time": clock.stamp(started + 31 * clock.MINUTE),
         "action": "pushed",
@@ -72,8 +72,8 @@ def release(
     }
     with made.events.open("a") as stream:
         stream.write(json.dumps(event, separators=(",", ":")) + "\n")
-    (made.records / "channels.json").write_text(
+    (made.records("melanoma") / "channels.json").write_text(
         json.dumps({"stable": version, "canary": None}, separators=(",", ":")) + "\n"
     )
-    made.server_config.write_text(server_config(made.model_name, made.served.resolve(), version, None))
+    made.server_config.write_text(server_config("melanoma", made.served("melanoma").resolve(), version, None))
     served.append(version)

@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from core.workspace import Workspace
 from dashboard import clock
-from dashboard.readers.workspace import Workspace
 from dashboard.sample import outputs as outputs_of
 from dashboard.sample.release import release
 from dashboard.sample.size import PRESETS, THRESHOLD, Size
@@ -29,7 +29,7 @@ def write(
 ) -> None:
     """Write one run that ended as `state`; a pushed one joins `served`."""
     run_id = clock.stamp(started)[:19].replace("-", "").replace(":", "").replace("T", "-")
-    folder = made.run_folder(run_id)
+    folder = made.run(run_id)
     folder.mkdir(parents=True, exist_ok=True)
     preset = PRESETS[number % len(PRESETS)]
     config = _config(chance, preset)

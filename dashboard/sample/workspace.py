@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from core.workspace import MARKER, Workspace
 from dashboard import clock
-from dashboard.readers.workspace import MARKER, Workspace
 from dashboard.sample import run
 from dashboard.sample.data_set import data_set
 from dashboard.sample.size import Size
@@ -17,7 +17,7 @@ def workspace(root: Path, size: Size, *, now: int | None = None) -> Workspace:
     """Write a workspace: runs, metadata, registry, served versions, one data set a ten runs."""
     chance = random.Random(size.seed)  # noqa: S311 - an example, no secret
     moment = now if now is not None else clock.now()
-    made = Workspace(root, "melanoma")
+    made = Workspace(root)
     root.mkdir(parents=True, exist_ok=True)
     (root / MARKER).touch()
     store = Store(made.metadata)

@@ -9,16 +9,17 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import Field
 
+from core.files import read_json
+from core.records.verdict import Verdict
+from core.workspace import contained
 from dashboard.access import Viewer
 from dashboard.charts import series
 from dashboard.faults import missing
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import statistics
-from dashboard.readers.gates import Verdict
 from dashboard.readers.metadata import Artifact
 from dashboard.readers.statistics import Anomaly, Feature
-from dashboard.readers.workspace import read_json
 from dashboard.services import Services, Using
 
 router = APIRouter(prefix="/artifacts", tags=["artifacts"])
@@ -86,7 +87,7 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
 def file(using: Using, _: Viewer, number: int, path: str) -> Response:
     """A file of an artifact, as a download; nothing in it may run."""
     _found_one, folder = _found(using, number)
-    found = using.workspace.contained(folder, path)
+    found = contained(folder, path)
     if found is None:
         raise missing("the artifact has no such file")
     kind = "text/plain; charset=utf-8" if found.suffix in PLAIN else "application/octet-stream"

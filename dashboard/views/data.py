@@ -12,6 +12,8 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.images.decode import ImageRefusedError, thumbnail
+from core.workspace import contained
 from dashboard import measures
 from dashboard.access import Viewer
 from dashboard.charts import series
@@ -19,8 +21,8 @@ from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing
 from dashboard.field.features import FEATURES
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
-from dashboard.photograph import ImageRefusedError, thumbnail
 from dashboard.readers import manifest, statistics
+from dashboard.readers.data_index import THUMBNAIL_SIDE
 from dashboard.readers.manifest import Quarantined
 from dashboard.readers.statistics import Anomaly
 from dashboard.services import Services, Using
@@ -181,7 +183,7 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
     if found is None or found.stat().st_size > MOST_IMAGE:
         raise missing("the file is not there; source_dirs names the folders ingest read from")
     try:
-        return Response(thumbnail(found.read_bytes()), media_type="image/jpeg")
+        return Response(thumbnail(found.read_bytes(), THUMBNAIL_SIDE), media_type="image/jpeg")
     except ImageRefusedError as error:
         raise missing(f"there is no picture of it: it {error}") from None
 
@@ -189,7 +191,7 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
 def _file(using: Services, folder: Path, row: Quarantined) -> Path | None:
     """The file itself, below the data set or a configured source: the table is data, and may name any file."""
     for place in (folder, *using.settings.source_dirs) if row.path else ():
-        found = using.workspace.contained(place, row.path)
+        found = contained(place, row.path)
         if found is not None:
             return found
     return None

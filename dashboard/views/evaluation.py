@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from pydantic import Field
 
+from core.heatmap import paint
 from dashboard import measures
 from dashboard.access import Viewer
 from dashboard.charts import curves as curve_charts
 from dashboard.charts import series
 from dashboard.faults import missing
 from dashboard.gateway.client import ServerError
-from dashboard.gateway.heat_map import paint
+from dashboard.gateway.predict import MAP_SIDE
 from dashboard.measures import Confusion, Interval, Zones
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
 from dashboard.readers.predictions_csv import SLICES, Predictions
@@ -154,7 +155,7 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
     data = path.read_bytes()
     trouble, encoded = "", ""
     try:
-        loaded = {one.version for one in await using.model_server.versions() if one.state == "AVAILABLE"}
+        loaded = {str(one.version) for one in await using.model_server.versions() if one.state == "AVAILABLE"}
         heat = await using.model_server.explain(data, "", name) if name in loaded else None
         if name not in loaded:
             trouble = f"version {name} is not loaded by the model server"
@@ -163,7 +164,7 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
         else:
             import base64
 
-            encoded = base64.b64encode(paint(data, heat)).decode()
+            encoded = base64.b64encode(paint(data, heat, MAP_SIDE)).decode()
     except ServerError:
         trouble = "the model server does not answer"
     html = environment().get_template("heat_map.html").render(encoded=encoded, trouble=trouble, image=image)

@@ -10,12 +10,12 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from core.records.verdict import Verdict
 from dashboard import clock
 from dashboard.access import Approver, Viewer
 from dashboard.database.tables import Audit, Decision, Hour, User
 from dashboard.faults import FaultError, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
-from dashboard.readers.gates import Verdict
 from dashboard.readers.registry import Channels, Event, Version
 from dashboard.releases import ReleaseError, ServedChangedError
 from dashboard.security.roles import Person

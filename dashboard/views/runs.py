@@ -12,6 +12,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import Field
 
+from core.records.verdict import Verdict
+from core.workspace import contained
 from dashboard import measures
 from dashboard.access import Viewer
 from dashboard.charts import curves as curve_charts
@@ -22,7 +24,6 @@ from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import lineage, training
 from dashboard.readers.cluster import Task
-from dashboard.readers.gates import Verdict
 from dashboard.readers.metadata import Node
 from dashboard.readers.runs import Run
 from dashboard.readers.training import Epoch
@@ -296,7 +297,7 @@ def log_page(
 def report(using: Using, _: Viewer, run_id: str) -> Response:
     """The report the pipeline wrote; nothing in it may run."""
     folder = using.runs.folder(run_id)
-    path = using.workspace.contained(folder, "report.html") if folder else None
+    path = contained(folder, "report.html") if folder else None
     if path is None:
         raise missing(f"run {run_id[:80]} has no report; `melanosizer report --run {run_id[:80]}` writes it")
     return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": SANDBOX})

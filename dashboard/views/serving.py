@@ -10,11 +10,12 @@ from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import func, select
 
+from core.tfserving.client import ModelVersion
 from dashboard import clock
 from dashboard.access import Viewer
 from dashboard.charts import series
 from dashboard.database.tables import Hour
-from dashboard.gateway.client import Loaded, ServerError
+from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS, Page, Part, respond
 from dashboard.readers.registry import Channels
 from dashboard.scrape import Span
@@ -81,7 +82,7 @@ async def serving(request: Request, using: Using, _: Viewer) -> Response:
     from starlette.concurrency import run_in_threadpool
 
     trouble = ""
-    loaded: list[Loaded] = []
+    loaded: list[ModelVersion] = []
     try:
         loaded = await using.model_server.versions()
     except ServerError as error:
@@ -89,7 +90,7 @@ async def serving(request: Request, using: Using, _: Viewer) -> Response:
     return await run_in_threadpool(_page, request, using, loaded, trouble)
 
 
-def _page(request: Request, using: Using, loaded: list[Loaded], trouble: str) -> Response:
+def _page(request: Request, using: Using, loaded: list[ModelVersion], trouble: str) -> Response:
     channels = using.registry.channels()
     spans = using.scraper.spans()
     samples = using.scraper.samples()
@@ -122,7 +123,10 @@ def _page(request: Request, using: Using, loaded: list[Loaded], trouble: str) ->
         metrics_trouble=using.scraper.trouble,
         versions=tuple(
             State(
-                version=one.version, state=one.state, error=one.error, channel=_channel(channels, one.version)
+                version=str(one.version),
+                state=one.state,
+                error=one.error,
+                channel=_channel(channels, str(one.version)),
             )
             for one in loaded
         ),

@@ -7,46 +7,31 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import grpc
 
-from core.protos import prediction_service_pb2 as serving
-from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
-from edge import certificates, tensors
-from edge.answer import Answer, InvalidResponseError
+from core.heatmap import paint
+from core.protos import prediction_service_pb2 as protos
+from core.tfserving.answers import EXPLAIN, SIGNATURE, read_answers, read_explanation, row_numbers
+from core.tfserving.client import ONCE, Client, ClientError, CredentialsError, Options, Tls
+from core.tfserving.tensors import IMAGE_BYTES, InvalidResponseError, predict_request
+from edge import certificates
+from edge.answer import Answer
+from edge.asking.status import CERTIFICATE, INVALID_RESPONSE, RULES, SHUTTING_DOWN, StatusRule
 from edge.certificates import CertificateError
-from edge.heatmap import paint
 from edge.sections import ServerSection
 
 log = logging.getLogger(__name__)
 
-SIGNATURE = "serving_default"
-EXPLAIN = "explain"
-ROUND_ROBIN = '{"loadBalancingConfig": [{"round_robin": {}}]}'
-# The picture itself is at fault: asking again will not help.
-PICTURE_REFUSED = {grpc.StatusCode.INVALID_ARGUMENT}
-# The server is there and will not, or cannot yet, serve this device.
-SERVER_REFUSES = {
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.NOT_FOUND,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.UNIMPLEMENTED,
-}
 
+class AskError(Exception):
+    """A question without an answer; `rule` says what to do about it, the text what happened and where."""
 
-class UnreachableError(Exception):
-    """No server answered in time; the text names the last one and its reason."""
-
-
-class PictureRefusedError(Exception):
-    """The server will not have this picture; the text is the server's."""
-
-
-class ServerRefusesError(Exception):
-    """The server is there but does not serve this device or model; the text is the server's."""
+    def __init__(self, rule: StatusRule, text: str, code: grpc.StatusCode | None = None) -> None:
+        super().__init__(text)
+        self.rule = rule
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -70,164 +55,171 @@ class ModelServerClient:
         stop: threading.Event | None = None,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
+        """Make the client; a connection is opened with the first question.
+
+        Args:
+            section: the servers, and how patiently they are asked.
+            device_id: sent with each question.
+            now: Unix seconds, to compare certificates with.
+            stop: ends the pauses between tries.
+            random_unit: uniform in 0..1, for the jitter.
+        """
         self._section = section
         self._device = device_id
         self._now = now
         self._stop = stop or threading.Event()
         self._random = random_unit
-        self._lock = threading.Lock()
-        self._channels: dict[str, grpc.Channel] = {}
-        self._files: Any = None
+        tls = None
+        if section.ca_file is not None:
+            tls = Tls(section.ca_file, section.key_file, section.certificate_file, section.tls_name or None)
+        options = Options(
+            timeout_s=section.deadline_s,
+            retry=ONCE,  # tries are counted and jittered here, over all servers
+            tls=tls,
+            keepalive_s=section.keepalive_s,
+            keepalive_idle=True,
+        )
+        self._clients = {address: Client(address, options) for address in section.addresses}
         self._without_explain: set[str] = set()
 
     def ask(self, jpeg: bytes, examination_id: str) -> Answer:
-        """The servers' answer to one picture.
+        """Return the servers' answer to one picture.
 
-        Raises PictureRefusedError, ServerRefusesError, InvalidResponseError, CertificateError or
-        UnreachableError.
+        Raises:
+            AskError: none answered; it carries the rule for the last server's reason.
         """
         section = self._section
-        request = tensors.image_request(jpeg, section.model, SIGNATURE, section.version_label)
+        request = self._request(jpeg, SIGNATURE)
         pause = section.backoff_s
+        last = AskError(SHUTTING_DOWN, "the device is shutting down")
         for attempt in range(section.attempts):
             if attempt:
                 # Full jitter: a fleet that lost its server does not come back in one wave.
                 if self._stop.wait(self._random() * pause):
                     break
                 pause = min(pause * 2, section.longest_pause_s)
-            last: Exception = UnreachableError("the device is shutting down")
             for address in section.addresses:
                 try:
-                    return tensors.read_answer(self._predict(address, request, examination_id))
-                except PictureRefusedError:
-                    raise
-                except (
-                    UnreachableError,
-                    ServerRefusesError,
-                    InvalidResponseError,
-                    CertificateError,
-                ) as error:
-                    log.info("%s: %s", address, error)
+                    return _read(self._predict(address, request, examination_id), address)
+                except AskError as error:
+                    if error.rule.handling == "picture":
+                        raise
+                    log.info("%s", error)
                     last = error
-            if not isinstance(last, UnreachableError):
+            if last.rule.handling != "retry_now":
                 break
         raise last
 
     def explain(self, jpeg: bytes, examination_id: str, version: str) -> bytes | None:
-        """A picture of where the model looked.
+        """Return a picture of where the model looked.
 
-        None when this version has no `explain` signature or it failed.
+        Returns:
+            JPEG or PNG bytes; None if this version has no `explain` signature.
+
+        Raises:
+            AskError: it failed this time; the next photograph may have one.
         """
         if version in self._without_explain:
             return None
-        section = self._section
-        request = tensors.image_request(jpeg, section.model, EXPLAIN, section.version_label)
-        for address in section.addresses:
+        request = self._request(jpeg, EXPLAIN)
+        last: AskError | None = None
+        for address in self._section.addresses:
             try:
-                found = tensors.read_picture(self._predict(address, request, examination_id))
-            except (ServerRefusesError, PictureRefusedError):
+                found = read_explanation(self._predict(address, request, examination_id))
+            except InvalidResponseError as error:
+                last = AskError(INVALID_RESPONSE, f"{address}: {error}")
+            except AskError as error:
+                last = error
+                if _has_no_explain(error):
+                    last = None
+                    break
+            else:
+                if found is not None:
+                    return found if isinstance(found, bytes) else paint(jpeg, found)
                 break
-            except (UnreachableError, InvalidResponseError, CertificateError):
-                continue
-            if found is not None:
-                return found if isinstance(found, bytes) else paint(jpeg, found)
-            break
+        if last is not None:
+            raise last
         self._without_explain.add(version)
         return None
 
     def health(self) -> list[Health]:
-        """What every server says of its model, for the settings page and the self-test."""
-        request = serving.GetModelStatusRequest()
-        request.model_spec.name = self._section.model
+        """Return what every server says of its model, for the settings page and the self-test."""
         found = []
-        for address in self._section.addresses:
+        for address, client in self._clients.items():
             try:
-                stub = ModelServiceStub(self._channel(address))  # type: ignore[no-untyped-call]
-                reply = self._call(address, stub.GetModelStatus, request, "health")
-            except (UnreachableError, ServerRefusesError, PictureRefusedError, InvalidResponseError) as error:
+                self._check_certificate()
+                versions = client.status(self._section.model, metadata=self._metadata("health"))
+            except ClientError as error:
+                found.append(Health(address, "", str(_ask_error(error, self._section.version_label))))
+            except (CertificateError, InvalidResponseError) as error:
                 found.append(Health(address, "", str(error)))
-                continue
-            except CertificateError as error:
-                found.append(Health(address, "", str(error)))
-                continue
-            available = serving.ModelVersionStatus.AVAILABLE
-            versions = [status.version for status in reply.model_version_status if status.state == available]
-            trouble = "" if versions else f"no version of {self._section.model} is available yet"
-            found.append(Health(address, str(max(versions)) if versions else "", trouble))
+            else:
+                available = [one.version for one in versions if one.state == "AVAILABLE"]
+                trouble = "" if available else f"no version of {self._section.model} is available yet"
+                found.append(Health(address, str(max(available)) if available else "", trouble))
         return found
 
     def close(self) -> None:
-        """Closes all connections."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-            self._channels.clear()
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
 
-    def _predict(self, address: str, request: Any, examination_id: str) -> serving.PredictResponse:
-        stub = PredictionServiceStub(self._channel(address))  # type: ignore[no-untyped-call]
-        response: serving.PredictResponse = self._call(address, stub.Predict, request, examination_id)
-        return response
-
-    def _call(self, address: str, method: Any, request: Any, examination_id: str) -> Any:
-        metadata = (("x-request-id", examination_id), ("x-device-id", self._device))
-        try:
-            return method(request, timeout=self._section.deadline_s, metadata=metadata)
-        except grpc.RpcError as error:
-            code, details = error.code(), (error.details() or "").strip()[:300]
-            text = f"{address}: {code.name}: {details}"
-            label = self._section.version_label
-            if code in PICTURE_REFUSED and not (label and label in details):
-                raise PictureRefusedError(text) from None
-            if code in SERVER_REFUSES or code in PICTURE_REFUSED:
-                raise ServerRefusesError(text) from None
-            if "deserializing" in details:
-                raise InvalidResponseError(text) from None
-            if "certificate has expired" in details.lower() or "CERTIFICATE_VERIFY_FAILED" in details:
-                raise CertificateError(f"{text} (the server's certificate, or server.ca_file)") from None
-            raise UnreachableError(text) from None
-        except ValueError as error:  # the channel was closed to read new certificates
-            raise UnreachableError(f"{address}: {error}") from None
-
-    def _channel(self, address: str) -> grpc.Channel:
+    def _request(self, jpeg: bytes, signature: str) -> protos.PredictRequest:
         section = self._section
-        files = certificates.fingerprint(section.ca_file, section.certificate_file, section.key_file)
-        if section.certificate_file is not None:
-            certificates.check(section.certificate_file, self._now())
-        with self._lock:
-            if files != self._files:
-                for old in self._channels.values():
-                    old.close()
-                self._channels.clear()
-                self._files = files
-            if address not in self._channels:
-                self._channels[address] = self._connect(address)
-            return self._channels[address]
+        return predict_request(
+            section.model, {IMAGE_BYTES: [jpeg]}, signature=signature, label=section.version_label or None
+        )
 
-    def _connect(self, address: str) -> grpc.Channel:
-        section = self._section
-        options: list[tuple[str, Any]] = [
-            ("grpc.keepalive_time_ms", int(section.keepalive_s * 1000)),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 1000),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            ("grpc.enable_retries", 0),  # tries are counted and jittered here
-            ("grpc.enable_http_proxy", 0),
-        ]
-        if address.startswith("dns:///"):
-            options.append(("grpc.service_config", ROUND_ROBIN))
-        if section.ca_file is None:
-            return grpc.insecure_channel(address, options=options)
-        if section.tls_name:
-            options.append(("grpc.ssl_target_name_override", section.tls_name))
+    def _metadata(self, examination_id: str) -> tuple[tuple[str, str], ...]:
+        return (("x-request-id", examination_id), ("x-device-id", self._device))
+
+    def _predict(
+        self, address: str, request: protos.PredictRequest, examination_id: str
+    ) -> protos.PredictResponse:
         try:
-            credentials = grpc.ssl_channel_credentials(
-                section.ca_file.read_bytes(),
-                section.key_file.read_bytes() if section.key_file else None,
-                section.certificate_file.read_bytes() if section.certificate_file else None,
-            )
-        except OSError as error:
-            raise CertificateError(f"{error.filename}: cannot be read: {error.strerror}") from None
-        return grpc.secure_channel(address, credentials, options=options)
+            self._check_certificate()
+            return self._clients[address].predict_raw(request, metadata=self._metadata(examination_id))
+        except ClientError as error:
+            raise _ask_error(error, self._section.version_label) from None
+        except CertificateError as error:
+            raise AskError(CERTIFICATE, str(error)) from None
+
+    def _check_certificate(self) -> None:
+        if self._section.certificate_file is not None:
+            certificates.check(self._section.certificate_file, self._now())
+
+
+def _ask_error(error: ClientError, label: str) -> AskError:
+    """Return the error with its row of the table; a few messages say more than their code."""
+    code, details = error.code, error.message
+    rule = RULES.get(code, RULES[grpc.StatusCode.UNKNOWN])
+    if code is grpc.StatusCode.INVALID_ARGUMENT and label and label in details:
+        rule = RULES[grpc.StatusCode.NOT_FOUND]  # the label is unknown, not the picture bad
+    if "deserializing" in details:
+        rule = INVALID_RESPONSE
+    text = f"{error.target}: {code.name}: {details.strip()[:300]}"
+    if "certificate has expired" in details.lower() or "CERTIFICATE_VERIFY_FAILED" in details:
+        return AskError(CERTIFICATE, f"{text} (the server's certificate, or server.ca_file)")
+    if isinstance(error, CredentialsError):
+        return AskError(CERTIFICATE, text)
+    return AskError(rule, text, code)
+
+
+def _read(response: protos.PredictResponse, address: str) -> Answer:
+    try:
+        (found,) = read_answers(response, 1)
+        low_below, refer_from = (
+            float(row_numbers(response, name, 1)[0]) if name in response.outputs else None
+            for name in ("low_below", "refer_from")
+        )
+        return Answer(**asdict(found), low_below=low_below, refer_from=refer_from)
+    except InvalidResponseError as error:
+        raise AskError(INVALID_RESPONSE, f"{address}: {error}") from None
+
+
+def _has_no_explain(error: AskError) -> bool:
+    """Tell a model without the signature from one that failed this time."""
+    if error.code is grpc.StatusCode.FAILED_PRECONDITION:
+        # TensorFlow Serving's word for it: `Serving signature key "explain" not found.`
+        return EXPLAIN in str(error) and "not found" in str(error)
+    return error.code in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT)

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge.answer import InvalidResponseError
+from core.tfserving.tensors import InvalidResponseError
+from core.worker import Worker
 from edge.asking.on_device import ModelStore, ModelUnusableError
 from edge.camera.photograph import BadPhotographError
 from edge.certificates import CertificateError
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 LATEST = 20  # how far back unanswered examinations get a preliminary answer
 
 
-class OnDeviceFallback:
-    """One thread: looks for newer models, and answers what has waited too long, newest first."""
+class OnDeviceFallback(Worker):
+    """Looks for newer models, and answers what has waited too long, newest first."""
 
     def __init__(
         self,
@@ -34,15 +35,15 @@ class OnDeviceFallback:
         stop: threading.Event,
         now: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__("fallback", check_s, stop=stop)
         self._queue = queue
         self._store = store
         self._after = after_s
         self._check = check_s
-        self._stop = stop
         self._now = now
-        self._wake = threading.Event()
+        self._loaded = False
+        self._due = 0.0
         self.trouble = ""
-        self.thread = threading.Thread(target=self._run, name="fallback", daemon=True)
 
     @property
     def version(self) -> str:
@@ -50,32 +51,19 @@ class OnDeviceFallback:
         model = self._store.model
         return model.description.version if model else ""
 
-    def start(self) -> None:
-        """Starts the thread."""
-        self.thread.start()
-
-    def wake(self) -> None:
-        """Looks at the queue now."""
-        self._wake.set()
-
-    def join(self) -> None:
-        """Waits until the thread has ended after `stop` was set."""
-        self._wake.set()
-        self.thread.join(timeout=30)
-
-    def _run(self) -> None:
-        self._attempt(self._store.load)
-        due = 0.0
-        while not self._stop.is_set():
-            if time.monotonic() >= due:
-                self._attempt(self._store.update)
-                due = time.monotonic() + self._check
-            pause = self.answer_waiting()
-            self._wake.wait(min(pause, max(0.1, due - time.monotonic())))
-            self._wake.clear()
+    def turn(self) -> float:
+        """Look for a newer model when that is due, then at the queue."""
+        if not self._loaded:
+            self._loaded = True
+            self._attempt(self._store.load)
+        if time.monotonic() >= self._due:
+            self._attempt(self._store.update)
+            self._due = time.monotonic() + self._check
+        pause = self.answer_waiting()
+        return min(pause, max(0.1, self._due - time.monotonic()))
 
     def answer_waiting(self) -> float:
-        """Answers what has waited `after_s`; the seconds until the next one will have."""
+        """Answer what has waited `after_s`; return the seconds until the next one will have."""
         model = self._store.model
         pause = self._check
         if model is None:

@@ -23,9 +23,11 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.files import write_atomic
 from core.settings import explain
-from edge import durable
-from edge.answer import Answer, InvalidResponseError, Zone, checked
+from core.tfserving.answers import Zone
+from core.tfserving.tensors import InvalidResponseError
+from edge.answer import Answer
 from edge.camera.photograph import pixels_of
 
 log = logging.getLogger(__name__)
@@ -97,7 +99,7 @@ class OnDeviceModel:
         raw = float(output[0])
         probability = (raw - zero) * scale if scale else raw
         says = self.description
-        return checked(
+        return Answer(
             probability=min(max(probability, 0.0), 1.0) if scale else probability,
             decision=int(probability >= says.threshold),
             threshold=says.threshold,
@@ -105,6 +107,8 @@ class OnDeviceModel:
             out_of_distribution=0.0,
             model_version=says.version,
             origin="device",
+            low_below=says.zones.low_below,
+            refer_from=says.zones.refer_from,
         )
 
 
@@ -145,10 +149,10 @@ class ModelStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         # Its own name a version: the file in use stays whole until the description points at the new one.
         name = f"{described.version}-{described.sha256[:12]}.tflite"
-        durable.write(self._folder / name, data)
+        write_atomic(self._folder / name, data, mode=0o600)
         mine = described.model_copy(update={"file": name})
         self.model = OnDeviceModel(mine, self._folder / name, self._threads)
-        durable.write(self._folder / "litert.json", json.dumps(mine.model_dump()).encode())
+        write_atomic(self._folder / "litert.json", json.dumps(mine.model_dump()).encode(), mode=0o600)
         for old in self._folder.glob("*.tflite"):
             if old.name != name:
                 old.unlink()

@@ -1,4 +1,4 @@
-"""Sends what waits, oldest first, and never the next before the last is settled."""
+"""Sends what waits, oldest first, and never the next before the last is settled or set aside."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ import random
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
-from edge.answer import InvalidResponseError
-from edge.asking.client import ModelServerClient, PictureRefusedError, ServerRefusesError, UnreachableError
-from edge.certificates import CertificateError
-from edge.notices import Kind, Notices
+from core.worker import Worker
+from edge.asking.client import AskError, ModelServerClient
+from edge.asking.status import SERVER_NOTICES
+from edge.notices import Notices
 from edge.queue.encryption import DamagedError
 from edge.queue.examination import Examination
 from edge.queue.queue import Queue
 
 log = logging.getLogger(__name__)
 
-SERVER_NOTICES: tuple[Kind, ...] = (
-    "server_unreachable",
-    "server_refuses",
-    "server_garbage",
-    "certificate_expired",
-)
+FIRST_PAUSE_S = 0.5
+# One that was set aside is tried again by itself, ever more seldom: the model may have been mended meanwhile.
+SECOND_CHANCE_S = 600.0
 
 
-class Sender:
-    """One thread that empties the queue into the model servers."""
+class Sender(Worker):
+    """Empties the queue into the model servers.
+
+    A photograph that fails while a health check succeeds is its own trouble: after a few tries it is set
+    aside with its reason, so that it does not hold up the others.
+
+    Attributes:
+        version: the model version that answered last; empty before the first answer.
+        answered: called with an examination's id and the version after each answer.
+    """
 
     def __init__(
         self,
@@ -39,53 +45,45 @@ class Sender:
         longest_pause_s: float,
         stop: threading.Event,
         random_unit: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("sender", longest_pause_s, stop=stop)
         self._queue = queue
         self._client = client
         self._notices = notices
         self._longest_pause = longest_pause_s
-        self._stop = stop
         self._random = random_unit
-        self._wake = threading.Event()
-        self.beat = time.monotonic()
+        self._clock = clock
+        self._failed = 0
+        self._strikes: Counter[str] = Counter()
+        self._second_chance: dict[str, tuple[float, float]] = {}  # when, and the pause after that
         self.version = ""
-        self.thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self.answered: Callable[[str, str], None] = lambda _examination, _version: None
 
-    def start(self) -> None:
-        """Starts the thread."""
-        self.thread.start()
-
-    def wake(self) -> None:
-        """Ends a pause: something new waits, or the nurse wants another try."""
-        self._wake.set()
-
-    def join(self) -> None:
-        """Waits until the thread has ended after `stop` was set."""
-        self._wake.set()
-        self.thread.join(timeout=30)
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            self.beat = time.monotonic()
-            try:
-                waiting = self._queue.next_waiting()
-                if waiting is None:
-                    self._pause(self._longest_pause)
-                    continue
-                done = self.send(waiting)
-            except (OSError, sqlite3.OperationalError) as error:
-                # Nothing is lost: what could not be noted down is asked again, under the same id.
-                self._notices.add("storage_full", str(error))
-                done = False
-            failures = 0 if done else failures + 1
-            if failures:
-                self._pause(
-                    min(self._longest_pause, 0.5 * 2 ** min(failures, 10)) * (0.5 + self._random() / 2)
-                )
+    def turn(self) -> float | None:
+        """Send the oldest."""
+        try:
+            waiting = self._queue.next_waiting()
+            if waiting is None:
+                self._failed = 0
+                return self._give_second_chances()
+            done = self.send(waiting)
+        except (OSError, sqlite3.OperationalError) as error:
+            # Nothing is lost: what could not be noted down is asked again, under the same id.
+            self._notices.add("storage_full", str(error))
+            done = False
+        self._failed = 0 if done else self._failed + 1
+        if not self._failed:
+            return 0.0
+        longest: float = min(self._longest_pause, FIRST_PAUSE_S * 2 ** min(self._failed - 1, 10))
+        return longest * (0.5 + self._random() / 2)
 
     def send(self, examination: Examination) -> bool:
-        """One try with one examination; True when it is settled."""
+        """Try one examination once.
+
+        Returns:
+            True when it is settled or set aside, so that the next one's turn has come.
+        """
         try:
             jpeg = self._queue.picture(examination.id)
         except DamagedError as error:
@@ -94,32 +92,80 @@ class Sender:
             return True
         try:
             answer = self._client.ask(jpeg, examination.id)
-        except PictureRefusedError as error:
-            self._notices.clear(*SERVER_NOTICES)
-            self._queue.settle(examination.id, "refused", trouble=str(error))
-            return True
-        except UnreachableError as error:
-            return self._wait("server_unreachable", examination, error)
-        except ServerRefusesError as error:
-            return self._wait("server_refuses", examination, error)
-        except InvalidResponseError as error:
-            return self._wait("server_garbage", examination, error)
-        except CertificateError as error:
-            return self._wait("certificate_expired", examination, error)
+        except AskError as error:
+            return self._failure(examination, error)
         self._notices.clear(*SERVER_NOTICES, "storage_full")
         self.version = answer.model_version
+        self._forgive(examination.id)
         self._queue.settle(examination.id, "answered", answer)
-        heat_map = self._client.explain(jpeg, examination.id, answer.model_version)
-        if heat_map is not None:
-            self._queue.keep_heat_map(examination.id, heat_map)
+        self.answered(examination.id, answer.model_version)
         return True
 
-    def _wait(self, kind: Kind, examination: Examination, error: Exception) -> bool:
-        self._notices.clear(*(other for other in SERVER_NOTICES if other != kind))
-        self._notices.add(kind, str(error))
-        self._queue.note(examination.id, trouble=str(error))
-        return False
+    def ask_again(self, examination_id: str) -> None:
+        """Put a refused examination, or one that was set aside, back in line, and send it now."""
+        self._forgive(examination_id)
+        self._queue.ask_again(examination_id)
+        self._review_notice()
+        self.wake()
 
-    def _pause(self, seconds: float) -> None:
-        self._wake.wait(seconds)
-        self._wake.clear()
+    def leave(self, examination_id: str) -> None:
+        """Settle one that was set aside as refused: the nurse will not ask again."""
+        self._queue.leave(examination_id)
+        self._forgive(examination_id)
+        self._review_notice()
+
+    def _failure(self, examination: Examination, error: AskError) -> bool:
+        rule = error.rule
+        if rule.handling == "picture":
+            self._notices.clear(*SERVER_NOTICES)
+            self._forgive(examination.id)
+            self._queue.settle(examination.id, "refused", trouble=str(error))
+            return True
+        self._notices.clear(*(other for other in SERVER_NOTICES if other != rule.notice))
+        self._notices.add(rule.notice, str(error))
+        self._queue.note(examination.id, trouble=str(error))
+        if not rule.strikes:
+            return False
+        if not any(found.version for found in self._client.health()):
+            del self._strikes[examination.id]  # no server: that says nothing about the photograph
+            return False
+        self._strikes[examination.id] += 1
+        if self._strikes[examination.id] < rule.strikes:
+            return False
+        self._set_aside(examination, error)
+        return True
+
+    def _set_aside(self, examination: Examination, error: AskError) -> None:
+        log.warning("examination %s is set aside: %s", examination.id, error)
+        _, pause = self._second_chance.get(examination.id, (0.0, SECOND_CHANCE_S))
+        self._second_chance[examination.id] = (self._clock() + pause, pause * 4)
+        del self._strikes[examination.id]
+        self._queue.set_aside(examination.id, str(error))
+        self._notices.clear(*SERVER_NOTICES)
+        self._review_notice()
+
+    def _give_second_chances(self) -> float:
+        """Put what was set aside long enough ago back in line; return the seconds until the next is due."""
+        self._review_notice()
+        pause = self._longest_pause
+        for examination in self._queue.all_set_aside():
+            known = self._second_chance.setdefault(
+                examination.id, (self._clock() + SECOND_CHANCE_S, SECOND_CHANCE_S)
+            )
+            if self._clock() >= known[0]:
+                self._queue.ask_again(examination.id)
+                pause = 0.0
+        return pause
+
+    def _review_notice(self) -> None:
+        """Say how many photographs are set aside, or that none is any more."""
+        aside = self._queue.all_set_aside()
+        if aside:
+            numbers = ", ".join(str(examination.number) for examination in aside[:10])
+            self._notices.add("picture_fails", f"{numbers}: {aside[-1].trouble}")
+        else:
+            self._notices.clear("picture_fails")
+
+    def _forgive(self, examination_id: str) -> None:
+        self._strikes.pop(examination_id, None)
+        self._second_chance.pop(examination_id, None)

@@ -1,4 +1,4 @@
-"""Reads a QR code from a preview picture."""
+"""Reads an examination code from a preview picture: QR code, Data Matrix or Code 128."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from edge.camera.photograph import pixels_of
 
 
 def read_code(jpeg: bytes) -> str | None:
-    """The text of the first QR code in the picture."""
+    """Return the text of the first code in the picture; None if there is none."""
     zxing = import_module("zxingcpp")
-    found = zxing.read_barcodes(pixels_of(jpeg), formats=zxing.BarcodeFormat.QRCode)
+    kinds = zxing.BarcodeFormat
+    wanted = (kinds.QRCode, kinds.DataMatrix, kinds.Code128)
+    found = zxing.read_barcodes(pixels_of(jpeg), formats=wanted)
     return str(found[0].text).strip() if found else None

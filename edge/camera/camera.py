@@ -9,6 +9,10 @@ class CameraLostError(Exception):
     """The camera is not there or stopped answering; the text names it and the way back."""
 
 
+class CameraHungError(CameraLostError):
+    """The camera took a request and gave neither a picture nor an error within its deadline."""
+
+
 class Camera(Protocol):
     """A source of photographs; every method raises CameraLostError when the hardware is gone."""
 
@@ -18,13 +22,13 @@ class Camera(Protocol):
         ...
 
     def preview(self) -> bytes:
-        """One small JPEG of what the camera sees now."""
+        """Return one small JPEG of what the camera sees now."""
         ...
 
     def capture(self) -> bytes:
-        """One JPEG at full size."""
+        """Return one JPEG at full size."""
         ...
 
     def close(self) -> None:
-        """Gives the hardware back; safe to call twice."""
+        """Give the hardware back; safe to call twice."""
         ...

@@ -1,22 +1,20 @@
-"""The kiosk page: routes and what they do.
-
-Every page works without JavaScript, which only adds what is live.
-"""
+"""The kiosk page: routes and what they do."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
@@ -27,7 +25,8 @@ from edge.camera.photograph import BadPhotographError
 from edge.device import Device, Draft
 from edge.kiosk import streams, views
 from edge.kiosk.catalogue import translator
-from edge.kiosk.security import Guard
+from edge.kiosk.code_pattern import CodePattern
+from edge.kiosk.security import HEADERS, KioskSecurityMiddleware
 from edge.queue.encryption import DamagedError
 from edge.queue.examination import ID, Examination, new_id
 from edge.queue.queue import StorageFullError
@@ -36,15 +35,23 @@ from edge.sections import LANGUAGES
 ROOT = Path(str(files("edge.kiosk")))
 ROWS = 5
 MOST_FORM_BYTES = 10_000
+# As many previews and scans at once: a camera that hangs must not hold the threads of the other pages.
+CAMERA_CALLS = 4
+RETURN_S = 20
 
 
 def create_app(device: Device) -> Starlette:
-    """The page of one device."""
+    """Return the page of one device."""
     kiosk = Kiosk(device)
     return Starlette(
         routes=kiosk.routes(),
-        exception_handlers={OSError: kiosk.disk_trouble, sqlite3.OperationalError: kiosk.disk_trouble},
-        middleware=[Middleware(Guard, hosts=device.config.kiosk.allowed_hosts)],
+        exception_handlers={
+            OSError: kiosk.disk_trouble,
+            sqlite3.OperationalError: kiosk.disk_trouble,
+            HTTPException: kiosk.no_page,
+            Exception: kiosk.internal_error,
+        },
+        middleware=[Middleware(KioskSecurityMiddleware, hosts=device.config.kiosk.allowed_hosts)],
     )
 
 
@@ -54,10 +61,11 @@ class Kiosk:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._templates = Jinja2Templates(directory=ROOT / "templates")
-        self._code = re.compile(device.config.kiosk.code_pattern)
+        self._code = CodePattern(device.config.kiosk.code_pattern)
+        self._camera_calls = CapacityLimiter(CAMERA_CALLS)
 
     def routes(self) -> list[Route | Mount]:
-        """Every address of the page."""
+        """Return every address of the page."""
         one = "/examinations/{id:str}"
         return [
             Route("/", self.capture_page),
@@ -68,6 +76,7 @@ class Kiosk:
             Route(one + "/photo.jpg", self.picture),
             Route(one + "/heat-map", self.heat_map),
             Route(one + "/again", self.ask_again, methods=["POST"]),
+            Route(one + "/leave", self.leave, methods=["POST"]),
             Route(one + ".json", self.result_json),
             Route(one, self.result_page),
             Route("/history", self.history_page),
@@ -77,33 +86,36 @@ class Kiosk:
             Route("/notices", self.try_again, methods=["POST"]),
             Route("/scan", self.scan, methods=["POST"]),
             Route("/status", self.status_bar),
-            Route("/preview.mjpg", self.preview),
+            Route("/preview.jpg", self.preview),
             Route("/events", self.events),
             Route("/healthz", self.healthz),
+            Route("/offline", self.offline_page),
+            Route("/worker.js", self.service_worker),
             Mount("/static", StaticFiles(directory=ROOT / "static")),
         ]
 
     async def capture_page(self, request: Request) -> Response:
         """The camera, the code, the shutter."""
         code = request.query_params.get("code", "")
+        fits = self._code.fits(code)
         return self._page(
             request,
             "capture.html",
             "capture",
             press=new_id(),
-            code=code if self._code.fullmatch(code) else "",
+            code=code if fits else "",
+            refused=code if code and not fits else "",
             guide=views.guide(self._device),
-            pattern=self._device.config.kiosk.code_pattern,
         )
 
     async def capture(self, request: Request) -> Response:
-        """Takes a photograph; the press's id makes sending it twice harmless."""
+        """Take a photograph; the press's id makes sending it twice harmless."""
         async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
             press, code = str(form.get("press", "")), str(form.get("code", "")).strip().upper()
         if not ID.fullmatch(press):
-            return self._error(request, 400, "press is no examination id")
-        if not self._code.fullmatch(code):
-            return self._error(request, 400, self._t("capture.bad_code"))
+            return self._error(request, 400, "press is not an examination id")
+        if not self._code.fits(code):
+            return self._error(request, 400, self._t("capture.bad_code", example=self._code.example))
         try:
             taken = await run_in_threadpool(self._device.capture, press, code)
             if isinstance(taken, Draft):
@@ -126,7 +138,7 @@ class Kiosk:
         return self._page(request, "retake.html", "capture", draft=draft, may_send=may)
 
     async def keep_draft(self, request: Request) -> Response:
-        """Sends the photograph that should have been taken again."""
+        """Send the photograph that should have been taken again."""
         async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
             press = str(form.get("press", ""))
         try:
@@ -177,20 +189,37 @@ class Kiosk:
         return await self._image(request, self._device.queue.heat_map)
 
     async def ask_again(self, request: Request) -> Response:
-        """Puts a refused examination back in the queue."""
-        await run_in_threadpool(self._device.queue.ask_again, request.path_params["id"])
-        self._device.sender.wake()
+        """Put a refused examination, or one that was set aside, back in the queue."""
+        await run_in_threadpool(self._device.sender.ask_again, request.path_params["id"])
+        return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
+
+    async def leave(self, request: Request) -> Response:
+        """Settle an examination that was set aside without an answer."""
+        await run_in_threadpool(self._device.sender.leave, request.path_params["id"])
         return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
 
     async def history_page(self, request: Request) -> Response:
-        """Examinations, newest first."""
-        total = self._device.queue.counts()["total"]
-        raw = request.query_params.get("page", "1")
-        page = min(max(int(raw) if raw.isdigit() and len(raw) < 7 else 1, 1), max(1, -(-total // ROWS)))
-        first = (page - 1) * ROWS
-        rows = await run_in_threadpool(self._device.queue.page, ROWS, first)
+        """Examinations, newest first, all or those that are searched for."""
+        queue, text = self._device.queue, request.query_params.get("q", "").strip()[:64]
+        if text:
+            found = await run_in_threadpool(queue.search, text)
+            total = len(found)
+        else:
+            total = (await run_in_threadpool(queue.counts))["total"]
+        pages = max(1, -(-total // ROWS))
+        number = min(max(_whole(request.query_params.get("page", "")) or 1, 1), pages)
+        first = (number - 1) * ROWS
+        rows = found[first : first + ROWS] if text else await run_in_threadpool(queue.page, ROWS, first)
         return self._page(
-            request, "history.html", "history", rows=rows, number=page, first=first + 1, total=total
+            request,
+            "history.html",
+            "history",
+            rows=rows,
+            number=number,
+            pages=pages,
+            first=first + 1,
+            total=total,
+            text=text,
         )
 
     async def settings_page(self, request: Request) -> Response:
@@ -208,7 +237,7 @@ class Kiosk:
         )
 
     async def change_settings(self, request: Request) -> Response:
-        """Keeps the nurse's choice across restarts."""
+        """Keep the nurse's choice across restarts."""
         async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
             choices = {name: str(value) for name, value in form.items()}
         valid = {"language": LANGUAGES, "guide": ("on", "off")}
@@ -231,24 +260,40 @@ class Kiosk:
         return RedirectResponse("/notices" if self._device.notices.all() else "/", status_code=303)
 
     async def scan(self, _request: Request) -> Response:
-        """Looks for a QR code in what the camera sees now."""
+        """Look for a code in what the camera sees now."""
+        if self._camera_calls.available_tokens < 1:
+            return JSONResponse({"error": "the camera is busy"}, status_code=503)
         try:
-            code = await run_in_threadpool(lambda: read_code(self._device.preview()))
+            found = await to_thread.run_sync(
+                lambda: read_code(self._device.preview()), limiter=self._camera_calls
+            )
         except (CameraLostError, BadPhotographError) as error:
             return JSONResponse({"error": str(error)}, status_code=503)
-        found = (code or "").upper()
-        return JSONResponse({"code": found if found and self._code.fullmatch(found) else None})
+        code = (found or "").upper()
+        if not code:
+            return JSONResponse({"code": None})
+        if not self._code.fits(code):
+            told = self._t("scan.refused", found=code[:32], example=self._code.example)
+            return JSONResponse({"code": None, "refused": told})
+        return JSONResponse({"code": code})
 
     async def status_bar(self, request: Request) -> Response:
         """The status line alone, to be put in place of the old one."""
         return self._page(request, "status.html", "")
 
     async def preview(self, request: Request) -> Response:
-        """The live picture."""
-        return StreamingResponse(
-            streams.preview(self._device, request.is_disconnected),
-            media_type=f"multipart/x-mixed-replace; boundary={streams.BOUNDARY}",
-        )
+        """One picture of the live preview, as soon as it differs from the one `seen`; 204 for one that stays."""
+        if self._camera_calls.available_tokens < 1:
+            return JSONResponse({"error": "the camera is busy"}, status_code=503)
+        seen = request.query_params.get("seen", "")
+        try:
+            found = await streams.frame(self._device, seen, self._camera_calls)
+        except CameraLostError as error:
+            return JSONResponse({"error": str(error)}, status_code=503)
+        if found is None:
+            return Response(status_code=204)
+        tag, picture = found
+        return Response(picture, media_type="image/jpeg", headers={"X-Frame": tag})
 
     async def events(self, request: Request) -> Response:
         """The news."""
@@ -257,17 +302,36 @@ class Kiosk:
         )
 
     async def healthz(self, _request: Request) -> Response:
-        """For the container's health check: 200 while all loops go round."""
-        stalled = self._device.stalled()
+        """For the container's health check: 200 while all workers go round and the camera does not hang."""
+        stalled = self._device.unwell()
         return JSONResponse({"ok": not stalled, "stalled": stalled}, status_code=503 if stalled else 200)
+
+    async def offline_page(self, request: Request) -> Response:
+        """What the service worker shows while the device's process is down; it comes back by itself."""
+        return self._templates.TemplateResponse(request, "offline.html", {"texts": views.offline_texts()})
+
+    async def service_worker(self, _request: Request) -> Response:
+        """The service worker's script, at the root so that it serves every page."""
+        return FileResponse(ROOT / "static" / "worker.js", media_type="text/javascript")
 
     async def disk_trouble(self, request: Request, error: Exception) -> Response:
         """What could not be written, on any page, is the memory card's trouble."""
         self._device.notices.add("storage_full", str(error))
         return self._trouble(request, str(error))
 
+    async def no_page(self, request: Request, error: Exception) -> Response:
+        """An address that is not one, or a method it does not take."""
+        code = error.status_code if isinstance(error, HTTPException) else 404
+        return self._error(request, code, self._t("error.no_page"))
+
+    async def internal_error(self, request: Request, _error: Exception) -> Response:
+        """A fault of this program: the log has it, the nurse gets the way back."""
+        response = self._error(request, 500, self._t("error.internal"))
+        response.headers.update(HEADERS)  # this answer is made outside the middleware
+        return response
+
     def _wait_for_answer(self, examination_id: str) -> None:
-        """Waits a moment, so that on a good network the first page already holds the answer."""
+        """Wait a moment, so that on a good network the first page already holds the answer."""
         queue = self._device.queue
 
         def settled() -> bool:
@@ -302,12 +366,12 @@ class Kiosk:
     def _error(self, request: Request, code: int, text: str) -> Response:
         if _wants_json(request):
             return JSONResponse({"error": text}, status_code=code)
-        return self._page(request, "error.html", "error", status_code=code, text=text)
+        return self._page(request, "error.html", "error", status_code=code, text=text, return_s=RETURN_S)
 
     def _page(
         self, request: Request, template: str, page: str, *, status_code: int = 200, **values: Any
     ) -> Response:
-        context = views.context(self._device, page, **values)
+        context = views.context(self._device, page, pattern=self._code, **values)
         return self._templates.TemplateResponse(request, template, context, status_code=status_code)
 
     def _t(self, key: str, **values: object) -> str:
@@ -317,3 +381,8 @@ class Kiosk:
 
 def _wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
+
+
+def _whole(text: str) -> int | None:
+    """Return a number of one to six ASCII digits; None for anything else (`²` is a digit to Python)."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else None

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -21,7 +21,7 @@ HEADERS = {
 }
 
 
-class Guard:
+class KioskSecurityMiddleware:
     """Refuses foreign hosts (DNS rebinding) and foreign origins (forged forms), and adds the headers."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:

@@ -1,62 +1,63 @@
-"""What flows: the live preview and the news of what changed."""
+"""What flows: the live picture, frame by frame, and the news of what changed."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 
-from edge.camera.camera import CameraLostError
 from edge.device import Device
 from edge.kiosk import views
 
-BOUNDARY = "frame"
-LOST_PAUSE_S = 1.0
 LOOK_S = 0.2
-KEEPALIVE_S = 15.0
-TWICE = 2
-STILL_S = 2.0
-
+BEAT_S = 2.0
+STILL_S = 1.0
+RECONNECT_MS = 500
 
 Gone = Callable[[], Awaitable[bool]]
 
 
-async def preview(device: Device, gone: Gone) -> AsyncIterator[bytes]:
-    """Motion JPEG until the viewer is `gone`; a camera that is lost pauses the stream and resumes it."""
+async def frame(device: Device, seen: str, limiter: CapacityLimiter) -> tuple[str, bytes] | None:
+    """Return a preview picture that is not the one `seen` (its tag), with its tag.
+
+    A page asks for one after the other, so that it knows of each how old it is; a stream in an `<img>` would
+    stand still without a word.
+
+    Returns:
+        None when the camera's picture is still the same one after a second.
+
+    Raises:
+        CameraLostError: there is no picture.
+    """
     period = 1.0 / device.config.camera.preview_fps
-    last, sent, due = b"", 0, 0.0
-    yield f"--{BOUNDARY}\r\n".encode()
-    while not device.stop.is_set() and not await gone():
-        try:
-            frame = await run_in_threadpool(device.preview)
-        except CameraLostError:
-            last = b""
-            await asyncio.sleep(LOST_PAUSE_S)
-            continue
-        sent = 0 if frame is not last else sent
-        # A still picture is not sent again and again, for the screen's own work is most of the heat; but
-        # browsers
-        # draw a part only when the next one has begun, so each goes out twice.
-        if sent < TWICE or time.monotonic() >= due:
-            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
-            yield head.encode() + frame + f"\r\n--{BOUNDARY}\r\n".encode()
-            last, sent, due = frame, sent + 1, time.monotonic() + STILL_S
+    due = time.monotonic() + STILL_S
+    while not device.stop.is_set():
+        picture = await to_thread.run_sync(device.preview, limiter=limiter)
+        tag = hashlib.sha256(picture).hexdigest()[:16]
+        if tag != seen:
+            return tag, picture
+        if time.monotonic() >= due:
+            break
         await asyncio.sleep(period)
+    return None
 
 
 async def events(device: Device, gone: Gone) -> AsyncIterator[str]:
-    """Server-sent events until the viewer is `gone`: `news` at once and after every change."""
-    last = ""
-    silent = 0.0
+    """Yield server-sent events until the viewer is `gone`: the state at once and after every change.
+
+    A `beat` every two seconds tells a page that the device is alive.
+    """
+    yield f"retry: {RECONNECT_MS}\n\n"
+    last, beat = "", 0.0
     while not device.stop.is_set() and not await gone():
-        now = views.news(device)
+        now = views.live_state(device)
         if now != last:
-            last, silent = now, 0.0
+            last = now
             yield f"data: {now}\n\n"
-        elif silent >= KEEPALIVE_S:
-            silent = 0.0
-            yield ": still here\n\n"
+        elif time.monotonic() >= beat:
+            beat = time.monotonic() + BEAT_S
+            yield "event: beat\ndata:\n\n"
         await asyncio.sleep(LOOK_S)
-        silent += LOOK_S

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge import __version__
-from edge.asking.sender import SERVER_NOTICES
+from edge.asking.status import SERVER_NOTICES
 from edge.device import Device
 from edge.kiosk.catalogue import Translate, translator
 from edge.notices import Notice
@@ -24,7 +24,7 @@ UNUSUAL = 0.5  # `out_of_distribution` from which the picture is called out as n
 class Status:
     """The status line."""
 
-    server: str  # ok | down | unknown
+    server: str  # ok | down | trouble | unknown
     version: str
     waiting: int
     temperature: int | None
@@ -43,14 +43,21 @@ def guide(device: Device) -> bool:
 
 
 def status(device: Device) -> Status:
-    """The status line's values."""
+    """Return the status line's values."""
     notices = device.notices.all()
-    down = any(notice.kind in SERVER_NOTICES for notice in notices)
+    kinds = {notice.kind for notice in notices}
+    if kinds & {"server_unreachable", "certificate_expired"}:
+        server = "down"
+    elif kinds & set(SERVER_NOTICES):
+        server = "trouble"
+    else:
+        server = "ok" if device.sender.version else "unknown"
     temperature = vitals.temperature_c()
+    counts = device.queue.counts()
     return Status(
-        server="down" if down else ("ok" if device.sender.version else "unknown"),
+        server=server,
         version=device.sender.version,
-        waiting=device.queue.counts()["waiting"],
+        waiting=counts["waiting"] - counts["set_aside"],
         temperature=None if temperature is None else round(temperature),
         notices=notices,
     )
@@ -59,14 +66,16 @@ def status(device: Device) -> Status:
 def context(device: Device, page: str, **values: Any) -> dict[str, Any]:
     """What every template gets."""
     chosen = language(device)
+    t = translator(chosen)
     return {
-        "t": translator(chosen),
+        "t": t,
         "language": chosen,
         "languages": LANGUAGES,
         "page": page,
         "status": status(device),
         "clock": clock,
-        "news": news(device),
+        "percent": lambda share: percent(share, t("number.decimal")),
+        "state": live_state(device),
         **values,
     }
 
@@ -74,7 +83,10 @@ def context(device: Device, page: str, **values: Any) -> dict[str, Any]:
 def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
     """The settings page's table."""
     temperature = vitals.temperature_c()
-    kept, free = (f"{size / 1e9:.1f}" for size in (device.queue.bytes_kept(), device.queue.free_bytes()))
+    kept, free = (
+        f"{size / 1e9:.1f}".replace(".", t("number.decimal"))
+        for size in (device.queue.bytes_kept(), device.queue.free_bytes())
+    )
     on_device = device.fallback.version if device.fallback else ""
     return [
         (t("settings.device"), device.config.device.id),
@@ -90,10 +102,11 @@ def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
     ]
 
 
-def news(device: Device) -> str:
-    """What a page compares to know whether it must draw itself anew, as JSON."""
+def live_state(device: Device) -> str:
+    """Return what a page compares to know whether it must draw itself again, as JSON."""
     return json.dumps(
         {
+            "instance": device.instance,
             "revision": device.queue.revision,
             "notices": [notice.kind for notice in device.notices.all()],
             "version": device.sender.version,
@@ -113,6 +126,33 @@ def as_json(examination: Examination, device: Device) -> dict[str, Any]:
     }
 
 
+def offline_texts() -> list[tuple[str, str]]:
+    """Return title and text of the page that is kept for the time the device is down, in every language."""
+    found = [translator(name) for name in LANGUAGES]
+    return [(t("status.stale"), t("capture.stale_help")) for t in found]
+
+
 def clock(moment: float) -> str:
-    """Date and time by the device's time zone."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+    """Return date and time by the device's time zone; a device that knows none says UTC."""
+    local = time.localtime(moment)
+    zone = " UTC" if local.tm_zone == "UTC" else ""
+    return time.strftime("%Y-%m-%d %H:%M", local) + zone
+
+
+def percent(share: float, decimal: str) -> str:
+    """Return a share of 1 in percent; only certainty reads as 0 % or 100 %.
+
+    Args:
+        share: 0 to 1.
+        decimal: the language's decimal mark.
+    """
+    value = share * 100
+    if 0 < value < 0.05:
+        text = "< 0.1"
+    elif value < 9.95:
+        text = f"{value:.1f}"
+    elif 99.5 <= value < 100:
+        text = "> 99"
+    else:
+        text = f"{value:.0f}"
+    return text.replace(".", decimal) + "\N{NO-BREAK SPACE}%"

@@ -13,6 +13,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from core.files import sync_folder
+
 MAGIC = b"MZE1"
 NONCE = 12
 KEY = 32
@@ -58,6 +60,11 @@ def load_key(path: Path) -> bytes:
         raise KeyFileError(f"{path}: no key yet; make one with `melanosizer-edge enroll`") from None
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{path}: cannot be read: {error}") from None
+    if not text:
+        raise KeyFileError(
+            f"{path}: the key file is empty, as a power cut can leave it: put your copy of it back, or start "
+            "with an empty state folder (--state DIR)"
+        )
     if mode & 0o077:
         raise KeyFileError(f"{path}: others may read it (mode {mode:o}); run `chmod 600 {path}`")
     try:
@@ -70,12 +77,15 @@ def load_key(path: Path) -> bytes:
 
 
 def make_key(path: Path) -> bytes:
-    """Writes a new random key, readable by its owner alone; never overwrites one."""
+    """Write a new random key, readable by its owner alone; never overwrites one, but takes an empty file's place."""
     key = secrets.token_bytes(KEY)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.stat().st_size:
+        path.unlink()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(key.hex() + "\n")
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(path.parent)
     return key

@@ -40,6 +40,7 @@ class Examination:
     trouble: str = ""
     tries: int = 0
     reported: bool = False
+    set_aside: bool = False  # waits for a person: the servers fail on this photograph and not on others
     kept: bool = True  # False once retention took the picture away
 
     @property
@@ -47,8 +48,13 @@ class Examination:
         """True when nothing more will come from a model server."""
         return self.state != "waiting"
 
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What the quality check asked to change; not empty when the photograph was sent anyway."""
+        return tuple(self.quality.get("advice", ()))
+
     def header(self) -> dict[str, Any]:
-        """What is sealed together with the picture: enough to rebuild a lost queue."""
+        """Return what is sealed together with the picture: enough to rebuild a lost queue."""
         return {
             "id": self.id,
             "number": self.number,

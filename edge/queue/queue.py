@@ -8,18 +8,21 @@ makes that harmless.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from edge import durable
+from core.files import sync_folder, write_atomic
 from edge.answer import Answer
 from edge.queue.encryption import DamagedError, Encryptor, KeyFileError
 from edge.queue.examination import ID, Examination, State
@@ -34,11 +37,28 @@ class StorageFullError(Exception):
     """There is no room for another capture; the text says why."""
 
 
+class FolderInUseError(Exception):
+    """Another process works in this state folder; the text says which."""
+
+
 class Queue:
     """The examinations of one device in `folder`; safe to use from several threads."""
 
     def __init__(self, folder: Path, encryptor: Encryptor, *, budget_bytes: int, min_free_bytes: int) -> None:
-        """Opens or creates the queue. Raises KeyFileError when its data was sealed with another key."""
+        """Open or create the queue, which belongs to this process until it is closed.
+
+        Args:
+            folder: the state folder.
+            encryptor: seals what is written.
+            budget_bytes: most bytes for pictures; sent ones go first.
+            min_free_bytes: what must stay free on the partition.
+
+        Raises:
+            FolderInUseError: another process works in the folder.
+            KeyFileError: its data was sealed with another key.
+            OSError: the folder cannot be used.
+            sqlite3.OperationalError: the disk is full or failing.
+        """
         self._folder = folder
         self._images = folder / "images"
         self._encryptor = encryptor
@@ -46,13 +66,19 @@ class Queue:
         self._min_free = min_free_bytes
         self._lock = threading.RLock()
         self.changed = threading.Condition()
+        self.listeners: list[Callable[[], None]] = []  # called after every change; must not wait
         self.revision = 0
         self.rebuilt: Path | None = None  # where a corrupt ledger was put aside by this start
         self._images.mkdir(parents=True, exist_ok=True)
-        durable.sync_folder(folder)
-        self._check_key()
-        self._store = self._open()
-        self._adopt()
+        sync_folder(folder)
+        self._folder_lock = _locked(folder / "lock")
+        try:
+            self._check_key()
+            self._store = self._open()
+            self._adopt()
+        except BaseException:
+            self._folder_lock.close()
+            raise
 
     def add(self, examination: Examination, jpeg: bytes) -> Examination:
         """Keeps a capture durably; its number is given here. An id that is known is left as it is.
@@ -68,12 +94,12 @@ class Queue:
             header = json.dumps(kept.header()).encode()
             sealed = self._encryptor.encrypt(struct.pack(">I", len(header)) + header + jpeg, kept.id)
             try:
-                durable.write(self._path(kept.id), sealed)
+                write_atomic(self._path(kept.id), sealed, mode=0o600)
                 self._store.insert(kept, len(sealed))
             except (OSError, sqlite3.OperationalError) as error:
                 self._path(kept.id).unlink(missing_ok=True)
                 raise StorageFullError(f"the photograph could not be written: {error}") from None
-        self._tell()
+        self._announce()
         return kept
 
     def settle(
@@ -86,9 +112,16 @@ class Queue:
                 return
             # A preliminary answer does not outlive a refusal.
             self._store.update(
-                replace(found, state=state, answer=answer, answered_at=time.time(), trouble=trouble)
+                replace(
+                    found,
+                    state=state,
+                    answer=answer,
+                    answered_at=time.time(),
+                    trouble=trouble,
+                    set_aside=False,
+                )
             )
-        self._tell()
+        self._announce()
 
     def note(self, examination_id: str, *, trouble: str = "", answer: Answer | None = None) -> None:
         """Records a try that failed, or a preliminary answer, while the examination goes on waiting."""
@@ -101,7 +134,7 @@ class Queue:
                     found, trouble=trouble, tries=found.tries + bool(trouble), answer=answer or found.answer
                 )
             )
-        self._tell()
+        self._announce()
 
     def mark_reported(self, examination_id: str) -> None:
         """Records that the gateway has this examination."""
@@ -109,17 +142,33 @@ class Queue:
             found = self.get(examination_id)
             if found is not None:
                 self._store.update(replace(found, reported=True))
-        self._tell()
+        self._announce()
 
-    def ask_again(self, examination_id: str) -> None:
-        """Puts a refused examination back in the queue: the nurse's way back."""
+    def set_aside(self, examination_id: str, trouble: str) -> None:
+        """Let the next ones pass: the servers fail on this photograph. It keeps waiting, for a person."""
         with self._lock:
             found = self.get(examination_id)
-            if found is not None and found.state == "refused" and found.kept:
-                self._store.update(
-                    replace(found, state="waiting", trouble="", reported=False, answered_at=None)
+            if found is None or found.settled:
+                return
+            self._store.update(replace(found, set_aside=True, trouble=trouble))
+        self._announce()
+
+    def ask_again(self, examination_id: str) -> None:
+        """Put a refused examination, or one that was set aside, back in line: the nurse's way back."""
+        with self._lock:
+            found = self.get(examination_id)
+            if found is not None and found.kept and (found.state == "refused" or found.set_aside):
+                again = replace(
+                    found, state="waiting", set_aside=False, trouble="", reported=False, answered_at=None
                 )
-        self._tell()
+                self._store.update(again)
+        self._announce()
+
+    def leave(self, examination_id: str) -> None:
+        """Settle an examination that was set aside without an answer: the nurse will not ask again."""
+        found = self.get(examination_id)
+        if found is not None and found.set_aside:
+            self.settle(examination_id, "refused", trouble=found.trouble)
 
     def keep_heat_map(self, examination_id: str, image: bytes) -> None:
         """Keeps the heat map beside the picture."""
@@ -128,9 +177,9 @@ class Queue:
             if found is None or not found.kept:
                 return
             sealed = self._encryptor.encrypt(image, f"{examination_id}.map")
-            durable.write(self._path(examination_id, "map"), sealed)
+            write_atomic(self._path(examination_id, "map"), sealed, mode=0o600)
             self._store.update(replace(found, heat_map=True))
-        self._tell()
+        self._announce()
 
     def drop_picture(self, examination_id: str) -> None:
         """Takes a sent examination's picture off the disk; the record stays.
@@ -144,14 +193,14 @@ class Queue:
             self._store.update(replace(found, kept=False, heat_map=False))
             for kind in ("exam", "map"):
                 self._path(examination_id, kind).unlink(missing_ok=True)
-        self._tell()
+        self._announce()
 
     def forget(self, examination_id: str) -> None:
         """Takes a sent examination off the device, record and all. ValueError for one that waits."""
         with self._lock:
             self.drop_picture(examination_id)
             self._store.delete(examination_id)
-        self._tell()
+        self._announce()
 
     def get(self, examination_id: str) -> Examination | None:
         """The examination with this id."""
@@ -159,14 +208,30 @@ class Queue:
         return rows[0] if rows else None
 
     def next_waiting(self) -> Examination | None:
-        """The oldest examination no server has answered."""
-        rows = self._store.select("WHERE state = 'waiting' ORDER BY number LIMIT 1")
+        """Return the oldest examination that no server has answered and that was not set aside."""
+        rows = self._store.select("WHERE state = 'waiting' AND NOT set_aside ORDER BY number LIMIT 1")
         return rows[0] if rows else None
 
+    def all_set_aside(self) -> list[Examination]:
+        """Return what the servers fail on, oldest first."""
+        return self._store.select("WHERE set_aside ORDER BY number")
+
     def next_unreported(self) -> Examination | None:
-        """The oldest examination the gateway does not have, once it is settled: reports keep the order."""
-        rows = self._store.select("WHERE reported = 0 ORDER BY number LIMIT 1")
+        """Return the oldest examination the gateway does not have, once it is settled.
+
+        Reports keep the order, but do not wait behind one that was set aside.
+        """
+        rows = self._store.select("WHERE reported = 0 AND NOT set_aside ORDER BY number LIMIT 1")
         return rows[0] if rows and rows[0].settled else None
+
+    def search(self, text: str) -> list[Examination]:
+        """Return the examinations whose code holds `text` or whose number it is, newest first.
+
+        Codes are sealed, so that every row is opened: some 20,000 a second.
+        """
+        wanted = text.strip().upper()
+        rows = self._store.select("ORDER BY number DESC")
+        return [row for row in rows if wanted in row.code.upper() or wanted == str(row.number)]
 
     def page(self, limit: int, offset: int = 0) -> list[Examination]:
         """Examinations, newest first."""
@@ -221,14 +286,15 @@ class Queue:
         self._store.remember(name, value)
 
     def close(self) -> None:
-        """Closes the ledger."""
+        """Close the store and let others have the folder."""
         self._store.close()
+        self._folder_lock.close()
 
     def _check_key(self) -> None:
         """Refuses a key that this queue was not sealed with: its data is not damaged, only unreadable."""
         path = self._folder / "key.check"
         if not path.exists():
-            durable.write(path, self._encryptor.encrypt(b"melanosizer", "key.check"))
+            write_atomic(path, self._encryptor.encrypt(b"melanosizer", "key.check"), mode=0o600)
             return
         try:
             self._encryptor.decrypt(path.read_bytes(), "key.check")
@@ -250,14 +316,14 @@ class Queue:
                 broken = path.with_name(path.name + part)
                 if broken.exists():
                     broken.replace(aside / broken.name)
-            durable.sync_folder(self._folder)
+            sync_folder(self._folder)
             log.error("the queue is corrupt (%s): kept in %s, rebuilding it from the pictures", error, aside)
             self.rebuilt = aside
             return ExaminationStore(path, self._encryptor)
 
     def _adopt(self) -> None:
         """Takes in whole files that have no row, oldest first, and clears away half-written ones."""
-        for draft in self._images.glob(".*.part"):
+        for draft in self._images.glob(".*.partial"):
             draft.unlink()
         known = self._store.ids()
         orphans = []
@@ -316,7 +382,27 @@ class Queue:
     def _path(self, examination_id: str, kind: str = "exam") -> Path:
         return self._images / f"{examination_id}.{kind}"
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         with self.changed:
             self.revision += 1
             self.changed.notify_all()
+        for listener in self.listeners:
+            listener()
+
+
+def _locked(path: Path) -> TextIO:
+    """Take the folder for this process; the lock ends with it, also by SIGKILL."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise FolderInUseError(
+            f"{path.parent} is in use by another process ({owner}): stop it, or give another folder with --state DIR"
+        ) from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()}")
+    file.flush()
+    return file

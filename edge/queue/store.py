@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS examinations (
     bytes INTEGER NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,
     settled_at REAL,
-    sealed BLOB NOT NULL
+    sealed BLOB NOT NULL,
+    set_aside INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX IF NOT EXISTS by_state ON examinations (state, number);
 CREATE INDEX IF NOT EXISTS by_report ON examinations (reported, number);
@@ -55,6 +56,7 @@ class ExaminationStore:
             if verdict != "ok":
                 raise CorruptStoreError(f"{path}: {verdict}")
             self._db.executescript(SCHEMA)
+            self._migrate()
             # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads it.
             self.select("")
         except sqlite3.OperationalError:
@@ -91,14 +93,14 @@ class ExaminationStore:
         with self._transaction():
             self._db.execute(
                 "UPDATE examinations SET state = ?, reported = ?, kept = ?, tries = ?, "
-                "settled_at = ?, sealed = ?"
-                " WHERE id = ?",
+                "settled_at = ?, set_aside = ?, sealed = ? WHERE id = ?",
                 (
                     examination.state,
                     examination.reported,
                     examination.kept,
                     examination.tries,
                     examination.answered_at,
+                    examination.set_aside,
                     self._seal(examination),
                     examination.id,
                 ),
@@ -111,7 +113,7 @@ class ExaminationStore:
 
     def select(self, where: str, values: tuple[Any, ...] = ()) -> list[Examination]:
         """The rows that the SQL in `where` (written in this package, never from outside) chooses."""
-        columns = "id, state, reported, kept, tries, settled_at, sealed"
+        columns = "id, state, reported, kept, tries, settled_at, set_aside, sealed"
         with self._lock:
             rows = self._db.execute(f"SELECT {columns} FROM examinations {where}", values).fetchall()  # noqa: S608
         return [self._examination(row) for row in rows]
@@ -122,14 +124,15 @@ class ExaminationStore:
             return {row[0] for row in self._db.execute("SELECT id FROM examinations")}
 
     def counts(self) -> dict[str, int]:
-        """Rows by state, `unreported` ones, and all."""
+        """Return rows by state, `set_aside` ones (they are waiting, too), `unreported` ones, and all."""
         with self._lock:
             found = dict(self._db.execute("SELECT state, COUNT(*) FROM examinations GROUP BY state"))
-            (unreported,) = self._db.execute(
-                "SELECT COUNT(*) FROM examinations WHERE reported = 0"
+            unreported, set_aside = self._db.execute(
+                "SELECT COUNT(*) FILTER (WHERE reported = 0), COUNT(*) FILTER (WHERE set_aside) FROM examinations"
             ).fetchone()
         states = {state: int(found.get(state, 0)) for state in ("waiting", "answered", "refused", "damaged")}
-        return {**states, "unreported": int(unreported), "total": sum(states.values())}
+        more = {"set_aside": int(set_aside), "unreported": int(unreported)}
+        return {**states, **more, "total": sum(states.values())}
 
     def bytes_kept(self, examination_id: str | None = None) -> int:
         """Bytes of one picture, or of all that are on the disk."""
@@ -161,6 +164,12 @@ class ExaminationStore:
         with self._lock:
             self._db.close()
 
+    def _migrate(self) -> None:
+        """Add what a database of an earlier release lacks."""
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(examinations)")}
+        if "set_aside" not in columns:
+            self._db.execute("ALTER TABLE examinations ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0")
+
     def _seal(self, examination: Examination) -> bytes:
         record = {
             **examination.header(),
@@ -171,7 +180,7 @@ class ExaminationStore:
         return self._encryptor.encrypt(json.dumps(record).encode(), f"{examination.id}.record")
 
     def _examination(self, row: tuple[Any, ...]) -> Examination:
-        examination_id, state, reported, kept, tries, settled_at, sealed = row
+        examination_id, state, reported, kept, tries, settled_at, set_aside, sealed = row
         try:
             record = json.loads(self._encryptor.decrypt(sealed, f"{examination_id}.record"))
         except DamagedError as error:
@@ -182,6 +191,7 @@ class ExaminationStore:
             state=state,
             reported=bool(reported),
             kept=bool(kept),
+            set_aside=bool(set_aside),
             tries=tries,
             answered_at=settled_at,
             answer=Answer(**answer) if answer else None,

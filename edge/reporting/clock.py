@@ -50,10 +50,14 @@ class Clock:
             return f"it says {_day(now)}, but it was {_day(self._seen)} already"
         if self._offset is not None and abs(self._offset) > TOLERANCE_S:
             return f"it differs from the gateway's by {abs(self._offset):.0f} seconds"
-        if now > self._seen + REMEMBER_EVERY_S:
+        return ""
+
+    def note(self) -> None:
+        """Remember the time across restarts, now and then; a full card may refuse it (sqlite3.OperationalError)."""
+        now = self._now()
+        if not self.trouble() and now > self._seen + REMEMBER_EVERY_S:
             self._seen = now
             self._queue.remember("clock_seen", str(now))
-        return ""
 
     def compare(self, elsewhere: float) -> None:
         """Takes the gateway's time (Unix seconds) as a witness."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge import durable
+from core.files import write_atomic
 from edge.certificates import make_request
 from edge.config import Config
 from edge.queue.encryption import KeyFileError, load_key, make_key
@@ -14,19 +14,24 @@ from edge.reporting.gateway import Gateway
 
 
 def ensure_key(config: Config) -> bool:
-    """Makes the storage key on a fresh device; True if one was made.
+    """Make the storage key on a fresh device.
 
-    Raises KeyFileError where data was sealed with a key that is gone: a new one could not read it.
+    Returns:
+        True if one was made.
+
+    Raises:
+        KeyFileError: data was sealed with a key that is gone; a new one could not read it.
+        OSError: the state folder cannot be made or written.
     """
-    path = config.storage_key_file
-    if path.exists():
+    path, state = config.storage_key_file, config.device.state_dir
+    sealed = (state / "key.check").exists()
+    if path.exists() and (sealed or path.stat().st_size):
         load_key(path)
         return False
-    if (config.device.state_dir / "key.check").exists():
+    if sealed:
         raise KeyFileError(
-            f"{path}: no such file, but {config.device.state_dir} holds examinations sealed "
-            f"with it: put it back, "
-            "or start with an empty state folder"
+            f"{path}: no such file, but {state} holds examinations sealed with it: put it back, or start with an "
+            "empty state folder"
         )
     make_key(path)
     return True
@@ -45,8 +50,8 @@ def enroll(config: Config, code: str) -> Iterator[str]:
         yield f"the storage key {config.storage_key_file} is there already"
     private, request = make_request(config.device.id)
     if not config.gateway.url:
-        durable.write(state / "device.key", private)
-        durable.write(state / "device.csr", request, mode=0o644)
+        write_atomic(state / "device.key", private, mode=0o600)
+        write_atomic(state / "device.csr", request, mode=0o644)
         yield (
             f"wrote {state / 'device.key'} and {state / 'device.csr'}: have the request "
             f"signed, put the certificate "
@@ -59,7 +64,7 @@ def enroll(config: Config, code: str) -> Iterator[str]:
         answer = gateway.enroll(code, request)
     finally:
         gateway.close()
-    durable.write(config.gateway_token_file, str(answer["token"]).encode())
+    write_atomic(config.gateway_token_file, str(answer["token"]).encode(), mode=0o600)
     yield f"wrote the gateway's token to {config.gateway_token_file}"
     certificate = answer.get("certificate")
     if not isinstance(certificate, str):
@@ -71,11 +76,11 @@ def enroll(config: Config, code: str) -> Iterator[str]:
     yield f"wrote {certificate_file} and {key_file}"
     authority = answer.get("ca")
     if isinstance(authority, str) and config.server.ca_file is not None:
-        durable.write(config.server.ca_file, authority.encode(), mode=0o644)
+        write_atomic(config.server.ca_file, authority.encode(), mode=0o644)
         yield f"wrote {config.server.ca_file}"
 
 
 def _together(key_file: Path, key: bytes, certificate_file: Path, certificate: bytes) -> None:
     """Replaces both; the certificate last, which is what a running device looks at."""
-    durable.write(key_file, key)
-    durable.write(certificate_file, certificate, mode=0o644)
+    write_atomic(key_file, key, mode=0o600)
+    write_atomic(certificate_file, certificate, mode=0o644)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edge import durable
+from core.files import write_atomic
 from edge.queue.encryption import DamagedError
 from edge.queue.examination import Examination
 from edge.queue.queue import Queue
@@ -37,13 +37,15 @@ def export(queue: Queue, target: Path, device_id: str, *, unsent_only: bool) -> 
             record = examination_record(examination, device_id)
             try:
                 if examination.kept:
-                    durable.write(target / f"{examination.id}.jpg", queue.picture(examination.id))
+                    write_atomic(target / f"{examination.id}.jpg", queue.picture(examination.id), mode=0o600)
                     record["picture"] = f"{examination.id}.jpg"
             except DamagedError as error:
                 damaged += 1
                 record["trouble"] = str(error)
             lines.append(json.dumps(record))
-        durable.write(target / "examinations.jsonl", "".join(line + "\n" for line in lines).encode())
+        write_atomic(
+            target / "examinations.jsonl", "".join(line + "\n" for line in lines).encode(), mode=0o600
+        )
     except OSError as error:
         raise ExportError(f"{target}: {error}") from None
     return len(lines), damaged

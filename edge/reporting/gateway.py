@@ -45,11 +45,11 @@ class Gateway:
 
     def put_examination(self, record: dict[str, Any]) -> None:
         """Hands over one record; the same id again is the same record."""
-        self._send("PUT", f"{API}/examinations/{record['id']}", record, fine={409})
+        self._taken(self._send("PUT", f"{API}/examinations/{record['id']}", record, fine={409}))
 
     def post_heartbeat(self, record: dict[str, Any]) -> None:
         """Hands over one sign of life."""
-        self._send("POST", f"{API}/devices/{record['device_id']}/heartbeat", record)
+        self._taken(self._send("POST", f"{API}/devices/{record['device_id']}/heartbeat", record))
 
     def enroll(self, code: str, request: bytes) -> dict[str, Any]:
         """Signs this device on with a one-time code: the gateway's `token`, maybe `certificate` and `ca`."""
@@ -60,12 +60,11 @@ class Gateway:
             "software": __version__,
         }
         response = self._send("POST", f"{API}/devices/enroll", body, with_token=False)
-        try:
-            found = response.json()
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or not isinstance(found.get("token"), str):
-            raise GatewayRefusesError("the gateway's answer holds no token")
+        found = _document(response)
+        if not isinstance(found.get("token"), str):
+            raise GatewayRefusesError(
+                f"{response.url}: the gateway's answer holds no token{_instead(response)}"
+            )
         return found
 
     def fetch(self, url: str) -> bytes:
@@ -101,10 +100,21 @@ class Gateway:
         self._tell_time(response)
         if response.is_success or response.status_code in fine:
             return response
-        text = f"{url}: {response.status_code} {response.text[:200]}"
+        text = f"{url}: {response.status_code} {_reason(response)}"
         if response.status_code >= 500 or response.status_code in (408, 425, 429):
             raise GatewayUnreachableError(text)
         raise GatewayRefusesError(text)
+
+    def _taken(self, response: httpx.Response) -> None:
+        """Check that the gateway itself answered: a sign-in page between here and there says 200, too."""
+        found = _document(response)
+        if response.status_code == 409 and found:
+            return
+        if found.get("status") not in ("new", "known"):
+            raise GatewayUnreachableError(
+                f"{response.url}: {response.status_code}, but not the gateway's own answer"
+                f"{_instead(response)}: does a proxy or a sign-in page stand between?"
+            )
 
     def _token(self) -> dict[str, str]:
         try:
@@ -150,3 +160,26 @@ class Gateway:
             trust_env=False,
             headers={"User-Agent": f"melanosizer-edge/{__version__}"},
         )
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    """Return the answer's JSON object; an empty one if it is something else."""
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _reason(response: httpx.Response) -> str:
+    """Return the gateway's own words as a sentence, not as JSON."""
+    found = _document(response)
+    for key in ("detail", "error", "message", "title"):
+        if isinstance(found.get(key), str):
+            return str(found[key])
+    return " ".join(response.text[:200].split()) or response.reason_phrase
+
+
+def _instead(response: httpx.Response) -> str:
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    return f" ({kind})" if kind and kind != "application/json" else ""

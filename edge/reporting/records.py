@@ -1,76 +1,84 @@
-"""What the fleet's gateway is told: JSON documents of `schemas/examination.schema.json` and `heartbeat`."""
+"""What the fleet's gateway is told: the records of core/records, filled from the device's own objects."""
 
 from __future__ import annotations
 
-import datetime
+import time
 from typing import Any
 
+from core.records import examination as records
+from core.records.examination import ExaminationAnswer, ExaminedImage, Quality
+from core.records.heartbeat import Disk, Heartbeat, Queue, Versions
+from core.records.heartbeat import Notice as NoticeRecord
+from core.records.times import of_seconds
 from edge import __version__
 from edge.notices import Notice
 from edge.queue.examination import Examination
-
-SCHEMA = 1
+from edge.reporting import vitals
 
 
 def examination_record(examination: Examination, device_id: str) -> dict[str, Any]:
-    """One settled examination; the picture is named by its SHA-256 and stays with the model server's log."""
-    return {
-        "schema": SCHEMA,
-        "id": examination.id,
-        "device_id": device_id,
-        "number": examination.number,
-        "code": examination.code,
-        "captured_at": stamp(examination.captured_at),
-        "clock_trusted": examination.clock_trusted,
-        "image": {"sha256": examination.sha256, "width": examination.width, "height": examination.height},
-        "quality": examination.quality,
-        "state": examination.state,
-        "answer": examination.answer.as_dict() if examination.answer else None,
-        "answered_at": stamp(examination.answered_at) if examination.answered_at else None,
-        "trouble": examination.trouble,
-    }
+    """Return one examination's JSON; the picture is named by its SHA-256 and stays with the server's log."""
+    answer = examination.answer
+    record = records.Examination(
+        id=examination.id,
+        device_id=device_id,
+        number=examination.number,
+        code=examination.code,
+        captured_at=of_seconds(examination.captured_at),
+        clock_trusted=examination.clock_trusted,
+        image=ExaminedImage(sha256=examination.sha256, width=examination.width, height=examination.height),
+        quality=Quality(**examination.quality),
+        state=examination.state,
+        answer=ExaminationAnswer(**answer.as_dict()) if answer else None,
+        answered_at=of_seconds(examination.answered_at) if examination.answered_at else None,
+        trouble=examination.trouble[:1000],
+    )
+    return record.model_dump(mode="json", by_alias=True)
 
 
 def heartbeat(
-    *,
     device_id: str,
-    now: float,
-    started: float,
-    model_version: str,
-    on_device_version: str,
-    queue: dict[str, int],
-    notices: list[Notice],
-    last_error: Notice | None,
-    temperature_c: float | None,
-    memory_bytes: int,
-    disk_free_bytes: int,
-    disk_kept_bytes: int,
+    *,
     camera: str,
-    clock_trusted: bool,
+    disk: Disk,
+    queue: dict[str, int] | None = None,
+    uptime_s: float = 0.0,
+    now: float | None = None,
+    versions: dict[str, str] | None = None,
+    notices: list[Notice] | None = None,
+    last_error: Notice | None = None,
+    clock_trusted: bool = True,
 ) -> dict[str, Any]:
-    """One sign of life."""
-    return {
-        "schema": SCHEMA,
-        "device_id": device_id,
-        "sent_at": stamp(now),
-        "clock_trusted": clock_trusted,
-        "uptime_s": round(now - started, 1),
-        "versions": {"software": __version__, "model": model_version, "on_device_model": on_device_version},
-        "queue": queue,
-        "notices": [_notice(notice) for notice in notices],
-        "last_error": _notice(last_error) if last_error else None,
-        "temperature_c": temperature_c,
-        "memory_bytes": memory_bytes,
-        "disk": {"free_bytes": disk_free_bytes, "kept_bytes": disk_kept_bytes},
-        "camera": camera,
-    }
+    """Return one sign of life's JSON; temperature and memory are this process's.
+
+    Args:
+        device_id: the device's name in the fleet.
+        camera: the open camera's name.
+        disk: room on the card.
+        queue: examinations by state.
+        uptime_s: seconds since the start.
+        now: Unix seconds by the device's clock; by default the system's.
+        versions: `model` that answered last, `on_device_model`.
+        notices: what is wrong, most urgent first.
+        last_error: the newest notice.
+        clock_trusted: whether the clock can be believed.
+    """
+    record = Heartbeat(
+        device_id=device_id,
+        sent_at=of_seconds(time.time() if now is None else now),
+        clock_trusted=clock_trusted,
+        uptime_s=max(0.0, round(uptime_s, 1)),
+        versions=Versions(software=__version__, **(versions or {})),
+        queue=Queue(**(queue or {})),
+        notices=tuple(_notice(notice) for notice in notices or ()),
+        last_error=_notice(last_error) if last_error else None,
+        temperature_c=vitals.temperature_c(),
+        memory_bytes=vitals.memory_bytes(),
+        disk=disk,
+        camera=camera[:120],
+    )
+    return record.model_dump(mode="json", by_alias=True)
 
 
-def stamp(moment: float) -> str:
-    """Unix seconds as RFC 3339 in UTC with milliseconds."""
-    when = datetime.datetime.fromtimestamp(moment, datetime.UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _notice(notice: Notice) -> dict[str, Any]:
-    return {"kind": notice.kind, "detail": notice.detail[:500], "since": stamp(notice.since)}
+def _notice(notice: Notice) -> NoticeRecord:
+    return NoticeRecord(kind=notice.kind, detail=notice.detail[:500], since=of_seconds(notice.since))

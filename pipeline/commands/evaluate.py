@@ -77,7 +77,7 @@ def evaluate(
 
 def _served(workspace: Path, version: str | None) -> Path:
     from core.features import MODEL_NAME
-    from core.registry.store import Registry, UnknownVersionError
+    from core.registry.store import Registry, RegistryError
     from core.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
@@ -88,6 +88,6 @@ def _served(workspace: Path, version: str | None) -> Path:
         )
     try:
         registry.record(chosen)
-    except UnknownVersionError as error:
+    except RegistryError as error:
         raise UsageError(f"--version: {error}") from None
     return registry.served / chosen

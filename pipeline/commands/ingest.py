@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.errors import RunFaultError, UsageError
@@ -14,6 +15,8 @@ from core.errors import RunFaultError, UsageError
 if TYPE_CHECKING:
     from components.ingest.config import IngestConfig
     from components.ingest.manifest import Manifest
+
+LABELS_SHOWN = 30
 
 
 def ingest(
@@ -24,24 +27,34 @@ def ingest(
             "-s",
             metavar="KIND:PATH[,images=DIR][,name=NAME]",
             help=(
-                "A data set; may be given several times, they are merged. KIND is siim2020, isic2019, ham10000, "
-                "isic-archive, folder or csv."
+                "A data set; may be given several times, they are merged. KIND is siim2020, isic2016 to isic2019, "
+                "isic2024, ham10000, pad-ufes, derm7pt, isic-archive, folder or csv."
             ),
         ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the TFRecords; appears whole or not at all.")
     ],
+    add: Annotated[
+        bool,
+        typer.Option("--add", help="Keep what is in OUT and add the sources to it as its next span."),
+    ] = False,
     fractions: Annotated[
-        str, typer.Option("--fractions", help="Shares of train/eval/test, in images.")
-    ] = "0.70/0.15/0.15",
+        str | None,
+        typer.Option("--fractions", help="Shares of train/eval/test, in images (default 0.70/0.15/0.15)."),
+    ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Decides which groups go into which split.")
-    ] = 2020,
+        int | None,
+        typer.Option("--seed", min=0, help="Decides which new groups go into which split (default 2020)."),
+    ] = None,
     positive: Annotated[
         list[str] | None,
         typer.Option(
-            "--positive", help="A diagnosis that counts as positive, again for each; default: melanoma."
+            "--positive",
+            help=(
+                "A diagnosis that counts as positive, again for each; malignant means every one that is stated to be "
+                "malignant (default melanoma)."
+            ),
         ),
     ] = None,
     max_side: Annotated[
@@ -57,6 +70,12 @@ def ingest(
             "--near", help="Bits of 256 in which the hashes of near-copies may differ (default 40)."
         ),
     ] = None,
+    same_lesion: Annotated[
+        Path | None,
+        typer.Option(
+            "--same-lesion", help="Table of pairs of image names that show one lesion; they share a split."
+        ),
+    ] = None,
     decoders: Annotated[
         int | None, typer.Option("--decoders", help="Decoder processes; default: one for each core.")
     ] = None,
@@ -67,13 +86,14 @@ def ingest(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace OUT even if ingest did not write it.")
+        bool,
+        typer.Option("--force", help="Take OUT even if it holds other files; they are moved beside it."),
     ] = False,
 ) -> None:
     """Check, group, split and write images as TFRecords; every row is written or quarantined with its reason.
 
-    No patient, lesion or near-copy lies on two sides of a split. OUT gets train/, eval/, test/, manifest.json
-    and quarantine.csv.
+    No patient, lesion or near-copy lies on two sides of a split, and what lies in a split of OUT stays there. OUT gets
+    train/, eval/, test/, manifest.json, splits.csv and quarantine.csv.
 
     Example:  melanosizer ingest --source siim2020:isic2020/train.csv,images=isic2020/jpeg
     --source isic2019:isic2019 --out data/isic
@@ -83,30 +103,37 @@ def ingest(
     from components.ingest.shard import ChangedError
     from pipeline.progress import counted
 
-    values = {
-        "fractions": _fractions(fractions),
+    values: dict[str, object] = {
+        "fractions": _fractions(fractions) if fractions else None,
         "seed": seed,
         "positive_diagnoses": tuple(positive) if positive else None,
         "max_side": max_side,
         "max_pixels": max_pixels,
         "near_duplicate_distance": near,
+        "same_lesion": same_lesion,
         "decoders": decoders,
         "beam_options": tuple(beam) if beam else None,
     }
-    config = _config(source, values)
+    config = _config(source, {**(_of_data_set(out) if add else {}), **_given(values)})
     console = Console()
     try:
         with counted(console) as listener:
-            manifest = job.ingest(config, out, force=force, listener=listener)
+            manifest = job.ingest(config, out, add=add, force=force, listener=listener)
     except IngestError as error:
         raise UsageError(str(error)) from None
     except ChangedError as error:
         raise RunFaultError(str(error)) from None
     except OSError as error:
-        raise RunFaultError(f"{error.filename or out}: {error.strerror or error}") from None
+        raise RunFaultError(
+            f"{error.filename or out}: {error.strerror or error}; {out} is as it was: run the command again"
+        ) from None
+    except KeyboardInterrupt:
+        console.print(f"stopped; {out} is as it was: run the command again", highlight=False)
+        raise typer.Exit(130) from None
     console.print(_splits(manifest, out))
     if manifest.counts.quarantined:
         console.print(_quarantine(manifest, out))
+    console.print(_labels(manifest))
     console.print(_account(manifest), highlight=False, soft_wrap=True)
 
 
@@ -124,16 +151,31 @@ def _config(sources: list[str], values: dict[str, object]) -> IngestConfig:
 
     from components.ingest.config import IngestConfig, Source
     from components.ingest.errors import IngestError
+    from core.settings import explain
 
-    given = {key: value for key, value in values.items() if value is not None}
     try:
-        return IngestConfig.model_validate({"sources": [Source.parse(text) for text in sources], **given})
+        return IngestConfig.model_validate({"sources": [Source.parse(text) for text in sources], **values})
     except IngestError as error:
         raise UsageError(f"--source: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{where} = {first['input']!r}: {first['msg']}") from None
+        raise UsageError("; ".join(explain(error, IngestConfig, prefix=""))) from None
+
+
+def _given(values: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _of_data_set(out: Path) -> dict[str, object]:
+    """What a further span shares with the data set it is added to, where nothing else is asked for."""
+    from components.ingest.errors import IngestError
+    from components.ingest.manifest import Manifest
+
+    try:
+        config = Manifest.load(out).config
+    except IngestError as error:
+        raise UsageError(f"--add --out {out}: {error}") from None
+    shared = ("fractions", "seed", "positive_diagnoses", "near_duplicate_distance", "max_side")
+    return {name: getattr(config, name) for name in shared}
 
 
 def _splits(manifest: Manifest, out: Path) -> Table:
@@ -145,6 +187,20 @@ def _splits(manifest: Manifest, out: Path) -> Table:
         table.add_row(
             name, str(split.images), str(split.positives), share, str(split.groups), str(len(split.shards))
         )
+    return table
+
+
+def _labels(manifest: Manifest) -> Table:
+    table = Table(title="labels", title_justify="left")
+    table.add_column("name in the data")
+    table.add_column("label")
+    table.add_column("rows", justify="right")
+    for one in manifest.labels[:LABELS_SHOWN]:
+        label = {"0": "0", "1": "1 (positive)"}.get(one.became, f"[yellow]{one.became}[/]")
+        table.add_row(escape(one.name) or "(nothing)", label, str(one.rows))
+    hidden = len(manifest.labels) - LABELS_SHOWN
+    if hidden > 0:
+        table.add_row(f"and {hidden} more, see manifest.json", "", "")
     return table
 
 
@@ -166,6 +222,9 @@ def _account(manifest: Manifest) -> str:
     if counts.converted:
         why = ", ".join(f"{count} for {reason}" for reason, count in counts.converted.items())
         lines.append(f"re-encoded: {why}")
+    if len(manifest.spans) > 1:
+        parts = ", ".join(f"span {span.number}: {sum(span.images.values())}" for span in manifest.spans)
+        lines.append(f"images of {parts}")
     if counts.near_duplicates:
         lines.append(f"{counts.near_duplicates} images have a near-copy; it lies in the same split")
     if counts.unlisted_files:

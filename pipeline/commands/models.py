@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from core.errors import UsageError
 from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
 from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from core.registry.store import Registry
+
+_COLUMNS = ("version", "served as", "created (UTC)", "preset", "AUC", "sensitivity", "specificity", "data")
 
 models = typer.Typer(help="List, show, promote and roll back released versions.", no_args_is_help=True)
 
@@ -23,24 +27,35 @@ def list_versions(workspace: WorkspaceOption = Path("workspace"), as_json: JsonO
 
     Example:  melanosizer models list --workspace workspace
     """
+    from core.records.version import VersionRecord
+
     registry = _registry(workspace)
     channels = registry.channels()
     labels = {channels.canary: "canary", channels.stable: "stable"}
-    rows = []
+    rows: list[dict[str, object]] = []
     for version in reversed(registry.versions()):
-        record = registry.record(version)
+        record = registry.read(version)
+        if not isinstance(record, VersionRecord):
+            rows.append(dict.fromkeys(_COLUMNS) | {"version": version, "created (UTC)": "damaged"})
+            continue
         rows.append(
-            {
-                "version": version,
-                "served as": labels.get(version),
-                "created (UTC)": f"{record.created:%Y-%m-%d %H:%M}",
-                "preset": record.preset,
-                "AUC": record.metrics.get("auc"),
-                "sensitivity": record.metrics.get("sensitivity"),
-                "specificity": record.metrics.get("specificity"),
-                "data": record.parents.data_version[:12],
-            }
+            dict(
+                zip(
+                    _COLUMNS,
+                    (
+                        version,
+                        labels.get(version),
+                        f"{record.created:%Y-%m-%d %H:%M}",
+                        record.preset,
+                        *(record.metrics.get(name) for name in ("auc", "sensitivity", "specificity")),
+                        record.parents.data_version[:12],
+                    ),
+                    strict=True,
+                )
+            )
         )
+    for one in registry.damaged():
+        Console(stderr=True).print(f"warning: {one}", highlight=False)
     print_list(rows, title=f"versions of {registry.model_name}", key="version", as_json=as_json)
 
 
@@ -50,29 +65,20 @@ def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
 
     Example:  melanosizer models show 1795303056 | jq .verdicts
     """
-    from core.registry.store import UnknownVersionError
-
-    try:
-        print(_registry(workspace).record(version).model_dump_json(indent=2))
-    except UnknownVersionError as error:
-        raise UsageError(str(error)) from None
+    print(_registry(workspace).record(version).model_dump_json(indent=2))
 
 
 @models.command("promote")
 def promote(
     version: str, why: WhyOption, who: WhoOption = None, workspace: WorkspaceOption = Path("workspace")
 ) -> None:
-    """Serve VERSION; a server that polls models.config follows within seconds.
+    """Serve VERSION: servers load it beside the present one, then the label `stable` moves to it.
 
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
-    from core.registry.store import UnknownVersionError
-
-    try:
-        _registry(workspace).promote(version, who or getpass.getuser(), why)
-    except UnknownVersionError as error:
-        raise UsageError(str(error)) from None
-    Console().print(f"serving version {version}", highlight=False)
+    registry = _registry(workspace)
+    registry.promote(version, who or getpass.getuser(), why)
+    _release(registry, version, f"serving version {version}")
 
 
 @models.command("rollback")
@@ -88,16 +94,55 @@ def rollback(
 
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
-    from core.registry.store import UnknownVersionError
-
-    try:
-        target = _registry(workspace).rollback(version, who or getpass.getuser(), why)
-    except UnknownVersionError as error:
-        raise UsageError(str(error)) from None
-    Console().print(f"rolled back: serving version {target}", highlight=False)
+    registry = _registry(workspace)
+    target = registry.rollback(version, who or getpass.getuser(), why)
+    _release(registry, target, f"rolled back: serving version {target}")
 
 
-def _registry(workspace: Path):  # type: ignore[no-untyped-def]
+@models.command("canary")
+def canary(
+    why: WhyOption,
+    version: Annotated[
+        str | None, typer.Argument(help="The version to try; left out: the present canary is ended.")
+    ] = None,
+    who: WhoOption = None,
+    workspace: WorkspaceOption = Path("workspace"),
+) -> None:
+    """Serve VERSION beside the stable one, under the label `canary`; without VERSION, end the canary.
+
+    Example:  melanosizer models canary 1795303056 --why "half of the devices for a week"
+    """
+    registry = _registry(workspace)
+    registry.canary(version, who or getpass.getuser(), why)
+    if version is None:
+        Console().print("the canary is ended", highlight=False)
+    else:
+        _release(registry, version, f"canary: version {version}")
+
+
+@models.command("settle")
+def settle(workspace: WorkspaceOption = Path("workspace")) -> None:
+    """Move labels to released versions that every server has loaded by now; says what is waited for.
+
+    Every other command of `models` does it; this one is for a schedule, or after one that was stopped.
+
+    Example:  melanosizer models settle
+    """
+    waiting = _registry(workspace).settle()
+    Console().print(f"version {waiting}" if waiting else "labels are as decided", highlight=False)
+
+
+def _release(registry: Registry, version: str, done: str) -> None:
+    """Wait until the version is served, and say so; after three minutes say what it waits for."""
+    console = Console()
+    with console.status(f"version {version} is loaded by the servers"):
+        waiting = registry.release(version)
+    console.print(
+        f"version {waiting}; `melanosizer models settle` goes on" if waiting else done, highlight=False
+    )
+
+
+def _registry(workspace: Path) -> Registry:
     from core.registry.store import Registry
     from core.workspace import Workspace
 

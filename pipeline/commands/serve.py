@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from core.errors import RunFaultError, UsageError
+from core.workspace import Workspace
 from pipeline.commands.options import WorkspaceOption
+
+_SETTLE_PERIOD_S = 5.0
 
 
 def serve(
@@ -46,12 +51,40 @@ def serve(
             ]
         )
         logs.configure(options.log_format, options.log_level)
-        ModelServer(options).run_until_signalled()
-    except flags.UsageError as error:
-        raise UsageError(str(error)) from None
+        with _settling(workspace):
+            ModelServer(options).run_until_signalled()
     except ServingError as error:
         wrong = error.code in (Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION)
         raise (UsageError if wrong else RunFaultError)(f"the server did not start: {error.message}") from None
+
+
+@contextmanager
+def _settling(workspace: Path) -> Iterator[None]:
+    """Complete releases while the server runs: those whose writer was stopped before every server had the version.
+
+    It also makes models.config name this workspace's own folders, which were others if it was moved or copied. A
+    workspace that may only be read is served as it is.
+    """
+    from core.features import MODEL_NAME
+    from core.registry.store import Registry
+    from core.worker import Worker
+
+    if not Workspace(workspace).records(MODEL_NAME).is_dir():
+        yield
+        return
+    registry = Registry(workspace, MODEL_NAME)
+
+    def settle() -> None:
+        with suppress(OSError):
+            registry.settle()
+
+    settle()
+    settler = Worker("registry-settle", _SETTLE_PERIOD_S, settle)
+    settler.start()
+    try:
+        yield
+    finally:
+        settler.stop()
 
 
 def _models(workspace: Path) -> list[str]:
@@ -63,7 +96,7 @@ def _models(workspace: Path) -> list[str]:
         return [
             f"--model_config_file={config}",
             "--model_config_file_poll_wait_seconds=1",
-            "--force_allow_any_version_labels_for_unavailable_models",
+            "--allow_version_labels_for_unavailable_models",
         ]
     folder = workspace / "serving" / MODEL_NAME
     if folder.is_dir():

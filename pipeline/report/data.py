@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from core.charts import marks
 from core.features import SPLITS
 from core.numbers import count, percent
 from pipeline.report import words
-from pipeline.report.charts import rows as charts
 from pipeline.report.evidence import Evidence, Quarantined
 from pipeline.report.lesions import GROUPS
 
@@ -137,7 +137,7 @@ def _balance(name: str, negatives: int, positives: int) -> Balance:
     ]
     share = percent(positives / images) if images else "none"
     tips[0] = (tips[0][0], tips[0][1], f"{tips[0][2]}, {share}")
-    return Balance(name, negatives, positives, charts.shares(tips))
+    return Balance(name, negatives, positives, marks.stacked(tips))
 
 
 def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:

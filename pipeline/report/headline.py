@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from core.charts import marks
 from core.measures.rates import Confusion, Interval
 from core.numbers import MINUS, count, percent, rate
 from core.records.verdict import OVERALL, Check
 from pipeline.report import mistakes, words
-from pipeline.report.charts.svg import Svg
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 
@@ -122,21 +122,13 @@ def _of_thousand(row: Confusion) -> list[tuple[str, str, int]]:
 
 
 def _bar(parts: Sequence[tuple[str, str, int]]) -> Markup:
-    svg = Svg(1000, 34, ", ".join(f"{number} {name}" for name, _, number in parts), "thousand")
-    x = 0.0
-    for name, kind, number in parts:
-        if number:
-            svg.add(
-                "rect",
-                x=x,
-                y=0,
-                width=max(number - 2, 1),
-                height=34,
-                class_=f"bar {kind}",
-                tip=f"{number} {name}",
-            )
-        x += number
-    return svg.render(stretched=True)
+    return marks.stacked(
+        [(number, kind, f"{number} {name}") for name, kind, number in parts],
+        width=1000,
+        height=34,
+        kind="thousand",
+        stretched=True,
+    )
 
 
 def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from core.charts import marks
 from core.numbers import count, plural
 from core.workspace import Workspace
 from pipeline.report import words
-from pipeline.report.charts import rows as charts
 from pipeline.report.evidence import Evidence
 
 
@@ -64,7 +64,7 @@ def steps(evidence: Evidence) -> list[StepRow]:
             state=words.STATES.get(step.state, step.state.lower()),
             kind=kinds.get(step.state, "bad"),
             seconds=step.seconds,
-            bar=charts.bar(step.seconds, longest, "model"),
+            bar=marks.bar(step.seconds, longest),
         )
         for step in shown
     ]

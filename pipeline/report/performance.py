@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from core.charts import performance as charts
+from core.charts.performance import NamedCurve
+from core.charts.render import svg
 from core.measures import curves
 from core.measures.auc import auc
 from core.measures.calibration import reliability
-from core.measures.curves import Curve
 from core.measures.rates import Confusion, Interval, Labels, Scores, confusion, threshold_table, wilson
 from core.measures.summary import Measures, measure
 from core.numbers import probability
-from pipeline.report.charts import calibration as calibration_charts
-from pipeline.report.charts import curves as curve_charts
 from pipeline.report.evidence import Evidence
 
 THRESHOLDS = (0.01, 0.02, 0.05, 0.10, 0.20, 0.30, 0.50)
@@ -79,42 +79,40 @@ class Performance:
         return self.measures.positives / self.measures.images
 
     def roc_chart(self) -> Markup:
-        """The ROC curve."""
-        return curve_charts.roc(
+        """Draw the ROC curve on test with its band, and on eval: a gap between the two is over-fitting."""
+        test = NamedCurve(
+            "test, AUC",
             curves.roc(self.labels, self.scores),
+            self.measures.auc.value,
             curves.roc_band(self.labels, self.scores, self.confidence),
-            self.sensitivity,
-            self.specificity,
-            area=f"{self.measures.auc.value:.3f}",
-            fitted=self._fitted(),
         )
+        return svg(charts.roc([test, *self._on_eval()], self.chosen, self.confidence))
 
-    def _fitted(self) -> tuple[Curve, str] | None:
+    def _on_eval(self) -> list[NamedCurve]:
         labels = np.array([label for label, _ in self.eval_answers], dtype=np.int64)
         scores = np.array([score for _, score in self.eval_answers], dtype=np.float64)
         if not len(labels) or labels.min() == labels.max():
-            return None
-        return curves.roc(labels, scores), f"{auc(labels, scores):.3f}"
+            return []
+        return [NamedCurve("eval, AUC", curves.roc(labels, scores), auc(labels, scores))]
 
     def precision_recall_chart(self) -> Markup:
-        """The precision-recall curve."""
-        return curve_charts.precision_recall(
+        """Draw the precision-recall curve with its band."""
+        test = NamedCurve(
+            "average precision",
             curves.precision_recall(self.labels, self.scores),
-            self.prevalence,
-            self.sensitivity.value,
-            self.chosen.positive_predictive_value,
+            self.average_precision,
+            curves.precision_recall_band(self.labels, self.scores, self.confidence),
         )
+        return svg(charts.precision_recall([test], self.prevalence, self.chosen))
 
     def reliability_chart(self) -> Markup:
-        """The reliability diagram."""
-        rows = reliability(self.labels, self.scores)
-        spreads = [wilson(round(share * images), int(images), self.confidence) for _, share, images in rows]
-        return calibration_charts.reliability(rows, [spread for spread in spreads if spread is not None])
+        """Draw the reliability diagram."""
+        return svg(charts.reliability(reliability(self.labels, self.scores), self.confidence))
 
     def histogram_chart(self) -> Markup:
-        """Probabilities by class."""
+        """Draw the probabilities by class."""
         others, melanoma = curves.log_odds_histogram(self.labels, self.scores, HISTOGRAM_EDGES)
-        return calibration_charts.histogram(HISTOGRAM_EDGES, others, melanoma, self.chosen.threshold)
+        return svg(charts.probabilities(HISTOGRAM_EDGES, others, melanoma, self.chosen.threshold))
 
 
 def of(evidence: Evidence) -> Performance | None:

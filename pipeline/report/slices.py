@@ -9,10 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from components.evaluator.predictions import Prediction, arrays
+from core.charts import marks
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval, confusion
 from pipeline.report import words
-from pipeline.report.charts import rows as row_charts
 from pipeline.report.evidence import Evidence
 
 FEATURES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
@@ -149,10 +149,18 @@ def _measure(
         sensitivity=sensitivity,
         specificity=counts.specificity_interval(confidence),
         judged=held,
-        auc_chart=row_charts.whisker(
-            auc, overall[0], limits.get("min_slice_auc") if held else None, AUC_FROM, kind
+        auc_chart=marks.whisker(
+            auc,
+            low=AUC_FROM,
+            overall=overall[0],
+            limit=limits.get("min_slice_auc") if held else None,
+            kind=kind,
         ),
-        sensitivity_chart=row_charts.whisker(
-            sensitivity, overall[1], limits.get("min_slice_sensitivity") if held else None, 0.0, kind
+        sensitivity_chart=marks.whisker(
+            sensitivity,
+            low=0.0,
+            overall=overall[1],
+            limit=limits.get("min_slice_sensitivity") if held else None,
+            kind=kind,
         ),
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report.charts import training as charts
-from pipeline.report.charts.training import Series
+from core.charts.render import svg
+from core.charts.series import lines
 from pipeline.report.evidence import Evidence
 
 
@@ -67,24 +68,32 @@ def of(evidence: Evidence) -> Training | None:
     frozen = trainer.get("strategy") == "frozen"
     kept = _best(rows, range(len(rows))) if frozen else _kept(rows, stages, trainer)
 
-    def chart(label: str, names: Sequence[tuple[str, str, str]], floor: float | None = None) -> Markup | None:
-        series = [Series(title, kind, [_number(row.get(key)) for row in rows]) for key, title, kind in names]
-        series = [one for one in series if any(value is not None for value in one.values)]
+    def chart(title: str, names: Mapping[str, str], low: float | None = None) -> Markup | None:
+        series = {
+            name: list(zip(epochs, (_number(row.get(key)) for row in rows), strict=True))
+            for key, name in names.items()
+            if any(_number(row.get(key)) is not None for row in rows)
+        }
         if not series:
             return None
-        return charts.curve(label, epochs, series, kept=kept, restarts=restarts, floor=floor)
+        rings = [
+            (epochs[index], value, f"kept: epoch {index + 1}")
+            for index in kept
+            if "eval" in series and (value := series["eval"][index][1]) is not None
+        ]
+        return svg(lines(title, "epoch", title, series, low=low, marks=rings, breaks=restarts))
 
     seconds = [value for row in rows if (value := _number(row.get("seconds"))) is not None]
     return Training(
         loss=chart(
             "loss, nats",
-            [("loss", "training", "train"), ("eval_log_loss", "eval", "eval"), ("eval_loss", "eval", "eval")],
+            {"eval_loss": "eval", "eval_log_loss": "eval", "loss": "training"},
         ),
         auc=chart(
             "AUC",
-            [("auc", "training", "train"), ("train_auc", "training", "train"), ("eval_auc", "eval", "eval")],
+            {"eval_auc": "eval", "auc": "training", "train_auc": "training"},
         ),
-        false_negatives=chart("melanomas missed at 50 %", [("false_negatives", "eval", "eval")], floor=0.0),
+        false_negatives=chart("melanomas missed at 50 %", {"false_negatives": "eval"}, low=0.0),
         positives=rows[-1].get("positives"),
         epochs=rows,
         kept=kept,
@@ -111,12 +120,28 @@ def _finder(found: dict[str, Any] | None) -> Finder | None:
         return None
     # The file holds a tenth of the rate at the lowest loss: what cyclic schedules go up to.
     lowest = 10 * found["highest"]
+    rates, smoothed = found["rates"], found["smoothed"]
+    # The explosion at the end would press everything else flat.
+    ceiling = 2 * max(smoothed[0], min(smoothed))
+    series = {
+        name: [(rate, min(loss, ceiling)) for rate, loss in zip(rates, losses, strict=True)]
+        for name, losses in (("smoothed", smoothed), ("each step", found["losses"]))
+    }
+    rings = [
+        (*min(series["smoothed"], key=lambda point: abs(math.log(point[0] / rate))), f"{words} at {rate:.2g}")
+        for rate, words in ((found["steepest"], "fell fastest"), (lowest, "lowest"))
+    ]
+    across = "learning rate of the backbone"
     return Finder(
-        chart=charts.range_test(
-            found["rates"],
-            found["losses"],
-            found["smoothed"],
-            [(found["steepest"], "fell fastest"), (lowest, "lowest")],
+        chart=svg(
+            lines(
+                "loss while the learning rate grows",
+                across,
+                "loss, nats",
+                series,
+                marks=rings,
+                logarithmic=True,
+            )
         ),
         steepest=found["steepest"],
         lowest=lowest,

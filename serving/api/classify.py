@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from core.protos import tensor_pb2
+from core.tfserving.tensors import Array
 from serving.engine.model import Model
 from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
-from serving.engine.tensors import DT_FLOAT, DT_STRING, Array, Tensor, from_proto
+from serving.engine.tensors import Tensor, from_proto
 from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, model_pb2, regression_pb2
-from serving.status import failed_precondition, invalid_argument, unimplemented
+from serving.status import invalid_argument, unimplemented
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 
@@ -30,6 +33,23 @@ def example_count(request: Any) -> int:
     return len(getattr(request.input, kind).examples) if kind else 0
 
 
+def examples(request: Any) -> Iterator[Any]:
+    """The examples of an Input, its context first."""
+    kind = request.input.WhichOneof("kind")
+    if kind == "example_list_with_context":
+        yield request.input.example_list_with_context.context
+    if kind:
+        yield from getattr(request.input, kind).examples
+
+
+def input_bytes(request: Any) -> int:
+    """How many bytes the examples' tensor takes: a context is copied before each of them."""
+    context = 0
+    if request.input.WhichOneof("kind") == "example_list_with_context":
+        context = request.input.example_list_with_context.context.ByteSize() * example_count(request)
+    return 2 * (request.input.ByteSize() + context)
+
+
 def examples_tensor(request: Any) -> Tensor:
     """The Input as a string tensor of serialized Examples; a context is put before each (util.cc).
 
@@ -38,7 +58,7 @@ def examples_tensor(request: Any) -> Tensor:
     """
     if example_count(request) == 0:
         raise invalid_argument("Input is empty.")
-    proto = TensorProto(dtype=DT_STRING)
+    proto = TensorProto(dtype=tensor_pb2.DT_STRING)
     if request.input.WhichOneof("kind") == "example_list":
         proto.string_val.extend(e.SerializeToString() for e in request.input.example_list.examples)
     else:
@@ -49,51 +69,51 @@ def examples_tensor(request: Any) -> Tensor:
     return from_proto(proto, _INPUTS)
 
 
-def _signature(model: Model, spec: Any, kind: str, method: str) -> Any:
+def _signature(model: Model, spec: Any, tensors_of: Callable[[Model, Any], tuple[str, list[str]]]) -> Any:
     key = spec.signature_name or DEFAULT_SIGNATURE
     signature = model.signatures.get(key)
     if signature is None:
         raise invalid_argument(f"No signature was found with the name: {key}")
-    _check_method(signature, kind, method)
-    return signature
+    return signature, *tensors_of(model, signature)
 
 
-def _check_method(signature: Any, kind: str, method: str) -> None:
-    if signature.method_name != method:
+def _check_method(model: Model, signature: Any, kind: str, method: str) -> None:
+    """Only if --enable_signature_method_name_check: TF2 calls every method predict."""
+    if model.checks_methods and signature.method_name != method:
         raise invalid_argument(
             f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}"
         )
 
 
-def _classify_tensors(signature: Any) -> tuple[str, list[str]]:
+def _classify_tensors(model: Model, signature: Any) -> tuple[str, list[str]]:
     """PreProcessClassification: the tensors to feed and to fetch."""
-    _check_method(signature, "classification", CLASSIFY_METHOD)
+    _check_method(model, signature, "classification", CLASSIFY_METHOD)
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
         raise invalid_argument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
     if _INPUTS not in signature.inputs:
-        raise failed_precondition(f"No classification inputs found in SignatureDef: {signature}")
+        raise invalid_argument(f"No classification inputs found in SignatureDef: {signature}")
     fetches = [signature.outputs[key].name for key in (_CLASSES, _SCORES) if key in signature.outputs]
     if not fetches:
-        raise failed_precondition(
+        raise invalid_argument(
             'Expected classification signature outputs to contain at least one of "classes" or "scores". '
             f"Signature was: {signature}"
         )
     return signature.inputs[_INPUTS].name, fetches
 
 
-def _regress_tensors(signature: Any) -> tuple[str, list[str]]:
+def _regress_tensors(model: Model, signature: Any) -> tuple[str, list[str]]:
     """PreProcessRegression."""
-    _check_method(signature, "regression", REGRESS_METHOD)
+    _check_method(model, signature, "regression", REGRESS_METHOD)
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
     if len(signature.outputs) != 1:
         raise invalid_argument("Expected one output Tensor.")
     if _INPUTS not in signature.inputs:
-        raise failed_precondition(f"No regression inputs found in SignatureDef: {signature}")
+        raise invalid_argument(f"No regression inputs found in SignatureDef: {signature}")
     if _OUTPUTS not in signature.outputs:
-        raise failed_precondition(f"No regression outputs found in SignatureDef: {signature}")
+        raise invalid_argument(f"No regression outputs found in SignatureDef: {signature}")
     return signature.inputs[_INPUTS].name, [signature.outputs[_OUTPUTS].name]
 
 
@@ -117,9 +137,9 @@ def _fill_classes(signature: Any, count: int, by_name: dict[str, Tensor], result
     classes: Array | None = None
     scores: Array | None = None
     if _CLASSES in signature.outputs:
-        classes = _checked(by_name[signature.outputs[_CLASSES].name], "classes", DT_STRING, count)
+        classes = _checked(by_name[signature.outputs[_CLASSES].name], "classes", tensor_pb2.DT_STRING, count)
     if _SCORES in signature.outputs:
-        scores = _checked(by_name[signature.outputs[_SCORES].name], "scores", DT_FLOAT, count)
+        scores = _checked(by_name[signature.outputs[_SCORES].name], "scores", tensor_pb2.DT_FLOAT, count)
     if classes is not None and scores is not None and classes.shape[1] != scores.shape[1]:
         raise invalid_argument(
             "Tensors class and score should match in dim_size(1). Got "
@@ -151,7 +171,7 @@ def _fill_values(signature: Any, count: int, by_name: dict[str, Tensor], result:
         )
     if shape[0] != count:
         raise invalid_argument(f"Input batch size did not match output batch size: {count} vs. {shape[0]}")
-    if tensor.dtype != DT_FLOAT:
+    if tensor.dtype != tensor_pb2.DT_FLOAT:
         raise invalid_argument(f"Expected output Tensor of DT_FLOAT.  Got: {_debug_name(tensor.dtype)}")
     for value in np.ravel(tensor.numpy()):
         result.regressions.add().value = float(value)
@@ -165,8 +185,7 @@ def _fill_spec(response: Any, model: Model, spec: Any) -> None:
 
 def run_classify(model: Model, request: Any, timeout_ms: int = 0) -> Any:
     """Answer a ClassificationRequest."""
-    signature = _signature(model, request.model_spec, "classification", CLASSIFY_METHOD)
-    feed, fetches = _classify_tensors(signature)
+    signature, feed, fetches = _signature(model, request.model_spec, _classify_tensors)
     tensor = examples_tensor(request)
     outputs = model.run({feed: tensor}, fetches, timeout_ms)
     response = classification_pb2.ClassificationResponse()
@@ -178,8 +197,7 @@ def run_classify(model: Model, request: Any, timeout_ms: int = 0) -> Any:
 
 def run_regress(model: Model, request: Any, timeout_ms: int = 0) -> Any:
     """Answer a RegressionRequest."""
-    signature = _signature(model, request.model_spec, "regression", REGRESS_METHOD)
-    feed, fetches = _regress_tensors(signature)
+    signature, feed, fetches = _signature(model, request.model_spec, _regress_tensors)
     tensor = examples_tensor(request)
     outputs = model.run({feed: tensor}, fetches, timeout_ms)
     response = regression_pb2.RegressionResponse()
@@ -216,7 +234,7 @@ def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:
         signature = model.signatures.get(key)
         if signature is None:
             raise invalid_argument(f"Requested signature not found in model graph: {key}")
-        one_feed, one_fetches = _task_tensors(task.method_name, signature)
+        one_feed, one_fetches = _task_tensors(model, task.method_name, signature)
         feed = feed or one_feed
         if feed != one_feed:
             raise invalid_argument("Input tensor must be the same for all Signatures.")
@@ -238,9 +256,9 @@ def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:
     return response
 
 
-def _task_tensors(method: str, signature: Any) -> tuple[str, list[str]]:
+def _task_tensors(model: Model, method: str, signature: Any) -> tuple[str, list[str]]:
     if method == CLASSIFY_METHOD:
-        return _classify_tensors(signature)
+        return _classify_tensors(model, signature)
     if method == REGRESS_METHOD:
-        return _regress_tensors(signature)
+        return _regress_tensors(model, signature)
     raise unimplemented(f"Unsupported signature method_name: {method}")

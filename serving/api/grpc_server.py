@@ -12,10 +12,13 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from serving.api.service import Caller, Service
+from serving.operations.memory import MemoryBudget, Reservation
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -25,7 +28,7 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from serving.status import Code, ServingError, invalid_argument
+from serving.status import Code, ServingError, failed_precondition, internal, invalid_argument
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +36,13 @@ PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 HEALTH_SERVICES = ("", "ModelService", "PredictionService", MODEL_SERVICE, PREDICTION_SERVICE)
 
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _YEAR = 365 * 86400.0
+# The bytes, the message, its copy for TensorFlow's parser, the tensor.
+_MESSAGE_COPIES = 4
+_STREAM_SECONDS = 0.1
 
-Handler = Callable[[Any, Caller], Any]
+Handler = Callable[[Any, Caller, Reservation], Any]
 Reload = Callable[[Any, Callable[[], bool]], None]
 
 
@@ -51,6 +58,7 @@ def _caller(context: Any) -> Caller:
         request_id=str(metadata.get("x-request-id") or uuid.uuid4().hex),
         deadline=None if left is None else time.monotonic() + left,
         token=token[7:] if token[:7].lower() == "bearer " else None,
+        device_id=str(metadata.get("x-device-id", ""))[:64],
     )
 
 
@@ -70,11 +78,19 @@ def fail(context: Any, error: ServingError) -> None:
     context.abort(error.grpc_status, error.grpc_message())
 
 
-def _unary(work: Handler, request: Any, response: Any) -> Any:
-    def handle(message: Any, context: Any) -> Any:
+def _unary(work: Handler, request: Any, response: Any, budget: MemoryBudget) -> Any:
+    """A handler that parses the message itself: only once there is memory for it."""
+
+    def handle(message: bytes, context: Any) -> Any:
         caller = _caller(context)
         try:
-            return work(message, caller)
+            with budget.reserve() as memory:
+                memory.take(_MESSAGE_COPIES * len(message))
+                try:
+                    parsed = request.FromString(message)
+                except DecodeError as error:
+                    raise internal(f"Exception deserializing request: {error}") from None
+                return work(parsed, caller, memory)
         except ServingError as error:
             log.debug("request %s failed: %s", caller.request_id, error.to_string())
             fail(context, error)
@@ -82,9 +98,11 @@ def _unary(work: Handler, request: Any, response: Any) -> Any:
             log.exception("request %s broke", caller.request_id)
             fail(context, ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}"))
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle, request_deserializer=request.FromString, response_serializer=response.SerializeToString
-    )
+    return grpc.unary_unary_rpc_method_handler(handle, response_serializer=response.SerializeToString)
+
+
+def _named(work: Callable[..., Any], api: str) -> Handler:
+    return lambda request, caller, memory: work(request, caller, api, memory)
 
 
 def _reload_handler(service: Service, reload: Reload) -> Any:
@@ -113,26 +131,33 @@ def _reload_handler(service: Service, reload: Reload) -> Any:
     )
 
 
-def _handlers(service: Service, reload: Reload) -> Iterator[Any]:
+def _handlers(service: Service, reload: Reload, budget: MemoryBudget) -> Iterator[Any]:
+    def unary(work: Handler, request: Any, response: Any) -> Any:
+        return _unary(work, request, response, budget)
+
     yield grpc.method_handlers_generic_handler(
         PREDICTION_SERVICE,
         {
-            "Predict": _unary(service.predict, predict_pb2.PredictRequest, predict_pb2.PredictResponse),
-            "Classify": _unary(
-                service.classify,
+            "Predict": unary(
+                _named(service.predict, "Predict"), predict_pb2.PredictRequest, predict_pb2.PredictResponse
+            ),
+            "Classify": unary(
+                _named(service.classify, "Classify"),
                 classification_pb2.ClassificationRequest,
                 classification_pb2.ClassificationResponse,
             ),
-            "Regress": _unary(
-                service.regress, regression_pb2.RegressionRequest, regression_pb2.RegressionResponse
+            "Regress": unary(
+                _named(service.regress, "Regress"),
+                regression_pb2.RegressionRequest,
+                regression_pb2.RegressionResponse,
             ),
-            "MultiInference": _unary(
-                service.multi_inference,
+            "MultiInference": unary(
+                _named(service.multi_inference, "MultiInference"),
                 inference_pb2.MultiInferenceRequest,
                 inference_pb2.MultiInferenceResponse,
             ),
-            "GetModelMetadata": _unary(
-                service.metadata,
+            "GetModelMetadata": unary(
+                lambda request, caller, _: service.metadata(request, caller),
                 get_model_metadata_pb2.GetModelMetadataRequest,
                 get_model_metadata_pb2.GetModelMetadataResponse,
             ),
@@ -141,8 +166,8 @@ def _handlers(service: Service, reload: Reload) -> Iterator[Any]:
     yield grpc.method_handlers_generic_handler(
         MODEL_SERVICE,
         {
-            "GetModelStatus": _unary(
-                service.status,
+            "GetModelStatus": unary(
+                lambda request, caller, _: service.status(request, caller),
                 get_model_status_pb2.GetModelStatusRequest,
                 get_model_status_pb2.GetModelStatusResponse,
             ),
@@ -170,6 +195,7 @@ class GrpcServer:
         service: Service,
         reload: Reload,
         *,
+        budget: MemoryBudget,
         threads: int,
         with_health: bool,
         channel_arguments: str = "",
@@ -178,7 +204,7 @@ class GrpcServer:
         self._server = grpc.server(
             self._pool,
             options=[
-                ("grpc.max_receive_message_length", 2**31 - 1),
+                ("grpc.max_receive_message_length", min(2**31 - 1, budget.limit)),
                 ("grpc.max_send_message_length", 2**31 - 1),
                 # A taken port is an error to be told, not one to be shared.
                 ("grpc.so_reuseport", 0),
@@ -187,7 +213,7 @@ class GrpcServer:
                 *parse_channel_arguments(channel_arguments),
             ],
         )
-        self._server.add_generic_rpc_handlers(tuple(_handlers(service, reload)))
+        self._server.add_generic_rpc_handlers(tuple(_handlers(service, reload, budget)))
         names = [PREDICTION_SERVICE, MODEL_SERVICE, reflection.SERVICE_NAME]
         self._health: Any = None
         if with_health:
@@ -195,20 +221,23 @@ class GrpcServer:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             names.append(health.SERVICE_NAME)
         _register_descriptors()
-        reflection.enable_server_reflection(names, self._server)
+        names.append(_REFLECTION_V1)
+        servicer = reflection.ReflectionServicer(names, pool=_MethodPool())
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)
+        self._server.add_generic_rpc_handlers((_reflection_v1(servicer),))
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Add an address (`host:port`, port 0 for any; `unix:path`) and return its port.
 
         Raises:
-            ServingError: UNAVAILABLE where it cannot be bound.
+            ServingError: FAILED_PRECONDITION if it cannot be bound.
         """
         try:
             if credentials is None:
                 return int(self._server.add_insecure_port(address))
             return int(self._server.add_secure_port(address, credentials))
         except RuntimeError as error:
-            raise ServingError(Code.UNAVAILABLE, f"cannot listen on {address}: {error}") from error
+            raise failed_precondition(f"cannot listen on {address}: {error}") from error
 
     def start(self) -> None:
         """Take requests."""
@@ -223,10 +252,15 @@ class GrpcServer:
         for name in HEALTH_SERVICES:
             self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
-    def stop(self, grace: float) -> None:
-        """Take no more requests and wait at most `grace` seconds for those under way."""
+    def refuse(self, grace: float) -> None:
+        """Take no more requests; those under way have `grace` seconds."""
         self.set_serving(False)
-        self._server.stop(grace).wait()
+        self._server.stop(grace)
+
+    def stop(self) -> None:
+        """Stop now: what is still open are streams (a health Watch, a reflection client)."""
+        self._server.stop(_STREAM_SECONDS).wait()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _register_descriptors() -> None:
@@ -238,3 +272,39 @@ def _register_descriptors() -> None:
     for name in ("prediction_service_pb2", "model_service_pb2"):
         with contextlib.suppress(AttributeError):
             importlib.import_module(f"tensorflow_serving.apis.{name}")
+    # The first version has the same messages under another package, and no Python module.
+    file = descriptor_pb2.FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(file)
+    text = text_format.MessageToString(file).replace("v1alpha", "v1")
+    descriptor_pool.Default().AddSerializedFile(
+        text_format.Parse(text, descriptor_pb2.FileDescriptorProto()).SerializeToString()
+    )
+
+
+def _reflection_v1(servicer: Any) -> Any:
+    messages = reflection_pb2
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=messages.ServerReflectionRequest.FromString,
+        response_serializer=messages.ServerReflectionResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(_REFLECTION_V1, {"ServerReflectionInfo": method})
+
+
+class _MethodPool:
+    """The default descriptor pool, which also finds the file of `package.Service.Method`."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(descriptor_pool.Default(), name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> Any:  # noqa: N802 - protobuf's name
+        """Return the file that defines a symbol; KeyError if none does."""
+        pool = descriptor_pool.Default()
+        try:
+            return pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            service, _, method = symbol.rpartition(".")
+            found = pool.FindServiceByName(service)
+            if method not in found.methods_by_name:
+                raise
+            return found.file

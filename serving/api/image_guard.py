@@ -1,16 +1,35 @@
-"""Images are looked at before TensorFlow decodes them: what is no image, or too large a one, never gets there."""
+"""Images are looked at before TensorFlow decodes them, on every way that leads to a decoder.
+
+An input named `image_bytes` must hold images; each is brought to the bytes that ingest would have written (upright,
+RGB), because TensorFlow's decoders read rotation, transparency, palettes and CMYK in another way. Bytes in other
+string inputs and in tf.Examples are checked for their size if they begin as an image.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
+from core.images.decode import ImageRefusedError
 from core.images.header import HeaderError, read_header
-from serving.engine.model import Model
-from serving.engine.tensors import DT_STRING
+from core.images.normalise import normalise
+from core.protos.tensor_pb2 import DT_STRING
+from core.tfserving.tensors import IMAGE_BYTES
+from serving.operations.memory import Reservation
 from serving.operations.metrics import Metrics
+from serving.protos import Example
 from serving.status import invalid_argument
+
+_JPEG_OR_PNG = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_GIF = (b"GIF87a", b"GIF89a")
+# The field `features` of a tf.Example.
+_EXAMPLE = b"\x0a"
+# A decoded pixel: three bytes, and as long as the copy to another size is made, three floats.
+_PIXEL_BYTES = 3
 
 
 @dataclass(frozen=True)
@@ -22,60 +41,130 @@ class ImageLimits:
     max_batch_pixels: int = 400_000_000
 
 
-class ImageGuard:
-    """Checks every string input whose alias is `image_bytes`."""
+class _Count:
+    """The pixels of one request so far."""
 
-    ALIAS = "image_bytes"
+    def __init__(self, memory: Reservation | None) -> None:
+        self.memory = memory
+        self.pixels = 0
+
+
+class ImageGuard:
+    """Checks the images of requests."""
 
     def __init__(self, limits: ImageLimits, metrics: Metrics) -> None:
         self._limits = limits
         self._metrics = metrics
 
-    def check(self, model: Model, request: Any) -> None:
+    def check(self, request: Any, memory: Reservation | None = None) -> Any:
         """Look at each image of a PredictRequest.
 
+        Args:
+            request: The request; it is not changed.
+            memory: What the request may take.
+
+        Returns:
+            The request to run: another one if images had to be converted.
+
         Raises:
-            ServingError: INVALID_ARGUMENT `image_bytes[INDEX] ...`.
+            ServingError: INVALID_ARGUMENT `ALIAS[INDEX] ...`.
         """
-        del model
-        if self.ALIAS not in request.inputs:
-            return
-        tensor = request.inputs[self.ALIAS]
-        if tensor.dtype != DT_STRING:
-            return
+        count = _Count(memory)
+        for alias, tensor in request.inputs.items():
+            if tensor.dtype == DT_STRING and alias != IMAGE_BYTES:
+                for index, data in enumerate(tensor.string_val):
+                    self._look(f"{alias}[{index}]", data, count)
+        if IMAGE_BYTES in request.inputs and request.inputs[IMAGE_BYTES].dtype == DT_STRING:
+            changed = self._images(request.inputs[IMAGE_BYTES], count)
+            if changed:
+                converted = type(request)()
+                converted.CopyFrom(request)
+                for index, data in changed.items():
+                    converted.inputs[IMAGE_BYTES].string_val[index] = data
+                return converted
+        return request
+
+    def check_examples(self, examples: Iterable[Any], memory: Reservation | None = None) -> None:
+        """Look at each image in the tf.Examples of a request.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT `examples[INDEX].FEATURE ...`.
+        """
+        count = _Count(memory)
+        for index, example in enumerate(examples):
+            for name, data in _byte_values(example):
+                self._look(f"examples[{index}].{name}", data, count, within_example=True)
+
+    def _images(self, tensor: Any, count: _Count) -> dict[int, bytes]:
+        """Check a tensor of images; what must be sent in their place, by index."""
         # TensorFlow would read the first, and repeat the last value of the second, past this check.
         if tensor.tensor_content:
-            self._refuse("format", 0, "comes as tensor_content: send images in string_val, one a value")
-        count = math.prod(max(0, dim.size) for dim in tensor.tensor_shape.dim)
-        if len(tensor.string_val) != count:
-            self._refuse("format", 0, f"comes with {len(tensor.string_val)} values for a shape of {count}")
-        total = 0
-        for index, data in enumerate(tensor.string_val):
-            total += self._pixels(index, data)
-            if total > self._limits.max_batch_pixels:
-                self._refuse(
-                    "batch_pixels",
-                    index,
-                    f"takes the request to {total} pixels, more than {self._limits.max_batch_pixels}",
-                )
-
-    def _pixels(self, index: int, data: bytes) -> int:
-        limits = self._limits
-        if len(data) > limits.max_bytes:
-            self._refuse("bytes", index, f"has {len(data)} bytes, more than {limits.max_bytes}")
-        try:
-            header = read_header(data)
-        except HeaderError as error:
-            self._refuse("format", index, str(error))
-            return 0
-        if header.pixels > limits.max_pixels:
             self._refuse(
-                "pixels",
-                index,
-                f"has {header.width} x {header.height} pixels, more than {limits.max_pixels} in all",
+                "format",
+                f"{IMAGE_BYTES}[0]",
+                "comes as tensor_content: send images in string_val, one a value",
             )
-        return header.pixels
+        wanted = math.prod(max(0, dim.size) for dim in tensor.tensor_shape.dim)
+        if len(tensor.string_val) != wanted:
+            text = f"comes with {len(tensor.string_val)} values for a shape of {wanted}"
+            self._refuse("format", f"{IMAGE_BYTES}[0]", text)
+        limits, changed = self._limits, {}
+        for index, data in enumerate(tensor.string_val):
+            where = f"{IMAGE_BYTES}[{index}]"
+            self._bytes(where, data)
+            try:
+                header = read_header(data)
+                self._pixels(where, header.width, header.height, count)
+                image = normalise(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
+            except (HeaderError, ImageRefusedError) as error:
+                self._refuse("format", where, str(error))
+                continue
+            if image.converted:
+                changed[index] = image.data
+        return changed
 
-    def _refuse(self, reason: str, index: int, text: str) -> None:
+    def _look(self, where: str, data: bytes, count: _Count, *, within_example: bool = False) -> None:
+        """Check the size of what begins as an image; other bytes are none of the guard's business."""
+        if data.startswith(_JPEG_OR_PNG):
+            self._bytes(where, data)
+            try:
+                header = read_header(data)
+            except HeaderError:
+                return  # a decoder will say so
+            self._pixels(where, header.width, header.height, count)
+        elif data.startswith(_GIF):
+            self._refuse("format", where, "is a GIF: send JPEG or PNG")
+        elif data.startswith(_EXAMPLE) and not within_example:
+            try:
+                example = Example.FromString(data)
+            except DecodeError:
+                return
+            for name, value in _byte_values(example):
+                self._look(f"{where}.{name}", value, count, within_example=True)
+
+    def _bytes(self, where: str, data: bytes) -> None:
+        if len(data) > self._limits.max_bytes:
+            self._refuse("bytes", where, f"has {len(data)} bytes, more than {self._limits.max_bytes}")
+
+    def _pixels(self, where: str, width: int, height: int, count: _Count) -> None:
+        limits = self._limits
+        if width * height > limits.max_pixels:
+            text = f"has {width} x {height} pixels, more than {limits.max_pixels} in all"
+            self._refuse("pixels", where, text)
+        count.pixels += width * height
+        if count.pixels > limits.max_batch_pixels:
+            text = f"takes the request to {count.pixels} pixels, more than {limits.max_batch_pixels}"
+            self._refuse("batch_pixels", where, text)
+        if count.memory is not None:
+            count.memory.take(_PIXEL_BYTES * width * height)
+
+    def _refuse(self, reason: str, where: str, text: str) -> None:
         self._metrics.images_refused.add(reason)
-        raise invalid_argument(f"{self.ALIAS}[{index}] {text}")
+        raise invalid_argument(f"{where} {text}")
+
+
+def _byte_values(example: Any) -> Iterator[tuple[str, bytes]]:
+    for name, feature in example.features.feature.items():
+        if feature.WhichOneof("kind") == "bytes_list":
+            for value in feature.bytes_list.value:
+                yield name, value

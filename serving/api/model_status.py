@@ -54,8 +54,7 @@ def get_model_metadata(core: ServerCore, request: Any) -> Any:
         raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
     for field in request.metadata_field:
         if field != SIGNATURE_DEF:
-            # The text is TF Serving's own: its format string is never filled in, the field is appended.
-            raise invalid_argument(f"Metadata field %s is not supported{field}")
+            raise invalid_argument(f"Metadata field {field} is not supported")
     response = get_model_metadata_pb2.GetModelMetadataResponse()
     with core.use(request.model_spec) as model:
         signatures = get_model_metadata_pb2.SignatureDefMap()

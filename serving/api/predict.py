@@ -7,6 +7,7 @@ from typing import Any
 from serving.engine.model import Model
 from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, PREDICT_METHOD, REGRESS_METHOD
 from serving.engine.tensors import Tensor, check_size, fill_proto, from_proto
+from serving.operations.memory import Reservation
 from serving.protos import predict_pb2
 from serving.status import failed_precondition, internal, invalid_argument
 
@@ -25,7 +26,8 @@ def find_signature(model: Model, name: str) -> tuple[str, Any]:
     signature = model.signatures.get(key)
     if signature is None:
         raise failed_precondition(f'Serving signature key "{key}" not found.')
-    if signature.method_name not in (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD):
+    methods = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
+    if model.checks_methods and signature.method_name not in methods:
         raise internal(
             f"Expected prediction signature method_name to be one of {{{PREDICT_METHOD}, {CLASSIFY_METHOD}, "
             f"{REGRESS_METHOD}}}. Was: {signature.method_name}"
@@ -33,11 +35,11 @@ def find_signature(model: Model, name: str) -> tuple[str, Any]:
     return key, signature
 
 
-def _feeds(signature: Any, request: Any) -> dict[str, Tensor]:
+def _feeds(signature: Any, request: Any, memory: Reservation | None) -> dict[str, Tensor]:
     sent, declared = set(request.inputs), set(signature.inputs)
     defaults = set(getattr(signature, "defaults", {}))
     extra, missing = sent - declared, declared - sent - defaults
-    if len(sent) != len(declared) and (extra or missing):
+    if extra or missing:
         raise invalid_argument(
             f"input size does not match signature: {len(sent)}!={len(declared)} len({{{_set_text(sent)}}}) != "
             f"len({{{_set_text(declared)}}}). Sent extra: {{{_set_text(extra)}}}. Missing but required: "
@@ -45,14 +47,10 @@ def _feeds(signature: Any, request: Any) -> dict[str, Tensor]:
         )
     feeds: dict[str, Tensor] = {}
     for alias, proto in request.inputs.items():
-        info = signature.inputs.get(alias) if alias in declared else None
-        if info is None:
-            raise invalid_argument(
-                f"input tensor alias not found in signature: {alias}. Inputs expected to be in the set "
-                f"{{{_set_text(declared)}}}."
-            )
-        check_size(proto, alias)
-        feeds[info.name] = from_proto(proto, alias)
+        needed = check_size(proto, alias)
+        if memory is not None:
+            memory.take(needed)
+        feeds[signature.inputs[alias].name] = from_proto(proto, alias)
     for alias in declared - sent:
         feeds[signature.inputs[alias].name] = from_proto(signature.defaults[alias], alias)
     return feeds
@@ -72,10 +70,17 @@ def _fetches(signature: Any, request: Any) -> list[tuple[str, str]]:
     return [(alias, signature.outputs[alias].name) for alias in aliases or sorted(signature.outputs)]
 
 
-def run_predict(model: Model, request: Any, *, timeout_ms: int = 0, as_content: bool = False) -> Any:
+def run_predict(
+    model: Model,
+    request: Any,
+    *,
+    timeout_ms: int = 0,
+    as_content: bool = False,
+    memory: Reservation | None = None,
+) -> Any:
     """Answer a PredictRequest with a PredictResponse."""
     key, signature = find_signature(model, request.model_spec.signature_name)
-    feeds = _feeds(signature, request)
+    feeds = _feeds(signature, request, memory)
     fetches = _fetches(signature, request)
     outputs = model.run(feeds, [name for _, name in fetches], timeout_ms)
     response = predict_pb2.PredictResponse()

@@ -10,9 +10,10 @@ from urllib.parse import unquote_to_bytes
 
 from google.protobuf import json_format
 
-from serving.api import json_examples, json_parser, json_tensors, json_writer
+from serving.api import json_replies, json_requests
 from serving.api.service import Caller, Service
 from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.operations.memory import Reservation, json_bytes
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -45,8 +46,11 @@ class Reply:
 
 def error_reply(error: ServingError) -> Reply:
     """`{"error": ...}` under the error's HTTP status."""
-    body = json_writer.to_bytes(json_writer.error(error.message))
-    return Reply(error.http_status, body, retry_after_seconds=error.retry_after_seconds)
+    return Reply(
+        error.http_status,
+        json_replies.error(error.message),
+        retry_after_seconds=error.retry_after_seconds,
+    )
 
 
 def _decode(text: str, what: str) -> str:
@@ -59,7 +63,8 @@ def _decode(text: str, what: str) -> str:
 def _fill_spec(spec: Any, name: str, version: str | None, label: str | None) -> None:
     spec.name = _decode(name, "model name")
     if version:
-        if int(version) >= 2**63:
+        # Python refuses to read more than 4,300 digits.
+        if len(version) > 19 or int(version) >= 2**63:
             raise invalid_argument(f"Failed to convert version: {version} to numeric.")
         spec.version.value = int(version)
     if label:
@@ -76,34 +81,47 @@ class RestApi:
         """Raises ServingError UNAUTHENTICATED for whoever may not ask."""
         self._service.gate_authenticate(caller)
 
-    def handle(self, method: str, path: str, body: bytes, caller: Caller) -> Reply:
-        """Answer one request under /v1/; never raises."""
+    def handle(
+        self, method: str, path: str, body: bytes | bytearray, caller: Caller, memory: Reservation
+    ) -> Reply:
+        """Answer one request under /v1/.
+
+        Args:
+            method: GET or POST.
+            path: As it came, still encoded.
+            body: The JSON text, unzipped.
+            caller: Who asks.
+            memory: What the request may take, given back by whoever reserved it.
+        """
         try:
             if method == "POST" and (found := _PREDICTION.fullmatch(path)):
-                text = self._predict(found, body, caller)
+                memory.take(json_bytes(body))
+                text = self._predict(found, bytes(body), caller, memory)
             elif method == "GET" and (found := _STATUS.fullmatch(path)):
                 text = self._describe(found, caller)
             else:
                 raise invalid_argument(f"Malformed request: {method} {path}")
         except ServingError as error:
             return error_reply(error)
-        return Reply(200, json_writer.to_bytes(text))
+        return Reply(200, text)
 
-    def _predict(self, found: re.Match[str], body: bytes, caller: Caller) -> str:
+    def _predict(self, found: re.Match[str], body: bytes, caller: Caller, memory: Reservation) -> bytes:
         name, version, label, verb = found.groups()
         # Regular expressions match any case, the dispatch after them does not.
         if verb == "predict":
-            return self._do_predict(name, version, label, body, caller)
+            return self._do_predict(name, version, label, body, caller, memory)
         if verb == "classify":
             request = classification_pb2.ClassificationRequest()
             _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: json_examples.fill_examples(json_parser.parse(body), request), request)
-            return json_writer.classifications(self._service.classify(request, caller, "classify").result)
+            self._counted(lambda: json_requests.fill_examples(body, request), request)
+            return json_replies.classifications(
+                self._service.classify(request, caller, "classify", memory).result
+            )
         if verb == "regress":
             request = regression_pb2.RegressionRequest()
             _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: json_examples.fill_examples(json_parser.parse(body), request), request)
-            return json_writer.regressions(self._service.regress(request, caller, "regress").result)
+            self._counted(lambda: json_requests.fill_examples(body, request), request)
+            return json_replies.regressions(self._service.regress(request, caller, "regress", memory).result)
         raise invalid_argument(f"Malformed request: POST /v1/models/{name}:{verb}")
 
     def _counted(self, fill: Any, request: Any) -> Any:
@@ -115,8 +133,14 @@ class RestApi:
             raise
 
     def _do_predict(
-        self, name: str, version: str | None, label: str | None, body: bytes, caller: Caller
-    ) -> str:
+        self,
+        name: str,
+        version: str | None,
+        label: str | None,
+        body: bytes,
+        caller: Caller,
+        memory: Reservation,
+    ) -> bytes:
         request = predict_pb2.PredictRequest()
         _fill_spec(request.model_spec, name, version, label)
 
@@ -128,25 +152,23 @@ class RestApi:
                 raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
             return found.inputs
 
-        form = self._counted(
-            lambda: json_tensors.fill_predict(json_parser.parse(body), infos, request), request
-        )
-        response = self._service.predict(request, caller, "predict")
+        form = self._counted(lambda: json_requests.fill_predict(body, infos, request), request)
+        response = self._service.predict(request, caller, "predict", memory)
         if form == "row":
-            return json_writer.row_format(response.outputs)
-        return json_writer.column_format(response.outputs)
+            return json_replies.row_format(response.outputs)
+        return json_replies.column_format(response.outputs)
 
-    def _describe(self, found: re.Match[str], caller: Caller) -> str:
+    def _describe(self, found: re.Match[str], caller: Caller) -> bytes:
         name, version, label, part = found.groups()
         if not name:
             raise invalid_argument("Missing model name in request.")
         if part == "metadata":
             request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
             _fill_spec(request.model_spec, name, version, label)
-            return _metadata_text(self._service.metadata(request, caller))
+            return _metadata_text(self._service.metadata(request, caller)).encode()
         status = get_model_status_pb2.GetModelStatusRequest()
         _fill_spec(status.model_spec, name, version, label)
-        return _proto_text(self._service.status(status, caller)) + "\n"
+        return (_proto_text(self._service.status(status, caller)) + "\n").encode()
 
 
 def _proto_text(message: Any) -> str:

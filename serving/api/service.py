@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from serving.api import classify, predict
 from serving.api.model_status import get_model_metadata, get_model_status
 from serving.engine.model import Model
+from serving.operations.memory import Reservation
 from serving.operations.metrics import Metrics
 from serving.status import Code, ServingError, invalid_argument
 from serving.versions.core import ServerCore
@@ -25,6 +26,7 @@ class Caller:
     request_id: str = ""
     deadline: float | None = None  # time.monotonic()
     token: str | None = None
+    device_id: str = ""
 
     def timeout_ms(self) -> int:
         """Milliseconds left, 0 for no limit.
@@ -51,10 +53,13 @@ class Gate(Protocol):
 
 
 class Guard(Protocol):
-    """Looks at a PredictRequest's images before the graph does."""
+    """Looks at a request's images before the graph does."""
 
-    def check(self, model: Model, request: Any) -> None:
-        """Raises INVALID_ARGUMENT naming the index of a bad image."""
+    def check(self, request: Any, memory: Reservation | None) -> Any:
+        """Return the PredictRequest to run; raises INVALID_ARGUMENT naming the index of a bad image."""
+
+    def check_examples(self, examples: Iterable[Any], memory: Reservation | None) -> None:
+        """Raises INVALID_ARGUMENT for a bad image in a tf.Example."""
 
 
 class Recorder(Protocol):
@@ -120,11 +125,15 @@ class Service:
         left = caller.timeout_ms()
         return left if self.enforce_timeout else 0
 
-    def predict(self, request: Any, caller: Caller, api: str = "Predict") -> Any:
+    def predict(
+        self, request: Any, caller: Caller, api: str = "Predict", memory: Reservation | None = None
+    ) -> Any:
         """PredictionService.Predict."""
-        return self._measured(request.model_spec.name, api, caller, lambda: self._predict(request, caller))
+        return self._measured(
+            request.model_spec.name, api, caller, lambda: self._predict(request, caller, memory)
+        )
 
-    def _predict(self, request: Any, caller: Caller) -> Any:
+    def _predict(self, request: Any, caller: Caller, memory: Reservation | None) -> Any:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         began = time.perf_counter()
@@ -135,13 +144,16 @@ class Service:
             else self.core.manager.use(request.model_spec.name, version)
         )
         with found as model:
-            if self.guard is not None:
-                self.guard.check(model, request)
+            run = request if self.guard is None else self.guard.check(request, memory)
             response = self._timed(
                 model,
                 "Predict",
                 lambda: predict.run_predict(
-                    model, request, timeout_ms=self._timeout(caller), as_content=self.as_content
+                    model,
+                    run,
+                    timeout_ms=self._timeout(caller),
+                    as_content=self.as_content,
+                    memory=memory,
                 ),
             )
             if self.recorder is not None:
@@ -150,45 +162,66 @@ class Service:
             self.router.shadow(request.model_spec, request, response)
         return response
 
-    def classify(self, request: Any, caller: Caller, api: str = "Classify") -> Any:
+    def classify(
+        self, request: Any, caller: Caller, api: str = "Classify", memory: Reservation | None = None
+    ) -> Any:
         """PredictionService.Classify."""
         return self._measured(
             request.model_spec.name,
             api,
             caller,
-            lambda: self._on_examples(request, "Classify", caller, classify.run_classify),
+            lambda: self._on_examples(request, "Classify", caller, classify.run_classify, memory),
         )
 
-    def regress(self, request: Any, caller: Caller, api: str = "Regress") -> Any:
+    def regress(
+        self, request: Any, caller: Caller, api: str = "Regress", memory: Reservation | None = None
+    ) -> Any:
         """PredictionService.Regress."""
         return self._measured(
             request.model_spec.name,
             api,
             caller,
-            lambda: self._on_examples(request, "Regress", caller, classify.run_regress),
+            lambda: self._on_examples(request, "Regress", caller, classify.run_regress, memory),
         )
 
-    def _on_examples(self, request: Any, api: str, caller: Caller, run: Callable[..., Any]) -> Any:
+    def _on_examples(
+        self,
+        request: Any,
+        api: str,
+        caller: Caller,
+        run: Callable[..., Any],
+        memory: Reservation | None,
+    ) -> Any:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
+        if memory is not None:
+            memory.take(classify.input_bytes(request))
         with self.core.use(request.model_spec) as model:
+            if self.guard is not None:
+                self.guard.check_examples(classify.examples(request), memory)
             result = self._timed(model, api, lambda: run(model, request, timeout_ms=self._timeout(caller)))
             self.metrics.example_count.add(model.name, by=classify.example_count(request))
             return result
 
-    def multi_inference(self, request: Any, caller: Caller) -> Any:
+    def multi_inference(
+        self, request: Any, caller: Caller, api: str = "MultiInference", memory: Reservation | None = None
+    ) -> Any:
         """PredictionService.MultiInference."""
         spec = classify.multi_inference_spec(request)
 
         def work() -> Any:
+            if memory is not None:
+                memory.take(classify.input_bytes(request))
             with self.core.use(spec) as model:
+                if self.guard is not None:
+                    self.guard.check_examples(classify.examples(request), memory)
                 return self._timed(
                     model,
-                    "MultiInference",
+                    api,
                     lambda: classify.run_multi_inference(model, request, timeout_ms=self._timeout(caller)),
                 )
 
-        return self._measured(spec.name, "MultiInference", caller, work)
+        return self._measured(spec.name, api, caller, work)
 
     def gate_authenticate(self, caller: Caller) -> None:
         """Check the caller without taking one of the places that predictions compete for."""

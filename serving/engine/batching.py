@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from core.protos.tensor_pb2 import DT_INT32, DT_RESOURCE, DT_VARIANT
+from core.tfserving.tensors import Array
 from serving.engine.capi import Input, Output, Status, library
 from serving.engine.session import Plan, Session
-from serving.engine.tensors import DT_INT32, DT_REF, DT_RESOURCE, DT_VARIANT, Array, from_array
+from serving.engine.tensors import from_array, is_reference
 from serving.status import failed_precondition
 
 
@@ -34,6 +36,16 @@ class BatchingParameters:
     pad_variable_length_inputs: bool = False
     enable_large_batch_splitting: bool = False
     max_execution_batch_size: int = 0
+
+    @property
+    def splits(self) -> bool:
+        """Whether a request may run as several batches."""
+        return self.enable_large_batch_splitting or 0 < self.max_execution_batch_size < self.max_batch_size
+
+    @property
+    def execution_limit(self) -> int:
+        """Rows of the largest batch that is run."""
+        return self.max_execution_batch_size or self.max_batch_size
 
 
 class NotBatchableError(Exception):
@@ -139,10 +151,10 @@ def _closure(inputs: Sequence[Output], outputs: Sequence[Output]) -> tuple[list[
                 continue
             dtype = api.TF_OperationOutputType(one)
             producers = _inputs_of(one.operation)
-            if dtype > DT_REF:
+            if is_reference(dtype):
                 raise NotBatchableError(f"{api.TF_OperationName(operation).decode()} takes a TF1 reference")
             is_handle = not producers and dtype in (DT_RESOURCE, DT_VARIANT)
-            reads_reference = any(api.TF_OperationOutputType(p) > DT_REF for p in producers)
+            reads_reference = any(is_reference(api.TF_OperationOutputType(p)) for p in producers)
             if is_handle or reads_reference:
                 captured[_key(one)] = one
             else:
@@ -206,12 +218,13 @@ def _batch_function(
     ):
         api.TF_SetAttrInt(description, key, value)
     sizes = parameters.allowed_batch_sizes
+    if parameters.splits and not sizes:
+        # The operation has no limit of its own for what it runs: the largest allowed size is it.
+        sizes = tuple(range(1, parameters.execution_limit + 1))
     api.TF_SetAttrIntList(
         description, b"allowed_batch_sizes", (c_int64 * max(len(sizes), 1))(*sizes), len(sizes)
     )
-    api.TF_SetAttrBool(
-        description, b"enable_large_batch_splitting", int(parameters.enable_large_batch_splitting)
-    )
+    api.TF_SetAttrBool(description, b"enable_large_batch_splitting", int(parameters.splits))
     queue = c_char_p(name.encode())
     for attribute in (b"shared_name", b"batching_queue"):
         api.TF_SetAttrString(description, attribute, queue, len(name.encode()))

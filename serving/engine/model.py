@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from serving.engine.batching import BatchingParameters, NotBatchableError, batched_plan
 from serving.engine.session import Plan, Session, Threads
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 # What TensorFlow appends to an error inside the node this server added: TF Serving has no such node.
 _SCHEDULER_REFUSES = re.compile(r"Task size \d+ is larger than|Batching input tensors")
+_VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 _OWN_NODE = re.compile(r"\s*\[\[\{\{node melanosizer_batch/[^}]*\}\}\]\]")
 
 
@@ -50,6 +51,7 @@ class LoadOptions:
     batching: BatchingParameters | None = None
     observer: BatchObserver | None = None
     slots: RunSlots | None = None
+    checks_methods: bool = False
 
 
 class Model:
@@ -65,9 +67,15 @@ class Model:
         self.version = version
         self.folder = folder
         self.signatures: Signatures = read_signatures(folder, options.tags)
+        self.checks_methods = options.checks_methods
         self._observer = options.observer
         self._slots = options.slots
         self._session = Session(folder, options.tags, options.threads)
+        try:
+            _check_complete(folder, self._session.meta_graph)
+        except ServingError:
+            self._session.close()
+            raise
         self._plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = {}
         self._batched: dict[tuple[frozenset[str], frozenset[str]], tuple[Plan, list[str], list[str]]] = {}
         self._lock = threading.Lock()
@@ -93,11 +101,6 @@ class Model:
                 )
                 continue
             self._batched[wanted] = (plan, feeds, fetches)
-
-    @property
-    def is_batched(self) -> bool:
-        """Whether any signature goes through the batch scheduler."""
-        return bool(self._batched)
 
     def run(self, feeds: Mapping[str, Tensor], fetches: Sequence[str], timeout_ms: int = 0) -> list[Tensor]:
         """Run the graph: tensor names to tensors in, one tensor a fetched name out, in the order asked for.
@@ -161,6 +164,20 @@ class Model:
     def close(self) -> None:
         """Unload. No run may be under way."""
         self._session.close()
+
+
+def _check_complete(folder: Path, meta_graph: Any) -> None:
+    """Refuse a copy that has only begun: the loader takes a graph without its variables and fails at each run."""
+    has_variables = any(node.op in _VARIABLES for node in meta_graph.graph_def.node)
+    if (
+        has_variables
+        and meta_graph.saver_def.restore_op_name
+        and not (folder / "variables" / "variables.index").is_file()
+    ):
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"{folder} holds a graph with variables, and no variables/variables.index: is it still being copied?",
+        )
 
 
 def _check_batch(feeds: Mapping[str, Tensor]) -> None:

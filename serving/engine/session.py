@@ -86,6 +86,8 @@ class Session:
 
     def output(self, name: str) -> Output:
         """Resolve a tensor name such as `serving_default_x:0`; NOT_FOUND where the graph has none."""
+        if not name:
+            raise invalid_argument("The signature has an input or output without a tensor name")
         operation, _, index = name.partition(":")
         handle = library().TF_GraphOperationByName(self.graph, operation.encode())
         if not handle:

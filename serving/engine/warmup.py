@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from core import tfrecord
 from serving.api import classify, predict
 from serving.engine.model import Model
 from serving.operations.metrics import Metrics
@@ -21,61 +21,6 @@ log = logging.getLogger(__name__)
 
 FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_RECORDS = 1000
-_MAX_RECORD_BYTES = 1 << 30
-
-
-def _crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-        table.append(crc)
-    return table
-
-
-_CRC = _crc_table()
-
-
-def _masked_crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def write_records(path: Path, records: list[bytes]) -> None:
-    """Write a TFRecord file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as out:
-        for data in records:
-            length = struct.pack("<Q", len(data))
-            out.write(length + struct.pack("<I", _masked_crc32c(length)))
-            out.write(data + struct.pack("<I", _masked_crc32c(data)))
-
-
-def read_records(path: Path) -> Iterator[bytes]:
-    """The records of a TFRecord file. The length is checked by its checksum, the data by being parsed.
-
-    Raises:
-        ServingError: DATA_LOSS for anything that is no TFRecord file.
-    """
-    with path.open("rb") as file:
-        while header := file.read(12):
-            if len(header) < 12:
-                raise _data_loss(f"truncated record at {file.tell()}")
-            length, crc = struct.unpack("<QI", header)
-            if _masked_crc32c(header[:8]) != crc or length > _MAX_RECORD_BYTES:
-                raise _data_loss(f"corrupted record at {file.tell() - 12}")
-            data = file.read(length + 4)
-            if len(data) < length + 4:
-                raise _data_loss(f"truncated record at {file.tell()}")
-            yield data[:length]
-
-
-def _data_loss(text: str) -> ServingError:
-    return ServingError(Code.DATA_LOSS, f"{text}. Please verify your warmup data is in TFRecord format.")
 
 
 def _replay(model: Model, record: Any) -> None:
@@ -107,7 +52,16 @@ def warm_up(model: Model, metrics: Metrics | None = None, iterations: int = 1) -
     log.info("Starting to read warmup data for model at %s", path)
     began = time.perf_counter()
     count = 0
-    for data in read_records(path):
+    records = tfrecord.read(path)
+    while True:
+        try:
+            data = next(records, None)
+        except tfrecord.DamagedRecordsError as error:
+            raise ServingError(
+                Code.DATA_LOSS, f"{error}. Please verify your warmup data is in TFRecord format."
+            ) from None
+        if data is None:
+            break
         try:
             record = prediction_log_pb2.PredictionLog.FromString(data)
         except DecodeError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import logging
 import math
 import queue
@@ -22,21 +21,21 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageStat, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from core.images.header import HeaderError, read_header
+from core.images.statistics import measure, reduced
+from core.protos.tensor_pb2 import DT_STRING
+from core.records.prediction import FILE_NAME, record_prediction
+from core.records.times import of_seconds
+from core.tfserving.tensors import Array, from_proto
 from serving.api.service import Caller
 from serving.engine.model import Model
-from serving.engine.tensors import DT_STRING, Array
-from serving.engine.values import from_proto
 from serving.operations.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-SCHEMA = "melanosizer.prediction_record/1"
 _IMAGE = "image_bytes"
-# Statistics are taken from a reduced image: 256 pixels a side are plenty for brightness and contrast.
-_STATISTICS_SIDE = 256
 # A record describes images. Requests with thousands of rows, or rows of thousands of numbers, are no images.
 MAX_ROWS = 256
 MAX_VALUES = 64
@@ -66,7 +65,7 @@ class RequestLog:
         )
         self._file: IO[str] | None = None
         options.folder.mkdir(parents=True, exist_ok=True)
-        self._path = options.folder / "predictions.jsonl"
+        self._path = options.folder / FILE_NAME
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
 
@@ -83,7 +82,7 @@ class RequestLog:
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
-                lines = [json.dumps(one, separators=(",", ":")) for one in self._records(*item)]
+                lines = self._records(*item)
                 if lines:  # a request may have no rows
                     self._write(lines)
                 self._metrics.records.add("written", by=len(lines))
@@ -96,7 +95,7 @@ class RequestLog:
 
     def _records(
         self, at: float, request: Any, response: Any, caller: Caller, version: int, seconds: float
-    ) -> list[dict[str, Any]]:
+    ) -> list[str]:
         outputs = {
             key: from_proto(proto)
             for key, proto in response.outputs.items()
@@ -106,31 +105,26 @@ class RequestLog:
         if _IMAGE in request.inputs and request.inputs[_IMAGE].dtype == DT_STRING:
             images = list(request.inputs[_IMAGE].string_val)
         rows = len(images) or max((len(a) for a in outputs.values() if a.ndim), default=1)
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
         records = []
         if rows > MAX_ROWS:
             self._metrics.records.add("rows_left_out", by=rows - MAX_ROWS)
         for i in range(min(rows, MAX_ROWS)):
-            record: dict[str, Any] = {
-                "schema": SCHEMA,
-                "time": f"{moment}.{int(at % 1 * 1000):03d}Z",
-                "request_id": caller.request_id,
-                "row": i,
-                "rows": rows,
-                "model": response.model_spec.name,
-                "model_version": str(version),
-                "signature": response.model_spec.signature_name,
-                "latency_ms": round(seconds * 1000, 3),
-                "caller": caller.peer,
-                "entrypoint": caller.entrypoint,
-                "outputs": {key: _cell(array, i) for key, array in outputs.items()},
-            }
-            for key in ("probability", "decision", "threshold", "zone", "out_of_distribution"):
-                if key in record["outputs"]:
-                    record[key] = record["outputs"].pop(key)
-            if i < len(images):
-                record["image"] = self._image(images[i])
-            records.append(record)
+            record = record_prediction(
+                {key: _cell(array, i) for key, array in outputs.items()},
+                time=of_seconds(at),
+                request_id=caller.request_id,
+                row=i,
+                rows=rows,
+                model=response.model_spec.name,
+                model_version=str(version),
+                signature=response.model_spec.signature_name,
+                latency_ms=round(seconds * 1000, 3),
+                caller=caller.peer,
+                entrypoint=caller.entrypoint,
+                device_id=caller.device_id or None,
+                image=self._image(images[i]) if i < len(images) else None,
+            )
+            records.append(record.line())
         return records
 
     def _image(self, data: bytes) -> dict[str, Any]:
@@ -177,8 +171,9 @@ class RequestLog:
 
 
 def _countable(shape: Iterable[int]) -> bool:
-    """Whether NumPy can hold the shape: a client may ask for [2**62, 0], which has no element at all."""
-    return math.prod(max(size, 1) for size in shape) < 2**48
+    """Whether numpy can hold the shape: a client may ask for [2**62, 0], which has no element at all."""
+    sizes = list(shape)
+    return len(sizes) <= 64 and math.prod(max(size, 1) for size in sizes) < 2**48
 
 
 def _cell(array: Array, row: int) -> Any:
@@ -201,10 +196,5 @@ def _plain(value: Any) -> Any:
 def _statistics(data: bytes) -> dict[str, Any]:
     """Mean and standard deviation of each channel (0 to 255, R, G, B) of a reduced image."""
     with Image.open(io.BytesIO(data)) as image:
-        # For JPEG this makes the decoder itself reduce, which costs a fraction of a whole decode.
-        image.draft("RGB", (_STATISTICS_SIDE, _STATISTICS_SIDE))
-        statistics = ImageStat.Stat(image.convert("RGB"))
-    return {
-        "channel_mean": [round(one, 2) for one in statistics.mean],
-        "channel_std": [round(one, 2) for one in statistics.stddev],
-    }
+        found = measure(reduced(image))
+    return {"channel_mean": found.channel_mean, "channel_std": found.channel_std}

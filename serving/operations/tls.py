@@ -13,10 +13,13 @@ from serving.status import invalid_argument
 
 
 def grpc_credentials(config: Any) -> grpc.ServerCredentials:
-    """Server credentials; with client_verify every client must show a certificate of custom_ca."""
+    """Return server credentials; with client_verify every client must show a certificate of custom_ca.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT if key and certificate do not fit, or there is no authority to verify with.
+    """
+    _context(config, "ssl_config_file")  # gRPC would only say that it cannot listen
     roots = config.custom_ca.encode() or None
-    if config.client_verify and roots is None:
-        raise invalid_argument("ssl_config_file: client_verify needs custom_ca to verify against")
     return grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
         root_certificates=roots,
@@ -25,7 +28,11 @@ def grpc_credentials(config: Any) -> grpc.ServerCredentials:
 
 
 def http_context(config: Any) -> ssl.SSLContext:
-    """The same for HTTP: TLS 1.2 or later."""
+    """Return the same for HTTP: TLS 1.2 or later. Raises as grpc_credentials."""
+    return _context(config, "rest_api_ssl_config_file")
+
+
+def _context(config: Any, flag: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     with tempfile.TemporaryDirectory() as folder:
@@ -37,15 +44,14 @@ def http_context(config: Any) -> ssl.SSLContext:
         try:
             context.load_cert_chain(cert, key)
         except ssl.SSLError as error:
-            raise invalid_argument(
-                f"rest_api_ssl_config_file: server_key and server_cert do not fit: {error}"
-            ) from error
+            raise invalid_argument(f"{flag}: server_key and server_cert do not fit: {error}") from error
     if config.custom_ca:
-        context.load_verify_locations(cadata=config.custom_ca)
+        try:
+            context.load_verify_locations(cadata=config.custom_ca)
+        except ssl.SSLError as error:
+            raise invalid_argument(f"{flag}: custom_ca is not a certificate: {error}") from error
     if config.client_verify:
         if not config.custom_ca:
-            raise invalid_argument(
-                "rest_api_ssl_config_file: client_verify needs custom_ca to verify against"
-            )
+            raise invalid_argument(f"{flag}: client_verify needs custom_ca to verify against")
         context.verify_mode = ssl.CERT_REQUIRED
     return context

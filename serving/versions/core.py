@@ -31,16 +31,13 @@ class ServerCore:
         poll_seconds: float = 1.0,
         *,
         allow_labels_for_unavailable_models: bool = False,
-        force_labels_for_unavailable_models: bool = False,
     ) -> None:
-        """`allow`: a new label may name a version that is not loaded; `force`: one that moves may, too."""
+        """`allow`: a new label may name a version that is not loaded; one that moves may not."""
         self.manager = manager
         self._watcher = Watcher(manager.aspire, poll_seconds)
         self._allow_unavailable = allow_labels_for_unavailable_models
-        self._force_unavailable = force_labels_for_unavailable_models
         self._config: Any = model_server_config_pb2.ModelServerConfig()
         self._labels: dict[str, dict[str, int]] = {}
-        self._former: dict[tuple[str, str], int] = {}  # what a label that moved answers from until then
         self._reloading = threading.Lock()
 
     def reload(self, config: Any, keep_waiting: Callable[[], bool] | None = None) -> None:
@@ -63,11 +60,6 @@ class ServerCore:
             new = {one.name for one in config.model_config_list.config} - known
             since = self.manager.sequence()
             self._config = config
-            self._former = {
-                (name, label): version
-                for name in self._labels
-                for label, version in self.labels(name).items()
-            }
             self._labels = labels
             log.info("Adding/updating models.")
             for one in config.model_config_list.config:
@@ -82,7 +74,7 @@ class ServerCore:
             statuses = self.manager.statuses(model.name)
             for label, version in sorted(model.version_labels.items()):
                 before = self._labels.get(model.name, {}).get(label)
-                allowed = self._force_unavailable or (self._allow_unavailable and before in (None, version))
+                allowed = self._allow_unavailable and before in (None, version)
                 status = statuses.get(version)
                 if not allowed and (status is None or status.state is not State.AVAILABLE):
                     raise failed_precondition(
@@ -102,20 +94,11 @@ class ServerCore:
         version = self._labels.get(name, {}).get(label)
         if version is None:
             raise invalid_argument(f"Unrecognized servable version label: {label}")
-        return self._answering(name, label, version)
-
-    def _answering(self, name: str, label: str, version: int) -> int:
-        """The version itself; while it is not loaded the one the label meant before, if that still is."""
-        ready = self.manager.available().get(name, [])
-        before = self._former.get((name, label), version)
-        return before if version not in ready and before in ready else version
+        return version
 
     def labels(self, name: str) -> dict[str, int]:
-        """All labels of a model, each with the version that answers."""
-        return {
-            label: self._answering(name, label, version)
-            for label, version in self._labels.get(name, {}).items()
-        }
+        """Return all labels of a model with their versions."""
+        return dict(self._labels.get(name, {}))
 
     def requested_version(self, spec: Any) -> int | None:
         """The version a ModelSpec asks for, None for the latest."""
@@ -173,7 +156,12 @@ def _validate(models: Any, old: Any) -> None:
             raise invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
         names.add(model.name)
     for model in models.config:
-        if not (model.base_path.startswith("/") or "://" in model.base_path):
+        if "://" in model.base_path:
+            raise invalid_argument(
+                f"Model {model.name}: this server cannot read {model.base_path}; copy the model to a folder "
+                "(or mount the bucket) and give its absolute path"
+            )
+        if not model.base_path.startswith("/"):
             raise invalid_argument(
                 f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
             )

@@ -26,6 +26,7 @@ from serving.status import Code, ServingError, not_found
 log = logging.getLogger(__name__)
 
 _LOAD_NICENESS = 10
+_LOOK_SECONDS = 1.0
 
 
 class State(IntEnum):
@@ -58,6 +59,21 @@ class _Managed:
     model: Model | None = None
     users: int = 0
     stop_retrying: threading.Event = field(default_factory=threading.Event)
+    files: frozenset[tuple[str, int, int]] = frozenset()  # as they were when a load began
+
+    def has_changed(self) -> bool:
+        """Whether the folder holds other files than those that were tried."""
+        return files_of(self.folder) != self.files
+
+
+def files_of(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """Return name, size and time of change of every file of a version."""
+    found = set()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.add((str(path.relative_to(folder)), status.st_size, status.st_mtime_ns))
+    return frozenset(found)
 
 
 Loader = Callable[[str, int, Path], Model]
@@ -102,7 +118,9 @@ class VersionManager:
                 if not one.aspired and one.state is State.END:
                     del managed[version]
             for version, folder in versions.items():
-                if version not in managed:
+                known = managed.get(version)
+                # What failed is taken again when it has become something else: a copy that is now whole.
+                if known is None or (known.state is State.END and known.has_changed()):
                     managed[version] = _Managed(folder)
                     self._publish(name, version, State.START)
             self._reconcile(name)
@@ -152,8 +170,9 @@ class VersionManager:
                     self._retries.max_retries,
                     self._retries.interval_seconds,
                 )
-                if one.stop_retrying.wait(max(0.0, self._retries.interval_seconds)):
+                if not self._await_retry(one):
                     break
+            one.files = files_of(one.folder)
             try:
                 model = self._loader(name, version, one.folder)
             except ServingError as failure:
@@ -172,6 +191,16 @@ class VersionManager:
             if not one.aspired:
                 self._managed.get(name, {}).pop(version, None)
             self._reconcile(name)
+
+    def _await_retry(self, one: _Managed) -> bool:
+        """Wait until the next try is due or the files have changed; False if there is to be none."""
+        due = time.monotonic() + self._retries.interval_seconds
+        while (left := due - time.monotonic()) > 0:
+            if one.stop_retrying.wait(min(left, _LOOK_SECONDS)):
+                return False
+            if one.has_changed():
+                return True
+        return not one.stop_retrying.is_set()
 
     def _loaded(self, name: str, version: int, one: _Managed, model: Model) -> None:
         log.info("Successfully loaded servable version {name: %s version: %d}", name, version)

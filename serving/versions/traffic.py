@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.tfserving.tensors import from_proto
 from serving.api.predict import run_predict
-from serving.engine.values import from_proto
 from serving.operations.metrics import Metrics
 from serving.status import ServingError, invalid_argument
 from serving.versions.core import ServerCore

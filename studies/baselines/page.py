@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.charts import marks
 from core.numbers import count, duration
-from pipeline.report.charts import rows as charts
 from studies.baselines.compare import Row
 from studies.page import Page, Section, Table, name, spread
 
@@ -60,7 +60,7 @@ def _cells(row: Row) -> list[str]:
     return [
         name(row.name, row.source),
         spread(row.auc),
-        charts.whisker(row.auc, 0.5, None, 0.4, "model"),
+        marks.whisker(row.auc, low=0.4, overall=0.5),
         spread(row.sensitivity),
         spread(row.specificity),
         duration(row.describe_seconds) if row.describe_seconds else "–",

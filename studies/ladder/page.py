@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from core.charts import marks
+from core.charts.render import svg
+from core.charts.series import lines
 from core.numbers import count, duration
-from pipeline.report.charts import rows as marks
-from pipeline.report.charts import training as charts
-from pipeline.report.charts.training import Series
 from studies.ladder.networks import Measured
 from studies.page import Figure, Page, Section, Table, name, spread
 
-LINES = 8  # kinds of line in the style sheet
 CELLS = ("rung", "parameters", "study", "AUC", "missed", "epochs", "training", "first weights")
 SHORT = ("rung", "AUC", "epochs", "training")
 
@@ -73,7 +72,7 @@ def _table(results: Sequence[Measured]) -> Table:
             name(row.title, f"{count(row.parameters)} parameters; first weights: {row.weights}"),
             name(_score(row.study.private), f"public {_score(row.study.public)}"),
             spread(row.auc),
-            marks.whisker(row.auc, 0.5, None, 0.2, "model"),
+            marks.whisker(row.auc, low=0.2, overall=0.5),
             f"{row.false_negatives} of {row.positives}",
             name(_epochs(row), f"{count(row.steps)} step{'s' if row.steps > 1 else ''}"),
             duration(row.seconds),
@@ -93,32 +92,24 @@ def _table(results: Sequence[Measured]) -> Table:
 
 
 def _curves(number: int, family: str, results: Sequence[Measured]) -> Section:
-    legend = [(f"s{index % LINES}", row.title) for index, row in enumerate(results)]
-    epochs = [float(epoch) for epoch in range(1, max(len(row.history) for row in results) + 1)]
     figures = []
-    for measure, label, text, floor in (
+    for measure, label, text, low in (
         ("loss", "training loss", "Mean of the loss since the evaluation before.", None),
         ("eval_auc", "AUC on eval", "Area under the ROC curve after each epoch.", None),
         ("false_negatives", "false negatives", "Melanomas of eval below a probability of one half.", 0.0),
     ):
-        series = [
-            Series(
-                row.title, f"s{index % LINES}", _padded([one[measure] for one in row.history], len(epochs))
-            )
-            for index, row in enumerate(results)
-        ]
-        chart = charts.curve(label, epochs, series, kept=(), restarts=(), floor=floor)
-        figures.append(Figure(label[0].upper() + label[1:], text, chart, legend))
+        series = {
+            row.title: [(float(epoch), one[measure]) for epoch, one in enumerate(row.history, 1)]
+            for row in results
+        }
+        chart = svg(lines(label, "epoch", label, series, low=low))
+        figures.append(Figure(label[0].upper() + label[1:], text, chart))
     return Section(
         f"curves-{number}",
         family[0].upper() + family[1:],
         "An epoch is a pass over the training images, or what the budget left of it.",
         figures=figures,
     )
-
-
-def _padded(values: list[float], length: int) -> list[float | None]:
-    return [*values, *([None] * (length - len(values)))]
 
 
 def _epochs(row: Measured) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.trainer.data.records import Split
+from core.charts.render import svg
+from core.charts.series import lines
 from core.numbers import duration, rate
-from pipeline.report.charts import training as charts
-from pipeline.report.charts.training import Series
 from studies.page import Figure, Page, Section, Table, picture
 from studies.retrain.flow import RetrainConfig, Retrained
 
@@ -36,18 +36,16 @@ def page(config: RetrainConfig, found: Retrained, test: Split, facts: Sequence[t
         Figure(
             title,
             text,
-            charts.curve(title, steps, [Series(title, kind, values)], kept=(), restarts=(), across="step"),
+            svg(lines(title, "step", title, {title: list(zip(steps, values, strict=True))})),
         )
-        for title, kind, text, values in (
+        for title, text, values in (
             (
                 "loss",
-                "train",
                 "Mean since the look before.",
                 [look.loss for look in found.looks],
             ),
             (
                 "AUC on eval",
-                "s0",
                 "Area under the ROC curve.",
                 [look.eval_auc for look in found.looks],
             ),

@@ -124,6 +124,7 @@ def SegmentationRecord(  # noqa: N802 - a component is a class to its users
         model=json.loads((served / hashing.FACTS).read_text()),
     )
     registry.add(entry, who=f"run {run_id}", why=f"every gate let it through (Jaccard {jaccard:.3f})")
+    registry.release(version)
     (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.charts.render import svg
+from core.charts.series import lines
 from core.numbers import count, duration, rate
-from pipeline.report.charts import training as charts
-from pipeline.report.charts.training import Series
 from studies.page import Figure, Page, Picture, Section, Table, spread
 from studies.segmentation.experiment import Result
 from studies.segmentation.measured import interval, worst_tenth
@@ -66,22 +66,17 @@ def _unet(run: UnetRun) -> Section:
             ["training", duration(float(str(run.facts["training_seconds"])))],
         ],
     )
-    epochs = [row["epoch"] for row in run.history]
     figures = [
         Figure(
             title,
             text,
-            charts.curve(
-                title,
-                epochs,
-                [Series(title, kind, [row.get(name) for row in run.history])],
-                kept=(),
-                restarts=(),
+            svg(
+                lines(title, "epoch", title, {title: [(row["epoch"], row.get(name)) for row in run.history]})
             ),
         )
-        for name, title, kind, text in (
-            ("loss", "loss", "train", "Dice and cross-entropy of augmented training pairs."),
-            ("eval_jaccard", "Jaccard on eval", "s0", "One view, threshold one half, the network's size."),
+        for name, title, text in (
+            ("loss", "loss", "Dice and cross-entropy of augmented training pairs."),
+            ("eval_jaccard", "Jaccard on eval", "One view, threshold one half, the network's size."),
         )
     ]
     return Section(

@@ -85,3 +85,11 @@ def test_one_that_was_never_started_can_be_stopped() -> None:
 def test_a_worker_without_work_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Worker has no work"):
         Worker("idle", 1).turn()
+
+
+def test_the_work_can_be_a_function() -> None:
+    done = threading.Event()
+    worker = Worker("function", 3600, lambda: done.set())
+    worker.start()
+    assert done.wait(WAIT_S)
+    worker.stop()

@@ -137,9 +137,11 @@ class Double(PredictionServiceServicer, ModelServiceServicer):
         ):
             tensor = answer.outputs[name]
             tensor.dtype = kind
+            tensor.tensor_shape.dim.add().size = len(images)
             (tensor.float_val if kind == tensor_pb2.DT_FLOAT else tensor.int64_val).extend(values)
         zones = answer.outputs["zone"]
         zones.dtype = tensor_pb2.DT_STRING
+        zones.tensor_shape.dim.add().size = len(images)
         zones.string_val.extend(
             [b"refer" if s >= 0.18 else b"low" if s < 0.03 else b"review" for s in scores]
         )

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from dashboard import clock, measures, photograph
+from dashboard import clock, measures
 from dashboard.database.tables import Cursor, Prediction
 from dashboard.field.drift import drift
-from dashboard.field.features import COUNTED
+from dashboard.field.features import COUNTED, ImageFacts, image_facts
 from dashboard.field.retention import Retention
-from dashboard.field.tail import LogTail, parse
+from dashboard.field.tail import LogTail, answer_of
 from dashboard.sample import picture as draw
 
 
@@ -38,7 +38,7 @@ def test_the_line_of_the_contract_is_understood() -> None:
 
     schema = json.loads((Path(__file__).parents[2] / "schemas" / "prediction_record.schema.json").read_text())
     jsonschema.validate(json.loads(line(1)), schema)
-    found = parse(line(1).encode(), "melanoma")
+    found = answer_of(line(1).encode(), "melanoma")
     assert found is not None
     assert (found.version, found.zone, found.brightness) == ("1795304921", "refer", 130.0)
     assert found.redness == pytest.approx(180 / 390, abs=1e-4)
@@ -49,7 +49,7 @@ def test_the_line_of_the_contract_is_understood() -> None:
     [b"", b"{", b"[]", b"null", line(1, model="other").encode(), line(1, probability=7).encode(), line(1, zone="x").encode(), line(1, time="soon").encode()],
 )  # fmt: skip
 def test_lines_that_are_no_record_are_left_out(bad: bytes) -> None:
-    assert parse(bad, "melanoma") is None
+    assert answer_of(bad, "melanoma") is None
 
 
 def test_the_log_is_followed_through_a_rotation_and_a_restart(build: Any, workspace: Path) -> None:
@@ -146,10 +146,10 @@ def test_a_blurred_picture_is_less_sharp_and_a_dark_one_less_bright() -> None:
 
     from PIL import Image, ImageFilter
 
-    def facts(image: Image.Image) -> photograph.Facts:
+    def facts(image: Image.Image) -> ImageFacts:
         target = io.BytesIO()
         image.save(target, "PNG")
-        return photograph.look(target.getvalue(), max_bytes=1 << 24, max_pixels=1 << 24)
+        return image_facts(target.getvalue(), max_bytes=1 << 24, max_pixels=1 << 24)
 
     image = Image.open(io.BytesIO(draw(1, side=200))).convert("RGB")
     plain, blurred = facts(image), facts(image.filter(ImageFilter.GaussianBlur(4)))

@@ -99,7 +99,7 @@ def test_an_answer_that_makes_no_sense_is_not_passed_on(gateway: Any, double: An
     double.garbage = True
     answer = send(gateway, gateway.token("predict"), picture)
     assert answer.status_code == 502
-    assert "probability 7.0" in answer.json()["error"]
+    assert "probability is 7.0, not between 0 and 1" in answer.json()["error"]
 
 
 def test_scopes_hold(gateway: Any, picture: bytes) -> None:
@@ -310,7 +310,7 @@ def test_a_device_signs_on_once_with_its_code(gateway: Any) -> None:
 
 
 def test_the_devices_own_records_are_understood(gateway: Any) -> None:
-    records = pytest.importorskip("edge.records")
+    records = pytest.importorskip("edge.reporting.records")
     body = records.heartbeat(
         device_id="pi-900", now=clock.now() / 1000, started=clock.now() / 1000 - 5, model_version="1",
         on_device_version="", queue={"waiting": 1}, notices=[], last_error=None, temperature_c=None,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from core.workspace import Workspace
 from dashboard.readers import lineage
-from dashboard.readers.workspace import Workspace
 
 MODEL = {"type": "Model", "uri": "s3://b/m", "sha256": "a" * 64, "properties": {}}
 
@@ -31,7 +31,7 @@ def _write(root: Path, run_id: str, step: str, minute: int, **changes: Any) -> N
 def test_steps_are_joined_by_the_places_of_their_artifacts(tmp_path: Path) -> None:
     _write(tmp_path, "r", "Pusher", 5, inputs={"model": [MODEL]}, state="REFUSED")
     _write(tmp_path, "r", "Trainer", 1, outputs={"model": [MODEL]})
-    trainer, pusher = lineage.nodes(Workspace(tmp_path, "melanoma"), "r")
+    trainer, pusher = lineage.nodes(Workspace(tmp_path), "r")
     assert (trainer.name, trainer.state, trainer.seconds) == ("Trainer", "COMPLETE", 30.0)
     assert pusher.state == "FAILED"
     assert trainer.outputs[0].id == pusher.inputs[0].id < 0
@@ -40,7 +40,7 @@ def test_steps_are_joined_by_the_places_of_their_artifacts(tmp_path: Path) -> No
 @pytest.mark.parametrize("run_id", ["", ".", "..", "../..", "absent", "a/b"])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, run_id: str) -> None:
     _write(tmp_path, "a/b", "Trainer", 1)
-    assert lineage.nodes(Workspace(tmp_path, "melanoma"), run_id) == []
+    assert lineage.nodes(Workspace(tmp_path), run_id) == []
 
 
 def test_a_broken_record_is_passed_over(tmp_path: Path) -> None:
@@ -48,4 +48,4 @@ def test_a_broken_record_is_passed_over(tmp_path: Path) -> None:
     _write(tmp_path, "r", "Pusher", 2, started=None)
     _write(tmp_path, "r", "Transform", 3, inputs={"x": [{"type": "Model"}]})
     (tmp_path / "registry" / "lineage" / "r" / "Half.json").write_text("{")
-    assert [node.name for node in lineage.nodes(Workspace(tmp_path, "melanoma"), "r")] == ["Trainer"]
+    assert [node.name for node in lineage.nodes(Workspace(tmp_path), "r")] == ["Trainer"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from core.workspace import Workspace
 from dashboard.readers.registry import RegistryFiles
-from dashboard.readers.workspace import Workspace
 from dashboard.releases import ReleaseError, Releases
 
 store = pytest.importorskip("core.registry.store")
@@ -35,8 +35,13 @@ def pair(workspace: Path, tmp_path: Path) -> tuple[Any, Releases, Path, Path]:
     """The registry's own writer and the dashboard's, each on a copy."""
     other = tmp_path / "other"
     shutil.copytree(workspace, other)
-    mine = Workspace(other, "melanoma")
-    return store.Registry(workspace, "melanoma"), Releases(mine, RegistryFiles(mine)), workspace, other
+    mine = Workspace(other)
+    return (
+        store.Registry(workspace, "melanoma"),
+        Releases(mine, "melanoma", RegistryFiles(mine, "melanoma")),
+        workspace,
+        other,
+    )
 
 
 def test_both_writers_leave_the_same_bytes(pair: Any) -> None:
@@ -101,7 +106,7 @@ def test_the_example_workspace_has_the_form_of_the_contract(workspace: Path) -> 
 
 def test_what_cannot_be_served_is_refused_by_name(pair: Any) -> None:
     _, mine, _, right = pair
-    names = RegistryFiles(Workspace(right, "melanoma")).names()
+    names = RegistryFiles(Workspace(right), "melanoma").names()
     with pytest.raises(ReleaseError, match=f"no version 17; the registry holds {names[0]}"):
         mine.promote("17", "mira", "because")
     shutil.rmtree(right / "serving" / "melanoma" / names[-1])
@@ -114,12 +119,13 @@ def test_what_cannot_be_served_is_refused_by_name(pair: Any) -> None:
 
 def test_many_at_once_leave_one_line_each(pair: Any) -> None:
     theirs, _, left, _ = pair
-    here = Workspace(left, "melanoma")
+    here = Workspace(left)
     before = len(theirs.events())
     names = theirs.versions()
     threads = [
         threading.Thread(
-            target=Releases(here, RegistryFiles(here)).promote, args=(names[i % 2], f"p{i}", "because")
+            target=Releases(here, "melanoma", RegistryFiles(here, "melanoma")).promote,
+            args=(names[i % 2], f"p{i}", "because"),
         )
         for i in range(8)
     ]
@@ -213,7 +219,7 @@ def test_asking_can_be_taken_back(build: Any) -> None:
 def test_a_failure_to_write_leaves_no_claim_that_it_was_done(build: Any) -> None:
     running = build()
     older = running.services.registry.names()[1]
-    shutil.rmtree(running.services.workspace.served / older)
+    shutil.rmtree(running.services.workspace.served("melanoma") / older)
     jo = running.signed_in("approver", "jo")
     answer = jo.roll_back("because")
     assert answer.status_code == 409

@@ -38,7 +38,7 @@ def test_options_go_before_the_environment_and_that_before_the_file(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("prot: 1", "prot: no such setting; there are alert_seconds, "),
+        ("prot: 1", "prot: unknown key; valid: alert_seconds, "),
         ("port: many", "port = 'many': "),
         ("oidc_issuer: https://id.example", "needs oidc_client_id"),
         ("email_to: [a@b.example]", "needs smtp_host"),

@@ -43,6 +43,8 @@ def open_queue(tmp_path: Path, encryptor: Encryptor) -> Iterator[Callable[..., Q
     opened: list[Queue] = []
 
     def open_one(budget: int = 10**9, min_free: int = 0, key: bytes = KEY) -> Queue:
+        for earlier in opened:
+            earlier.close()  # the folder is one process's at a time
         queue = Queue(tmp_path / "state", Encryptor(key), budget_bytes=budget, min_free_bytes=min_free)
         opened.append(queue)
         return queue
@@ -98,8 +100,8 @@ def examination() -> Examination:
 def take(queue: Queue, examination: Examination, picture: bytes) -> Capture:
     """Adds one more examination to the queue."""
 
-    def take_one(**changes: object) -> Examination:
-        return queue.add(replace(examination, **{"id": new_id(), **changes}), picture)  # type: ignore[arg-type]
+    def take_one(jpeg: bytes = picture, **changes: object) -> Examination:
+        return queue.add(replace(examination, **{"id": new_id(), **changes}), jpeg)  # type: ignore[arg-type]
 
     return take_one
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import types
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from edge.camera.camera import CameraLostError
+from edge.camera.camera import CameraHungError, CameraLostError
 from edge.camera.folder import FolderCamera
 from edge.camera.keeper import CameraKeeper, open_camera
 from edge.camera.picamera import PiCamera
@@ -85,6 +87,79 @@ def test_viewers_share_one_preview_a_frame() -> None:
     assert keeper.preview() is keeper.preview()
     now[0] += 0.11
     assert keeper.preview() == b"frame 2"
+
+
+class HangingCamera(FakeCamera):
+    """Takes a request and never comes back, as a driver whose sensor lost its clock."""
+
+    def capture(self) -> bytes:
+        if self._plug.get("hang"):
+            self._plug["hang"].wait(60)
+        return super().capture()
+
+
+def test_a_camera_that_hangs_is_left_behind_and_opened_again() -> None:
+    release = threading.Event()
+    plug: dict[str, Any] = {"in": True, "opened": 0, "closed": 0, "frames": 0, "hang": release}
+    now = [100.0]
+    keeper = CameraKeeper(lambda: HangingCamera(plug), fps=10, deadline_s=0.2, clock=lambda: now[0])
+    with pytest.raises(CameraHungError, match="no picture within 0"):
+        keeper.capture()
+    assert (keeper.hung, keeper.hopeless) == (True, False)
+    with pytest.raises(CameraHungError):
+        keeper.preview()  # not hammered
+    now[0] += 1.1
+    with pytest.raises(CameraHungError):
+        keeper.preview()
+    assert keeper.hopeless  # opening it again did not help
+    plug["hang"] = None
+    now[0] += 1.1
+    assert keeper.preview() == b"frame 1"
+    assert (keeper.hung, keeper.hopeless, keeper.trouble) == (False, False, None)
+    # The threads that were left behind close their cameras when the driver gives way.
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "camera" and thread is not keeper._hand:
+            thread.join(10)
+    assert (plug["opened"], plug["closed"]) == (3, 2)
+    keeper.close()
+
+
+def test_viewers_of_a_camera_that_hangs_wait_for_one_answer() -> None:
+    release = threading.Event()
+    plug: dict[str, Any] = {"in": True, "opened": 0, "closed": 0, "frames": 0, "hang": release}
+    keeper = CameraKeeper(lambda: HangingCamera(plug), fps=10, deadline_s=0.5)
+    with futures.ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(keeper.preview) for _ in range(8)]
+        assert all(isinstance(one.exception(20), CameraHungError) for one in waiting)
+    assert plug["opened"] == 1
+    release.set()
+    keeper.close()
+
+
+def test_a_usb_camera_that_comes_back_under_another_number_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes
+) -> None:
+    tried = []
+
+    class Device:
+        jpeg = picture
+
+        def __init__(self, path: str) -> None:
+            tried.append(path)
+            if path.endswith("0"):
+                raise OSError(19, "No such device")
+
+        def open(self) -> None:
+            return
+
+    for number in range(2):
+        (tmp_path / f"video{number}").touch()
+    module = types.SimpleNamespace(Device=Device, VideoCapture=FakeVideoCapture)
+    monkeypatch.setitem(sys.modules, "linuxpy.video.device", module)
+    camera = V4L2Camera(f"{tmp_path}/video*", 1280, 720, 320)
+    assert camera.name == f"USB camera {tmp_path}/video1"
+    assert tried == [f"{tmp_path}/video0", f"{tmp_path}/video1"]
 
 
 def test_a_missing_usb_camera_says_what_to_check() -> None:

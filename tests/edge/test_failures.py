@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from core.protos import prediction_service_pb2 as serving
-from edge import durable
 from edge.device import Device
 from edge.kiosk.catalogue import texts
+from edge.queue import queue as queue_module
 from edge.queue.examination import new_id
 from edge.reporting import clock
 from tests.support.edge_doubles import ModelServer, answer
@@ -55,7 +55,7 @@ def test_a_full_disk(start: Start, page_of: PageOf, monkeypatch: pytest.MonkeyPa
     def full(*_arguments: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(durable, "write", full)
+    monkeypatch.setattr(queue_module, "write_atomic", full)
     shown = press(page)
     assert shown.status_code == 503
     assert texts("en")["storage_full.title"] in shown.text
@@ -80,11 +80,9 @@ def test_a_disk_that_fills_up_beside_us(
     shown = page.post("/settings", data={"guide": "off"})
     assert shown.status_code == 503
     assert texts("en")["storage_full.title"] in shown.text
-    # The loops go on: the clock's own note fails in the listener, and nothing stops.
+    # The workers go on: the clock's own note fails in the housekeeper, and nothing stops.
     device.clock._seen = 0.0
-    with device.queue.changed:
-        device.queue.revision += 1
-        device.queue.changed.notify_all()
+    device._housekeeper.wake()
     assert press(page).url.path.startswith("/examinations/")
     assert page.get("/healthz").json() == {"ok": True, "stalled": ""}
 
@@ -189,7 +187,7 @@ def test_a_server_that_answers_garbage(start: Start, page_of: PageOf, model_serv
     model_server.reply = lambda _jpeg, _context: answer(0.42)
     page.post("/notices")
     eventually(device, lambda: device.queue.counts()["answered"] == 1)
-    assert "42 %" in page.get(shown.url.path).text
+    assert "42\u00a0%" in page.get(shown.url.path).text
     assert not device.notices.all()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from core.records.heartbeat import Disk
 from edge.answer import Answer
 from edge.config import Config, load
 from edge.notices import Notice, Notices
@@ -27,7 +28,7 @@ from edge.reporting.reporter import FleetReporter
 from tests.support.edge_doubles import FleetGateway, Network
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7", "server")
+ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7")
 Capture = Callable[..., Examination]
 
 
@@ -39,22 +40,14 @@ def schema(name: str) -> jsonschema.Draft202012Validator:
 
 def sign_of_life(**changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "device_id": "ward-3",
-        "now": 1_795_300_100.0,
-        "started": 1_795_300_000.0,
-        "model_version": "7",
-        "on_device_version": "",
-        "queue": {"waiting": 1, "answered": 0, "refused": 0, "damaged": 0, "unreported": 1, "total": 1},
-        "notices": [Notice("server_unreachable", "x" * 900, 1_795_300_050.0)],
-        "last_error": None,
-        "temperature_c": None,
-        "memory_bytes": 1,
-        "disk_free_bytes": 1,
-        "disk_kept_bytes": 0,
         "camera": "folder",
-        "clock_trusted": True,
+        "disk": Disk(free_bytes=1),
+        "queue": {"waiting": 1, "set_aside": 1, "unreported": 1, "total": 1},
+        "now": 1_795_300_100.0,
+        "versions": {"model": "7"},
+        "notices": [Notice("server_unreachable", "x" * 900, 1_795_300_050.0)],
     }
-    return heartbeat(**{**values, **changes})
+    return heartbeat("ward-3", **{**values, **changes})
 
 
 def config(tmp_path: Path, url: str) -> Config:
@@ -92,8 +85,7 @@ def fleet(queue: Queue, gateway: Gateway) -> Iterator[FleetReporter]:
     )
     yield made
     stop.set()
-    if made.thread.ident is not None:
-        made.join()
+    made.join()
 
 
 def test_reports_arrive_once_and_in_order_through_a_cut(
@@ -163,9 +155,8 @@ def test_status_codes_mean_what_they_say(
 def test_heartbeats_fit_their_schema(take: Capture) -> None:
     for changes in (
         {},
-        {"temperature_c": 51.5},
         {"last_error": Notice("camera_lost", "cable", 1.0)},
-        {"on_device_version": "7", "clock_trusted": False},
+        {"versions": {"on_device_model": "7"}, "clock_trusted": False},
     ):
         schema("heartbeat").validate(sign_of_life(**changes))
     with pytest.raises(jsonschema.ValidationError):
@@ -245,3 +236,20 @@ def test_the_gateways_time_is_a_witness(queue: Queue, tmp_path: Path, gateway_do
     gateway.post_heartbeat(sign_of_life())
     assert clock.trouble() == ""
     gateway.close()
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+def test_a_sign_in_page_that_says_200_is_not_the_gateway(
+    fleet: FleetReporter, queue: Queue, take: Capture, gateway_double: FleetGateway, kind: str
+) -> None:
+    one = take()
+    queue.settle(one.id, "answered", ANSWER)
+    gateway_double.page = b"<html>Please sign in</html>" if kind == "html" else b'{"portal": "guest"}'
+    with pytest.raises(GatewayUnreachableError, match="sign-in page"):
+        fleet.report()
+    found = queue.get(one.id)
+    assert found is not None
+    assert not found.reported
+    gateway_double.page = None
+    assert fleet.report() is True
+    assert list(gateway_double.records) == [one.id]

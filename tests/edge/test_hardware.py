@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gpiozero
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+from core.worker import Worker
 from edge import watchdog
 from edge.pins import Pins, PinsError
 from edge.reporting import vitals
@@ -68,7 +69,7 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         watchdog.notify("READY=1")
         assert listener.recv(100) == b"READY=1"
         dog = watchdog.Watchdog(lambda: "", stop=threading.Event())
-        assert dog.look()
+        dog.turn()
         assert listener.recv(100) == b"WATCHDOG=1"
     monkeypatch.delenv("NOTIFY_SOCKET")
     watchdog.notify("nobody listens")
@@ -77,18 +78,23 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_stalled_loop_ends_the_process() -> None:
     codes: list[int] = []
     dog = watchdog.Watchdog(lambda: "sender", stop=threading.Event(), give_up=codes.append)
-    assert not dog.look()
+    dog.turn()
     assert codes == [watchdog.EXIT_STALLED]
 
 
-def test_dead_and_silent_threads_are_named() -> None:
-    dead = threading.Thread(target=lambda: None)
-    dead.start()
-    dead.join()
-    alive: dict[str, Any] = {"main": threading.main_thread()}
-    assert watchdog.stalled({"dead": dead}, {}, 10) == "dead"
-    assert watchdog.stalled(alive, {"slow": lambda: -1e9}, 10) == "slow"
-    assert watchdog.stalled(alive, {}, 10) == ""
+def test_dead_silent_and_failing_workers_are_named() -> None:
+    dead, alive = Worker("dead", 10, lambda: None), Worker("alive", 10, lambda: None)
+    alive.start()
+    try:
+        assert watchdog.stalled({alive: 10, dead: 10}) == "dead"
+        assert watchdog.stalled({alive: 10}) == ""
+        alive.beat -= 11
+        assert watchdog.stalled({alive: 10}) == "alive"
+        assert watchdog.stalled({alive: math.inf}) == ""
+        alive.failures = watchdog.MOST_FAILURES
+        assert watchdog.stalled({alive: math.inf}) == "alive"
+    finally:
+        alive.stop()
 
 
 def test_the_temperature_is_read_where_there_is_one(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 import zxingcpp
 from PIL import Image
 
+from core.records.heartbeat import NOTICE_KINDS
 from edge.camera.sample import draw
 from edge.device import Device
 from edge.kiosk import catalogue
-from edge.notices import KINDS
 from edge.queue.examination import new_id
 from tests.support.edge_doubles import ModelServer
 
@@ -31,11 +31,11 @@ def press(page: httpx.Client, code: str = "P-1", **headers: str) -> Any:
 def test_a_press_leads_to_the_answer(page: httpx.Client, device: Device) -> None:
     shown = press(page, "p-12")
     assert shown.status_code == 200
-    assert re.search(r'id="probability">[\d.]+ %', shown.text)
+    assert re.search(r'id="probability"[^>]*>[\d.]+\u00a0%', shown.text)
     assert "P-12" in shown.text
-    assert "no diagnosis" in shown.text
+    assert "not a diagnosis" in shown.text
     assert "1795300000" in shown.text
-    assert "Operating point 30 %" in shown.text
+    assert "Operating point 30\u00a0%" in shown.text
     (one,) = device.queue.page(5)
     picture = page.get(f"/examinations/{one.id}/photo.jpg")
     assert picture.headers["content-type"] == "image/jpeg"
@@ -202,7 +202,7 @@ def test_both_languages_say_everything() -> None:
         assert english[key].strip()
         assert german[key].strip()
     assert used_keys() <= english.keys()
-    for kind in KINDS:
+    for kind in NOTICE_KINDS:
         for part in ("title", "text", "way_back"):
             assert f"{kind}.{part}" in english
     for zone in ("low", "review", "refer"):
@@ -211,5 +211,5 @@ def test_both_languages_say_everything() -> None:
 
 
 def test_the_disclaimer_stands_in_both_languages() -> None:
-    assert "no diagnosis" in catalogue.texts("en")["app.disclaimer"]
+    assert "not a diagnosis" in catalogue.texts("en")["app.disclaimer"]
     assert "keine Diagnose" in catalogue.texts("de")["app.disclaimer"]

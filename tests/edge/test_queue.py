@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from edge import durable
 from edge.answer import Answer
+from edge.queue import queue as queue_module
 from edge.queue.encryption import DamagedError, KeyFileError
 from edge.queue.examination import Examination, new_id
 from edge.queue.queue import Queue, StorageFullError
 
-ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7", "server")
+ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7")
 Open = Callable[..., Queue]
 Capture = Callable[..., Examination]
 
@@ -89,7 +89,7 @@ def test_a_whole_file_without_a_row_is_adopted(queue: Queue, take: Capture, open
     with sqlite3.connect(Path(queue._folder) / "queue.sqlite3") as database:
         database.execute("DELETE FROM examinations WHERE id = ?", (second.id,))
     database.close()
-    (queue._images / f".{new_id()}.exam.part").write_bytes(b"half")
+    (queue._images / f".{new_id()}.exam.1.partial").write_bytes(b"half")
     again = open_queue()
     assert [found.id for found in again.page(10)] == [second.id, first.id]
     assert again.get(second.id) == second
@@ -102,7 +102,7 @@ def test_no_row_is_written_when_the_file_cannot_be(
     def full(*_arguments: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(durable, "write", full)
+    monkeypatch.setattr(queue_module, "write_atomic", full)
     with pytest.raises(StorageFullError, match="No space left"):
         take()
     monkeypatch.undo()

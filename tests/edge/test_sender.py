@@ -11,8 +11,10 @@ import pytest
 
 from core.protos import prediction_service_pb2 as serving
 from edge.asking.client import ModelServerClient
+from edge.asking.heat_maps import HeatMapFetcher
 from edge.asking.probe import HealthProbe
 from edge.asking.sender import Sender
+from edge.asking.status import RULES
 from edge.notices import Notices
 from edge.queue.examination import Examination
 from edge.queue.queue import Queue
@@ -30,6 +32,8 @@ class Post:
         self.queue, self.notices, self.stop = queue, Notices(), threading.Event()
         self.client = ModelServerClient(section, "ward-3", stop=self.stop)
         self.sender = Sender(queue, self.client, self.notices, longest_pause_s=0.2, stop=self.stop)
+        self.heat_maps = HeatMapFetcher(queue, self.client, stop=self.stop)
+        self.sender.answered = self.heat_maps.owe
         self.probe = HealthProbe(queue, self.client, self.sender, self.notices, period_s=0.2, stop=self.stop)
 
     def wait(self, done: Callable[[], bool]) -> None:
@@ -38,8 +42,8 @@ class Post:
 
     def close(self) -> None:
         self.stop.set()
-        if self.sender.thread.ident is not None:
-            self.sender.join()
+        for worker in (self.sender, self.heat_maps):
+            worker.join()
         self.client.close()
 
     @property
@@ -120,7 +124,7 @@ def test_garbage_is_kept_waiting_until_it_makes_sense(
     assert found.answer is None
     assert "no probability" in found.trouble
     # A server that looks healthy does not take that notice down: only a sound answer does.
-    post.probe.look()
+    post.probe.turn()
     assert post.kinds == ["server_garbage"]
     model_server.reply = lambda _jpeg, _context: answer(0.5)
     assert post.sender.send(one) is True
@@ -133,6 +137,7 @@ def test_the_heat_map_is_kept_beside_the_picture(
     model_server.explain = b"\x89PNG\r\n\x1a\n map"
     one = take()
     assert post.sender.send(one)
+    post.heat_maps.turn()
     found = queue.get(one.id)
     assert found is not None
     assert found.heat_map
@@ -142,10 +147,10 @@ def test_the_heat_map_is_kept_beside_the_picture(
 def test_the_status_is_true_before_the_first_patient(
     post: Post, network: Network, model_server: ModelServer
 ) -> None:
-    post.probe.look()
+    post.probe.turn()
     assert (post.sender.version, post.kinds) == ("1795300000", [])
     network.cut()
-    post.probe.look()
+    post.probe.turn()
     assert post.kinds == ["server_unreachable"]
 
 
@@ -169,3 +174,114 @@ def test_a_full_disk_while_noting_an_answer_loses_nothing(
     assert model_server.ids() == [one.id]
     assert len(model_server.deliveries) == 2
     assert "storage_full" not in post.kinds
+
+
+def failing(code: grpc.StatusCode, poison: bytes) -> Callable[..., Any]:
+    """A server that fails on one picture and answers the others."""
+
+    def reply(jpeg: bytes, context: grpc.ServicerContext) -> serving.PredictResponse:
+        if jpeg == poison:
+            context.abort(code, "poisoned")
+        return scored(jpeg, context)
+
+    return reply
+
+
+POISON = [code for code, rule in RULES.items() if rule.strikes and code is not grpc.StatusCode.UNAVAILABLE]
+
+
+@pytest.mark.parametrize("code", POISON, ids=lambda code: code.name)
+def test_a_poisoned_photograph_does_not_hold_up_the_others(
+    post: Post, queue: Queue, take: Capture, model_server: ModelServer, code: grpc.StatusCode
+) -> None:
+    bad, good = take(), take(jpeg=b"another picture")
+    model_server.reply = failing(code, queue.picture(bad.id))
+    post.sender.start()
+    post.wait(lambda: queue.counts()["answered"] == 1)
+    found = queue.get(bad.id)
+    assert found is not None
+    assert (found.state, found.set_aside) == ("waiting", True)
+    assert code.name in found.trouble
+    assert model_server.ids() == [bad.id, good.id]
+    assert post.kinds == ["picture_fails"]
+    assert queue.next_unreported() is not None  # nor does the gateway wait behind it
+    # The nurse asks again, in vain, and leaves it.
+    before = len(model_server.deliveries)
+    post.sender.ask_again(bad.id)
+    with model_server.arrived:
+        assert model_server.arrived.wait_for(lambda: len(model_server.deliveries) > before, timeout=20)
+    post.wait(lambda: queue.counts()["set_aside"] == 1)
+    post.sender.leave(bad.id)
+    left = queue.get(bad.id)
+    assert left is not None
+    assert (left.state, left.set_aside) == ("refused", False)
+    assert "poisoned" in left.trouble
+    assert post.kinds == []
+
+
+def test_no_server_makes_no_photograph_a_suspect(
+    post: Post, queue: Queue, take: Capture, network: Network, model_server: ModelServer
+) -> None:
+    one = take()
+    network.cut()
+    for _ in range(max(rule.strikes for rule in RULES.values()) + 2):
+        assert post.sender.send(one) is False
+    model_server.unhealthy = True
+    network.mend()
+    model_server.reply = failing(grpc.StatusCode.INTERNAL, queue.picture(one.id))
+    for _ in range(200):
+        assert post.sender.send(one) is False
+        if post.kinds == ["server_fails"] and len(model_server.deliveries) > 5:
+            break  # the connection was back, and the server failed more often than would have been enough
+    else:
+        raise AssertionError(post.kinds)
+    assert queue.counts()["set_aside"] == 0
+
+
+def test_what_was_set_aside_is_tried_again_by_itself_ever_more_seldom(
+    queue: Queue, take: Capture, model_server: ModelServer
+) -> None:
+    now = [1000.0]
+    section = ServerSection(addresses=(model_server.address,), attempts=1)
+    client, notices = ModelServerClient(section, "ward-3"), Notices()
+    sender = Sender(queue, client, notices, longest_pause_s=0.2, stop=threading.Event(), clock=lambda: now[0])
+    one = take()
+    model_server.reply = failing(grpc.StatusCode.INTERNAL, queue.picture(one.id))
+
+    def turns(count: int) -> None:
+        for _ in range(count):
+            sender.turn()
+
+    turns(4)
+    assert (queue.counts()["set_aside"], len(model_server.deliveries)) == (1, 3)
+    now[0] += 601
+    turns(5)
+    assert (queue.counts()["set_aside"], len(model_server.deliveries)) == (1, 6)
+    now[0] += 601
+    turns(3)
+    assert len(model_server.deliveries) == 6
+    now[0] += 1801
+    model_server.reply = scored
+    turns(3)
+    assert queue.counts()["answered"] == 1
+    assert notices.all() == []
+    client.close()
+
+
+def test_heat_maps_never_hold_up_an_answer_and_are_asked_for_again(
+    post: Post, queue: Queue, take: Capture, model_server: ModelServer
+) -> None:
+    model_server.explain = b"\x89PNG\r\n\x1a\n map"
+    model_server.explain_fails = (grpc.StatusCode.DEADLINE_EXCEEDED, "cold")
+    first = take()
+    assert post.sender.send(first)
+    second = take()
+    post.heat_maps.turn()
+    assert model_server.explanations == []  # a photograph waits: its answer comes first
+    assert post.sender.send(second)
+    post.heat_maps.turn()
+    assert model_server.explanations == [second.id]
+    model_server.explain_fails = None
+    post.heat_maps.turn()
+    post.heat_maps.turn()
+    assert [queue.get(one.id).heat_map for one in (first, second)] == [True, True]  # type: ignore[union-attr]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from edge.answer import Answer
-from edge.asking.client import ModelServerClient, PictureRefusedError
+from edge.asking.client import AskError, ModelServerClient
 from edge.asking.fallback import OnDeviceFallback
 from edge.asking.on_device import ModelStore, ModelUnusableError, OnDeviceModel
 from edge.camera.photograph import pixels_of
@@ -87,8 +87,8 @@ for name, value in (("probability", [0.25]), ("decision", [1]), ("threshold", [0
     reply.outputs[name].CopyFrom(tf.make_tensor_proto(value, dtype))
 reply.outputs["out_of_distribution"].CopyFrom(tf.make_tensor_proto([0.0], tf.float32))
 reply.outputs["zone"].CopyFrom(tf.make_tensor_proto([b"review"]))
-from edge.tensors import read_answer
-answer = read_answer(mine.PredictResponse.FromString(reply.SerializeToString()))
+from core.tfserving.answers import read_answers
+(answer,) = read_answers(mine.PredictResponse.FromString(reply.SerializeToString()), 1)
 assert (answer.probability, answer.decision, answer.zone, answer.model_version) == (0.25, 1, "review", "7")
 
 class Channel:
@@ -203,7 +203,7 @@ def test_the_embedded_server_answers_this_device(
     assert answer.model_version == "1795300007"
     assert client.explain(picture, new_id(), "1795300007") == picture
     assert [health.version for health in client.health()] == ["1795300007"]
-    with pytest.raises(PictureRefusedError, match="INVALID_ARGUMENT"):
+    with pytest.raises(AskError, match="INVALID_ARGUMENT"):
         client.ask(b"no picture", new_id())
     client.close()
     device = start(server={"addresses": [real_server], "deadline_s": 20.0})
@@ -336,7 +336,7 @@ class Slow:
 
     def answer(self, _jpeg: bytes) -> Answer:
         self.asked += 1
-        return Answer(0.1, 0, 0.5, "low", 0.0, "9", "device")
+        return Answer(0.1, 0, 0.5, "low", 0.0, "9", origin="device")
 
 
 def test_the_fallback_waits_its_turn(queue: Queue, take: Callable[..., Examination], tmp_path: Path) -> None:

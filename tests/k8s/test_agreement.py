@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from core.features import MODEL_NAME
-from core.registry import model_server_config
+from core.registry.model_server_config import ServedModel, render
 from core.workspace import MARKER, Workspace
 from serving import flags
 from serving.config_files import read_model_config
@@ -31,6 +31,10 @@ def program(name: str) -> ModuleType:
     return module
 
 
+def _released(folder: Path) -> str:
+    return render(ServedModel(MODEL_NAME, str(folder), ("1795303056",), {"stable": "1795303056"}))
+
+
 def test_the_server_reads_where_the_pusher_writes() -> None:
     server = overlay("staging").container("tf-serving", "tf-serving")
     options = flags.parse(server["args"])
@@ -39,7 +43,7 @@ def test_the_server_reads_where_the_pusher_writes() -> None:
     (mount,) = [one for one in server["volumeMounts"] if one["name"] == "workspace"]
     # models.config holds absolute paths: the volume's folder must be where it was for the Pusher.
     assert WORKSPACE / mount["subPath"] == Path(mount["mountPath"]) == place.serving
-    text = model_server_config.render(MODEL_NAME, place.serving / MODEL_NAME, "1795303056", "1795303057")
+    text = _released(place.serving / MODEL_NAME)
     assert f'base_path: "{mount["mountPath"]}/{MODEL_NAME}"' in text
 
 
@@ -70,7 +74,7 @@ def test_the_pipelines_steps_find_their_volumes() -> None:
 def test_readiness_asks_for_the_model_that_the_registry_writes() -> None:
     server = overlay("staging").container("tf-serving", "tf-serving")
     assert server["readinessProbe"]["httpGet"]["path"] == f"/v1/models/{MODEL_NAME}/metadata"
-    assert f'name: "{MODEL_NAME}"' in model_server_config.render(MODEL_NAME, Path("/x"), "1", None)
+    assert f'name: "{MODEL_NAME}"' in _released(Path("/x"))
 
 
 def test_layout_makes_a_workspace_that_the_pipeline_takes(tmp_path: Path) -> None:
@@ -132,9 +136,7 @@ def test_probes_follow_a_first_release(tmp_path: Path) -> None:
         push(tmp_path / "export", workspace / "serving" / MODEL_NAME, "1795303056")
         # The version is there, but the registry has not released it.
         assert readiness() == 404
-        release(
-            model_server_config.render(MODEL_NAME, workspace / "serving" / MODEL_NAME, "1795303056", None)
-        )
+        release(_released(workspace / "serving" / MODEL_NAME))
         running.await_state(MODEL_NAME, 1795303056, "AVAILABLE")
         await_readiness(200)
         status, answer = running.get(f"/v1/models/{MODEL_NAME}")

@@ -23,7 +23,7 @@ def test_its_flags_are_those_of_the_server(rendered: Rendered) -> None:
     assert options.rest_api_port == 8501
     assert options.model_config_file_poll_wait_seconds == 5
     assert options.file_system_poll_wait_seconds == 5
-    assert options.force_allow_any_version_labels_for_unavailable_models
+    assert options.allow_version_labels_for_unavailable_models
     assert options.enable_model_warmup
     assert options.enable_batching
     assert options.enable_grpc_healthcheck_service

@@ -25,7 +25,7 @@ allowed_batch_sizes: 4
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders half/{1,2,3}, affine/{1,2}, many/1, slow/1, images/{1,2}: y = x/2 + 1 + version."""
+    """Folders half/{1,2,3}, affine/{1,2}, many/1, examples/1, slow/1, images/{1,2}: y = x/2 + 1 + version."""
     with warnings.catch_warnings():
         # TensorFlow 1's builders say that they are deprecated.
         warnings.simplefilter("ignore")
@@ -38,6 +38,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model_zoo.affine(root / "affine" / str(version), 1.0 + version)
             model_zoo.images(root / "images" / str(version), bias=0.1 * (version - 1))
         model_zoo.many(root / "many" / "1")
+        model_zoo.examples(root / "examples" / "1")
         model_zoo.slow(root / "slow" / "1")
     return root
 
@@ -80,6 +81,7 @@ def server(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
                 {"name": "many", "base_path": zoo / "many"},
                 {"name": "images", "base_path": zoo / "images", "latest": 2},
                 {"name": "slow", "base_path": zoo / "slow"},
+                {"name": "examples", "base_path": zoo / "examples"},
             )
         )
     )

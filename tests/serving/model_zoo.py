@@ -104,6 +104,12 @@ def many(folder: Path) -> Path:
             "ragged_batch": _signature({"a": a}, {"flat": tf.reshape(a, [-1]), "same": a + 0.0}, "predict"),
             "matmul": _signature({"a": a}, {"out": tf.matmul(a, tf.ones([3, 2]))}, "predict"),
         }
+        any_rank = tf1.placeholder(tf.float32, None, name="any_rank")
+        signatures |= {
+            "any_rank": _signature({"x": any_rank}, {"y": tf.identity(any_rank)}, "predict"),
+            "no_rows": _signature({"a": a}, {"y": a[:0]}, "predict"),
+            "quantized": _signature({"a": a}, {"y": tf.bitcast(tf.cast(a, tf.uint8), tf.quint8)}, "predict"),
+        }
         for dtype in (
             tf.float64, tf.int32, tf.int64, tf.int16, tf.int8, tf.uint8, tf.uint32, tf.uint64, tf.bool, tf.float16,
             tf.bfloat16, tf.complex64, tf.uint16,
@@ -150,6 +156,50 @@ class _Images(tf.Module):
             "out_of_distribution": ones * 0,
             "model_version": tf.fill(tf.shape(probability), self.version),
         }
+
+
+class _Examples(tf.Module):
+    """Signatures over tf.Examples as TensorFlow 2 saves them: every method is called predict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = tf.Variable(0.0)
+
+    def _means(self, examples: Any) -> Any:
+        features = tf.io.parse_example(examples, {"image": tf.io.FixedLenFeature([], tf.string)})
+        return tf.map_fn(
+            lambda data: tf.reduce_mean(
+                tf.cast(tf.io.decode_image(data, 3, expand_animations=False), tf.float32)
+            ),
+            features["image"],
+            fn_output_signature=tf.float32,
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def classify(self, inputs: Any) -> Any:
+        scores = tf.reshape(self._means(inputs) / 255 + self.bias, [-1, 1])
+        return {"scores": scores, "classes": tf.fill(tf.shape(scores), "bright")}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def regress(self, inputs: Any) -> Any:
+        return {"outputs": self._means(inputs) / 255 + self.bias}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def predict(self, examples: Any) -> Any:
+        return {"probability": self._means(examples) / 255 + self.bias}
+
+
+def examples(folder: Path) -> Path:
+    """Classify, regress and predict on tf.Examples with an encoded image."""
+    module = _Examples()
+    signatures = {
+        "serving_default": module.classify,
+        "classify": module.classify,
+        "regress": module.regress,
+        "serving_examples": module.predict,
+    }
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    return folder
 
 
 def images(folder: Path, threshold: float = 0.5, bias: float = 0.0) -> Path:

@@ -14,12 +14,13 @@ from typing import Any
 
 import grpc
 
-from serving.engine.values import predict_request
+from core.tfserving import tensors
 from serving.protos import (
     get_model_status_pb2,
     model_management_pb2,
     model_server_config_pb2,
     model_service_pb2_grpc,
+    predict_pb2,
     prediction_service_pb2_grpc,
 )
 
@@ -45,6 +46,12 @@ def model_config(*models: dict[str, Any]) -> Any:
         for label, version in model.get("labels", {}).items():
             one.version_labels[label] = version
     return config
+
+
+def predict_request(name: str, inputs: dict[str, Any], **spec: Any) -> Any:
+    """A PredictRequest of TensorFlow Serving's own stubs."""
+    request = tensors.predict_request(name, inputs, **spec)
+    return predict_pb2.PredictRequest.FromString(request.SerializeToString())
 
 
 class ServerProcess:

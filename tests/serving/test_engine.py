@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from core.tfserving.tensors import from_proto, to_proto
 from serving.engine.check import check_saved_model
-from serving.engine.values import from_proto, to_proto
 from tests.serving.model_zoo_paths import broken
 from tests.serving.server_process import ROOT
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from core.images.header import HeaderError, read_header
+from core.protos.tensor_pb2 import DT_STRING
 from serving.api.image_guard import ImageGuard, ImageLimits
-from serving.engine.tensors import DT_STRING
 from serving.operations.metrics import Metrics
 from serving.protos import predict_pb2
 from serving.status import ServingError
@@ -113,7 +113,7 @@ def test_the_whole_contract_of_the_model_is_answered(server, jpeg):
 
 
 def test_each_image_of_a_request_leaves_a_record(pick, tmp_path, jpeg):
-    from serving.engine.values import predict_request
+    from tests.serving.server_process import predict_request
 
     folder = tmp_path / "records"
     with ServerProcess(
@@ -223,4 +223,4 @@ def test_images_that_tensorflow_would_find_where_nobody_looks_are_refused(change
         tensor.string_val.extend([jpeg] * (2 if change.get("shape") == [] else 1))
     guard = ImageGuard(ImageLimits(), Metrics())
     with pytest.raises(ServingError, match=says):
-        guard.check(None, request)
+        guard.check(request)

@@ -6,7 +6,9 @@ import base64
 import gzip
 import json
 import math
+from email.utils import parsedate_to_datetime
 
+import numpy as np
 import pytest
 
 from tests.serving.server_process import error
@@ -39,9 +41,10 @@ def test_named_instances_give_named_predictions(server):
     )
 
 
-def test_the_layout_is_that_of_tf_serving(server):
+def test_an_answer_is_json_with_a_date(server):
     _, text, headers = server.http("POST", "/v1/models/affine:predict", '{"instances": [1.0, 2.0]}')
-    assert text == '{\n    "predictions": [3.5, 4.0\n    ]\n}'
+    assert text == '{"predictions":[3.5,4.0]}'
+    assert parsedate_to_datetime(headers["date"]).tzinfo is not None
     assert headers["content-type"] == "application/json"
 
 
@@ -132,12 +135,21 @@ def test_a_value_of_the_wrong_type_is_named(server, signature, value, wanted):
     assert (status, error(answer)) == (400, wanted)
 
 
-def test_an_integer_too_large_for_float_is_lossy(server):
-    status, answer = server.post("/v1/models/affine:predict", {"inputs": [16777216]})
-    assert (status, error(answer)) == (
-        400,
-        "Cannot convert JSON value: 16777216 to float without loss of precision.",
+@pytest.mark.parametrize("value", ["16777217", "1700000000", "3.4028235e38", "-3.4028235e38"])
+def test_a_number_that_rounds_to_a_float_is_taken(server, value):
+    # json_tensor.cc (2.19.1) takes numbers for their nearest float.
+    status, answer = server.post(
+        "/v1/models/many:predict", f'{{"signature_name": "any_rank", "inputs": [{value}]}}'
     )
+    assert status == 200, answer
+    assert np.float32(answer["outputs"][0]) == np.float32(value)
+
+
+@pytest.mark.parametrize("value", ["1e39", "1e400"])
+def test_a_number_beyond_float_is_refused(server, value):
+    status, answer = server.post("/v1/models/affine:predict", f'{{"inputs": [{value}]}}')
+    assert status == 400
+    assert "precision" in error(answer) or "Number too big to be stored in double" in error(answer)
 
 
 def test_a_model_name_in_the_path_may_be_encoded(server):

@@ -57,11 +57,11 @@ def test_an_integer_literal_becomes_an_int64_feature(server):
         ('{"signature_name": "no", "examples": [{"x": 1.0}]}', "No signature was found with the name: no"),
         (
             '{"examples": [{"x": 1.0}]}',
-            "Expected classification signature method_name to be tensorflow/serving/classify. Was: "
-            "tensorflow/serving/predict",
+            "No classification inputs found in SignatureDef: ",
         ),
     ],
 )
 def test_wrong_examples_are_told_why(server, body, wanted):
     status, answer = server.post("/v1/models/half:classify", body)
-    assert (status, error(answer)) == (400, wanted)
+    assert status == 400
+    assert error(answer).startswith(wanted)

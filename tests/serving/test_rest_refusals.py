@@ -35,7 +35,7 @@ def test_a_bad_element_of_instances_is_named(server):
     )
     status, answer = server.post("/v1/models/many:predict", {"instances": [{"a": [1.0]}]})
     assert error(answer).startswith("Failed to process element: 0 of 'instances' list. JSON object: {")
-    assert error(answer).endswith("must only have keys: a,b")
+    assert error(answer).endswith("keys must be equal to: a,b")
 
 
 def test_instances_of_different_shape_are_refused(server):
@@ -69,25 +69,21 @@ def test_a_plain_list_for_several_inputs_is_refused(server):
         ("  ", "JSON Parse error: The document is empty. at offset: 2"),
         (
             '{"instances": [1.0, 2.0',
-            "JSON Parse error: Missing a comma or ] after an array element. at offset: 23",
+            "JSON Parse error: Missing a comma or ']' after an array element. at offset: 23",
         ),
         ("{'instances': 1}", "JSON Parse error: Missing a name for object member. at offset: 1"),
         ('{"instances" 1}', "JSON Parse error: Missing a colon after a name of object member. at offset: 13"),
         ('{"instances": [x]}', "JSON Parse error: Invalid value. at offset: 15"),
         (
-            '{"instances": 1} x',
-            "JSON Parse error: The document root must not be followed by other values. at offset: 17",
-        ),
-        (
             '{"instances": 1 "b"}',
-            "JSON Parse error: Missing a comma or } after an object member. at offset: 16",
+            "JSON Parse error: Missing a comma or '}' after an object member. at offset: 16",
         ),
         ("[1]", "JSON Value: [\n    1\n] Is not object"),
         ("{}", "Missing 'inputs' or 'instances' key"),
         ('{"instances": []}', "JSON Value: {\n    \"instances\": []\n} No values in 'instances' array"),
         (
             '{"instances": 5}',
-            "JSON Value: {\n    \"instances\": 5\n} Excepting 'instances' to be an list/array",
+            "JSON Value: {\n    \"instances\": 5\n} Expecting 'instances' to be an list/array",
         ),
         (
             '{"signature_name": 5}',

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from core.errors import UsageError
 from serving import flags
 from tests.serving.model_zoo_paths import broken
 from tests.serving.server_process import ROOT, ServerProcess, model_config
@@ -32,15 +33,15 @@ def test_flags_take_all_three_forms():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--prot=1"], "unknown argument: --prot (did you mean --port?)"),
+        (["--prot=1"], "unknown argument: --prot. Did you mean '--port'?"),
         (["stray"], "unknown argument: stray"),
-        (["--port=abc"], "--port=abc: "),
+        (["--port=abc"], "--port = 'abc': "),
         (["--enable_batching=maybe"], "--enable_batching=maybe: must be true or false"),
         (["--port"], "--port needs a value"),
     ],
 )
 def test_a_wrong_flag_is_named(arguments, text):
-    with pytest.raises(flags.UsageError) as error:
+    with pytest.raises(UsageError) as error:
         flags.parse(arguments)
     assert text in str(error.value)
 
@@ -53,7 +54,7 @@ def test_every_flag_has_a_description():
 
 
 def test_an_unknown_flag_is_a_start_error():
-    assert run("--prot=1") == (2, "melanosizer-serve: unknown argument: --prot (did you mean --port?)\n")
+    assert run("--prot=1") == (2, "melanosizer-serve: unknown argument: --prot. Did you mean '--port'?\n")
 
 
 def test_no_model_is_a_start_error():
@@ -102,9 +103,11 @@ def test_a_model_that_does_not_load_is_a_start_error_saying_why(tmp_path):
 
 
 def test_a_taken_port_is_a_start_error(zoo, server):
-    code, text = run(f"--model_base_path={zoo / 'half'}", f"--port={server.ports['grpc']}")
-    assert code == 1
-    assert "cannot listen on" in text
+    for flag, port in (("port", server.ports["grpc"]), ("rest_api_port", server.ports["rest"])):
+        code, text = run(f"--model_base_path={zoo / 'half'}", "--port=-1", f"--{flag}={port}")
+        assert code == 2
+        assert f":{port}: Address already in use" in text
+        assert "Successfully loaded" not in text
 
 
 def test_version_and_help():
@@ -124,8 +127,9 @@ def test_the_lines_people_grep_for_are_printed(server):
 def test_a_unix_socket_and_tensor_content(pick, tmp_path):
     import grpc
 
-    from serving.engine.values import from_proto, predict_request
+    from core.tfserving.tensors import from_proto
     from serving.protos import prediction_service_pb2_grpc
+    from tests.serving.server_process import predict_request
 
     socket = tmp_path / "s"
     with ServerProcess(

@@ -8,7 +8,7 @@ import threading
 import grpc
 import pytest
 
-from core.registry import model_server_config as model_config_of_the_registry
+from core.registry.model_server_config import ServedModel, render
 from serving.versions.storage import parse_version
 from tests.serving.model_zoo_paths import broken
 from tests.serving.server_process import ServerProcess, model_config
@@ -174,13 +174,13 @@ def test_policies_all_latest_and_specific(pick, tmp_path):
 def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path):
     base = pick("half", 1)
     config = tmp_path / "models.config"
-    config.write_text(model_config_of_the_registry.render("half", base, "1", None))
+    config.write_text(_config(base, ["1"], stable="1"))
     with ServerProcess(
         tmp_path / "server",
         f"--model_config_file={config}",
         "--file_system_poll_wait_seconds=0.1",
         "--model_config_file_poll_wait_seconds=0.1",
-        "--force_allow_any_version_labels_for_unavailable_models",
+        "--allow_version_labels_for_unavailable_models",
     ) as server:
 
         def answering(label=None):
@@ -189,20 +189,71 @@ def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path
         server.await_state("half", 1, "AVAILABLE")
         assert (answering(), answering("stable")) == (1, 1)
         pick("half", 2, to=base)
-        config.write_text(model_config_of_the_registry.render("half", base, "2", None))
+        config.write_text(_config(base, ["1", "2"], stable="1"))
         while server.status("half").get(2, ("",))[0] != "AVAILABLE":
             # Nobody who asks by label is turned away while the versions change.
-            assert answering("stable") in (1, 2)
+            assert answering("stable") == 1
+        config.write_text(_config(base, ["2"], stable="2"))
+        _await(lambda: answering("stable") == 2)
         assert (answering(), answering("stable")) == (2, 2)
-        config.write_text(model_config_of_the_registry.render("half", base, "1", "2"))
+        config.write_text(_config(base, ["2", "1"], stable="2"))
         server.await_state("half", 1, "AVAILABLE")
+        config.write_text(_config(base, ["1", "2"], stable="1", canary="2"))
+        _await(lambda: answering("stable") == 1)
         assert (answering("stable"), answering("canary")) == (1, 2)
+
+
+def test_a_model_without_its_folder_is_waited_for_until_the_file_is_corrected(pick, tmp_path):
+    base = pick("half", 1)
+    config = tmp_path / "models.config"
+    good = {"name": "half", "base_path": base}
+    config.write_text(str(model_config(good)))
+    with ServerProcess(
+        tmp_path / "server",
+        f"--model_config_file={config}",
+        "--file_system_poll_wait_seconds=0.1",
+        "--model_config_file_poll_wait_seconds=0.1",
+    ) as server:
+        config.write_text(str(model_config(good, {"name": "other", "base_path": tmp_path / "none"})))
+        _await(lambda: "(Re-)adding model: other" in server.log())
+        config.write_text(str(model_config(good, {"name": "third", "base_path": base})))
+        server.await_state("third", 1, "AVAILABLE")
+        assert server.predict("half", {"x": [[2.0]]}).model_spec.version.value == 1
+
+
+@pytest.mark.parametrize("missing", ["variables", "variables/variables.index", "variables/variables.data"])
+def test_a_version_that_is_not_whole_replaces_no_good_one(pick, tmp_path, missing):
+    base = pick("affine", 1)
+    whole = pick("affine", 2, to=tmp_path / "elsewhere") / "2"
+    with ServerProcess(
+        tmp_path / "server",
+        f"--model_base_path={base}",
+        "--model_name=m",
+        "--file_system_poll_wait_seconds=0.1",
+        "--max_num_load_retries=0",
+    ) as server:
+        partial = tmp_path / "partial"
+        shutil.copytree(whole, partial)
+        if missing == "variables":
+            shutil.rmtree(partial / missing)
+        elif missing.endswith("index"):
+            (partial / missing).unlink()
+        else:
+            data = next((partial / "variables").glob("variables.data*"))
+            data.write_bytes(data.read_bytes()[:10])
+        partial.rename(base / "2")
+        assert server.await_state("m", 2, "END")
+        assert server.predict("m", {"x": [2.0]}).model_spec.version.value == 1
+        # And is taken once it is whole.
+        shutil.copytree(whole, base / "2", dirs_exist_ok=True)
+        server.await_state("m", 2, "AVAILABLE")
+        assert server.predict("m", {"x": [2.0]}).model_spec.version.value == 2
 
 
 def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pick, tmp_path):
     base = pick("half", 1, 2)
     config = tmp_path / "models.config"
-    config.write_text(model_config_of_the_registry.render("half", base, "1", None))
+    config.write_text(_config(base, ["1"], stable="1"))
     with ServerProcess(
         tmp_path / "server",
         f"--model_config_file={config}",
@@ -210,9 +261,13 @@ def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pi
         "--allow_version_labels_for_unavailable_models",
     ) as server:
         server.await_state("half", 1, "AVAILABLE")
-        config.write_text(model_config_of_the_registry.render("half", base, "2", None))
+        config.write_text(_config(base, ["2"], stable="2"))
         _await(lambda: "Request to assign label to version 2 of model half" in server.log())
         assert server.predict("half", {"x": [[2.0]]}, label="stable").model_spec.version.value == 1
+
+
+def _config(base, versions, **labels):
+    return render(ServedModel("half", str(base), tuple(versions), labels))
 
 
 def _await(condition, timeout=20.0):

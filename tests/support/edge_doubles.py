@@ -31,6 +31,7 @@ def answer(
     zone: str = "",
     version: str = "1795300000",
     odd: float = 0.0,
+    limits: tuple[float, float] | None = None,
 ) -> serving.PredictResponse:
     """A reply as the exported model gives it."""
     zone = zone or (
@@ -39,7 +40,10 @@ def answer(
     reply = serving.PredictResponse()
     reply.model_spec.name = "melanoma"
     reply.model_spec.version.value = int(version)
-    for name, value in (("probability", probability), ("threshold", threshold), ("out_of_distribution", odd)):
+    numbers = [("probability", probability), ("threshold", threshold), ("out_of_distribution", odd)]
+    if limits is not None:
+        numbers += [("low_below", limits[0]), ("refer_from", limits[1])]
+    for name, value in numbers:
         tensor = reply.outputs[name]
         tensor.dtype = tensors.DT_FLOAT
         tensor.tensor_shape.dim.add().size = 1
@@ -69,7 +73,10 @@ class ModelServer:
     ) -> None:
         self.reply = reply
         self.explain = explain
+        self.explain_fails: tuple[grpc.StatusCode, str] | None = None
+        self.unhealthy = False
         self.deliveries: list[tuple[str, str, bytes]] = []  # (request id, SHA-256, device id) as they came
+        self.explanations: list[str] = []  # request ids that asked for a heat map
         self.arrived = threading.Condition()
         self._server = grpc.server(
             futures.ThreadPoolExecutor(max_workers=8), options=[("grpc.so_reuseport", 0)]
@@ -93,6 +100,10 @@ class ModelServer:
         """One question."""
         jpeg = bytes(request.inputs["image_bytes"].string_val[0])
         if request.model_spec.signature_name == "explain":
+            with self.arrived:
+                self.explanations.append(dict(context.invocation_metadata())["x-request-id"])
+            if self.explain_fails is not None:
+                context.abort(*self.explain_fails)
             if self.explain is None:
                 context.abort(
                     grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "explain" not found.'
@@ -110,9 +121,11 @@ class ModelServer:
         return self.reply(jpeg, context)
 
     def GetModelStatus(  # noqa: N802
-        self, _request: serving.GetModelStatusRequest, _context: grpc.ServicerContext
+        self, _request: serving.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> serving.GetModelStatusResponse:
         """One version, available."""
+        if self.unhealthy:
+            context.abort(grpc.StatusCode.NOT_FOUND, "Could not find any versions of model melanoma")
         reply = serving.GetModelStatusResponse()
         status = reply.model_version_status.add()
         status.version, status.state = 1795300000, serving.ModelVersionStatus.AVAILABLE
@@ -138,6 +151,7 @@ class FleetGateway:
         self.headers: list[dict[str, str]] = []
         self.repeats = 0
         self.refuse = 0  # status code to answer with instead
+        self.page: bytes | None = None  # HTML that a sign-in page between here and there answers with
         self.date: str | None = None
         self.enrolment: dict[str, str] = {"token": "token-1"}
         self.arrived = threading.Condition()
@@ -176,25 +190,28 @@ class FleetGateway:
     def take(self, request: BaseHTTPRequestHandler) -> None:
         """One request."""
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
-        reply: dict[str, Any] = {}
+        reply: dict[str, Any] = {"status": "new"}
         status = self.refuse or 200
+        if self.refuse:
+            reply = {"error": "this gateway was told to refuse", "status": self.refuse}
         with self.arrived:
             self.headers.append(dict(request.headers))
-            if not self.refuse:
+            if not self.refuse and self.page is None:
                 if request.command == "PUT":
+                    # As the dashboard's gateway: the same id again is the same record.
                     known = body["id"] in self.records
                     self.repeats += known
                     self.records.setdefault(body["id"], body)
-                    status = 200 if known else 201
+                    status, reply = (200, {"status": "known"}) if known else (201, {"status": "new"})
                 elif request.path.endswith("/enroll"):
                     self.enrolments.append(body)
                     reply = dict(self.enrolment)
                 else:
                     self.heartbeats.append(body)
             self.arrived.notify_all()
-        data = json.dumps(reply).encode()
+        data = json.dumps(reply).encode() if self.page is None else self.page
         request.send_response(status)
-        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Type", "application/json" if self.page is None else "text/html")
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
         request.wfile.write(data)
@@ -207,13 +224,19 @@ class FleetGateway:
 
 
 class Network:
-    """A TCP proxy to `port` that can be cut, and whose cuts also break what is under way."""
+    """A TCP proxy to `port` that can be cut, and whose cuts also break what is under way.
+
+    It can also swallow: connections that are open stay open and nothing passes any more (half-open), while new
+    ones work.
+    """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._lock = threading.Lock()
         self._up = True
         self._connections: set[socket.socket] = set()
+        self._swallowed: set[socket.socket] = set()
+        self.swallows = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         self.cuts = 0
@@ -232,6 +255,12 @@ class Network:
             connections, self._connections = self._connections, set()
         for connection in connections:
             _kill(connection)
+
+    def swallow(self) -> None:
+        """Let every byte of the open connections vanish, without a reset, as a router that forgot them does."""
+        with self._lock:
+            self.swallows += 1
+            self._swallowed |= self._connections
 
     def mend(self) -> None:
         """Gives it back."""
@@ -272,12 +301,16 @@ class Network:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         try:
             while data := source.recv(65536):
-                sink.sendall(data)
+                with self._lock:
+                    swallowed = source in self._swallowed
+                if not swallowed:
+                    sink.sendall(data)
         except OSError:
             pass  # the network was cut
         finally:
             with self._lock:
                 self._connections -= {source, sink}
+                self._swallowed -= {source, sink}
             _kill(source)
             _kill(sink)
 

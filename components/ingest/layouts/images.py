@@ -1,10 +1,54 @@
-"""Finds image files by the name a table gives them."""
+"""Finds images by the name a table gives them: in a folder, or in an HDF5 file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from components.ingest import hdf5
+from components.ingest.config import IngestConfig
+from components.ingest.errors import IngestError
+from components.ingest.source import Source
+
+
+def open_images(source: Source, config: IngestConfig) -> ImageFolder | Hdf5Images:
+    """Return where a source's images are looked up.
+
+    Raises:
+        IngestError: there is no such folder or file, or it cannot be read.
+    """
+    archive = source.image_archive()
+    if archive is not None:
+        return Hdf5Images(archive, config.image_extensions)
+    return ImageFolder(source.image_folder(), config.image_extensions)
+
+
+def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield every folder below ``root`` with its files; links are followed, hidden folders are left out.
+
+    Raises:
+        IngestError: a folder cannot be read, or a link leads into a folder that holds it.
+    """
+
+    def failed(error: OSError) -> None:
+        raise IngestError(f"{error.filename} cannot be read: {error.strerror}")
+
+    # Real paths of the folders on the way down to each, to notice a loop of links.
+    above: dict[str, frozenset[str]] = {str(root): frozenset()}
+    for folder, subfolders, names in os.walk(root, onerror=failed, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in above[folder]:
+            raise IngestError(f"{folder} is a link into a folder that holds it ({real}): remove the link")
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        above.update((os.path.join(folder, name), above[folder] | {real}) for name in subfolders)  # noqa: PTH118
+        yield folder, names
+
+
+def folded(name: str) -> str:
+    """Return a file name without what file systems differ in: case and Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 class ImageFolder:
@@ -16,6 +60,9 @@ class ImageFolder:
         Args:
             root: the folder.
             extensions: endings of images, the preferred ones first.
+
+        Raises:
+            IngestError: a folder cannot be read.
         """
         self.root = root
         self._extensions = {extension.lower(): rank for rank, extension in enumerate(extensions)}
@@ -25,10 +72,9 @@ class ImageFolder:
         self._shared: set[str] = set()  # stems that several folders have
         self._used: set[str] = set()
         ranked: list[tuple[int, str, str]] = []
-        for folder, subfolders, names in os.walk(root):
-            subfolders[:] = sorted(
-                name for name in subfolders if name != "masks" and not name.startswith(".")
-            )
+        for folder, names in walk(root):
+            if "masks" in folder[len(str(root)) :].split("/"):
+                continue
             for name in names:
                 rank = self._extensions.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 - 57,000 names
                 if rank is not None:
@@ -37,11 +83,14 @@ class ImageFolder:
         first = len(str(root).rstrip("/")) + 1
         for _, path, name in sorted(ranked):
             stem, inside = self.stem(name), path[first:]
-            self._by_path[inside] = path
-            self._by_path.setdefault(inside[: len(inside) - len(name)] + stem, path)
-            self._by_name.setdefault(name, path)
-            if self._by_stem.setdefault(stem, path).rpartition("/")[0] != path.rpartition("/")[0]:
-                self._shared.add(stem)
+            for alias in (inside, folded(inside)):
+                self._by_path.setdefault(alias, path)
+                self._by_path.setdefault(alias[: len(alias) - len(name)] + self.stem(alias), path)
+            for alias in (name, folded(name)):
+                self._by_name.setdefault(alias, path)
+            for alias in (stem, folded(stem)):
+                if self._by_stem.setdefault(alias, path).rpartition("/")[0] != path.rpartition("/")[0]:
+                    self._shared.add(alias)
 
     def stem(self, name: str) -> str:
         """``name`` without folder and without an image's ending."""
@@ -53,12 +102,13 @@ class ImageFolder:
         """Return the path of the image called ``name``, with or without its ending; None where there is none.
 
         A folder in the name counts where files of several folders have this name; elsewhere it may be one of the
-        machine that wrote the table.
+        machine that wrote the table. The name as it is written goes before one in other case or Unicode form.
         """
         base = name.replace("\\", "/").rsplit("/", 1)[-1]
-        path = self._inside(name)
+        path = self._inside(name) or self._inside(folded(name))
         if path is None and not (base != name and self.stem(base) in self._shared):
-            path = self._by_name.get(base) or self._by_stem.get(self.stem(base))
+            for alias in (base, folded(base)):
+                path = path or self._by_name.get(alias) or self._by_stem.get(self.stem(alias))
         if path is not None:
             self._used.add(path)
         return path
@@ -79,3 +129,36 @@ class ImageFolder:
     def unlisted(self) -> int:
         """How many images were never asked for."""
         return self.count - len(self._used)
+
+
+class Hdf5Images:
+    """The images of an HDF5 file, by name (ISIC 2024: 401,059 JPEGs in one file); they are read in place."""
+
+    def __init__(self, path: Path, extensions: Sequence[str]) -> None:
+        """List the names in ``path``.
+
+        Raises:
+            IngestError: it is not an HDF5 file of encoded images.
+        """
+        self._path = path
+        self._endings = tuple(extension.lower() for extension in extensions)
+        self._names = hdf5.names(path)
+        self._used: set[str] = set()
+
+    def name_of(self, name: str) -> str:
+        """``name`` without an image's ending."""
+        head, dot, ending = name.rpartition(".")
+        return head if dot and f".{ending.lower()}" in self._endings else name
+
+    def find(self, name: str) -> str | None:
+        """Return where the image lies, None where there is none of this name."""
+        key = self.name_of(name)
+        if key not in self._names:
+            return None
+        self._used.add(key)
+        return hdf5.address(self._path, key)
+
+    @property
+    def unlisted(self) -> int:
+        """How many images were never asked for."""
+        return len(self._names) - len(self._used)

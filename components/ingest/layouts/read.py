@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
-from components.ingest.layouts import classes, isic2019, table
+from components.ingest.layouts import classes, one_hot, table
 from components.ingest.layouts.found import Found
 from components.ingest.row import Refusal, Row
 from components.ingest.source import Source
@@ -16,7 +16,7 @@ def read(source: Source, config: IngestConfig) -> Found:
     Raises:
         IngestError: the source cannot be read at all, or has no rows.
     """
-    readers = {"folder": classes.read, "isic2019": isic2019.read}
+    readers = {"folder": classes.read, "isic2018": one_hot.read, "isic2019": one_hot.read}
     found = readers.get(source.kind, table.read)(source, config)
     if not found.rows_read:
         raise IngestError(f"source {source}: it has no rows")

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from components.ingest import diagnosis as diagnoses
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
+from components.ingest.label import Statements, UnlabelledError, decide
+from components.ingest.layouts import table_file
 from components.ingest.layouts.found import Found
-from components.ingest.layouts.images import ImageFolder
+from components.ingest.layouts.images import open_images
+from components.ingest.layouts.table_file import Table
 from components.ingest.pseudonym import pseudonym
 from components.ingest.row import Refusal, Row
 from components.ingest.source import Source
 
 # Column names by what they hold, the preferred first. They are the union over the archives: a SIIM-ISIC file
-# that somebody renamed or joined is still read.
+# that somebody renamed or joined is still read. Of labels every column counts, so that none contradicts another.
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "image": ("image_name", "isic_id", "image_id", "image", "filename", "file_name", "file", "path"),
+    "image": (
+        "image_name",
+        "isic_id",
+        "image_id",
+        "img_id",
+        "image",
+        "filename",
+        "file_name",
+        "file",
+        "path",
+    ),
     "patient": ("patient_id", "patient"),
     "lesion": ("lesion_id", "lesion"),
-    "diagnosis": ("diagnosis", "dx", "diagnosis_5", "diagnosis_4", "diagnosis_3", "diagnosis_2"),
-    "target": ("target", "label"),
-    "malignant": ("benign_malignant", "diagnosis_1"),
     "age": ("age_approx", "age"),
     "sex": ("sex", "gender"),
     "site": (
@@ -36,153 +45,136 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "anatom_site_general",
         "anatom_site_1",
         "localization",
+        "region",
+        "location",
         "site",
     ),
 }
-ONE_HOT: Final = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
-_UNKNOWN: Final = diagnoses.UNKNOWN - {"other"}
+# The archive's levels, deepest first: most rows leave the deep ones empty.
+LEVELS: Final = (
+    "diagnosis",
+    "dx",
+    "diagnostic",
+    *(f"{level}_{number}" for number in (5, 4, 3, 2) for level in ("diagnosis", "iddx")),
+)
+TARGETS: Final = ("target", "label", "melanoma")
+MALIGNANCY: Final = ("benign_malignant", "diagnosis_1", "iddx_1", "malignant")
+LABELS: Final = (*TARGETS, *MALIGNANCY, *LEVELS, "isic2016", "seborrheic_keratosis")
+ONE_HOT: Final = ("MEL", "NV", "BCC", "AK", "AKIEC", "BKL", "DF", "VASC", "SCC")
+
+# What a layout calls otherwise than the rest.
+_OWN: Final[dict[str, dict[str, str]]] = {"derm7pt": {"derm": "image", "case_num": "lesion"}}
 _SEXES: Final = {"m": "male", "f": "female", "w": "female"}
+_NO: Final = frozenset({"0", "0.0", "false", "no", "n"})
+_YES: Final = frozenset({"1", "1.0", "true", "yes", "y"})
+_AGE: Final = re.compile(
+    r"^(?P<low>\d{1,3}(?:[.,]\d+)?)\s*(?:(?:-|to)\s*(?P<high>\d{1,3})|\+|y|yrs?|years?)?$", re.IGNORECASE
+)
+_LEAST_CODES: Final = 2  # different numbers beyond 0 and 1 that make a column one of classes
+_MOST_ODD: Final = 0.01  # share of rows with such a number that may be slips
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A csv file.
-
-    Attributes:
-        path: the file.
-        header: column names, stripped.
-        lines: line number and cells of every row.
-    """
-
-    path: Path
-    header: tuple[str, ...]
-    lines: list[tuple[int, list[str]]]
-
-
-def load(path: Path) -> Table:
-    """Read a csv file: UTF-8, separated by commas, semicolons or tabs.
-
-    Raises:
-        IngestError: it cannot be read as one, or is empty.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise IngestError(f"{path} is not UTF-8 (byte {error.start}): save the table as UTF-8 csv") from None
-    except OSError as error:
-        raise IngestError(f"{path} cannot be read: {error.strerror}") from None
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
-    lines: list[tuple[int, list[str]]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    try:
-        header = next(reader, None)
-        last = reader.line_num
-        for cells in reader:
-            if cells:
-                lines.append((last + 1, cells))
-            last = reader.line_num
-    except csv.Error as error:
-        raise IngestError(f"{path}, line {reader.line_num}: no csv: {error}") from None
-    if not header:
-        raise IngestError(f"{path} is empty: a first line with column names is needed")
-    return Table(path, tuple(cell.strip() for cell in header), lines)
+# Every column that any layout reads.
+KEPT: Final = frozenset(
+    name.lower() for names in (*COLUMNS.values(), LABELS, ONE_HOT, *_OWN.values()) for name in names
+)
+# The first whose columns are all there is the table's layout.
+LAYOUTS: Final = (
+    ("isic2016", frozenset({"image_id", "isic2016"})),
+    ("isic2019", frozenset({"mel", "nv", "image", "scc"})),
+    ("isic2018", frozenset({"mel", "nv", "image"})),
+    ("isic2017", frozenset({"image_id", "melanoma", "seborrheic_keratosis"})),
+    ("isic2024", frozenset({"isic_id", "target", "iddx_full"})),
+    ("isic-archive", frozenset({"isic_id"})),
+    ("siim2020", frozenset({"image_name", "benign_malignant", "anatom_site_general_challenge"})),
+    ("ham10000", frozenset({"image_id", "dx"})),
+    ("pad-ufes", frozenset({"img_id", "diagnostic"})),
+    ("derm7pt", frozenset({"derm", "case_num", "diagnosis"})),
+)
 
 
 def kind_of(path: Path) -> str | None:
-    """Name the layout of a table by its columns; None where it is no table that is known."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            first = file.readline(65536)
-    except (OSError, UnicodeDecodeError):
-        return None
-    names = {
-        cell.strip().strip('"').lower() for cell in first.replace(";", ",").replace("\t", ",").split(",")
-    }
-    if {"mel", "nv", "image"} <= names:
-        return "isic2019"
-    if "isic_id" in names:
-        return "isic-archive"
-    if {"image_name", "benign_malignant", "anatom_site_general_challenge"} <= names:
-        return "siim2020"
-    if {"image_id", "dx"} <= names:
-        return "ham10000"
-    labels = ("target", "diagnosis", "malignant")
-    if names & set(COLUMNS["image"]) and any(names & set(COLUMNS[what]) for what in labels):
+    """Name the layout of a table by its columns; None where it is not a table that is known."""
+    names = {name.lower() for name in table_file.header(path)}
+    kind = next((kind for kind, columns in LAYOUTS if columns <= names), None)
+    if kind is None and names & set(COLUMNS["image"]) and names & set(LABELS):
         return "csv"
-    return None
+    return kind
+
+
+def closest(path: Path) -> str:
+    """Say which layout a table that is not known comes closest to, and what it lacks; empty for none."""
+    names = {name.lower() for name in table_file.header(path)}
+    # Of ISIC 2016 there is no header to compare with.
+    kind, columns = max(LAYOUTS[1:], key=lambda layout: len(layout[1] & names) / len(layout[1]))
+    return f"closest is {kind}, without {', '.join(sorted(columns - names))}" if columns & names else ""
 
 
 def read(source: Source, config: IngestConfig) -> Found:
-    """Read a source of the layouts siim2020, ham10000, isic-archive and csv.
+    """Read a source of a layout with one table.
 
     Raises:
-        IngestError: the table is missing, is no csv, or lacks the column of image names or every label.
+        IngestError: the table is missing, is not a table, or lacks the column of image names or every label.
     """
-    table = load(source.table())
-    keys = _keys(table)
-    records = ((line, dict(zip(keys, cells, strict=True)), "") for line, cells in _whole(table))
+    table = table_file.load(source.table(), KEPT)
+    check_columns(table, source)
     found = Found()
-    for line, cells in table.lines:
-        if len(cells) != len(table.header):
-            detail = f"{len(cells)} cells, the header has {len(table.header)}"
-            found.refusals.append(Refusal(source.title, line, "", "", "bad_row", detail))
-    _check_columns(table, source)
-    return rows(source, config, records, found)
+    records = (dict(zip(table.header, cells, strict=True)) for _, cells in whole(table, source, found))
+    return rows(source, config, zip((line for line, _ in table.lines), records, strict=True), found)
+
+
+def whole(table: Table, source: Source, found: Found) -> list[tuple[int, list[str]]]:
+    """Return the lines that have a cell a column; the others are refused."""
+    found.refusals.extend(
+        Refusal(source.title, line, "", "", "bad_row", detail) for line, detail in table.ragged
+    )
+    return table.lines
 
 
 def rows(
-    source: Source,
-    config: IngestConfig,
-    records: Iterator[tuple[int, Mapping[str, str], str]],
-    found: Found,
+    source: Source, config: IngestConfig, records: Iterable[tuple[int, Mapping[str, str]]], found: Found
 ) -> Found:
-    """Turn records (line, value by the keys of ``COLUMNS``, one-hot diagnosis) into rows, added to ``found``."""
-    folder = ImageFolder(source.image_folder(), config.image_extensions)
-    for line, record, one_hot in records:
-        name = record.get("image", "").strip()
+    """Turn records (line, value by column) into rows, added to ``found``."""
+    images = open_images(source, config)
+    table = [
+        (line, {key.lower(): value.strip() for key, value in record.items()}) for line, record in records
+    ]
+    keys = _keys(table[0][1], source.kind) if table else {}
+    _check_codes(source, table)
+    for line, record in table:
+        cells = {key: record[column] for key, column in keys.items()}
+        name = cells.get("image", "")
         if not name:
             found.refusals.append(Refusal(source.title, line, "", "", "bad_row", "no image name"))
             continue
-        stem, path = folder.name_of(name), folder.find(name)
+        stem, path = images.name_of(name), images.find(name)
+        said, words = _statements(record, source.kind)
         try:
-            found.rows.append(_row(source, config, line, stem, path, record, one_hot))
-        except _RefusedError as refused:
+            if isinstance(said, UnlabelledError):
+                raise said
+            label, diagnosis = decide(said, config.positive_diagnoses)
+            found.count(words, str(label), diagnosis, said.malignant)
+            found.rows.append(_row(source, line, stem, path, cells, label, diagnosis))
+        except UnlabelledError as refused:
+            found.count(words, refused.reason, None, None)
             found.refusals.append(
                 Refusal(source.title, line, stem, path or "", refused.reason, refused.detail)
             )
-    found.unlisted = folder.unlisted
+    found.unlisted = images.unlisted
     return found
-
-
-# Most rows of the archive leave the deep ones empty.
-_LEVELS: Final = ("diagnosis_5", "diagnosis_4", "diagnosis_3", "diagnosis_2")
-
-
-class _RefusedError(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail
 
 
 def _row(
     source: Source,
-    config: IngestConfig,
     line: int,
     name: str,
     path: str | None,
-    record: Mapping[str, str],
-    one_hot: str,
+    cells: Mapping[str, str],
+    label: int,
+    diagnosis: str | None,
 ) -> Row:
-    named = one_hot or _diagnosis(record)
-    diagnosis = diagnoses.canonical(named)
-    target = _target(record.get("target", ""))
-    malignant = _malignant(record.get("malignant", ""))
-    label = diagnoses.label(diagnosis, target, malignant, config.positive_diagnoses)
-    if label is None:
-        raise _RefusedError("no_label", f"target {record.get('target', '')!r}, diagnosis {named!r}")
-    patient, lesion = (_text(record.get(what, "")) for what in ("patient", "lesion"))
-    sex, site = (_text(record.get(what, "").lower()) for what in ("sex", "site"))
+    patient, lesion = (_text(cells.get(what, "")) for what in ("patient", "lesion"))
+    sex, site = (_text(cells.get(what, "").lower()) for what in ("sex", "site"))
     return Row(
         source=source.title,
         line=line,
@@ -190,85 +182,114 @@ def _row(
         file=path,
         patient=pseudonym(source.id_space, "patient", patient) if patient else None,
         lesion=pseudonym(source.id_space, "lesion", lesion) if lesion else None,
-        image_key=pseudonym(source.id_space, "image", name),
         target=label,
         diagnosis=diagnosis,
-        age=_age(record.get("age", "")),
+        age=age(cells.get("age", "")),
         sex=_SEXES.get(sex, sex) if sex else None,
         site=site,
     )
 
 
-def _diagnosis(record: Mapping[str, str]) -> str:
-    """The deepest of the archive's five levels that has a name of ours, else the deepest that is filled."""
-    levels = [record.get("diagnosis", ""), *(record.get(f"column:{name}", "") for name in _LEVELS)]
-    filled = [(level, diagnoses.canonical(level)) for level in levels]
-    known = (level for level, name in filled if name is not None and diagnoses.is_known(name))
-    return next(known, next((level for level, name in filled if name is not None), levels[0]))
+def _statements(record: Mapping[str, str], kind: str) -> tuple[Statements | UnlabelledError, str]:
+    """What the label columns say, and the words they say it in; an error where they contradict each other."""
+    named = _deepest(record)
+    targets, malignancies = set[int](), set[bool]()
+    words = [named] if named else []
+    for column in (*TARGETS, *MALIGNANCY, "isic2016", "seborrheic_keratosis"):
+        value = record.get(column, "")
+        if diagnoses.is_absent(value):
+            continue
+        flag = 0 if value.lower() in _NO else 1 if value.lower() in _YES else None
+        stated = {"benign": False, "malignant": True}.get(value.lower())
+        words.append(f"{column}={value}")
+        if column == "seborrheic_keratosis":
+            named = named or ("seborrheic keratosis" if flag else "")
+        elif column == "isic2016":
+            # Malignant is melanoma there (Gutman et al., arXiv:1605.01397, part 3).
+            targets.add(int(stated if stated is not None else bool(flag)))
+        elif flag is not None and (column in MALIGNANCY or kind == "isic2024"):
+            malignancies.add(bool(flag))
+        elif flag is not None:
+            targets.add(flag)
+        elif stated is not None:
+            malignancies.add(stated)
+        elif column in TARGETS:
+            # Tables that call the diagnosis `label` are common.
+            named = named or value
+        elif value.lower() != "indeterminate":
+            return UnlabelledError("bad_value", f"{column} {value!r}: valid are benign and malignant"), value
+    if len(targets) > 1 or len(malignancies) > 1:
+        return UnlabelledError("label_conflict", f"its label columns contradict each other: {', '.join(words)}"), ", ".join(words)  # fmt: skip
+    text = named or ", ".join(words)
+    if named and diagnoses.normalised(named).lstrip("-").isdigit():
+        return UnlabelledError("bad_value", f"target {named!r}: valid are 0 and 1"), text
+    said = Statements(named, next(iter(targets), None), next(iter(malignancies), None))
+    return said, text
 
 
-def _keys(table: Table) -> list[str]:
-    """What each column holds: a key of ``COLUMNS``, or the column's own name."""
+def _deepest(record: Mapping[str, str]) -> str:
+    """The deepest of the archive's five levels that is understood, else the deepest that is filled."""
+    filled = [record[name] for name in LEVELS if name in record and not diagnoses.is_absent(record[name])]
+    understood = (level for level in filled if diagnoses.understood(level) is not None)
+    return next(understood, filled[0] if filled else "")
+
+
+def _check_codes(source: Source, table: list[tuple[int, dict[str, str]]]) -> None:
+    """Stop at a column of class numbers: nobody but its author knows which number is melanoma.
+
+    Raises:
+        IngestError: a label column holds such numbers.
+    """
+    for column in TARGETS:
+        values = Counter(record.get(column, "").removesuffix(".0") for _, record in table)
+        codes = {value: count for value, count in values.items() if value.lstrip("-").isdigit()}
+        odd = {value: count for value, count in codes.items() if value not in {"0", "1"}}
+        if len(odd) >= _LEAST_CODES or sum(odd.values()) > _MOST_ODD * len(table) >= 1:
+            shown = ", ".join(sorted(codes, key=int)[:10])
+            raise IngestError(
+                f"source {source}: the column {column!r} holds class numbers ({shown}): which of them is melanoma is "
+                "not written there; add a column `diagnosis` with their names, or `target` with 1 for melanoma"
+            )
+
+
+def _keys(record: Mapping[str, str], kind: str) -> dict[str, str]:
+    """Which column holds what, by the keys of ``COLUMNS``."""
+    keys = {
+        key: next(name for name in names if name in record)
+        for key, names in COLUMNS.items()
+        if any(name in record for name in names)
+    }
+    return {**keys, **{key: column for column, key in _OWN.get(kind, {}).items() if column in record}}
+
+
+def check_columns(table: Table, source: Source) -> None:
+    """Check that there are image names and labels.
+
+    Raises:
+        IngestError: there are none; the message names the columns and the closest layout.
+    """
     lower = [name.lower() for name in table.header]
-    taken: dict[int, str] = {}
-    for key, names in COLUMNS.items():
-        best = next((lower.index(name) for name in names if name in lower), None)
-        if best is not None:
-            taken.setdefault(best, key)
-    return [taken.get(index, f"column:{name}") for index, name in enumerate(lower)]
-
-
-def _whole(table: Table) -> Iterator[tuple[int, list[str]]]:
-    yield from ((line, cells) for line, cells in table.lines if len(cells) == len(table.header))
-
-
-def _check_columns(table: Table, source: Source) -> None:
-    keys = _keys(table)
-    there = f"its columns are {', '.join(table.header)}"
-    if "image" not in keys:
+    there = f"its columns are {', '.join(table.all_columns)}"
+    if not set(lower) & {*COLUMNS["image"], *_OWN.get(source.kind, {})}:
         raise IngestError(
             f"{table.path} has no column of image names: expected one of {', '.join(COLUMNS['image'])}; {there}"
         )
-    if not {"target", "diagnosis", "malignant"} & set(keys):
-        wanted = ", ".join(name for what in ("target", "diagnosis", "malignant") for name in COLUMNS[what])
-        raise IngestError(f"{table.path} has no label: expected one of {wanted}; {there} (source {source})")
+    if not set(lower) & set(LABELS):
+        raise IngestError(
+            f"{table.path} has no label: expected one of {', '.join(LABELS)}; {there} (source {source}). "
+            "For answers to images without labels there is `melanosizer predict-batch --images FOLDER`"
+        )
 
 
 def _text(value: str) -> str | None:
-    value = value.strip()
-    return None if value.lower() in _UNKNOWN else value
+    return None if diagnoses.is_absent(value) and value.lower() != "other" else value or None
 
 
-def _target(value: str) -> int | None:
-    value = value.strip().lower()
-    if value in _UNKNOWN:
+def age(value: str) -> float | None:
+    """Return an age in years: 45, 75,0, 85+, 45Y or the middle of 50-55; None where it is none of these."""
+    found = _AGE.match(value.strip())
+    if not found:
         return None
-    if value in {"0", "0.0", "false", "no"}:
-        return 0
-    if value in {"1", "1.0", "true", "yes"}:
-        return 1
-    # Tables that call the diagnosis `label` are common.
-    name = diagnoses.canonical(value)
-    if name is not None and diagnoses.is_known(name):
-        return int(name == "mel")
-    malignant = _malignant(value)
-    if malignant is None:
-        raise _RefusedError("bad_value", f"target {value!r}: valid are 0 and 1")
-    return int(malignant)
-
-
-def _malignant(value: str) -> bool | None:
-    return {"benign": False, "malignant": True}.get(value.strip().lower())
-
-
-def _age(value: str) -> float | None:
-    text = _text(value)
-    if text is None:
-        return None
-    try:
-        age = float(text)
-    except ValueError:
-        raise _RefusedError("bad_value", f"age {text!r} is no number") from None
-    if not math.isfinite(age) or not 0 <= age <= 120:
-        raise _RefusedError("bad_value", f"age {text!r} is not within 0 and 120 years")
-    return age
+    low = float(found["low"].replace(",", "."))
+    years = (low + float(found["high"])) / 2 if found["high"] else low
+    return years if math.isfinite(years) and 0 <= years <= 120 else None

@@ -64,3 +64,40 @@ def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> N
     for done in range(101):
         lines("check", done, 100)
     assert capsys.readouterr().out.splitlines() == ["check: 0 of 100 images", "check: 100 of 100 images"]
+
+
+def test_names_and_what_became_of_them_are_printed(
+    tmp_path: Path, app: typer.Typer, table: Callable[..., Source]
+) -> None:
+    names = ["nevus", "Malignant melanoma", "melanoma?"]
+    source = table([{"image_name": f"im{n}", "diagnosis": names[n % 3]} for n in range(30)])
+    result = CliRunner().invoke(
+        app, ["--source", str(source), "--out", str(tmp_path / "out"), "--decoders", "0"]
+    )
+    lines = [" ".join(line.replace("│", " ").split()) for line in result.output.splitlines()]
+    assert {"nevus 0 10", "Malignant melanoma 1 (positive) 10", "melanoma? no_label 10"} <= set(lines)
+
+
+def test_a_positive_diagnosis_that_no_row_has_is_refused(
+    tmp_path: Path, app: typer.Typer, table: Callable[..., Source]
+) -> None:
+    source = table([{"image_name": f"im{n}", "diagnosis": "nevus" if n % 2 else "mel"} for n in range(9)])
+    arguments = ["--source", str(source), "--out", str(tmp_path / "out"), "--decoders", "0"]
+    result = CliRunner().invoke(app, [*arguments, "--positive", "mel", "--positive", "bbc"])
+    assert str(result.exception) == "no row has the positive diagnosis 'bbc'; there are mel, nv"
+
+
+def test_a_span_is_added_with_the_rules_of_its_data_set(
+    tmp_path: Path, app: typer.Typer, table: Callable[..., Source]
+) -> None:
+    first = table([{"image_name": f"im{n}", "target": n % 3 // 2} for n in range(20)])
+    second = table([{"image_name": f"new{n}", "target": n % 3 // 2} for n in range(20)], name="later")
+    out = ["--out", str(tmp_path / "out"), "--decoders", "0"]
+    CliRunner().invoke(app, ["--source", str(first), *out, "--seed", "7"])
+    result = CliRunner().invoke(app, ["--source", str(second), *out, "--add"])
+    assert result.exit_code == 0, result.output
+    assert "images of span 1: 20, span 2: 20" in result.output
+    wrong = CliRunner().invoke(app, ["--source", str(second), *out, "--add", "--seed", "8"])
+    assert "was ingested with seed = 7, the new span with 8" in str(wrong.exception)
+    absent = CliRunner().invoke(app, ["--source", str(second), "--out", str(tmp_path / "none"), "--add"])
+    assert "is not an ingested data set" in str(absent.exception)

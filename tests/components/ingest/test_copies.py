@@ -25,7 +25,6 @@ def _checked(
         file=f"/{name}.jpg",
         patient=patient and pseudonym("s", "patient", patient),
         lesion=lesion and pseudonym("s", "lesion", lesion),
-        image_key=pseudonym("s", "image", name),
         target=target,
         diagnosis=None,
         age=None,

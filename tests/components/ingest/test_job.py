@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import random
 import resource
 from collections import Counter, defaultdict
@@ -218,7 +219,7 @@ def test_a_failure_leaves_the_old_output_and_nothing_else(
     out = tmp_path / "data" / "out"
     old = ingest(config(source), out)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(job.quarantine, "save", fail)
@@ -256,6 +257,69 @@ def test_a_users_folder_is_never_replaced_unasked(tmp_path: Path, table: Table, 
         ingest(config(source), tmp_path / "link", force=True)
     ingest(config(source), out, force=True)
     assert not (out / "chapter1.tex").exists()
+    (aside,) = tmp_path.glob("thesis.replaced-*")
+    assert (aside / "chapter1.tex").read_text() == "years of work"
+
+
+def test_an_output_with_a_users_files_in_it_is_not_replaced(
+    tmp_path: Path, table: Table, config: Configure
+) -> None:
+    source, out = table(_rows(12)), tmp_path / "out"
+    ingest(config(source), out)
+    (out / "raw").mkdir()
+    (out / "raw" / "only-copy.jpg").write_bytes(b"picture")
+    with pytest.raises(IngestError, match=r"out holds raw, which ingest did not write"):
+        ingest(config(source), out)
+    (out / "train" / "notes.txt").write_text("mine")
+    (out / "raw").rename(tmp_path / "raw")
+    with pytest.raises(IngestError, match=r"out holds train/notes.txt, which ingest did not write"):
+        ingest(config(source), out)
+
+
+@pytest.mark.parametrize("where", ["set", ".", "set/images", "set/metadata.csv/.."])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_source_is_never_replaced(
+    where: str, force: bool, tmp_path: Path, table: Table, config: Configure
+) -> None:
+    source = table(_rows(12))
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    out = (tmp_path / where).resolve() if ".." not in where else tmp_path / "set"
+    with_images = source.model_copy(update={"images": source.path.parent / "images"})
+    with pytest.raises(IngestError, match="is, or holds, the source"):
+        ingest(config(with_images), out, force=force)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == files
+    # Inside a source's folder there is room for an output.
+    ingest(config(source), tmp_path / "set" / "out")
+    assert all(path.is_file() for path in files)
+
+
+def test_what_a_killed_job_left_is_cleared_and_put_back(
+    tmp_path: Path, table: Table, config: Configure
+) -> None:
+    source, out = table(_rows(12)), tmp_path / "data" / "a[b]"
+    old = ingest(config(source), out)
+    stale = out.parent / ".a[b].ingest-dead"
+    (stale / "train").mkdir(parents=True)
+    (stale / "lock").touch()
+    moved = out.parent / ".a[b].old-dead"
+    moved.mkdir()
+    out.rename(moved / "data")
+    with pytest.raises(IngestError, match="no row has the positive diagnosis"):
+        ingest(config(source, positive_diagnoses=("scc",)), out)
+    assert Manifest.load(out) == old
+    assert [path.name for path in out.parent.iterdir()] == ["a[b]"]
+
+
+def test_a_job_that_runs_is_left_alone(tmp_path: Path, table: Table, config: Configure) -> None:
+    source, out = table(_rows(12)), tmp_path / "out"
+    running = tmp_path / ".out.ingest-alive"
+    running.mkdir()
+    with (running / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ingest(config(source), out)
+    assert running.is_dir()
+    ingest(config(source), out)
+    assert not running.exists()
 
 
 def test_what_cannot_be_ingested_says_why(tmp_path: Path, table: Table, config: Configure) -> None:

@@ -77,10 +77,10 @@ def test_accounts_that_do_not_add_up_are_refused(
 
 
 def test_a_missing_or_broken_manifest_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(IngestError, match="no ingested data set; run melanosizer ingest"):
+    with pytest.raises(IngestError, match="is not an ingested data set; run melanosizer ingest"):
         Manifest.load(tmp_path)
     (tmp_path / manifests.NAME).write_text('{"data_version": "x"}')
-    with pytest.raises(IngestError, match="no valid manifest: data_version"):
+    with pytest.raises(IngestError, match="not a valid manifest: data_version"):
         Manifest.load(tmp_path)
 
 

@@ -24,7 +24,7 @@ def test_options_follow_the_path() -> None:
     [
         (
             "isic:x",
-            "the kind 'isic' is unknown; valid are siim2020, isic2019, ham10000, isic-archive, folder, csv",
+            "the kind 'isic' is unknown; valid are siim2020, isic2016, isic2017, isic2018, isic2019, isic2024",
         ),
         ("csv", "no path; write csv:PATH"),
         ("csv:", "no path"),
@@ -67,7 +67,8 @@ def test_folders_of_classes_are_recognised(tmp_path: Path) -> None:
 def test_what_is_no_data_set_says_so(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text("fruit,price\n")
     with pytest.raises(
-        IngestError, match=r"prices.csv has no column of image names.*no sub-folders called after"
+        IngestError,
+        match=r"prices.csv has no columns of image names.*but fruit, price.*no sub-folders called after",
     ):
         detect(tmp_path)
     with pytest.raises(IngestError, match="does not exist"):

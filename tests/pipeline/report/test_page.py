@@ -163,7 +163,7 @@ def test_the_headline_numbers_are_those_of_the_answers(pushed):
     carcinomas = sum(a.diagnosis == "bcc" and a.probability >= a.threshold for a in answers)
     assert f"{carcinomas} of these {needless} are carcinomas or their precursors" in text
     assert f"{decisions[labels == 1].mean() * 100:.1f} %" in text
-    assert f"AUC on test {auc(labels, scores):.3f}" in text
+    assert f"test, AUC: {auc(labels, scores):.3f}" in text
 
 
 def test_a_thousand_lesions_add_up(pushed):

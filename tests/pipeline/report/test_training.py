@@ -83,7 +83,7 @@ def test_the_learning_rate_finder_is_drawn_and_says_what_came_of_it(pushed):
     assert found is not None
     assert found.finder is not None
     assert found.finder.lowest == 1e-2
-    assert "fell fastest: 0.0001" in found.finder.chart
+    assert "fell fastest at 0.0001" in found.finder.chart
     assert training.of(_evidence(pushed)).finder is None
 
 

@@ -1,0 +1,157 @@
+"""Accounts of an ingest job: its manifest, over all spans of the data set."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from components.ingest import manifest
+from components.ingest.config import IngestConfig
+from components.ingest.dealt import Dealt
+from components.ingest.layouts.found import Found
+from components.ingest.manifest import Manifest
+from components.ingest.row import Refusal
+from components.ingest.shard import Written
+from core import features
+
+_MOST_NAMES: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one run of ingest read and wrote.
+
+    Attributes:
+        number: 1 is the first.
+        found: each source as it was read.
+        refusals: rows that were quarantined.
+        converted: written images that were re-encoded, by why.
+        near_images: written images with a near-copy.
+        shards: files by split.
+    """
+
+    number: int
+    found: Sequence[Found]
+    refusals: Sequence[Refusal]
+    converted: Mapping[str, int]
+    near_images: int
+    shards: Mapping[str, Sequence[Written]]
+
+
+def manifest_of(
+    span: Span, images: Sequence[Dealt], config: IngestConfig, before: Manifest | None
+) -> Manifest:
+    """Return the manifest of a data set with a new span.
+
+    Args:
+        span: the new one.
+        images: every image of the data set, those of earlier spans too.
+        config: of the new span.
+        before: the manifest without the new span, None where it is the first.
+    """
+    present = [one for one in images if one.span]
+    splits = {
+        name: _split_counts(
+            [one for one in present if one.split == name],
+            (before.splits[name].shards if before else ()),
+            span.shards.get(name, ()),
+        )
+        for name in features.SPLITS
+    }
+    where = {(one.group, one.split) for one in present}
+    if len(where) != len({group for group, _ in where}):
+        twice = Counter(group for group, _ in where).most_common(1)[0][0]
+        raise RuntimeError(f"group {twice} lies in more than one split")
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    train = splits["train"]
+    return Manifest(
+        data_version=manifest.data_version(one.digest for one in present),
+        created=now,
+        counts=_counts(span, before),
+        splits=splits,
+        sources=(*(before.sources if before else ()), *_sources(span, config, present)),
+        spans=(*(before.spans if before else ()), _span(span.number, now, present)),
+        labels=_labels(span.found, before),
+        class_weights=(
+            features.class_weights(train.negatives, train.positives)
+            if train.positives and train.negatives
+            else None
+        ),
+        config=config,
+    )
+
+
+def _counts(span: Span, before: Manifest | None) -> manifest.Counts:
+    old = before.counts if before else None
+    read = sum(one.rows_read for one in span.found)
+    refused = Counter(refusal.reason for refusal in span.refusals)
+    return manifest.Counts(
+        rows_read=read + (old.rows_read if old else 0),
+        written=read - refused.total() + (old.written if old else 0),
+        quarantined=refused.total() + (old.quarantined if old else 0),
+        by_reason=_sum(refused, old.by_reason if old else {}),
+        converted=_sum(span.converted, old.converted if old else {}),
+        near_duplicates=span.near_images + (old.near_duplicates if old else 0),
+        unlisted_files=sum(one.unlisted for one in span.found) + (old.unlisted_files if old else 0),
+    )
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    total = Counter(one) + Counter(other)
+    return dict(sorted(total.items()))
+
+
+def _span(number: int, now: str, present: Sequence[Dealt]) -> manifest.Span:
+    mine = [one for one in present if one.span == number]
+    return manifest.Span(
+        number=number,
+        created=now,
+        images={name: sum(one.split == name for one in mine) for name in features.SPLITS},
+        positives={name: sum(one.target for one in mine if one.split == name) for name in features.SPLITS},
+    )
+
+
+def _sources(span: Span, config: IngestConfig, present: Sequence[Dealt]) -> Iterable[manifest.SourceCounts]:
+    written = Counter(one.source for one in present if one.span == span.number)
+    for source, one in zip(config.sources, span.found, strict=True):
+        yield manifest.SourceCounts(
+            name=source.title,
+            kind=source.kind,
+            table=(source.path if source.kind == "folder" else source.table()).name,
+            rows_read=one.rows_read,
+            written=written[source.title],
+            span=span.number,
+        )
+
+
+def _labels(found: Sequence[Found], before: Manifest | None) -> tuple[manifest.LabelCount, ...]:
+    counts: Counter[tuple[str, str]] = sum((one.labels for one in found), Counter())
+    for old in before.labels if before else ():
+        counts[old.name, old.became] += old.rows
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        manifest.LabelCount(name=name, became=became, rows=rows)
+        for (name, became), rows in ordered[:_MOST_NAMES]
+    )
+
+
+def _split_counts(
+    images: Sequence[Dealt], before: Sequence[manifest.Shard], written: Sequence[Written]
+) -> manifest.SplitCounts:
+    new = (
+        manifest.Shard(
+            file="/".join(Path(one.path).parts[-2:]), records=one.records, bytes=one.bytes, sha256=one.sha256
+        )
+        for one in written
+    )
+    return manifest.SplitCounts(
+        images=len(images),
+        positives=sum(one.target for one in images),
+        groups=len({one.group for one in images}),
+        diagnoses=dict(sorted(Counter(one.diagnosis for one in images).items())),
+        shards=(*before, *new),
+    )

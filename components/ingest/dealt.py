@@ -1,0 +1,110 @@
+"""`splits.csv`: what was dealt into which split, so that it stays there when data is added or ingested again."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from components.ingest.errors import IngestError
+from core.features import SPLITS
+
+NAME: Final = "splits.csv"
+COLUMNS: Final = (
+    "sha256",
+    "fingerprint",
+    "target",
+    "diagnosis",
+    "group",
+    "split",
+    "span",
+    "ties",
+    "digest",
+    "name",
+    "source",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """One image that was dealt.
+
+    Attributes:
+        sha256: of the file as it was found.
+        fingerprint: perceptual hash, hexadecimal.
+        target: its label.
+        diagnosis: its diagnosis, empty where it is unknown.
+        group: pseudonymous key of its group.
+        split: train, eval or test.
+        span: in which part of the data it came; 0 where it is not in the data at present.
+        ties: what ties it to others: pseudonymous keys of patient and lesion, its bytes.
+        digest: SHA-256 over its split, its features and the SHA-256 of its bytes as written.
+        name: image_name.
+        source: value of the feature `source`.
+    """
+
+    sha256: str
+    fingerprint: str
+    target: int
+    diagnosis: str
+    group: str
+    split: str
+    span: int
+    ties: tuple[str, ...]
+    digest: str
+    name: str
+    source: str
+
+
+def save(images: Iterable[Dealt], folder: Path) -> Path:
+    """Write the table into ``folder``."""
+    path = folder / NAME
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for one in sorted(images, key=lambda one: (one.span, one.digest, one.sha256)):
+            cells = (one.sha256, one.fingerprint, one.target, one.diagnosis, one.group, one.split, one.span)
+            table.writerow((*cells, " ".join(one.ties), one.digest, one.name, one.source))
+    return path
+
+
+def load(folder: Path) -> tuple[Dealt, ...]:
+    """Read the table of an ingested data set; nothing where there is none.
+
+    Raises:
+        IngestError: the table is damaged.
+    """
+    path = folder / NAME
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return tuple(_image(record) for record in csv.DictReader(file))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise IngestError(f"{path} cannot be read: {error.strerror}") from None
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error):
+        raise IngestError(
+            f"{path} is damaged: without it nobody knows what lies in which split; restore it, or ingest all data "
+            "into another folder"
+        ) from None
+
+
+def _image(record: dict[str, str]) -> Dealt:
+    if record["split"] not in SPLITS:
+        raise ValueError(record["split"])
+    bytes.fromhex(record["fingerprint"])
+    return Dealt(
+        sha256=record["sha256"],
+        fingerprint=record["fingerprint"],
+        target=int(record["target"]),
+        diagnosis=record["diagnosis"],
+        group=record["group"],
+        split=record["split"],
+        span=int(record["span"]),
+        ties=tuple(record["ties"].split()),
+        digest=record["digest"],
+        name=record["name"],
+        source=record["source"],
+    )

@@ -1,0 +1,192 @@
+"""Lines over epochs, steps, rates or time, and histograms beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from core.charts.spec import (
+    CARD,
+    INK,
+    MUTED,
+    REFERENCE,
+    SERIES,
+    Spec,
+    chart,
+    field,
+    layer,
+    number_axis,
+    series_colour,
+    series_dash,
+)
+from core.numbers import percent
+
+Points = Sequence[tuple[float, float | None]]
+
+_DOTS = 30  # values: of longer lines no single one is pointed at
+_HEIGHT = 220
+
+
+def lines(
+    title: str,
+    x_title: str,
+    y_title: str,
+    series: Mapping[str, Points],
+    *,
+    low: float | None = None,
+    marks: Sequence[tuple[float, float, str]] = (),
+    breaks: Sequence[float] = (),
+    logarithmic: bool = False,
+    colours: Sequence[str] = SERIES,
+) -> Spec:
+    """Return lines of numbers over numbers.
+
+    Args:
+        title: what the chart shows.
+        x_title: of the horizontal axis, with its unit.
+        y_title: of the vertical axis, with its unit.
+        series: points (x, y) by name; a y of None is left out.
+        low: a value the vertical axis must hold, e.g. 0 for counts.
+        marks: points worth knowing: (x, y, what it is).
+        breaks: where another stage begins: a rule, and no line across it.
+        logarithmic: the horizontal axis is.
+        colours: of the series in their order.
+    """
+    whole = all(float(x).is_integer() for points in series.values() for x, _ in points)
+    x = number_axis("x", x_title, **({"type": "log", "nice": False} if logarithmic else {"nice": False}))
+    if logarithmic:
+        x["axis"]["format"] = ".0e"
+    elif whole:
+        x["axis"] |= {"format": "d", "tickMinStep": 1, "grid": False}
+    y = number_axis("y", y_title, low=low)
+    rows = [
+        {
+            "x": at,
+            "y": value,
+            "series": name,
+            "part": sum(at > end for end in breaks),
+            "tip": f"{name}, {x_title} {at:.4g}: {value:.4g}",
+        }
+        for name, points in series.items()
+        for at, value in points
+        if value is not None
+    ]
+    colour = series_colour(list(series), colours, legend=len(series) > 1)
+    dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
+    layers = [
+        layer(
+            "line",
+            rows,
+            {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed},
+            strokeWidth=2.2,
+        )
+    ]
+    if breaks:
+        layers.append(layer("rule", [{"x": end} for end in breaks], {"x": x}, color=MUTED, strokeDash=[2, 4]))
+    dotted = [row for row in rows if len(series[str(row["series"])]) <= _DOTS]
+    if dotted:
+        layers.append(
+            layer(
+                "point",
+                dotted,
+                {"x": x, "y": y, "color": colour},
+                tip=True,
+                filled=True,
+                size=24,
+                opacity=1,
+            )
+        )
+    if marks:
+        named = [{"x": at, "y": value, "tip": f"{words}: {value:.4g}"} for at, value, words in marks]
+        layers.append(
+            layer(
+                "point",
+                named,
+                {"x": x, "y": y},
+                tip=True,
+                filled=False,
+                fill=CARD,
+                stroke=INK,
+                strokeWidth=2.4,
+                size=70,
+                opacity=1,
+            )
+        )
+    return chart(title, layers, height=_HEIGHT)
+
+
+def time_series(
+    title: str,
+    unit: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    low: float | None = 0.0,
+    utc: bool = True,
+) -> Spec:
+    """Return lines over moments.
+
+    Args:
+        title: what the chart shows.
+        unit: title of the vertical axis.
+        series: (moment, value) by name; moments in milliseconds since 1970, UTC.
+        low: a value the vertical axis must hold.
+        utc: the axis is in UTC, else in the reader's own zone.
+    """
+    rows = [
+        {"x": at, "y": value, "series": name, "tip": f"{name}, {_moment(at)}: {value:.4g}"}
+        for name, points in series.items()
+        for at, value in points
+    ]
+    x = field(
+        "x",
+        "temporal",
+        scale={"type": "utc" if utc else "time"},
+        axis={"title": "time, UTC" if utc else "time", "tickCount": 5, "grid": False, "labelOverlap": True},
+    )
+    y = number_axis("y", unit, low=low)
+    colour = series_colour(list(series), legend=len(series) > 1)
+    encoding = {"x": x, "y": y, "color": colour}
+    dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
+    return chart(
+        title,
+        [
+            layer("line", rows, {**encoding, **dashed}, strokeWidth=2),
+            layer("point", rows, encoding, tip=True, filled=True, size=16, opacity=1),
+        ],
+        height=180,
+    )
+
+
+def histogram(title: str, names: Sequence[str], reference: Sequence[int], seen: Sequence[int]) -> Spec:
+    """Return shares of what was seen in front of shares of the reference, bin by bin.
+
+    Args:
+        title: what the bins are of.
+        names: of the bins, in their order.
+        reference: counts of the training data in each bin.
+        seen: counts of what is compared.
+    """
+    series = ("training data", "seen")
+    rows = [
+        {"bin": name, "y": value / total, "series": kind, "tip": f"{name}: {percent(value / total)} ({kind})"}
+        for kind, counts in zip(series, (reference, seen), strict=True)
+        for total in (sum(counts) or 1,)
+        for name, value in zip(names, counts, strict=True)
+    ]
+    x = field("bin", "nominal", sort=None, axis={"title": title, "labelAngle": 0, "labelOverlap": True})
+    y = field("y", stack=None, axis={"title": "share, %", "labelExpr": "round(datum.value * 1000) / 10"})
+    colour = series_colour(series, (REFERENCE, SERIES[0]))
+    back, front = ([row for row in rows if row["series"] == kind] for kind in series)
+    encoding = {"x": x, "y": y, "color": colour}
+    return chart(
+        f"{title}: shares of the training data and of what was seen",
+        [
+            layer("bar", back, encoding, tip=True, width={"band": 0.9}),
+            layer("bar", front, encoding, tip=True, width={"band": 0.45}),
+        ],
+        height=160,
+    )
+
+
+def _moment(milliseconds: float) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

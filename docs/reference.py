@@ -1,0 +1,259 @@
+"""Writes the reference pages of the site from the code: settings, commands, metrics, HTTP routes, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+
+def models() -> dict[str, tuple[str, type[BaseModel]]]:
+    """Return every model of settings by where its values are written: (how to set one, the model)."""
+    from dashboard.settings import Settings
+    from edge.config import Config
+    from pipeline.config import RunConfig
+    from serving.options import Options
+    from studies.ladder.rungs import RungPreset
+    from studies.retrain.flow import RetrainConfig
+    from studies.segmentation.config import SegmentationConfig
+
+    return {
+        "A preset of the pipeline": ("`--set trainer.seed=3`, or a YAML file given to `--preset`", RunConfig),
+        "The model server": (
+            "`melanosizer-serve --port=8500`, `melanosizer serve --flag port=8500`",
+            Options,
+        ),
+        "The dashboard": ("a YAML file given to `--config`, or `MELANOSIZER_DASHBOARD_PORT=8600`", Settings),
+        "The device": ("a TOML file given to `melanosizer-edge --config`", Config),
+        "A rung of the ladder": ("a YAML file in `studies/ladder/presets`", RungPreset),
+        "The segmentation study": ("`melanosizer study segmentation --set depth=4`", SegmentationConfig),
+        "The retrain study": ("the options of `melanosizer study retrain`", RetrainConfig),
+    }
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Yield (key, type, default, description) of every setting, those of inner models by dotted key."""
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        inner = [
+            one for one in _types(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)
+        ]
+        default = (
+            field.get_default(call_default_factory=False) if field.default_factory is None else "computed"
+        )
+        if inner and not isinstance(field.default, tuple | list | dict):
+            yield (
+                key,
+                _type(field.annotation),
+                "" if default is not None else "null",
+                field.description or _first(inner[0]),
+            )
+            for one in inner:
+                yield from fields(one, f"{key}.")
+        else:
+            yield key, _type(field.annotation), _value(default), field.description or ""
+
+
+def settings() -> str:
+    """Return the page of all settings."""
+    text = [
+        "# Settings",
+        "",
+        "Written from the code; every setting is here. An unknown key is refused with the valid ones.",
+    ]
+    for title, (how, model) in models().items():
+        text += [
+            "",
+            f"## {title}",
+            "",
+            f"Set by {how}.",
+            "",
+            "| key | type | default | meaning |",
+            "| --- | --- | --- | --- |",
+        ]
+        text += [
+            f"| `{key}` | {_cell(kind)} | {_cell(default)} | {_cell(about)} |"
+            for key, kind, default, about in fields(model)
+        ]
+    return "\n".join(text) + "\n"
+
+
+def commands() -> str:
+    """Return the page of all commands, their options and the exit codes."""
+    text = [
+        "# Commands",
+        "",
+        "Written from the code.",
+        "",
+        "## Exit codes",
+        "",
+        "| code | meaning |",
+        "| --- | --- |",
+    ]
+    text += [f"| {code} | {meaning} |" for code, meaning in exit_codes().items()]
+    for path, command in typer_commands():
+        text += [
+            "",
+            f"## {path}",
+            "",
+            inspect.cleandoc(command.help or "").replace("Example:  ", "Example: `").rstrip(),
+        ]
+        if "Example: `" in text[-1]:
+            text[-1] += "`"
+        text += _options(
+            [
+                (", ".join([*one.opts, *one.secondary_opts]), one.default, getattr(one, "help", ""))
+                for one in command.params
+            ]
+        )
+    for path, parser in edge_commands():
+        text += ["", f"## {path}", "", parser.description or ""]
+        text += _options(
+            [(", ".join(one.option_strings) or one.dest, one.default, one.help) for one in parser._actions]
+        )
+    return "\n".join(text) + "\n"
+
+
+def exit_codes() -> dict[int, str]:
+    """Return what each exit code of the command line means."""
+    from core.errors import FAULT, REFUSED, USAGE
+
+    return {
+        0: "Done: a version was pushed, nothing had changed, or the answer was printed.",
+        FAULT: "A fault: a step failed for a reason that is neither the data nor a gate.",
+        USAGE: "Wrong usage or bad input; the sentence on standard error names key, value and what is valid.",
+        REFUSED: "Refused by a gate; the check, its value, slice and limit are printed.",
+        130: "Interrupted by Ctrl-C; the same command takes up what was finished.",
+    }
+
+
+def typer_commands() -> Iterator[tuple[str, Any]]:
+    """Yield every command of `melanosizer` by its path."""
+    import typer
+
+    from pipeline.__main__ import app
+
+    def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+        inner = getattr(command, "commands", {})
+        if not inner:
+            yield path, command
+        for name in sorted(inner):
+            yield from walk(inner[name], f"{path} {name}")
+
+    yield from walk(typer.main.get_command(app), "melanosizer")
+
+
+def edge_commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield every command of `melanosizer-edge` by its path."""
+    from edge.__main__ import _parser
+
+    for action in _parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, parser in action.choices.items():
+                yield f"melanosizer-edge {name}", parser
+
+
+def metrics() -> str:
+    """Return the page of all Prometheus metrics."""
+    text = ["# Metrics", "", "Written from the code."]
+    for title, found in all_metrics().items():
+        text += ["", f"## {title}", "", "| name | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+        text += [
+            f"| `{name}` | {kind} | {', '.join(labels)} | {_cell(about)} |"
+            for name, kind, labels, about in found
+        ]
+    return "\n".join(text) + "\n"
+
+
+def all_metrics() -> dict[str, list[tuple[str, str, tuple[str, ...], str]]]:
+    """Return (name, kind, labels, meaning) of every metric, by who shows it."""
+    from dashboard.counters import REGISTRY
+    from serving.operations.metrics import Metrics
+
+    server = [(one.name, one.kind, one.labels, one.help_text) for one in Metrics("")._metrics]
+    own = [
+        (one._name, one._type, tuple(one._labelnames), one._documentation)
+        for one in REGISTRY._collector_to_names
+        if hasattr(one, "_labelnames")
+    ]
+    return {"Model server, on its REST port": sorted(server), "Dashboard, at /metrics": sorted(own)}
+
+
+def http() -> str:
+    """Return the page of the dashboard's and gateway's routes."""
+    text = [
+        "# HTTP API",
+        "",
+        "Written from the code: the dashboard's pages, and the gateway for devices below `/api`. A running dashboard "
+        "answers with its OpenAPI document at `/openapi.json`. Every page answers as JSON, too: send "
+        "`Accept: application/json`, or add `?format=json`.",
+        "",
+        "| method | path | what it does |",
+        "| --- | --- | --- |",
+    ]
+    text += [f"| {method} | `{path}` | {_cell(about)} |" for method, path, about in routes()]
+    return "\n".join(text) + "\n"
+
+
+def routes() -> list[tuple[str, str, str]]:
+    """Return (method, path, first line of the docstring) of every route of the dashboard."""
+    from dashboard.app import ROUTERS
+
+    found = {
+        (method, route.path, (inspect.getdoc(route.endpoint) or "").partition("\n")[0])
+        for module in ROUTERS
+        for route in module.router.routes
+        for method in route.methods or ()
+    }
+    return sorted(found, key=lambda one: (one[1], one[0]))
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/settings.md": settings,
+    "reference/commands.md": commands,
+    "reference/metrics.md": metrics,
+    "reference/http.md": http,
+}
+
+
+def _options(rows: list[tuple[str, Any, str | None]]) -> list[str]:
+    text = ["", "| option | default | meaning |", "| --- | --- | --- |"]
+    for names, default, about in rows:
+        if about != argparse.SUPPRESS:
+            text.append(f"| `{names}` | {_cell(_value(default))} | {_cell(about or '')} |")
+    return text if len(text) > 3 else []
+
+
+def _first(model: type[BaseModel]) -> str:
+    return (inspect.getdoc(model) or "").partition("\n")[0]
+
+
+def _types(annotation: Any) -> list[Any]:
+    inner = [one for part in get_args(annotation) for one in _types(part)]
+    return [annotation, *inner]
+
+
+def _type(annotation: Any) -> str:
+    name = (
+        annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    )
+    for noise in ("typing.", "pathlib._local.", "pathlib.", "collections.abc."):
+        name = name.replace(noise, "")
+    return " | ".join(part.split(".")[-1] if "[" not in part else part for part in name.split(" | "))
+
+
+def _value(value: Any) -> str:
+    if value is PydanticUndefined or value is None or value == argparse.SUPPRESS:
+        return "" if value is not None else "–"
+    if isinstance(value, BaseModel):
+        return ""
+    text = str(getattr(value, "value", value))
+    return f"`{text}`" if text and text != "computed" else text
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
