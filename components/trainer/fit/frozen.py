@@ -60,25 +60,27 @@ def train(
         The network, and its answers by split name. They come from the cached features: the same as asking the
         network, in no time.
     """
-    network = networks.build(
-        config,
-        size=config.frozen.size,
-        classes=len(task.classes),
-        moments=task.moments,
-        taps=config.frozen.blocks,
-        fast=False,
-    )
-    found = {
-        split.name: _features(network, split, config, task.moments, cache_dir, progress)
-        for split in (task.train, task.evaluation)
-    }
+    with progress.phase("features"):
+        network = networks.build(
+            config,
+            size=config.frozen.size,
+            classes=len(task.classes),
+            moments=task.moments,
+            taps=config.frozen.blocks,
+            fast=False,
+        )
+        found = {
+            split.name: _features(network, split, config, task.moments, cache_dir, progress)
+            for split in (task.train, task.evaluation)
+        }
     inputs = {name: features.pooled for name, features in found.items()}
     flat = inputs["train"].reshape(-1, inputs["train"].shape[-1])
     mean, std = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-4)
     standard = {name: (values - mean) / std for name, values in inputs.items()}
-    heads = [
-        _fit(config, task, standard, number, history, progress) for number in range(len(config.frozen.l2))
-    ]
+    with progress.phase("training"):
+        heads = [
+            _fit(config, task, standard, number, history, progress) for number in range(len(config.frozen.l2))
+        ]
     best = max(heads, key=lambda head: head.auc)
     # Standardisation of the features is folded into the head: one dense layer is all that is served.
     kernel = best.kernel / std[:, None]

@@ -132,17 +132,32 @@ def train(
     if config.strategy == "frozen":
         network, outputs = frozen.train(config, task, cache_dir=cache_dir, history=history, progress=progress)
         classifier = Classifier((Member(network, config.frozen.size),), task.classes, config.frozen.flips)
-        graph = InferenceGraph(classifier, config.image_size)
+        with progress.phase("evaluation"):
+            graph = InferenceGraph(classifier, config.image_size)
         return classifier, Answers(outputs["eval"], sample, outputs["train"].features[sample], graph)
     out_of_fold = None
-    if config.folds:
-        members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
-    else:
-        members = _members(
-            config,
-            task,
-            StagedTraining(config, task, backup=backup, history=history, progress=progress, workers=workers),
-        )
+    with progress.phase("training"):
+        if config.folds:
+            members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
+        else:
+            staged = StagedTraining(
+                config, task, backup=backup, history=history, progress=progress, workers=workers
+            )
+            members = _members(config, task, staged)
+    with progress.phase("evaluation"):
+        return _answers(config, task, data, members, sample, out_of_fold, progress)
+
+
+def _answers(
+    config: TrainerConfig,
+    task: Task,
+    data: Data,
+    members: tuple[Member, ...],
+    sample: npt.NDArray[np.int64],
+    out_of_fold: OutOfFold | None,
+    progress: Progress,
+) -> tuple[Classifier, Answers]:
+    """Ask the trained networks about eval and a sample of train."""
     classifier = Classifier(members, task.classes, config.tta)
     graph = InferenceGraph(classifier, config.image_size)
     # Whose features the out-of-distribution detector uses.
