@@ -30,7 +30,7 @@ from components.ingest.manifest import Manifest
 from core.workspace import Workspace
 from pipeline import config as configuration
 from pipeline.config import LOCAL_BEAM_ARGS
-from pipeline.dag import create_pipeline
+from pipeline.dag import ClassifierSteps, create_pipeline
 from pipeline.targets import local
 
 
@@ -62,14 +62,13 @@ def analysed(data: Path, folder: Path, options: Sequence[str], side: Side) -> No
     workspace = Workspace(folder / "workspace")
     workspace.prepare()
     where = local.locations(
-        config,
         workspace=workspace,
         data=data,
         data_version=Manifest.load(data).data_version,
         run_id="statistics",
         preset="smoke",
     )
-    compiled = local.compiled(create_pipeline(config, where), "statistics")
+    compiled = local.compiled(create_pipeline(ClassifierSteps(config), where), "statistics")
     partial_run_utils.mark_pipeline(compiled, to_nodes=["StatisticsGen"])
     begun = time.monotonic()
     local.run(compiled)

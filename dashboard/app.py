@@ -35,9 +35,8 @@ from dashboard.readers.cluster import Cluster
 from dashboard.readers.data_index import DataIndex
 from dashboard.readers.evidence import Evidence
 from dashboard.readers.metadata import Metadata
-from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.registry import LabelSettler, RegistryFiles
 from dashboard.readers.runs import RunFiles
-from dashboard.releases import Releases
 from dashboard.scrape import Scraper
 from dashboard.security.accounts import Accounts
 from dashboard.security.audit import AuditLog
@@ -90,7 +89,10 @@ def build(settings: Settings) -> Services:
     secret = Secret(settings.state / "secret.key")
     audit_log = AuditLog(database, secret, settings.state / "audit.head")
     sessions = Sessions(database, settings)
-    run_files, registry = RunFiles(workspace), RegistryFiles(workspace, settings.model_name)
+    run_files, registry = (
+        RunFiles(workspace),
+        RegistryFiles(workspace, settings.model_name, (settings.model_server.removeprefix("dns:///"),)),
+    )
     evidence = Evidence(run_files, registry)
     recorder = Recorder(database)
     scraper = Scraper(
@@ -123,7 +125,7 @@ def build(settings: Settings) -> Services:
         registry=registry,
         evidence=evidence,
         cluster=Cluster(settings.kfp_url, settings.kfp_namespace),
-        releases=Releases(workspace, settings.model_name, registry),
+        settler=LabelSettler(registry.store),
         data_index=DataIndex(database, run_files, settings.state / "thumbnails"),
         recorder=recorder,
         tail=LogTail(database, recorder, settings.predictions, settings.model_name, settings.watch_seconds),

@@ -18,9 +18,8 @@ from dashboard.readers.cluster import Cluster
 from dashboard.readers.data_index import DataIndex
 from dashboard.readers.evidence import Evidence
 from dashboard.readers.metadata import Metadata
-from dashboard.readers.registry import RegistryFiles
+from dashboard.readers.registry import LabelSettler, RegistryFiles
 from dashboard.readers.runs import RunFiles
-from dashboard.releases import Releases
 from dashboard.scrape import Scraper
 from dashboard.security.accounts import Accounts
 from dashboard.security.audit import AuditLog
@@ -51,7 +50,7 @@ class Services:
     registry: RegistryFiles
     evidence: Evidence
     cluster: Cluster
-    releases: Releases
+    settler: LabelSettler
     data_index: DataIndex
     recorder: Recorder
     tail: LogTail
@@ -68,9 +67,11 @@ class Services:
         self.scraper.start()
         self.pulse.start()
         self.alerts.start()
+        self.settler.start()
 
     def stop(self) -> None:
         """Stop every thread; what waits to be written is written."""
+        self.settler.stop()
         self.alerts.stop()
         self.pulse.stop()
         self.scraper.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from dashboard import clock
@@ -41,8 +42,10 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 86400:.0f}\u00a0days"
 
 
-def moment(value: int | None) -> str:
+def moment(value: int | datetime | None) -> str:
     """A moment in UTC, to the minute."""
+    if isinstance(value, datetime):
+        value = clock.of(value)
     return NONE if value is None else clock.stamp(value)[:16].replace("T", "\u00a0")
 
 
@@ -102,7 +105,7 @@ TONES = {
     "stable": "good", "canary": "calm", "AVAILABLE": "good", "LOADING": "live", "UNLOADING": "warn",
     "END": "quiet", "critical": "bad", "warning": "warn", "waiting": "warn", "done": "good",
     "declined": "bad", "silent": "bad", "fine": "good", "troubled": "warn", "melanoma": "bad",
-    "harmless": "good", "unclear": "warn", "rolled_back": "warn", "promoted": "good", "SUCCEEDED": "good",
+    "unclear": "warn", "rolled_back": "warn", "promoted": "good", "canary_started": "calm", "canary_ended": "quiet", "SUCCEEDED": "good",
     "sent": "good", "ready": "good", "indexing": "live", "benign": "good", "shifted": "bad", "moved": "warn",
     "steady": "good", "too small": "quiet",
 }  # fmt: skip

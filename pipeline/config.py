@@ -72,6 +72,30 @@ class RunConfig(BaseModel):
         ),
     )
 
+    def trainer_in(self, *, workspace: str, cache: str) -> TrainerConfig:
+        """Return the trainer's settings with the folders that a workspace and the cache in it stand for."""
+        return self.trainer.model_copy(
+            update={
+                "cache_dir": self.trainer.cache_dir or cache,
+                "weights": self._pushed_folder(self.trainer.weights, workspace),
+                "distil_from": self.trainer.distil_from
+                and self._pushed_folder(self.trainer.distil_from, workspace),
+            }
+        )
+
+    def custom_config(self, *, workspace: str, cache: str) -> dict[str, Any]:
+        """Return what TFX's Trainer and Tuner hand on to their user code."""
+        trainer = self.trainer_in(workspace=workspace, cache=cache)
+        return {"trainer": trainer.model_dump(mode="json"), "model_name": self.model_name}
+
+    def _pushed_folder(self, spec: str, workspace: str) -> str:
+        """Return `pushed:VERSION` as the folder the version was pushed to; anything else as it is."""
+        kind, _, place = spec.partition(":")
+        version, sign, member = place.partition("#")
+        if kind != "pushed" or not version.isdigit():
+            return spec
+        return f"pushed:{workspace}/serving/{self.model_name}/{version}{sign}{member}"
+
     @model_validator(mode="after")
     def _the_tuner_varies_what_the_trainer_has(self) -> Self:
         if self.tuner is not None:

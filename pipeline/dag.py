@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2
@@ -24,7 +25,6 @@ from components.serving_check.component import ServingCheck
 from components.tuner.component import TunedHyperparameters
 from core.errors import UsageError
 from core.features import SPLITS
-from pipeline import trainer_config
 from pipeline.config import RunConfig
 
 Artifacts = tfx.types.standard_artifacts
@@ -44,9 +44,49 @@ class Locations:
     metadata: metadata_store_pb2.ConnectionConfig | None
     run_id: str
     preset: str
+    spans: str = "[]"  # label counts of each part of the data, as JSON
 
 
-def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
+@dataclass(frozen=True)
+class Judged:
+    """What stands between the examples and the Pusher.
+
+    Attributes:
+        nodes: all of it, in the order it runs.
+        model: what may be pushed.
+        blessing: the model gate's.
+        infra_blessing: the serving gate's.
+        evidence: what the record is written from, by the name it has there.
+    """
+
+    nodes: Sequence[Any]
+    model: tfx.dsl.Channel
+    blessing: tfx.dsl.Channel
+    infra_blessing: tfx.dsl.Channel
+    evidence: Mapping[str, tfx.dsl.Channel]
+
+
+class Steps(Protocol):
+    """What a pipeline does with its examples, and what it writes down of a pushed model."""
+
+    pipeline_name: str
+
+    @property
+    def model_name(self) -> str:
+        """The name that clients ask the server for."""
+
+    @property
+    def beam_args(self) -> Sequence[str]:
+        """Apache Beam's pipeline options."""
+
+    def judge(self, examples: tfx.dsl.Channel, where: Locations) -> Judged:
+        """Return fresh components that train a model and judge it."""
+
+    def record(self, pushed_model: tfx.dsl.Channel, judged: Judged, where: Locations) -> Any:
+        """Return a fresh component that records and releases what was pushed."""
+
+
+def create_pipeline(steps: Steps, where: Locations) -> tfx.dsl.Pipeline:
     """Return the pipeline, from TFRecords to a served version.
 
     Components belong to one pipeline object: every target asks for fresh ones.
@@ -54,156 +94,190 @@ def create_pipeline(config: RunConfig, where: Locations) -> tfx.dsl.Pipeline:
     Raises:
         UsageError: settings that are not for a pipeline.
     """
-    if config.trainer.distribution == "workers":
-        raise UsageError(
-            "trainer.distribution=workers: a step of the pipeline is one process; leave it at one, or train on the "
-            "data of a finished run by `melanosizer train-worker`"
-        )
-    # Examples: ingest has split them already, by patient or lesion.
+    # Ingest has split the examples already, by patient or lesion.
     example_gen = tfx.components.ImportExampleGen(
         input_base=where.data,
         input_config=tfx.proto.Input(
             splits=[tfx.proto.Input.Split(name=name, pattern=f"{name}/*.tfrecord.gz") for name in SPLITS]
         ),
     )
-    schema = tfx.components.ImportSchemaGen(schema_file=SCHEMA_FILE)
-    # The schema marks the images, so their bytes are not counted as categories.
-    statistics = StatisticsGen(
-        examples=example_gen.outputs["examples"],
-        schema=schema.outputs["schema"],
-        stats_options=tfdv.StatsOptions(enable_semantic_domain_stats=True),
-    )
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
-    # The data accepted last, for drift; none on a first run.
-    accepted_before = tfx.dsl.Resolver(
-        strategy_class=LatestAcceptedStrategy,
-        config={"data_version": where.data_version},
-        accepted=tfx.dsl.Channel(type=Artifacts.HyperParameters),
-    ).with_id("accepted-before")
-    balance = ClassBalance(
-        examples=example_gen.outputs["examples"],
-        statistics=statistics.outputs["statistics"],
-        accepted=accepted_before.outputs["accepted"],
-        config=config.balance.model_dump_json(),
-        data_version=where.data_version,
-    ).with_id("class-balance")
-    # Stops the run: the Trainer needs what only an accepted data set yields.
-    gate = DataGate(anomalies=validator.outputs["anomalies"], balance=balance.outputs["balance"]).with_id(
-        "data-gate"
-    )
-    transform = tfx.components.Transform(
-        examples=example_gen.outputs["examples"],
-        schema=schema.outputs["schema"],
-        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
-        # Pixels are never written out: 32 kB an image, and ten times slower.
-        materialize=False,
-        disable_statistics=True,
-        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
-    )
-    transform.add_upstream_node(gate)
-    told = trainer_config.told(config, workspace=where.workspace, cache=where.cache)
-    # What the Trainer is told: what the gate accepted and, where a search is configured, the best settings.
-    hyperparameters = gate.outputs["accepted"]
-    search: list[Any] = []
-    if config.tuner is not None:
-        tuner = tfx.components.Tuner(
-            tuner_fn="components.tuner.search.tuner_fn",
-            examples=example_gen.outputs["examples"],
-            transform_graph=transform.outputs["transform_graph"],
-            schema=schema.outputs["schema"],
-            train_args=tfx.proto.TrainArgs(splits=["train"]),
-            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-            custom_config={**told, "tuner": config.tuner.model_dump(mode="json")},
-        )
-        tuner.add_upstream_node(gate)
-        tuned = TunedHyperparameters(
-            accepted=gate.outputs["accepted"],
-            best=tuner.outputs["best_hyperparameters"],
-            results=tuner.outputs["tuner_results"],
-        ).with_id("tuned-hyperparameters")
-        hyperparameters = tuned.outputs["hyperparameters"]
-        search = [tuner, tuned]
-    trainer = tfx.components.Trainer(
-        run_fn="components.trainer.run.run_fn",
-        examples=example_gen.outputs["examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["schema"],
-        hyperparameters=hyperparameters,
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        custom_config=told,
-    )
-    # The model blessed before, for the change of the AUC; none on a first run.
-    baseline = tfx.dsl.Resolver(
-        strategy_class=BlessedBeforeStrategy,
-        config={RUN_KEY: run_key(config, where)},
-        model=tfx.dsl.Channel(type=Artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=Artifacts.ModelBlessing),
-    ).with_id("blessed-before")
-    evaluator = Evaluator(
-        examples=example_gen.outputs["examples"],
-        model=trainer.outputs["model"],
-        baseline_model=baseline.outputs["model"],
-        schema=schema.outputs["schema"],
-        config=config.evaluator,
-        run_key=run_key(config, where),
-    )
-    serving_check = ServingCheck(
-        model=trainer.outputs["model"],
-        examples=example_gen.outputs["examples"],
-        config=config.serving_check.model_dump_json(),
-    ).with_id("serving-check")
+    judged = steps.judge(example_gen.outputs["examples"], where)
     pusher = Pusher(
-        model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        infra_blessing=serving_check.outputs["infra_blessing"],
+        model=judged.model,
+        model_blessing=judged.blessing,
+        infra_blessing=judged.infra_blessing,
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(
-                base_directory=f"{where.workspace}/serving/{config.model_name}"
+                base_directory=f"{where.workspace}/serving/{steps.model_name}"
             )
         ),
         # Never from the cache: the served folder may have changed since.
         custom_config={"run_id": where.run_id},
     )
-    registry = RegistryRecord(
-        pushed_model=pusher.outputs["pushed_model"],
-        evaluation=evaluator.outputs["evaluation"],
-        blessing=evaluator.outputs["blessing"],
-        infra_blessing=serving_check.outputs["infra_blessing"],
-        accepted=gate.outputs["accepted"],
-        balance=balance.outputs["balance"],
-        workspace=where.workspace,
-        model_name=config.model_name,
-        run_id=where.run_id,
-        preset=where.preset,
-        config=config.model_dump_json(),
-    ).with_id("registry")
+    record = steps.record(pusher.outputs["pushed_model"], judged, where)
     return tfx.dsl.Pipeline(
-        pipeline_name=PIPELINE_NAME,
+        pipeline_name=steps.pipeline_name,
         pipeline_root=where.artifacts,
-        components=[
-            example_gen,
-            schema,
-            statistics,
-            validator,
-            accepted_before,
-            balance,
-            gate,
-            transform,
-            *search,
-            trainer,
-            baseline,
-            evaluator,
-            serving_check,
-            pusher,
-            registry,
-        ],
+        components=[example_gen, *judged.nodes, pusher, record],
         metadata_connection_config=where.metadata,
-        beam_pipeline_args=list(config.beam_args),
+        beam_pipeline_args=list(steps.beam_args),
         enable_cache=True,
     )
+
+
+class ClassifierSteps:
+    """The melanoma classifier's: three gates, a search if one is configured, and the registry's record."""
+
+    pipeline_name = PIPELINE_NAME
+
+    def __init__(self, config: RunConfig) -> None:
+        if config.trainer.distribution == "workers":
+            raise UsageError(
+                "trainer.distribution=workers: a step of the pipeline is one process; leave it at one, or train on "
+                "the data of a finished run by `melanosizer train-worker`"
+            )
+        self.config = config
+
+    @property
+    def model_name(self) -> str:
+        """The name that clients ask the server for."""
+        return self.config.model_name
+
+    @property
+    def beam_args(self) -> Sequence[str]:
+        """Apache Beam's pipeline options."""
+        return self.config.beam_args
+
+    def judge(self, examples: tfx.dsl.Channel, where: Locations) -> Judged:
+        """Return everything from the schema to the serving gate."""
+        schema = tfx.components.ImportSchemaGen(schema_file=SCHEMA_FILE)
+        # The schema marks the images, so their bytes are not counted as categories.
+        statistics = StatisticsGen(
+            examples=examples,
+            schema=schema.outputs["schema"],
+            stats_options=tfdv.StatsOptions(enable_semantic_domain_stats=True),
+        )
+        validator = tfx.components.ExampleValidator(
+            statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+        )
+        # The data accepted last, for drift; none on a first run.
+        accepted_before = tfx.dsl.Resolver(
+            strategy_class=LatestAcceptedStrategy,
+            config={"data_version": where.data_version},
+            accepted=tfx.dsl.Channel(type=Artifacts.HyperParameters),
+        ).with_id("accepted-before")
+        balance = ClassBalance(
+            examples=examples,
+            statistics=statistics.outputs["statistics"],
+            accepted=accepted_before.outputs["accepted"],
+            config=self.config.balance.model_dump_json(),
+            data_version=where.data_version,
+            spans=where.spans,
+        ).with_id("class-balance")
+        # Stops the run: the Trainer needs what only an accepted data set yields.
+        gate = DataGate(anomalies=validator.outputs["anomalies"], balance=balance.outputs["balance"]).with_id(
+            "data-gate"
+        )
+        transform = tfx.components.Transform(
+            examples=examples,
+            schema=schema.outputs["schema"],
+            preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
+            # Pixels are never written out: 32 kB an image, and ten times slower.
+            materialize=False,
+            disable_statistics=True,
+            splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
+        )
+        transform.add_upstream_node(gate)
+        custom_config = self.config.custom_config(workspace=where.workspace, cache=where.cache)
+        # What the gate accepted and, if a search is configured, the best settings.
+        hyperparameters = gate.outputs["accepted"]
+        search: list[Any] = []
+        if self.config.tuner is not None:
+            tuner = tfx.components.Tuner(
+                tuner_fn="components.tuner.search.tuner_fn",
+                examples=examples,
+                transform_graph=transform.outputs["transform_graph"],
+                schema=schema.outputs["schema"],
+                train_args=tfx.proto.TrainArgs(splits=["train"]),
+                eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+                custom_config={**custom_config, "tuner": self.config.tuner.model_dump(mode="json")},
+            )
+            tuner.add_upstream_node(gate)
+            tuned = TunedHyperparameters(
+                accepted=gate.outputs["accepted"],
+                best=tuner.outputs["best_hyperparameters"],
+                results=tuner.outputs["tuner_results"],
+            ).with_id("tuned-hyperparameters")
+            hyperparameters = tuned.outputs["hyperparameters"]
+            search = [tuner, tuned]
+        trainer = tfx.components.Trainer(
+            run_fn="components.trainer.run.run_fn",
+            examples=examples,
+            transform_graph=transform.outputs["transform_graph"],
+            schema=schema.outputs["schema"],
+            hyperparameters=hyperparameters,
+            train_args=tfx.proto.TrainArgs(splits=["train"]),
+            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+            custom_config=custom_config,
+        )
+        # The model blessed before, for the change of the AUC; none on a first run.
+        baseline = tfx.dsl.Resolver(
+            strategy_class=BlessedBeforeStrategy,
+            config={RUN_KEY: run_key(self.config, where)},
+            model=tfx.dsl.Channel(type=Artifacts.Model),
+            model_blessing=tfx.dsl.Channel(type=Artifacts.ModelBlessing),
+        ).with_id("blessed-before")
+        evaluator = Evaluator(
+            examples=examples,
+            model=trainer.outputs["model"],
+            baseline_model=baseline.outputs["model"],
+            schema=schema.outputs["schema"],
+            config=self.config.evaluator,
+            run_key=run_key(self.config, where),
+        )
+        serving_check = ServingCheck(
+            model=trainer.outputs["model"],
+            examples=examples,
+            config=self.config.serving_check.model_dump_json(),
+        ).with_id("serving-check")
+        return Judged(
+            nodes=[
+                schema,
+                statistics,
+                validator,
+                accepted_before,
+                balance,
+                gate,
+                transform,
+                *search,
+                trainer,
+                baseline,
+                evaluator,
+                serving_check,
+            ],
+            model=trainer.outputs["model"],
+            blessing=evaluator.outputs["blessing"],
+            infra_blessing=serving_check.outputs["infra_blessing"],
+            evidence={
+                "evaluation": evaluator.outputs["evaluation"],
+                "blessing": evaluator.outputs["blessing"],
+                "infra_blessing": serving_check.outputs["infra_blessing"],
+                "accepted": gate.outputs["accepted"],
+                "balance": balance.outputs["balance"],
+            },
+        )
+
+    def record(self, pushed_model: tfx.dsl.Channel, judged: Judged, where: Locations) -> Any:
+        """Return the registry's record of all that was judged."""
+        return RegistryRecord(
+            pushed_model=pushed_model,
+            **judged.evidence,
+            workspace=where.workspace,
+            model_name=self.config.model_name,
+            run_id=where.run_id,
+            preset=where.preset,
+            config=self.config.model_dump_json(),
+        ).with_id("registry")
 
 
 def run_key(config: RunConfig, where: Locations) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from pathlib import Path
 
 from rich.console import Console
 
-from components.ingest import source
+from components.ingest import picture, source
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
 from components.ingest.manifest import NAME, Manifest
 from components.ingest.source import Source
-from core.errors import UsageError
+from core import features, tfrecord
+from core.errors import RunFaultError, UsageError
+from core.images.decode import ImageRefusedError
 from core.workspace import Workspace
 from pipeline.progress import counted
 from pipeline.synthetic.cohort import OccupiedError, synthesise
@@ -21,9 +25,10 @@ from pipeline.synthetic.config import SynthConfig
 
 
 def ready(data: Path, workspace: Workspace, console: Console) -> Path:
-    """Return the folder of an ingested data set made from ``data``.
+    """Return the folder of an ingested data set made from ``data``; the caller holds the workspace's lock.
 
-    ``data`` is one already, or its manifest, or images that are ingested into the workspace first.
+    ``data`` is one already, or its manifest, or images that are ingested into the workspace first: into a folder of
+    their own for each version, so that the same images give the same folder, and no run loses the data of another.
 
     Raises:
         UsageError: there is nothing there that could be ingested.
@@ -36,11 +41,50 @@ def ready(data: Path, workspace: Workspace, console: Console) -> Path:
             Manifest.load(folder).verify(folder)
             return folder
         found = source.detect(data)
-        out = workspace.root / "data" / hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
-        _ingest(found, out, console)
+        home = workspace.root / "data" / hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
+        return _versioned(found, home, console)
     except IngestError as error:
         raise UsageError(f"--data {data}: {error}") from None
-    return out
+    except OSError as error:
+        raise RunFaultError(f"{error.filename or workspace.root}: {error.strerror or error}") from None
+
+
+def _versioned(found: Source, home: Path, console: Console) -> Path:
+    """Ingest into ``home``, where each version has a folder; what was dealt in the newest keeps its split."""
+    incoming = home / "incoming"
+    # Left by a run that was killed; nobody else has the lock.
+    shutil.rmtree(incoming, ignore_errors=True)
+    manifest = _ingest(found, incoming, console, remember=_newest(home))
+    folder = home / manifest.data_version[:12]
+    if folder.is_dir():
+        shutil.rmtree(incoming)
+        console.print(
+            f"the same images as before: data version {manifest.data_version[:12]}", highlight=False
+        )
+    else:
+        incoming.rename(folder)
+    return folder
+
+
+def _newest(home: Path) -> Path | None:
+    made = [(Manifest.load(path).created, path) for path in home.glob("*") if (path / NAME).is_file()]
+    return max(made)[1] if made else None
+
+
+def undecodable(folder: Path) -> list[str]:
+    """Return the names of the images in an ingested data set that cannot be decoded, as split/image_name."""
+    names = []
+    for split in features.SPLITS:
+        for path in sorted((folder / split).glob("*.tfrecord.gz")):
+            try:
+                for values in tfrecord.examples(path):
+                    try:
+                        picture.check_decodes(tfrecord.first(values, features.IMAGE) or b"")
+                    except ImageRefusedError:
+                        names.append(f"{split}/{tfrecord.text(values, features.IMAGE_NAME)}")
+            except tfrecord.DamagedRecordsError as error:
+                names.append(str(error))
+    return names
 
 
 def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
@@ -66,12 +110,13 @@ def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
     return out
 
 
-def _ingest(found: Source, out: Path, console: Console) -> None:
+def _ingest(found: Source, out: Path, console: Console, remember: Path | None = None) -> Manifest:
     console.print(f"ingesting {found}", highlight=False)
     with counted(console) as listener:
-        manifest = ingest(IngestConfig(sources=(found,)), out, listener=listener)
+        manifest = ingest(IngestConfig(sources=(found,)), out, remember=remember, listener=listener)
     counts = manifest.counts
     console.print(
         f"{counts.rows_read} rows read: {counts.written} written, {counts.quarantined} quarantined",
         highlight=False,
     )
+    return manifest

@@ -16,6 +16,7 @@ from components.gate import anomalies
 from core.errors import FAULT, REFUSED
 from core.hashing import FACTS
 from core.records.verdict import OVERALL, Verdict
+from core.registry.store import Registry
 from pipeline.executions import Step, unfinished
 
 Status = Literal["pushed", "unchanged", "refused", "failed"]
@@ -51,7 +52,7 @@ class Outcome(BaseModel):
 
     run_id: str
     status: Status
-    reason: str = Field(description="why it was refused or failed; empty otherwise")
+    reason: str = Field(description="why it was refused or failed, or another version is served; else empty")
     preset: str
     data: str = Field(description="the ingested data set's folder")
     data_version: str
@@ -140,6 +141,23 @@ def collect(
         verdicts=tuple(verdicts),
         steps=tuple(StepOutcome.of(step) for step in steps),
     )
+
+
+def served(result: Outcome, registry: Registry) -> Outcome:
+    """Say what a run that went through really released: nothing where its version had been released before.
+
+    A version that was rolled back stays so: a run does not undo what a person decided.
+    """
+    if result.status not in {"pushed", "unchanged"}:
+        return result
+    who = f"run {result.run_id}"
+    if any(event.version == result.version and event.who == who for event in registry.events()):
+        return result
+    stable = registry.channels().stable
+    if stable in {None, result.version}:
+        return result.model_copy(update={"status": "unchanged"})
+    reason = f"version {result.version} was released before, {stable} is served by a later decision"
+    return result.model_copy(update={"status": "unchanged", "version": stable, "reason": reason})
 
 
 def _status(

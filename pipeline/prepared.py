@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from core.errors import UsageError
 from core.workspace import Workspace
-from pipeline import trainer_config
 from pipeline.config import RunConfig
 from pipeline.outcome import FILE_NAME, Outcome
 
@@ -41,11 +40,11 @@ class Prepared:
 
     def fn_args(self, config: RunConfig, workspace: Workspace, out: Path) -> SimpleNamespace:
         """Return what TFX would give the Trainer; model and run's files go below ``out``."""
-        told = trainer_config.told(
-            config, workspace=str(workspace.root.resolve()), cache=str(workspace.cache.resolve())
+        custom_config = config.custom_config(
+            workspace=str(workspace.root.resolve()), cache=str(workspace.cache.resolve())
         )
         return SimpleNamespace(
-            custom_config=told,
+            custom_config=custom_config,
             train_files=[str(self.examples / "Split-train" / "*")],
             eval_files=[str(self.examples / "Split-eval" / "*")],
             transform_output=str(self.transform),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from components.trainer.config import TrainerConfig
 from components.trainer.fit import parent_models
 from components.trainer.model.backbones import registry, weights
 from components.trainer.model.backbones.errors import WeightsFileError
@@ -10,7 +9,6 @@ from components.tuner.config import ends
 from core.errors import UsageError
 from core.registry.store import Registry
 from core.workspace import Workspace
-from pipeline import trainer_config
 from pipeline.config import RunConfig
 
 
@@ -25,8 +23,7 @@ def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
     Raises:
         UsageError: no such network, file or version, or a version that was trained on other data.
     """
-    told = trainer_config.told(config, workspace=str(workspace.root.resolve()), cache=str(workspace.cache))
-    trainer = TrainerConfig.model_validate(told["trainer"])
+    trainer = config.trainer_in(workspace=str(workspace.root.resolve()), cache=str(workspace.cache))
     try:
         for one in (trainer, *(ends(trainer, config.tuner) if config.tuner else ())):
             registry.check(one.backbone, one.sides)

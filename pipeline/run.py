@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,22 +17,40 @@ from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.errors import UsageError
 from core.records.verdict import GateRefusedError
+from core.registry.store import Registry
 from core.workspace import Workspace
-from pipeline import executions, lineage, native_output, outcome, prerequisites
+from pipeline import data_set, executions, lineage, native_output, outcome, prerequisites
 from pipeline.config import RunConfig
-from pipeline.dag import create_pipeline
+from pipeline.dag import ClassifierSteps, create_pipeline
 from pipeline.outcome import Outcome
 from pipeline.progress import ProductLogHandler, StepProgress, open_log
 from pipeline.targets import local
 
 _log = logging.getLogger(__name__)
+_MOST_LETTERS = 600  # of an error that is shown and recorded
 
 
-def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path, console: Console) -> Outcome:
+def execute(
+    config: RunConfig,
+    *,
+    preset: str,
+    workspace: Workspace,
+    data: Path,
+    console: Console,
+    locked: bool = False,
+) -> Outcome:
     """Run the pipeline on the ingested data set ``data`` and return what came of it.
 
     A gate that refuses and a step that fails are outcomes, not exceptions; ``Ctrl-C`` comes out as
     KeyboardInterrupt, and the next run takes up what was finished.
+
+    Args:
+        config: what to run.
+        preset: its name.
+        workspace: where everything is made.
+        data: folder of the ingested data set.
+        console: what a person watches.
+        locked: whether the caller holds the workspace's lock already.
 
     Raises:
         UsageError: the workspace, the data set or the configuration cannot be used; no step has begun.
@@ -42,18 +61,19 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
         raise UsageError(str(problem)) from None
     workspace.prepare()
     prerequisites.check(config, workspace, manifest.data_version)
-    with workspace.locked():
+    with nullcontext() if locked else workspace.locked():
         started = datetime.now(UTC)
         run_id = new_run_id(workspace, started)
         where = local.locations(
-            config,
             workspace=workspace,
             data=data,
             data_version=manifest.data_version,
             run_id=run_id,
             preset=preset,
+            spans=json.dumps([span.label_counts for span in manifest.spans]),
+            metadata_url=config.metadata_url,
         )
-        compiled = local.compiled(create_pipeline(config, where), run_id)
+        compiled = local.compiled(create_pipeline(ClassifierSteps(config), where), run_id)
         folder = workspace.run(run_id)
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
@@ -70,9 +90,9 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
                 _log.debug("the run stopped at a gate", exc_info=True)
             except Exception as fault:
                 # Whatever a step raises ends the run, never the record of it.
-                error = f"{type(fault).__name__}: {fault}"
+                error = _sentence(fault, data)
                 _log.exception("the run failed")
-            steps = executions.steps(local.connection(config, workspace), run_id)
+            steps = executions.steps(local.connection(config.metadata_url, workspace), run_id)
             result = outcome.collect(
                 run_id=run_id,
                 preset=preset,
@@ -90,8 +110,19 @@ def execute(config: RunConfig, *, preset: str, workspace: Workspace, data: Path,
                 refused=result.status == "refused",
                 reason=error,
             )
+        result = outcome.served(result, Registry(workspace.root, config.model_name))
         result.save(folder)
         return result
+
+
+def _sentence(fault: Exception, data: Path) -> str:
+    """What a person reads of a fault: TensorFlow writes the bytes of an image it cannot decode into its message."""
+    text = f"{type(fault).__name__}: {fault}"
+    if "decode" in text.lower() or "jpeg" in text.lower():
+        damaged = data_set.undecodable(data)
+        if damaged:
+            return f"{len(damaged)} images cannot be decoded: {', '.join(damaged[:5])}; ingest the data again"
+    return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]} ... (the rest is in run.log)"
 
 
 def new_run_id(workspace: Workspace, started: datetime) -> str:

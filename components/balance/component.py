@@ -23,10 +23,13 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     balance: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     config: tfx.dsl.components.Parameter[str],
     data_version: tfx.dsl.components.Parameter[str],
+    spans: tfx.dsl.components.Parameter[str] = "[]",
     accepted: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.HyperParameters] = None,
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Judge the labels of every split against ``config`` and against the data accepted last.
+
+    ``spans`` are the label counts of each part of the data, as JSON, the newest last.
 
     Writes `verdict.json` (all checks) and `balance.json` (counts, class weights, data version).
     Nothing is raised here, so that the findings stay inspectable; the data gate raises.
@@ -56,7 +59,8 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
         ]
     found = overlap.summarise(sentences)
     limits = BalanceConfig.model_validate_json(config)
-    checks = (*labels.checks(limits, counts, before), *found.checks())
+    parts = [labels.LabelCounts.model_validate(value) for value in json.loads(spans)]
+    checks = (*labels.checks(limits, counts, before), *labels.span_checks(limits, parts), *found.checks())
     folder = Path(balance.uri)
     Verdict(gate="data", checks=checks).save(folder)
     train = counts["train"]

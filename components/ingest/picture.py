@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
 import stat
@@ -15,13 +16,14 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
 
-from components.ingest import fingerprint, hdf5
+from components.ingest import dicom, fingerprint, hdf5
 from core.images import decode, normalise
 from core.images.decode import ImageRefusedError
 
@@ -36,8 +38,10 @@ FORMATS: Final = tuple(
         TiffImagePlugin.TiffImageFile,
         BmpImagePlugin.BmpImageFile,
         GifImagePlugin.GifImageFile,
+        Jpeg2KImagePlugin.Jpeg2KImageFile,
     )
 )
+_FILE_TYPE_BOX: Final = ("HEIF", "AVIF", "JPEG2000")
 _MAX_ASPECT: Final = 20
 _MIN_CONTRAST: Final = 4  # of 255, on the reduced picture
 _EOI: Final = b"\xff\xd9"
@@ -124,8 +128,38 @@ def check(data: bytes, limits: Limits) -> Checked:
         raise decode.decoding_error(error) from None
 
 
+def as_jpeg(data: bytes, max_pixels: int = 1 << 28) -> bytes:
+    """Return what ingest would write for an image, whatever its size.
+
+    Raises:
+        ImageRefusedError: the bytes are not an image that ingest reads.
+    """
+    try:
+        image = _open(data, len(data) or 1, max_pixels)
+        why = _reason(image, data)
+        if image.format in {"JPEG", "MPO"}:
+            _decode_strictly(data, image)
+        return normalise.converted(image, why).data if why else data
+    except Exception as error:
+        raise decode.decoding_error(error) from None
+
+
+def check_decodes(data: bytes) -> None:
+    """Decode an image as strictly as ``check``, whatever its size.
+
+    Raises:
+        ImageRefusedError: it is damaged.
+    """
+    try:
+        image = _open(data, len(data) or 1, 1 << 40)
+        if image.format not in {"JPEG", "MPO"} or _decode_strictly(data, image) is None:
+            decode.load(image)
+    except Exception as error:
+        raise decode.decoding_error(error) from None
+
+
 def _check(data: bytes, limits: Limits) -> Checked:
-    image = decode.open_image(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, formats=FORMATS)
+    image = _open(data, limits.max_bytes, limits.max_pixels)
     width, height = image.size
     if min(width, height) < limits.min_side:
         raise ImageRefusedError("wrong_size", f"{width} x {height} pixels; min_side is {limits.min_side}")
@@ -137,7 +171,7 @@ def _check(data: bytes, limits: Limits) -> Checked:
     is_jpeg = image.format in {"JPEG", "MPO"}
     if not is_jpeg and getattr(image, "n_frames", 1) > 1:
         raise ImageRefusedError("animated", f"{getattr(image, 'n_frames', 0)} pictures in one {image.format}")
-    why = normalise.reason_to_convert(image, data)
+    why = _reason(image, data)
     if not why and limits.max_side and max(image.size) > limits.max_side:
         why = "max_side"
     sha256 = hashlib.sha256(data).hexdigest()
@@ -148,6 +182,24 @@ def _check(data: bytes, limits: Limits) -> Checked:
     if made.image is None:
         raise RuntimeError("a converted image has its pixels")
     return Checked(sha256, _grey(made.image), made.width, made.height, made.converted, made.data)
+
+
+def _open(data: bytes, max_bytes: int, max_pixels: int) -> Image.Image:
+    """Open an image of any format that ingest reads."""
+    if data[128:132] == b"DICM":
+        return dicom.open_image(data, max_bytes=max_bytes, max_pixels=max_pixels)
+    if data[4:8] == b"ftyp":
+        # Registered only now: few have such files, and loading the library costs time in every process.
+        pillow_heif = importlib.import_module("pillow_heif")
+        pillow_heif.register_heif_opener()
+        return decode.open_image(
+            data, max_bytes=max_bytes, max_pixels=max_pixels, formats=(*_FILE_TYPE_BOX, *FORMATS)
+        )
+    return decode.open_image(data, max_bytes=max_bytes, max_pixels=max_pixels, formats=FORMATS)
+
+
+def _reason(image: Image.Image, data: bytes) -> str:
+    return "format DICOM" if image.format == dicom.FORMAT else normalise.reason_to_convert(image, data)
 
 
 def _decode_strictly(data: bytes, image: Image.Image) -> Image.Image | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from components.ingest import picture
 from core import features, tfrecord
 from core.images.decode import ImageRefusedError
 from core.tfrecord import Value
+
+_TIME_ZERO: Final = 1_000_000_000  # September 2001; seven digits of a hash add up to 8.5 years
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,13 @@ def write(job: ShardJob) -> Written:
         job.path,
         (tfrecord.encode({features.IMAGE: _bytes(record), **record.values}) for record in job.records),
     )
-    content = Path(job.path).read_bytes()
-    return Written(job.path, len(job.records), len(content), hashlib.sha256(content).hexdigest())
+    path = Path(job.path)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    # ExampleGen tells files apart by size and time alone: equal files have equal times, others do not.
+    seconds = _TIME_ZERO + int(sha256[:7], 16)
+    os.utime(path, (seconds, seconds))
+    return Written(job.path, len(job.records), path.stat().st_size, sha256)
 
 
 def _bytes(record: Record) -> bytes:

@@ -7,12 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dashboard import clock, measures
+from core.measures.drift import SHIFTED, STEADY, kolmogorov_smirnov, population_stability_index
+from core.measures.rates import Scores
+from dashboard import clock
 from dashboard.database.tables import Bin, Reference
 from dashboard.field.features import FEATURES
 from dashboard.readers.evidence import Evidence
 
-STEADY, SHIFTED = 0.1, 0.25
 LEAST = 50
 
 
@@ -45,7 +46,7 @@ def drift(
     return [_compare(name, reference.get(name), seen.get(name)) for name in FEATURES]
 
 
-def _seen(session: Session, version: str, since: int, until: int) -> dict[str, measures.Scores]:
+def _seen(session: Session, version: str, since: int, until: int) -> dict[str, Scores]:
     rows = session.execute(
         select(Bin.feature, Bin.bin, func.sum(Bin.count))
         .where(Bin.day >= since // clock.DAY * clock.DAY, Bin.day <= until, Bin.version == version)
@@ -54,9 +55,7 @@ def _seen(session: Session, version: str, since: int, until: int) -> dict[str, m
     return _filled([(feature, number, int(count)) for feature, number, count in rows])
 
 
-def _reference(
-    session: Session, evidence: Evidence, version: str, data_version: str
-) -> dict[str, measures.Scores]:
+def _reference(session: Session, evidence: Evidence, version: str, data_version: str) -> dict[str, Scores]:
     rows = session.execute(
         select(Reference.feature, Reference.bin, Reference.count).where(
             Reference.data_version == data_version
@@ -72,20 +71,20 @@ def _reference(
     return result
 
 
-def _filled(rows: list[tuple[str, int, int]]) -> dict[str, measures.Scores]:
-    result: dict[str, measures.Scores] = {}
+def _filled(rows: list[tuple[str, int, int]]) -> dict[str, Scores]:
+    result: dict[str, Scores] = {}
     for name, number, count in rows:
         if name in FEATURES and number < FEATURES[name].bins:
             result.setdefault(name, np.zeros(FEATURES[name].bins))[number] = count
     return result
 
 
-def _compare(name: str, reference: measures.Scores | None, seen: measures.Scores | None) -> Drift:
+def _compare(name: str, reference: Scores | None, seen: Scores | None) -> Drift:
     empty = np.zeros(FEATURES[name].bins)
     expected = empty if reference is None else reference
     actual = empty if seen is None else seen
-    psi = measures.psi(expected, actual)
-    test = measures.kolmogorov_smirnov(expected, actual)
+    psi = population_stability_index(expected, actual)
+    test = kolmogorov_smirnov(expected, actual)
     if psi is None or actual.sum() < LEAST:
         verdict = "too small"
     elif psi < STEADY:

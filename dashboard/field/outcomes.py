@@ -9,12 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from dashboard import measures
+from core.measures.auc import auc_interval
+from core.measures.calibration import brier, expected_calibration_error, reliability
+from core.measures.rates import Interval, wilson
 from dashboard.database.tables import Prediction
-from dashboard.measures import Interval
 
 OUTCOMES = ("melanoma", "benign", "unclear")
 BASES = ("histology", "follow-up", "expert view")
+BINS = 10
+LEAST_KNOWN = 20
 
 
 class FieldQuality(BaseModel):
@@ -58,18 +61,23 @@ def quality(session: Session, version: str | None, since: int) -> FieldQuality:
     scores = np.array([row.probability for row in known], dtype=np.float64)
     melanomas = [row for row in known if row.outcome == "melanoma"]
     benign = [row for row in known if row.outcome == "benign"]
+    enough = len(known) >= LEAST_KNOWN
     return FieldQuality(
         melanomas=len(melanomas),
         benign=len(benign),
         unclear=len(rows) - len(known),
-        sensitivity=measures.wilson(sum(row.zone != "low" for row in melanomas), len(melanomas)),
-        referred=measures.wilson(sum(row.decision == 1 for row in melanomas), len(melanomas)),
-        specificity=measures.wilson(sum(row.decision == 0 for row in benign), len(benign)),
+        sensitivity=wilson(sum(row.zone != "low" for row in melanomas), len(melanomas)),
+        referred=wilson(sum(row.decision == 1 for row in melanomas), len(melanomas)),
+        specificity=wilson(sum(row.decision == 0 for row in benign), len(benign)),
         weighted_sensitivity=_weighted(session, [(row.zone, row.outcome) for row in known], wanted),
-        auc=measures.auc_interval(labels, scores),
-        brier=measures.brier(labels, scores),
-        calibration_error=measures.calibration_error(labels, scores) if len(known) >= 20 else None,
-        reliability=tuple(measures.reliability(labels, scores)) if len(known) >= 20 else (),
+        auc=auc_interval(labels, scores) if melanomas and benign else None,
+        brier=brier(labels, scores) if known else None,
+        calibration_error=expected_calibration_error(labels, scores) if enough else None,
+        reliability=tuple(
+            (mean, share, int(count)) for mean, share, count in reliability(labels, scores, BINS).tolist()
+        )
+        if enough
+        else (),
     )
 
 

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from dashboard import measures
-from dashboard.measures import Curves
+from core.measures import curves
+from core.measures.auc import auc_interval
+from core.measures.calibration import brier, expected_calibration_error
+from core.measures.curves import Curve
+from core.measures.rates import Interval
 from dashboard.readers import predictions_csv
 from dashboard.readers.cache import FileCache
 from dashboard.readers.predictions_csv import Predictions
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What does not depend on a threshold; every number from core's measures, as in report and cards.
+
+    Attributes:
+        auc: DeLong's interval on the logit scale.
+        average_precision: area under the precision-recall curve as a step function.
+        brier: mean squared error of the probability.
+        calibration_error: over 15 bins of equal mass.
+        roc: rows (1 - specificity, sensitivity).
+        roc_band: rows (1 - specificity, low, high), bootstrap.
+        precision_recall: rows (sensitivity, precision).
+        precision_recall_band: rows (sensitivity, low, high), bootstrap.
+    """
+
+    auc: Interval
+    average_precision: float
+    brier: float
+    calibration_error: float
+    roc: Curve
+    roc_band: Curve
+    precision_recall: Curve
+    precision_recall_band: Curve
 
 
 class Evidence:
@@ -21,28 +50,28 @@ class Evidence:
         self._registry = registry
         self._predictions: FileCache[Predictions | None] = FileCache(predictions_csv.load, 24)
         # Bands are costly and do not depend on a threshold: they are drawn once a run.
-        self._curves: FileCache[Curves | None] = FileCache(_curves, 200)
+        self._quality: FileCache[Quality | None] = FileCache(_measure, 200)
 
     def of_run(self, run_id: str) -> Predictions | None:
-        """The model's probabilities on the test split."""
+        """Return the model's probabilities on the test split."""
         return self._load(run_id, "Evaluator", "evaluation", "predictions.csv")
 
-    def curves(self, run_id: str) -> Curves | None:
-        """ROC and precision-recall of a run's model on the test split."""
+    def quality(self, run_id: str) -> Quality | None:
+        """Return what a run's model is worth on the test split; None with one class only."""
         folder = self._runs.output(run_id, "Evaluator", "evaluation")
-        return self._curves.get(folder / "predictions.csv") if folder else None
+        return self._quality.get(folder / "predictions.csv") if folder else None
 
     def on_eval(self, run_id: str) -> Predictions | None:
-        """Its probabilities on the eval split: the reference of its scores."""
+        """Return its probabilities on the eval split: the reference of its scores."""
         return self._load(run_id, "Trainer", "model_run", "eval_predictions.csv")
 
     def run_of(self, version: str) -> str | None:
-        """The run that made a version."""
+        """Return the run that made a version."""
         record = self._registry.record(version)
-        return str(record["run_id"]) if record and record.get("run_id") else None
+        return (record.run_id or None) if record else None
 
     def model_run(self, run_id: str) -> Path | None:
-        """Trainer's folder of logs."""
+        """Return Trainer's folder of logs."""
         return self._runs.output(run_id, "Trainer", "model_run")
 
     def _load(self, run_id: str, step: str, output: str, name: str) -> Predictions | None:
@@ -50,6 +79,18 @@ class Evidence:
         return self._predictions.get(folder / name) if folder else None
 
 
-def _curves(path: Path) -> Curves | None:
+def _measure(path: Path) -> Quality | None:
     found = predictions_csv.load(path)
-    return measures.curves(found.labels, found.scores) if found is not None else None
+    if found is None or not 0 < found.labels.sum() < len(found):
+        return None
+    labels, scores = found.labels, found.scores
+    return Quality(
+        auc=auc_interval(labels, scores),
+        average_precision=curves.average_precision(labels, scores),
+        brier=brier(labels, scores),
+        calibration_error=expected_calibration_error(labels, scores),
+        roc=curves.roc(labels, scores),
+        roc_band=curves.roc_band(labels, scores),
+        precision_recall=curves.precision_recall(labels, scores),
+        precision_recall_band=curves.precision_recall_band(labels, scores),
+    )

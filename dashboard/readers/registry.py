@@ -1,18 +1,20 @@
-"""The registry's records, channels and events."""
+"""The registry as pages show it: versions beside what is damaged, and the labels that wait for their servers."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.files import read_json
+from core.records.times import milliseconds
 from core.records.verdict import Verdict
+from core.records.version import Channels, Event, VersionRecord
+from core.registry.rollout import Rollout
+from core.registry.store import Damaged, Registry
+from core.worker import Worker
 from core.workspace import Workspace
-from dashboard import clock
-from dashboard.readers.cache import FileCache
-from dashboard.readers.runs import verdicts
+
+SETTLE_PERIOD_S = 5.0
 
 
 class Version(BaseModel):
@@ -32,110 +34,113 @@ class Version(BaseModel):
     present: bool = Field(description="its SavedModel is still there")
 
 
-class Event(BaseModel):
-    """One change of what is served."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    time: str
-    action: str
-    version: str
-    previous: str | None
-    who: str
-    why: str
-
-    @property
-    def at(self) -> int:
-        """Milliseconds since 1970."""
-        return clock.parse(self.time)
-
-
-class Channels(BaseModel):
-    """Which versions are served."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    stable: str | None = None
-    canary: str | None = None
-
-
 class RegistryFiles:
-    """Reads the registry of one model."""
+    """Reads the registry of one model; `store` is the registry itself, and its only writer."""
 
-    def __init__(self, workspace: Workspace, model_name: str) -> None:
-        self._workspace = workspace
-        self._folder = workspace.records(model_name)
-        self._served = workspace.served(model_name)
-        self._records: FileCache[dict[str, Any] | None] = FileCache(read_json, 2000)
-        self._events: FileCache[list[Event]] = FileCache(_read_events, 4)
+    def __init__(self, workspace: Workspace, model_name: str, servers: tuple[str, ...] = ()) -> None:
+        """Make it.
+
+        Args:
+            workspace: the workspace.
+            model_name: the model.
+            servers: gRPC addresses asked whether they have loaded a version; what the environment names otherwise.
+        """
+        rollout = Rollout.from_environment()
+        if servers and not rollout.servers:
+            rollout = Rollout(servers, rollout.settle_seconds)
+        self.store = Registry(workspace.root, model_name, rollout)
+        self._events = workspace.events
 
     def names(self) -> list[str]:
-        """All versions, newest first."""
-        found = [path.stem for path in self._folder.glob("[0-9]*.json") if path.stem.isdigit()]
-        return sorted(found, key=int, reverse=True)
+        """Return all versions, newest first."""
+        return self.store.versions()[::-1]
 
     def channels(self) -> Channels:
-        """Which versions are served."""
-        return Channels.model_validate(read_json(self._folder / "channels.json") or {})
+        """Return which versions are served."""
+        return self.store.channels()
 
     def events(self) -> list[Event]:
-        """Every change, oldest first."""
-        return self._events.get(self._workspace.events) or []
+        """Return every change, oldest first."""
+        return self.store.events()
 
-    def record(self, version: str) -> dict[str, Any] | None:
-        """A version's whole record; None where there is none."""
-        if not (version.isascii() and version.isdigit() and len(version) <= 19):
-            return None
-        return self._records.get(self._folder / f"{version}.json")
+    def damaged(self) -> tuple[str, ...]:
+        """Return a sentence for each file, or line of one, that cannot be read."""
+        return tuple(str(one) for one in self.store.damaged())
+
+    def record(self, version: str) -> VersionRecord | None:
+        """Return a version's record; None where there is none that can be read."""
+        found = self.store.read(version)
+        return found if isinstance(found, VersionRecord) else None
+
+    def trouble(self, version: str) -> str:
+        """Return what is wrong with a version's record; empty where it is whole, or where there is none."""
+        found = self.store.read(version)
+        return str(found) if isinstance(found, Damaged) else ""
 
     def version(self, name: str) -> Version | None:
-        """A version in short."""
-        record = self.record(name)
-        if record is None:
-            return None
-        channels = self.channels()
-        parents = record.get("parents") or {}
-        return Version(
-            version=name,
-            created=clock.parse(record["created"]),
-            run_id=str(record.get("run_id", "")),
-            preset=str(record.get("preset", "")),
-            data_version=str(parents.get("data_version", "")),
-            baseline=parents.get("baseline_version"),
-            metrics=record.get("metrics") or {},
-            fingerprint=str(record.get("fingerprint", "")),
-            channel="stable" if name == channels.stable else "canary" if name == channels.canary else None,
-            present=(self._served / name / "saved_model.pb").exists(),
-        )
+        """Return a version in short."""
+        return self._short(name, self.channels())
 
     def all(self) -> list[Version]:
-        """Every version, newest first."""
-        found = (self.version(name) for name in self.names())
+        """Return every version whose record can be read, newest first."""
+        channels = self.channels()
+        found = (self._short(name, channels) for name in self.names())
         return [version for version in found if version is not None]
 
     def verdicts(self, version: str) -> tuple[Verdict, ...]:
-        """What the gates decided when it was released."""
-        return verdicts((self.record(version) or {}).get("verdicts"))
+        """Return what the gates decided when it was released."""
+        record = self.record(version)
+        return record.verdicts if record else ()
 
     def model_facts(self, version: str) -> dict[str, Any]:
-        """What the model says of itself."""
-        found = (self.record(version) or {}).get("model")
-        return found if isinstance(found, dict) else {}
+        """Return what the model says of itself."""
+        record = self.record(version)
+        return record.model if record else {}
+
+    def data_version(self, version: str) -> str:
+        """Return the data set a version was trained on; empty where its record cannot be read."""
+        record = self.record(version)
+        return record.parents.data_version if record else ""
 
     def stamp(self) -> object:
-        """Changes with every release, promotion and rollback."""
-        try:
-            found = self._workspace.events.stat()
-        except OSError:
+        """Changes with every release, promotion and rollback, and when labels follow."""
+        marks: list[object] = []
+        for path in (self._events, self.store.served.parent / "models.config"):
+            try:
+                found = path.stat()
+            except OSError:
+                marks.append(None)
+            else:
+                marks.append((found.st_mtime_ns, found.st_size))
+        return tuple(marks)
+
+    def _short(self, name: str, channels: Channels) -> Version | None:
+        record = self.record(name)
+        if record is None:
             return None
-        return found.st_mtime_ns, found.st_size
+        return Version(
+            version=name,
+            created=milliseconds(record.created),
+            run_id=record.run_id,
+            preset=record.preset,
+            data_version=record.parents.data_version,
+            baseline=record.parents.baseline_version,
+            metrics=record.metrics,
+            fingerprint=record.fingerprint,
+            channel="stable" if name == channels.stable else "canary" if name == channels.canary else None,
+            present=(self.store.served / name / "saved_model.pb").exists(),
+        )
 
 
-def _read_events(path: Path) -> list[Event]:
-    result = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            result.append(Event.model_validate_json(line))
-        except ValueError:
-            continue  # a line that is being written
-    return result
+class LabelSettler(Worker):
+    """Moves the servers' labels as decided, as soon as they have loaded the versions."""
+
+    def __init__(self, registry: Registry, period_s: float = SETTLE_PERIOD_S) -> None:
+        super().__init__("label-settler", period_s)
+        self._registry = registry
+        self.waiting = ""
+
+    def turn(self) -> None:
+        """Settle once; `waiting` says why a decided version is not served yet, empty where it is."""
+        waiting = self._registry.settle()
+        self.waiting = str(waiting) if waiting else ""

@@ -6,9 +6,9 @@ import hashlib
 import json
 from typing import Any
 
+from core.registry import model_server_config
 from core.workspace import Workspace
 from dashboard import clock
-from dashboard.releases import server_config
 from dashboard.sample.size import LOW_BELOW, THRESHOLD
 
 
@@ -75,5 +75,7 @@ def release(
     (made.records("melanoma") / "channels.json").write_text(
         json.dumps({"stable": version, "canary": None}, separators=(",", ":")) + "\n"
     )
-    made.server_config.write_text(server_config("melanoma", made.served("melanoma").resolve(), version, None))
+    base = made.served("melanoma").resolve()
+    model = model_server_config.ServedModel("melanoma", str(base), (version,), {"stable": version})
+    made.server_config.write_text(model_server_config.render(model))
     served.append(version)

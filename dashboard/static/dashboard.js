@@ -147,7 +147,7 @@ document.addEventListener("input", (event) => {
   if (output) output.textContent = `${(slider.value * 100).toFixed(1)}\u00a0%`;
   // The low zone ends where referring begins: the other slider gives way.
   const low = document.getElementById("low_below");
-  const refer = document.getElementById("threshold");
+  const refer = document.getElementById("refer_from");
   if (low && refer && Number(low.value) > Number(refer.value)) {
     const other = slider === low ? refer : low;
     other.value = slider.value;

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import Field
 
+from core.charts import marks
 from core.files import read_json
 from core.records.verdict import Verdict
 from core.workspace import contained
 from dashboard.access import Viewer
-from dashboard.charts import series
 from dashboard.faults import missing
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
@@ -68,7 +68,7 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
         text=_text(folder),
     )
     charts: dict[str, Any] = {
-        f"{split}/{feature.name}": series.columns(
+        f"{split}/{feature.name}": marks.columns(
             f"{feature.name} in {split}",
             [(f"{low:.4g} to {high:.4g}", count) for low, high, count in feature.histogram],
         )

@@ -12,11 +12,11 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.charts import marks
 from core.images.decode import ImageRefusedError, thumbnail
+from core.measures.drift import population_stability_index
 from core.workspace import contained
-from dashboard import measures
 from dashboard.access import Viewer
-from dashboard.charts import series
 from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing
 from dashboard.field.features import FEATURES
@@ -156,12 +156,11 @@ def data_set(
         others=tuple(name for name in known if name != version),
     )
     bars = {
-        (column, row.value): series.stacked(
+        (column, row.value): marks.stacked(
             [
-                ("harmless", row.total - row.positives, f"others: {row.total - row.positives}"),
-                ("melanoma", row.positives, f"melanoma: {row.positives}"),
+                (row.total - row.positives, "other", f"others: {row.total - row.positives}"),
+                (row.positives, "melanoma", f"melanoma: {row.positives}"),
             ],
-            f"{row.value}: {row.positives} of {row.total} are melanomas",
             width=240,
             height=12,
         )
@@ -267,7 +266,7 @@ def _shifts(session: Session, version: str, against: str) -> list[Shift]:
     for name in sorted(sides[0].keys() & sides[1].keys()):
         keys = sorted(sides[0][name].keys() | sides[1][name].keys())
         mine, other = (np.array([side[name].get(key, 0) for key in keys], dtype=np.float64) for side in sides)
-        psi = measures.psi(other, mine)
+        psi = population_stability_index(other, mine)
         if psi is not None:
             result.append(Shift(name=name, psi=psi))
     return result

@@ -9,9 +9,8 @@ from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import func, select
 
-from dashboard import clock
+from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
-from dashboard.charts import series
 from dashboard.database.tables import Device, Heartbeat, Rule, VersionDevice
 from dashboard.faults import missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
@@ -145,12 +144,13 @@ def device(request: Request, using: Using, person: Viewer, device_id: str) -> Re
         may_manage=person.may("admin"),
     )
     extra = {
-        "temperature": series.timeline(
+        "temperature": charts.timeline(
             "temperature",
             "°C",
-            [("temperature", [(b.at, b.temperature) for b in beats if b.temperature is not None])],
+            {"temperature": [(b.at, b.temperature) for b in beats if b.temperature is not None]},
+            low=None,
         ),
-        "queue": series.timeline("queue", "waiting", [("waiting", [(b.at, b.queue_depth) for b in beats])]),
+        "queue": charts.timeline("queue", "waiting", {"waiting": [(b.at, b.queue_depth) for b in beats]}),
     }
     return respond(request, using, "device.html", model, extra=extra)
 

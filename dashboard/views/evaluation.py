@@ -7,17 +7,20 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
+from numpy.typing import NDArray
 from pydantic import Field
 
+from core.charts import marks, performance
+from core.charts.performance import NamedCurve
 from core.heatmap import paint
-from dashboard import measures
+from core.measures.auc import auc_interval
+from core.measures.calibration import reliability
+from core.measures.rates import Confusion, Interval, Labels, Scores, confusion
+from dashboard import charts
 from dashboard.access import Viewer
-from dashboard.charts import curves as curve_charts
-from dashboard.charts import series
 from dashboard.faults import missing
 from dashboard.gateway.client import ServerError
 from dashboard.gateway.predict import MAP_SIDE
-from dashboard.measures import Confusion, Interval, Zones
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
 from dashboard.readers.predictions_csv import SLICES, Predictions
 from dashboard.services import Services, Using
@@ -25,6 +28,7 @@ from dashboard.services import Services, Using
 router = APIRouter(prefix="/models", tags=["evaluation"])
 
 WORST = 12
+RELIABILITY_BINS = 10
 
 
 class Slice(Part):
@@ -50,6 +54,19 @@ class WorstError(Part):
     picture: bool
 
 
+class ZoneOutcomes(Part):
+    """What three zones would mean for 1,000 people like those of the test split."""
+
+    low_below: float = Field(description="probabilities below this lie in the low zone")
+    refer_from: float = Field(description="probabilities from this on are referred")
+    found: float = Field(description="melanomas referred, per 1,000 people")
+    reviewed: float = Field(description="melanomas in the review zone, per 1,000")
+    missed: float = Field(description="melanomas in the low zone, per 1,000")
+    needless: float = Field(description="other lesions referred, per 1,000")
+    looked_at: float = Field(description="other lesions in the review zone, per 1,000")
+    cleared: float = Field(description="other lesions in the low zone, per 1,000")
+
+
 class EvaluationPage(Page):
     """A version on its test split."""
 
@@ -58,14 +75,15 @@ class EvaluationPage(Page):
     melanomas: int
     stored_threshold: float = Field(description="the operating point inside the model")
     threshold: float = Field(description="the one that is looked at")
-    low_below: float
-    auc: Interval
-    average_precision: Interval
+    auc: Interval = Field(description="DeLong's interval on the logit scale")
+    average_precision: float
     brier: float
-    calibration_error: float
+    calibration_error: float = Field(description="over 15 bins of equal mass")
     confusion: Confusion
-    zones: Zones
-    stored_zones: Zones
+    sensitivity: Interval | None = Field(description="at the threshold, Wilson's interval")
+    specificity: Interval | None = Field(description="at the threshold, Wilson's interval")
+    zones: ZoneOutcomes
+    stored_zones: ZoneOutcomes = Field(description="with the limits inside the model")
     slices: tuple[Slice, ...]
     missed: tuple[WorstError, ...] = Field(description="melanomas with the lowest probabilities")
     needless: tuple[WorstError, ...] = Field(description="other lesions with the highest")
@@ -83,20 +101,20 @@ def evaluation(
     name: str,
     threshold: Probability = None,
     low_below: Probability = None,
+    refer_from: Probability = None,
 ) -> Response:
-    """Everything measured on the test split, at any threshold."""
+    """Everything measured on the test split, at any threshold and with any zones."""
     predictions = _predictions(using, name)
-    facts = using.registry.model_facts(name)
-    stored = float(facts.get("threshold") or 0.5)
-    zones = facts.get("zones") or {}
-    stored_low = min(float(zones.get("low_below", stored / 2)), stored)
+    stored, stored_low, stored_refer = stored_limits(using.registry.model_facts(name))
     chosen = stored if threshold is None else threshold
-    low = min(stored_low if low_below is None else low_below, chosen)
+    refer = stored_refer if refer_from is None else refer_from
+    low = min(stored_low if low_below is None else low_below, refer)
     labels, scores = predictions.labels, predictions.scores
-    found = using.evidence.curves(using.evidence.run_of(name) or "")
+    found = using.evidence.quality(using.evidence.run_of(name) or "")
     if found is None:
         raise missing(f"the test split of version {name} holds one class only: nothing can be measured")
-    data_version = str((using.registry.record(name) or {}).get("parents", {}).get("data_version", ""))
+    counts = confusion(labels, scores, chosen)
+    data_version = using.registry.data_version(name)
     model = EvaluationPage(
         title=f"Evaluation of {name}",
         version=name,
@@ -104,30 +122,31 @@ def evaluation(
         melanomas=int(labels.sum()),
         stored_threshold=stored,
         threshold=chosen,
-        low_below=low,
         auc=found.auc,
         average_precision=found.average_precision,
-        brier=measures.brier(labels, scores) or 0.0,
-        calibration_error=measures.calibration_error(labels, scores) or 0.0,
-        confusion=measures.confusion(labels, scores, chosen),
-        zones=measures.zones(labels, scores, low, chosen),
-        stored_zones=measures.zones(labels, scores, stored_low, stored),
+        brier=found.brier,
+        calibration_error=found.calibration_error,
+        confusion=counts,
+        sensitivity=counts.sensitivity_interval(),
+        specificity=counts.specificity_interval(),
+        zones=_zones(labels, scores, low, refer),
+        stored_zones=_zones(labels, scores, stored_low, stored_refer),
         slices=tuple(_slices(predictions, chosen, using.settings.min_slice_positives)),
         missed=tuple(_worst(using, data_version, predictions, 1)),
         needless=tuple(_worst(using, data_version, predictions, 0)),
         min_slice_positives=using.settings.min_slice_positives,
     )
+    roc = NamedCurve(name, found.roc, found.auc.value, found.roc_band)
+    precision = NamedCurve(name, found.precision_recall, found.average_precision, found.precision_recall_band)
     extra: dict[str, Any] = {
-        "roc": curve_charts.roc([(name, found)], model.confusion),
-        "precision_recall": curve_charts.precision_recall(
-            [(name, found)], float(labels.mean()), model.confusion
+        "roc": charts.place(performance.roc([roc], counts)),
+        "precision_recall": charts.place(
+            performance.precision_recall([precision], float(labels.mean()), counts)
         ),
-        "reliability": curve_charts.reliability(measures.reliability(labels, scores)),
+        "reliability": charts.place(performance.reliability(reliability(labels, scores, RELIABILITY_BINS))),
         "zone_bar": _zone_bar(model.zones),
         "whiskers": {
-            (row.column, row.value): series.whisker(
-                row.auc.value, row.auc.low, row.auc.high, found.auc.value, "series-0"
-            )
+            (row.column, row.value): marks.whisker(row.auc, low=0.5, overall=found.auc.value)
             for row in model.slices
             if row.auc is not None and row.enough
         },
@@ -138,8 +157,7 @@ def evaluation(
 @router.get("/{name}/images/{image}", response_model=None, responses=of_kind("image/jpeg"))
 def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     """The small picture of an image of the test split."""
-    record = using.registry.record(name)
-    path = using.data_index.thumbnail(str((record or {}).get("parents", {}).get("data_version", "")), image)
+    path = using.data_index.thumbnail(using.registry.data_version(name), image)
     if path is None:
         raise missing("there is no such picture")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
@@ -148,8 +166,7 @@ def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
 @router.get("/{name}/heat-map/{image}", response_model=None, responses=of_kind("text/html"))
 async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
     """Where this version looked, as a piece of a page."""
-    record = using.registry.record(name)
-    path = using.data_index.thumbnail(str((record or {}).get("parents", {}).get("data_version", "")), image)
+    path = using.data_index.thumbnail(using.registry.data_version(name), image)
     if path is None:
         raise missing("there is no such picture")
     data = path.read_bytes()
@@ -173,7 +190,7 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
 
 def _predictions(using: Services, name: str) -> Predictions:
     if using.registry.record(name) is None:
-        raise missing(f"there is no version {name[:40]}")
+        raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
     run_id = using.evidence.run_of(name)
     predictions = using.evidence.of_run(run_id) if run_id else None
     if predictions is None:
@@ -190,16 +207,17 @@ def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slic
         for value in sorted({one for one in values if one}):
             mask = values == value
             labels, scores = predictions.labels[mask], predictions.scores[mask]
-            counts = measures.confusion(labels, scores, threshold)
+            counts = confusion(labels, scores, threshold)
+            both = 0 < int(labels.sum()) < len(labels)
             result.append(
                 Slice(
                     column=column,
                     value=value,
                     images=int(mask.sum()),
                     melanomas=int(labels.sum()),
-                    auc=measures.auc_interval(labels, scores),
-                    sensitivity=counts.sensitivity,
-                    specificity=counts.specificity,
+                    auc=auc_interval(labels, scores) if both else None,
+                    sensitivity=counts.sensitivity_interval(),
+                    specificity=counts.specificity_interval(),
                     enough=int(labels.sum()) >= least,
                 )
             )
@@ -223,13 +241,41 @@ def _worst(using: Services, data_version: str, predictions: Predictions, label: 
     ]
 
 
-def _zone_bar(zones: Zones) -> Any:
+def stored_limits(facts: dict[str, Any]) -> tuple[float, float, float]:
+    """Return the operating point, `low_below` and `refer_from` that stand in the model, as the server applies them."""
+    threshold = float(facts.get("threshold") or 0.5)
+    zones = facts.get("zones") or {}
+    refer = float(zones.get("refer_from", threshold))
+    return threshold, min(float(zones.get("low_below", threshold)), refer), refer
+
+
+def _zones(labels: Labels, scores: Scores, low_below: float, refer_from: float) -> ZoneOutcomes:
+    scale = 1000 / max(1, len(labels))
+    melanoma, low, refer = labels == 1, scores < low_below, scores >= refer_from
+    review = ~low & ~refer
+
+    def per_1000(mask: NDArray[np.bool_]) -> float:
+        return round(float(mask.sum()) * scale, 2)
+
+    return ZoneOutcomes(
+        low_below=low_below,
+        refer_from=refer_from,
+        found=per_1000(melanoma & refer),
+        reviewed=per_1000(melanoma & review),
+        missed=per_1000(melanoma & low),
+        needless=per_1000(~melanoma & refer),
+        looked_at=per_1000(~melanoma & review),
+        cleared=per_1000(~melanoma & low),
+    )
+
+
+def _zone_bar(zones: ZoneOutcomes) -> Any:
     parts = [
-        ("found", zones.found, f"melanomas referred: {zones.found:g}"),
-        ("review", zones.reviewed, f"melanomas in review: {zones.reviewed:g}"),
-        ("missed", zones.missed, f"melanomas missed: {zones.missed:g}"),
-        ("needless", zones.needless, f"others, referred: {zones.needless:g}"),
-        ("watched", zones.looked_at, f"others, in review: {zones.looked_at:g}"),
-        ("cleared", zones.cleared, f"others, cleared: {zones.cleared:g}"),
+        (zones.found, "found", f"melanomas referred: {zones.found:g}"),
+        (zones.reviewed, "review", f"melanomas in review: {zones.reviewed:g}"),
+        (zones.missed, "missed", f"melanomas missed: {zones.missed:g}"),
+        (zones.needless, "needless", f"others, referred: {zones.needless:g}"),
+        (zones.looked_at, "watched", f"others, in review: {zones.looked_at:g}"),
+        (zones.cleared, "cleared", f"others, cleared: {zones.cleared:g}"),
     ]
-    return series.stacked(parts, "what happens to 1,000 people")
+    return marks.stacked(parts, width=900, height=26, kind="stacked", stretched=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import clock
+from core.charts import performance, series
+from dashboard import charts, clock
 from dashboard.access import Reviewer, Viewer
-from dashboard.charts import curves as curve_charts
-from dashboard.charts import series
 from dashboard.database.tables import Hour, Prediction, Review
 from dashboard.faults import invalid, missing
 from dashboard.field.drift import Drift, drift
@@ -184,23 +184,25 @@ def field(request: Request, using: Using, _: Viewer, days: Days = 30, version: V
         drift_of=of,
     )
     extra: dict[str, Any] = {
-        "volume": series.timeline(
+        "volume": charts.timeline(
             "answers a day",
             "answers",
-            [
-                ("answers", [(d.at, d.answers) for d in history]),
-                ("referred", [(d.at, d.referred) for d in history]),
-            ],
-            width=900,
-            height=200,
+            {
+                "answers": [(d.at, d.answers) for d in history],
+                "referred": [(d.at, d.referred) for d in history],
+            },
         ),
-        "reliability": curve_charts.reliability(found.reliability) if found.reliability else "",
+        "reliability": charts.place(performance.reliability(np.array(found.reliability)))
+        if found.reliability
+        else "",
         "pairs": {
-            row.feature: series.histograms(
-                f"{FEATURES[row.feature].title}: training data and field",
-                [FEATURES[row.feature].label(i) for i in range(FEATURES[row.feature].bins)],
-                row.reference,
-                row.seen,
+            row.feature: charts.place(
+                series.histogram(
+                    FEATURES[row.feature].title,
+                    [FEATURES[row.feature].label(i) for i in range(FEATURES[row.feature].bins)],
+                    row.reference,
+                    row.seen,
+                )
             )
             for row in drifts
         },

@@ -10,12 +10,13 @@ from pydantic import Field
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from core.records.version import Event
 from dashboard.access import Viewer
-from dashboard.charts.graph import Box, graph
 from dashboard.database.tables import DataImage, DataSet, Prediction, VersionDevice
 from dashboard.faults import missing
+from dashboard.graph import Box, graph
 from dashboard.page import ANSWERS, Page, Part, respond
-from dashboard.readers.registry import Event, Version
+from dashboard.readers.registry import Version
 from dashboard.services import Using
 from dashboard.words import ago, count, short
 

@@ -11,13 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from core.records.verdict import Verdict
+from core.records.version import Channels, Event
+from core.registry.store import ChangedMeanwhileError, RegistryError
 from dashboard import clock
 from dashboard.access import Approver, Viewer
 from dashboard.database.tables import Audit, Decision, Hour, User
 from dashboard.faults import FaultError, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
-from dashboard.readers.registry import Channels, Event, Version
-from dashboard.releases import ReleaseError, ServedChangedError
+from dashboard.readers.registry import Version
 from dashboard.security.roles import Person
 from dashboard.services import Services, Using
 from dashboard.views.forms import FormData, go
@@ -54,6 +55,10 @@ class ModelsPage(Page):
     events: tuple[Event, ...]
     decisions: tuple[Asked, ...]
     second_person: str
+    waiting: str = Field(
+        description="why the servers do not answer with the decided version yet; empty if they do"
+    )
+    damaged: tuple[str, ...] = Field(description="files, or lines of them, that cannot be read")
     may_decide: bool
 
 
@@ -104,8 +109,8 @@ class Settle(FormData):
 def models(request: Request, using: Using, person: Viewer) -> Response:
     """Every version, what is served, and why."""
     try:
-        previous: str | None = using.releases.previous()
-    except ReleaseError:
+        previous: str | None = using.registry.store.previous()
+    except RegistryError:
         previous = None
     with using.database.read() as session:
         decisions = _decisions(session, person)
@@ -117,6 +122,8 @@ def models(request: Request, using: Using, person: Viewer) -> Response:
         events=tuple(reversed(using.registry.events()[-EVENTS:])),
         decisions=tuple(decisions),
         second_person=using.settings.second_person,
+        waiting=using.settler.waiting if using.registry.channels().served else "",
+        damaged=using.registry.damaged(),
         may_decide=person.may("approver"),
     )
     return respond(request, using, "models.html", model)
@@ -127,9 +134,9 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
     """One version beside the one that is served."""
     found = using.registry.version(name)
     if found is None:
-        raise missing(f"there is no version {name[:40]}")
+        raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
     stable = using.registry.channels().stable
-    record = using.registry.record(name) or {}
+    record = using.registry.record(name)
     with using.database.read() as session:
         answers = sum(session.scalars(select(Hour.answers).where(Hour.version == name)))
     model = VersionPage(
@@ -141,7 +148,7 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
             reversed([event for event in using.registry.events() if name in (event.version, event.previous)])
         ),
         facts={key: value for key, value in using.registry.model_facts(name).items() if key != "config"},
-        label_counts=record.get("label_counts") or {},
+        label_counts=record.label_counts if record else {},
         answers=answers,
         served=stable or "",
         waits_for_second=_waits(using, "promote"),
@@ -166,8 +173,8 @@ def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) 
     """Serve the named version again, or ask a second person to; 409 when the page showed another state of things."""
     _check_served(using, form.served)
     try:
-        target = using.releases.previous()
-    except ReleaseError as error:
+        target = using.registry.store.previous()
+    except RegistryError as error:
         raise FaultError(409, str(error)) from None
     if target != form.version:
         raise FaultError(409, f"a rollback would serve {target} now, not {form.version}: {LOOK_AGAIN}")
@@ -288,19 +295,20 @@ def _decide(using: Services, person: Person, action: str, name: str, form: Chang
             using.audit.add(session, person.name, action, name, why=why, previous=decision.served)
             # Last within the transaction: when the files cannot be written, nothing claims they were.
             _act(using, action, name, person.name, why, form.served)
+    using.settler.wake()
     using.pulse.tell("models")
 
 
 def _act(using: Services, action: str, name: str, who: str, why: str, served: str) -> None:
     try:
         if action == "promote":
-            using.releases.promote(name, who, why, served)
+            using.registry.store.promote(name, who, why, expected=served or None)
         else:
-            using.releases.rollback(name, who, why, served)
-    except ServedChangedError:
+            using.registry.store.rollback(name, who, why, expected=served or None)
+    except ChangedMeanwhileError:
         _check_served(using, served)
         raise FaultError(409, f"what is served changed meanwhile: {LOOK_AGAIN}") from None
-    except ReleaseError as error:
+    except RegistryError as error:
         raise FaultError(409, str(error)) from None
 
 

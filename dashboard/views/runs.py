@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +13,15 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import Field
 
+from core.charts import performance
+from core.charts.performance import NamedCurve
+from core.measures.rates import Interval
 from core.records.verdict import Verdict
 from core.workspace import contained
-from dashboard import measures
+from dashboard import charts
 from dashboard.access import Viewer
-from dashboard.charts import curves as curve_charts
-from dashboard.charts import series
-from dashboard.charts.graph import Box, graph
 from dashboard.faults import missing
+from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import lineage, training
@@ -36,6 +38,7 @@ PAGE = 25
 MOST_COMPARED = 5
 LOG_LINES = 400
 LOG_BYTES = 512_000
+NO_CURVE = np.empty((0, 2))
 
 
 class RunsPage(Page):
@@ -87,7 +90,7 @@ class Column(Part):
     """One of several runs."""
 
     run: Run
-    auc: measures.Interval | None
+    auc: Interval | None
     average_precision: float | None
     brier: float | None
     calibration_error: float | None
@@ -144,14 +147,7 @@ def runs(
     history = [
         (float(run.started), run.auc) for run in reversed(found[:60]) if run.auc is not None and run.started
     ]
-    chart = series.timeline(
-        "AUC of the runs",
-        "AUC",
-        [("AUC", history)],
-        width=900,
-        height=150,
-        low=min([0.5, *(auc for _, auc in history)]),
-    )
+    chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None)
     return respond(request, using, "runs.html", model, extra={"chart": chart})
 
 
@@ -169,21 +165,21 @@ def compare(
         if found is None:
             raise missing(f"there is no run {run_id[:80]}")
         predictions = using.evidence.of_run(run_id)
-        curves = using.evidence.curves(run_id)
+        quality = using.evidence.quality(run_id)
         columns.append(
             Column(
                 run=found,
-                auc=curves.auc if curves else None,
-                average_precision=curves.average_precision.value if curves else None,
-                brier=measures.brier(predictions.labels, predictions.scores) if predictions else None,
-                calibration_error=measures.calibration_error(predictions.labels, predictions.scores)
-                if predictions
-                else None,
+                auc=quality.auc if quality else None,
+                average_precision=quality.average_precision if quality else None,
+                brier=quality.brier if quality else None,
+                calibration_error=quality.calibration_error if quality else None,
                 images=len(predictions) if predictions else 0,
             )
         )
-        if curves is not None:
-            named.append((run_id, curves))
+        # A run without a curve keeps its place in the legend: a colour is one run's on the whole page.
+        named.append(
+            NamedCurve(run_id, quality.roc, quality.auc.value) if quality else NamedCurve(run_id, NO_CURVE)
+        )
         histories.append((run_id, _epochs(using, run_id)))
         configs.append(flat(using.runs.config(run_id)))
     keys = sorted({key for config in configs for key in config})
@@ -194,16 +190,16 @@ def compare(
         choices=tuple(using.runs.ids()[:200]),
         differences=tuple(row for row in rows if len(set(row[1])) > 1),
     )
-    charts = {
-        "roc": curve_charts.roc(named, None) if named else "",
+    extra: dict[str, Any] = {
+        "roc": charts.place(performance.roc(named)) if any(len(one.points) for one in named) else "",
         "training": [
             (
                 f"{y_title[0].upper()}{y_title[1:]} by epoch",
-                series.lines(
+                charts.lines(
                     f"{y_title} by epoch",
                     "epoch",
                     y_title,
-                    [(name, _line(rows_, key)) for name, rows_ in histories],
+                    {name: _line(rows_, key) for name, rows_ in histories},
                     low=low,
                 ),
             )
@@ -214,7 +210,7 @@ def compare(
             )
         ],
     }
-    return respond(request, using, "compare.html", model, extra=charts)
+    return respond(request, using, "compare.html", model, extra=extra)
 
 
 @router.get("/runs/{run_id}", response_model=RunPage, responses=ANSWERS)
@@ -255,14 +251,19 @@ def one(
     )
     extra = {
         "dag": _dag(nodes),
-        "loss": series.lines(
+        "loss": charts.lines(
             "loss by epoch",
             "epoch",
             "loss",
-            [("train", _line(model.epochs, "loss")), ("eval", _line(model.epochs, "eval_log_loss"))],
+            {"train": _line(model.epochs, "loss"), "eval": _line(model.epochs, "eval_log_loss")},
+            breaks=_restarts(model.epochs),
         ),
-        "auc": series.lines(
-            "AUC by epoch", "epoch", "AUC on eval", [("eval", _line(model.epochs, "eval_auc"))]
+        "auc": charts.lines(
+            "AUC by epoch",
+            "epoch",
+            "AUC on eval",
+            {"eval": _line(model.epochs, "eval_auc")},
+            breaks=_restarts(model.epochs),
         ),
         "settings": sorted(flat(config).items()),
     }
@@ -395,6 +396,11 @@ def _epochs(using: Services, run_id: str) -> list[Epoch]:
 def _line(rows: Any, name: str) -> list[tuple[float, float]]:
     values = [(i + 1, getattr(row, name)) for i, row in enumerate(rows)]
     return [(float(i), float(value)) for i, value in values if value is not None and np.isfinite(value)]
+
+
+def _restarts(rows: Sequence[Epoch]) -> list[float]:
+    """Return where another stage or another head begins: its epochs are counted from 1 again."""
+    return [i + 1.5 for i, (a, b) in enumerate(pairwise(rows)) if b.stage != a.stage or b.epoch <= a.epoch]
 
 
 def _tail(path: Path, level: str) -> tuple[list[str], bool]:

@@ -10,14 +10,13 @@ from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import func, select
 
+from core.records.version import Channels
 from core.tfserving.client import ModelVersion
-from dashboard import clock
+from dashboard import charts, clock
 from dashboard.access import Viewer
-from dashboard.charts import series
 from dashboard.database.tables import Hour
 from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS, Page, Part, respond
-from dashboard.readers.registry import Channels
 from dashboard.scrape import Span
 from dashboard.services import Using
 
@@ -138,27 +137,28 @@ def _page(request: Request, using: Using, loaded: list[ModelVersion], trouble: s
         shadow=newest.shadow if newest else {},
         days=tuple(_day(channels, row) for row in sorted(rows, key=lambda row: -row[1]) if row[0]),
     )
+    latencies = (("median", "p50_ms"), ("95 %", "p95_ms"), ("99 %", "p99_ms"))
     extra = {
-        "rate": series.timeline(
+        "rate": charts.timeline(
             "requests a second",
             "requests/s",
-            [
-                ("answered", [(s.at, s.requests) for s in spans]),
-                ("failed", [(s.at, s.errors) for s in spans]),
-            ],
+            {
+                "answered": [(s.at, s.requests) for s in spans],
+                "failed": [(s.at, s.errors) for s in spans],
+            },
         ),
-        "latency": series.timeline(
+        "latency": charts.timeline(
             "latency",
             "ms",
-            [
-                (name, [(s.at, value) for s in spans if (value := getattr(s, key)) is not None])
-                for name, key in (("median", "p50_ms"), ("95 %", "p95_ms"), ("99 %", "p99_ms"))
-            ],
+            {
+                name: [(s.at, value) for s in spans if (value := getattr(s, key)) is not None]
+                for name, key in latencies
+            },
         ),
-        "queue": series.timeline(
+        "queue": charts.timeline(
             "time in the queue",
             "ms, 95 %",
-            [("queue", [(s.at, s.queue_p95_ms) for s in spans if s.queue_p95_ms is not None])],
+            {"queue": [(s.at, s.queue_p95_ms) for s in spans if s.queue_p95_ms is not None]},
         ),
     }
     return respond(request, using, "serving.html", model, extra=extra)

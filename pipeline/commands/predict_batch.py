@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
-from core.errors import UsageError
+from core.errors import RunFaultError, UsageError
 from pipeline.commands.options import WorkspaceOption
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 BATCH = 32
+SHOWN = 50  # of the files that got no answer
+MAX_BYTES = 256 << 20  # a larger file is refused unread
 
 
 def predict_batch(
-    images: Annotated[Path, typer.Option("--images", help="Folder of JPEG or PNG files.")],
+    images: Annotated[
+        Path,
+        typer.Option(
+            "--images", help="Folder of images, searched with its sub-folders, or an HDF5 file of them."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="CSV to write, as the SIIM-ISIC competition asks.")],
     version: Annotated[
         str | None, typer.Option("--version", help="A released version; default: the one that is served.")
@@ -27,37 +36,94 @@ def predict_batch(
 ) -> None:
     """Write image_name,target for every image of a folder; target is the probability.
 
-    A file that cannot be decoded is named and left out, and the command then ends with 2.
+    Every format that ingest reads is read, and brought to what the model was trained on. Every file is answered or
+    listed with its reason; the command ends with 2 if an image could not be answered. Images whose names differ only in
+    their folders or endings keep these in image_name.
 
     Example:  melanosizer predict-batch --images test/ --out submission.csv
     """
-    from pipeline.commands.evaluate import _served
-    from pipeline.inference import probabilities
+    from components.ingest import hdf5, picture
+    from components.ingest.config import EXTENSIONS
+    from components.ingest.errors import IngestError
+    from components.ingest.layouts.images import walk
+    from core.images.decode import ImageRefusedError
 
-    if not images.is_dir():
-        raise UsageError(f"--images {images}: is no folder")
     if out.is_dir():
         raise UsageError(f"--out {out}: is a folder; name a file, e.g. {out / 'submission.csv'}")
     if not out.resolve().parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}")
-    files = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    refused: dict[str, str] = {}
+    try:
+        if images.suffix.lower() in hdf5.SUFFIXES and images.is_file():
+            files = {name: hdf5.address(images, name) for name in sorted(hdf5.names(images))}
+        elif images.is_dir():
+            every = sorted(Path(folder) / name for folder, names in walk(images) for name in names)
+            chosen = [path for path in every if path.suffix.lower() in EXTENSIONS]
+            refused = {
+                str(path.relative_to(images)): f"the ending {path.suffix!r} is not an image's"
+                for path in every
+                if path.suffix.lower() not in EXTENSIONS
+            }
+            files = dict(zip(_names(chosen, images), map(str, chosen), strict=True))
+        else:
+            raise UsageError(f"--images {images}: is not a folder or an HDF5 file")
+    except IngestError as error:
+        raise UsageError(f"--images {images}: {error}") from None
     if not files:
-        raise UsageError(f"--images {images}: holds no {', '.join(sorted(IMAGE_SUFFIXES))} file")
+        raise UsageError(f"--images {images}: holds no {', '.join(EXTENSIONS)} file")
+
+    from pipeline.commands.evaluate import _served
+    from pipeline.inference import probabilities
+
     model = _served(workspace, version)
     console = Console()
-    broken: list[Path] = []
+    broken: dict[str, str] = {}
+
+    def encoded() -> Iterator[tuple[str, bytes]]:
+        for name, path in files.items():
+            try:
+                yield name, picture.as_jpeg(picture.read(path, MAX_BYTES))
+            except ImageRefusedError as error:
+                broken[name] = error.detail
+
     partial = out.with_name(f".{out.name}.partial")
-    with partial.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["image_name", "target"])
-        answers = probabilities(model, files, BATCH)
-        for path, probability in track(answers, "predicting", total=len(files), console=console):
-            if probability is None:
-                broken.append(path)
-            else:
-                writer.writerow([path.stem, f"{probability:.6f}"])
-    partial.replace(out)
-    console.print(f"{len(files) - len(broken)} predictions written to {out}", highlight=False)
-    for path in broken:
-        console.print(f"[red]not an image:[/] {path}", highlight=False)
+    answered = 0
+    try:
+        with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["image_name", "target"])
+            answers = probabilities(model, encoded(), BATCH)
+            for name, probability in track(answers, "predicting", total=len(files), console=console):
+                if probability is None:
+                    broken[name] = "the model cannot decode it"
+                else:
+                    writer.writerow([name, f"{probability:.6f}"])
+                    answered += 1
+        partial.replace(out)
+    except OSError as error:
+        raise RunFaultError(f"--out {error.filename or out}: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    console.print(f"{answered} of {len(files)} images answered, written to {out}", highlight=False)
+    _list("not answered", broken, "red", console)
+    _list("not an image", refused, "yellow", console)
     raise typer.Exit(2 if broken else 0)
+
+
+def _names(files: list[Path], root: Path) -> list[str]:
+    """The name of each file: its stem, with folders below ``root``; with the ending where several share that."""
+    stems = [str(path.relative_to(root).with_suffix("")) for path in files]
+    counts = Counter(stems)
+    return [
+        stem if counts[stem] == 1 else str(path.relative_to(root))
+        for stem, path in zip(stems, files, strict=True)
+    ]
+
+
+def _list(what: str, files: dict[str, str], colour: str, console: Console) -> None:
+    for name, reason in list(files.items())[:SHOWN]:
+        console.print(
+            f"[{colour}]{what}:[/] {escape(name)}: {escape(reason)}", highlight=False, soft_wrap=True
+        )
+    if len(files) > SHOWN:
+        console.print(f"[{colour}]{what}:[/] and {len(files) - SHOWN} more", highlight=False)

@@ -43,8 +43,11 @@ def quickstart(
     console = Console()
     place = Workspace(workspace)
     place.prepare()
-    folder = data_set.ready(data, place, console) if data else data_set.synthetic(place, images, console)
-    result = run.execute(settings, preset=preset, workspace=place, data=folder, console=console)
+    with place.locked():
+        folder = data_set.ready(data, place, console) if data else data_set.synthetic(place, images, console)
+        result = run.execute(
+            settings, preset=preset, workspace=place, data=folder, console=console, locked=True
+        )
     report = summary.write_report(result, place)
     table = summary.table(result, place, report)
     if result.exit_code == 0:

@@ -33,8 +33,11 @@ def run(
     console = Console()
     place = Workspace(workspace)
     place.prepare()
-    folder = data_set.ready(data, place, console)
-    result = run.execute(settings, preset=preset, workspace=place, data=folder, console=console)
+    with place.locked():
+        folder = data_set.ready(data, place, console)
+        result = run.execute(
+            settings, preset=preset, workspace=place, data=folder, console=console, locked=True
+        )
     report = summary.write_report(result, place)
     console.print(summary.table(result, place, report))
     summary.print_refusals(result, console)

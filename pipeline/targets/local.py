@@ -16,25 +16,36 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from core.errors import UsageError
 from core.workspace import Workspace
-from pipeline.config import RunConfig
 from pipeline.dag import Locations
 
 PASSWORD_VARIABLE = "MELANOSIZER_METADATA_PASSWORD"  # noqa: S105 - the variable's name, not a password
 
 
 def locations(
-    config: RunConfig, *, workspace: Workspace, data: Path, data_version: str, run_id: str, preset: str
+    *,
+    workspace: Workspace,
+    data: Path,
+    data_version: str,
+    run_id: str,
+    preset: str,
+    spans: str = "[]",
+    metadata_url: str | None = None,
 ) -> Locations:
-    """Return where the local target keeps things."""
+    """Return where the local target keeps things.
+
+    Raises:
+        UsageError: see `connection`.
+    """
     return Locations(
         data=str(data.resolve()),
         data_version=data_version,
         artifacts=str(workspace.artifacts.resolve()),
         workspace=str(workspace.root.resolve()),
         cache=str(workspace.cache.resolve()),
-        metadata=connection(config, workspace),
+        metadata=connection(metadata_url, workspace),
         run_id=run_id,
         preset=preset,
+        spans=spans,
     )
 
 
@@ -58,20 +69,20 @@ def step_names(compiled: pipeline_pb2.Pipeline) -> list[str]:
     return [node.pipeline_node.node_info.id for node in compiled.nodes]
 
 
-def connection(config: RunConfig, workspace: Workspace) -> metadata_store_pb2.ConnectionConfig:
+def connection(metadata_url: str | None, workspace: Workspace) -> metadata_store_pb2.ConnectionConfig:
     """Return how to reach the metadata store.
 
     Raises:
         UsageError: the URL is neither mysql:// nor postgresql://, or names no database.
     """
-    if config.metadata_url is None:
+    if metadata_url is None:
         return metadata.sqlite_metadata_connection_config(str(workspace.metadata.resolve()))
-    url = urlsplit(config.metadata_url)
+    url = urlsplit(metadata_url)
     database = url.path.strip("/")
     password = os.environ.get(PASSWORD_VARIABLE, "")
     if not url.hostname or not database or url.scheme not in {"mysql", "postgresql"}:
         raise UsageError(
-            f"metadata_url={config.metadata_url!r}: must be mysql://user@host:port/database or "
+            f"metadata_url={metadata_url!r}: must be mysql://user@host:port/database or "
             "postgresql://user@host:port/database"
         )
     if url.password:

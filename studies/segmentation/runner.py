@@ -21,18 +21,20 @@ from core.features import IMAGE, IMAGE_NAME
 from core.records.verdict import Verdict
 from core.workspace import Workspace
 from pipeline import executions, native_output
+from pipeline.dag import create_pipeline
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
 from studies.page import Picture, picture
 from studies.segmentation import measured, pairs
 from studies.segmentation.config import SegmentationConfig
-from studies.segmentation.dag import SegmentationLocations, create_pipeline
 from studies.segmentation.measured import Score
+from studies.segmentation.steps import SegmentationSteps
 from studies.segmentation.training import Row
 
 TRUE_COLOUR = (86, 180, 233)  # RGB, sky blue
 PREDICTED_COLOUR = (230, 159, 0)  # orange: both of Okabe and Ito's set
 _SIDE = 260
+PRESET = "studies/segmentation"
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +91,10 @@ def run_pipeline(
         folder = workspace.run(run_id)
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
-        where = SegmentationLocations(data, data_version, workspace, run_id)
-        compiled = local.compiled(create_pipeline(config, where), run_id)
+        where = local.locations(
+            workspace=workspace, data=data, data_version=data_version, run_id=run_id, preset=PRESET
+        )
+        compiled = local.compiled(create_pipeline(SegmentationSteps(config), where), run_id)
         with (
             native_output.hidden(folder / "native.log"),
             logged(console, folder, local.step_names(compiled)),
@@ -227,7 +231,7 @@ def _record(
         run_id=run_id,
         status=status,
         reason=fault or "; ".join(refusals),
-        preset="studies/segmentation",
+        preset=PRESET,
         data=str(data.resolve()),
         data_version=data_version,
         started=started,

@@ -107,8 +107,11 @@ class Double(PredictionServiceServicer, ModelServiceServicer):
         self.server.start()
 
     def version(self) -> int:
+        return int(self._model().version_labels["stable"])
+
+    def _model(self) -> Any:
         read = text_format.Parse(self.config.read_text(), model_server_config_pb2.ModelServerConfig())
-        return int(read.model_config_list.config[0].version_labels["stable"])
+        return read.model_config_list.config[0]
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC names it
         if self.trouble is not None:
@@ -150,7 +153,9 @@ class Double(PredictionServiceServicer, ModelServiceServicer):
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         del request, context
         answer = serving.GetModelStatusResponse()
-        answer.model_version_status.add(version=self.version(), state=serving.ModelVersionStatus.AVAILABLE)
+        # Like the real one it holds every version that the file names, whatever its label.
+        for version in self._model().model_version_policy.specific.versions:
+            answer.model_version_status.add(version=version, state=serving.ModelVersionStatus.AVAILABLE)
         return answer
 
 

@@ -123,7 +123,9 @@ def test_a_run_goes_live_before_open_eyes_and_two_are_compared(build: Any, desk:
     table = page.get_by_role("region", name="metrics")
     for name in names:
         playwright.expect(table).to_contain_text(name)
-    assert page.locator("svg .curve.series-1").count() >= 1
+    roc = page.get_by_role("figure", name="ROC on the test split")
+    for name in names:  # the legend says whose curve is whose
+        playwright.expect(roc.locator("svg")).to_contain_text(name)
 
 
 def test_the_slider_moves_the_zones_without_a_reload(build: Any, desk: Any) -> None:
@@ -138,10 +140,16 @@ def test_the_slider_moves_the_zones_without_a_reload(build: Any, desk: Any) -> N
         page.keyboard.press("PageUp")  # the keyboard alone is enough
     playwright.expect(page.locator(".zones")).not_to_have_text(before)
     assert page.evaluate("window.untouched") is True
-    assert page.evaluate("document.activeElement.id") == "threshold"
-    shown = page.locator("output[for=threshold]").inner_text().replace("\u00a0%", "")
+    assert page.evaluate("document.activeElement.id") == "refer_from"
+    shown = page.locator("output[for=refer_from]").inner_text().replace("\u00a0%", "")
     assert float(shown) > 18
     playwright.expect(page.locator(".zone.bad .range")).to_contain_text(shown)
+
+
+def settled(services: Any) -> None:
+    """The labels follow when the servers have loaded what was decided; the page says so until then."""
+    services.settler.turn()
+    assert services.settler.waiting == ""
 
 
 def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
@@ -174,6 +182,7 @@ def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
     assert services.registry.channels().stable == good
     approved_by_mira()
     assert services.registry.channels().stable == worse
+    settled(services)
     assert traffic(12) == {(worse, "low")}
     # The clinic says: these were melanomas.
     page = jo.go(f"/field/predictions?version={worse}")
@@ -190,6 +199,7 @@ def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
     playwright.expect(page.get_by_text("a second person has to approve", exact=True)).to_be_visible()
     approved_by_mira()
     assert services.registry.channels().stable == good
+    settled(services)
     assert {version for version, _ in traffic(3)} == {good}
     page = jo.go("/audit?verify=1")
     playwright.expect(page.get_by_role("status")).to_contain_text("The chain is whole")

@@ -312,10 +312,13 @@ def test_a_device_signs_on_once_with_its_code(gateway: Any) -> None:
 def test_the_devices_own_records_are_understood(gateway: Any) -> None:
     records = pytest.importorskip("edge.reporting.records")
     body = records.heartbeat(
-        device_id="pi-900", now=clock.now() / 1000, started=clock.now() / 1000 - 5, model_version="1",
-        on_device_version="", queue={"waiting": 1}, notices=[], last_error=None, temperature_c=None,
-        memory_bytes=5, disk_free_bytes=6, disk_kept_bytes=7, camera="folder", clock_trusted=True,
-    )  # fmt: skip
+        "pi-900",
+        camera="folder",
+        disk=records.Disk(free_bytes=6, kept_bytes=7),
+        queue={"waiting": 1},
+        uptime_s=5.0,
+        versions={"model": "1"},
+    )
     token = gateway.token("report", device="pi-900")
     assert (
         gateway.client.post("/api/v1/devices/pi-900/heartbeat", json=body, headers=token).status_code == 200

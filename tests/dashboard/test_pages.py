@@ -133,11 +133,11 @@ def test_lineage_finds_the_versions_trained_on_an_image_and_not_those_tested_on_
     assert [match["name"] for match in by_hash] == ["SAMPLE_0_train_00003"]
 
 
-def test_the_threshold_moves_what_is_missed(dash: Any) -> None:
+def test_the_zones_move_what_is_missed(dash: Any) -> None:
     viewer = dash.signed_in("viewer")
     version = dash.services.registry.names()[0]
-    strict = viewer.json(f"/models/{version}/evaluation?threshold=0.9&low_below=0.9")
-    loose = viewer.json(f"/models/{version}/evaluation?threshold=0.01&low_below=0.0")
+    strict = viewer.json(f"/models/{version}/evaluation?refer_from=0.9&low_below=0.9")
+    loose = viewer.json(f"/models/{version}/evaluation?refer_from=0.01&low_below=0.0")
     assert strict["zones"]["missed"] > loose["zones"]["missed"] == 0
     assert strict["zones"]["needless"] < loose["zones"]["needless"]
     for page in (strict, loose):

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from core.errors import FAULT, UsageError
 from core.registry.store import Registry
+from core.workspace import Workspace
 from dashboard.readers import training
-from dashboard.readers import workspace as dashboard_workspace
 from dashboard.readers.evidence import Evidence
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
@@ -88,6 +88,7 @@ def checked(path: Path) -> Document:
     return document
 
 
+@pytest.mark.slow
 def test_a_u_net_is_trained_judged_pushed_and_answers_and_the_three_arms_are_compared(
     lesions, tmp_path, monkeypatch
 ):
@@ -206,8 +207,8 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
     assert outcome["metrics"]["auc"] == pytest.approx(first["auc"]["value"])
     assert outcome["data"] == str(ingested.resolve())
     # What the dashboard compares.
-    files = RunFiles(dashboard_workspace.Workspace(tmp_path, "melanoma"))
-    evidence = Evidence(files, RegistryFiles(dashboard_workspace.Workspace(tmp_path, "melanoma")))
+    files = RunFiles(Workspace(tmp_path))
+    evidence = Evidence(files, RegistryFiles(Workspace(tmp_path), "melanoma"))
     for name, measured in zip(runs, (first, second), strict=True):
         assert files.run(name).of_a_study
         assert len(evidence.of_run(name)) == measured["images"]

@@ -10,7 +10,7 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 from tfx.utils import name_utils
 
 from pipeline.config import RunConfig
-from pipeline.dag import Locations, create_pipeline
+from pipeline.dag import ClassifierSteps, Locations, create_pipeline
 from pipeline.targets.kubeflow import templates
 
 COMMAND = ("python", "-m", "pipeline.targets.kubeflow.entrypoint")
@@ -39,7 +39,7 @@ def job(config: RunConfig, *, image: str, preset: str) -> tuple[Spec, dict[str, 
     TFX's compiler knows two resolver strategies and refuses ours; each of our resolvers stands in it as the
     simpler of the two and comes back beside it as ``{step: {strategy, config}}``.
     """
-    pipeline = create_pipeline(config, locations(preset))
+    pipeline = create_pipeline(ClassifierSteps(config), locations(preset))
     queries = {}
     for node in pipeline.components:
         if isinstance(node, resolver.Resolver):

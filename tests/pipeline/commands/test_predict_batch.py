@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.errors import UsageError
+from core.errors import RunFaultError, UsageError
 from core.features import IMAGE_BYTES, PROBABILITY
 from pipeline.__main__ import app
 
@@ -54,8 +55,9 @@ def test_every_image_gets_a_row_and_a_broken_one_is_named(pictures: Path, tmp_pa
     out = tmp_path / "submission.csv"
     done = runner.invoke(app, ["predict-batch", "--images", str(pictures), "--out", str(out)])
     assert done.exit_code == 2, (done.output, done.exception)
-    assert "5 predictions written" in done.output
-    assert "not an image:" in done.output
+    assert "5 of 6 images answered" in done.output
+    assert "not answered: c: is none of JPEG" in done.output
+    assert "not an image: notes.txt: the ending '.txt' is not an image's" in done.output
     with out.open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["image_name", "target"]
@@ -81,4 +83,52 @@ def test_a_workspace_without_a_release_leaves_nothing_behind(
     monkeypatch.setattr("pipeline.commands.evaluate._served", none)
     done = runner.invoke(app, ["predict-batch", "--images", str(pictures), "--out", str(tmp_path / "x.csv")])
     assert isinstance(done.exception, UsageError)
+    assert not list(tmp_path.glob("*x.csv*"))
+
+
+def test_every_file_of_every_kind_is_answered_or_listed(pictures: Path, tmp_path: Path) -> None:
+    grey = Image.new("RGB", (64, 64), (102,) * 3)
+    for number, name in enumerate(
+        ("x.tif", "x.bmp", "x.gif", "x.webp", "x.avif", "x.jp2", "X.JPG", "deep/er/y.jpg")
+    ):
+        path = pictures / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey.save(path, quality=95 - number)
+    deep = Image.new("I;16", (64, 64), 102 * 257)
+    deep.save(pictures / "sixteen.png")
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    half = Image.new("RGB", (64, 64), (102,) * 3)
+    half.paste((255,) * 3, (0, 0, 64, 32))
+    half.save(pictures / "turned.jpg", exif=turned, quality=98)
+    (pictures / "dangling.jpg").symlink_to(tmp_path / "absent")
+    (pictures / "folder.jpg").mkdir()
+    os.mkfifo(pictures / "pipe.jpg")
+    (tmp_path / "elsewhere").mkdir()
+    grey.save(tmp_path / "elsewhere" / "z.jpg")
+    (pictures / "link").symlink_to(tmp_path / "elsewhere")
+    out = tmp_path / "out.csv"
+    done = runner.invoke(app, ["predict-batch", "--images", str(pictures), "--out", str(out)])
+    assert done.exit_code == 2, (done.output, done.exception)
+    with out.open(newline="") as file:
+        rows = {name: float(value) for name, value in list(csv.reader(file))[1:]}
+    same = {"x.tif", "x.bmp", "x.gif", "x.webp", "x.avif", "x.jp2", "X", "deep/er/y", "link/z", "sixteen"}
+    assert same <= set(rows)
+    assert all(rows[name] == pytest.approx(0.4, abs=0.02) for name in same)
+    # As a person sees it: the dark half is on top.
+    assert rows["turned"] == pytest.approx(0.4, abs=0.02)
+    assert "not answered: dangling: the file does not exist" in done.output
+    assert "not answered: pipe: it is not a regular file" in done.output
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipeline.commands.predict_batch.csv.writer", full)
+    done = runner.invoke(app, ["predict-batch", "--images", str(pictures), "--out", str(tmp_path / "x.csv")])
+    assert isinstance(done.exception, RunFaultError)
+    assert "No space left on device" in str(done.exception)
     assert not list(tmp_path.glob("*x.csv*"))

@@ -1,1 +1,0 @@
-"""Pictures: SVG made here, coloured by the page's style sheet."""
