@@ -231,7 +231,6 @@ class ClassifierSteps:
             examples=examples,
             model=trainer.outputs["model"],
             baseline_model=baseline.outputs["model"],
-            schema=schema.outputs["schema"],
             config=self.config.evaluator,
             run_key=run_key(self.config, where),
         )

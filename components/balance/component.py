@@ -10,7 +10,7 @@ import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
 from tfx.types import artifact_utils
 
-from components.balance import labels, overlap
+from components.balance import groups, labels, overlap
 from components.balance.config import BalanceConfig
 from core.features import SPLITS, class_weights
 from core.records.verdict import Verdict
@@ -51,13 +51,19 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
         }
     patterns = {split: f"{artifact_utils.get_split_uri([examples], split)}/*" for split in SPLITS}
     with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "overlap"
         with beam_pipeline as pipeline:
-            overlap.find(pipeline, patterns) | beam.io.WriteToText(str(output))
-        sentences = [
-            line for part in sorted(Path(scratch).glob("overlap*")) for line in part.read_text().splitlines()
-        ]
-    found = overlap.summarise(sentences)
+            records = overlap.read(pipeline, patterns)
+            overlap.find(records) | "Overlap" >> beam.io.WriteToText(f"{scratch}/overlap")
+            groups.count(records) | "Groups" >> beam.io.WriteToText(f"{scratch}/groups")
+        lines = {
+            name: [
+                line
+                for part in sorted(Path(scratch).glob(f"{name}*"))
+                for line in part.read_text().splitlines()
+            ]
+            for name in ("overlap", "groups")
+        }
+    found = overlap.summarise(lines["overlap"])
     limits = BalanceConfig.model_validate_json(config)
     parts = [labels.LabelCounts.model_validate(value) for value in json.loads(spans)]
     checks = (*labels.checks(limits, counts, before), *labels.span_checks(limits, parts), *found.checks())
@@ -72,5 +78,6 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
         "label_counts": {split: value.model_dump() for split, value in counts.items()},
         "class_weights": {"0": weights[0], "1": weights[1]},
         "overlap": found.model_dump(),
+        "groups": groups.collect(lines["groups"]),
     }
     (folder / "balance.json").write_text(json.dumps(content, indent=2) + "\n")
