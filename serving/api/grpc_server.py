@@ -254,7 +254,6 @@ class GrpcServer:
 
     def refuse(self, grace: float) -> None:
         """Take no more requests; those under way have `grace` seconds."""
-        self.set_serving(False)
         self._server.stop(grace)
 
     def stop(self) -> None:

@@ -124,6 +124,18 @@ def test_an_ssl_config_of_file_names_is_a_start_error(tmp_path):
         read_ssl(file)
 
 
+@pytest.mark.parametrize("flag", ["ssl_config_file", "rest_api_ssl_config_file"])
+def test_a_key_that_does_not_fit_is_named(pick, tmp_path, pki, flag):
+    file = tmp_path / "ssl.config"
+    config = f"server_key: {json.dumps((pki / 'client.key').read_text())} "
+    file.write_text(config + f"server_cert: {json.dumps((pki / 'server.pem').read_text())}")
+    with ServerProcess(
+        tmp_path / "server", f"--model_base_path={pick('affine', 1)}", f"--{flag}={file}", wait=False
+    ) as server:
+        assert server.process.wait(30) == 2
+        assert f"{flag}: server_key and server_cert do not fit" in server.log()
+
+
 def test_a_bearer_token_guards_both_ports(pick, tmp_path, refused):
     (tmp_path / "token").write_text("secret\n")
     with ServerProcess(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import signal
 import threading
+import time
 
 import grpc
 import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.serving.server_process import ServerProcess
 
@@ -90,3 +97,66 @@ def test_an_expired_request_is_not_run(pick, tmp_path, refused):
         assert answers == [7.0]
         runs = ':tensorflow:serving:runtime_latency_count{model_name="m",API="Predict",runtime="TF1"}'
         assert server.metrics()[runs] == 1
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_open_streams_do_not_hold_a_stop_up(pick, tmp_path, sign):
+    with start(pick, tmp_path) as server:
+        watch = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        asking = threading.Event()
+
+        def questions():
+            yield reflection_pb2.ServerReflectionRequest(list_services="")
+            asking.wait(60)
+
+        stub = reflection_pb2_grpc.ServerReflectionStub(server.channel)
+        reflection = stub.ServerReflectionInfo(questions())
+        next(reflection)
+        answers: list[object] = []
+        thread = threading.Thread(target=slow, args=(server, 30_000, answers))
+        thread.start()
+        started(server)
+        server.process.send_signal(sign)
+        thread.join()
+        answered = time.monotonic()
+        assert server.process.wait(20) == 0
+        # The streams alone would have lasted the whole of --drain_seconds.
+        assert time.monotonic() - answered < 10
+        assert answers == [7.0]
+        assert [one.status for one in _rest(watch)] == [health_pb2.HealthCheckResponse.NOT_SERVING]
+        asking.set()
+
+
+def _rest(stream):
+    with contextlib.suppress(grpc.RpcError):  # the server ends it
+        yield from stream
+
+
+def test_new_work_is_refused_at_once(pick, tmp_path):
+    with start(pick, tmp_path) as server:
+        answers: list[object] = []
+        thread = threading.Thread(target=slow, args=(server, 100_000, answers))
+        thread.start()
+        started(server)
+        # Two connections that are open before the signal: one idle, one that is used again after it.
+        kept = http.client.HTTPConnection("127.0.0.1", server.ports["rest"], timeout=20)
+        kept.request("GET", "/readyz")
+        assert kept.getresponse().read() == b"ready\n"
+        server.process.send_signal(signal.SIGTERM)
+        while "Draining" not in server.log():
+            threading.Event().wait(0.01)
+        for _ in range(200):
+            body = json.dumps({"inputs": {"x": [1.0], "rounds": [1]}})
+            kept.request("POST", "/v1/models/m:predict", body)
+            response = kept.getresponse()
+            text = response.read()
+            if response.status == 503:
+                break
+        assert (response.status, json.loads(text)) == (503, {"error": "The server is shutting down"})
+        with pytest.raises(grpc.RpcError) as error:
+            server.predict("m", {"x": [1.0], "rounds": np.array([1], np.int32)}, timeout=5)
+        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+        thread.join()
+        assert answers == [7.0]
+        assert server.process.wait(20) == 0
