@@ -100,7 +100,6 @@ def trace(classifier: Classifier, side: int) -> Answer:
 
     Tracing takes seconds, so keep it to ask again.
     """
-
     return tf.function(_positional(classifier), input_signature=_specs(classifier, side), autograph=False)
 
 
