@@ -12,6 +12,7 @@ ARCHITECTURES ?= linux/amd64,linux/arm64
 REGISTRY ?=
 VERSION ?=
 PUSH ?=
+ROOMS := core serving components pipeline studies dashboard edge
 MELANOSIZER := .venv/bin/melanosizer
 PYTESTS := .venv/bin/python -m pytest
 
@@ -19,7 +20,7 @@ PYTESTS := .venv/bin/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup run test test-random test-order test-slow test-containers test-wheel lint docs serve-docs \
+.PHONY: help setup run test test-random test-order test-slow test-containers test-cluster test-wheel lint docs serve-docs \
 	licences wheel images release clean
 
 help:  ## show this list
@@ -32,13 +33,13 @@ run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-ta
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
 test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses
-	@$(PYTESTS) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not container" $(PYTEST)
+	@$(PYTESTS) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not container and not cluster" $(PYTEST)
 
 test-random: setup  ## run the property tests with other examples than `make test`, and a thousand of each
-	@MELANOSIZER_HYPOTHESIS=random $(PYTESTS) -n $(WORKERS) --dist loadgroup -m "hypothesis and not slow and not container" $(PYTEST)
+	@MELANOSIZER_HYPOTHESIS=random $(PYTESTS) -n $(WORKERS) --dist loadgroup -m "hypothesis and not slow and not container and not cluster" $(PYTEST)
 
 test-order: setup  ## run the tests in an order drawn at random; it is printed, to repeat
-	@$(PYTESTS) -n $(WORKERS) --dist loadgroup -m "not slow and not container" --random-order-bucket=module --random-order $(PYTEST)
+	@$(PYTESTS) -n $(WORKERS) --dist loadgroup -m "not slow and not container and not cluster" --random-order-bucket=module --random-order $(PYTEST)
 
 test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
 	@$(PYTESTS) -m slow $(PYTEST)
@@ -46,15 +47,21 @@ test-slow: setup  ## run the tests that take minutes: large networks, the cluste
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
 	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers
 
+test-cluster: setup  ## apply the overlays to a real API server, which Go builds once (10 minutes), else skips
+	@$(PYTESTS) -m cluster --durations=5 $(PYTEST) tests/cluster
+
 test-wheel: setup  ## build the wheel, install each extra of it in a fresh environment, start its command
 	@$(PYTESTS) -m slow $(PYTEST) tests/test_wheel.py
 
-lint: setup  ## ruff, mypy, import rules, YAML
+lint: setup  ## ruff, mypy, import rules, YAML, unused code, lines that stand twice
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/yamllint --strict .
+	@! .venv/bin/vulture | grep -vE "^(tests|benchmarks|docs)/" | grep -E "unused (function|method|class|property|import)|unreachable"
+	@! .venv/bin/symilar --duplicates=12 --ignore-comments --ignore-docstrings --ignore-imports --ignore-signatures \
+		$$(git ls-files $(ROOMS) | grep '\.py$$' | grep -v _pb2) | grep -A 40 "similar lines in"
 
 docs: setup  ## build the documentation site into .build/site, strictly and without network
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet

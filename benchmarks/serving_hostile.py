@@ -108,10 +108,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     flags = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="serving-hostile-"))
-    make = f"from pathlib import Path; from tests.serving.model_zoo import images; images(Path({str(work)!r}) / 'm' / '1')"
+    make = f"from pathlib import Path; from tests.support.model_zoo import images; images(Path({str(work)!r}) / 'm' / '1')"
     subprocess.run([sys.executable, "-c", make], check=True, cwd=ROOT, capture_output=True)
     from core.tfserving.tensors import predict_request
-    from tests.serving.server_process import ServerProcess
+    from tests.support.server_process import ServerProcess
 
     rng = random.Random(flags.seed)
 

@@ -44,6 +44,7 @@ class Locations:
     metadata: metadata_store_pb2.ConnectionConfig | None
     run_id: str
     preset: str
+    spans: str = "[]"  # label counts of each part of the data, as JSON
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ class ClassifierSteps:
             accepted=accepted_before.outputs["accepted"],
             config=self.config.balance.model_dump_json(),
             data_version=where.data_version,
+            spans=where.spans,
         ).with_id("class-balance")
         # Stops the run: the Trainer needs what only an accepted data set yields.
         gate = DataGate(anomalies=validator.outputs["anomalies"], balance=balance.outputs["balance"]).with_id(
@@ -229,7 +231,6 @@ class ClassifierSteps:
             examples=examples,
             model=trainer.outputs["model"],
             baseline_model=baseline.outputs["model"],
-            schema=schema.outputs["schema"],
             config=self.config.evaluator,
             run_key=run_key(self.config, where),
         )

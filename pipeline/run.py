@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ def execute(
     Raises:
         UsageError: the workspace, the data set or the configuration cannot be used; no step has begun.
     """
+    data_set.check_names(data, workspace)
     try:
         manifest = Manifest.load(data)
     except IngestError as problem:
@@ -69,6 +71,7 @@ def execute(
             data_version=manifest.data_version,
             run_id=run_id,
             preset=preset,
+            spans=json.dumps([span.label_counts for span in manifest.spans]),
             metadata_url=config.metadata_url,
         )
         compiled = local.compiled(create_pipeline(ClassifierSteps(config), where), run_id)

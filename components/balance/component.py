@@ -10,7 +10,7 @@ import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
 from tfx.types import artifact_utils
 
-from components.balance import labels, overlap
+from components.balance import groups, labels, overlap
 from components.balance.config import BalanceConfig
 from core.features import SPLITS, class_weights
 from core.records.verdict import Verdict
@@ -23,10 +23,13 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     balance: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     config: tfx.dsl.components.Parameter[str],
     data_version: tfx.dsl.components.Parameter[str],
+    spans: tfx.dsl.components.Parameter[str] = "[]",
     accepted: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.HyperParameters] = None,
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Judge the labels of every split against ``config`` and against the data accepted last.
+
+    ``spans`` are the label counts of each part of the data, as JSON, the newest last.
 
     Writes `verdict.json` (all checks) and `balance.json` (counts, class weights, data version).
     Nothing is raised here, so that the findings stay inspectable; the data gate raises.
@@ -48,15 +51,22 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
         }
     patterns = {split: f"{artifact_utils.get_split_uri([examples], split)}/*" for split in SPLITS}
     with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "overlap"
         with beam_pipeline as pipeline:
-            overlap.find(pipeline, patterns) | beam.io.WriteToText(str(output))
-        sentences = [
-            line for part in sorted(Path(scratch).glob("overlap*")) for line in part.read_text().splitlines()
-        ]
-    found = overlap.summarise(sentences)
+            records = overlap.read(pipeline, patterns)
+            overlap.find(records) | "Overlap" >> beam.io.WriteToText(f"{scratch}/overlap")
+            groups.count(records) | "Groups" >> beam.io.WriteToText(f"{scratch}/groups")
+        lines = {
+            name: [
+                line
+                for part in sorted(Path(scratch).glob(f"{name}*"))
+                for line in part.read_text().splitlines()
+            ]
+            for name in ("overlap", "groups")
+        }
+    found = overlap.summarise(lines["overlap"])
     limits = BalanceConfig.model_validate_json(config)
-    checks = (*labels.checks(limits, counts, before), *found.checks())
+    parts = [labels.LabelCounts.model_validate(value) for value in json.loads(spans)]
+    checks = (*labels.checks(limits, counts, before), *labels.span_checks(limits, parts), *found.checks())
     folder = Path(balance.uri)
     Verdict(gate="data", checks=checks).save(folder)
     train = counts["train"]
@@ -68,5 +78,6 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
         "label_counts": {split: value.model_dump() for split, value in counts.items()},
         "class_weights": {"0": weights[0], "1": weights[1]},
         "overlap": found.model_dump(),
+        "groups": groups.collect(lines["groups"]),
     }
     (folder / "balance.json").write_text(json.dumps(content, indent=2) + "\n")

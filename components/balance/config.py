@@ -29,7 +29,13 @@ class BalanceConfig(BaseModel):
         default=0.05,
         ge=0,
         le=1,
-        description="largest change of a split's positive share since the data version last accepted",
+        description=(
+            "largest change of the positive share: of a split since the data version last accepted, of the newest span "
+            "against the spans before it"
+        ),
+    )
+    min_span_images: int = Field(
+        default=100, ge=1, description="a newest span with fewer images is not judged for drift"
     )
 
     @model_validator(mode="after")

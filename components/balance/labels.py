@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -10,6 +10,11 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from components.balance.config import BalanceConfig
 from core.features import TARGET
 from core.records.verdict import Check, at_least, at_most
+
+_EMPTY = (
+    "the split is empty: every group (patient, lesion or image) lies in one split, and there were too few for all; "
+    "ingest more data, or with other --fractions"
+)
 
 
 class LabelCounts(BaseModel):
@@ -37,6 +42,10 @@ def count(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> LabelCount
     Raises:
         ValueError: the statistics hold no histogram of the label (is it categorical in the schema?).
     """
+    if not statistics.datasets or (
+        not statistics.datasets[0].num_examples and not statistics.datasets[0].features
+    ):
+        return LabelCounts(negatives=0, positives=0)
     for feature in statistics.datasets[0].features:
         if list(feature.path.step) == [TARGET] or feature.name == TARGET:
             buckets = {
@@ -52,7 +61,7 @@ def count(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> LabelCount
                 )
             return LabelCounts(negatives=buckets.get("0", 0), positives=buckets.get("1", 0))
     raise ValueError(
-        f"the statistics hold no value histogram of {TARGET}; the schema must declare it categorical "
+        f"the statistics lack the value histogram of {TARGET}; the schema must declare it categorical "
         "(int_domain with is_categorical: true)"
     )
 
@@ -63,11 +72,20 @@ def checks(
     """Yield the checks of each split: enough positives, a plausible share, no jump since ``accepted``."""
     for split, labels in counts.items():
         where = f"split:{split}"
-        detail = f"{labels.positives} of {labels.images} images are positive"
-        yield at_least("positives", labels.positives, config.min_positives, where, detail)
+        if not labels.images:
+            yield at_least("images", 0, 1, where, _EMPTY)
+            continue
+        detail = f"{labels.positives} of {labels.images} images are positive; the limit is "
+        yield at_least(
+            "positives", labels.positives, config.min_positives, where, f"{detail}balance.min_positives"
+        )
         share = labels.positive_share
-        yield at_least("positive_share", share, config.min_positive_share, where, detail)
-        yield at_most("positive_share", share, config.max_positive_share, where, detail)
+        yield at_least(
+            "positive_share", share, config.min_positive_share, where, f"{detail}balance.min_positive_share"
+        )
+        yield at_most(
+            "positive_share", share, config.max_positive_share, where, f"{detail}balance.max_positive_share"
+        )
         if accepted and split in accepted:
             before = accepted[split].positive_share
             yield at_most(
@@ -75,5 +93,28 @@ def checks(
                 abs(share - before),
                 config.max_share_drift,
                 where,
-                f"{before:.2%} in the data accepted last, {share:.2%} now",
+                f"{before:.2%} in the data accepted last, {share:.2%} now; the limit is balance.max_share_drift",
             )
+
+
+def span_checks(config: BalanceConfig, spans: Sequence[LabelCounts]) -> Iterable[Check]:
+    """Yield the check of the newest span against those before it, where there are enough images to judge.
+
+    Args:
+        config: the limits.
+        spans: labels of each span, over all splits, oldest first.
+    """
+    if len(spans) < 2 or spans[-1].images < config.min_span_images:
+        return
+    newest = spans[-1]
+    before = LabelCounts(
+        negatives=sum(one.negatives for one in spans[:-1]), positives=sum(one.positives for one in spans[:-1])
+    )
+    yield at_most(
+        "positive_share_drift",
+        abs(newest.positive_share - before.positive_share),
+        config.max_share_drift,
+        f"span:{len(spans)}",
+        f"{before.positive_share:.2%} in the spans before, {newest.positive_share:.2%} in this one; the limit is "
+        "balance.max_share_drift",
+    )

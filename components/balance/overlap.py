@@ -58,16 +58,22 @@ class SplitsOfKey(beam.CombineFn):
         return tuple(sorted(accumulator))
 
 
-def find(pipeline: beam.Pipeline, patterns: Mapping[str, str]) -> beam.PCollection:
-    """Return the sentences "group X in eval, train" of all overlaps, from file patterns by split."""
-    seen = [
-        pipeline
-        | f"Read {split}" >> beam.io.ReadFromTFRecord(pattern)
-        | f"Keys of {split}" >> beam.FlatMap(_keys_of, split)
+def read(pipeline: beam.Pipeline, patterns: Mapping[str, str]) -> dict[str, beam.PCollection]:
+    """Return the records of each split, from file patterns."""
+    return {
+        split: pipeline | f"Read {split}" >> beam.io.ReadFromTFRecord(pattern)
         for split, pattern in patterns.items()
-    ]
+    }
+
+
+def find(records: Mapping[str, beam.PCollection]) -> beam.PCollection:
+    """Return the sentences "group X in eval, train" of all overlaps, from records by split."""
+    seen = tuple(
+        split_records | f"Keys of {split}" >> beam.FlatMap(_keys_of, split)
+        for split, split_records in records.items()
+    )
     return (
-        tuple(seen)
+        seen
         | "All splits" >> beam.Flatten()
         | "Splits of each key" >> beam.CombinePerKey(SplitsOfKey())
         | "In two" >> beam.Filter(_in_two)

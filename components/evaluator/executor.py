@@ -1,8 +1,7 @@
-"""TFX's Evaluator, followed by our verdict.
+"""Measures a model on `test` and judges it.
 
-TFMA measures and checks the AUC's bounds. The rules TFMA cannot express are applied to the same
-metrics afterwards; a model that breaks one loses the blessing, so that it can neither be pushed nor
-become the baseline of the next run.
+The model is loaded once and asked once about each image. Everything that is said of it afterwards, by TensorFlow Model
+Analysis, by the gate and by the report, is computed from those answers.
 """
 
 from __future__ import annotations
@@ -11,62 +10,84 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tensorflow_model_analysis as tfma
-from tfx.components.evaluator import executor as tfx_evaluator
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from components.evaluator import measured, predictions
+from components.evaluator import analysis, measured, predictions
 from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.judge import ALONE, judge
+from components.evaluator.model import Model
+from components.evaluator.predictions import Prediction
+from components.evaluator.worst import WorstErrors
 from components.gate.blessing import bless_model
-from core.features import MODEL_VERSION, PROBABILITY
+from core.features import MODEL_VERSION
 from core.hashing import FACTS
+from core.measures.auc import auc
 
 TEST = "test"
 
 
-class Executor(tfx_evaluator.Executor):
-    """Measures with TFMA, then judges, then keeps every single prediction for the report."""
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Asks the model, keeps its answers and worst errors, and sets the blessing."""
 
     def Do(  # noqa: N802 - TFX's name
         self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
     ) -> None:
-        """Write TFMA's evaluation, `verdict.json` and `predictions.csv`, and set the blessing."""
+        """Write predictions, slices, worst errors, TFMA's evaluation and `verdict.json`; set the blessing."""
+        self._log_startup(input_dict, output_dict, exec_properties)
         config = EvaluatorConfig.model_validate_json(exec_properties["gate_config"])
-        super().Do(input_dict, output_dict, exec_properties)
         folder = Path(artifact_utils.get_single_uri(output_dict[standard_component_specs.EVALUATION_KEY]))
-        slices = measured.load(folder)
-        baselines = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
-        verdict = judge(config, slices, _baseline_auc(folder), "" if baselines else ALONE)
+        split = artifact_utils.get_split_uri(input_dict[standard_component_specs.EXAMPLES_KEY], TEST)
+        files = sorted(Path(split).glob("*"))
+        artifact = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
+        answers = _ask(Path(path_utils.serving_model_path(artifact.uri)), files, folder)
+        before = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
+        baseline = _probabilities(before[0].uri, files) if before else None
+        slices = measured.from_predictions(answers, config.slices)
+        measured.save(slices, folder)
+        with self._make_beam_pipeline() as pipeline:
+            analysis.analyse(pipeline, config, answers, folder)
+        verdict = judge(
+            config, slices, auc(*predictions.arrays(baseline)) if baseline else None, "" if before else ALONE
+        )
         verdict.save(folder)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
+        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, artifact.uri)
+        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, artifact.id)
         blessing.set_string_custom_property(RUN_KEY, exec_properties[RUN_KEY])
+        if before:
+            blessing.set_string_custom_property(
+                constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, before[0].uri
+            )
+            blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, before[0].id)
+            # For the registry: in a container of its own it cannot look into the baseline's folder.
+            blessing.set_string_custom_property(BASELINE_VERSION, _version(before[0].uri))
         bless_model(blessing, verdict.passed)
-        if baselines:
-            # The registry is told here: in a container of its own it cannot look into the baseline's folder.
-            blessing.set_string_custom_property(BASELINE_VERSION, _version(baselines[0].uri))
-        model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
-        split = artifact_utils.get_split_uri(input_dict[standard_component_specs.EXAMPLES_KEY], TEST)
-        answers = predictions.predict(
-            Path(path_utils.serving_model_path(model.uri)), sorted(Path(split).glob("*"))
-        )
-        predictions.save(list(answers), folder)
+
+
+def _ask(model_folder: Path, files: list[Path], folder: Path) -> list[Prediction]:
+    """Return the answers to all images, written into ``folder`` with the pictures of the worst errors."""
+    model = Model(model_folder)
+    worst = WorstErrors()
+    answers = []
+    for prediction, image in predictions.predict(model, files):
+        answers.append(prediction)
+        worst.add(prediction, image)
+    if not answers:
+        raise ValueError(f"split {TEST} holds no image: {', '.join(map(str, files)) or 'no file'}")
+    predictions.save(answers, folder)
+    worst.save(model, folder)
+    return answers
+
+
+def _probabilities(model_uri: str, files: list[Path]) -> list[Prediction]:
+    model = Model(Path(path_utils.serving_model_path(model_uri)))
+    return [prediction for prediction, _ in predictions.predict(model, files, estimate=False)]
 
 
 def _version(model_uri: str) -> str:
     facts = Path(path_utils.serving_model_path(model_uri)) / FACTS
     return str(json.loads(facts.read_text())[MODEL_VERSION]) if facts.exists() else ""
-
-
-def _baseline_auc(folder: Path) -> float | None:
-    """Return the AUC of the baseline that TFMA measured beside the candidate, if there was one."""
-    for record in tfma.load_metrics(str(folder)):
-        if record.slice_key.single_slice_keys:
-            continue
-        for entry in record.metric_keys_and_values:
-            key = entry.key
-            if key.name == "auc" and key.output_name == PROBABILITY and key.model_name == "baseline":
-                return float(entry.value.double_value.value)
-    return None

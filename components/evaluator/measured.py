@@ -1,20 +1,22 @@
-"""Reads what TFMA measured, one record a slice."""
+"""Metrics of the test split, overall and by slice, computed once from the single answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import tensorflow_model_analysis as tfma
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from components.evaluator.config import EvaluatorConfig
 from components.evaluator.predictions import Prediction, arrays
-from core.features import DECISION, PROBABILITY
+from components.evaluator.predictions import load as load_predictions
 from core.measures.auc import auc
 from core.measures.curves import average_precision
 from core.measures.rates import confusion
 from core.records.verdict import OVERALL
+
+FILE_NAME: Final = "slices.json"
 
 
 class SliceMetrics(BaseModel):
@@ -23,8 +25,8 @@ class SliceMetrics(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slice: str = Field(description="overall, or feature:value")
-    auc: float | None = Field(description="ROC AUC; null where one class is missing")
-    auc_precision_recall: float | None
+    auc: float | None = Field(description="ROC AUC; null if one class is missing")
+    auc_precision_recall: float | None = Field(description="average precision; null if one class is missing")
     true_positives: int
     false_negatives: int
     true_negatives: int
@@ -51,25 +53,29 @@ class SliceMetrics(BaseModel):
         return self.true_negatives / self.negatives if self.negatives else None
 
 
-def slice_name(key: Iterable[tuple[str, Any]]) -> str:
-    """Return ``sex:male`` for TFMA's ``(("sex", "male"),)`` and ``overall`` for the empty key."""
-    return ", ".join(f"{feature}:{value}" for feature, value in key) or OVERALL
-
-
-def load(folder: Path) -> tuple[SliceMetrics, ...]:
-    """Read the metrics the Evaluator wrote into ``folder``, overall first, then by name."""
-    result = tfma.load_eval_result(str(folder))
-    slices = [_slice(slice_name(key), outputs) for key, outputs in result.slicing_metrics]
-    return tuple(sorted(slices, key=lambda item: (item.slice != OVERALL, item.slice)))
+_SLICES: Final = TypeAdapter(tuple[SliceMetrics, ...])
 
 
 def from_predictions(predictions: Sequence[Prediction], features: Sequence[str]) -> tuple[SliceMetrics, ...]:
-    """Measure single predictions by slice, as TFMA does: for data no pipeline run has evaluated."""
+    """Measure single predictions, overall first, then each value of each feature by name."""
     groups: dict[str, list[Prediction]] = {OVERALL: list(predictions)}
     for item in predictions:
         for feature in features:
             groups.setdefault(f"{feature}:{getattr(item, feature)}", []).append(item)
     return tuple(_measure(name, groups[name]) for name in sorted(groups, key=lambda n: (n != OVERALL, n)))
+
+
+def save(slices: Sequence[SliceMetrics], folder: Path) -> None:
+    """Write the metrics as JSON into ``folder``."""
+    (folder / FILE_NAME).write_bytes(_SLICES.dump_json(tuple(slices), indent=1) + b"\n")
+
+
+def load(folder: Path) -> tuple[SliceMetrics, ...]:
+    """Read what :func:`save` wrote; an evaluation from before it is measured from its single answers."""
+    path = folder / FILE_NAME
+    if path.exists():
+        return _SLICES.validate_json(path.read_bytes())
+    return from_predictions(load_predictions(folder), EvaluatorConfig().slices)
 
 
 def _measure(name: str, items: Sequence[Prediction]) -> SliceMetrics:
@@ -85,26 +91,3 @@ def _measure(name: str, items: Sequence[Prediction]) -> SliceMetrics:
         true_negatives=counts.true_negatives,
         false_positives=counts.false_positives,
     )
-
-
-def _slice(name: str, outputs: dict[str, Any]) -> SliceMetrics:
-    probability, decision = outputs[PROBABILITY][""], outputs[DECISION][""]
-    counts = {
-        key: round(decision[key]["doubleValue"])
-        for key in ("true_positives", "false_negatives", "true_negatives", "false_positives")
-    }
-    both = counts["true_positives"] + counts["false_negatives"] > 0
-    both = both and counts["true_negatives"] + counts["false_positives"] > 0
-    return SliceMetrics(
-        slice=name,
-        auc=_double(probability, "auc") if both else None,
-        auc_precision_recall=_double(probability, "auc_precision_recall") if both else None,
-        **counts,
-    )
-
-
-def _double(metrics: dict[str, Any], name: str) -> float | None:
-    value = metrics.get(name, {}).get("doubleValue")
-    if value is None or value == "NaN":
-        return None
-    return float(value)

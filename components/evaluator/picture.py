@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,9 @@ class Seen(NamedTuple):
     image_quality: str
 
 
+NOT_SEEN: Final = Seen(UNKNOWN, UNKNOWN)
+
+
 def look(encoded: bytes) -> Seen:
     """Return the slices of an encoded picture (JPEG or PNG); unknown where it cannot be decoded."""
     try:
@@ -28,5 +31,5 @@ def look(encoded: bytes) -> Seen:
             image.draft("RGB", (SIDE, SIDE))
             pixels = np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return Seen(UNKNOWN, UNKNOWN)
+        return NOT_SEEN
     return Seen(skin_tone(pixels), image_quality(pixels))

@@ -1,22 +1,22 @@
-"""The model's answer to every test image, kept for the report: the one pass over `test` besides TFMA's."""
+"""The model's answer to every image of a data set, with what is known and seen of it: asked once, kept for all."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.evaluator.picture import look
+from core import tfrecord
 from core.features import (
     AGE,
     DIAGNOSIS,
     IMAGE,
-    IMAGE_BYTES,
     IMAGE_NAME,
     MODEL_VERSION,
     OUT_OF_DISTRIBUTION,
@@ -29,6 +29,9 @@ from core.features import (
     UNKNOWN,
     age_band,
 )
+
+if TYPE_CHECKING:
+    from components.evaluator.model import Model
 
 FILE_NAME: Final = "predictions.csv"
 BATCH: Final = 32
@@ -60,33 +63,55 @@ _COLUMN_TYPES: Final[dict[str, Callable[[str], Any]]] = {
 }
 
 
-def predict(model_dir: Path, files: Sequence[Path]) -> Iterator[Prediction]:
-    """Yield the answers of ``serving_default`` to the images in TFRecord ``files``, in their order."""
-    model = tf.saved_model.load(str(model_dir))
-    answer = model.signatures["serving_default"]
-    records = tf.data.TFRecordDataset([str(file) for file in files], compression_type="GZIP")
-    for batch in records.batch(BATCH).prefetch(1):
-        features = [tf.train.Example.FromString(record).features.feature for record in batch.numpy()]
-        images = tf.constant([item[IMAGE].bytes_list.value[0] for item in features])
-        outputs = {key: value.numpy() for key, value in answer(**{IMAGE_BYTES: images}).items()}
-        for index, item in enumerate(features):
-            yield Prediction(
-                image_name=_text(item, IMAGE_NAME),
-                source=_text(item, SOURCE),
-                target=int(item[TARGET].int64_list.value[0]),
-                probability=float(outputs[PROBABILITY][index]),
-                threshold=float(outputs[THRESHOLD][index]),
-                out_of_distribution=float(outputs[OUT_OF_DISTRIBUTION][index]),
-                diagnosis=_text(item, DIAGNOSIS),
-                sex=_text(item, SEX),
-                age_band=age_band(_number(item, AGE)),
-                anatom_site=_text(item, SITE),
-                model_version=outputs[MODEL_VERSION][index].decode(),
-                **look(item[IMAGE].bytes_list.value[0])._asdict(),
-            )
+def predict(
+    model: Model, files: Sequence[Path], *, estimate: bool = True
+) -> Iterator[tuple[Prediction, bytes]]:
+    """Yield the model's answer to each image in TFRecord ``files``, in their order, with the image.
+
+    Args:
+        model: asked once about each image.
+        files: TFRecord files of Examples.
+        estimate: whether skin tone and image quality are estimated too.
+
+    Raises:
+        DamagedRecordsError: a file is not a whole TFRecord file of Examples.
+    """
+    # Those who only read answers, like the report, wait for no image library.
+    from components.evaluator.picture import NOT_SEEN, look
+
+    records = chain.from_iterable(tfrecord.examples(file) for file in files)
+    with ThreadPoolExecutor(1) as estimates:
+        for batch in _batches(records):
+            images = [bytes(tfrecord.first(item, IMAGE)) for item in batch]
+            # What is seen of a picture is estimated while the model answers.
+            looks = estimates.map(look, images) if estimate else repeat(NOT_SEEN)
+            outputs = model.answer(images)
+            for index, (item, image, seen) in enumerate(zip(batch, images, looks, strict=False)):
+                yield (
+                    Prediction(
+                        image_name=tfrecord.text(item, IMAGE_NAME, UNKNOWN),
+                        source=tfrecord.text(item, SOURCE, UNKNOWN),
+                        target=int(tfrecord.first(item, TARGET)),
+                        probability=float(outputs[PROBABILITY][index]),
+                        threshold=float(outputs[THRESHOLD][index]),
+                        out_of_distribution=float(outputs[OUT_OF_DISTRIBUTION][index]),
+                        diagnosis=tfrecord.text(item, DIAGNOSIS, UNKNOWN),
+                        sex=tfrecord.text(item, SEX, UNKNOWN),
+                        age_band=age_band(tfrecord.first(item, AGE)),
+                        anatom_site=tfrecord.text(item, SITE, UNKNOWN),
+                        model_version=outputs[MODEL_VERSION][index].decode(),
+                        **seen._asdict(),
+                    ),
+                    image,
+                )
 
 
-def save(predictions: Sequence[Prediction], folder: Path) -> Path:
+def _batches(records: Iterator[dict[str, tfrecord.Values]]) -> Iterator[list[dict[str, tfrecord.Values]]]:
+    while batch := list(islice(records, BATCH)):
+        yield batch
+
+
+def save(predictions: Iterable[Prediction], folder: Path) -> Path:
     """Write the predictions as CSV into ``folder``."""
     path = folder / FILE_NAME
     with path.open("w", newline="") as stream:
@@ -111,13 +136,3 @@ def arrays(predictions: Sequence[Prediction]) -> tuple[NDArray[np.int64], NDArra
         np.array([item.target for item in predictions], dtype=np.int64),
         np.array([item.probability for item in predictions], dtype=np.float64),
     )
-
-
-def _text(features: Any, name: str) -> str:
-    values = features[name].bytes_list.value if name in features else ()
-    return values[0].decode() if values else "unknown"
-
-
-def _number(features: Any, name: str) -> float | None:
-    values = features[name].float_list.value if name in features else ()
-    return float(values[0]) if values else None

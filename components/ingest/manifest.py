@@ -80,6 +80,12 @@ class Span(_Part):
     images: dict[str, int] = Field(description="images by split")
     positives: dict[str, int] = Field(description="of these, with target 1")
 
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """Images by label over all splits."""
+        positives = sum(self.positives.values())
+        return {"negatives": sum(self.images.values()) - positives, "positives": positives}
+
 
 class LabelCount(_Part):
     """Rows that call their label by one name."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 _LOG = logging.getLogger(__name__)
@@ -21,6 +23,17 @@ class Progress:
         self._live = self._stream.isatty()
         self._next_tick = 0.0
         self._open_line = False
+        self.phases: dict[str, float] = {}
+        """Seconds spent in each named phase."""
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the time of a block under a name; phases do not lie within each other."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - started
 
     def line(self, message: str, *values: object) -> None:
         """One finished event."""

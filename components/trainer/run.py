@@ -22,6 +22,7 @@ from components.trainer.config import TrainerConfig
 from components.trainer.data.records import Split, spread
 from components.trainer.export import (
     calibration,
+    contact_sheet,
     out_of_distribution,
     readout,
     robustness,
@@ -36,7 +37,7 @@ from components.trainer.fit.folds import OutOfFold
 from components.trainer.fit.history import History
 from components.trainer.fit.training import Answers, Data
 from components.trainer.model.backbones import registry
-from components.trainer.model.classifier import Classifier, predict, trace
+from components.trainer.model.classifier import Classifier, predict
 from components.trainer.progress import Progress, duration
 from core import features
 from core.measures import operating_point
@@ -83,10 +84,12 @@ def run_fn(fn_args: Any) -> None:
     keras.utils.set_random_seed(config.seed)
     history = History(run_dir, kept=workers.chief)
     started = time.monotonic()
-    with workers.chief_first():  # decoded pictures are kept on disk
+    with progress.phase("reading"), workers.chief_first():  # decoded pictures are kept on disk
         data = training.read(fn_args, config, cache_dir, progress)
     for sentence in parent_models.check(config, data.version):
         progress.line("%s", sentence)
+    if workers.chief and (sheet := contact_sheet.make(data.train, config)):
+        (run_dir / contact_sheet.FILE_NAME).write_bytes(sheet)
     key = _run_key(config, data)
     workers.agree(
         int(key[:12], 16), "its settings, its data or its kind of machine are not those of the others"
@@ -97,27 +100,32 @@ def run_fn(fn_args: Any) -> None:
         # A worker that left would take the others down with it, and its job would not be done before the model is.
         workers.meet()
         return
-    served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
+    with progress.phase("calibration"):
+        served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
     if config.robustness_images:
-        _write_robustness(config, data, served, probabilities, run_dir / ROBUSTNESS, progress)
+        with progress.phase("robustness"):
+            _write_robustness(config, data, served, probabilities, run_dir / ROBUSTNESS, progress)
     metadata = _metadata(config, data, served, metrics)
-    saved_model.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
+    with progress.phase("export"):
+        saved_model.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
         # What fails is logged, not raised: the server's model is whole without it, and was an hour of training.
-        metrics["litert"], failures = saved_model.write_litert(
-            served,
-            Path(fn_args.serving_model_dir),
-            config.litert,
-            representative=data.train.pictures[spread(len(data.train), _REPRESENTATIVE)],
-            evaluation=data.evaluation,
-            reference=probabilities,
-        )
+        with progress.phase("LiteRT"):
+            metrics["litert"], failures = saved_model.write_litert(
+                served,
+                Path(fn_args.serving_model_dir),
+                config.litert,
+                representative=data.train.pictures[spread(len(data.train), _REPRESENTATIVE)],
+                evaluation=data.evaluation,
+                reference=probabilities,
+            )
         for failure in failures:
             progress.line("no file for the device: %s", failure)
         if failures:
             metrics["litert_error"] = "; ".join(failures)
+    metrics["phases"] = {name: round(seconds, 1) for name, seconds in progress.phases.items()}
     history.extra = {"config": config.model_dump(mode="json"), "metrics": metrics}
     history.write()
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
@@ -132,6 +140,9 @@ def run_fn(fn_args: Any) -> None:
         served.point.threshold,
         metrics["calibration_error"],
         duration(time.monotonic() - started),
+    )
+    progress.line(
+        "of that %s", ", ".join(f"{name} {duration(seconds)}" for name, seconds in progress.phases.items())
     )
     workers.meet()
 
@@ -156,7 +167,9 @@ def _fit(
         config.out_of_distribution_margin,
     )
     version = str(int(time.time()))
-    served = Served(classifier, read, fitted, point, zones, detector, config.image_size, version)
+    served = Served(
+        classifier, read, fitted, point, zones, detector, answers.graph, config.image_size, version
+    )
     _write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
     metrics: dict[str, Any] = {
         "eval_auc": auc(evaluation.targets, probabilities),
@@ -225,11 +238,10 @@ def _write_robustness(
     path: Path,
     progress: Progress,
 ) -> None:
-    traced = trace(served.classifier, config.image_size)
 
     def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         class_probabilities = predict(
-            served.classifier, pictures, progress, "robustness", traced
+            served.classifier, pictures, progress, "robustness", served.graph
         ).class_probabilities
         return served.probability(tf.constant(class_probabilities)).numpy()
 

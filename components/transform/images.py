@@ -26,7 +26,14 @@ def decode(image_bytes: tf.Tensor, size: int) -> tf.Tensor:
         tf.errors.InvalidArgumentError: the bytes are no such picture, or claim more than MAX_PIXELS.
     """
     picture = decode_whole(image_bytes)
-    return _to_uint8(tf.image.resize(picture, [size, size], method="bilinear", antialias=True))
+    shape = tf.shape(picture)
+
+    def resized() -> tf.Tensor:
+        return _to_uint8(tf.image.resize(picture, [size, size], method="bilinear", antialias=True))
+
+    # A picture that has the size already, as ingest writes them, would come out of the resize as it is.
+    result = tf.cond(tf.logical_and(shape[0] == size, shape[1] == size), lambda: picture, resized)
+    return tf.ensure_shape(result, [size, size, 3])
 
 
 def decode_whole(image_bytes: tf.Tensor) -> tf.Tensor:

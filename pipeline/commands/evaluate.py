@@ -40,6 +40,7 @@ def evaluate(
         raise UsageError(f"--split {split}: valid are {', '.join(SPLITS)} and all")
 
     from components.evaluator import judge, measured, predictions
+    from components.evaluator.model import Model
     from components.ingest.errors import IngestError
     from components.ingest.manifest import Manifest
     from core.measures.summary import measure
@@ -51,7 +52,7 @@ def evaluate(
     folder = model or _served(workspace, version)
     wanted = SPLITS if split == "all" else (split,)
     files = [path for name in wanted for path in sorted((data / name).glob("*.tfrecord.gz"))]
-    answers = list(predictions.predict(folder, files))
+    answers = [answer for answer, _ in predictions.predict(Model(folder), files)]
     if not answers:
         raise UsageError(f"--split {split}: {data} holds no image of it")
     labels, scores = predictions.arrays(answers)

@@ -62,6 +62,10 @@ def submit(
         ),
     ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    limit_hours: Annotated[
+        float,
+        typer.Option("--limit-hours", min=0.0, help="With --wait: hours after which to stop following."),
+    ] = 48.0,
     host: Annotated[
         str, typer.Option("--host", envvar="KF_PIPELINES_ENDPOINT", help="Kubeflow: the API's URL.")
     ] = "http://localhost:8888",
@@ -89,11 +93,18 @@ def submit(
 
     _check(target, root, cron, wait)
     settings = config.load(preset, overridden(overrides))
+    console = Console()
+    if target is compiling.Target.kubeflow and root.startswith("s3://"):
+        console.print(
+            f"note: --root {root}: KFP's launcher reads s3:// only with `providers` in the namespace's ConfigMap "
+            "kfp-launcher (docs/kubeflow.md); without, the first step fails",
+            highlight=False,
+            soft_wrap=True,
+        )
     service = _service(target, host, namespace, token, project, location, service_account)
     title = name or f"{Path(preset).stem} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     given = {"data": data, "workspace": workspace, "preset": Path(preset).stem}
     parameters = {key: value for key, value in given.items() if value}
-    console = Console()
     with tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / (
             "pipeline.yaml" if target is compiling.Target.kubeflow else "pipeline.json"
@@ -117,12 +128,12 @@ def submit(
         run_id = service.submit(package, experiment=experiment, name=title, root=root, parameters=parameters)
     console.print(f"run {run_id}\n{service.page(run_id)}", highlight=False, soft_wrap=True)
     if wait:
-        raise typer.Exit(watch(service, run_id, console))
+        raise typer.Exit(watch(service, run_id, console, limit_hours))
 
 
-def watch(service: Service, run_id: str, console: Console) -> int:
+def watch(service: Service, run_id: str, console: Console, limit_hours: float = 48.0) -> int:
     """Follow a run to its end; print how it ended and return the exit code."""
-    final = follow(lambda: service.read(run_id), console)
+    final = follow(lambda: service.read(run_id), console, limit_seconds=limit_hours * 3600)
     end = ending(final, lambda step: service.log(run_id, step))
     words = {0: "succeeded", REFUSED: "[bold yellow]refused[/]"}.get(end.exit_code, "[bold red]failed[/]")
     console.print(f"run {run_id} {words}", highlight=False, soft_wrap=True)

@@ -13,7 +13,6 @@ from core.features import SPLITS
 from core.numbers import count, percent
 from pipeline.report import words
 from pipeline.report.evidence import Evidence, Quarantined
-from pipeline.report.lesions import GROUPS
 
 if TYPE_CHECKING:
     from components.ingest.manifest import Manifest, SourceCounts
@@ -54,7 +53,6 @@ class Data:
         sources: what was ingested.
         separate: patients, lesions or single images in each split.
         quarantined: rows left out, by reason.
-        partial: splits that were not read because the data set is too large.
     """
 
     splits: Sequence[Balance]
@@ -65,7 +63,6 @@ class Data:
     sources: Sequence[SourceCounts]
     separate: Sequence[tuple[str, int]]
     quarantined: Sequence[Quarantined] | None
-    partial: Sequence[str]
 
 
 def of(evidence: Evidence) -> Data:
@@ -77,23 +74,15 @@ def of(evidence: Evidence) -> Data:
     ]
     groups: list[tuple[str, Sequence[Balance]]] = []
     single: list[tuple[str, str]] = []
-    lesions = evidence.lesions
-    partial: tuple[str, ...] = ()
-    if lesions is not None:
-        partial = lesions.skipped
-        for group in GROUPS:
-            values = lesions.values(group)
+    found = evidence.groups
+    if found is not None:
+        for group in found.names:
+            values = found.values(group)
             if len(values) == 1:
                 single.append((words.GROUPS[group].split(",")[0].lower(), values[0]))
             elif values:
-                rows = [
-                    _balance(words.value(value), *lesions.labels(group, value, SPLITS)) for value in values
-                ]
+                rows = [_balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
                 groups.append((words.GROUPS[group], _summed(rows)))
-        if not splits:
-            splits = [
-                _balance(split, *labels) for split in SPLITS if sum(labels := _split_labels(evidence, split))
-            ]
     weights = balance.get("class_weights")
     return Data(
         splits=splits,
@@ -106,16 +95,7 @@ def of(evidence: Evidence) -> Data:
         if evidence.manifest
         else (),
         quarantined=evidence.quarantined,
-        partial=partial,
     )
-
-
-def _split_labels(evidence: Evidence, split: str) -> tuple[int, int]:
-    lesions = evidence.lesions
-    if lesions is None:
-        return 0, 0
-    labels = [lesions.labels("sex", value, (split,)) for value in lesions.values("sex")]
-    return sum(negatives for negatives, _ in labels), sum(positives for _, positives in labels)
 
 
 def _summed(rows: list[Balance]) -> list[Balance]:

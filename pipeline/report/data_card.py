@@ -12,7 +12,6 @@ from core.numbers import count
 from pipeline.report import words
 from pipeline.report.data import Data
 from pipeline.report.evidence import Evidence
-from pipeline.report.lesions import GROUPS
 
 
 class _Frozen(BaseModel):
@@ -33,8 +32,7 @@ class DataCard(_Frozen):
     data_version: str = Field(description="SHA-256 of the data set")
     run_id: str = Field(description="the run that counted")
     splits: dict[str, Labels]
-    groups: dict[str, dict[str, Labels]] = Field(description="by feature and value, over all splits read")
-    splits_not_read: Sequence[str] = Field(description="too large to be counted by group")
+    groups: dict[str, dict[str, Labels]] = Field(description="by feature and value, over all splits")
     ingest: dict[str, Any] | None = Field(
         description="the manifest's counts; null where there is no manifest"
     )
@@ -50,13 +48,13 @@ class DataCard(_Frozen):
 
 def of(evidence: Evidence, data: Data) -> DataCard:
     """Make the card of the data set a run has read."""
-    lesions = evidence.lesions
+    found = evidence.groups
     balance = evidence.balance or {}
     groups: dict[str, dict[str, Labels]] = {}
-    if lesions is not None:
-        for group in GROUPS:
+    if found is not None:
+        for group in found.names:
             groups[group] = {
-                value: _labels(*lesions.labels(group, value, SPLITS)) for value in lesions.values(group)
+                value: _labels(*found.labels(group, value, SPLITS)) for value in found.values(group)
             }
     verdict = next((item for item in evidence.result.verdicts if item.gate == "data"), None)
     return DataCard(
@@ -64,7 +62,6 @@ def of(evidence: Evidence, data: Data) -> DataCard:
         run_id=evidence.result.run_id,
         splits={row.name: _labels(row.negatives, row.positives) for row in data.splits},
         groups=groups,
-        splits_not_read=data.partial,
         ingest=evidence.manifest.counts.model_dump() if evidence.manifest else None,
         sources=[source.model_dump() for source in data.sources],
         quarantined={item.reason: item.rows for item in data.quarantined}

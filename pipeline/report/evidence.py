@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from core.features import MODEL_NAME, PROBABILITY, SPLITS, TARGET
+from core.features import MODEL_NAME, PROBABILITY, TARGET
+from pipeline.report.groups import Groups
 
 if TYPE_CHECKING:
+    from components.evaluator.external import External
     from components.evaluator.predictions import Prediction
     from components.ingest.manifest import Manifest
     from core.records.version import VersionRecord
     from core.workspace import Workspace
     from pipeline.outcome import Outcome
-    from pipeline.report.lesions import Lesions
 
 T = TypeVar("T")
 
 FACTS = Path("assets.extra") / "melanosizer.json"
+# A path of two parts or more, not within an address or a relative path.
+_PATH = re.compile(r"(?<![\w:/.…])(/[^\s/:,;'\"<>]+)+/([^\s/:,;'\"<>]+)")
 EXAMPLES = 3  # names shown of each reason for quarantine
-CONTACT_SHEETS = ("augmentation.jpg", "augmentation.png", "contact_sheet.jpg", "contact_sheet.png")
+CONTACT_SHEET = "contact_sheet.jpg"
 
 
 class Quarantined(NamedTuple):
@@ -49,11 +53,13 @@ class Evidence:
         quarantined: rows that were not written, by reason; None where the data set has no list.
         model: what the model says of itself.
         record: the registry's record of the version that is served after the run.
-        lesions: labels and groups of every image, and the pictures that were asked for.
+        groups: labels of every image by sex, age, site, diagnosis and source.
+        pictures: JPEG thumbnails of the worst errors, by image name.
         heat_maps: JPEGs of missed melanomas under the heat map of the model, by image name.
         robustness: AUC under each change of the picture, from robustness.json of the Trainer.
         trials: what the tuner tried, and the settings trained with, from trials.json of the Trainer.
         finder: what the learning-rate finder saw, from lr_finder.json of the Trainer.
+        external: what was measured on pictures from elsewhere.
         contact_sheet: an encoded picture of augmented samples.
         unreadable: files that are there but could not be read, with the reason.
     """
@@ -68,12 +74,14 @@ class Evidence:
     quarantined: Sequence[Quarantined] | None = None
     model: dict[str, Any] = field(default_factory=dict)
     record: VersionRecord | None = None
-    lesions: Lesions | None = None
+    groups: Groups | None = None
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
     heat_maps: Mapping[str, bytes] = field(default_factory=dict)
     robustness: dict[str, Any] | None = None
     trials: dict[str, Any] | None = None
     finder: dict[str, Any] | None = None
     contact_sheet: bytes | None = None
+    external: Sequence[External] = ()
     unreadable: Sequence[str] = ()
 
     @property
@@ -94,8 +102,7 @@ class Evidence:
 
 def gather(result: Outcome, workspace: Workspace) -> Evidence:
     """Read what the run left; nothing here raises because a file is missing or broken."""
-    from components.evaluator import predictions
-    from pipeline.report import contact_sheet, heat_maps, lesions, mistakes
+    from components.evaluator import external, predictions, worst
 
     reader = _Reader()
     data = Path(result.data)
@@ -104,46 +111,43 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     model_run = result.uri("Trainer", "model_run")
     balance = result.uri("ClassBalance", "balance")
     answers = reader.read(evaluation, predictions.FILE_NAME, lambda path: predictions.load(path.parent)) or []
-    wanted = mistakes.pictured(answers)
     trained = Path(result.model) if result.model else None
     manifest = _manifest(data, result, reader)
-    files = _split_files(result)
-    lesions_found: Lesions | None = None
-    if any(files.values()):
-        lesions_found = reader.attempt(f"the images of {data}", lambda: lesions.scan(files, wanted))
-    heat_maps_found: dict[str, bytes] | None = None
-    if lesions_found:
-        names = mistakes.explained(answers)
-        heat_maps_found = reader.read(
-            trained, "saved_model.pb", lambda path: heat_maps.of(path.parent, lesions_found, names)
-        )
-    config = reader.read(run_folder, "config.json", _json) or {}
-    sheet = next(
-        (found for name in CONTACT_SHEETS if (found := reader.read(model_run, name, Path.read_bytes))), None
-    )
-    if sheet is None and result.model and lesions_found and config.get("trainer"):
-        sheet = reader.attempt(
-            "augmented samples", lambda: contact_sheet.make(lesions_found.samples, config["trainer"])
-        )
+    config = without_paths(reader.read(run_folder, "config.json", _json) or {})
+    balanced = reader.read(balance, "balance.json", _json)
+    kinds = {"missed": worst.missed(answers), "false_alarm": worst.false_alarms(answers)}
     return Evidence(
-        result=result,
+        result=result.model_copy(update={"reason": without_paths(result.reason)}),
         config=config,
         predictions=tuple(answers),
         eval_answers=reader.read(model_run, "eval_predictions.csv", _answers) or (),
         history=reader.read(model_run, "history.json", _json),
-        balance=reader.read(balance, "balance.json", _json),
+        balance=balanced,
         manifest=manifest,
         quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
-        model=reader.read(trained, str(FACTS), _json) or {},
+        model=without_paths(reader.read(trained, str(FACTS), _json) or {}),
         record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
-        lesions=lesions_found,
-        heat_maps=heat_maps_found or {},
+        groups=Groups(balanced["groups"]) if balanced and balanced.get("groups") else None,
+        pictures=_pictures(evaluation, worst.PICTURES, kinds, reader),
+        heat_maps=_pictures(evaluation, worst.HEAT_MAPS, kinds, reader),
         robustness=reader.read(model_run, "robustness.json", _json),
         trials=reader.read(model_run, "trials.json", _json),
         finder=reader.read(model_run, "lr_finder.json", _json),
-        contact_sheet=sheet,
-        unreadable=tuple(reader.unreadable),
+        external=reader.read(evaluation, external.FILE_NAME, lambda path: external.load(path.parent)) or (),
+        contact_sheet=reader.read(model_run, CONTACT_SHEET, Path.read_bytes),
+        unreadable=tuple(without_paths(reader.unreadable)),
     )
+
+
+def without_paths(value: Any) -> Any:
+    """Return texts, lists and objects with every absolute path cut to its last part: the report is mailed."""
+    if isinstance(value, str):
+        return _PATH.sub(lambda found: f"…/{found[2]}", value)
+    if isinstance(value, dict):
+        return {key: without_paths(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_paths(inner) for inner in value]
+    return value
 
 
 class _Reader:
@@ -155,7 +159,7 @@ class _Reader:
     def read(self, folder: Path | None, name: str, parse: Callable[[Path], T]) -> T | None:
         if folder is None or not (folder / name).is_file():
             return None
-        return self.attempt(str(folder / name), lambda: parse(folder / name))
+        return self.attempt(f"{folder.name}/{name}", lambda: parse(folder / name))
 
     def attempt(self, what: str, action: Callable[[], T]) -> T | None:
         try:
@@ -165,14 +169,19 @@ class _Reader:
             return None
 
 
-def _split_files(result: Outcome) -> dict[str, list[Path]]:
-    """Return the TFRecord files of each split: those the run read, else the data set's own."""
-    examples = result.uri("ImportExampleGen", "examples")
-    files = {}
-    for split in SPLITS:
-        files[split] = sorted((examples / f"Split-{split}").glob("*.gz")) if examples else []
-        files[split] = files[split] or sorted((Path(result.data) / split).glob("*.tfrecord.gz"))
-    return files
+def _pictures(
+    evaluation: Path | None, folder: str, kinds: Mapping[str, Sequence[Prediction]], reader: _Reader
+) -> dict[str, bytes]:
+    """Return the Evaluator's pictures of the worst errors by image name; they are numbered as these are ordered."""
+    from components.evaluator import worst
+
+    found = {}
+    for kind, items in kinds.items():
+        for number, item in enumerate(items[: worst.SHOWN]):
+            picture = reader.read(evaluation, f"{folder}/{kind}_{number:02d}.jpg", Path.read_bytes)
+            if picture is not None:
+                found[item.image_name] = picture
+    return found
 
 
 def _record(result: Outcome, workspace: Workspace, model_name: str, reader: _Reader) -> VersionRecord | None:
@@ -206,7 +215,7 @@ def _manifest(data: Path, result: Outcome, reader: _Reader) -> Manifest | None:
     found = reader.read(data, NAME, lambda path: Manifest.model_validate_json(path.read_text()))
     if found is not None and found.data_version != result.data_version:
         reader.unreadable.append(
-            f"{data}: holds data version {found.data_version[:12]} now, the run read {result.data_version[:12]}"
+            f"{data.name}: holds data version {found.data_version[:12]} now, the run read {result.data_version[:12]}"
         )
         return None
     return found

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from markupsafe import Markup
 
 from core.charts import marks
 from core.measures.rates import Confusion, Interval
-from core.numbers import MINUS, count, percent, rate
+from core.numbers import MINUS, count, moment, percent, rate
 from core.records.verdict import OVERALL, Check
 from pipeline.report import mistakes, words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 
+# A page that is mailed cannot know of a later release or rollback.
+SERVED_NOW = "What is served today stands in the registry: `melanosizer models list`, or the dashboard."
 PURPOSES = {"train": "train on", "eval": "fit thresholds on", "test": "judge by"}
 
 
@@ -65,16 +68,16 @@ def of(evidence: Evidence, performance: Performance | None) -> Headline:
 
 def _status(evidence: Evidence) -> tuple[str, str]:
     result = evidence.result
-    served = "Nothing was released; what was served before is still served."
+    served = "Nothing was released: this run changed nothing of what is served."
     if result.status == "pushed":
         return (
             "Passed every gate and released",
-            f"Version {result.version} is what the server answers with now.",
+            f"Version {result.version} was released when this run ended, {moment(result.started + timedelta(seconds=result.seconds))}. {SERVED_NOW}",
         )
     if result.status == "unchanged":
         return (
             "Passed every gate, nothing new to release",
-            f"The model computes the same as version {result.version}, which stays served.",
+            f"The model computes the same as version {result.version}, which was released already. {SERVED_NOW}",
         )
     if result.status == "refused":
         gates = [

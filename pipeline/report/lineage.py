@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from core.charts import marks
-from core.numbers import count, plural
+from core.numbers import count, limit, plural
 from core.workspace import Workspace
 from pipeline.report import words
 from pipeline.report.evidence import Evidence
@@ -88,14 +88,34 @@ def flat(value: Any, key: str) -> Sequence[tuple[str, str]]:
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return [row for index, item in enumerate(value) for row in flat(item, f"{key}[{index}]")]
     if isinstance(value, list):
-        return [(key, ", ".join(str(item) for item in value) or "none")]
-    return [(key, "none" if value is None else json.dumps(value) if isinstance(value, bool) else str(value))]
+        return [(key, ", ".join(_written(item) for item in value) or "none")]
+    return [(key, _written(value))]
+
+
+def described(model: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a model says of itself as (readable name, rounded value)."""
+    rows = []
+    for name, value in model.items():
+        if name == "classes":
+            named = [f"{words.value(one['name'])}{' (positive)' if one['positive'] else ''}" for one in value]
+            rows.append((words.fact(name), ", ".join(named)))
+        elif name not in {"config", "metrics"}:
+            rows += [(words.fact(key), text) for key, text in flat(value, name)]
+    return rows
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return limit(value) if isinstance(value, float) else str(value)
 
 
 def _data(evidence: Evidence) -> Link:
     counts = (evidence.balance or {}).get("label_counts", {})
     images = sum(labels["negatives"] + labels["positives"] for labels in counts.values())
-    facts = [("folder", evidence.result.data)]
+    facts = [("folder", Path(evidence.result.data).name)]
     if images:
         facts.insert(0, ("images", count(images)))
     return Link("Data", f"version {evidence.result.data_version[:12]}", evidence.result.data_version, facts)
@@ -125,7 +145,6 @@ def _model(evidence: Evidence) -> Link:
         digest = hashing.tree_hash(folder)
     if (folder / hashing.FACTS).is_file():
         facts.append(("fingerprint", hashing.fingerprint(folder)[:16]))
-    facts.append(("folder", str(folder)))
     if evidence.result.status == "unchanged" and evidence.result.version != version:
         facts.insert(0, ("equal to", f"version {evidence.result.version}"))
     return Link("Model", f"version {version}", digest, facts)

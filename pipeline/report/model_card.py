@@ -34,6 +34,13 @@ class SliceFigures(_Frozen):
     specificity: Interval | None
 
 
+class Reporting(_Frozen):
+    """Items of the field's reporting checklists: TRIPOD+AI (BMJ 2024;385:e078378), CLAIM (Radiology: AI 2024;6:e240300)."""
+
+    filled: Sequence[str] = Field(description="what the run tells")
+    missing: Sequence[str] = Field(description="what a person must write")
+
+
 class ModelCard(_Frozen):
     """Measured figures of one model; nothing in it was typed by a person."""
 
@@ -58,6 +65,7 @@ class ModelCard(_Frozen):
     negative_predictive_value: float | None
     slices: Sequence[SliceFigures]
     gates: dict[str, bool]
+    reporting: Reporting = Field(description="items of TRIPOD+AI and CLAIM")
     not_known: Sequence[str] = Field(description="what these figures do not tell")
 
 
@@ -92,8 +100,43 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         negative_predictive_value=performance.chosen.negative_predictive_value,
         slices=[_figures(row) for _, rows in slices.by_feature for row in rows],
         gates={verdict.gate: verdict.passed for verdict in result.verdicts},
+        reporting=_reporting(evidence),
         not_known=_not_known(result, evidence, performance, slices),
     )
+
+
+# Items that no run can know.
+_BY_A_PERSON = (
+    "TRIPOD+AI 3, CLAIM 3: the clinical setting, the intended use and who is to use it",
+    "TRIPOD+AI 5, CLAIM 7: where and when the pictures were taken, by which devices, who was eligible",
+    "TRIPOD+AI 7, CLAIM 14-16: the reference standard: histology, follow-up or consensus, and who assessed it",
+    "TRIPOD+AI 10: how large the data set had to be, and why",
+    "TRIPOD+AI 15, CLAIM 26: fairness: who may be harmed, and what was done about it",
+    "TRIPOD+AI 17: ethical approval and consent",
+    "TRIPOD+AI 18: funding, conflicts of interest, protocol, registration and where data and code are had",
+    "TRIPOD+AI 19: how patients and the public took part",
+    "TRIPOD+AI 25-27, CLAIM 42: the interpretation, limits in the clinic and the next steps",
+)
+
+
+def _reporting(evidence: Evidence) -> Reporting:
+    filled = [
+        "TRIPOD+AI 6, CLAIM 18-19: the features of the pictures and patients, and how many values are missing (data card)",
+        "TRIPOD+AI 8, CLAIM 11-12: what was left out, and why (data card)",
+        "TRIPOD+AI 9, CLAIM 20-21: the partition by patient or lesion, and its sizes (data card)",
+        "TRIPOD+AI 11-12, CLAIM 22-25: the network, its first weights, training, calibration and operating point",
+        "TRIPOD+AI 12, CLAIM 28: the measures, each with its interval and method",
+        "TRIPOD+AI 20-21, CLAIM 34: numbers of images and melanomas in each split",
+        "TRIPOD+AI 23, CLAIM 35-37: discrimination, calibration and errors, overall and by slice",
+    ]
+    missing = list(_BY_A_PERSON)
+    if evidence.robustness:
+        filled.append("CLAIM 31: robustness to changes of the picture")
+    if evidence.external:
+        filled.append("TRIPOD+AI 13, CLAIM 33: external validation, with the drop and its interval")
+    else:
+        missing.append("TRIPOD+AI 13, CLAIM 33: external validation: run again with --external NAME:PATH")
+    return Reporting(filled=filled, missing=missing)
 
 
 def _figures(row: Slice) -> SliceFigures:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.evaluator import worst
 from pipeline.report import (
     data,
     data_card,
@@ -56,8 +57,8 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     if model_facts is not None:
         files["model_card.json"] = _json(model_facts.model_dump(mode="json"))
     wrong = {
-        "missed": mistakes.missed(found.predictions),
-        "false_alarms": mistakes.false_alarms(found.predictions),
+        "missed": worst.missed(found.predictions),
+        "false_alarms": worst.false_alarms(found.predictions),
     }
     context: dict[str, Any] = {
         "run": found.result,
@@ -70,21 +71,15 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "training": training.of(found),
         "weaknesses": robustness.weaknesses(found.robustness),
         "wrong": {
-            name: (len(items), mistakes.with_pictures(items, found.lesions, found.heat_maps))
+            name: (len(items), mistakes.with_pictures(items, found.pictures, found.heat_maps))
             for name, items in wrong.items()
         },
         "carcinomas": mistakes.carcinomas(found.predictions),
         "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),
         "contact_sheet": mistakes.data_uri(found.contact_sheet),
-        "log": workspace.run(found.result.run_id) / "run.log",
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
-        "network": [
-            row
-            for name, value in found.model.items()
-            if name not in {"config", "metrics"}
-            for row in lineage.flat(value, name)
-        ],
+        "network": lineage.described(found.model),
         "settings": lineage.settings(found.config),
         "cards": {"data": data_facts, "model": model_facts},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from core.records.verdict import OVERALL
@@ -94,6 +95,43 @@ NOT_A_DEVICE: Final = (
     "This is a research tool, not a medical device: no number here may decide about a patient, "
     "and every lesion that worries somebody belongs in front of a dermatologist."
 )
+
+
+FACTS: Final = {
+    "backbone.name": "backbone",
+    "backbone.weights": "first weights",
+    "backbone.tta": "views of each picture that are averaged",
+    "calibration.kind": "calibration",
+    "calibration.scale": "calibration: factor on the log-odds",
+    "calibration.shift": "calibration: added to the log-odds",
+    "calibration.temperature": "calibration: temperature",
+    "classes": "classes",
+    "data_version": "data version",
+    "model_version": "version",
+    "operating_point.wanted_sensitivity": "operating point: sensitivity it was fixed for",
+    "operating_point.sensitivity": "operating point: sensitivity on eval",
+    "operating_point.sensitivity_interval": "operating point: its interval",
+    "operating_point.specificity": "operating point: specificity on eval",
+    "operating_point.specificity_interval": "operating point: the interval of that",
+    "out_of_distribution.limit": "limit beyond which a picture is taken for no dermoscopy",
+    "out_of_distribution.refused_on_eval": "share of eval beyond it",
+    "preprocessing.channel_mean": "mean of red, green and blue, grey levels",
+    "preprocessing.channel_std": "deviation of red, green and blue, grey levels",
+    "preprocessing.resize": "resizing",
+    "preprocessing.size": "size the network sees, px",
+    "readout.others": "weight of a shadowed class in the read-out",
+    "threshold": "operating point: refer from",
+    "zones.low_below": "zone low: below",
+    "zones.refer_from": "zone refer: from",
+}
+
+
+def fact(key: str) -> str:
+    """Return a readable name of what a model says of itself, e.g. ``zone low: below`` for ``zones.low_below``."""
+    member = re.fullmatch(r"backbone\.members\[(\d+)\]\.(\w+)", key)
+    if member:
+        return f"member {int(member[1]) + 1}: {member[2].replace('_', ' ')}{', px' if member[2] == 'size' else ''}"
+    return FACTS.get(key, key.replace("_", " ").replace(".", ": "))
 
 
 def metric(name: str) -> str:

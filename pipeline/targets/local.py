@@ -28,6 +28,7 @@ def locations(
     data_version: str,
     run_id: str,
     preset: str,
+    spans: str = "[]",
     metadata_url: str | None = None,
 ) -> Locations:
     """Return where the local target keeps things.
@@ -44,6 +45,7 @@ def locations(
         metadata=connection(metadata_url, workspace),
         run_id=run_id,
         preset=preset,
+        spans=spans,
     )
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from components.evaluator import predictions
+from components.evaluator.model import Model
 from core.errors import UsageError
 from core.features import MODEL_NAME
 from core.measures.auc import auc_interval
@@ -40,9 +41,9 @@ def row(workspace: Workspace, data: Path, version: str | None, data_version: str
             f"{data_version[:12]}: it may have seen these test images and is left out."
         )
     started = time.monotonic()
-    answers = list(
-        predictions.predict(registry.served / chosen, sorted((data / "test").glob("*.tfrecord.gz")))
-    )
+    model = Model(registry.served / chosen)
+    files = sorted((data / "test").glob("*.tfrecord.gz"))
+    answers = [answer for answer, _ in predictions.predict(model, files, estimate=False)]
     seconds = time.monotonic() - started
     labels, scores = predictions.arrays(answers)
     training = float(record.model.get("metrics", {}).get("training_seconds", 0.0))

@@ -54,4 +54,4 @@ def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:
     }
     text = json.dumps(everything, indent=1, sort_keys=True)
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
-    write_warmup(extra / WARMUP, [warmup.pictures()], model=MODEL_NAME, signature=SEGMENT)
+    write_warmup(extra / WARMUP, [(SEGMENT, warmup.pictures())], model=MODEL_NAME)

@@ -36,9 +36,9 @@ def test_layout(engine: Engine, dashboard_image: str, tmp_path_factory: pytest.T
     volume = tmp_path_factory.mktemp("volume")
     volume.chmod(0o777)
     engine.docker(
-        *("run", "--rm", "--network", "none", *RESTRICTED, "--entrypoint", "python"),
-        *("--volume", f"{ROOT / 'k8s/base/registry'}:/programs:ro", "--volume", f"{volume}:/workspace"),
-        *(dashboard_image, "/programs/layout.py", "/workspace"),
+        *("run", "--rm", "--network", "none", *RESTRICTED, "--entrypoint", "sh"),
+        *("--volume", f"{ROOT / 'k8s/base/registry'}:/layout:ro", "--volume", f"{volume}:/workspace"),
+        *(dashboard_image, "/layout/layout.sh", "/workspace"),
     )
     assert "model_config_list" in (volume / "serving" / "models.config").read_text()
 

@@ -20,6 +20,7 @@ from edge.queue.queue import Queue
 from edge.reporting.enroll import ensure_key
 from tests.support.edge_bench import page as edge_page
 from tests.support.edge_doubles import FleetGateway, ModelServer, Network
+from tests.support.edge_screen import Ward, ward_at
 
 KEY = bytes(range(32))
 Capture = Callable[..., Examination]
@@ -149,6 +150,13 @@ def page_of() -> Iterator[Callable[[Device], httpx.Client]]:
             return stack.enter_context(client)
 
         yield serve
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    """A device behind a real browser, one for all tests of a file, which walk through a day."""
+    with ward_at(tmp_path_factory.mktemp("ward")) as made:
+        yield made
 
 
 @pytest.fixture

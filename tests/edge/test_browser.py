@@ -3,79 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from edge.camera.sample import draw
-from tests.support.edge_bench import CHROMIUM, FLAGS, Bench, bench
-from tests.support.edge_doubles import ModelServer, Network, answer
+from edge.kiosk import app
+from edge.queue.examination import new_id
+from tests.support.edge_bench import CHROMIUM
+from tests.support.edge_screen import Ward
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"
 )
 
 
-class Ward:
-    """A device, its server behind a network that can be cut, and a browser in front of it."""
-
-    def __init__(self, made: Bench, page: Page, server: ModelServer, network: Network, camera: Path) -> None:
-        self.device, self.url, self.page = made.device, made.url, page
-        self.server, self.network, self.camera = server, network, camera
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def go(self, path: str) -> None:
-        self.page.goto(self.url + path)
-
-    def touch_targets_are_large(self) -> None:
-        small = self.page.evaluate(
-            """() => [...document.querySelectorAll("a, button, input:not([type=hidden])")]
-              .filter((e) => e.checkVisibility())
-              .map((e) => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
-              .filter(([, box]) => box.width < 48 || box.height < 48).map(([html]) => html)"""
-        )
-        assert small == []
-
-    def fits_the_screen(self) -> None:
-        outside = self.page.evaluate(
-            """() => [...document.querySelectorAll("main *, header *, nav *")]
-              .filter((e) => e.checkVisibility() && !e.closest(".scroll, svg, .servers"))
-              .map((e) => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
-              .filter(([, box]) => box.right > 801 || box.bottom > 481 || box.left < 0 || box.top < 0)
-              .map(([html]) => html)"""
-        )
-        assert outside == []
-
-    def small_text(self) -> list[str]:
-        found: list[str] = self.page.evaluate(
-            """() => [...document.querySelectorAll("body *")]
-              .filter((e) => e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
-              .filter((e) => parseFloat(getComputedStyle(e).fontSize) < 13).map((e) => e.textContent)"""
-        )
-        return found
-
-
-@pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    camera, state = tmp_path_factory.mktemp("camera"), tmp_path_factory.mktemp("state")
-    (camera / "a.jpg").write_bytes(draw(800, 600))
-    server = ModelServer(lambda _jpeg, _context: answer(0.42))
-    network = Network(server.port)
-    with bench(state, camera, network.address) as made, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        page = browser.new_page(viewport={"width": 800, "height": 480}, has_touch=True)
-        page.set_default_timeout(30_000)
-        expect.set_options(timeout=30_000)  # shared cores
-        yield Ward(made, page, server, network, camera)
-        browser.close()
-    network.close()
-    server.close()
+def take(ward: Ward, *codes: str) -> None:
+    """Photograph once for each code, without the screen."""
+    for code in codes:
+        ward.device.capture(new_id(), code)
 
 
 def test_capture_and_result(ward: Ward) -> None:
@@ -129,14 +75,15 @@ def test_offline_capture_and_reconnect(ward: Ward) -> None:
 
 def test_history(ward: Ward) -> None:
     page = ward.page
+    take(ward, "P-31", "P-32")
     ward.go("/")
     page.tap("nav a[href='/history']")
-    expect(page.locator(".rows li")).to_have_count(2)
-    expect(page.locator(".rows li").first).to_contain_text("P-8")
+    expect(page.locator(".rows li").nth(0)).to_contain_text("P-32")
+    expect(page.locator(".rows li").nth(1)).to_contain_text("P-31")
     ward.touch_targets_are_large()
     ward.fits_the_screen()
-    page.tap(".rows li:last-child a")
-    expect(page.locator("main")).to_contain_text("Code P-7")
+    page.tap(".rows li:nth-child(2) a")
+    expect(page.locator("main")).to_contain_text("Code P-31")
 
 
 def test_settings_and_the_second_language(ward: Ward) -> None:
@@ -206,8 +153,116 @@ def test_scanning_can_be_given_up(ward: Ward) -> None:
     expect(ward.page.locator("#scanner")).to_be_hidden()
 
 
+def test_what_was_sent_anyway_says_so(ward: Ward) -> None:
+    page = ward.page
+    good = (ward.camera / "a.jpg").read_bytes()
+    (ward.camera / "a.jpg").write_bytes(draw(800, 600, x=0.95, y=0.95))
+    ward.go("/?code=P-11")
+    expect(page.locator("#shutter")).to_be_enabled()
+    page.tap("#shutter")
+    page.tap("text=Send it anyway")
+    expect(page.locator(".note.review")).to_have_text("Sent anyway: off the middle")
+    ward.go("/history")
+    expect(page.locator(".rows li").first).to_contain_text("sent anyway")
+    record = page.request.get(f"{ward.url}/examinations/{ward.device.queue.page(1)[0].id}.json").json()
+    assert record["quality"]["advice"] == ["off_centre"]
+    (ward.camera / "a.jpg").write_bytes(good)
+
+
+@pytest.mark.parametrize("path", ["/", "/history", "/settings", "/notices", "/nowhere", "result"])
+def test_a_usb_scanner_types_the_code_on_every_page_and_presses_nothing(ward: Ward, path: str) -> None:
+    page = ward.page
+    take(ward, "P-51")
+    total = ward.device.queue.counts()["total"]
+    ward.go(f"/examinations/{ward.device.queue.page(1)[0].id}" if path == "result" else path)
+    expect(page.locator("nav")).to_be_visible()
+    for focused in ("nav a >> nth=1", ".button >> nth=-1", "#shutter", "#code"):
+        if page.locator(focused).count() and page.locator(focused).is_visible():
+            if focused == "#shutter":
+                expect(page.locator("#shutter")).to_be_enabled()
+            page.locator(focused).focus()
+            page.keyboard.type("p-4711")
+            page.keyboard.press("Enter")
+            expect(page.locator("#code")).to_have_value("P-4711")
+            page.keyboard.press("Enter")  # some scanners send two
+            if path != "/":
+                break  # the first scan led to the camera page
+            page.locator("#code").evaluate("(code) => { code.value = 'OLD'; }")
+    expect(page.locator("#capture")).to_be_visible()
+    assert ward.device.queue.counts()["total"] == total
+
+
+def test_a_usb_scanner_types_into_the_open_keypad(ward: Ward) -> None:
+    page = ward.page
+    total = ward.device.queue.counts()["total"]
+    ward.go("/")
+    page.tap("#code")
+    page.tap('[data-key="Q"]')
+    page.keyboard.type("P-815")
+    page.keyboard.press("Enter")
+    expect(page.locator("#keypad")).to_be_hidden()
+    expect(page.locator("#code")).to_have_value("P-815")
+    # What is not a code is not taken, and says how one looks.
+    page.keyboard.type("Jane Doe")
+    page.keyboard.press("Enter")
+    expect(page.locator("#message")).to_contain_text("This code does not fit. A code looks like")
+    expect(page.locator("#code")).to_have_value("P-815")
+    assert ward.device.queue.counts()["total"] == total
+
+
+def test_a_code_can_still_be_typed_on_a_keyboard(ward: Ward) -> None:
+    page = ward.page
+    ward.go("/?code=P-1")
+    page.locator("#code").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("77", delay=400)
+    page.keyboard.press("Enter")
+    expect(page.locator("#code")).to_have_value("P-77")
+
+
+def test_the_history_is_searched_and_jumped_in(ward: Ward) -> None:
+    page = ward.page
+    take(ward, "P-41", "P-42", "P-43", "P-44", "P-45", "P-46", "P-47")
+    ward.go("/history")
+    page.tap("input[name=q]")
+    for key in "P-41":
+        page.tap(f'[data-key="{key}"]')
+    page.tap('[data-act="done"]')
+    expect(page.locator(".rows li")).to_have_count(1)
+    expect(page.locator(".rows li")).to_contain_text("P-41")
+    page.tap("text=Show all")
+    expect(page.locator(".rows li").first).to_contain_text("P-47")
+    page.tap("input[name=page]")
+    expect(page.locator('[data-key="P"]')).to_be_disabled()
+    page.tap('[data-key="2"]')
+    page.tap('[data-act="done"]')
+    expect(page.locator(".rows li").first).to_contain_text("P-42")
+
+
+def test_a_page_that_does_not_exist_goes_back_by_itself(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "RETURN_S", 1)
+    response = ward.page.goto(f"{ward.url}/nowhere")
+    assert response is not None
+    assert response.status == 404
+    expect(ward.page.locator(".notice-card")).to_contain_text("There is no such page")
+    expect(ward.page.locator("#capture")).to_be_visible()
+
+
+def test_a_fault_inside_has_the_way_back(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ward.device.queue, "page", broken)
+    ward.go("/")
+    ward.page.tap("nav a[href='/history']")
+    expect(ward.page.locator(".notice-card")).to_contain_text("Nothing that was photographed is lost")
+    ward.page.tap("text=Back to the camera")
+    expect(ward.page.locator("#capture")).to_be_visible()
+
+
 def test_nothing_was_complained_of_and_nothing_came_from_elsewhere(ward: Ward) -> None:
-    # An unplugged camera is answered with 503 and a photograph to take again with 422, which the browser logs.
-    answers = ("status of 503", "status of 422")
+    # What was provoked above, which the browser logs by itself.
+    answers = ("status of 503", "status of 422", "status of 404", "status of 500")
     assert [text for text in ward.complaints if not any(code in text for code in answers)] == []
     assert {url.split("/")[2] for url in ward.requests} == {ward.url.split("/")[2]}

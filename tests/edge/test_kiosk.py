@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import time
 from collections.abc import Callable
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import zxingcpp
-from PIL import Image
+from PIL import Image, ImageOps
 
 from core.records.heartbeat import NOTICE_KINDS
+from edge.camera.barcodes import read_code
 from edge.camera.sample import draw
 from edge.device import Device
-from edge.kiosk import catalogue
+from edge.kiosk import catalogue, views
 from edge.queue.examination import new_id
-from tests.support.edge_doubles import ModelServer
+from tests.support.edge_doubles import ModelServer, answer
 
 KIOSK = Path(catalogue.__file__).parent
 Start = Callable[..., Device]
@@ -129,10 +133,103 @@ def test_qr_codes_are_read_from_the_preview(page: httpx.Client, device: Device, 
     assert page.post("/scan").json() == {"code": "P-4711"}
 
 
+@pytest.mark.parametrize("kind", ["QRCode", "DataMatrix", "Code128"])
+def test_every_usual_kind_of_code_is_read(kind: str) -> None:
+    barcode = zxingcpp.create_barcode("P-4711", getattr(zxingcpp.BarcodeFormat, kind))
+    made = Image.fromarray(zxingcpp.write_barcode_to_image(barcode, scale=8)).convert("RGB")
+    target = io.BytesIO()
+    ImageOps.expand(made, 60, "white").save(target, "JPEG")
+    assert read_code(target.getvalue()) == "P-4711"
+
+
+def test_a_code_that_does_not_fit_says_so(page: httpx.Client, device: Device, camera_folder: Path) -> None:
+    barcode = zxingcpp.create_barcode("Jane Doe", zxingcpp.BarcodeFormat.QRCode)
+    made = Image.fromarray(zxingcpp.write_barcode_to_image(barcode, scale=8)).convert("RGB")
+    made.save(camera_folder / "a.jpg")
+    device.camera.close()
+    found = page.post("/scan").json()
+    assert found["code"] is None
+    assert found["refused"].startswith("JANE DOE is not an examination code. One looks like")
+
+
+@pytest.mark.parametrize("number", ["\N{SUPERSCRIPT TWO}", "-1", "0", "999999", "x", "1" * 30])
+def test_any_page_number_is_a_page(page: httpx.Client, number: str) -> None:
+    assert page.get("/history", params={"page": number}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("share", "english", "german"),
+    [
+        (0.0, "0.0", "0,0"),
+        (0.0001, "< 0.1", "< 0,1"),
+        (0.0104, "1.0", "1,0"),
+        (0.0994, "9.9", "9,9"),
+        (0.0996, "10", "10"),
+        (0.42, "42", "42"),
+        (0.9949, "99", "99"),
+        (0.999, "> 99", "> 99"),
+        (1.0, "100", "100"),
+    ],
+)
+def test_only_certainty_reads_as_none_or_all(share: float, english: str, german: str) -> None:
+    assert views.percent(share, ".") == f"{english}\u00a0%"
+    assert views.percent(share, ",") == f"{german}\u00a0%"
+
+
+def test_german_has_its_decimal_comma(page: httpx.Client, model_server: ModelServer) -> None:
+    model_server.reply = lambda _jpeg, _context: answer(0.01, limits=(0.025, 0.5))
+    page.post("/settings", data={"language": "de"})
+    shown = press(page).text
+    assert "1,0\u00a0%" in shown
+    assert "Prüfen ab 2,5\u00a0%, überweisen ab 50\u00a0%" in shown
+    assert "1,0\u00a0%" in page.get("/history").text
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("UTC", "2026-11-21 22:26 UTC"), ("Europe/Berlin", "2026-11-21 23:26")]
+)
+def test_times_are_local_or_say_that_they_are_not(
+    zone: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert views.clock(1_795_300_000.0) == shown
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_many_viewers_of_a_camera_that_hangs_leave_the_other_pages_alone(
+    start: Start, page_of: Callable[[Device], httpx.Client], camera_folder: Path
+) -> None:
+    device = start(camera={"deadline_s": 3.0})
+    page = page_of(device)
+    (camera_folder / "a.jpg").unlink()
+    os.mkfifo(camera_folder / "a.jpg")  # whoever opens it waits
+    with futures.ThreadPoolExecutor(45) as pool:
+        url = str(page.base_url)
+        waiting = [pool.submit(httpx.get, f"{url}/preview.jpg", timeout=30) for _ in range(45)]
+        assert page.get("/history", timeout=2).status_code == 200
+        assert {one.result().status_code for one in waiting} == {503}
+    assert device.notices.has("camera_hung")
+    assert page.get("/healthz").json() == {"ok": False, "stalled": "camera"}
+    assert "The camera hangs" in page.get("/notices").text
+    pipe = os.open(camera_folder / "a.jpg", os.O_RDWR | os.O_NONBLOCK)
+    (camera_folder / "a.jpg").unlink()
+    os.close(pipe)
+
+
 def test_unknown_addresses_are_answered_plainly(page: httpx.Client) -> None:
     assert page.get(f"/examinations/{new_id()}").status_code == 404
     assert page.get("/examinations/../../etc/passwd").status_code == 404
     assert page.get("/static/../app.py").status_code == 404
+    for address in ("/nowhere", f"/examinations/{new_id()}", "/static/none.css"):
+        shown = page.get(address)
+        assert 'href="/"' in shown.text
+        assert 'data-return-s="20"' in shown.text
+    assert page.get("/nowhere", headers={"accept": "application/json"}).json()["error"]
+    assert page.put("/history").status_code == 405
     wrong = page.post("/examinations", data={"press": "../x"}, headers={"accept": "application/json"})
     assert wrong.status_code == 400
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +20,23 @@ from core.workspace import MARKER, Workspace
 from serving import flags
 from serving.config_files import read_model_config
 from tests.k8s.manifests import K8S, overlay, pod
-from tests.serving.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 WORKSPACE = Path("/workspace")
+
+
+def lay_out(workspace: Path, user: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the init container's script."""
+    script = (K8S / "base" / "registry" / "layout.sh").read_text()
+    return subprocess.run(
+        ["sh", "-s", str(workspace)],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        user=user,
+        check=False,
+    )
 
 
 def program(name: str) -> ModuleType:
@@ -78,27 +96,66 @@ def test_readiness_asks_for_the_model_that_the_registry_writes() -> None:
 
 
 def test_layout_makes_a_workspace_that_the_pipeline_takes(tmp_path: Path) -> None:
-    layout = program("layout")
     # What a new ext4 volume holds.
     (tmp_path / "lost+found").mkdir()
-    layout.lay_out(tmp_path)
-    assert layout.MARKER == MARKER
+    assert lay_out(tmp_path).returncode == 0
+    assert (tmp_path / MARKER).is_file()
+    assert (tmp_path / "serving").stat().st_mode & 0o777 == 0o755
     Workspace(tmp_path).prepare()
     assert not read_model_config(tmp_path / "serving" / "models.config").model_config_list.config
     config = tmp_path / "serving" / "models.config"
     config.write_text("released")
-    layout.lay_out(tmp_path)
+    assert lay_out(tmp_path).returncode == 0
     assert config.read_text() == "released"
+    assert [path.name for path in (tmp_path / "serving").iterdir()] == ["models.config"]
+
+
+def test_whoever_mounts_a_part_of_the_volume_lays_it_out_first() -> None:
+    """The kubelet makes a missing subPath as root:root 0755, which nobody else can write into ever after."""
+    for name in ("dev", "staging", "prod"):
+        rendered = overlay(name)
+        for workload in rendered.workloads():
+            spec = pod(workload)["spec"]
+            claims = {
+                volume["name"]
+                for volume in spec["volumes"]
+                if volume.get("persistentVolumeClaim", {}).get("claimName") == "melanosizer-workspace"
+            }
+            parts = [
+                mount
+                for container in spec["containers"]
+                for mount in container["volumeMounts"]
+                if mount["name"] in claims and "subPath" in mount
+            ]
+            if parts:
+                (layout,) = [one for one in spec["initContainers"] if one["name"] == "layout"]
+                assert layout["command"] == ["sh", "/layout/layout.sh", str(WORKSPACE)]
+                (whole,) = [one for one in layout["volumeMounts"] if one["name"] in claims]
+                assert "subPath" not in whole
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_volume_of_another_owner_is_named(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        folder.chmod(0o755)
+        done = lay_out(folder, user=10001)
+        assert done.returncode == 1
+        assert "not writable for user and group 10001: chown it" in done.stderr
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.timeout(180)
 def test_probes_follow_a_first_release(tmp_path: Path) -> None:
     from components.pusher.executor import push
-    from tests.serving import model_zoo
+    from tests.support import model_zoo
 
     server = overlay("staging").container("tf-serving", "tf-serving")
     workspace = tmp_path / "workspace"
-    program("layout").lay_out(workspace)
+    workspace.mkdir()
+    assert lay_out(workspace).returncode == 0
+    nothing = (workspace / "serving" / "models.config").read_text()
     here = {
         str(WORKSPACE): str(workspace),
         "/etc/tf-serving": str(K8S / "base" / "serving"),
@@ -144,6 +201,6 @@ def test_probes_follow_a_first_release(tmp_path: Path) -> None:
         assert [one["state"] for one in answer["model_version_status"]] == ["AVAILABLE"]
         assert alive()
         # Nothing released any more, for example a volume that was emptied.
-        release(program("layout").NO_MODELS)
+        release(nothing)
         await_readiness(404)
         assert alive()

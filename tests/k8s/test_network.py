@@ -53,12 +53,23 @@ def test_only_mutual_tls_is_open_to_anybody(rendered: Rendered) -> None:
 def test_who_reaches_the_servers_in_plain_text(rendered: Rendered) -> None:
     spec = _policy(rendered, "tf-serving")
     asking = [
-        peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"]
+        peer["podSelector"]
         for rule in spec["ingress"]
         if 8500 in {port["port"] for port in rule["ports"]}
         for peer in rule["from"]
     ]
-    assert asking == ["dashboard", "smoke-prediction"]
+    named = [one["matchLabels"]["app.kubernetes.io/name"] for one in asking if "matchLabels" in one]
+    assert named == ["dashboard", "smoke-prediction", "registry-settle"]
+    steps = {"matchExpressions": [{"key": "workflows.argoproj.io/workflow", "operator": "Exists"}]}
+    assert [one for one in asking if "matchLabels" not in one] == [steps]
+
+
+def test_steps_reach_what_a_run_asks_on_the_pods_own_ports(rendered: Rendered) -> None:
+    """Policies act on the pod's port, not the service's: KFP 2.17's SeaweedFS listens on 8333 behind 9000."""
+    # Of KFP 2.17's manifests: ml-pipeline 8887 and 8888, metadata-grpc 8080, MinIO 9000, SeaweedFS 8333.
+    assert {8080, 8333, 8500, 8887, 8888, 9000, 443, 6443, 53} == _ports(
+        _policy(rendered, "pipeline-steps")["egress"]
+    )
 
 
 def test_every_port_of_a_service_is_open_to_somebody(rendered: Rendered) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from core.registry.rollout import Rollout
 from serving import flags
 from serving.config_files import read_batching, read_monitoring_path
+from serving.options import Options
 from tests.k8s.manifests import K8S, OVERLAYS, Rendered, everything, overlay, pod
 
 SERVER = ("tf-serving", "tf-serving")
@@ -17,7 +21,11 @@ def rendered(request: pytest.FixtureRequest) -> Rendered:
 
 
 def test_its_flags_are_those_of_the_server(rendered: Rendered) -> None:
-    # The embedded server refuses a flag it does not know; TensorFlow Serving would print its usage and go on.
+    # TensorFlow Serving prints a flag that it does not know and goes on without: only its own list tells.
+    listed = (Path(__file__).parent / "tensorflow_model_server_flags.txt").read_text().splitlines()
+    given = [one.removeprefix("--").partition("=")[0] for one in rendered.container(*SERVER)["args"]]
+    assert set(given) <= {line for line in listed if not line.startswith("#")}
+    # The embedded server takes them as well: it stands in for it in the dev overlay.
     options = flags.parse(rendered.container(*SERVER)["args"])
     assert options.port == 8500
     assert options.rest_api_port == 8501
@@ -50,9 +58,14 @@ def test_models_are_read_only(rendered: Rendered) -> None:
         m for m in rendered.container(*SERVER)["volumeMounts"] if m["mountPath"] == "/workspace/serving"
     ]
     assert mount["readOnly"] is True
-    for volume in spec["volumes"]:
-        if "persistentVolumeClaim" in volume:
-            assert volume["persistentVolumeClaim"]["readOnly"] is True
+    claims = {volume["name"] for volume in spec["volumes"] if "persistentVolumeClaim" in volume}
+    writers = {
+        container["name"]
+        for container in (*spec.get("initContainers", []), *spec["containers"])
+        for mount in container["volumeMounts"]
+        if mount["name"] in claims and not mount.get("readOnly")
+    }
+    assert writers <= {"layout"}
 
 
 def test_probes(rendered: Rendered) -> None:
@@ -67,7 +80,10 @@ def test_probes(rendered: Rendered) -> None:
 def test_drain(rendered: Rendered) -> None:
     spec = pod(rendered.one("Deployment", "tf-serving"))["spec"]
     waits = {one["name"]: one["lifecycle"]["preStop"]["sleep"]["seconds"] for one in spec["containers"]}
-    assert spec["terminationGracePeriodSeconds"] > max(waits.values()) + 10
+    # TensorFlow Serving ends at once; the embedded server of the dev overlay drains for so long after preStop.
+    embedded = rendered.container(*SERVER)["command"] == ["melanosizer-serve"]
+    drain = Options.model_fields["drain_seconds"].default if embedded else 10
+    assert spec["terminationGracePeriodSeconds"] > max(waits.values()) + drain
     if "mtls" in waits:
         # worker_shutdown_timeout: the proxy has drained before the server behind it is told to end.
         assert waits["mtls"] + 25 < waits["tf-serving"]
@@ -94,6 +110,21 @@ def test_production_never_puts_two_on_one_node() -> None:
     spec = pod(overlay("prod").one("Deployment", "tf-serving"))["spec"]
     by_key = {one["topologyKey"]: one["whenUnsatisfiable"] for one in spec["topologySpreadConstraints"]}
     assert by_key["kubernetes.io/hostname"] == "DoNotSchedule"
+
+
+def test_the_registry_asks_every_pod(rendered: Rendered) -> None:
+    """One that is not ready yet, too: it may have read the file before the new version stood in it."""
+    every = rendered.one("Service", "tf-serving-pods")["spec"]
+    assert every["clusterIP"] == "None"
+    assert every["publishNotReadyAddresses"] is True
+    for owner, name in (("registry-settle", "settle"), ("dashboard", "dashboard")):
+        given = {one["name"]: one.get("value", "") for one in rendered.container(owner, name)["env"]}
+        rollout = Rollout(tuple(given["MELANOSIZER_MODEL_SERVERS"].split(",")))
+        assert rollout.servers == ("tf-serving-pods:8500",)
+        assert float(given["MELANOSIZER_SETTLE_SECONDS"]) >= 60
+    from pipeline.targets.kubeflow.cluster import Cluster
+
+    assert Cluster().model_servers == rollout.servers
 
 
 def test_headless_service(rendered: Rendered) -> None:

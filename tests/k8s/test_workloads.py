@@ -56,16 +56,19 @@ def test_containers_have_no_privileges(rendered: Rendered) -> None:
         assert all("hostPort" not in port for port in one.spec.get("ports", []))
 
 
-def test_no_token_is_mounted(rendered: Rendered) -> None:
+def test_a_token_is_mounted_only_where_argo_needs_it(rendered: Rendered) -> None:
+    """Argo's init and wait containers ask the API server (workflow/executor/executor.go); nobody else does."""
     for account in rendered.all("ServiceAccount"):
-        assert account["automountServiceAccountToken"] is False
+        of_steps = account["metadata"]["name"] == "melanosizer-pipeline"
+        assert account["automountServiceAccountToken"] is of_steps
     for workload in rendered.workloads():
         assert pod(workload)["spec"]["automountServiceAccountToken"] is False
 
 
 def test_each_workload_has_an_account_of_its_own(rendered: Rendered) -> None:
     accounts = [pod(one)["spec"]["serviceAccountName"] for one in rendered.workloads()]
-    assert len(accounts) == len(set(accounts))
+    # The registry's two jobs are one account.
+    assert len(accounts) - accounts.count("registry") + 1 == len(set(accounts))
     assert "default" not in accounts
 
 

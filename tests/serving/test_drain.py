@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.serving.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 
 def slow(server, rounds, answers):

@@ -13,8 +13,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.trainer.data.records import Split
-from components.trainer.export import explain as explanation
 from components.trainer.export import litert, warmup
+from components.trainer.export.explain import Explainer
 from components.trainer.export.served import Served
 from components.trainer.model.backbones import h5_file
 from components.trainer.model.backbones.weights import VERSION_WEIGHTS
@@ -41,8 +41,9 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
         metadata: assets.extra/melanosizer.json, see schemas/model.schema.json.
     """
     archive = keras.export.ExportArchive()
-    for member in served.classifier.members:
-        archive.track(member.network.model)
+    if not served.graph.constant:
+        for member in served.graph.classifier.members:
+            archive.track(member.network.model)
     strings = tf.TensorSpec([None], tf.string)
 
     def serving_default(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -51,8 +52,10 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return served.examples(examples)
 
+    explainer = Explainer(served)
+
     def explain(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return explanation.explain(served, image_bytes)
+        return explainer(image_bytes)
 
     def with_metadata(
         image_bytes: tf.Tensor, age_approx: tf.Tensor, sex: tf.Tensor, anatom_site: tf.Tensor
@@ -82,7 +85,10 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     h5_file.write(folder / VERSION_WEIGHTS, [member.network.model for member in served.classifier.members])
     pictures = warmup.pictures()
     batches = [[pictures[i % len(pictures)] for i in range(size)] for size in _WARMUP_BATCHES]
-    write_warmup(extra / WARMUP, batches, model=features.MODEL_NAME, signature="serving_default")
+    requests = [("serving_default", batch) for batch in batches]
+    # A device asks for a heat map now and then, and would wait seconds for the first one.
+    requests.append(("explain", pictures[:1]))
+    write_warmup(extra / WARMUP, requests, model=features.MODEL_NAME)
 
 
 def write_litert(
@@ -102,7 +108,7 @@ def write_litert(
     """
 
     def answer(pictures: tf.Tensor) -> tf.Tensor:
-        class_probabilities, _ = served.classifier(pictures, litert.view)
+        class_probabilities, _ = served.graph.classifier(pictures, litert.view)
         return served.probability(class_probabilities)
 
     exports = litert.export(
@@ -132,10 +138,16 @@ def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(spec.shape, spec.dtype, name=name)
 
 
-def write_warmup(path: Path, batches: Sequence[Sequence[bytes]], *, model: str, signature: str) -> None:
-    """Warm-up requests as TF Serving reads them, a TFRecord of PredictionLog: one a batch of encoded pictures."""
+def write_warmup(path: Path, requests: Sequence[tuple[str, Sequence[bytes]]], *, model: str) -> None:
+    """Write warm-up requests as TF Serving reads them: a TFRecord of PredictionLog.
+
+    Args:
+        path: of the file.
+        requests: each a signature and a batch of encoded pictures.
+        model: its name.
+    """
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for batch in batches:
+        for signature, batch in requests:
             request = predict_pb2.PredictRequest()
             request.model_spec.name = model
             request.model_spec.signature_name = signature

@@ -9,7 +9,7 @@ import tensorflow as tf
 from components.trainer.export.calibration import Calibration
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector, describe
 from components.trainer.export.readout import Readout
-from components.trainer.model.classifier import Classifier
+from components.trainer.model.classifier import Classifier, InferenceGraph
 from components.transform import images
 from core import features
 from core.measures import operating_point
@@ -21,7 +21,8 @@ class Served:
     """A classifier with everything that was fitted after training.
 
     Attributes:
-        classifier: the networks.
+        classifier: the networks as they were trained.
+        graph: the networks as they are asked.
         image_size: side of the decoded picture, px.
         version: the model version, a decimal string.
     """
@@ -32,6 +33,7 @@ class Served:
     point: OperatingPoint
     zones: Zones
     detector: OutOfDistributionDetector
+    graph: InferenceGraph
     image_size: int
     version: str
 
@@ -52,7 +54,7 @@ class Served:
             tf.errors.InvalidArgumentError: bytes that are no picture (see components/transform/images.py).
         """
         pictures = images.decode_batch(image_bytes, self.image_size)
-        class_probabilities, pooled = self.classifier(pictures, metadata_features=metadata_features)
+        class_probabilities, pooled = self.graph(pictures, metadata_features)
         probability = self.probability(class_probabilities)
         ones = tf.ones_like(probability)
         zone = tf.where(
@@ -65,6 +67,8 @@ class Served:
             features.DECISION: tf.cast(probability >= self.point.threshold, tf.int64),
             features.THRESHOLD: ones * self.point.threshold,
             features.ZONE: zone,
+            features.LOW_BELOW: ones * self.zones.low_below,
+            features.REFER_FROM: ones * self.zones.refer_from,
             features.OUT_OF_DISTRIBUTION: self.detector(describe(pictures, pooled)),
             features.MODEL_VERSION: tf.fill(tf.shape(probability), self.version),
         }

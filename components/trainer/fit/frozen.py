@@ -25,7 +25,7 @@ from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import Callback, Loop, StagePlan, TrainState, Weights
 from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import Outputs, views
+from components.trainer.model.classifier import Outputs, constant_graph, views
 from components.trainer.model.network import Moments, Network
 from components.trainer.progress import Progress
 from components.transform import images
@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float32]
 
 _BATCH = 32
 _HEAD_BATCH = 256
-_FEATURES_VERSION = 2
+_FEATURES_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,27 @@ def train(
         The network, and its answers by split name. They come from the cached features: the same as asking the
         network, in no time.
     """
-    network = networks.build(
-        config,
-        size=config.frozen.size,
-        classes=len(task.classes),
-        moments=task.moments,
-        taps=config.frozen.blocks,
-        fast=False,
-    )
-    found = {
-        split.name: _features(network, split, config, task.moments, cache_dir, progress)
-        for split in (task.train, task.evaluation)
-    }
+    with progress.phase("features"):
+        network = networks.build(
+            config,
+            size=config.frozen.size,
+            classes=len(task.classes),
+            moments=task.moments,
+            taps=config.frozen.blocks,
+            fast=False,
+        )
+        found = {
+            split.name: _features(network, split, config, task.moments, cache_dir, progress)
+            for split in (task.train, task.evaluation)
+        }
     inputs = {name: features.pooled for name, features in found.items()}
     flat = inputs["train"].reshape(-1, inputs["train"].shape[-1])
     mean, std = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-4)
     standard = {name: (values - mean) / std for name, values in inputs.items()}
-    heads = [
-        _fit(config, task, standard, number, history, progress) for number in range(len(config.frozen.l2))
-    ]
+    with progress.phase("training"):
+        heads = [
+            _fit(config, task, standard, number, history, progress) for number in range(len(config.frozen.l2))
+        ]
     best = max(heads, key=lambda head: head.auc)
     # Standardisation of the features is folded into the head: one dense layer is all that is served.
     kernel = best.kernel / std[:, None]
@@ -115,17 +117,18 @@ def _features(
             return _Features(file["pooled"], file["levels"])
     started = time.monotonic()
     side = split.pictures.shape[1]
+    folded = network.folded()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
     def extract(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = [
-            network(pixels) for pixels in views(images.view(batch, config.frozen.size), config.frozen.flips)
-        ]
-        return tf.stack([output.pooled for output in outputs], axis=1), outputs[0].levels
+        flips = config.frozen.flips
+        outputs = folded(tf.concat(views(images.view(batch, config.frozen.size), flips), axis=0))
+        return tf.stack(tf.split(outputs.pooled, flips), axis=1), tf.split(outputs.levels, flips)[0]
+
+    graph = constant_graph(extract, tf.TensorSpec([None, side, side, 3], tf.uint8))
 
     rows: list[tuple[Floats, Floats]] = []
     for start in range(0, len(split), _BATCH):
-        pooled, levels = extract(tf.constant(split.pictures[start : start + _BATCH]))
+        pooled, levels = graph(tf.constant(split.pictures[start : start + _BATCH]))
         rows.append((pooled.numpy(), levels.numpy()))
         done = start + len(levels)
         progress.tick(

@@ -38,7 +38,7 @@ from components.trainer.fit.loop import (
 )
 from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import Classifier, Member, Traced, predict, trace
+from components.trainer.model.classifier import Answer, Classifier, Member, predict, trace
 from components.trainer.model.network import Network
 from components.trainer.progress import Progress, duration
 from components.trainer.settings import OptimiserConfig, StageConfig
@@ -66,7 +66,7 @@ class NetworkLearner:
         ema: Ema | None,
         workers: Workers,
         size: int,
-        traced: dict[int, Traced],
+        traced: dict[int, Answer],
     ) -> None:
         """Compile the step; `traced` keeps evaluation graphs by the side tested at, from stage to stage."""
         self._config = config
@@ -92,7 +92,7 @@ class NetworkLearner:
         classifier = Classifier((Member(self._network, self._size),), classes, 1)
         if self._size not in self._traced:
             self._traced[self._size] = trace(classifier, evaluation.pictures.shape[1])
-        found = predict(classifier, evaluation.pictures, traced=self._traced[self._size]).class_probabilities
+        found = predict(classifier, evaluation.pictures, graph=self._traced[self._size]).class_probabilities
         read = readout.fit(classes, evaluation.targets, found, self._config.head.others)
         measured = scores(evaluation.targets, read(tf.constant(found)).numpy())
         # The last bit may differ, and all must decide alike on the best epoch and on the end.
@@ -140,7 +140,7 @@ class StagedTraining:
         self._snapshots: list[Snapshot] = []
         self._kept = KeepWeights(config.keep)
         self._ema: Ema | None = None
-        self._traced: dict[int, Traced] = {}
+        self._traced: dict[int, Answer] = {}
         self._rates: OptimiserConfig = config.optimiser
 
     @property

@@ -25,7 +25,7 @@ from components.trainer.fit.staged import StagedTraining
 from components.trainer.fit.task import Task
 from components.trainer.model import classes
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import Classifier, Member, Outputs, predict
+from components.trainer.model.classifier import Classifier, InferenceGraph, Member, Outputs, predict
 from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
 from components.transform.preprocessing import CHANNEL_MEAN, CHANNEL_STD
@@ -61,6 +61,7 @@ class Answers:
     evaluation: Outputs
     sample: npt.NDArray[np.int64]
     sample_features: npt.NDArray[np.float32]
+    graph: InferenceGraph
     with_metadata: Outputs | None = None
     out_of_fold: OutOfFold | None = None
 
@@ -131,29 +132,49 @@ def train(
     if config.strategy == "frozen":
         network, outputs = frozen.train(config, task, cache_dir=cache_dir, history=history, progress=progress)
         classifier = Classifier((Member(network, config.frozen.size),), task.classes, config.frozen.flips)
-        return classifier, Answers(outputs["eval"], sample, outputs["train"].features[sample])
+        with progress.phase("evaluation"):
+            graph = InferenceGraph(classifier, config.image_size)
+        return classifier, Answers(outputs["eval"], sample, outputs["train"].features[sample], graph)
     out_of_fold = None
-    if config.folds:
-        members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
-    else:
-        members = _members(
-            config,
-            task,
-            StagedTraining(config, task, backup=backup, history=history, progress=progress, workers=workers),
-        )
+    with progress.phase("training"):
+        if config.folds:
+            members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
+        else:
+            staged = StagedTraining(
+                config, task, backup=backup, history=history, progress=progress, workers=workers
+            )
+            members = _members(config, task, staged)
+    with progress.phase("evaluation"):
+        return _answers(config, task, data, members, sample, out_of_fold, progress)
+
+
+def _answers(
+    config: TrainerConfig,
+    task: Task,
+    data: Data,
+    members: tuple[Member, ...],
+    sample: npt.NDArray[np.int64],
+    out_of_fold: OutOfFold | None,
+    progress: Progress,
+) -> tuple[Classifier, Answers]:
+    """Ask the trained networks about eval and a sample of train."""
     classifier = Classifier(members, task.classes, config.tta)
-    first = Classifier(members[:1], task.classes, 1)  # whose features the out-of-distribution detector uses
+    graph = InferenceGraph(classifier, config.image_size)
+    # Whose features the out-of-distribution detector uses.
+    first = Classifier(members[:1], task.classes, 1)
+    first_graph = graph if len(members) == config.tta == 1 else InferenceGraph(first, config.image_size)
     pictures = task.evaluation.pictures
     with_metadata = None
     if task.metadata is not None and data.eval_columns is not None:
         vectors = task.metadata.of(data.eval_columns)
         with_metadata = predict(
-            classifier, pictures, progress, "eval with metadata", metadata_features=vectors
+            classifier, pictures, progress, "eval with metadata", graph, metadata_features=vectors
         )
     return classifier, Answers(
-        predict(classifier, pictures, progress, "eval"),
+        predict(classifier, pictures, progress, "eval", graph),
         sample,
-        predict(first, task.train.pictures[sample], progress, "features of train").features,
+        predict(first, task.train.pictures[sample], progress, "features of train", first_graph).features,
+        graph,
         with_metadata,
         out_of_fold,
     )

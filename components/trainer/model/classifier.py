@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from components.trainer.data.metadata import Metadata
 from components.trainer.model.classes import Classes
@@ -15,7 +17,8 @@ from components.trainer.model.network import Network
 from components.trainer.progress import Progress
 from components.transform import images
 
-_BATCH = 32
+_BATCH: Final = 32
+_LARGEST_CONSTANTS: Final = 200 << 20  # bytes; a graph may have 2 GiB in all
 
 
 @dataclass(frozen=True)
@@ -45,30 +48,39 @@ class Classifier:
         """How metadata become the networks' second input; None = they see the picture alone."""
         return self.members[0].network.metadata
 
+    def folded(self) -> Classifier:
+        """Return a copy for inference: batch-norm folded into the convolutions, equal up to rounding."""
+        return replace(
+            self, members=tuple(Member(member.network.folded(), member.size) for member in self.members)
+        )
+
     def __call__(
         self,
         pictures: tf.Tensor,
         view: Callable[[tf.Tensor, int], tf.Tensor] = images.view,
         metadata_features: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Class probabilities and features of pictures (uint8 [batch, s, s, 3]); LiteRT brings its `view`.
+        """Answer pictures (uint8 [batch, s, s, 3]); LiteRT brings its `view`.
 
         `metadata_features` are float32 [batch, width]; without them the networks know the picture alone.
 
         Returns:
-            float32 [batch, classes], not calibrated; float32 [batch, channels], the first member's middle
-            levels of the picture as it is.
+            float32 [batch, classes], class probabilities, not calibrated; float32 [batch, channels], the first
+            member's middle levels of the picture as it is.
         """
         class_probabilities: list[tf.Tensor] = []
         features: tf.Tensor | None = None
+        if metadata_features is not None:
+            metadata_features = tf.tile(metadata_features, [self.tta, 1])
         for member in self.members:
-            logits: list[tf.Tensor] = []
-            for pixels in views(view(pictures, member.size), self.tta):
-                seen = member.network(pixels, metadata_features=metadata_features)
-                logits.append(seen.logits)
-                features = seen.levels if features is None else features
-            class_probabilities.append(tf.nn.softmax(tf.add_n(logits) / len(logits)))
-        assert features is not None  # noqa: S101 - there is at least one member and one view
+            # All views in one batch: one call keeps every core busy, and small batches cost more an image.
+            pixels = tf.concat(views(view(pictures, member.size), self.tta), axis=0)
+            outputs = member.network(pixels, metadata_features=metadata_features)
+            logits = tf.split(outputs.logits, self.tta)
+            if features is None:
+                features = tf.split(outputs.levels, self.tta)[0]
+            class_probabilities.append(tf.nn.softmax(tf.add_n(logits) / self.tta))
+        assert features is not None  # noqa: S101 - there is at least one member
         return tf.add_n(class_probabilities) / len(class_probabilities), features
 
 
@@ -80,17 +92,73 @@ class Outputs:
     features: npt.NDArray[np.float32]
 
 
-Traced = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Answer = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
-def trace(classifier: Classifier, side: int) -> Traced:
-    """The classifier as one graph for pictures of a side: tracing takes seconds, so keep it to ask again."""
+def trace(classifier: Classifier, side: int) -> Answer:
+    """Return the classifier as one graph for pictures of a side, with its weights as they are at each call.
 
-    @tf.function(input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
-    def answer(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return classifier(batch)
+    Tracing takes seconds, so keep it to ask again.
+    """
+    return tf.function(_positional(classifier), input_signature=_specs(classifier, side), autograph=False)
+
+
+def _positional(classifier: Classifier) -> Answer:
+    def answer(batch: tf.Tensor, *metadata_features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return classifier(batch, metadata_features=metadata_features[0] if metadata_features else None)
 
     return answer
+
+
+def constant_graph(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
+    """Compile a function that returns a tuple of tensors, with its variables' present values as constants."""
+    traced = tf.function(function, input_signature=specs, autograph=False)
+    return convert_variables_to_constants_v2(traced.get_concrete_function(), lower_control_flow=False)
+
+
+class InferenceGraph:
+    """A classifier as one graph that cannot change: folded and, unless it is huge, its weights constants.
+
+    Constants let oneDNN lay the kernels out once instead of in every call; the answers are the classifier's up to
+    rounding.
+
+    Attributes:
+        classifier: the folded networks.
+        constant: whether the graph holds the weights.
+    """
+
+    def __init__(self, classifier: Classifier, side: int) -> None:
+        """Fold and trace for pictures of `side` px."""
+        self.classifier = classifier.folded()
+        size = 4 * sum(member.network.model.count_params() for member in classifier.members)
+        self.constant = size <= _LARGEST_CONSTANTS
+        self._graph = self.compiled(_positional(self.classifier), *_specs(classifier, side))
+
+    def __call__(
+        self, pictures: tf.Tensor, metadata_features: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Answer pictures as `Classifier` does."""
+        metadata = self.classifier.metadata
+        if metadata is None:
+            class_probabilities, features = self._graph(pictures)
+        else:
+            if metadata_features is None:
+                metadata_features = tf.zeros([tf.shape(pictures)[0], metadata.width])
+            class_probabilities, features = self._graph(pictures, metadata_features)
+        return class_probabilities, features
+
+    def compiled(self, function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
+        """Compile a function of the folded networks that returns a tuple of tensors, as this graph is compiled."""
+        if self.constant:
+            return constant_graph(function, *specs)
+        return tf.function(function, input_signature=specs, autograph=False)
+
+
+def _specs(classifier: Classifier, side: int) -> list[tf.TensorSpec]:
+    specs = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
+    if classifier.metadata is not None:
+        specs.append(tf.TensorSpec([None, classifier.metadata.width], tf.float32))
+    return specs
 
 
 def predict(
@@ -98,36 +166,41 @@ def predict(
     pictures: npt.NDArray[np.uint8],
     progress: Progress | None = None,
     task: str = "",
-    traced: Traced | None = None,
+    graph: Answer | None = None,
     metadata_features: npt.NDArray[np.float32] | None = None,
 ) -> Outputs:
-    """The classifier's answers for pictures (uint8 [n, s, s, 3]), in batches; `metadata_features` are float32 [n, width]."""
-    answer = traced or trace(classifier, pictures.shape[1])
+    """Return the classifier's answers for pictures (uint8 [n, s, s, 3]), asked in batches.
 
-    @tf.function(reduce_retracing=True)
-    def answer_with(batch: tf.Tensor, vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return classifier(batch, metadata_features=vectors)
-
-    rows: list[Sequence[tf.Tensor]] = []
+    Args:
+        classifier: the networks.
+        pictures: of any one side.
+        progress: gets how far it is, as `task`.
+        task: see there.
+        graph: the classifier's, to ask again; default: its inference graph.
+        metadata_features: float32 [n, width]; without them the networks know the pictures alone.
+    """
+    graph = graph or InferenceGraph(classifier, pictures.shape[1])
+    if classifier.metadata is not None and metadata_features is None:
+        metadata_features = np.zeros([len(pictures), classifier.metadata.width], np.float32)
+    columns: list[npt.NDArray[Any]] = (
+        [pictures] if metadata_features is None else [pictures, metadata_features]
+    )
+    rows: list[Any] = []
     for start in range(0, len(pictures), _BATCH):
-        batch = tf.constant(pictures[start : start + _BATCH])
-        if metadata_features is None:
-            rows.append(answer(batch))
-        else:
-            rows.append(answer_with(batch, tf.constant(metadata_features[start : start + _BATCH])))
+        rows.append(graph(*(tf.constant(column[start : start + _BATCH]) for column in columns)))
         if progress is not None:
             progress.tick("%s: %d of %d images", task, start, len(pictures))
-    class_probabilities, pooled = (np.concatenate([row[i].numpy() for row in rows]) for i in range(2))
-    return Outputs(class_probabilities, pooled)
+    class_probabilities, features = (np.concatenate([row[i].numpy() for row in rows]) for i in range(2))
+    return Outputs(class_probabilities, features)
 
 
 def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:
     """1, 2, 4 or 8 views: the picture as it is, then mirrored, flipped, turned by half, transposed."""
     result = [pixels]
     if count >= 2:
-        result.append(pixels[:, :, ::-1])
+        result.append(tf.reverse(pixels, [2]))
     if count >= 4:
-        result += [pixels[:, ::-1], pixels[:, ::-1, ::-1]]
+        result += [tf.reverse(pixels, [1]), tf.reverse(pixels, [1, 2])]
     if count >= 8:
         result += [tf.transpose(view, [0, 2, 1, 3]) for view in result[:4]]
     return result

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.metadata import Metadata
-from components.trainer.model import heads
+from components.trainer.model import fast_layers, folding, heads
 from components.trainer.model.backbones import registry
 from components.trainer.model.backbones.backbone import Backbone
 
@@ -97,6 +97,10 @@ class Network:
         """The same network, whose card says where its weights came from before training."""
         return replace(self, backbone=replace(self.backbone, weights=weights))
 
+    def folded(self) -> Network:
+        """Return a copy for inference: batch-norm folded into the convolutions, equal up to rounding."""
+        return replace(self, model=folding.folded(self.model))
+
     def weights(self) -> Weights:
         """A copy of every weight, in the model's order."""
         return [np.array(value) for value in self.model.get_weights()]
@@ -145,7 +149,7 @@ def build(
         metadata: how metadata become the second input; None = it has no such input.
         weights: replaces `config.weights`; "none" where they are set afterwards.
         taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
-        fast: train it: the faster gradient of 1x1 convolutions and the configured precision; leave both out
+        fast: train it: folded convolutions with faster gradients and the configured precision; leave them out
             of what is exported.
     """
     with _policy(config.precision if fast else "float32"):
@@ -214,7 +218,7 @@ def assemble(
     outputs = [logits, pooled, _middle_levels(backbone), backbone.features]
     model = keras.Model(inputs if metadata is not None else backbone.inputs, outputs, name="melanosizer")
     if fast:
-        _use_fast_pointwise(model)
+        fast_layers.use(model, fold=config.batch_norm == "frozen")
     return Network(model, backbone, moments if backbone.expects == "standardised" else None, metadata)
 
 
@@ -244,31 +248,3 @@ def freeze(network: Network, config: TrainerConfig, stage: int) -> None:
     for layer in network.model.layers:
         norm = isinstance(layer, keras.layers.BatchNormalization) and config.batch_norm == "frozen"
         layer.trainable = not (norm or layer.name in frozen)
-
-
-@tf.custom_gradient
-def _pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
-    """A 1x1 convolution whose gradients are a forward convolution and one matrix product.
-
-    TensorFlow's own Conv2DBackprop kernels take a third longer on a CPU for the same numbers.
-    """
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        dx = tf.nn.conv2d(upstream, tf.transpose(kernel, [0, 1, 3, 2]), 1, "SAME")
-        channels, filters = kernel.shape[2], kernel.shape[3]
-        dw = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(upstream, [-1, filters]), transpose_a=True)
-        return dx, tf.reshape(dw, kernel.shape)
-
-    return tf.nn.conv2d(x, kernel, 1, "SAME"), gradient
-
-
-def _use_fast_pointwise(model: keras.Model) -> None:
-    for layer in model.layers:
-        if (
-            type(layer) is keras.layers.Conv2D
-            and layer.kernel_size == (1, 1)
-            and layer.strides == (1, 1)
-            and layer.groups == 1
-        ):
-            # Conv layers document convolution_op as the method to replace.
-            layer.convolution_op = lambda inputs, kernel: _pointwise(inputs, tf.convert_to_tensor(kernel))

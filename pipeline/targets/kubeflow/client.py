@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,9 @@ import kfp_server_api  # type: ignore[import-untyped]
 import urllib3
 
 from core.errors import UsageError
-from pipeline.targets.kubeflow.following import RunState, RunStatus, StepState
+from pipeline.targets.kubeflow.following import BROKEN, RunState, RunStatus, StepState
+
+_ATTEMPT = re.compile(r"\(\d+\)$")
 
 STATUS: dict[str, RunStatus] = {
     "SUCCEEDED": "succeeded",
@@ -106,14 +111,11 @@ class Kubeflow:
         except (urllib3.exceptions.HTTPError, kfp_server_api.ApiException) as problem:
             raise OSError(f"{self._host}: {type(problem).__name__}") from None
         details = (found.run_details.task_details if found.run_details else None) or []
-        steps = [_step(item) for item in details]
         return RunState(
             status=STATUS.get(str(found.state), "running"),
-            # The root and the drivers are KFP's own.
-            steps={
-                step.name: step for step in steps if step.name != "root" and not step.name.endswith("-driver")
-            },
+            steps=_steps(details),
             error=str(found.error.message) if found.error and found.error.message else "",
+            logs=f"kubectl -n {self._namespace or 'kubeflow'} logs -l pipeline/runid={run_id} -c main --prefix",
         )
 
     def log(self, run_id: str, step: StepState) -> str:
@@ -169,14 +171,46 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _step(item: Any) -> StepState:
+def _steps(details: Sequence[Any]) -> dict[str, StepState]:
+    """Return one entry a step, by its task's id.
+
+    Argo has several nodes for a step (KFP's backend/src/apiserver/resource/resource_manager.go lists them all): the
+    step itself, `executor` inside it, `x-driver` before it, and of each that may be retried one `x(0)` an attempt.
+    Names repeat, ids do not. What is KFP's own is shown only if it is broken.
+    """
+    result = {}
+    own = {name for item in details if not _ATTEMPT.search(name := str(item.display_name or ""))}
+    for item in details:
+        name = str(item.display_name or item.task_id)
+        base = _ATTEMPT.sub("", name)
+        broken = str(item.state) in BROKEN
+        if base == "root" or (name != base and base in own and not broken):
+            continue
+        if (base == "executor" or base.endswith("-driver")) and not broken:
+            continue
+        result[str(item.task_id or name)] = _step(item, base)
+    named = {step.name for step in result.values() if step.name != "executor" and step.state in BROKEN}
+    # Where the step itself says that it failed, its parts say nothing new, but for the names of their pods.
+    pods = tuple(pod for step in result.values() if step.name == "executor" for pod in step.pods)
+    if named:
+        result = {key: step for key, step in result.items() if step.name != "executor"}
+        if len(named) == 1:
+            result = {
+                key: replace(step, pods=(*step.pods, *pods)) if step.name in named else step
+                for key, step in result.items()
+            }
+    return result
+
+
+def _step(item: Any, name: str) -> StepState:
     pods = [item.pod_name, *(child.pod_name for child in item.child_tasks or ())]
     return StepState(
-        name=str(item.display_name or item.task_id),
+        name=name,
         state=str(item.state or "PENDING"),
         seconds=_seconds(item.start_time, item.end_time),
         error=str(item.error.message) if item.error and item.error.message else "",
         pods=tuple(str(pod) for pod in pods if pod),
+        began=item.start_time.timestamp() if item.start_time else math.inf,
     )
 
 

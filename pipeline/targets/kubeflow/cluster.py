@@ -88,6 +88,22 @@ class Cluster(_Frozen):
     data: str = Field(default="/data", description="default of the run's parameter `data`")
     secrets: tuple[SecretVariable, ...] = Field(default=(), description="environment from Secrets")
     image_pull_secrets: tuple[str, ...] = Field(default=(), description="for a private image registry")
+    run_as: int = Field(
+        default=10001,
+        ge=1,
+        description="user and group of every step; the image's own, which owns the volumes",
+    )
+    model_servers: tuple[str, ...] = Field(
+        default=("tf-serving-pods:8500",),
+        description="gRPC addresses of the model servers, asked whether a release is loaded; host:port, a headless "
+        "service stands for all its pods",
+    )
+    settle_seconds: int = Field(
+        default=180,
+        ge=0,
+        le=600,
+        description="seconds a release waits for servers where none of these addresses is found",
+    )
     default: Place = Field(default=Place(), description="steps that have no entry of their own")
     steps: dict[str, Place] = Field(default=STEPS, description="by step")
 

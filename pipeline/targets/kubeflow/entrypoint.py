@@ -37,6 +37,9 @@ PIPELINE_NAME = "melanosizer"  # as in the DAG, which takes TFX seconds to impor
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one task."""
+    # Argo's emissary starts the container with umask 0 (workflow/executor/emissary, `os.Umask`): what a step writes
+    # into the workspace would be writable by everybody.
+    os.umask(0o022)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # A hundred lines a start about types it does not know.
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
@@ -105,8 +108,15 @@ def _check_version(task: Task) -> None:
 def _look_up(task: Task) -> dict[str, Message]:
     from pipeline.targets.kubeflow import looking
 
+    place = task.outputs[templates.PLACE]["uri"]
+    # The launcher uploads every output: let there be something.
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    Path(place).write_text("the store of this run\n")
     found = looking.look_up(
-        Path(task.values[templates.DATA]), Path(task.values[templates.WORKSPACE]), task.parameters["queries"]
+        Path(task.values[templates.DATA]),
+        Path(task.values[templates.WORKSPACE]),
+        task.parameters["queries"],
+        places.store(place),
     )
     for name, value in found.items():
         _log.info("%s: %s", name, value)

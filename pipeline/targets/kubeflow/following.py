@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ ENDED = frozenset(
     {"SUCCEEDED", "SKIPPED", "CACHED", "FAILED", "CANCELED", "CANCELLED", "ERROR", "NOT_TRIGGERED"}
 )
 BROKEN = frozenset({"FAILED", "ERROR"})
+# A run's end is written up to 0.3 s before the ends of its tasks (KFP 2.17, measured): they are asked for again.
+SETTLE_READS = 10
+# Said when nothing has changed for so long. A run whose Workflow was deleted never ends in KFP's API.
+QUIET_SECONDS = 1800.0
 # The entrypoint logs it; the exit code of a container does not reach KFP's API.
 REFUSED_MARK = "refused by a gate:"
 POLL_SECONDS = 5.0
@@ -31,15 +36,32 @@ class StepState:
     seconds: float | None = None
     error: str = ""
     pods: tuple[str, ...] = ()
+    began: float = 0.0
 
 
 @dataclass(frozen=True)
 class RunState:
-    """A run on a cluster, as its API tells it."""
+    """A run on a cluster, as its API tells it.
+
+    Attributes:
+        status: of the run.
+        steps: by the id of the task: names are not unique.
+        error: what the API says of the run itself.
+        logs: the command that shows the steps' logs where the API does not.
+    """
 
     status: RunStatus
     steps: dict[str, StepState] = field(default_factory=dict)
     error: str = ""
+    logs: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the run is over and its steps say how."""
+        if self.status == "running":
+            return False
+        states = {step.state for step in self.steps.values()}
+        return states <= ENDED and (self.status != "failed" or bool(states & BROKEN) or bool(self.error))
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,8 @@ def follow(
     *,
     pause: Callable[[], None] | None = None,
     patience: int = 60,
+    limit_seconds: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
 ) -> RunState:
     """Print each step's beginning and end until the run is over, and return its last state.
 
@@ -64,13 +88,17 @@ def follow(
         console: where the lines go.
         pause: waits between two questions; default: five seconds.
         patience: how many questions in a row may fail.
+        limit_seconds: how long the run is followed at most.
+        clock: seconds that pass.
 
     Raises:
-        RunFaultError: the cluster has not answered for too long; the run itself may go on.
+        RunFaultError: the cluster has not answered for too long, or the time is over; the run itself may go on.
     """
     wait = pause or (lambda: time.sleep(POLL_SECONDS))
     told: dict[str, str] = {}
-    silent = 0
+    silent = unsettled = 0
+    begun = changed = clock()
+    before: RunState | None = None
     while True:
         try:
             run = read()
@@ -83,14 +111,35 @@ def follow(
                 ) from None
             wait()
             continue
-        for step in run.steps.values():
-            if told.get(step.name) != step.state and (step.state in ENDED or step.state == "RUNNING"):
+        if run != before:
+            before, changed = run, clock()
+        for key, step in sorted(run.steps.items(), key=lambda item: item[1].began):
+            if told.get(key) != step.state and (step.state in ENDED or step.state == "RUNNING"):
                 took = f" in {step.seconds:.0f} s" if step.seconds is not None and step.state in ENDED else ""
                 console.print(f"  {step.name:22} {step.state.lower()}{took}", highlight=False)
-            told[step.name] = step.state
+            told[key] = step.state
         if run.status != "running":
-            return run
+            unsettled += 1
+            if run.settled or unsettled > SETTLE_READS:
+                return run
+        if clock() - begun >= limit_seconds:
+            raise RunFaultError(
+                f"the run is not over after {limit_seconds / 3600:.3g} h (--limit-hours); it goes on without being "
+                f"followed{_where(run)}"
+            )
+        if clock() - changed >= QUIET_SECONDS:
+            changed = clock()
+            console.print(
+                f"  nothing has changed for {QUIET_SECONDS / 60:.0f} min: a run whose Workflow was deleted never "
+                f"ends; Ctrl-C ends the following only{_where(run)}",
+                highlight=False,
+                soft_wrap=True,
+            )
         wait()
+
+
+def _where(run: RunState) -> str:
+    return f". Its logs: {run.logs}" if run.logs else ""
 
 
 def ending(run: RunState, log: Callable[[StepState], str]) -> Ending:
@@ -114,4 +163,6 @@ def ending(run: RunState, log: Callable[[StepState], str]) -> Ending:
             if found:
                 return Ending(REFUSED, f"{step.name}: {reason.strip()}")
     names = ", ".join(f"{step.name} ({step.error})" if step.error else step.name for step in broken)
-    return Ending(FAULT, run.error or f"failed steps: {names or 'none is named'}; their logs say why")
+    reason = run.error or f"failed steps: {names or 'none is named'}; their logs say why"
+    unread = run.logs and any(not step.pods for step in broken)
+    return Ending(FAULT, f"{reason}: {run.logs}" if unread else reason)

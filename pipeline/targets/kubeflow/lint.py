@@ -138,6 +138,15 @@ def _constants(spec: Spec) -> Iterator[str]:
 
 
 @_rule
+def _retries(spec: Spec) -> Iterator[str]:
+    """compiler/argocompiler/dag.go: a backoff's maximum that is left out becomes 0, which ends retries at once."""
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        policy = task.get("retryPolicy")
+        if policy and not str(policy.get("backoffMaxDuration", "0s")).rstrip("s").strip("0"):
+            yield f"{name} has no backoffMaxDuration: it is never retried"
+
+
+@_rule
 def _local_files(spec: Spec) -> Iterator[str]:
     """A path of the machine that compiled is no use in a container."""
     folder = templates.schemas_folder()

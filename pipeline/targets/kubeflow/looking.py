@@ -20,13 +20,21 @@ from tfx.utils import import_utils
 from components.ingest.manifest import Manifest
 from core.records.lineage import LineageArtifact, LineageRecord, LineageStore
 from core.workspace import MARKER
-from pipeline.targets.kubeflow import templates
+from pipeline.targets.kubeflow import places, templates
 
 Found = dict[str, dict[str, Any]]
 
 
-def look_up(data: Path, workspace: Path, queries: str) -> dict[str, str]:
+def look_up(data: Path, workspace: Path, queries: str, store: str) -> dict[str, str]:
     """Return the output parameters: the data's version, and what each resolver found, as JSON.
+
+    Args:
+        data: the ingested data set's folder.
+        workspace: whose lineage records are looked through.
+        queries: what each resolver asks for, as JSON.
+        store: scheme and bucket of the run's own object store; nothing else is found. The workspace may hold
+            records of local runs and of other stores, and the launcher takes no artifact that it cannot download
+            (KFP's backend/src/v2/objectstore/config.go, ParseBucketConfig).
 
     Raises:
         IngestError: the folder holds no ingested data set.
@@ -35,7 +43,7 @@ def look_up(data: Path, workspace: Path, queries: str) -> dict[str, str]:
     # A fresh volume becomes a workspace, which the other commands ask for; whatever a volume comes with stays.
     workspace.mkdir(parents=True, exist_ok=True)
     (workspace / MARKER).touch()
-    records = LineageStore(workspace).all()
+    records = [_within(record, store) for record in LineageStore(workspace).all()]
     # No other value is known before this step has ended.
     asked = json.loads(templates.filled(queries, {templates.DATA_VERSION: version}))
     result = {templates.DATA_VERSION: version}
@@ -73,6 +81,15 @@ def resolve(strategy: ResolverStrategy, types: dict[str, str], records: Iterable
         for key, items in chosen.items()
         if items
     }
+
+
+def _within(record: LineageRecord, store: str) -> LineageRecord:
+    """Return the record without the outputs that lie elsewhere."""
+    outputs = {
+        name: tuple(item for item in items if places.store(item.uri) == store)
+        for name, items in record.outputs.items()
+    }
+    return record.model_copy(update={"outputs": outputs})
 
 
 def _artifacts(records: Iterable[LineageRecord]) -> dict[str, tuple[int, LineageArtifact]]:

@@ -31,6 +31,12 @@ def remote(path: str) -> str:
     return path
 
 
+def store(uri: str) -> str:
+    """Return the scheme and the bucket of an artifact's place, local or remote, e.g. ``s3://bucket``; empty: none."""
+    scheme, found, rest = remote(uri).partition("://")
+    return f"{scheme}://{rest.split('/')[0]}" if found and f"{scheme}://" in FOLDERS else ""
+
+
 def all_local(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values with every string made local."""
     return {key: local(value) if isinstance(value, str) else value for key, value in values.items()}

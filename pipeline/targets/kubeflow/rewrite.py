@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any
 
+from core.registry.rollout import SERVERS, SETTLE_SECONDS
 from pipeline.targets.kubeflow import templates
 from pipeline.targets.kubeflow.cluster import Cluster, Place, Volume
 from pipeline.targets.kubeflow.compiled import COMMAND, Spec
@@ -54,6 +55,8 @@ def portable(job: Spec, queries: dict[str, Spec], *, image: str, cluster: Cluste
                 "maxRetryCount": place.retries,
                 "backoffDuration": f"{place.retry_seconds}s",
                 "backoffFactor": 2.0,
+                # As KFP's SDK writes it. Left out, Argo is told 0: "Max duration limit exceeded", and no retry.
+                "backoffMaxDuration": "3600s",
             }
     return spec
 
@@ -63,6 +66,11 @@ def for_kubeflow(spec: Spec, cluster: Cluster) -> tuple[Spec, Spec]:
     result = renamed(spec)
     for executor in result["deploymentSpec"]["executors"].values():
         executor["container"].pop("lifecycle", None)
+    if cluster.model_servers:
+        result["deploymentSpec"]["executors"]["exec-registry"]["container"]["env"] = [
+            {"name": SERVERS, "value": ",".join(cluster.model_servers)},
+            {"name": SETTLE_SECONDS, "value": str(cluster.settle_seconds)},
+        ]
     executors = {
         f"exec-{kebab(step)}": _kubernetes(cluster, cluster.place(step))
         for step in sorted(spec["components"])
@@ -92,10 +100,15 @@ def _add_look_up(
         "executorLabel": f"{LOOK_UP}_executor",
         "inputDefinitions": {"parameters": {"queries": {"parameterType": "STRING"}}},
         "outputDefinitions": {
+            "artifacts": {
+                templates.PLACE: {
+                    "artifactType": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
+                }
+            },
             "parameters": {
                 templates.DATA_VERSION: {"parameterType": "STRING"},
                 **{_output(step): {"parameterType": "STRING"} for step in queries},
-            }
+            },
         },
     }
     tasks[LOOK_UP] = {
@@ -210,6 +223,12 @@ def _number(quantity: str) -> float:
 
 def _kubernetes(cluster: Cluster, place: Place) -> Spec:
     result: Spec = {
+        # KFP leaves it off the containers of users: without, none is admitted under "restricted".
+        "securityContext": {
+            "runAsUser": str(cluster.run_as),
+            "runAsGroup": str(cluster.run_as),
+            "runAsNonRoot": True,
+        },
         "pvcMount": [_mount(volume) for volume in cluster.volumes],
         "secretAsEnv": [
             {

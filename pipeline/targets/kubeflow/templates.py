@@ -19,6 +19,8 @@ WORKSPACE = "workspace"
 RUN_ID = "run_id"
 PRESET = "preset"
 SCHEMAS = "schemas"
+# An output of the first step whose place tells which store is the run's own.
+PLACE = "place"
 # Parameters that carry their values are told from a step's own by this.
 PREFIX = "run-"
 NAMES = frozenset({DATA, DATA_VERSION, WORKSPACE, RUN_ID, PRESET, SCHEMAS})

@@ -2,7 +2,7 @@ import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.balance.config import BalanceConfig
-from components.balance.labels import LabelCounts, checks, count
+from components.balance.labels import LabelCounts, checks, count, span_checks
 
 
 def _statistics(values: dict[str, int]) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -50,8 +50,33 @@ def test_lost_labels_resampling_and_too_few_positives_are_refused(negatives, pos
 
 
 def test_an_empty_split_is_refused_without_a_division_by_zero():
-    failed = _failed(BalanceConfig(), {"test": LabelCounts(negatives=0, positives=0)})
-    assert ("positives", "split:test") in failed
+    (check,) = checks(BalanceConfig(), {"test": LabelCounts(negatives=0, positives=0)}, None)
+    assert (check.metric, check.slice, check.passed) == ("images", "split:test", False)
+    assert "the split is empty" in check.sentence()
+    assert "--fractions" in check.sentence()
+    assert count(statistics_pb2.DatasetFeatureStatisticsList()) == LabelCounts(negatives=0, positives=0)
+
+
+def test_a_refusal_names_the_setting_that_would_change_it():
+    counts = {"train": LabelCounts(negatives=190, positives=10)}
+    (check,) = (one for one in checks(BalanceConfig(), counts, None) if not one.passed)
+    assert check.sentence() == (
+        "positives on split:train is 10, must be >= 20: 10 of 200 images are positive; the limit is "
+        "balance.min_positives"
+    )
+
+
+@pytest.mark.parametrize(("positives", "failed"), [(8, False), (14, True)])
+def test_the_newest_span_is_compared_with_those_before_it(positives, failed):
+    spans = [
+        LabelCounts(negatives=920, positives=80),
+        LabelCounts(negatives=95, positives=5),
+        LabelCounts(negatives=100 - positives, positives=positives),
+    ]
+    (check,) = span_checks(BalanceConfig(), spans)
+    assert (check.slice, check.passed) == ("span:3", not failed)
+    assert list(span_checks(BalanceConfig(), spans[:1])) == []
+    assert list(span_checks(BalanceConfig(min_span_images=101), spans)) == []
 
 
 def test_a_jump_of_the_share_since_the_accepted_data_is_refused():

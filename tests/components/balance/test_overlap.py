@@ -25,7 +25,7 @@ def _find(folder: Path, splits: dict[str, list[bytes]]) -> Overlap:
                 writer.write(record)
     output = folder / "found"
     with beam.Pipeline("apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
-        overlap.find(pipeline, patterns) | beam.io.WriteToText(str(output))
+        overlap.find(overlap.read(pipeline, patterns)) | beam.io.WriteToText(str(output))
     return overlap.summarise(line for part in folder.glob("found*") for line in part.read_text().splitlines())
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from components.evaluator.extractors import add_slice_features
 from components.evaluator.image_quality import image_quality
 from components.evaluator.picture import look
 from components.evaluator.skin_tone import skin_tone, typology_angle
@@ -73,19 +72,6 @@ def test_hair_is_seen():
     for column in range(10, SIDE, 25):
         pixels[:, column : column + 2] = 20
     assert image_quality(pixels) == "hairy"
-
-
-def test_slices_are_added_to_a_batch_of_the_evaluator():
-    import tensorflow_model_analysis as tfma
-
-    picture = jpeg(Image.fromarray(lesion_on((245, 222, 205))))
-    extracts = {
-        tfma.INPUT_KEY: np.array([b"", b""]),
-        tfma.FEATURES_KEY: {"image": np.array([[picture], [b"broken"]], dtype=object)},
-    }
-    features = add_slice_features(extracts)[tfma.FEATURES_KEY]
-    assert features["skin_tone"].tolist() == [[b"very light"], [b"unknown"]]
-    assert features["sex"].tolist() == [[b"unknown"], [b"unknown"]]
 
 
 def test_real_lesions_are_mostly_ordinary_and_fail_where_they_are_spoilt(ham10000):

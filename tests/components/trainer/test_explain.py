@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 
-import conftest
 import keras
-import lesions
 import numpy as np
 import pytest
 import tensorflow as tf
-from saved_model import CppModel
 
 from components.trainer.export.calibration import Calibration
-from components.trainer.export.explain import explain
+from components.trainer.export.explain import Explainer
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector
 from components.trainer.export.readout import with_weight
 from components.trainer.export.served import Served
 from components.trainer.model import network as networks
 from components.trainer.model.classes import Classes
-from components.trainer.model.classifier import Classifier, Member
+from components.trainer.model.classifier import Classifier, InferenceGraph, Member
 from core.measures.operating_point import OperatingPoint, Zones
+from tests.components.trainer import conftest
+from tests.support import lesions
+from tests.support.saved_model import CppModel
 
 CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
 
@@ -39,10 +39,11 @@ def served(sizes: tuple[int, ...], seed: int) -> Served:
         head.set_weights([kernel, np.zeros(3, np.float32)])
         members.append(Member(network, size))
     zeros = np.zeros(1, np.float32)
+    classifier = Classifier(tuple(members), CLASSES, 1)
     return Served(
-        Classifier(tuple(members), CLASSES, 1), with_weight(CLASSES, 0.1), Calibration("none"),
+        classifier, with_weight(CLASSES, 0.1), Calibration("none"),
         OperatingPoint(0.5, 0.9, 0.5, (0, 1), (0, 1)), Zones(0.1, 0.9),
-        OutOfDistributionDetector(zeros, zeros, zeros, zeros, 1.0, 1.0), 64, "1",
+        OutOfDistributionDetector(zeros, zeros, zeros, zeros, 1.0, 1.0), InferenceGraph(classifier, 64), 64, "1",
     )  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def pictures(count: int) -> tf.Tensor:
 @pytest.mark.parametrize("sizes", [(64,), (64, 48)])
 def test_heat_maps_are_normalised_and_overlays_are_pictures(sizes: tuple[int, ...]) -> None:
     model = served(sizes, 1)
-    answers = tf.function(lambda batch: explain(model, batch))(pictures(3))
+    answers = tf.function(Explainer(model))(pictures(3))
     heat = answers["heat_map"].numpy()
     assert heat.shape == (3, 64, 64)
     assert heat.min() >= 0
@@ -65,7 +66,9 @@ def test_heat_maps_are_normalised_and_overlays_are_pictures(sizes: tuple[int, ..
 
 def test_another_networks_weights_give_another_map() -> None:
     """The sanity check of Adebayo et al. (2018): a map that survives random weights explains nothing."""
-    one, again, other = (explain(served((192,), seed), pictures(4))["heat_map"].numpy() for seed in (1, 1, 2))
+    one, again, other = (
+        Explainer(served((192,), seed))(pictures(4))["heat_map"].numpy() for seed in (1, 1, 2)
+    )
     np.testing.assert_allclose(one, again, atol=1e-5)
     assert np.abs(one - other).mean(axis=(1, 2)).min() > 0.03
 
@@ -79,7 +82,8 @@ def test_the_maps_peak_follows_the_evidence() -> None:
     kernel[5, 2] = 1.0  # mel
     head.set_weights([kernel, np.zeros(3, np.float32)])
     batch = pictures(2)
-    found = explain(dataclasses.replace(model), batch)["heat_map"].numpy()
+    fresh = dataclasses.replace(model, graph=InferenceGraph(model.classifier, 64))
+    found = Explainer(fresh)(batch)["heat_map"].numpy()
     from components.transform import images
 
     maps = network(images.view(images.decode_batch(batch, 64), 64)).maps[..., 5].numpy()

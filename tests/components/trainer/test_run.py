@@ -11,14 +11,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import conftest
 import jsonschema
 import keras
-import lesions
 import numpy as np
 import pytest
 import tensorflow as tf
-from saved_model import CppModel
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.trainer.data.records import DataError, read_split
@@ -27,11 +24,14 @@ from components.trainer.progress import Progress
 from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
 from core import features
+from tests.components.trainer import conftest
+from tests.support import lesions
+from tests.support.saved_model import CppModel
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = {
     features.PROBABILITY, features.DECISION, features.THRESHOLD, features.ZONE,
-    features.OUT_OF_DISTRIBUTION, features.MODEL_VERSION,
+    features.OUT_OF_DISTRIBUTION, features.MODEL_VERSION, features.LOW_BELOW, features.REFER_FROM,
 }  # fmt: skip
 
 
@@ -77,6 +77,8 @@ def test_the_signatures_are_the_contract(strategy: str, request: pytest.FixtureR
     about = json.loads((trained.model / "assets.extra" / "melanosizer.json").read_text())
     assert answers[features.THRESHOLD][0] == pytest.approx(about["threshold"])
     assert answers[features.MODEL_VERSION][0].decode() == about["model_version"]
+    assert answers[features.LOW_BELOW][0] == pytest.approx(about["zones"]["low_below"])
+    assert answers[features.REFER_FROM][0] == pytest.approx(about["zones"]["refer_from"])
     assert answers[features.ZONE][0].decode() in {"low", "review", "refer"}
 
 
@@ -104,7 +106,8 @@ def test_warm_up_requests_can_be_answered(scratch: conftest.Trained) -> None:
         prediction_log_pb2.PredictionLog.FromString(row)
         for row in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
     ]
-    assert len(logs) >= 2
+    signatures = [log.predict_log.request.model_spec.signature_name for log in logs]
+    assert signatures == ["serving_default", "serving_default", "explain"]
     for log in logs:
         request = log.predict_log.request
         pictures = list(tf.make_ndarray(request.inputs[features.IMAGE_BYTES]))
@@ -242,7 +245,7 @@ def test_stages_of_several_sizes_become_one_ensemble(scratch: conftest.Trained, 
     device = json.loads((trained.model / "assets.extra" / "litert" / "litert.json").read_text())
     assert device["version"] == about["model_version"]
     assert device["largest_difference"] < 1e-3
-    assert device["agreement"] == 1.0
+    assert device["agreement"] >= 0.98  # of 64 pictures, one may lie on the operating point
     with (trained.run / "eval_predictions.csv").open() as file:
         wanted = np.array([float(row["probability"]) for row in csv.DictReader(file)])
     assert np.abs(found - wanted).max() < 1e-4
@@ -279,13 +282,14 @@ def test_frozen_batch_norm_keeps_its_statistics() -> None:
         np.testing.assert_array_equal(layer.moving_mean, value)
 
 
-def test_fast_pointwise_gradients_are_those_of_tensorflow() -> None:
+@pytest.mark.parametrize("batch_norm", ["frozen", "train"])
+def test_fast_layers_have_tensorflows_gradients(batch_norm: str) -> None:
     moments = networks.Moments((120.0,) * 3, (60.0,) * 3)
-    pixels = tf.random.stateless_uniform([3, 32, 32, 3], [0, 1], 0, 255)
+    pixels = tf.random.stateless_uniform([3, 64, 64, 3], [0, 1], 0, 255)
     found = []
     for fast in (True, False):
         keras.utils.set_random_seed(1)
-        config = conftest.TINY.model_copy(update={"backbone": "efficientnet_lite0"})
+        config = conftest.TINY.model_copy(update={"backbone": "efficientnet_lite0", "batch_norm": batch_norm})
         network = networks.build(config, size=None, classes=2, moments=moments, fast=fast)
         networks.freeze(network, config, 0)
         variables = [variable.value for variable in network.model.trainable_variables]

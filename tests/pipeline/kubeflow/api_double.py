@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,9 +104,12 @@ def serving(double: ApiDouble) -> Iterator[ApiDouble]:
         thread.join()
 
 
-def task(name: str, state: str, *, pod: str = "", error: str = "") -> Message:
+def task(name: str, state: str, *, pod: str = "", error: str = "", number: int = 0) -> Message:
     """Return one entry of a run's `task_details`."""
     result: Message = {
+        # Of Argo's nodes: unique, which their names are not. `pod_name` is null in KFP 2.17.
+        "task_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}/{number}")),
+        "pod_name": None,
         "display_name": name,
         "state": state,
         "start_time": "2026-11-22T03:00:00Z",

@@ -149,6 +149,86 @@ class Driver:
         mounts = executors[self.component(name)["executorLabel"]]["pvcMount"]
         return {item["pvcNameParameter"]["runtimeValue"]["constant"]: item["mountPath"] for item in mounts}
 
+    def attempts(self, name: str) -> int:
+        """Return how often the task is tried.
+
+        KFP's compiler passes a missing `backoffMaxDuration` on as 0 (backend/src/v2/compiler/argocompiler/dag.go),
+        and Argo ends the retries of a node after so long: "Max duration limit exceeded" (workflow/controller/
+        operator.go, processNodeRetries).
+        """
+        policy = self.task(name).get("retryPolicy", {})
+        longest = float(policy.get("backoffMaxDuration", "0s").removesuffix("s"))
+        return 1 + (int(policy.get("maxRetryCount", 0)) if longest > 0 else 0)
+
+    def pod(self, name: str) -> Message:
+        """Return the pod of a task as Argo makes it of KFP's template, as far as an API server looks at it.
+
+        KFP (backend/src/v2/driver/k8s.go, extendPodSpecPatch) gives the container of the user the security context
+        of the platform document, without privileges and capabilities but without runAsNonRoot of its own; its own
+        containers have all that "restricted" asks for (argocompiler/container.go).
+        """
+        platform = self.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        executor = platform[self.component(name)["executorLabel"]]
+        asked = executor.get("securityContext", {})
+        restricted = {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        context = {key: int(value) if key != "runAsNonRoot" else value for key, value in asked.items()}
+        own = {**restricted, "runAsNonRoot": True, "runAsUser": 8737}
+        claims = executor["pvcMount"]
+        container = self.container(name)
+        resources = container["resources"]
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {"workflows.argoproj.io/workflow": "melanosizer"}},
+            "spec": {
+                "serviceAccountName": "melanosizer-pipeline",
+                "restartPolicy": "Never",
+                "initContainers": [
+                    {"name": "init", "image": "quay.io/argoproj/argoexec:v4.0.5", "securityContext": own},
+                    {
+                        "name": "kfp-launcher",
+                        "image": "ghcr.io/kubeflow/kfp-launcher:2.17.0",
+                        "securityContext": own,
+                    },
+                ],
+                "containers": [
+                    {"name": "wait", "image": "quay.io/argoproj/argoexec:v4.0.5", "securityContext": own},
+                    {
+                        "name": "main",
+                        "image": container["image"],
+                        "command": container["command"],
+                        "env": container.get("env", []),
+                        "securityContext": {**restricted, **context},
+                        "resources": {
+                            side: {
+                                "cpu": resources[f"resourceCpu{kind}"],
+                                "memory": resources[f"resourceMemory{kind}"],
+                            }
+                            for side, kind in (("requests", "Request"), ("limits", "Limit"))
+                        },
+                        "volumeMounts": [
+                            {"name": f"claim-{number}", "mountPath": one["mountPath"]}
+                            for number, one in enumerate(claims)
+                        ],
+                    },
+                ],
+                "nodeSelector": executor.get("nodeSelector", {}).get("labels", {}),
+                "volumes": [
+                    {
+                        "name": f"claim-{number}",
+                        "persistentVolumeClaim": {
+                            "claimName": one["pvcNameParameter"]["runtimeValue"]["constant"]
+                        },
+                    }
+                    for number, one in enumerate(claims)
+                ],
+            },
+        }
+
     def _parameter(self, source: Message) -> Any:
         if "componentInputParameter" in source:
             name = source["componentInputParameter"]

@@ -109,6 +109,23 @@ def test_a_refusal_is_not_tried_again(spec: Spec) -> None:
     assert tasks["statistics-gen"]["retryPolicy"]["maxRetryCount"] == 2
 
 
+def test_the_registry_knows_whom_to_ask_whether_a_release_is_loaded(spec: Spec) -> None:
+    given = {one["name"]: one["value"] for one in _container(spec, "registry")["env"]}
+    assert given == {"MELANOSIZER_MODEL_SERVERS": "tf-serving-pods:8500", "MELANOSIZER_SETTLE_SECONDS": "180"}
+    assert "env" not in _container(spec, "trainer")
+
+
+def test_the_first_step_has_an_output_whose_place_tells_the_store(spec: Spec) -> None:
+    outputs = spec["components"]["comp-look-up"]["outputDefinitions"]["artifacts"]
+    assert outputs == {
+        "place": {"artifactType": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}}
+    }
+
+
+def _container(spec: Spec, name: str) -> Spec:
+    return spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
+
+
 def test_a_step_gets_the_place_the_cluster_gives_it(spec: Spec, platform: Spec) -> None:
     resources = spec["deploymentSpec"]["executors"]["exec-trainer"]["container"]["resources"]
     assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
@@ -118,6 +135,11 @@ def test_a_step_gets_the_place_the_cluster_gives_it(spec: Spec, platform: Spec) 
     assert executors["exec-trainer"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
     assert "nodeSelector" not in executors["exec-pusher"]
     for executor in executors.values():
+        assert executor["securityContext"] == {
+            "runAsUser": "10001",
+            "runAsGroup": "10001",
+            "runAsNonRoot": True,
+        }
         assert [mount["mountPath"] for mount in executor["pvcMount"]] == ["/data", "/workspace"]
         assert executor["secretAsEnv"][0]["keyToEnv"] == [
             {"secretKey": "password", "envVar": "MELANOSIZER_METADATA_PASSWORD"}

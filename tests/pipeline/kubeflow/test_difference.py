@@ -10,6 +10,7 @@ from pipeline.targets.kubeflow.rewrite import kebab, renamed
 Spec = dict[str, Any]
 # Vertex runs ExampleGen's driver by a hook; the parameters' defaults are places each target has.
 DIFFERENCES = {
+    "deploymentSpec.executors.exec-registry.container.env": "only Kubeflow",
     "deploymentSpec.executors.exec-import-example-gen.container.lifecycle": "only Vertex",
     "root.inputDefinitions.parameters.data.defaultValue": "/data, gs://bucket/data",
     "root.inputDefinitions.parameters.workspace.defaultValue": "/workspace, gs://bucket/workspace",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.kubeflow.driver_double import Driver, Execution, MetadataStore
+from tests.pipeline.kubeflow.launcher_double import TaskFailedError, _local
 from tests.pipeline.kubeflow.object_store import serving
 
 Spec = dict[str, Any]
@@ -37,6 +38,31 @@ def test_an_input_comes_back_without_its_type_and_with_a_number_for_a_name() -> 
 def test_a_null_is_refused() -> None:
     with pytest.raises(ValueError, match="NullValue"):
         MetadataStore().record({"uri": "s3://b/k", "metadata": {"nothing": None}})
+
+
+def test_a_retry_without_a_longest_time_is_none(spec: Spec, platform: Spec) -> None:
+    driver = _driver(spec, platform, MetadataStore())
+    assert driver.attempts("statistics-gen") == 3
+    assert driver.attempts("data-gate") == 1
+    del spec["root"]["dag"]["tasks"]["statistics-gen"]["retryPolicy"]["backoffMaxDuration"]
+    assert driver.attempts("statistics-gen") == 1
+
+
+def test_an_artifact_that_is_in_no_object_store_is_refused(tmp_path: Path) -> None:
+    """backend/src/v2/component/launcher_v2.go, LocalPathForURI: a local run's path fails the task that takes it."""
+    assert _local(tmp_path, "s3://b/k") == tmp_path / "s3" / "b" / "k"
+    with pytest.raises(TaskFailedError, match="unsupported storage scheme"):
+        _local(tmp_path, "/workspace/artifacts/data-gate/accepted/4")
+
+
+def test_a_pod_of_a_step_holds_to_restricted_only_with_a_security_context(spec: Spec, platform: Spec) -> None:
+    driver = _driver(spec, platform, MetadataStore())
+    for name in spec["root"]["dag"]["tasks"]:
+        containers = [*driver.pod(name)["spec"]["containers"], *driver.pod(name)["spec"]["initContainers"]]
+        assert all(one["securityContext"]["runAsNonRoot"] for one in containers), name
+    del platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-trainer"]["securityContext"]
+    main = driver.pod("trainer")["spec"]["containers"][1]
+    assert "runAsNonRoot" not in main["securityContext"]
 
 
 def test_tasks_come_after_those_they_wait_for(spec: Spec, platform: Spec) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,18 @@ def test_a_fault_is_recorded_and_comes_out(tmp_path: Path) -> None:
         call(tmp_path, *executor("Breaking"))
     [record] = LineageStore(tmp_path / "ws").run("run-7")
     assert (record.state, record.reason) == ("FAILED", "OSError: no space left on device")
+
+
+def test_what_a_step_writes_is_writable_by_its_own_user_only(tmp_path: Path) -> None:
+    """Argo's emissary starts the container with umask 0 (cmd/argoexec/commands/emissary.go)."""
+    before = os.umask(0)
+    try:
+        assert call(tmp_path, *executor("Writing"), parameters={"count": 6.0}) == 0
+    finally:
+        os.umask(before)
+    written = [tmp_path / "root" / "s3" / "b" / "run" / "result" / "told.txt", *(tmp_path / "ws").rglob("*")]
+    assert len(written) > 3
+    assert [path for path in written if path.stat().st_mode & 0o022] == []
 
 
 def test_what_was_found_is_handed_on(tmp_path: Path) -> None:

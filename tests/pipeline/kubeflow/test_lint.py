@@ -87,6 +87,10 @@ BREAKS: dict[str, tuple[Break, str]] = {
         ),
         "class-balance.config mentions @run_id@, which the task is not given",
     ),
+    "a retry without a maximum": (
+        lambda s: _task(s, "statistics-gen")["retryPolicy"].pop("backoffMaxDuration"),
+        "statistics-gen has no backoffMaxDuration: it is never retried",
+    ),
     "this machine": (
         lambda s: _task(s, "import-schema-gen")["inputs"]["parameters"].update(
             schema_file={"runtimeValue": {"constant": f"{lint.templates.schemas_folder()}/x"}}
@@ -111,5 +115,6 @@ def test_a_broken_pipeline_is_told(name: str, spec: Spec) -> None:
 def test_what_the_rules_are_is_listed() -> None:
     names = [rule.__name__.removeprefix("_") for rule in lint.RULES]
     assert names == [
-        "schema_version", "executor_kinds", "names", "references", "inputs", "constants", "local_files",
+        "schema_version", "executor_kinds", "names", "references", "inputs", "constants", "retries",
+        "local_files",
     ]  # fmt: skip

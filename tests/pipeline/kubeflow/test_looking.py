@@ -61,6 +61,37 @@ def _judged(number: int, run_key: str, blessed: int) -> list[LineageRecord]:
     return [_step("Trainer", number, model=model), _step("Evaluator", number, blessing=blessing)]
 
 
+class Manifest:
+    """Of an ingested data set."""
+
+    data_version = "d1"
+
+
+def test_what_the_runs_own_store_does_not_hold_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local run in the shared workspace left paths; KFP's launcher takes no artifact without an object store."""
+    monkeypatch.setattr(looking.Manifest, "load", lambda _: Manifest)
+    store = LineageStore(tmp_path / "ws")
+    for minutes, uri in enumerate(
+        ("s3://b/one", "minio://b/other", "s3://c/third", "/ws/artifacts/gate/accepted/4")
+    ):
+        store.write(_step("data-gate", minutes + 1, accepted=_accepted(uri, "d0")))
+    strategy = f"{LatestAcceptedStrategy.__module__}.{LatestAcceptedStrategy.__qualname__}"
+    query = {"strategy": strategy, "config": {"data_version": "other"}, "types": ACCEPTED}
+    queries = json.dumps({"accepted-before": query})
+
+    def found(own: str) -> Any:
+        result = json.loads(
+            looking.look_up(tmp_path / "data", tmp_path / "ws", queries, own)["accepted_before"]
+        )
+        return result["accepted"]["uri"] if result else None
+
+    assert found("s3://b") == "s3://b/one"
+    assert found("minio://b") == "minio://b/other"
+    assert found("gs://b") is None
+
+
 def test_a_first_run_finds_nothing() -> None:
     assert looking.resolve(LatestAcceptedStrategy("d1"), ACCEPTED, []) == {}
     assert looking.resolve(BlessedBeforeStrategy("k1.d1"), BLESSED, []) == {}
@@ -112,9 +143,6 @@ def test_what_was_found_does_not_change_with_a_further_run_of_the_same() -> None
 def test_the_datas_version_comes_first_and_fills_the_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Manifest:
-        data_version = "d1"
-
     monkeypatch.setattr(looking.Manifest, "load", lambda _: Manifest)
     query = {
         "strategy": "components.gate.latest_accepted.LatestAcceptedStrategy",
@@ -124,7 +152,7 @@ def test_the_datas_version_comes_first_and_fills_the_questions(
     store = LineageStore(tmp_path / "ws")
     for minutes, version in ((1, "d0"), (2, "d1")):
         store.write(_step("data-gate", minutes, accepted=_accepted(f"s3://b/{version}", version)))
-    found = looking.look_up(tmp_path, tmp_path / "ws", json.dumps({"accepted-before": query}))
+    found = looking.look_up(tmp_path, tmp_path / "ws", json.dumps({"accepted-before": query}), "s3://b")
     assert found["data_version"] == "d1"
     assert json.loads(found["accepted_before"])["accepted"]["uri"] == "s3://b/d0"
     Workspace(tmp_path / "ws").existing()
@@ -132,4 +160,4 @@ def test_the_datas_version_comes_first_and_fills_the_questions(
 
 def test_a_folder_without_a_manifest_is_told(tmp_path: Path) -> None:
     with pytest.raises(IngestError, match="run melanosizer ingest"):
-        looking.look_up(tmp_path, tmp_path / "ws", "{}")
+        looking.look_up(tmp_path, tmp_path / "ws", "{}", "s3://b")

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from core.errors import UsageError
+from core.errors import RunFaultError, UsageError
 from pipeline.__main__ import app
 from pipeline.targets.kubeflow import following, write
 from tests.pipeline.kubeflow.api_double import RUN_ID, ApiDouble, serving, state, task
@@ -103,6 +104,77 @@ def test_a_failed_step_ends_with_1_and_its_name(api: ApiDouble) -> None:
     result = submit(api, "--wait")
     assert result.exit_code == 1, result.output
     assert "trainer (OOMKilled)" in result.output
+
+
+def test_a_run_that_is_over_before_its_tasks_are_is_asked_again(api: ApiDouble) -> None:
+    """KFP 2.17 writes the run's FAILED up to 0.3 s before those of its tasks."""
+    api.states = [
+        state("FAILED", task("data-gate", "RUNNING")),
+        state("FAILED", task("data-gate", "RUNNING")),
+        state("FAILED", task("data-gate", "FAILED", pod="pod-7")),
+    ]
+    api.logs["pod-7"] = REFUSAL
+    result = submit(api, "--wait")
+    assert result.exit_code == 3, result.output
+    assert "overlap is 3, must be <= 0" in result.output
+
+
+def test_names_that_repeat_hide_nothing(api: ApiDouble) -> None:
+    """Argo's nodes as KFP 2.17 lists them: an executor, a driver and attempts for each step."""
+    parts = [
+        task("root", "RUNNING"), task("root(0)", "RUNNING"), task("root-driver", "SUCCEEDED"),
+        task("look-up", "SUCCEEDED"), task("look-up-driver", "SUCCEEDED"), task("look-up-driver(0)", "SUCCEEDED"),
+        task("executor", "SUCCEEDED"), task("executor(0)", "SUCCEEDED"),
+        task("data-gate", "FAILED"), task("data-gate-driver(0)", "SUCCEEDED"),
+        task("executor", "FAILED", number=1), task("executor(0)", "FAILED", pod="pod-9", number=1),
+        task("executor", "SKIPPED", number=2),
+        task("trainer", "SKIPPED"),
+    ]  # fmt: skip
+    api.states = [state("FAILED", *parts)]
+    api.logs["pod-9"] = REFUSAL
+    result = submit(api, "--wait")
+    assert result.exit_code == 3, result.output
+    assert "data-gate: the data gate refused" in result.output
+    lines = [line.split()[0] for line in result.output.splitlines() if line.startswith("  ")]
+    assert sorted(lines) == ["data-gate", "look-up", "trainer"]
+
+
+def test_a_step_without_a_pods_name_says_how_its_log_is_found(api: ApiDouble) -> None:
+    api.states = [state("FAILED", task("trainer", "FAILED"))]
+    result = submit(api, "--wait", "--namespace", "skin")
+    assert result.exit_code == 1, result.output
+    assert f"kubectl -n skin logs -l pipeline/runid={RUN_ID} -c main --prefix" in result.output
+
+
+def test_following_a_run_ends_after_its_limit(api: ApiDouble) -> None:
+    api.states = [state("RUNNING", task("trainer", "RUNNING"))]
+    result = submit(api, "--wait", "--limit-hours", "0")
+    assert isinstance(result.exception, RunFaultError)
+    assert "not over after 0 h (--limit-hours)" in str(result.exception)
+
+
+def test_a_run_whose_workflow_was_deleted_is_told_of() -> None:
+    """Nothing reports its end to KFP's API, which says RUNNING for ever."""
+    running = following.RunState(
+        "running", {"1": following.StepState("trainer", "RUNNING")}, logs="kubectl logs"
+    )
+    ended = following.RunState("succeeded", {"1": following.StepState("trainer", "SUCCEEDED")})
+    answers, passed = iter([running, running, running, ended]), [0.0]
+    console = Console(record=True, width=300)
+    following.follow(
+        lambda: next(answers),
+        console,
+        pause=lambda: passed.append(passed[-1] + 1000),
+        clock=lambda: passed[-1],
+    )
+    text = console.export_text()
+    assert text.count("nothing has changed for 30 min: a run whose Workflow was deleted never ends") == 1
+    assert "Its logs: kubectl logs" in text
+
+
+def test_a_root_that_needs_the_launchers_providers_is_told(api: ApiDouble) -> None:
+    assert "`providers` in the namespace's ConfigMap kfp-launcher" in submit(api, "--root", "s3://b/r").output
+    assert "providers" not in submit(api, "--root", "minio://b/r").output
 
 
 def test_a_canceled_run_ends_with_1(api: ApiDouble) -> None:

@@ -15,7 +15,7 @@ from components.evaluator import predictions
 from core.measures.auc import auc
 from pipeline.outcome import Outcome
 from pipeline.report import page
-from tests.pipeline.report import fake_run
+from tests.support import fake_run
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
@@ -106,7 +106,9 @@ def test_a_good_run_shows_every_section(pushed):
     }  # fmt: skip
     assert expected <= set(document.ids)
     assert "Passed every gate and released" in document.text
-    assert f"Version {fake_run.VERSION} is what the server answers with now" in document.text
+    # True after a rollback too: the page says what the run did, not what is served when it is read.
+    assert f"Version {fake_run.VERSION} was released when this run ended" in document.text
+    assert "server answers with now" not in document.text
     assert "not a medical device" in document.text
     assert fake_run.DATA_VERSION in document.text
 
@@ -245,10 +247,39 @@ def test_a_run_whose_artifacts_are_gone_or_broken_still_has_a_report(tmp_path):
     result, workspace = fake_run.write(tmp_path, images=60)
     (result.uri("Trainer", "model_run") / "history.json").write_text("{")
     (result.uri("Evaluator", "evaluation") / "predictions.csv").unlink()
-    (tmp_path / "data" / "test" / "data-00000-of-00001.tfrecord.gz").write_bytes(b"no record")
+    (result.uri("ClassBalance", "balance") / "balance.json").write_bytes(b"\xff no text")
     text = Document(page.write(result, workspace).read_text(encoding="utf-8")).text
     assert "history.json: JSONDecodeError" in text
+    assert "balance.json: UnicodeDecodeError" in text
     assert "The run evaluated no model" in text
+
+
+def test_no_path_of_this_machine_is_in_a_file_that_is_mailed(tmp_path):
+    result, workspace = fake_run.write(tmp_path, images=60)
+    config = workspace.run(result.run_id) / "config.json"
+    settings = json.loads(config.read_text())
+    settings["trainer"]["weights"] = str(tmp_path / "first" / "weights.npz")
+    config.write_text(json.dumps(settings))
+    (result.uri("Trainer", "model_run") / "history.json").write_text("{")
+    broken = result.model_copy(update={"reason": f"OSError: {tmp_path}/data/x.gz: no space left"})
+    path = page.write(broken, workspace)
+    for file in path.parent.glob("*"):
+        if file.name == "report.html" or "_card." in file.name:
+            assert str(tmp_path) not in file.read_text(encoding="utf-8"), file.name
+    assert "…/weights.npz" in path.read_text(encoding="utf-8")
+
+
+def test_the_model_card_has_readable_names_and_rounded_numbers(tmp_path):
+    result, workspace = fake_run.write(tmp_path, images=240)
+    text = Document(
+        (page.write(result, workspace).parent / "model_card.html").read_text(encoding="utf-8")
+    ).text
+    assert "zone refer: from 0.149" in text
+    assert "calibration: temperature 1.41" in text
+    assert "operating_point" not in text
+    assert "low_below" not in text
+    assert not re.search(r"\d\.\d{6,}", text)
+    assert "A person must write" in text
 
 
 def test_another_data_version_in_the_folder_is_not_shown_as_the_run_s(tmp_path):

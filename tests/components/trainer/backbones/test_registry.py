@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import lesions
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,12 +21,14 @@ from components.trainer.model import network as networks
 from components.trainer.model.backbones import registry
 from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsUnavailableError
 from components.trainer.model.classes import Classes
-from components.trainer.model.classifier import Classifier, Member
+from components.trainer.model.classifier import Classifier, InferenceGraph, Member
 from components.trainer.model.network import Network
 from components.trainer.settings import HeadConfig, OptimiserConfig, StageConfig
+from components.transform import images
 from core import features
 from core.measures.operating_point import OperatingPoint, Zones
 from serving.engine.check import check_saved_model
+from tests.support import lesions
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
 NETWORKS = {
@@ -111,7 +112,7 @@ def test_backbone_keeps_its_promises_and_trains(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _but(DEEP | LONG))
-def test_what_is_pushed_of_a_trained_backbone_answers_in_the_c_plus_plus_loader(
+def test_what_is_pushed_answers_as_the_trained_backbone_in_the_c_plus_plus_loader(
     name: str, tmp_path: Path
 ) -> None:
     size, _ = NETWORKS[name]
@@ -126,7 +127,9 @@ def test_what_is_pushed_of_a_trained_backbone_answers_in_the_c_plus_plus_loader(
     pictures = [lesions.jpeg(lesions.picture(draw, positive)) for positive in (True, False)]
     check = check_saved_model(tmp_path, [{features.IMAGE_BYTES: pictures}])
     assert check.ok, check.load_error or check.answers[0].error
-    wanted = served.answer(tf.constant(pictures))[features.PROBABILITY].numpy()
+    # The network as it was trained, batch-norm and all; what is pushed has it folded.
+    pixels = images.view(images.decode_batch(tf.constant(pictures), size), size)
+    wanted = tf.nn.softmax(exported(pixels).logits).numpy()[:, 1]
     assert np.isfinite(wanted).all()
     np.testing.assert_allclose(check.answers[0].outputs[features.PROBABILITY], wanted, atol=1e-5)
 
@@ -184,13 +187,15 @@ def _served(network: Network, size: int) -> Served:
     anything_goes = OutOfDistributionDetector(
         nothing[:, 0], nothing, nothing, np.ones(channels, np.float32), residual=1.0, limit=np.inf
     )
+    classifier = Classifier((Member(network, size),), classes, 1)
     return Served(
-        Classifier((Member(network, size),), classes, 1),
+        classifier,
         with_weight(classes, 1.0),
         Calibration("none"),
         OperatingPoint(0.5, 1.0, 1.0, (0.0, 1.0), (0.0, 1.0)),
         Zones(0.5, 0.5),
         anything_goes,
+        InferenceGraph(classifier, size),
         size,
         "7",
     )

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.augmentation import augment
+from components.trainer.data.records import Split
 
+FILE_NAME: Final = "contact_sheet.jpg"
 SIDE: Final = 116  # px of one picture
 SOURCE: Final = 160  # px; larger than shown, so that zooming in keeps its detail
+OTHERS, MELANOMAS = 5, 3  # columns
 CHANGED: Final = 5  # rows below the original
 GAP: Final = 4  # px
 QUALITY: Final = 80
 
 
-def make(images: Sequence[bytes], trainer: dict[str, Any]) -> bytes | None:
+def make(train: Split, config: TrainerConfig) -> bytes | None:
     """Return a JPEG: a column an image, the original on top, changed ones below.
 
-    None where the strategy trains on cached features, which are not augmented, or without images.
-
-    Args:
-        images: encoded training images.
-        trainer: the trainer's configuration of the run.
+    None for the frozen strategy: it trains on cached features, which are not augmented.
     """
-    if not images or trainer.get("strategy", "frozen") == "frozen":
+    if config.strategy == "frozen":
         return None
-    config = TrainerConfig.model_validate(trainer)
-    pictures = np.stack([_square(image) for image in images])
+    chosen = [
+        *np.flatnonzero(train.targets == 0)[:OTHERS].tolist(),
+        *np.flatnonzero(train.targets == 1)[:MELANOMAS].tolist(),
+    ]
+    pictures = np.stack([_square(np.asarray(train.pictures[row])) for row in chosen])
     rows = [tf.image.resize(pictures, [SIDE, SIDE], antialias=True).numpy()]
     for number in range(CHANGED):
         # The Trainer keeps the seeds of two calls 1,000 apart.
@@ -41,12 +44,11 @@ def make(images: Sequence[bytes], trainer: dict[str, Any]) -> bytes | None:
     return _sheet(rows)
 
 
-def _square(image: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(image)) as picture:
-        return np.asarray(picture.convert("RGB").resize((SOURCE, SOURCE), Image.Resampling.BILINEAR))
+def _square(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(pixels).resize((SOURCE, SOURCE), Image.Resampling.BILINEAR))
 
 
-def _sheet(rows: Sequence[np.ndarray]) -> bytes:
+def _sheet(rows: Sequence[npt.NDArray[np.floating]]) -> bytes:
     step = SIDE + GAP
     sheet = Image.new("RGB", (len(rows[0]) * step - GAP, len(rows) * step - GAP), (255, 255, 255))
     for y, row in enumerate(rows):

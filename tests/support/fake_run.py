@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
-from components.evaluator import predictions
+from components.balance.groups import GROUPS
+from components.evaluator import predictions, worst
 from components.evaluator.predictions import Prediction
 from components.ingest import quarantine
 from components.ingest.manifest import Manifest
@@ -109,26 +109,26 @@ def jpeg(index: int) -> bytes:
     return out.getvalue()
 
 
-def write_records(folder: Path, split: str, lesions: Sequence[Row], picture: Callable[[int], bytes]) -> None:
-    """Write a split's TFRecords as ingest does."""
+def group_counts(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    """Return what the class balance step counts."""
+    found: dict[str, Any] = {}
+    for split, lesions in splits.items():
+        for row in lesions:
+            for group in GROUPS:
+                value = age_band(row["age"]) if group == "age_band" else row[group]
+                labels = found.setdefault(split, {}).setdefault(group, {}).setdefault(value, [0, 0])
+                labels[row["target"]] += 1
+    return found
 
-    def text(value: str) -> tf.train.Feature:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
 
-    (folder / split).mkdir(parents=True)
-    path = folder / split / "data-00000-of-00001.tfrecord.gz"
-    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
-        for index, row in enumerate(lesions):
-            features = {
-                name: text(row[name]) for name in ("image_name", "source", "diagnosis", "anatom_site")
-            }
-            features["target"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[row["target"]]))
-            features["image"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture(index)]))
-            if row["sex"] != "unknown":
-                features["sex"] = text(row["sex"])
-            if row["age"] is not None:
-                features["age_approx"] = tf.train.Feature(float_list=tf.train.FloatList(value=[row["age"]]))
-            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+def write_pictures(evaluation: Path, answers: Sequence[Prediction], picture: Callable[[int], bytes]) -> None:
+    """Write the worst errors' pictures as the Evaluator does."""
+    (evaluation / worst.PICTURES).mkdir()
+    for kind, items in (("missed", worst.missed(answers)), ("false_alarm", worst.false_alarms(answers))):
+        for number, item in enumerate(items[: worst.SHOWN]):
+            drawn = worst.thumbnail(picture(int(item.image_name[-5:])))
+            assert drawn is not None
+            (evaluation / worst.PICTURES / f"{kind}_{number:02d}.jpg").write_bytes(drawn)
 
 
 def write_manifest(folder: Path, sizes: dict[str, int]) -> None:
@@ -293,8 +293,8 @@ def write(
     (run / "config.json").write_text(json.dumps(CONFIG))
     data = root / "data"
     test = rows(images)
-    for split, lesions in (("train", rows(others, 1)), ("eval", rows(others, 2)), ("test", test)):
-        write_records(data, split, lesions, picture)
+    splits = {"train": rows(others, 1), "eval": rows(others, 2), "test": test}
+    data.mkdir()
     write_manifest(data, {"train": others, "eval": others, "test": images})
     artifacts = workspace.artifacts
     model_run, evaluation, balance, model = (
@@ -309,7 +309,7 @@ def write(
     (balance / "balance.json").write_text(
         json.dumps(
             {"data_version": DATA_VERSION, "label_counts": counts, "class_weights": {"0": 0.5495, "1": 5.5556},
-             "overlap": {"groups": 0, "images": 0, "named": []}}
+             "overlap": {"groups": 0, "images": 0, "named": []}, "groups": group_counts(splits)}
         )
     )  # fmt: skip
     trained = status != "failed" and refused != "data"
@@ -327,7 +327,9 @@ def write(
                 [row["image_name"], row["target"], row["probability"]] for row in rows(images, 2)
             )
         (model / "assets.extra" / "melanosizer.json").write_text(json.dumps(MODEL))
-        predictions.save([_answer(row) for row in test], evaluation)
+        answers = [_answer(row) for row in test]
+        predictions.save(answers, evaluation)
+        write_pictures(evaluation, answers, picture)
         steps += [
             ("Trainer", "COMPLETE", 498.2, {"model_run": [str(model_run)]}),
             ("Evaluator", "COMPLETE", 31.0, {"evaluation": [str(evaluation)]}),
