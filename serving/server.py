@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_server import App, HttpLimits, HttpServer, Pages, bind
+from serving.api.http_connection import HttpLimits
+from serving.api.http_server import App, HttpServer, Pages, bind
 from serving.api.image_guard import ImageGuard, ImageLimits
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
