@@ -28,6 +28,7 @@ from serving.config_files import (
     read_ssl,
     single_model_config,
 )
+from serving.engine.capi import use_onednn
 from serving.engine.model import LoadOptions, Model
 from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
@@ -78,6 +79,7 @@ class ModelServer:
         Raises:
             ServingError: for a combination or a file that cannot be.
         """
+        use_onednn()
         self.options = options
         for name, reason in options.not_done().items():
             log.warning("--%s is accepted and not done: %s", name, reason)
