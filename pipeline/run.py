@@ -55,11 +55,13 @@ def execute(
     Raises:
         UsageError: the workspace, the data set or the configuration cannot be used; no step has begun.
     """
+    data_set.check_names(data, workspace)
     try:
         manifest = Manifest.load(data)
     except IngestError as problem:
         raise UsageError(str(problem)) from None
     workspace.prepare()
+    prerequisites.check_metadata(workspace)
     prerequisites.check(config, workspace, manifest.data_version)
     with nullcontext() if locked else workspace.locked():
         started = datetime.now(UTC)

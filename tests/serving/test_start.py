@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,8 +10,8 @@ import pytest
 
 from core.errors import UsageError
 from serving import flags
-from tests.serving.model_zoo_paths import broken
-from tests.serving.server_process import ROOT, ServerProcess, model_config
+from tests.support.model_zoo_paths import broken
+from tests.support.server_process import ROOT, ServerProcess, model_config
 
 
 def run(*arguments, timeout=60):
@@ -129,7 +130,7 @@ def test_a_unix_socket_and_tensor_content(pick, tmp_path):
 
     from core.tfserving.tensors import from_proto
     from serving.protos import prediction_service_pb2_grpc
-    from tests.serving.server_process import predict_request
+    from tests.support.server_process import predict_request
 
     socket = tmp_path / "s"
     with ServerProcess(
@@ -140,3 +141,17 @@ def test_a_unix_socket_and_tensor_content(pick, tmp_path):
         proto = stub.Predict(predict_request("m", {"x": [2.0]}), timeout=30).outputs["y"]
         assert not proto.float_val
         assert from_proto(proto).tolist() == [3.0]
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("0", "0")])
+def test_onednn_is_on_unless_the_user_says_otherwise(given, used):
+    code = (
+        "import os; from serving.options import Options; from serving.server import ModelServer;"
+        "ModelServer(Options(model_base_path='/none')); print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "TF_ENABLE_ONEDNN_OPTS"}
+    env |= {"TF_ENABLE_ONEDNN_OPTS": given} if given else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=env
+    )
+    assert done.stdout.strip() == used
