@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from urllib.parse import quote
+
 from components.trainer.fit import parent_models
 from components.trainer.model.backbones import registry, weights
 from components.trainer.model.backbones.errors import WeightsFileError
@@ -10,6 +14,28 @@ from core.errors import UsageError
 from core.registry.store import Registry
 from core.workspace import Workspace
 from pipeline.config import RunConfig
+
+
+def check_metadata(workspace: Workspace) -> None:
+    """Look whether the metadata store is whole, before the first step fails at it with a traceback.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    if not workspace.metadata.is_file() or not workspace.metadata.stat().st_size:
+        return
+    try:
+        with closing(
+            sqlite3.connect(f"file:{quote(str(workspace.metadata.resolve()))}?mode=ro", uri=True)
+        ) as store:
+            (verdict,) = store.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        raise UsageError(
+            f"{workspace.metadata} is damaged ({verdict}): move it away; what is released stays served, and the next run "
+            "computes every step again"
+        )
 
 
 def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:

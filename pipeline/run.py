@@ -61,6 +61,7 @@ def execute(
     except IngestError as problem:
         raise UsageError(str(problem)) from None
     workspace.prepare()
+    prerequisites.check_metadata(workspace)
     prerequisites.check(config, workspace, manifest.data_version)
     with nullcontext() if locked else workspace.locked():
         started = datetime.now(UTC)
