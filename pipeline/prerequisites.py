@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from urllib.parse import quote
 
@@ -38,13 +39,16 @@ def check_metadata(workspace: Workspace) -> None:
         )
 
 
-def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
+def check(
+    config: RunConfig, workspace: Workspace, data_version: str, grown_from: Collection[str] = ()
+) -> None:
     """Look for the network, the files and the released versions that the trainer is to start from.
 
     Args:
         config: of the run.
         workspace: whose released versions `pushed:VERSION` names.
         data_version: of the data set that is trained on.
+        grown_from: data versions whose splits are kept in it.
 
     Raises:
         UsageError: no such network, file or version, or a version that was trained on other data.
@@ -56,7 +60,7 @@ def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
             weights.check(one.weights)
         if trainer.distil_from:
             weights.check(trainer.distil_from)
-        parent_models.check(trainer, data_version)
+        parent_models.check(trainer, data_version, grown_from)
     except WeightsFileError as error:
         released = Registry(workspace.root, config.model_name).versions()
         raise UsageError(

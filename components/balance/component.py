@@ -32,12 +32,14 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     config: Parameter[str],
     data_version: Parameter[str],
     spans: Parameter[str] = "[]",
+    grown_from: Parameter[str] = "[]",
     accepted: InputArtifact[standard_artifacts.HyperParameters] = None,
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Judge the labels of every split against ``config`` and against the data accepted last.
 
-    ``spans`` are the label counts of each part of the data, as JSON, the newest last.
+    ``spans`` are the label counts of each part of the data, as JSON, the newest last; ``grown_from`` the data versions
+    whose splits are kept in this one, which the Trainer is told.
 
     Writes `verdict.json` (all checks) and `balance.json` (counts, class weights, data version).
     Nothing is raised here, so that the findings stay inspectable; the data gate raises.
@@ -83,6 +85,7 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     )
     content = {
         "data_version": data_version,
+        "grown_from": json.loads(grown_from),
         "label_counts": {split: value.model_dump() for split, value in counts.items()},
         "class_weights": {"0": weights[0], "1": weights[1]},
         "overlap": found.model_dump(),
