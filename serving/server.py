@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_server import App, HttpLimits, HttpServer, Pages, bind
+from serving.api.http_connection import HttpLimits
+from serving.api.http_server import App, HttpServer, Pages, bind
 from serving.api.image_guard import ImageGuard, ImageLimits
+from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
 from serving.config_files import (
@@ -26,6 +28,7 @@ from serving.config_files import (
     read_ssl,
     single_model_config,
 )
+from serving.engine.capi import use_onednn
 from serving.engine.model import LoadOptions, Model
 from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
@@ -76,6 +79,7 @@ class ModelServer:
         Raises:
             ServingError: for a combination or a file that cannot be.
         """
+        use_onednn()
         self.options = options
         for name, reason in options.not_done().items():
             log.warning("--%s is accepted and not done: %s", name, reason)
@@ -166,6 +170,7 @@ class ModelServer:
                 ),
                 self.metrics,
             )
+        self._json_workers = JsonWorkers(min(2, cores()))
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self.ports: dict[str, int] = {}
@@ -253,7 +258,7 @@ class ModelServer:
         )
         pages = Pages(self.is_ready, self._why_not_ready, self.metrics.page, self._monitoring_path)
         app = App(
-            RestApi(self.service),
+            RestApi(self.service, self._json_workers),
             pages,
             limits,
             self.budget,
@@ -346,4 +351,5 @@ class ModelServer:
         for one in (self._router, self._request_log):
             if one is not None:
                 one.close()
+        self._json_workers.close()
         self.core.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.ingest import dealt
+from components.ingest import dealt, spans
 from components.ingest.config import IngestConfig, Source
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
@@ -84,6 +84,21 @@ def test_three_spans_in_a_row(tmp_path: Path, data: Write, config: Configure) ->
     assert {(one.name, one.span) for one in manifest.sources} == {("one", 1), ("two", 2), ("three", 3)}
     with (out / "quarantine.csv").open(newline="") as file:
         assert [row["reason"] for row in csv.DictReader(file)] == ["duplicate"] * 3
+
+
+def test_a_data_set_knows_the_versions_it_grew_from(tmp_path: Path, data: Write, config: Configure) -> None:
+    out = tmp_path / "out"
+    first = ingest(config(data("one", range(40))), out)
+    second = ingest(config(data("two", range(40, 60))), out, add=True)
+    assert (first.grown_from, second.grown_from) == ((), (first.data_version,))
+    third = ingest(config(data("three", range(60, 80))), out, add=True)
+    assert third.grown_from == (first.data_version, second.data_version)
+    assert spans.select(out, {3}, tmp_path / "some").grown_from[-1] == third.data_version
+    # The same again is the same in every word; another seed deals anew and has no ancestors.
+    source = data("four", range(30))
+    once = ingest(config(source), tmp_path / "again")
+    assert ingest(config(source), tmp_path / "again").grown_from == once.grown_from == ()
+    assert ingest(config(source, seed=3), tmp_path / "again").grown_from == ()
 
 
 def test_ten_more_rows_move_nothing(tmp_path: Path, data: Write, config: Configure) -> None:
@@ -208,3 +223,25 @@ def test_the_table_of_splits_names_nobody(tmp_path: Path, data: Write, config: C
     text = (tmp_path / "out" / dealt.NAME).read_text()
     assert "Jane" not in text
     assert len(dealt.load(tmp_path / "out")) == 20
+
+
+def test_some_spans_are_a_data_set_of_their_own(tmp_path: Path, data: Write, config: Configure) -> None:
+    out = tmp_path / "out"
+    for number, start in enumerate((0, 40, 80)):
+        whole = ingest(config(data(f"d{start}", range(start, start + 40))), out, add=bool(number))
+    some = spans.select(out, spans.parse("2-3"), tmp_path / "some")
+    some.verify(tmp_path / "some")
+    place, all_places = splits(tmp_path / "some"), splits(out)
+    assert {int(name[2:]) for name in place} == set(range(40, 120))
+    assert moved(place, all_places) == 0
+    assert [span.number for span in some.spans] == [2, 3]
+    assert some.data_version != whole.data_version
+    assert spans.select(out, {1, 2, 3}, tmp_path / "all").data_version == whole.data_version
+    again = spans.select(out, {2, 3}, tmp_path / "some")
+    assert again.data_version == some.data_version
+    with pytest.raises(IngestError, match="has no span 4; there are 1, 2, 3"):
+        spans.select(out, {3, 4}, tmp_path / "x")
+    for wrong in ("", "a", "1-", "1;2"):
+        with pytest.raises(IngestError, match="write span numbers"):
+            spans.parse(wrong)
+    assert spans.parse("1,3-5") == {1, 3, 4, 5}
