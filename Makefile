@@ -19,7 +19,7 @@ PYTESTS := .venv/bin/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup run test test-random test-order test-slow test-containers test-wheel lint docs serve-docs \
+.PHONY: help setup run test test-random test-order test-slow test-containers test-cluster test-wheel lint docs serve-docs \
 	licences wheel images release clean
 
 help:  ## show this list
@@ -32,19 +32,22 @@ run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-ta
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
 test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses
-	@$(PYTESTS) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not container" $(PYTEST)
+	@$(PYTESTS) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not container and not cluster" $(PYTEST)
 
 test-random: setup  ## run the property tests with other examples than `make test`, and a thousand of each
-	@MELANOSIZER_HYPOTHESIS=random $(PYTESTS) -n $(WORKERS) --dist loadgroup -m "hypothesis and not slow and not container" $(PYTEST)
+	@MELANOSIZER_HYPOTHESIS=random $(PYTESTS) -n $(WORKERS) --dist loadgroup -m "hypothesis and not slow and not container and not cluster" $(PYTEST)
 
 test-order: setup  ## run the tests in an order drawn at random; it is printed, to repeat
-	@$(PYTESTS) -n $(WORKERS) --dist loadgroup -m "not slow and not container" --random-order-bucket=module --random-order $(PYTEST)
+	@$(PYTESTS) -n $(WORKERS) --dist loadgroup -m "not slow and not container and not cluster" --random-order-bucket=module --random-order $(PYTEST)
 
 test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
 	@$(PYTESTS) -m slow $(PYTEST)
 
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
 	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers
+
+test-cluster: setup  ## apply the overlays to a real API server, which Go builds once (10 minutes), else skips
+	@$(PYTESTS) -m cluster --durations=5 $(PYTEST) tests/cluster
 
 test-wheel: setup  ## build the wheel, install each extra of it in a fresh environment, start its command
 	@$(PYTESTS) -m slow $(PYTEST) tests/test_wheel.py

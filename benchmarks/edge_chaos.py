@@ -1,18 +1,22 @@
-"""Takes photographs while the network comes and goes and the device is killed, and counts what arrived.
+"""Takes photographs while everything around the device breaks and the device is killed, and counts what arrived.
 
     python -m benchmarks.edge_chaos --captures 200 --kills 50 --seed 1
 
 The device is a process of its own (`python -m edge run`). A driver presses the shutter again and again until
-the press was acknowledged; two proxies (to the model server and to the gateway) are cut and mended at random;
-SIGKILL comes at random moments. At the end the networks are mended and every record must be at the far end
-exactly once and in the order of the presses. The seed fixes when things are meant to happen; the machine's own
-timing decides what they hit.
+the press was acknowledged. Two proxies (to the model server and to the gateway) are cut and mended at random,
+or swallow what their open connections carry (half-open); the camera hangs for seconds; one of its pictures
+makes the server fail with INTERNAL each time; SIGKILL comes at random moments. At the end the networks are
+mended, and every record must be at the far end exactly once and in the order of the presses, but for the
+poisoned photographs, which must be set aside with their reason. The seed fixes when things are meant to happen;
+the machine's own timing decides what they hit.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import random
 import sys
 import tempfile
@@ -23,17 +27,25 @@ import urllib.request
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import grpc
+
+from core.protos.prediction_service_pb2 import PredictResponse
+from edge.camera.photograph import prepare
 from edge.camera.sample import draw
-from tests.support.edge_doubles import FleetGateway, ModelServer, Network, Weather
+from tests.support.edge_doubles import FleetGateway, ModelServer, Network, Weather, scored
 from tests.support.edge_process import DeviceProcess
 
+PICTURES, POISONED = 7, 3
+LONGEST_WAIT_S = 10.0
 CONFIG = """
 [device]
 id = "chaos-1"
 state_dir = "{state}"
 [camera]
 source = "folder:{camera}"
+deadline_s = 2.0
 [server]
 addresses = ["{server}"]
 attempts = 1
@@ -67,6 +79,12 @@ class Result:
     cuts: int
     attempts: int
     seconds: float
+    poisoned: list[str]
+    set_aside: list[str]
+    unexplained: list[str]
+    swallows: int
+    hangs: int
+    longest_wait_s: float
     lost: list[str] = field(init=False)
     doubled: int = field(init=False)
     unknown: list[str] = field(init=False)
@@ -76,12 +94,13 @@ class Result:
     def __post_init__(self) -> None:
         """Counts."""
         arrived = set(self.gateway_ids)
-        self.lost = [press for press in self.pressed if press not in arrived]
+        reported = [press for press in self.pressed if press not in self.poisoned]
+        self.lost = [press for press in reported if press not in arrived]
         self.unknown = sorted(arrived - set(self.pressed))
         # One record an id by the gateway's own rule; a capture kept twice would show as a second number.
         self.doubled = len(self.gateway_numbers) - len(set(self.gateway_numbers)) + len(self.unknown)
         self.in_order = (
-            self.gateway_ids == self.pressed
+            self.gateway_ids == reported
             and self.gateway_numbers == sorted(self.gateway_numbers)
             and self.server_ids == self.pressed
         )
@@ -89,8 +108,14 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """0 lost, 0 doubled, in order."""
-        return not self.lost and not self.doubled and self.in_order and self.one_picture_each
+        """0 lost, 0 doubled, in order; what waits is poisoned and says why; no answer was long in coming."""
+        return (
+            not (self.lost or self.doubled or self.unexplained)
+            and self.in_order
+            and self.one_picture_each
+            and self.set_aside == self.poisoned
+            and self.longest_wait_s <= LONGEST_WAIT_S
+        )
 
 
 class Driver(threading.Thread):
@@ -125,21 +150,83 @@ class Driver(threading.Thread):
             return False  # it was killed meanwhile: the nurse presses again
 
 
+class Camera(threading.Thread):
+    """Lets the device's camera hang now and then: a pipe in a picture's place, which nobody writes to."""
+
+    def __init__(self, folder: Path, seed: random.Random) -> None:
+        super().__init__(name="camera", daemon=True)
+        self._random = seed
+        self.stop = threading.Event()
+        self.hangs = 0
+        self._pictures = {}
+        for number in range(PICTURES):
+            path = folder / f"{number}.jpg"
+            self._pictures[path] = draw(800, 600, seed=seed.randrange(10**6))
+            path.write_bytes(self._pictures[path])
+        self.poison = hashlib.sha256(
+            prepare(self._pictures[folder / f"{POISONED}.jpg"], 1000, 92).jpeg
+        ).hexdigest()
+
+    def run(self) -> None:
+        """Hang, mend, hang."""
+        while not self.stop.wait(self._random.uniform(2, 8)):
+            self.hangs += 1
+            for path in self._pictures:
+                pipe = path.with_suffix(".pipe")
+                os.mkfifo(pipe)
+                pipe.replace(path)
+            self.stop.wait(self._random.uniform(0.5, 4))
+            for path, picture in self._pictures.items():
+                pipe_end = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # lets those go who wait
+                fresh = path.with_suffix(".fresh")
+                fresh.write_bytes(picture)
+                fresh.replace(path)
+                os.close(pipe_end)
+
+
+class Stopwatch(threading.Thread):
+    """Measures how long a photograph waited for its answer while network and device were well."""
+
+    def __init__(self, machine: DeviceProcess, driver: Driver, server: ModelServer, network: Network) -> None:
+        super().__init__(name="stopwatch", daemon=True)
+        self._machine, self._driver, self._server, self._network = machine, driver, server, network
+        self.stop = threading.Event()
+        self.longest_s = 0.0
+
+    def run(self) -> None:
+        """Look ten times a second; a delivery or a fault starts the watch again."""
+        began, seen = time.monotonic(), -1
+        while not self.stop.wait(0.1):
+            delivered = len(self._server.deliveries)
+            waiting = len(self._driver.pressed) > len(self._server.ids())
+            well = self._network.up and self._machine.running
+            if delivered != seen or not waiting or not well:
+                began, seen = time.monotonic(), delivered
+            self.longest_s = max(self.longest_s, time.monotonic() - began)
+
+
 def chaos(
     folder: Path, *, captures: int, kills: int, seed: int, pause_s: float = 0.8, patience_s: float = 180.0
 ) -> Result:
-    """Runs it all in `folder`."""
+    """Run it all in `folder`."""
     source = random.Random(seed)
-    camera = folder / "camera"
-    camera.mkdir()
-    for number in range(5):
-        (camera / f"{number}.jpg").write_bytes(draw(800, 600, seed=seed + number))
-    server, gateway = ModelServer(), FleetGateway()
+    (folder / "camera").mkdir()
+    camera = Camera(folder / "camera", random.Random(source.random()))
+
+    def reply(jpeg: bytes, context: grpc.ServicerContext) -> PredictResponse:
+        if hashlib.sha256(jpeg).hexdigest() == camera.poison:
+            context.abort(grpc.StatusCode.INTERNAL, "this picture breaks the graph")
+        return scored(jpeg, context)
+
+    server, gateway = ModelServer(reply), FleetGateway()
     networks = [Network(server.port), Network(gateway.port)]
     config = folder / "edge.toml"
     config.write_text(
         CONFIG.format(
-            state=folder / "state", camera=camera, server=networks[0].address, gateway=networks[1].address
+            state=folder / "state",
+            camera=folder / "camera",
+            server=networks[0].address,
+            gateway=networks[1].address,
         )
     )
     machine = DeviceProcess(config)
@@ -147,8 +234,9 @@ def chaos(
     machine.start()
     driver = Driver(machine, captures, random.Random(source.random()), pause_s)
     weather = Weather(networks, random.Random(source.random()), up_s=1.5, down_s=1.0)
-    driver.start()
-    weather.start()
+    stopwatch = Stopwatch(machine, driver, server, networks[0])
+    for thread in (driver, weather, camera, stopwatch):
+        thread.start()
     killed = 0
     while killed < kills:
         # Often within the first second, when adoption, adoption's first sends and new captures meet.
@@ -156,11 +244,27 @@ def chaos(
         machine.kill()
         killed += 1
         machine.start()
-    driver.join()
-    weather.stop.set()
-    weather.join()
-    with gateway.arrived:
-        gateway.arrived.wait_for(lambda: len(gateway.records) >= captures, timeout=patience_s)
+    while driver.is_alive():
+        driver.join(0.5)
+        machine.revive()  # a camera that hung too long ended it, as it should
+    for fault in (weather, camera):
+        fault.stop.set()
+        fault.join()
+
+    def state(press: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{machine.url}/examinations/{press}.json", timeout=10) as found:  # noqa: S310
+            return dict(json.load(found))
+
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        machine.revive()
+        states = {press: state(press) for press in driver.pressed}
+        open_ones = [press for press, one in states.items() if not one["reported"] and not one["set_aside"]]
+        if not open_ones:
+            break
+        time.sleep(0.5)
+    stopwatch.stop.set()
+    stopwatch.join()
     machine.stop()
     pictures: dict[str, set[str]] = {}
     for examination_id, picture, _ in server.deliveries:
@@ -177,6 +281,14 @@ def chaos(
         cuts=sum(network.cuts for network in networks),
         attempts=driver.attempts,
         seconds=time.monotonic() - start,
+        poisoned=[press for press in driver.pressed if camera.poison in pictures.get(press, ())],
+        set_aside=[press for press in driver.pressed if states[press]["set_aside"]],
+        unexplained=[
+            press for press in driver.pressed if states[press]["set_aside"] and not states[press]["trouble"]
+        ],
+        swallows=sum(network.swallows for network in networks),
+        hangs=camera.hangs,
+        longest_wait_s=stopwatch.longest_s,
     )
     for network in networks:
         network.close()
@@ -196,15 +308,25 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = chaos(Path(folder), captures=options.captures, kills=options.kills, seed=options.seed)
-    print(
-        "| captures | kills | network cuts | lost | doubled | in order | repeated questions | repeated reports | s |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    print(
-        f"| {len(result.pressed)} | {result.kills} | {result.cuts} | {len(result.lost)} | {result.doubled} "
-        f"| {'yes' if result.in_order else 'NO'} | {result.deliveries - len(result.server_ids)} "
-        f"| {result.gateway_repeats} | {result.seconds:.0f} |"
-    )
+    columns = {
+        "captures": len(result.pressed),
+        "kills": result.kills,
+        "network cuts": result.cuts,
+        "half-open": result.swallows,
+        "camera hangs": result.hangs,
+        "poisoned": len(result.poisoned),
+        "set aside, with reason": len(result.set_aside) - len(result.unexplained),
+        "lost": len(result.lost),
+        "doubled": result.doubled,
+        "in order": "yes" if result.in_order else "NO",
+        "longest wait, s": f"{result.longest_wait_s:.1f}",
+        "repeated questions": result.deliveries - len(result.server_ids),
+        "repeated reports": result.gateway_repeats,
+        "s": f"{result.seconds:.0f}",
+    }
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+    print("| " + " | ".join(str(value) for value in columns.values()) + " |")
     print(f"seed {options.seed}; {result.attempts} presses were needed for {len(result.pressed)} photographs")
     return 0 if result.good else 1
 

@@ -8,12 +8,14 @@ ready, memory, processor.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -128,14 +130,23 @@ def at_rest(seconds: float, viewer: bool) -> tuple[float, float, float]:
         running(Path(place), twelve_megapixels(2)) as (url, pid, ready),
         ExitStack() as stack,
     ):
-        for path in ("/preview.mjpg", "/events") if viewer else ():
-            stack.enter_context(urllib.request.urlopen(url + path))  # noqa: S310
+        if viewer:
+            stack.enter_context(urllib.request.urlopen(url + "/events"))  # noqa: S310
+            threading.Thread(target=_watch, args=(url,), daemon=True).start()
         time.sleep(2)
         before, start = _cpu(pid), time.perf_counter()
         time.sleep(seconds)
         load = (_cpu(pid) - before) / (time.perf_counter() - start)
         memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return ready, memory / 1e6, load * 100
+
+
+def _watch(url: str) -> None:
+    """Ask for one picture after the other, as the page does, until the device is gone."""
+    seen = ""
+    with httpx.Client(base_url=url) as client, contextlib.suppress(httpx.HTTPError):
+        while True:
+            seen = client.get("/preview.jpg", params={"seen": seen}).headers.get("X-Frame", seen)
 
 
 def _cpu(pid: int) -> float:

@@ -123,6 +123,7 @@ def as_json(examination: Examination, device: Device) -> dict[str, Any]:
         "tries": examination.tries,
         "reported": examination.reported,
         "kept": examination.kept,
+        "set_aside": examination.set_aside,
     }
 
 

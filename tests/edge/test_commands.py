@@ -141,6 +141,12 @@ def test_the_judge_of_that_sees_every_fault() -> None:
             "cuts": 1,
             "attempts": 3,
             "seconds": 1.0,
+            "poisoned": [],
+            "set_aside": [],
+            "unexplained": [],
+            "swallows": 1,
+            "hangs": 1,
+            "longest_wait_s": 3.0,
         }
         return Result(**{**fine, **changes})
 
@@ -148,7 +154,13 @@ def test_the_judge_of_that_sees_every_fault() -> None:
     assert judge(gateway_ids=["a", "c"], gateway_numbers=[1, 3]).lost == ["b"]
     assert judge(gateway_ids=["a", "b", "c", "x"], gateway_numbers=[1, 2, 3, 4]).doubled == 1
     assert judge(gateway_numbers=[1, 2, 2]).doubled == 1
+    aside = {"poisoned": ["b"], "set_aside": ["b"], "gateway_ids": ["a", "c"], "gateway_numbers": [1, 3]}
+    assert judge(**aside).good
     for bad in (
+        {**aside, "set_aside": []},
+        {**aside, "set_aside": ["a", "b"]},
+        {**aside, "unexplained": ["b"]},
+        {"longest_wait_s": 11.0},
         {"gateway_ids": ["a", "c", "b"]},
         {"server_ids": ["b", "a", "c"]},
         {"server_ids": ["a", "b"]},

@@ -315,7 +315,8 @@ def test_a_preliminary_answer_comes_while_no_server_does_and_is_replaced(
         assert device.queue.changed.wait_for(lambda: one().answer is not None, timeout=20)
     assert one().state == "waiting"
     shown = page.get(f"/examinations/{press}").text  # type: ignore[attr-defined]
-    assert "Preliminary, on device, version 55" in shown
+    assert "Preliminary, on device." in shown
+    assert "Model 55" in shown
     assert device.heartbeat()["versions"]["on_device_model"] == "55"
     network.mend()
     device.sender.wake()

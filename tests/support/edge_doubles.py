@@ -247,6 +247,12 @@ class Network:
         """host:port."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def up(self) -> bool:
+        """False while it is cut."""
+        with self._lock:
+            return self._up
+
     def cut(self) -> None:
         """Takes the network away: open connections die, new ones are dropped."""
         with self._lock:
@@ -315,8 +321,11 @@ class Network:
             _kill(sink)
 
 
+HALF_OPEN = 0.3  # share of the faults that leave a connection open and dead
+
+
 class Weather(threading.Thread):
-    """Cuts and mends networks at random until told to stop; `random` makes it repeatable in kind."""
+    """Cuts and mends networks, or makes them half-open, at random until told to stop; `random` makes it repeatable in kind."""
 
     def __init__(self, networks: list[Network], seed: random.Random, *, up_s: float, down_s: float) -> None:
         super().__init__(name="weather", daemon=True)
@@ -327,6 +336,9 @@ class Weather(threading.Thread):
         """Fair, foul, fair."""
         while not self.stop.wait(self._random.expovariate(1 / self._up)):
             victim = self._random.choice(self._networks)
+            if self._random.random() < HALF_OPEN:
+                victim.swallow()
+                continue
             victim.cut()
             self.stop.wait(self._random.expovariate(1 / self._down))
             victim.mend()

@@ -36,6 +36,19 @@ class DeviceProcess:
                 return
         raise RuntimeError("the device did not start:\n" + "".join(self.output[-20:]))
 
+    @property
+    def running(self) -> bool:
+        """True between a start and the next end, whoever ends it."""
+        with self._lock:
+            return self._process is not None and self._process.poll() is None
+
+    def revive(self) -> None:
+        """Start it again if it ended by itself, as the service manager would."""
+        with self._lock:
+            ended = self._process is not None and self._process.poll() is not None
+        if ended:
+            self.start()
+
     def kill(self) -> None:
         """Send SIGKILL, as a power cut does it."""
         self.stop(signal.SIGKILL)
