@@ -12,6 +12,7 @@ ARCHITECTURES ?= linux/amd64,linux/arm64
 REGISTRY ?=
 VERSION ?=
 PUSH ?=
+ROOMS := core serving components pipeline studies dashboard edge
 MELANOSIZER := .venv/bin/melanosizer
 PYTESTS := .venv/bin/python -m pytest
 
@@ -52,12 +53,15 @@ test-cluster: setup  ## apply the overlays to a real API server, which Go builds
 test-wheel: setup  ## build the wheel, install each extra of it in a fresh environment, start its command
 	@$(PYTESTS) -m slow $(PYTEST) tests/test_wheel.py
 
-lint: setup  ## ruff, mypy, import rules, YAML
+lint: setup  ## ruff, mypy, import rules, YAML, unused code, lines that stand twice
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/yamllint --strict .
+	@! .venv/bin/vulture | grep -vE "^(tests|benchmarks|docs)/" | grep -E "unused (function|method|class|property|import)|unreachable"
+	@! .venv/bin/symilar --duplicates=12 --ignore-comments --ignore-docstrings --ignore-imports --ignore-signatures \
+		$$(git ls-files $(ROOMS) | grep '\.py$$' | grep -v _pb2) | grep -A 40 "similar lines in"
 
 docs: setup  ## build the documentation site into .build/site, strictly and without network
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet

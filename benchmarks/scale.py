@@ -199,10 +199,10 @@ def measure(source: str) -> Rates:
 
 def _trained(steps: int = 12) -> float:
     """Images a second of the step that `full` trains with, at 128 px in batches of 32."""
-    from benchmarks.training import training_step
+    from benchmarks.training import NOW, training_step
     from pipeline.config import load as preset
 
-    step = training_step(128, preset("full").trainer, fast=True)
+    step = training_step(128, preset("full").trainer, NOW)
     step()
     begun = time.monotonic()
     for _ in range(steps):

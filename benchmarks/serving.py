@@ -31,6 +31,7 @@ import psutil
 # As a script this folder comes first, and its serving.py would stand for the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks import serving_bombs  # noqa: E402
 from benchmarks.ports import free_ports  # noqa: E402
 from benchmarks.serving_contestant import ENV, HERE, Contestant, load, python, window  # noqa: E402
 from benchmarks.serving_images import folder  # noqa: E402
@@ -77,7 +78,7 @@ class Bench:
         batching.write_text(BATCHING % self.batch_threads)
         monitoring = self.work / "monitoring.config"
         monitoring.write_text("prometheus_config { enable: true }")
-        grpc_port, rest_port, flask_port, fast_port, light_port = free_ports(5)
+        grpc_port, rest_port, flask_port, fast_port, light_port, onnx_port = free_ports(6)
         self.ours = Contestant(
             python(
                 "-m", "serving", "--host=127.0.0.1", f"--port={grpc_port}", f"--rest_api_port={rest_port}",
@@ -105,12 +106,19 @@ class Bench:
                    "benchmarks.serving_rivals:fastapi_app"),
             f"127.0.0.1:{fast_port}", self.work / "fastapi.log", {**keras_file, "RIVAL": "fastapi"},
         )  # fmt: skip
-        for server in (self.ours, self.light, self.flask, self.fastapi):
-            server.await_listening()
+        self.onnx = Contestant(
+            python("-m", "uvicorn", "--host=127.0.0.1", f"--port={onnx_port}", "--workers=2", "--log-level=warning",
+                   "benchmarks.serving_rivals:onnx_app"),
+            f"127.0.0.1:{onnx_port}", self.work / "onnx.log",
+            {"ONNX": str(models / "pixels" / "model.onnx"), "RIVAL": "onnx"},
+        ) if (models / "pixels" / "model.onnx").exists() else None  # fmt: skip
+        for server in (self.ours, self.light, self.flask, self.fastapi, self.onnx):
+            if server is not None:
+                server.await_listening()
 
     def stop(self) -> None:
         """Stop what runs and remove what was made."""
-        for name in ("ours", "light", "flask", "fastapi"):
+        for name in ("ours", "light", "flask", "fastapi", "onnx"):
             server = getattr(self, name, None)
             if server is not None:
                 server.stop()
@@ -146,6 +154,11 @@ class Bench:
                     self.fastapi, "multipart", self.images, clients=32, seconds=self.seconds
                 ),
             }
+            onnx = self.onnx
+            if onnx is not None:
+                runs["onnx"] = lambda server=onnx: window(
+                    server, "multipart", self.images, clients=32, seconds=self.seconds
+                )
             for name, run in runs.items():
                 seen.setdefault(name, []).append(run())
         limits = [name for name in seen if name.startswith("limit")]
@@ -166,7 +179,10 @@ class Bench:
         for name, title in (
             ("ours", "this server, gRPC, 32 clients"), ("rest", "this server, REST b64, 32 clients"),
             ("flask", "Flask + gunicorn (2 x 16 threads), 32 clients"), ("fastapi", "FastAPI (2 workers), 32 clients"),
+            ("onnx", "FastAPI + ONNX Runtime (2 workers), 32 clients"),
         ):  # fmt: skip
+            if name not in seen:
+                continue
             runs_of = seen[name]
             self.row(
                 title, f"{self._median(runs_of, 'per_second'):.1f} images/s, p50 {self._median(runs_of, 'p50'):.0f} ms", "",
@@ -182,6 +198,10 @@ class Bench:
                  "does not depend on what else runs")  # fmt: skip
         self.row("throughput against Flask + gunicorn", f"{ratio('ours', seen['flask']):.1f}x", ">= 2x", "")
         self.row("throughput against FastAPI", f"{ratio('ours', seen['fastapi']):.1f}x", "", "")
+        if "onnx" in seen:
+            self.row(
+                "throughput against FastAPI + ONNX Runtime", f"{ratio('ours', seen['onnx']):.1f}x", "", ""
+            )
         self.best_rate = self._median(seen["ours"], "per_second")
 
     def _rest(self) -> dict[str, Any]:
@@ -218,6 +238,11 @@ class Bench:
                  + ", ".join(f"{one:.1f}" for one in over))  # fmt: skip
         self.row("p99 at 8 clients / time of a batch of 8", f"{statistics.median(ratios):.2f}", "<= 2",
                  ", ".join(f"{a:.0f}/{b:.0f} ms" for a, b in p99s))  # fmt: skip
+
+    def small(self) -> None:
+        """What the server itself adds, takes and withstands: a graph that costs nothing, and bombs."""
+        for name, wanted, note, value in serving_bombs.measure(self.work, self.rounds, self.say):
+            self.row(name, value, wanted, note)
 
     def swap(self) -> None:
         """A new version under load."""
@@ -347,10 +372,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--soak-minutes", type=float, default=0)
     parser.add_argument("--batch-threads", type=int, default=1, help="of the server's batch scheduler")
+    parser.add_argument("--only-small", action="store_true", help="only what needs no model: about a minute")
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     flags = parser.parse_args()
     bench = Bench(flags.seconds, flags.rounds, flags.batch_threads)
     try:
+        bench.small()
+        if flags.only_small:
+            print(bench.table())
+            return
         bench.start()
         bench.throughput()
         bench.latency()

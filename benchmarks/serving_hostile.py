@@ -2,13 +2,15 @@
 
     python benchmarks/serving_hostile.py --images 10000 --seconds 60
 
-Mutated JPEGs, mutated requests on gRPC and REST, slow and half-open connections, a thousand connections at once.
+Mutated JPEGs, mutated requests on gRPC and REST, generated JSON, hidden requests, bombs, slow and half-open
+connections, a thousand connections at once. It ends with an error after any 500, a wrong answer, or growth.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import gzip
 import json
 import random
 import socket
@@ -17,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -49,6 +52,54 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
+def odd(rng: random.Random) -> tuple[bytes, dict[str, str], str]:
+    """A REST request of a kind that was answered wrongly once: body, headers, path."""
+    path = "/v1/models/images:predict"
+    depth = rng.choice([1, 60, 65, 200, 254, 255, 1020, 4000])
+    nested = "[" * depth + rng.choice(["1.5", '"a"', "{}", ""]) + "]" * depth
+    number = rng.choice(["1e400", "1e39", "3.4028235e38", str(-(2**63) - 1), "1" * 5000, "NaN", "-Infinity"])
+    repeated = f"[{','.join([number] * rng.randint(1, 50))}]"
+    value = rng.choice([nested, repeated, number, '{"b64":"a G k"}', '{"b64":"%"}', "null"])
+    key = rng.choice(["instances", "inputs", "signature_name", "examples", "context"])
+    text = f'{{"{key}":{value}{rng.choice(["}", "", "}}", "} more", ",1}"])}'
+    body = text.encode() if rng.random() < 0.9 else mutate(text.encode(), rng)
+    headers = {}
+    if rng.random() < 0.3:
+        body = gzip.compress(body) * rng.randint(1, 2)
+        body = body[: len(body) - rng.choice([0, 0, 1, 8])]
+        headers["Content-Encoding"] = rng.choice(["gzip", "x-gzip", "gzip, identity"])
+    if rng.random() < 0.02:
+        body, headers["Content-Encoding"] = gzip.compress(b" " * 50_000_000), "gzip"
+    if rng.random() < 0.2:
+        digits = "9" * rng.choice([1, 19, 20, 5000])
+        verb = rng.choice(["predict", "classify", "regress"])
+        path = f"/v1/models/images/versions/{digits}:{verb}"
+    return body, headers, path
+
+
+def smuggled(server: Any, rng: random.Random) -> int:
+    """Send a request whose body looks like another one; 1 if the server answers that one as well."""
+    secret = b"GET /v1/models/images HTTP/1.1\r\nHost: h\r\n\r\n"
+    extra = rng.choice(
+        [
+            "Upgrade: h2c\r\nConnection: Upgrade",
+            "Upgrade: websocket\r\nConnection: Upgrade",
+            "Transfer-Encoding: chunked",
+            "Transfer-Encoding: xchunked",
+            "Content-Length: 1",
+            "Connection: close",
+        ]
+    )
+    head = f"POST /v1/models/images:predict HTTP/1.1\r\nHost: h\r\nContent-Length: {len(secret)}\r\n{extra}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=20) as sock:
+        sock.sendall(head.encode() + secret)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := sock.recv(65536):
+            answer += data
+    return int(answer.count(b"HTTP/1.1 ") != 1)
+
+
 def main() -> None:
     """Start a server on a small decoder model, attack it, report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -57,10 +108,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     flags = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="serving-hostile-"))
-    make = f"from pathlib import Path; from tests.serving.model_zoo import images; images(Path({str(work)!r}) / 'm' / '1')"
+    make = f"from pathlib import Path; from tests.support.model_zoo import images; images(Path({str(work)!r}) / 'm' / '1')"
     subprocess.run([sys.executable, "-c", make], check=True, cwd=ROOT, capture_output=True)
     from core.tfserving.tensors import predict_request
-    from tests.serving.server_process import ServerProcess
+    from tests.support.server_process import ServerProcess
 
     rng = random.Random(flags.seed)
 
@@ -104,6 +155,22 @@ def main() -> None:
             statuses[status] += 1
         print(f"mutated REST bodies: {dict(statuses)}")
 
+        level = process.memory_info().rss
+        end = time.time() + flags.seconds
+        while time.time() < end:
+            body, headers, path = odd(rng)
+            status, _, _ = server.http("POST", path, body, headers)
+            statuses[status] += 1
+        print(f"with generated requests: {dict(statuses)}")
+        hidden, end = 0, time.time() + flags.seconds / 4
+        while time.time() < end:
+            hidden += smuggled(server, rng)
+        print(f"requests hidden in bodies that were answered: {hidden}")
+        grown = (process.memory_info().rss - level) / 1e6
+        print(f"grown by {grown:.0f} MB meanwhile")
+        if hidden or grown > 200 or any(status >= 500 and status != 503 for status in statuses):
+            raise SystemExit("the server gave a 500, took a body for a request, or grew")
+
         address = ("127.0.0.1", server.ports["rest"])
         held = []
         for i in range(1000):
@@ -112,7 +179,7 @@ def main() -> None:
                 (
                     b"",
                     b"GET /v1/mod",
-                    b"POST /v1/models/images:predict HTTP/1.1\r\nContent-Length: 99\r\n\r\n{",
+                    b"POST /v1/models/images:predict HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n{",
                 )[i % 3]
             )
             held.append(sock)

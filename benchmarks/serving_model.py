@@ -68,6 +68,7 @@ def export(folder: Path) -> None:
     tf.saved_model.save(light, str(folder / "light" / "1"), {"serving_default": light.serve})
     (folder / "pixels").mkdir()
     model.save(folder / "pixels" / "model.keras")
+    model.export(str(folder / "pixels" / "model.onnx"), format="onnx", verbose=False)
 
 
 if __name__ == "__main__":

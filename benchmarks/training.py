@@ -1,22 +1,29 @@
 """Images a second into and through a training step, against the studies' ImageDataGenerator and stock Keras.
 
-    python benchmarks/training.py IMAGES [--size 128] [--count 1024] [--seconds 20]
+    TF_ENABLE_ONEDNN_OPTS=1 python benchmarks/training.py step [--size 128] [--rounds 25]
+    python benchmarks/training.py input IMAGES [--size 128] [--count 1024] [--seconds 20]
 
-IMAGES is a folder of JPEGs. Input: the cached, graph-augmented pipeline against ImageDataGenerator reading
-and augmenting the same files (rotation, zoom, shift, flips), batches of 32, both without a network. Step:
-EfficientNet-Lite0, all layers, stock (batch-norm trained) against the `full` preset's (batch-norm frozen, fast
-gradients of 1x1 convolutions). Prints a table; the first batches of each are not counted.
+step: EfficientNet-Lite0, all layers, batches of 32, on one thread held to one core: stock Keras (batch-norm
+trained); batch-norm frozen but a layer, with fast gradients of 1x1 convolutions, as the step was before folding; and
+the step of the `full` preset. They take turns, one step each a round; printed are medians of processor time, and of
+the ratios within a round, and the losses, which must be the same for the last two.
+
+input: the cached, graph-augmented pipeline against ImageDataGenerator reading and augmenting the JPEGs of a folder
+(rotation, zoom, shift, flips), batches of 32, both without a network; the first batches of each are not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
@@ -24,6 +31,7 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from components.trainer.config import TrainerConfig
 from components.trainer.data.batches import Batches, cache_size
 from components.trainer.fit import optimisation
+from components.trainer.model import fast_layers
 from components.trainer.model import network as networks
 from components.transform import images
 from pipeline.config import load
@@ -32,6 +40,7 @@ _BATCH = 32
 _WARM = 3
 _TURN = 5.0  # seconds
 _CLASSES = 7
+STOCK, BEFORE, NOW = "stock Keras", "batch-norm frozen, fast 1x1 gradients", "the same, folded"
 
 
 def _rates(contestants: list[Callable[[], Any]], seconds: float) -> list[float]:
@@ -83,10 +92,19 @@ def _ours(files: list[Path], size: int, config: TrainerConfig) -> tuple[float, I
     return spent, iter(Batches(small, labels, _CLASSES, size, config).dataset(0, 0, 0))
 
 
-def training_step(size: int, config: TrainerConfig, fast: bool) -> Callable[[], Any]:
+def training_step(size: int, config: TrainerConfig, kind: str) -> Callable[[], Any]:
     """One step of all layers on pictures that are there already; returns the loss."""
+    keras.utils.set_random_seed(1)
     moments = networks.Moments((0.0,) * 3, (1.0,) * 3)
-    network = networks.build(config, size=None, classes=_CLASSES, moments=moments, weights="none", fast=fast)
+    network = networks.build(
+        config, size=None, classes=_CLASSES, moments=moments, weights="none", fast=kind == NOW
+    )
+    if kind == BEFORE:
+        for layer in network.model.layers:
+            if type(layer) is keras.layers.Conv2D and layer.kernel_size == layer.strides == (1, 1):
+                layer.convolution_op = lambda inputs, kernel: fast_layers.pointwise(
+                    inputs, tf.convert_to_tensor(kernel)
+                )
     networks.freeze(network, config, 0)
     optimiser = optimisation.Optimiser(config.optimiser, *network.split_variables())
     variables = [variable.value for variable in optimiser.trained]
@@ -95,13 +113,55 @@ def training_step(size: int, config: TrainerConfig, fast: bool) -> Callable[[], 
 
     @tf.function
     def step() -> tf.Tensor:
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
             logits = network(pixels, training=True).logits
             value = optimisation.loss(config.loss, logits, labels, tf.ones([_CLASSES]))
-        optimiser.apply(tape.gradient(value, variables), tf.constant(1e-3))
+        optimiser.apply(tape.gradient(value, variables), tf.constant(1e-2))
         return value
 
-    return step  # type: ignore[no-any-return]
+    return step
+
+
+def compare_steps(size: int, rounds: int) -> None:
+    """Print processor time and losses of the three steps."""
+    os.sched_setaffinity(0, {0})
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    full = load("full").trainer
+    steps = {
+        STOCK: training_step(size, full.model_copy(update={"batch_norm": "train"}), STOCK),
+        BEFORE: training_step(size, full, BEFORE),
+        NOW: training_step(size, full, NOW),
+    }
+    losses: dict[str, list[float]] = {kind: [float(step())] for kind, step in steps.items()}
+    times: dict[str, list[float]] = {kind: [] for kind in steps}
+    for _ in range(rounds):
+        for kind, step in steps.items():
+            started = time.process_time()
+            losses[kind].append(float(step()))
+            times[kind].append(time.process_time() - started)
+    print(f"| step, {size} px, batches of {_BATCH} | processor ms | images/s of a core | ratio | losses |")
+    print("|---|---|---|---|---|")
+    for kind, spent in times.items():
+        ratio = statistics.median(a / b for a, b in zip(times[BEFORE], spent, strict=True))
+        shown = ", ".join(f"{losses[kind][number]:.5f}" for number in (0, rounds // 2, rounds))
+        median = statistics.median(spent)
+        print(f"| {kind} | {median * 1e3:.0f} | {_BATCH / median:.0f} | {ratio:.2f} | {shown} |")
+
+
+def compare_inputs(folder: Path, size: int, count: int, seconds: float) -> None:
+    """Print images a second of both input pipelines."""
+    files = sorted(folder.glob("*.jpg"))[:count]
+    if len(files) < _BATCH:
+        raise SystemExit(f"{folder} holds {len(files)} JPEGs; at least {_BATCH} are needed")
+    generator = _generator(files, size)
+    spent, batches = _ours(files, size, load("full").trainer)
+    theirs, ours = _rates([lambda: next(generator), lambda: next(batches)], seconds)
+    print(f"{f'input, {size} px':<42}{'images/s':>10}")
+    print(f"{'ImageDataGenerator':<42}{theirs:>10.0f}")
+    print(f"{'cached and augmented in the graph':<42}{ours:>10.0f}   x {ours / theirs:.1f}")
+    print(f"{'  decoded once, ' + str(len(files)) + ' images':<42}{len(files) / spent:>10.0f}")
 
 
 def main() -> None:
@@ -109,28 +169,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", type=Path, help="folder of JPEGs")
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--count", type=int, default=1024, help="how many of them")
-    parser.add_argument("--seconds", type=float, default=20.0, help="time for each measurement")
+    commands = parser.add_subparsers(dest="what", required=True)
+    step = commands.add_parser("step")
+    step.add_argument("--size", type=int, default=128)
+    step.add_argument("--rounds", type=int, default=25)
+    given = commands.add_parser("input")
+    given.add_argument("images", type=Path, help="folder of JPEGs")
+    given.add_argument("--size", type=int, default=128)
+    given.add_argument("--count", type=int, default=1024, help="how many of them")
+    given.add_argument("--seconds", type=float, default=20.0, help="time for each measurement")
     arguments = parser.parse_args()
-    files = sorted(arguments.images.glob("*.jpg"))[: arguments.count]
-    if len(files) < _BATCH:
-        parser.error(f"{arguments.images} holds {len(files)} JPEGs; at least {_BATCH} are needed")
-    size, seconds = arguments.size, arguments.seconds
-    full = load("full").trainer
-    generator = _generator(files, size)
-    spent, batches = _ours(files, size, full)
-    theirs, ours = _rates([lambda: next(generator), lambda: next(batches)], seconds)
-    print(f"{'input, 128 px' if size == 128 else f'input, {size} px':<42}{'images/s':>10}")
-    print(f"{'ImageDataGenerator':<42}{theirs:>10.0f}")
-    print(f"{'cached and augmented in the graph':<42}{ours:>10.0f}   x {ours / theirs:.1f}")
-    print(f"{'  decoded once, ' + str(len(files)) + ' images':<42}{len(files) / spent:>10.0f}")
-    trained_norm = full.model_copy(update={"batch_norm": "train"})
-    contestants = [training_step(size, trained_norm, fast=False), training_step(size, full, fast=True)]
-    stock, quick = _rates(contestants, seconds)
-    print(f"{'step, stock':<42}{stock:>10.0f}")
-    print(f"{'step, batch-norm frozen, fast 1x1':<42}{quick:>10.0f}   x {quick / stock:.1f}")
+    if arguments.what == "step":
+        compare_steps(arguments.size, arguments.rounds)
+    else:
+        compare_inputs(arguments.images, arguments.size, arguments.count, arguments.seconds)
 
 
 if __name__ == "__main__":

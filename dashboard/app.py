@@ -34,7 +34,7 @@ from dashboard.pulse import Pulse
 from dashboard.readers.cluster import Cluster
 from dashboard.readers.data_index import DataIndex
 from dashboard.readers.evidence import Evidence
-from dashboard.readers.metadata import Metadata
+from dashboard.readers.metadata import Metadata, StoreDamagedError
 from dashboard.readers.registry import LabelSettler, RegistryFiles
 from dashboard.readers.runs import RunFiles
 from dashboard.scrape import Scraper
@@ -220,6 +220,10 @@ def _answer_faults(app: FastAPI, using: Services) -> None:
         # What was sent is not repeated: it may be a password.
         parts = [f"{'.'.join(str(p) for p in one['loc'])}: {one['msg']}" for one in error.errors()[:5]]
         return answer(request, 422, "; ".join(parts))
+
+    @app.exception_handler(StoreDamagedError)
+    def store(request: Request, error: StoreDamagedError) -> Response:
+        return answer(request, 503, str(error), {"Retry-After": "5"})
 
     @app.exception_handler(DatabaseDownError)
     def database(request: Request, error: DatabaseDownError) -> Response:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,7 +80,13 @@ def respond(
 ) -> Response:
     """The page as HTML, or as JSON where that is asked for. `extra`: pictures of what the page holds."""
     if wants_json(request):
-        return JSONResponse(page.model_dump(mode="json"), status_code=status, headers={"Vary": "Accept"})
+        # Not a dump through json: it writes NaN, which no reader understands; this writes null.
+        return Response(
+            page.model_dump_json(),
+            status_code=status,
+            headers={"Vary": "Accept"},
+            media_type="application/json",
+        )
     person: Person | None = getattr(request.state, "person", None)
     html = (
         environment()

@@ -54,7 +54,12 @@ def ago(value: int | None) -> str:
     if value is None:
         return "never"
     seconds = (clock.now() - value) / 1000
-    return "just now" if seconds < 5 else f"{duration(round(seconds))} ago"
+    if seconds < 5:
+        return "just now"
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)}\u00a0{unit}s ago"
+    return f"{int(seconds)}\u00a0s ago"
 
 
 def milliseconds(value: float | None) -> str:
@@ -62,6 +67,16 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return NONE
     return f"{value / 1000:.2f}\u00a0s" if value >= 1000 else f"{value:.{0 if value >= 10 else 1}f}\u00a0ms"
+
+
+def degrees(value: float | None) -> str:
+    """A temperature in degrees Celsius."""
+    return NONE if value is None else f"{value:.1f}\u00a0°C"
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    """A count with its noun, e.g. 1 check, 2 checks."""
+    return f"{count(value)}\u00a0{one if value == 1 else many or one + 's'}"
 
 
 def size(value: float | None) -> str:
@@ -99,7 +114,7 @@ def spoken(value: str) -> str:
 
 
 TONES = {
-    "good": "good", "calm": "calm",     "pushed": "good", "unchanged": "calm", "refused": "bad", "failed": "bad", "running": "live",
+    "good": "good", "calm": "calm",     "pushed": "good", "unchanged": "calm", "refused": "bad", "failed": "bad", "damaged": "bad", "running": "live",
     "interrupted": "warn", "COMPLETE": "good", "CACHED": "calm", "FAILED": "bad", "RUNNING": "live",
     "CANCELED": "warn", "PENDING": "quiet", "low": "good", "review": "warn", "refer": "bad",
     "stable": "good", "canary": "calm", "AVAILABLE": "good", "LOADING": "live", "UNLOADING": "warn",
@@ -125,6 +140,8 @@ FILTERS: dict[str, Callable[..., str]] = {
     "ago": ago,
     "milliseconds": milliseconds,
     "size": size,
+    "degrees": degrees,
+    "plural": plural,
     "short": short,
     "plain": plain,
     "spoken": spoken,

@@ -36,6 +36,11 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:  # noqa: ARG001 - mkdocs names them
     """Point links that lead through the repository to the site's pages; what has no page becomes plain text."""
     uri = page.file.src_uri
+    if "<!-- walks -->" in markdown:
+        from docs import walks
+
+        told = [f"### {walk.title}\n\n{walks.table(walk)}\n\n{walks.summary(walk)}\n" for walk in walks.WALKS]
+        markdown = markdown.replace("<!-- walks -->", "\n".join(told))
     folder = (ROOT / FROM_THE_ROOT[uri]).parent if uri in FROM_THE_ROOT else (ROOT / "docs" / uri).parent
     pages = {str(ROOT / source): path for path, source in FROM_THE_ROOT.items()}
 

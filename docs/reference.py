@@ -17,7 +17,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from edge.config import Config
     from pipeline.config import RunConfig
     from serving.options import Options
-    from studies.ladder.rungs import RungPreset
+    from studies.ladder.rungs import ExperimentPreset
     from studies.retrain.flow import RetrainConfig
     from studies.segmentation.config import SegmentationConfig
 
@@ -29,7 +29,7 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         ),
         "The dashboard": ("a YAML file given to `--config`, or `MELANOSIZER_DASHBOARD_PORT=8600`", Settings),
         "The device": ("a TOML file given to `melanosizer-edge --config`", Config),
-        "A rung of the ladder": ("a YAML file in `studies/ladder/presets`", RungPreset),
+        "A rung of the ladder": ("a YAML file in `studies/ladder/presets`", ExperimentPreset),
         "The segmentation study": ("`melanosizer study segmentation --set depth=4`", SegmentationConfig),
         "The retrain study": ("the options of `melanosizer study retrain`", RetrainConfig),
     }

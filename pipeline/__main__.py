@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -123,6 +124,9 @@ app.add_typer(models, name="models")
 _add_installed(app)
 
 
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+
+
 def main() -> None:
     """Run a command; end with 0 done, 1 fault, 2 wrong usage or bad input, 3 refused by a gate."""
     with native_output.hidden():
@@ -143,6 +147,13 @@ def _run(errors: Console) -> None:
         said = missing_extra(error, f"melanosizer {command}", EXTRAS.get(command, "pipeline"))
         errors.print(f"[bold red]error:[/] {_plain(said)}", highlight=False, soft_wrap=True)
         sys.exit(USAGE)
+    except OSError as error:
+        # A full or read-only disk, or a place that may not be written, met where no command expects it.
+        if error.errno not in _DISK:
+            raise
+        said = f"{error.filename or 'a file'}: {error.strerror}; mend that, then run the same command again"
+        errors.print(f"[bold red]fault:[/] {_plain(said)}", highlight=False, soft_wrap=True)
+        sys.exit(FAULT)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command takes up what was finished")
         sys.exit(130)

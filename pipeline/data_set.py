@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.ingest import picture, source
+from components.ingest import picture, source, spans
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
@@ -24,22 +24,31 @@ from pipeline.synthetic.cohort import OccupiedError, synthesise
 from pipeline.synthetic.config import SynthConfig
 
 
-def ready(data: Path, workspace: Workspace, console: Console) -> Path:
+def ready(data: Path, workspace: Workspace, console: Console, wanted: str | None = None) -> Path:
     """Return the folder of an ingested data set made from ``data``; the caller holds the workspace's lock.
 
     ``data`` is one already, or its manifest, or images that are ingested into the workspace first: into a folder of
     their own for each version, so that the same images give the same folder, and no run loses the data of another.
 
+    Args:
+        data: what the user calls data.
+        workspace: where images are ingested to.
+        console: what a person watches.
+        wanted: numbers of the spans that are taken, as in `2-4`; None takes all.
+
     Raises:
-        UsageError: there is nothing there that could be ingested.
+        UsageError: there is nothing there that could be ingested, or a span that is not there.
     """
     if not data.exists():
         raise UsageError(f"--data {data}: does not exist")
+    check_names(data, workspace)
     folder = data.parent if data.name == NAME else data
     try:
         if (folder / NAME).is_file():
             Manifest.load(folder).verify(folder)
-            return folder
+            return _some_spans(folder, wanted, workspace) if wanted else folder
+        if wanted:
+            raise IngestError("spans are parts of an ingested data set (melanosizer ingest --add)")
         found = source.detect(data)
         home = workspace.root / "data" / hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
         return _versioned(found, home, console)
@@ -47,6 +56,26 @@ def ready(data: Path, workspace: Workspace, console: Console) -> Path:
         raise UsageError(f"--data {data}: {error}") from None
     except OSError as error:
         raise RunFaultError(f"{error.filename or workspace.root}: {error.strerror or error}") from None
+
+
+def check_names(data: Path, workspace: Workspace) -> None:
+    """Refuse folders whose names are patterns to TFX: `a?b` would reach into its neighbour `a*b`.
+
+    Raises:
+        UsageError: one has such a name.
+    """
+    for option, path in (("--data", data), ("--workspace", workspace.root)):
+        if set(str(path.resolve())) & set("[]*?"):
+            raise UsageError(
+                f"{option} {path}: TensorFlow takes [ ] * ? in a folder's name for a pattern; rename the folder"
+            )
+
+
+def _some_spans(folder: Path, wanted: str, workspace: Workspace) -> Path:
+    name = hashlib.sha256(os.fsencode(folder.resolve()) + wanted.encode()).hexdigest()[:12]
+    out = workspace.root / "data" / f"spans-{name}"
+    spans.select(folder, spans.parse(wanted), out)
+    return out
 
 
 def _versioned(found: Source, home: Path, console: Console) -> Path:

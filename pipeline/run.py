@@ -55,6 +55,7 @@ def execute(
     Raises:
         UsageError: the workspace, the data set or the configuration cannot be used; no step has begun.
     """
+    data_set.check_names(data, workspace)
     try:
         manifest = Manifest.load(data)
     except IngestError as problem:

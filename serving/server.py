@@ -15,6 +15,7 @@ from typing import Any
 from serving.api.grpc_server import GrpcServer
 from serving.api.http_server import App, HttpLimits, HttpServer, Pages, bind
 from serving.api.image_guard import ImageGuard, ImageLimits
+from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
 from serving.config_files import (
@@ -166,6 +167,7 @@ class ModelServer:
                 ),
                 self.metrics,
             )
+        self._json_workers = JsonWorkers(min(2, cores()))
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self.ports: dict[str, int] = {}
@@ -253,7 +255,7 @@ class ModelServer:
         )
         pages = Pages(self.is_ready, self._why_not_ready, self.metrics.page, self._monitoring_path)
         app = App(
-            RestApi(self.service),
+            RestApi(self.service, self._json_workers),
             pages,
             limits,
             self.budget,
@@ -346,4 +348,5 @@ class ModelServer:
         for one in (self._router, self._request_log):
             if one is not None:
                 one.close()
+        self._json_workers.close()
         self.core.close()

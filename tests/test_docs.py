@@ -16,7 +16,7 @@ import typer
 from typer._click import exceptions as click_exceptions
 
 from core import errors
-from docs import hooks, reference, release
+from docs import hooks, reference, release, walks
 from edge.__main__ import _parser as edge_parser
 from pipeline.__main__ import app
 from serving import flags
@@ -184,6 +184,18 @@ def test_the_pages_speak_as_the_style_says() -> None:
         if re.search(r"\b(?:is no (?:approved )?medical|anew\b)", page.read_text(encoding="utf-8"))
     ]
     assert found == [], "write 'is not a medical device' and 'again'"
+
+
+@pytest.mark.parametrize(
+    "stop", [stop for walk in walks.WALKS for stop in walk.stops], ids=lambda stop: stop.place
+)
+def test_a_stop_of_a_walk_through_the_house_exists(stop: walks.Stop) -> None:
+    path, _, symbol = stop.place.partition(":")
+    assert re.search(rf"(?m)^(?:async )?(?:def|class) {symbol}\b", (ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_the_picture_of_the_walks_is_the_one_that_is_drawn() -> None:
+    assert walks.PICTURE.read_text(encoding="utf-8") == walks.draw(), "run: python -m docs.walks"
 
 
 @pytest.fixture

@@ -55,10 +55,9 @@ def manifest_of(
     """
     present = [one for one in images if one.span]
     splits = {
-        name: _split_counts(
+        name: split_counts(
             [one for one in present if one.split == name],
-            (before.splits[name].shards if before else ()),
-            span.shards.get(name, ()),
+            [*(before.splits[name].shards if before else ()), *map(_shard, span.shards.get(name, ()))],
         )
         for name in features.SPLITS
     }
@@ -139,19 +138,17 @@ def _labels(found: Sequence[Found], before: Manifest | None) -> tuple[manifest.L
     )
 
 
-def _split_counts(
-    images: Sequence[Dealt], before: Sequence[manifest.Shard], written: Sequence[Written]
-) -> manifest.SplitCounts:
-    new = (
-        manifest.Shard(
-            file="/".join(Path(one.path).parts[-2:]), records=one.records, bytes=one.bytes, sha256=one.sha256
-        )
-        for one in written
-    )
+def _shard(written: Written) -> manifest.Shard:
+    file = "/".join(Path(written.path).parts[-2:])
+    return manifest.Shard(file=file, records=written.records, bytes=written.bytes, sha256=written.sha256)
+
+
+def split_counts(images: Sequence[Dealt], shards: Sequence[manifest.Shard]) -> manifest.SplitCounts:
+    """Return what a split holds."""
     return manifest.SplitCounts(
         images=len(images),
         positives=sum(one.target for one in images),
         groups=len({one.group for one in images}),
         diagnoses=dict(sorted(Counter(one.diagnosis for one in images).items())),
-        shards=(*before, *new),
+        shards=tuple(shards),
     )

@@ -136,10 +136,18 @@ def _replace(out: Path, staging: Path, *, keep: bool) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def take_over(folder: Path, staging: Path) -> None:
-    """Bring the shards of an ingested data set into ``staging``: linked where the file system can, else copied."""
+def take_over(folder: Path, staging: Path, prefixes: tuple[str, ...] = ("",)) -> None:
+    """Bring the shards of an ingested data set into ``staging``: linked where the file system can, else copied.
+
+    Args:
+        folder: the data set.
+        staging: where they are to be.
+        prefixes: with which the names of the wanted ones begin.
+    """
     for split in SPLITS:
         for path in sorted((folder / split).glob(f"*{_SHARD}")):
+            if not path.name.startswith(prefixes):
+                continue
             target = staging / split / path.name
             target.parent.mkdir(exist_ok=True)
             try:

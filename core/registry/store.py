@@ -1,4 +1,6 @@
-"""The registry: records of versions, which of them is served, and who changed that. It is the only writer of these::
+"""The registry: records of versions, which of them is served, and who changed that.
+
+It is the only writer of these::
 
     registry/<model>/<version>.json     one record a version, never changed
     registry/<model>/channels.json      which version is stable, which is the canary

@@ -47,7 +47,7 @@ class Courier:
                 .limit(20)
             ).all()
         for delivery, alert in due:
-            trouble = self._try(delivery.channel, alert)
+            trouble = self._try(delivery, alert)
             attempts = delivery.attempts + 1
             with self._database.write() as session:
                 row = session.get_one(Delivery, delivery.id)
@@ -61,18 +61,18 @@ class Courier:
             if trouble:
                 log.warning("alert %d by %s, attempt %d: %s", alert.id, delivery.channel, attempts, trouble)
 
-    def _try(self, channel: str, alert: Alert) -> str:
+    def _try(self, delivery: Delivery, alert: Alert) -> str:
         try:
-            if channel == "webhook":
-                self._post(alert)
+            if delivery.channel == "webhook":
+                self._post(alert, delivery.event)
             else:
-                self._mail(alert)
+                self._mail(alert, delivery.event)
         except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
             return f"{type(error).__name__}: {error}"[:300]
         return ""
 
-    def _post(self, alert: Alert) -> None:
-        body = json.dumps(_document(alert), sort_keys=True).encode()
+    def _post(self, alert: Alert, event: str) -> None:
+        body = json.dumps(_document(alert, event), sort_keys=True).encode()
         headers = {"Content-Type": "application/json"}
         if self._settings.webhook_secret_file is not None:
             key = self._settings.webhook_secret_file.read_bytes().strip()
@@ -83,14 +83,19 @@ class Courier:
         )
         answer.raise_for_status()
 
-    def _mail(self, alert: Alert) -> None:
+    def _mail(self, alert: Alert, event: str) -> None:
         settings = self._settings
         message = EmailMessage()
-        message["Subject"] = f"[melanosizer] {alert.severity}: {alert.message[:120]}".replace("\n", " ")
+        message["Subject"] = (
+            f"[melanosizer] {'resolved' if event == 'resolved' else alert.severity}: {alert.message[:120]}".replace(
+                "\n", " "
+            )
+        )
         message["From"] = settings.email_from
         message["To"] = ", ".join(settings.email_to)
         where = f"\n\n{settings.public_url}/alerts" if settings.public_url else ""
-        message.set_content(f"{alert.message}\n\nopened {clock.stamp(alert.opened)}{where}\n")
+        ended = f"\nresolved {clock.stamp(alert.resolved)}" if alert.resolved else ""
+        message.set_content(f"{alert.message}\n\nopened {clock.stamp(alert.opened)}{ended}{where}\n")
         kind = smtplib.SMTP_SSL if settings.smtp_port == 465 else smtplib.SMTP
         with kind(settings.smtp_host, settings.smtp_port, timeout=10) as server:
             if settings.smtp_starttls:
@@ -100,12 +105,14 @@ class Courier:
             server.send_message(message)
 
 
-def _document(alert: Alert) -> dict[str, object]:
+def _document(alert: Alert, event: str) -> dict[str, object]:
     return {
         "id": alert.id,
+        "event": event,
         "subject": alert.subject,
         "severity": alert.severity,
         "message": alert.message,
         "value": alert.value,
         "opened": clock.stamp(alert.opened),
+        "resolved": clock.stamp(alert.resolved) if alert.resolved else None,
     }

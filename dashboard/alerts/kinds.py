@@ -50,6 +50,11 @@ class Kind:
     title: str
     limit: str  # what the limit is, with its unit
     look: Look
+    direction: int = 1  # 1: too high is wrong; -1: too low is wrong; 0: there is no limit
+
+    def eased(self, limit: float, margin: float) -> float:
+        """Return the limit that a value must be better than before its alert ends."""
+        return max(0.0, limit - self.direction * margin)
 
 
 def _silent(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
@@ -177,24 +182,24 @@ KINDS: dict[str, Kind] = {
         _drift(("brightness", "contrast", "redness", "sharpness")),
     ),
     "field_sensitivity": Kind(
-        "Melanomas are missed in the field", "lowest sensitivity, 0 to 1", _sensitivity
+        "Melanomas are missed in the field", "lowest sensitivity, 0 to 1", _sensitivity, -1
     ),
     "failed_answers": Kind("Predictions fail", "largest share of failed requests, 0 to 1", _failures),
-    "run_failed": Kind("A run fails or is refused", "no limit", _run),
-    "server_down": Kind("The model server stops answering", "no limit", _server),
+    "run_failed": Kind("A run fails or is refused", "no limit", _run, 0),
+    "server_down": Kind("The model server stops answering", "no limit", _server, 0),
 }
 
 SEVERITIES = ("critical", "warning")
 ACTIONS = ("alert", "retrain")
-# What a new database begins with.
-FIRST_RULES: tuple[tuple[str, float, int, str], ...] = (
-    ("device_silent", 60, 60, "warning"),
-    ("device_hot", 80, 60, "warning"),
-    ("device_queue", 50, 60, "warning"),
-    ("score_drift", 0.25, 7 * 1440, "warning"),
-    ("image_drift", 0.25, 7 * 1440, "warning"),
-    ("field_sensitivity", 0.8, 90 * 1440, "critical"),
-    ("failed_answers", 0.05, 60, "critical"),
-    ("run_failed", 0, 2 * 1440, "warning"),
-    ("server_down", 0, 5, "critical"),
+# What a new database begins with: kind, limit, window, severity, margin, wait (minutes).
+FIRST_RULES: tuple[tuple[str, float, int, str, float, float], ...] = (
+    ("device_silent", 60, 60, "warning", 0, 0),
+    ("device_hot", 80, 60, "warning", 3, 2),
+    ("device_queue", 50, 60, "warning", 10, 2),
+    ("score_drift", 0.25, 7 * 1440, "warning", 0.02, 0),
+    ("image_drift", 0.25, 7 * 1440, "warning", 0.02, 0),
+    ("field_sensitivity", 0.8, 90 * 1440, "critical", 0.02, 0),
+    ("failed_answers", 0.05, 60, "critical", 0.01, 2),
+    ("run_failed", 0, 2 * 1440, "warning", 0, 0),
+    ("server_down", 0, 5, "critical", 0, 1),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Set
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -19,6 +20,8 @@ from dashboard.field.retention import Retention
 from dashboard.settings import Settings
 
 log = logging.getLogger(__name__)
+
+RETRAIN = "; retraining: "
 
 
 class AlertWatch(Worker):
@@ -42,6 +45,8 @@ class AlertWatch(Worker):
         self._retention = retention
         self.open_count = 0
         self._turning = threading.Lock()
+        # Since when a subject has been beyond its limit, or good again: (rule, open or end, subject).
+        self._since: dict[tuple[int, str, str], int] = {}
 
     def prepare(self) -> None:
         """Give a new database its first rules."""
@@ -57,8 +62,10 @@ class AlertWatch(Worker):
                     severity=severity,
                     action="alert",
                     enabled=True,
+                    margin=margin,
+                    wait_minutes=wait,
                 )
-                for kind, limit, window, severity in FIRST_RULES
+                for kind, limit, window, severity, margin, wait in FIRST_RULES
             )
 
     def turn(self) -> None:
@@ -68,18 +75,31 @@ class AlertWatch(Worker):
 
     def _look(self) -> None:
         with self._database.read() as session:
-            rules = list(session.scalars(select(Rule).order_by(Rule.id)))
+            rules = list(session.scalars(select(Rule).where(Rule.deleted.is_(None)).order_by(Rule.id)))
         for rule in rules:
             try:
-                with self._database.read() as session:
-                    kind = KINDS.get(rule.kind)
-                    found = kind.look(session, self._sources, rule) if kind and rule.enabled else []
-                self._settle(rule, found)
+                self._settle(rule, *self._found(rule))
             except Exception:
                 log.exception("rule %s cannot be evaluated", rule.name)
+        self._wake_snoozed()
         self._courier.deliver()
         self._retention.turn()
         self.refresh()
+
+    def _found(self, rule: Rule) -> tuple[dict[str, Finding], dict[str, Finding]]:
+        """Return what is beyond the limit, and what is not yet better than it by the margin."""
+        kind = KINDS.get(rule.kind)
+        if kind is None or not rule.enabled:
+            return {}, {}
+        with self._database.read() as session:
+            beyond = kind.look(session, self._sources, rule)
+            still = beyond
+            if rule.margin and kind.direction:
+                eased = kind.eased(rule.limit, rule.margin)
+                still = kind.look(
+                    session, self._sources, Rule(limit=eased, window_minutes=rule.window_minutes)
+                )
+        return _by_subject(beyond), _by_subject(still)
 
     def refresh(self) -> None:
         """Count the open alerts for the pages' heading."""
@@ -91,40 +111,79 @@ class AlertWatch(Worker):
         with self._database.read() as session:
             return tuple(
                 session.execute(
-                    select(func.max(Alert.id), func.max(Alert.resolved), func.max(Alert.acknowledged))
+                    select(
+                        func.max(Alert.id),
+                        func.max(Alert.resolved),
+                        func.max(Alert.acknowledged),
+                        func.max(Alert.snoozed_until),
+                        func.sum(Alert.value),
+                    )
                 ).one()
             )
 
-    def _settle(self, rule: Rule, found: list[Finding]) -> None:
-        by_subject = {finding.subject[:160]: finding for finding in found}
+    def _settle(self, rule: Rule, beyond: dict[str, Finding], still: dict[str, Finding]) -> None:
         with self._database.read() as session:
-            known = set(
-                session.scalars(
-                    select(Alert.subject).where(Alert.rule_id == rule.id, Alert.resolved.is_(None))
-                )
-            )
-        if by_subject.keys() == known:
-            return
-        with self._database.write() as session:
-            if session.get(Rule, rule.id) is None:
-                return
-            standing = {
+            known = {
                 alert.subject: alert
                 for alert in session.scalars(
                     select(Alert).where(Alert.rule_id == rule.id, Alert.resolved.is_(None))
                 )
             }
-            for subject, alert in standing.items():
-                if subject not in by_subject:
+        opening = self._waited(rule, "open", beyond.keys() - known.keys())
+        ending = self._waited(rule, "end", known.keys() - still.keys())
+        changed = {
+            subject: finding
+            for subject, alert in known.items()
+            if (finding := beyond.get(subject) or still.get(subject))
+            and (alert.message, alert.value, alert.severity)
+            != (_kept(alert, finding.message), finding.value, rule.severity)
+        }
+        if not (opening or ending or changed):
+            return
+        with self._database.write() as session:
+            current = session.get(Rule, rule.id)
+            if current is None or current.deleted is not None:
+                return
+            standing = session.scalars(
+                select(Alert).where(Alert.rule_id == rule.id, Alert.resolved.is_(None))
+            ).all()
+            for alert in standing:
+                if alert.subject in ending:
                     alert.resolved = clock.now()
-            for subject, finding in by_subject.items():
-                if subject not in standing:
-                    self._open(session, rule, subject, finding)
+                    self._tell(session, alert, "resolved")
+                elif alert.subject in changed:
+                    finding = changed[alert.subject]
+                    worse = rule.severity == "critical" != alert.severity
+                    alert.message, alert.value = _kept(alert, finding.message), finding.value
+                    alert.severity = rule.severity
+                    if worse:
+                        self._tell(session, alert, "escalated")
+            for subject in sorted(opening):
+                self._open(session, rule, subject, beyond[subject])
+
+    def _waited(self, rule: Rule, what: str, subjects: Set[str]) -> set[str]:
+        """Return the subjects whose state has lasted as long as the rule waits; others begin again at nothing."""
+        for key in [key for key in self._since if key[:2] == (rule.id, what) and key[2] not in subjects]:
+            del self._since[key]
+        now, wait = clock.now(), rule.wait_minutes * clock.MINUTE
+        if not rule.enabled:
+            return set(subjects)  # a rule that is switched off ends its alerts at once
+        return {
+            subject
+            for subject in subjects
+            if now - self._since.setdefault((rule.id, what, subject), now) >= wait
+        }
 
     def _open(self, session: Session, rule: Rule, subject: str, finding: Finding) -> None:
         message = finding.message
         if rule.action == "retrain":
-            message = f"{message}; {self._retrainer.start(session, message)}"
+            message = f"{message}{RETRAIN}{self._retrainer.start(session, message)}"
+        snoozed = session.execute(
+            select(Alert.snoozed_until, Alert.snoozed_by)
+            .where(Alert.rule_id == rule.id, Alert.subject == subject, Alert.snoozed_until > clock.now())
+            .order_by(Alert.id.desc())
+            .limit(1)
+        ).first()
         alert = Alert(
             rule_id=rule.id,
             subject=subject,
@@ -132,12 +191,51 @@ class AlertWatch(Worker):
             message=message,
             value=finding.value,
             opened=clock.now(),
+            snoozed_until=snoozed.snoozed_until if snoozed else None,
+            snoozed_by=snoozed.snoozed_by if snoozed else None,
         )
         session.add(alert)
         session.flush()
+        self._tell(session, alert, "opened")
+
+    def _tell(self, session: Session, alert: Alert, event: str) -> None:
+        if alert.snoozed_until is not None and alert.snoozed_until > clock.now():
+            return
+        if event == "resolved" and not session.scalar(
+            select(Delivery.id).where(Delivery.alert_id == alert.id).limit(1)
+        ):
+            return  # nobody was told that it began
         session.add_all(
             Delivery(
-                alert_id=alert.id, channel=channel, state="waiting", attempts=0, due=clock.now(), trouble=""
+                alert_id=alert.id,
+                channel=channel,
+                event=event,
+                state="waiting",
+                attempts=0,
+                due=clock.now(),
+                trouble="",
             )
             for channel in channels(self._settings)
         )
+
+    def _wake_snoozed(self) -> None:
+        """Tell people of alerts whose pause is over and that still stand."""
+        with self._database.read() as session:
+            over = session.scalars(
+                select(Alert.id).where(Alert.resolved.is_(None), Alert.snoozed_until <= clock.now())
+            ).all()
+        if over:
+            with self._database.write() as session:
+                for alert in session.scalars(select(Alert).where(Alert.id.in_(over))):
+                    alert.snoozed_until = alert.snoozed_by = None
+                    self._tell(session, alert, "opened")
+
+
+def _by_subject(found: list[Finding]) -> dict[str, Finding]:
+    return {finding.subject[:160]: finding for finding in found}
+
+
+def _kept(alert: Alert, message: str) -> str:
+    """Return the newest message with what became of the run that the alert started."""
+    _, mark, rest = alert.message.partition(RETRAIN)
+    return f"{message}{mark}{rest}"

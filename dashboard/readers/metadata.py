@@ -9,9 +9,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PATIENCE_S = 2.0
 STATES = {0: "UNKNOWN", 1: "PENDING", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
 INPUTS = (2, 3)  # DECLARED_INPUT, INPUT
 OUTPUTS = (1, 4)  # DECLARED_OUTPUT, OUTPUT
@@ -40,6 +42,13 @@ class Node(BaseModel):
     seconds: float | None
     inputs: tuple[Artifact, ...]
     outputs: tuple[Artifact, ...]
+
+
+class StoreDamagedError(Exception):
+    """The store cannot be read now."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(f"{path} cannot be read ({error}): a run may hold it, or it is damaged")
 
 
 class Metadata:
@@ -129,12 +138,17 @@ class Metadata:
             yield None
             return
         # Read-only, and patient with the run that writes.
-        store = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=10)
+        try:
+            store = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=PATIENCE_S)
+        except sqlite3.Error as error:
+            raise StoreDamagedError(self._path, error) from None
         try:
             made = store.execute(
                 "SELECT count(*) FROM sqlite_master WHERE name IN ('Association', 'EventPath')"
             )
             # A run makes the file first and its tables after that.
             yield store if made.fetchone()[0] == 2 else None
+        except sqlite3.Error as error:
+            raise StoreDamagedError(self._path, error) from None
         finally:
             store.close()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.files import read_json
 from core.records.verdict import Verdict
-from core.workspace import Workspace
+from core.workspace import MARKER, Workspace
 from dashboard import clock
 from dashboard.readers.cache import FileCache
 
@@ -26,7 +28,7 @@ class Run(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
-    state: str = Field(description="pushed, unchanged, refused, failed, running or interrupted")
+    state: str = Field(description="pushed, unchanged, refused, failed, running, interrupted or damaged")
     reason: str = Field(description="why it was refused or failed")
     preset: str
     started: int | None = Field(description="milliseconds since 1970, UTC")
@@ -39,6 +41,9 @@ class Run(BaseModel):
     specificity: float | None
     threshold: float | None
     origin: str = Field("local", description="local, or cluster")
+    tags: tuple[str, ...] = Field((), description="what people put on it")
+    note: str = ""
+    archived: bool = False
 
     @property
     def of_a_study(self) -> bool:
@@ -47,45 +52,61 @@ class Run(BaseModel):
 
 
 class RunFiles:
-    """Reads runs; run.json is read again only when it changed."""
+    """Reads runs; run.json is read again only when it changed. A damaged one is shown as such beside the others."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._documents: FileCache[dict[str, Any] | None] = FileCache(read_json, 1000)
-        self._summaries: FileCache[Run | None] = FileCache(_load, 5000)
+        self._documents: FileCache[dict[str, Any] | None] = FileCache(_document, 1000)
+        self._summaries: FileCache[Run | None] = FileCache(_load, 50_000)
 
     def ids(self) -> list[str]:
-        """All runs, newest first."""
+        """Return all runs, newest first."""
         try:
-            return sorted(
-                (path.name for path in self._workspace.runs.iterdir() if path.is_dir()), reverse=True
-            )
+            with os.scandir(self._workspace.runs) as found:
+                return sorted(
+                    (one.name for one in found if _is_name(one.name) and one.is_dir(follow_symlinks=False)),
+                    reverse=True,
+                )
         except OSError:
             return []
 
+    def damaged(self) -> tuple[str, ...]:
+        """Return a sentence for each folder that cannot be a run's."""
+        try:
+            names = [path.name for path in self._workspace.runs.iterdir() if not _is_name(path.name)]
+        except OSError:
+            return ()
+        shown = (os.fsencode(name).decode("utf-8", "backslashreplace") for name in sorted(names))
+        return tuple(
+            f"{self._workspace.runs}/{name}: the folder's name is not UTF-8: rename it" for name in shown
+        )
+
     def folder(self, run_id: str) -> Path | None:
-        """A run's folder; None where there is no such run."""
+        """Return a run's folder; None where there is no such run."""
         if not run_id or "/" in run_id or run_id in (".", "..") or "\0" in run_id:
             return None
         path = self._workspace.runs / run_id
         return path if path.is_dir() and not path.is_symlink() else None
 
     def run(self, run_id: str) -> Run | None:
-        """One run."""
+        """Return one run."""
         folder = self.folder(run_id)
-        if folder is None:
-            return None
-        return self._summaries.get(folder / "run.json") or self._unfinished(folder)
+        return self._of(folder, self.ids()[:1]) if folder else None
 
     def all(self) -> list[Run]:
-        """Every run, newest first."""
-        found = (self.run(run_id) for run_id in self.ids())
-        return [run for run in found if run is not None]
+        """Return every run, newest first."""
+        ids = self.ids()
+        return [self._of(self._workspace.runs / run_id, ids[:1]) for run_id in ids]
 
     def document(self, run_id: str) -> dict[str, Any]:
-        """The whole run.json; empty while the run is under way."""
+        """Return the whole run.json; empty while the run is under way, or where it is damaged."""
         folder = self.folder(run_id)
         return (self._documents.get(folder / "run.json") if folder else None) or {}
+
+    def steps(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the steps of a run.json; what has not their form is left out."""
+        found = self.document(run_id).get("steps")
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     def verdicts(self, run_id: str) -> tuple[Verdict, ...]:
         """What the gates decided."""
@@ -93,9 +114,10 @@ class RunFiles:
 
     def output(self, run_id: str, step: str, output: str) -> Path | None:
         """The folder of a step's output, inside the workspace."""
-        for one in self.document(run_id).get("steps", []):
-            uris = one.get("outputs", {}).get(output) if one.get("name") == step else None
-            if uris:
+        for one in self.steps(run_id):
+            outputs = one.get("outputs") if one.get("name") == step else None
+            uris = outputs.get(output) if isinstance(outputs, dict) else None
+            if isinstance(uris, list) and uris:
                 return self._workspace.located(str(uris[0]))
         return None
 
@@ -103,6 +125,36 @@ class RunFiles:
         """The run's configuration."""
         folder = self.folder(run_id)
         return (self._documents.get(folder / "config.json") if folder else None) or {}
+
+    def stop(self, run_id: str) -> str:
+        """Interrupt a run as Ctrl-C would; what stood in the way, empty where it was told to stop.
+
+        The process is the one that holds the workspace's lock; the kernel says which.
+        """
+        found = self.run(run_id)
+        if found is None or found.state != "running":
+            return f"run {run_id} is not running: it is {found.state if found else 'not there'}"
+        pid = self._holder()
+        if pid is None:
+            return "its process is not on this machine, or in another container: stop it where it was started"
+        try:
+            os.kill(pid, signal.SIGINT)
+        except OSError as error:
+            return f"process {pid} cannot be stopped: {error.strerror}"
+        return ""
+
+    def _holder(self) -> int | None:
+        try:
+            marker = (self._workspace.root / MARKER).stat()
+            locks = Path("/proc/locks").read_text()
+        except OSError:
+            return None
+        name = f"{os.major(marker.st_dev):02x}:{os.minor(marker.st_dev):02x}:{marker.st_ino}"
+        for line in locks.splitlines():
+            if name in line and "FLOCK" in line and "WRITE" in line:
+                pid = int(line.split("FLOCK", 1)[1].split()[2])
+                return pid if pid > 1 and pid != os.getpid() and Path(f"/proc/{pid}").exists() else None
+        return None
 
     def stamp(self) -> object:
         """Changes when a run starts, goes on or ends."""
@@ -118,14 +170,16 @@ class RunFiles:
             marks.append(None)
         return tuple(marks)
 
-    def _unfinished(self, folder: Path) -> Run:
+    def _of(self, folder: Path, newest: list[str]) -> Run:
+        return self._summaries.get(folder / "run.json") or self._unfinished(folder, newest == [folder.name])
+
+    def _unfinished(self, folder: Path, newest: bool) -> Run:
         try:
             started: int | None = int((folder / "config.json").stat().st_mtime * 1000)
             silent = time.time() - (folder / "run.log").stat().st_mtime
         except OSError:
             started, silent = None, SILENCE_S + 1
-        held = self._workspace.running()
-        newest = folder.name == next(iter(self.ids()), "")
+        held = self._workspace.running() if newest else False
         alive = newest and (held is True or silent < (SILENCE_S if held is None else GRACE_S))
         return Run(
             run_id=folder.name,
@@ -144,12 +198,28 @@ class RunFiles:
         )
 
 
-def _load(path: Path) -> Run | None:
-    found = read_json(path)
-    if found is None:
+def _is_name(name: str) -> bool:
+    """Whether a folder's name can be written on a page: one that is not UTF-8 holds surrogates."""
+    return name.isprintable() and not name.startswith(".")
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object, with null for NaN and infinity, which JSON does not know; None for anything else."""
+    try:
+        found = json.loads(path.read_bytes(), parse_constant=lambda _: None)
+    except (OSError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
+
+
+def _load(path: Path) -> Run | None:
+    found = _document(path)
+    if found is None:
+        return _damaged(path, "it is not a JSON object")
     metrics = found.get("metrics") or {}
     try:
+        if not isinstance(metrics, dict):
+            raise ValueError(f"metrics is a {type(metrics).__name__}, not a table")
         return Run(
             run_id=path.parent.name,
             state=str(found.get("status", "failed")),
@@ -165,11 +235,32 @@ def _load(path: Path) -> Run | None:
             specificity=_share(metrics.get("true_negatives"), metrics.get("false_positives")),
             threshold=found.get("threshold"),
         )
-    except ValueError:
-        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        return _damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    except (ValueError, TypeError, OverflowError) as error:
+        return _damaged(path, str(error))
 
 
-def _share(part: int | None, rest: int | None) -> float | None:
+def _damaged(path: Path, reason: str) -> Run:
+    return Run(
+        run_id=path.parent.name,
+        state="damaged",
+        reason=f"{path} cannot be read ({reason}): restore it from a backup",
+        preset="",
+        started=None,
+        seconds=None,
+        data="",
+        data_version="",
+        version=None,
+        auc=None,
+        sensitivity=None,
+        specificity=None,
+        threshold=None,
+    )
+
+
+def _share(part: float | None, rest: float | None) -> float | None:
     if part is None or rest is None or part + rest == 0:
         return None
     return part / (part + rest)

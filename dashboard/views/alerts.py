@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from dashboard import clock
 from dashboard.access import Approver, Reviewer, Viewer
@@ -36,6 +37,8 @@ class Shown(Part):
     resolved: int | None
     acknowledged: int | None
     acknowledged_by: str | None
+    snoozed_until: int | None = Field(description="nobody is told before this moment")
+    snoozed_by: str | None
     deliveries: tuple[str, ...] = Field(description="channel: state")
 
 
@@ -51,6 +54,8 @@ class Ruled(Part):
     severity: str
     action: str
     enabled: bool
+    margin: float = Field(description="an alert ends when the value is better than the limit by this much")
+    wait_minutes: float = Field(description="how long it must last before an alert opens, and ends")
 
 
 class AlertsPage(Page):
@@ -78,6 +83,8 @@ class RuleForm(FormData):
     severity: Literal["critical", "warning"] = "warning"
     action: Literal["alert", "retrain"] = "alert"
     enabled: bool = False
+    margin: float = Field(0, ge=0, le=1_000_000, allow_inf_nan=False)
+    wait_minutes: float = Field(0, ge=0, le=10_080, allow_inf_nan=False)
 
 
 @router.get("", response_model=AlertsPage, responses=ANSWERS)
@@ -110,7 +117,7 @@ def alerts(
         for row in session.scalars(
             select(Delivery).where(Delivery.alert_id.in_(wanted)).order_by(Delivery.id)
         ):
-            told.setdefault(row.alert_id, []).append(f"{row.channel}: {row.state}")
+            told.setdefault(row.alert_id, []).append(f"{row.event} by {row.channel}: {row.state}")
 
     def shown(alert: Alert) -> Shown:
         rule = names.get(alert.rule_id)
@@ -124,6 +131,8 @@ def alerts(
             resolved=alert.resolved,
             acknowledged=alert.acknowledged,
             acknowledged_by=alert.acknowledged_by,
+            snoozed_until=alert.snoozed_until if (alert.snoozed_until or 0) > clock.now() else None,
+            snoozed_by=alert.snoozed_by,
             deliveries=tuple(told.get(alert.id, ())),
         )
 
@@ -145,8 +154,11 @@ def alerts(
                 severity=rule.severity,
                 action=rule.action,
                 enabled=rule.enabled,
+                margin=rule.margin,
+                wait_minutes=rule.wait_minutes,
             )
             for rule in names.values()
+            if rule.deleted is None
         ),
         channels=tuple(channels(using.settings)),
         kinds={key: kind.title for key, kind in KINDS.items()},
@@ -158,6 +170,12 @@ def alerts(
 
 class Acknowledge(FormData):
     """Nothing more than the mark."""
+
+
+class Snooze(FormData):
+    """How long nobody wants to hear of an alert."""
+
+    hours: float = Field(ge=0, le=720, description="0 ends the pause")
 
 
 @router.post("/{number}/acknowledge", response_class=RedirectResponse, status_code=303, responses=DONE)
@@ -174,6 +192,22 @@ def acknowledge(
             raise FaultError(409, f"{alert.acknowledged_by} has acknowledged it already")
         alert.acknowledged, alert.acknowledged_by = clock.now(), person.name
         using.audit.add(session, person.name, "alert.acknowledge", f"alert {number}", message=alert.message)
+    using.pulse.tell("alerts")
+    return go("/alerts")
+
+
+@router.post("/{number}/snooze", response_class=RedirectResponse, status_code=303, responses=DONE)
+def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, Form()]) -> RedirectResponse:
+    """Tell nobody of an alert for a while, also if it ends and comes again meanwhile."""
+    with using.database.write() as session:
+        alert = session.get(Alert, number) if 0 < number < 2**31 else None
+        if alert is None:
+            raise missing(f"there is no alert {number}")
+        if alert.resolved is not None:
+            raise FaultError(409, "this alert is over already")
+        until = clock.now() + int(form.hours * clock.HOUR)
+        alert.snoozed_until, alert.snoozed_by = (until, person.name) if form.hours else (None, None)
+        using.audit.add(session, person.name, "alert.snooze", f"alert {number}", hours=form.hours)
     using.pulse.tell("alerts")
     return go("/alerts")
 
@@ -199,9 +233,7 @@ def change_rule(
     """Change a rule; a rule that is switched off resolves its alerts at the next look."""
     _checked(using, form)
     with using.database.write() as session:
-        rule = session.get(Rule, number) if 0 < number < 2**31 else None
-        if rule is None:
-            raise missing(f"there is no rule {number}")
+        rule = _rule(session, number)
         taken = session.scalar(select(Rule.id).where(Rule.name == form.name, Rule.id != number))
         if taken is not None:
             raise FaultError(409, f"there is a rule {form.name!r} already")
@@ -211,6 +243,31 @@ def change_rule(
             session, person.name, "rule.change", form.name, **form.model_dump(exclude={"csrf", "name"})
         )
     return go("/alerts#rules")
+
+
+@router.post("/rules/{number}/delete", response_class=RedirectResponse, status_code=303, responses=DONE)
+def delete_rule(
+    using: Using, person: Approver, number: int, form: Annotated[Acknowledge, Form()]
+) -> RedirectResponse:
+    """Delete a rule; its open alerts end, and the history stays."""
+    del form
+    with using.database.write() as session:
+        rule = _rule(session, number)
+        using.audit.add(session, person.name, "rule.delete", rule.name)
+        # Its name is free again; the alerts of the past still name it.
+        rule.deleted, rule.name = clock.now(), f"{rule.name[:90]} (deleted {number})"
+        for alert in session.scalars(select(Alert).where(Alert.rule_id == number, Alert.resolved.is_(None))):
+            alert.resolved = clock.now()
+    using.alerts.refresh()
+    using.pulse.tell("alerts")
+    return go("/alerts#rules")
+
+
+def _rule(session: Session, number: int) -> Rule:
+    rule = session.get(Rule, number) if 0 < number < 2**31 else None
+    if rule is None or rule.deleted is not None:
+        raise missing(f"there is no rule {number}")
+    return rule
 
 
 def _checked(using: Using, form: RuleForm) -> None:

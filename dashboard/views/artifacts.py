@@ -19,6 +19,7 @@ from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import statistics
 from dashboard.readers.metadata import Artifact
+from dashboard.readers.runs import verdicts
 from dashboard.readers.statistics import Anomaly, Feature
 from dashboard.services import Services, Using
 
@@ -64,7 +65,7 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
         files=tuple(_files(folder)),
         statistics=stats,
         anomalies=tuple(statistics.anomalies(folder)) if found.type == "ExampleAnomalies" else None,
-        verdict=Verdict.model_validate(verdict) if verdict else None,
+        verdict=next(iter(verdicts([verdict])), None),
         text=_text(folder),
     )
     charts: dict[str, Any] = {

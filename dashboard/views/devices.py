@@ -5,24 +5,36 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import case, delete, func, select
 
 from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
-from dashboard.database.tables import Device, Heartbeat, Rule, VersionDevice
-from dashboard.faults import missing
+from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, Token, VersionDevice
+from dashboard.faults import invalid, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
-from dashboard.views.forms import FormData, OncePage
+from dashboard.views.forms import FormData, OncePage, go
 
 router = APIRouter(prefix="/devices", tags=["devices"])
 
 ROWS = 50
 BEATS = 200
 DEFAULT_SILENCE = 60
+NAMES = {
+    "sent_at": "sent",
+    "clock_trusted": "clock can be trusted",
+    "uptime_s": "running for",
+    "memory_bytes": "memory in use",
+    "free_bytes": "free on the card",
+    "kept_bytes": "kept examinations",
+    "waiting": "examinations waiting",
+    "unreported": "not reported yet",
+    "set_aside": "set aside for a person",
+}
+RANKS = ("silent", "troubled", "fine")
 
 
 class Seen(Part):
@@ -40,11 +52,12 @@ class Seen(Part):
 
 
 class DevicesPage(Page):
-    """All devices, the longest silent last."""
+    """All devices, the longest silent first."""
 
     devices: tuple[Seen, ...]
     total: int
-    silent: int
+    states: dict[str, int] = Field(description="devices that match the search, by state")
+    state: str = Field(description="only devices in this state; empty for all")
     page: int
     pages: int
     search: str
@@ -75,23 +88,25 @@ def devices(
     _: Viewer,
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     search: Annotated[str, Query(max_length=64)] = "",
+    state: Annotated[str, Query(pattern=r"^(|silent|troubled|fine)$")] = "",
 ) -> Response:
-    """All devices."""
+    """All devices, silent ones first, then those with notices."""
     silence = silent_after(using)
     edge = clock.now() - int(silence * clock.MINUTE)
-    wanted = [Device.id.contains(search, autoescape=True)] if search else []
+    rank = case((Device.last_seen < edge, 0), (Device.errors > 0, 1), else_=2)
+    found = [Device.id.contains(search, autoescape=True)] if search else []
+    wanted = [*found, *([rank == RANKS.index(state)] if state else [])]
     with using.database.read() as session:
-        total = session.scalar(select(func.count()).select_from(Device).where(*wanted)) or 0
-        silent = (
-            session.scalar(select(func.count()).select_from(Device).where(Device.last_seen < edge, *wanted))
-            or 0
-        )
+        rows_by_rank = session.execute(select(rank, func.count()).where(*found).group_by(rank))
+        counted = {row[0]: row[1] for row in rows_by_rank}
+        states = {name: counted.get(number, 0) for number, name in enumerate(RANKS)}
+        total = states[state] if state else sum(states.values())
         pages = max(1, -(-total // ROWS))
         page = min(page, pages)
         rows = session.scalars(
             select(Device)
             .where(*wanted)
-            .order_by(Device.last_seen.desc(), Device.id)
+            .order_by(rank, case((rank == 0, Device.last_seen), else_=-Device.last_seen), Device.id)
             .limit(ROWS)
             .offset((page - 1) * ROWS)
         ).all()
@@ -106,7 +121,8 @@ def devices(
         title="Devices",
         devices=tuple(_seen(row, edge) for row in rows),
         total=total,
-        silent=silent,
+        states=states,
+        state=state,
         page=page,
         pages=pages,
         search=search,
@@ -144,6 +160,7 @@ def device(request: Request, using: Using, person: Viewer, device_id: str) -> Re
         may_manage=person.may("admin"),
     )
     extra = {
+        "names": NAMES,
         "temperature": charts.timeline(
             "temperature",
             "°C",
@@ -171,11 +188,41 @@ def enrol(request: Request, using: Using, person: Admin, form: Annotated[EnrolFo
     return respond(request, using, "once.html", model)
 
 
+class DeleteForm(FormData):
+    """The device's name once more, so that no slip deletes one."""
+
+    confirm: str = Field(max_length=64)
+
+
+@router.post("/{device_id}/delete", response_class=RedirectResponse, status_code=303, responses=DONE)
+def delete_device(
+    using: Using, person: Admin, device_id: str, form: Annotated[DeleteForm, Form()]
+) -> RedirectResponse:
+    """Delete a retired device and end its tokens; its answers and examinations stay."""
+    if form.confirm != device_id:
+        raise invalid(f"confirm: type the device's name, {device_id[:64]}")
+    with using.database.write() as session:
+        row = session.get(Device, device_id)
+        if row is None:
+            raise missing(f"there is no device {device_id[:64]}")
+        for number in session.scalars(
+            select(Token.id).where(Token.device_id == device_id, Token.revoked.is_(None))
+        ).all():
+            using.tokens.revoke(session, number)
+        session.execute(delete(Heartbeat).where(Heartbeat.device_id == device_id))
+        session.execute(delete(EnrolmentCode).where(EnrolmentCode.device_id == device_id))
+        session.delete(row)
+        using.audit.add(session, person.name, "device.delete", device_id)
+    return go("/devices")
+
+
 def silent_after(using: Services) -> float:
     """Minutes after which a device counts as silent: the first rule's that says so."""
     with using.database.read() as session:
         found = session.scalar(
-            select(Rule.limit).where(Rule.kind == "device_silent", Rule.enabled).order_by(Rule.id)
+            select(Rule.limit)
+            .where(Rule.kind == "device_silent", Rule.enabled, Rule.deleted.is_(None))
+            .order_by(Rule.id)
         )
     return float(found) if found else DEFAULT_SILENCE
 

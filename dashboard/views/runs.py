@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import Field
 
@@ -18,18 +20,22 @@ from core.charts.performance import NamedCurve
 from core.measures.rates import Interval
 from core.records.verdict import Verdict
 from core.workspace import contained
-from dashboard import charts
-from dashboard.access import Viewer
-from dashboard.faults import missing
+from dashboard import charts, clock
+from dashboard.access import Approver, Reviewer, Viewer
+from dashboard.database.tables import RunNote
+from dashboard.faults import FaultError, missing
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
-from dashboard.page import ANSWERS, Page, Part, of_kind, respond
+from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
 from dashboard.readers import lineage, training
 from dashboard.readers.cluster import Task
-from dashboard.readers.metadata import Node
+from dashboard.readers.metadata import Node, StoreDamagedError
 from dashboard.readers.runs import Run
 from dashboard.readers.training import Epoch
 from dashboard.services import Services, Using
+from dashboard.views import run_list
+from dashboard.views.forms import FormData, go
+from dashboard.views.run_list import ExportFilter, RunFilter
 from dashboard.words import duration, plain
 
 router = APIRouter(tags=["runs"])
@@ -37,20 +43,27 @@ router = APIRouter(tags=["runs"])
 PAGE = 25
 MOST_COMPARED = 5
 LOG_LINES = 400
+TAIL_LINES = 40
+CHARTED = 60
 LOG_BYTES = 512_000
 NO_CURVE = np.empty((0, 2))
 
 
 class RunsPage(Page):
-    """All runs, newest first."""
+    """Runs, filtered and sorted."""
 
     runs: tuple[Run, ...]
     total: int
     page: int
     pages: int
     states: dict[str, int] = Field(description="how many runs ended how")
-    state: str = Field(description="only runs that ended so; empty for all")
+    presets: tuple[str, ...]
+    data_versions: tuple[str, ...]
+    tags: tuple[str, ...]
+    asked: RunFilter
     cluster_trouble: str
+    damaged: tuple[str, ...] = Field(description="folders that cannot be a run's")
+    may_edit: bool
 
 
 class Difference(Part):
@@ -75,6 +88,10 @@ class RunPage(Page):
     others: tuple[str, ...] = Field(description="runs to compare the configuration with")
     report: bool
     log: bool
+    log_tail: tuple[str, ...] = Field(description="the end of the log of a run that came to no good end")
+    damaged: tuple[str, ...] = Field(description="files of it that cannot be read")
+    may_note: bool
+    may_stop: bool
 
 
 class LogPage(Page):
@@ -117,38 +134,53 @@ def root(_: Viewer) -> RedirectResponse:
 def runs(
     request: Request,
     using: Using,
-    _: Viewer,
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-    state: Annotated[str, Query(pattern=r"^[a-z]{0,16}$")] = "",
+    person: Viewer,
+    asked: Annotated[RunFilter, Query()],
 ) -> Response:
-    """All runs, of this workspace and of the cluster."""
-    found = sorted(
-        [*using.runs.all(), *using.cluster.runs()],
-        key=lambda run: (run.started or 0, run.run_id),
-        reverse=True,
-    )
-    states: dict[str, int] = {}
-    for run in found:
-        states[run.state] = states.get(run.state, 0) + 1
-    chosen = [run for run in found if not state or run.state == state]
-    pages = max(1, -(-len(chosen) // PAGE))
-    page = min(page, pages)
-    shown = tuple(chosen[(page - 1) * PAGE : page * PAGE])
+    """Runs of this workspace and of the cluster."""
+    listed = run_list.listed(using, asked)
+    pages = max(1, -(-len(listed.runs) // PAGE))
+    page = min(asked.page, pages)
     model = RunsPage(
         title="Runs",
-        runs=shown,
-        total=len(chosen),
+        runs=tuple(listed.runs[(page - 1) * PAGE : page * PAGE]),
+        total=len(listed.runs),
         page=page,
         pages=pages,
-        states=states,
-        state=state,
+        states=listed.states,
+        presets=listed.presets,
+        data_versions=listed.data_versions,
+        tags=listed.tags,
+        asked=asked,
         cluster_trouble=using.cluster.trouble,
+        damaged=using.runs.damaged(),
+        may_edit=person.may("reviewer"),
     )
-    history = [
-        (float(run.started), run.auc) for run in reversed(found[:60]) if run.auc is not None and run.started
-    ]
+    newest = sorted(listed.runs, key=lambda run: run.started or 0)[-CHARTED:]
+    history = [(float(run.started), run.auc) for run in newest if run.auc is not None and run.started]
     chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None)
     return respond(request, using, "runs.html", model, extra={"chart": chart})
+
+
+@router.get("/runs/export", response_model=None, responses=of_kind("text/csv", "application/json"))
+def export(
+    using: Using,
+    _: Viewer,
+    asked: Annotated[ExportFilter, Query()],
+) -> Response:
+    """Every run that matches, as one file."""
+    rows = [run.model_dump(mode="json") for run in run_list.listed(using, asked).runs]
+    if asked.to == "json":
+        return Response(
+            json.dumps(rows, indent=1),
+            media_type="application/json",
+            headers={"Content-Disposition": 'attachment; filename="runs.json"'},
+        )
+    return Response(
+        run_list.as_csv(rows),
+        media_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="runs.csv"'},
+    )
 
 
 @router.get("/runs/compare", response_model=ComparePage, responses=ANSWERS)
@@ -217,7 +249,7 @@ def compare(
 def one(
     request: Request,
     using: Using,
-    _: Viewer,
+    person: Viewer,
     run_id: str,
     against: Annotated[str, Query(max_length=120)] = "",
 ) -> Response:
@@ -234,7 +266,15 @@ def one(
     other = using.runs.config(against) if against else {}
     if against and using.runs.folder(against) is None:
         raise missing(f"there is no run {against[:80]} to compare with")
-    nodes = _nodes(using, run)
+    damaged: list[str] = [run.reason] if run.state == "damaged" else []
+    try:
+        nodes = _nodes(using, run)
+    except StoreDamagedError as error:
+        damaged.append(str(error))
+        nodes = lineage.nodes(using.workspace, run.run_id) or _recorded(using, run)
+    run = run_list.noted(using, [run])[0]
+    log_file = folder / "run.log" if folder else None
+    has_log = log_file is not None and log_file.is_file()
     model = RunPage(
         title=f"Run {run.run_id}",
         run=run,
@@ -247,7 +287,13 @@ def one(
         differences=_differences(config, other) if against else (),
         others=tuple(name for name in using.runs.ids()[:60] if name != run_id),
         report=bool(folder and (folder / "report.html").is_file()),
-        log=bool(folder and (folder / "run.log").is_file()),
+        log=has_log,
+        log_tail=tuple(_tail(log_file, "")[0][-TAIL_LINES:])
+        if log_file and has_log and run.state in ("failed", "interrupted", "damaged")
+        else (),
+        damaged=tuple(damaged),
+        may_note=person.may("reviewer"),
+        may_stop=person.may("approver") and run.state == "running",
     )
     extra = {
         "dag": _dag(nodes),
@@ -290,18 +336,88 @@ def log_page(
     return respond(request, using, "log.html", model)
 
 
-@router.get(
-    "/runs/{run_id}/report",
-    response_model=None,
-    responses=of_kind("text/html"),
-)
-def report(using: Using, _: Viewer, run_id: str) -> Response:
-    """The report the pipeline wrote; nothing in it may run."""
+@router.get("/runs/{run_id}/report", include_in_schema=False)
+def report(using: Using, _: Viewer, run_id: str) -> RedirectResponse:
+    """The report, under the name that the links of its cards use."""
+    if using.runs.folder(run_id) is None:
+        raise missing(f"there is no run {run_id[:80]}")
+    return RedirectResponse(f"/runs/{quote(run_id, safe='')}/report.html", status_code=303)
+
+
+@router.get("/runs/{run_id}/{name}", response_model=None, responses=of_kind("text/html", "application/json"))
+def report_file(
+    using: Using,
+    _: Viewer,
+    run_id: str,
+    name: Literal["report.html", "model_card.html", "model_card.json", "data_card.html", "data_card.json"],
+) -> Response:
+    """The report and the cards the pipeline wrote; nothing in them may run."""
     folder = using.runs.folder(run_id)
-    path = contained(folder, "report.html") if folder else None
+    path = contained(folder, name) if folder else None
     if path is None:
-        raise missing(f"run {run_id[:80]} has no report; `melanosizer report --run {run_id[:80]}` writes it")
-    return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": SANDBOX})
+        raise missing(f"run {run_id[:80]} has no {name}; `melanosizer report --run {run_id[:80]}` writes it")
+    kind = "application/json" if name.endswith(".json") else "text/html"
+    return FileResponse(path, media_type=kind, headers={"Content-Security-Policy": SANDBOX})
+
+
+class NoteForm(FormData):
+    """What a person adds to a run."""
+
+    tags: str = Field("", max_length=400, description="words, separated by commas")
+    note: str = Field("", max_length=4000)
+    archived: bool = Field(False, description="left out of the list unless it is asked for")
+
+
+class StopForm(FormData):
+    """Nothing more than the mark."""
+
+
+@router.post("/runs/{run_id}/note", response_class=RedirectResponse, status_code=303, responses=DONE)
+def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, Form()]) -> RedirectResponse:
+    """Keep tags and a note, or archive a run; its files stay as they are."""
+    _there(using, run_id)
+    with using.database.write() as session:
+        kept = session.get(RunNote, run_id)
+        session.merge(
+            RunNote(
+                run_id=run_id,
+                tags=", ".join(run_list.split(form.tags)),
+                note=form.note,
+                archived=((kept.archived if kept else None) or clock.now()) if form.archived else None,
+                changed=clock.now(),
+                changed_by=person.name,
+            )
+        )
+        using.audit.add(
+            session,
+            person.name,
+            "run.note",
+            run_id[:160],
+            tags=form.tags,
+            note=form.note,
+            archived=form.archived,
+        )
+    using.pulse.tell("runs")
+    return go(f"/runs/{quote(run_id, safe='')}")
+
+
+@router.post("/runs/{run_id}/stop", response_class=RedirectResponse, status_code=303, responses=DONE)
+def stop(using: Using, person: Approver, run_id: str, form: Annotated[StopForm, Form()]) -> RedirectResponse:
+    """Interrupt a run that is under way."""
+    del form
+    _there(using, run_id)
+    trouble = using.runs.stop(run_id) if using.runs.folder(run_id) else using.cluster.stop(run_id)
+    if trouble:
+        raise FaultError(409, trouble)
+    with using.database.write() as session:
+        using.audit.add(session, person.name, "run.stop", run_id[:160])
+    using.pulse.tell("runs")
+    return go(f"/runs/{quote(run_id, safe='')}")
+
+
+def _there(using: Services, run_id: str) -> None:
+    if using.runs.folder(run_id) is None and using.cluster.run(run_id) is None:
+        raise missing(f"there is no run {run_id[:80]}")
 
 
 def flat(value: Any, path: str = "") -> dict[str, str]:
@@ -332,18 +448,7 @@ def _nodes(using: Services, run: Run) -> list[Node]:
     """
     nodes = using.metadata.nodes(run.run_id) or lineage.nodes(using.workspace, run.run_id)
     if not nodes:
-        return [
-            Node(
-                name=step.get("name", "?"),
-                type=step.get("name", "?"),
-                state=step.get("state", "UNKNOWN"),
-                started=None,
-                seconds=step.get("seconds"),
-                inputs=(),
-                outputs=(),
-            )
-            for step in using.runs.document(run.run_id).get("steps", [])
-        ]
+        return _recorded(using, run)
     if run.state == "running":
         earlier = max(
             (using.metadata.nodes(name) for name in using.runs.ids()[:6] if name != run.run_id),
@@ -357,6 +462,21 @@ def _nodes(using: Services, run: Run) -> list[Node]:
             if node.name not in known
         ]
     return nodes
+
+
+def _recorded(using: Services, run: Run) -> list[Node]:
+    return [
+        Node(
+            name=str(step.get("name", "?")),
+            type=str(step.get("name", "?")),
+            state=str(step.get("state", "UNKNOWN")),
+            started=None,
+            seconds=step["seconds"] if isinstance(step.get("seconds"), int | float) else None,
+            inputs=(),
+            outputs=(),
+        )
+        for step in using.runs.steps(run.run_id)
+    ]
 
 
 def _dag(nodes: list[Node]) -> Any:

@@ -14,6 +14,12 @@ from pipeline.commands.options import DataOption, PresetOption, SetOption, Works
 def run(
     data: DataOption,
     preset: PresetOption = "quick",
+    spans: Annotated[
+        str | None,
+        typer.Option(
+            "--spans", help="Numbers of the spans of the data that are taken, as in 2-4; default: all."
+        ),
+    ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     overrides: SetOption = None,
     external: Annotated[
@@ -48,7 +54,7 @@ def run(
     place = Workspace(workspace)
     place.prepare()
     with place.locked():
-        folder = data_set.ready(data, place, console)
+        folder = data_set.ready(data, place, console, spans)
         settings = external_data.prepared(settings, external or (), folder, place, console)
         result = run.execute(
             settings, preset=preset, workspace=place, data=folder, console=console, locked=True

@@ -19,6 +19,7 @@ import rapidjson
 
 from core.protos import tensor_pb2
 from core.tfserving.tensors import DTYPES
+from serving.engine.signatures import DEFAULT_SIGNATURE
 from serving.protos import Example
 from serving.status import ServingError, invalid_argument, unimplemented
 
@@ -71,7 +72,7 @@ class _Decoder(rapidjson.Decoder):
 _DECODE = _Decoder(number_mode=rapidjson.NM_NATIVE | rapidjson.NM_NAN)
 
 
-def parse(body: bytes) -> dict[str, Any]:
+def parse(body: bytes | bytearray) -> dict[str, Any]:
     """Return the JSON object in `body`; bytes that are not UTF-8 come back as lone surrogates (surrogateescape).
 
     Raises:
@@ -80,7 +81,7 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
     try:
-        document = _parse(body.removeprefix(b"\xef\xbb\xbf"))
+        document = _parse(body[3:] if body.startswith(b"\xef\xbb\xbf") else body)
     except RecursionError:
         raise invalid_argument(_TOO_DEEP) from None
     if not isinstance(document, dict):
@@ -88,7 +89,7 @@ def parse(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _parse(body: bytes) -> Any:
+def _parse(body: bytes | bytearray) -> Any:
     try:
         return _DECODE(body)
     except UnicodeDecodeError:
@@ -422,7 +423,19 @@ def _fill_signature(document: Mapping[str, Any], request: Any) -> None:
     request.model_spec.signature_name = _name(name)
 
 
-def fill_predict(body: bytes, infos_of: Callable[[str], Infos], request: Any) -> str:
+def inputs_of(signatures: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """Return the inputs of a signature (the default one for ""), by the signatures' names.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT if there is no such signature.
+    """
+    key = name or DEFAULT_SIGNATURE
+    if key not in signatures:
+        raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
+    return signatures[key]
+
+
+def fill_predict(body: bytes | bytearray, infos_of: Callable[[str], Infos], request: Any) -> str:
     """Fill a PredictRequest.
 
     Args:
@@ -511,7 +524,7 @@ def _fill_example(value: Any, example: Any) -> None:
             _add_to_feature(one, name, feature)
 
 
-def fill_examples(body: bytes, request: Any) -> None:
+def fill_examples(body: bytes | bytearray, request: Any) -> None:
     """Fill a ClassificationRequest or RegressionRequest.
 
     Raises:

@@ -11,9 +11,9 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf import json_format
 
 from serving.api import json_replies, json_requests
+from serving.api.json_worker import LONG, JsonWorkers
 from serving.api.service import Caller, Service
-from serving.engine.signatures import DEFAULT_SIGNATURE
-from serving.operations.memory import Reservation, json_bytes
+from serving.operations.memory import JsonSize, Reservation
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -32,6 +32,8 @@ _STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
     re.IGNORECASE | re.ASCII,
 )
+
+Body = bytes | bytearray
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,15 @@ def _fill_spec(spec: Any, name: str, version: str | None, label: str | None) -> 
 class RestApi:
     """The API of one service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, workers: JsonWorkers) -> None:
         self._service = service
+        self._workers = workers
 
     def authenticate(self, caller: Caller) -> None:
         """Raises ServingError UNAUTHENTICATED for whoever may not ask."""
         self._service.gate_authenticate(caller)
 
-    def handle(
-        self, method: str, path: str, body: bytes | bytearray, caller: Caller, memory: Reservation
-    ) -> Reply:
+    def handle(self, method: str, path: str, body: Body, caller: Caller, memory: Reservation) -> Reply:
         """Answer one request under /v1/.
 
         Args:
@@ -95,8 +96,9 @@ class RestApi:
         """
         try:
             if method == "POST" and (found := _PREDICTION.fullmatch(path)):
-                memory.take(json_bytes(body))
-                text = self._predict(found, bytes(body), caller, memory)
+                size = JsonSize.of(body)
+                memory.take(size.memory_bytes)
+                text = self._predict(found, body, size.values >= LONG, caller, memory)
             elif method == "GET" and (found := _STATUS.fullmatch(path)):
                 text = self._describe(found, caller)
             else:
@@ -105,24 +107,37 @@ class RestApi:
             return error_reply(error)
         return Reply(200, text)
 
-    def _predict(self, found: re.Match[str], body: bytes, caller: Caller, memory: Reservation) -> bytes:
+    def _predict(
+        self, found: re.Match[str], body: Body, is_long: bool, caller: Caller, memory: Reservation
+    ) -> bytes:
         name, version, label, verb = found.groups()
         # Regular expressions match any case, the dispatch after them does not.
         if verb == "predict":
-            return self._do_predict(name, version, label, body, caller, memory)
+            return self._do_predict(name, version, label, body, is_long, caller, memory)
         if verb == "classify":
             request = classification_pb2.ClassificationRequest()
             _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: json_requests.fill_examples(body, request), request)
+            self._counted(lambda: self._fill_examples(body, is_long, request, caller), request)
             return json_replies.classifications(
                 self._service.classify(request, caller, "classify", memory).result
             )
         if verb == "regress":
             request = regression_pb2.RegressionRequest()
             _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: json_requests.fill_examples(body, request), request)
+            self._counted(lambda: self._fill_examples(body, is_long, request, caller), request)
             return json_replies.regressions(self._service.regress(request, caller, "regress", memory).result)
         raise invalid_argument(f"Malformed request: POST /v1/models/{name}:{verb}")
+
+    def _inputs(self, spec: Any) -> dict[str, Any]:
+        """The inputs of each signature of a model."""
+        with self._service.core.use(spec) as model:
+            return {name: signature.inputs for name, signature in model.signatures.items()}
+
+    def _fill_examples(self, body: Body, is_long: bool, request: Any, caller: Caller) -> None:
+        if is_long:
+            self._workers.fill_examples(body, request, caller.seconds_left())
+        else:
+            json_requests.fill_examples(body, request)
 
     def _counted(self, fill: Any, request: Any) -> Any:
         """A body that is wrong counts as a request of its model, like any other failure."""
@@ -137,22 +152,26 @@ class RestApi:
         name: str,
         version: str | None,
         label: str | None,
-        body: bytes,
+        body: Body,
+        is_long: bool,
         caller: Caller,
         memory: Reservation,
     ) -> bytes:
         request = predict_pb2.PredictRequest()
         _fill_spec(request.model_spec, name, version, label)
 
-        def infos(signature: str) -> Any:
-            key = signature or DEFAULT_SIGNATURE
-            with self._service.core.use(request.model_spec) as model:
-                found = model.signatures.get(key)
-            if found is None:
-                raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
-            return found.inputs
+        def fill() -> str:
+            if is_long:
+                dtypes = {
+                    name: {key: info.dtype for key, info in inputs.items()}
+                    for name, inputs in self._inputs(request.model_spec).items()
+                }
+                return self._workers.fill_predict(body, dtypes, request, caller.seconds_left())
+            return json_requests.fill_predict(
+                body, lambda name: json_requests.inputs_of(self._inputs(request.model_spec), name), request
+            )
 
-        form = self._counted(lambda: json_requests.fill_predict(body, infos, request), request)
+        form = self._counted(fill, request)
         response = self._service.predict(request, caller, "predict", memory)
         if form == "row":
             return json_replies.row_format(response.outputs)

@@ -28,6 +28,11 @@ class Caller:
     token: str | None = None
     device_id: str = ""
 
+    def seconds_left(self) -> float | None:
+        """Seconds until the deadline, None for no limit. Raises as timeout_ms."""
+        left = self.timeout_ms()
+        return left / 1000 if left else None
+
     def timeout_ms(self) -> int:
         """Milliseconds left, 0 for no limit.
 

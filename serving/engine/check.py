@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.tfserving.tensors import Array, Value, from_proto, predict_request
-from serving.engine.load_check import read_chunk, write_chunk
+from serving.api.json_worker import read_chunk, write_chunk
 from serving.engine.signatures import DEFAULT_SIGNATURE
 from serving.protos import predict_pb2
 from serving.status import Code

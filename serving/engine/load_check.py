@@ -7,31 +7,17 @@ with a JSON header and a PredictResponse (empty for an error) for the load and t
 from __future__ import annotations
 
 import json
-import struct
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from serving.api.json_worker import read_chunk, write_chunk
 from serving.api.predict import run_predict
 from serving.engine.model import LoadOptions, Model
 from serving.engine.warmup import warm_up
 from serving.protos import predict_pb2
 from serving.status import ServingError
-
-
-def read_chunk(stream: IO[bytes]) -> bytes | None:
-    """One length-prefixed chunk; None at the end."""
-    header = stream.read(8)
-    if len(header) < 8:
-        return None
-    return stream.read(struct.unpack("<Q", header)[0])
-
-
-def write_chunk(stream: IO[bytes], data: bytes) -> None:
-    """Write one length-prefixed chunk."""
-    stream.write(struct.pack("<Q", len(data)) + data)
-    stream.flush()
 
 
 def _answer(header: dict[str, Any], response: bytes = b"") -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from types import TracebackType
+
+import numpy as np
 
 from serving.operations.metrics import Metrics
 from serving.status import Code, ServingError
@@ -84,10 +87,27 @@ class Reservation:
         self._budget._give(held)
 
 
-def json_bytes(body: bytes | bytearray) -> int:
-    """Return what parsing a JSON body takes beside it: objects of Python for its values, then the tensor.
+@dataclass(frozen=True)
+class JsonSize:
+    """How much there is in a JSON body, seen without parsing it.
 
-    A number is an object of 24 bytes in two lists and in two arrays; a list is 56 bytes, an object 232 and a list
-    of pairs.
+    Attributes:
+        length: Bytes of the text.
+        values: About as many values.
+        memory_bytes: What parsing takes beside the body: a number is an object of 24 bytes in two lists and in two
+            arrays; a list is 56 bytes, an object 232 and a list of pairs.
     """
-    return 2 * len(body) + 56 * body.count(b",") + 72 * body.count(b"[") + 400 * body.count(b"{")
+
+    length: int
+    values: int
+    memory_bytes: int
+
+    @classmethod
+    def of(cls, body: bytes | bytearray) -> JsonSize:
+        """Count the separators."""
+        text = np.frombuffer(body, np.uint8)
+        # numpy counts without the interpreter's lock, and as fast whatever there is.
+        commas, lists, objects = (int(np.count_nonzero(text == mark)) for mark in b",[{")
+        return cls(
+            len(body), commas + lists + objects, 2 * len(body) + 56 * commas + 72 * lists + 400 * objects
+        )

@@ -10,8 +10,7 @@ import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from studies.baselines.extract import Table
-from studies.baselines.prepare import standardised
-from studies.baselines.system import Scorer, System
+from studies.baselines.system import Scorer, System, standardised
 
 
 def _fit(train: Table, evaluation: Table, seed: int) -> Scorer:  # noqa: ARG001 - one signature for all

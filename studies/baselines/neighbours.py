@@ -13,8 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from core.measures.auc import auc
 from studies.baselines.extract import Table
-from studies.baselines.prepare import standardised
-from studies.baselines.system import Floats, Scorer, System
+from studies.baselines.system import Floats, Scorer, System, standardised
 
 _CHOICES: Final = (8, 24, 72, 216)
 

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from studies.baselines.extract import Table
-from studies.baselines.prepare import standardised
-from studies.baselines.system import Floats, Scorer
+from studies.baselines.system import Floats, Scorer, standardised
 
 INPUTS: Final = 16  # principal components of the figures
 HIDDEN: Final = 8

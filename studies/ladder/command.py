@@ -88,7 +88,7 @@ def ladder(
     command += "".join(f" --weights {text}" for text in weights or [])
     facts = [("data", str(folder)), ("seed", str(seed)), ("command", command)]
 
-    def written(found: runner.Climbed) -> None:
+    def written(found: runner.LadderResult) -> None:
         if found.results:
             page.write(ladder_page.page(found.results, found.failures, len(everything), facts), report)
 

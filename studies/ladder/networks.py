@@ -44,7 +44,7 @@ class Scores(BaseModel):
     public: float | None = Field(description="AUC on the public part")
 
 
-class Rung(BaseModel):
+class Experiment(BaseModel):
     """One experiment of the study, as its preset says."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +56,7 @@ class Rung(BaseModel):
     trainer: TrainerConfig = Field(description="the training")
 
 
-class Measured(BaseModel):
+class ExperimentResult(BaseModel):
     """What came of a rung."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,7 +87,7 @@ class Measured(BaseModel):
 
 
 @dataclass(frozen=True)
-class Ground:
+class Splits:
     """What every rung of a run shares: the three splits at one size, and the seed."""
 
     train: Split
@@ -119,53 +119,53 @@ def limited(split: Split, count: int | None, seed: int) -> Split:
     )
 
 
-def key(rung: Rung, ground: Ground, minutes: float | None, before: str) -> str:
+def key(rung: Experiment, splits: Splits, minutes: float | None, before: str) -> str:
     """Return a hash of everything that decides a rung's result; `before` is the key of its warm start."""
     about = [
         rung.trainer.model_dump(mode="json", exclude={"cache_dir"}),
-        ground.seed,
+        splits.seed,
         minutes,
         before,
-        *(split.fingerprint for split in (ground.train, ground.evaluation, ground.test)),
+        *(split.fingerprint for split in (splits.train, splits.evaluation, splits.test)),
     ]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
 
 
-def climb(
+def run_experiment(
     name: str,
-    rung: Rung,
-    ground: Ground,
+    rung: Experiment,
+    splits: Splits,
     *,
     minutes: float | None,
     own_key: str,
     folder: Path,
     initial: Weights | None,
     progress: Progress,
-) -> tuple[Measured, Weights]:
+) -> tuple[ExperimentResult, Weights]:
     """Train one rung and measure it on test; returns its weights for the rung that starts from them.
 
     Args:
         name: of the rung.
         rung: its preset.
-        ground: the same for all rungs.
+        splits: the same for all rungs.
         minutes: its share of the budget; None = as long as its epochs take.
         own_key: see `key`.
         folder: for history, backup and the predictions on test.
         initial: weights of the rung before, where this one starts from them.
         progress: gets a line an epoch.
     """
-    config = rung.trainer.model_copy(update={"seed": ground.seed, "max_minutes": minutes})
+    config = rung.trainer.model_copy(update={"seed": splits.seed, "max_minutes": minutes})
     keras.utils.set_random_seed(config.seed)
-    chosen = classes.choose(config.head, ground.train.targets, ground.train.diagnoses)
-    labels = classes.encode(chosen, ground.train.targets, ground.train.diagnoses)
+    chosen = classes.choose(config.head, splits.train.targets, splits.train.diagnoses)
+    labels = classes.encode(chosen, splits.train.targets, splits.train.diagnoses)
     weights = classes.class_weights(config.loss, labels, len(chosen), None)
-    moments = _moments(ground.train)
+    moments = _moments(splits.train)
     history = History(folder)
     # A backup is three times the network, 2 GB for the base CNN: a short rung is rather trained again.
     backup = Backup(folder / f"backup-{own_key}.npz")
     training = StagedTraining(
         config,
-        Task(chosen, moments, ground.train, ground.evaluation, labels, weights),
+        Task(chosen, moments, splits.train, splits.evaluation, labels, weights),
         backup=backup if minutes is None or minutes >= _LONG else _NoBackup(backup.path),
         history=history,
         progress=progress,
@@ -177,13 +177,13 @@ def climb(
     )
     network.model.set_weights(snapshot.weights)
     member = Member(network, snapshot.size)
-    shares = predict(Classifier((member,), chosen, config.tta), ground.test.pictures, progress, "test")
+    shares = predict(Classifier((member,), chosen, config.tta), splits.test.pictures, progress, "test")
     positive = np.asarray(chosen.positive) == 1
     probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
-    _write_predictions(ground.test, probabilities, folder / PREDICTIONS)
+    _write_predictions(splits.test, probabilities, folder / PREDICTIONS)
     per_epoch = max(1, len(labels) // config.batch_size)
     backup.clear()
-    measured = Measured(
+    measured = ExperimentResult(
         name=name,
         title=rung.title,
         network=rung.network,
@@ -191,11 +191,11 @@ def climb(
         key=own_key,
         parameters=network.model.count_params(),
         weights=f"from rung {rung.warm_start}" if initial is not None else training.weights_from,
-        auc=auc_interval(ground.test.targets, probabilities),
-        false_negatives=int(np.sum((ground.test.targets == 1) & (probabilities < 0.5))),
-        true_negatives=int(np.sum((ground.test.targets == 0) & (probabilities < 0.5))),
-        positives=int(ground.test.targets.sum()),
-        images=len(ground.test),
+        auc=auc_interval(splits.test.targets, probabilities),
+        false_negatives=int(np.sum((splits.test.targets == 1) & (probabilities < 0.5))),
+        true_negatives=int(np.sum((splits.test.targets == 0) & (probabilities < 0.5))),
+        positives=int(splits.test.targets.sum()),
+        images=len(splits.test),
         epochs=training.steps / per_epoch,
         wanted_epochs=sum(stage.epochs for stage in config.stages),
         steps=training.steps,
@@ -216,7 +216,7 @@ def climb(
     return measured, snapshot.weights
 
 
-def parameters(rung: Rung) -> int:
+def parameters(rung: Experiment) -> int:
     """Return how many parameters a rung's network has, from random weights."""
     config = rung.trainer
     network = networks.build(

@@ -8,7 +8,7 @@ from core.charts import marks
 from core.charts.render import svg
 from core.charts.series import lines
 from core.numbers import count, duration
-from studies.ladder.networks import Measured
+from studies.ladder.networks import ExperimentResult
 from studies.page import Figure, Page, Section, Table, name, spread
 
 CELLS = ("rung", "parameters", "study", "AUC", "missed", "epochs", "training", "first weights")
@@ -16,7 +16,10 @@ SHORT = ("rung", "AUC", "epochs", "training")
 
 
 def page(
-    results: Sequence[Measured], failures: Mapping[str, str], rungs: int, facts: Sequence[tuple[str, str]]
+    results: Sequence[ExperimentResult],
+    failures: Mapping[str, str],
+    rungs: int,
+    facts: Sequence[tuple[str, str]],
 ) -> Page:
     """Return the page of the rungs that are done, of `rungs` in all, and of those that failed."""
     whole = [row for row in results if not row.cut_short]
@@ -52,7 +55,7 @@ def page(
     )
 
 
-def cells(row: Measured) -> list[str]:
+def cells(row: ExperimentResult) -> list[str]:
     """Return a row's words for a terminal, in the order of `CELLS`."""
     return [
         row.name,
@@ -66,7 +69,7 @@ def cells(row: Measured) -> list[str]:
     ]
 
 
-def _table(results: Sequence[Measured]) -> Table:
+def _table(results: Sequence[ExperimentResult]) -> Table:
     rows = [
         [
             name(row.title, f"{count(row.parameters)} parameters; first weights: {row.weights}"),
@@ -91,7 +94,7 @@ def _table(results: Sequence[Measured]) -> Table:
     )  # fmt: skip
 
 
-def _curves(number: int, family: str, results: Sequence[Measured]) -> Section:
+def _curves(number: int, family: str, results: Sequence[ExperimentResult]) -> Section:
     figures = []
     for measure, label, text, low in (
         ("loss", "training loss", "Mean of the loss since the evaluation before.", None),
@@ -112,7 +115,7 @@ def _curves(number: int, family: str, results: Sequence[Measured]) -> Section:
     )
 
 
-def _epochs(row: Measured) -> str:
+def _epochs(row: ExperimentResult) -> str:
     return f"{row.epochs:.2g} of {row.wanted_epochs:g}{' *' if row.cut_short else ''}"
 
 

@@ -12,36 +12,36 @@ from pydantic import Field, ValidationError
 
 from core.errors import UsageError
 from pipeline.config import About, explain
-from studies.ladder.networks import Rung
+from studies.ladder.networks import Experiment
 
 
-class RungPreset(Rung):
+class ExperimentPreset(Experiment):
     """A rung with what a reader needs to choose it."""
 
     about: About = Field(description="what the preset is for")
 
 
 @cache
-def presets() -> dict[str, RungPreset]:
+def presets() -> dict[str, ExperimentPreset]:
     """Return every rung by name, in order."""
     folder = resources.files("studies.ladder.presets")
     names = sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
     return {name: load((folder / f"{name}.yaml").read_text(encoding="utf-8"), name) for name in names}
 
 
-def load(text: str, where: str) -> RungPreset:
+def load(text: str, where: str) -> ExperimentPreset:
     """Read one rung.
 
     Raises:
         UsageError: an unknown key, or a value out of range.
     """
     try:
-        return RungPreset.model_validate(yaml.safe_load(text))
+        return ExperimentPreset.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        raise UsageError(explain(error, f"preset {where}", RungPreset)) from None
+        raise UsageError(explain(error, f"preset {where}", ExperimentPreset)) from None
 
 
-def chosen(wanted: Sequence[str]) -> dict[str, RungPreset]:
+def chosen(wanted: Sequence[str]) -> dict[str, ExperimentPreset]:
     """Return the rungs of the given names or beginnings of names, in order; all without any.
 
     Those whose weights they start from come with them.
@@ -67,7 +67,7 @@ def chosen(wanted: Sequence[str]) -> dict[str, RungPreset]:
     return {name: rung for name, rung in everything.items() if name in found}
 
 
-def with_weights(rungs: Mapping[str, Rung], given: Sequence[str]) -> dict[str, Rung]:
+def with_weights(rungs: Mapping[str, Experiment], given: Sequence[str]) -> dict[str, Experiment]:
     """Return the rungs, those of a named backbone starting from a file instead of ImageNet's download.
 
     Args:

@@ -1,4 +1,4 @@
-"""Runs the ladder: one ground, one budget, resumed where it stopped."""
+"""Runs the ladder: one splits, one budget, resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.features import SPLITS
 from core.workspace import Workspace
 from studies.ladder import networks as ladder
 from studies.ladder import own_process
-from studies.ladder.networks import Ground, Measured, Rung
+from studies.ladder.networks import Experiment, ExperimentResult, Splits
 
 SIZE = 256  # px: what the base CNN asks for; the other networks look at 224 of them
 
@@ -46,37 +46,37 @@ class Options:
 
 
 @dataclass
-class Climbed:
+class LadderResult:
     """The rungs measured so far under these options, now or before, and why others failed."""
 
-    results: list[Measured] = field(default_factory=list)
+    results: list[ExperimentResult] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
 
 def run(
-    rungs: Mapping[str, Rung],
+    rungs: Mapping[str, Experiment],
     wanted: Collection[str],
     data: Path,
     workspace: Workspace,
     options: Options,
     progress: Progress,
-    listener: Callable[[Climbed], None],
-) -> Climbed:
+    listener: Callable[[LadderResult], None],
+) -> LadderResult:
     """Train the wanted ones of all rungs that are not done yet; `listener` gets all results after each one.
 
     A rung that fails is named, and the next one is tried.
     """
     folder = workspace.root / "studies" / "ladder"
     folder.mkdir(parents=True, exist_ok=True)
-    ground = _ground(data, workspace.cache, options, SIZE, progress)
+    splits = _ground(data, workspace.cache, options, SIZE, progress)
     # A share of the whole ladder, however many rungs are asked for now: rows of one table had equal time.
     minutes = None if options.budget is None else options.budget / len(rungs)
-    found = Climbed()
+    found = LadderResult()
     keys: dict[str, str] = {}
     started_from = {rung.warm_start for rung in rungs.values() if rung.warm_start}
     for number, (name, rung) in enumerate(rungs.items(), start=1):
         before = keys.get(rung.warm_start or "", "")
-        keys[name] = own_key = ladder.key(rung, ground, minutes, before)
+        keys[name] = own_key = ladder.key(rung, splits, minutes, before)
         path, weights_path = folder / f"{name}.json", folder / f"{name}-{own_key}.npz"
         own = folder / f"{name}-{own_key[:8]}"
         kept = _kept(path, own_key)
@@ -134,7 +134,7 @@ def run(
 
 def _climb(
     name: str,
-    rung: Rung,
+    rung: Experiment,
     progress: Progress,
     *,
     data: Path,
@@ -146,8 +146,8 @@ def _climb(
     folder: Path,
     initial: Path | None,
     keep: Path | None,
-) -> Measured:
-    measured, weights = ladder.climb(
+) -> ExperimentResult:
+    measured, weights = ladder.run_experiment(
         name,
         rung,
         _ground(data, cache, options, size, progress),
@@ -162,7 +162,7 @@ def _climb(
     return measured
 
 
-def _ground(data: Path, cache: Path, options: Options, size: int, progress: Progress) -> Ground:
+def _ground(data: Path, cache: Path, options: Options, size: int, progress: Progress) -> Splits:
     splits = {
         name: ladder.limited(
             read_split(
@@ -173,20 +173,22 @@ def _ground(data: Path, cache: Path, options: Options, size: int, progress: Prog
         )
         for name in SPLITS
     }
-    return Ground(splits["train"], splits["eval"], splits["test"], options.seed)
+    return Splits(splits["train"], splits["eval"], splits["test"], options.seed)
 
 
-def _kept(path: Path, key: str) -> Measured | None:
+def _kept(path: Path, key: str) -> ExperimentResult | None:
     if not path.exists():
         return None
     try:
-        found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
+        found = ExperimentResult.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError:
         return None  # of another release
     return found if found.key == key else None
 
 
-def _record(workspace: Workspace, data: Path, rung: Rung, measured: Measured, folder: Path) -> None:
+def _record(
+    workspace: Workspace, data: Path, rung: Experiment, measured: ExperimentResult, folder: Path
+) -> None:
     """Leave the rung among the runs, so that the dashboard compares it; nothing is ever released from it."""
     from components.evaluator.measured import SliceMetrics
     from core.records.verdict import OVERALL

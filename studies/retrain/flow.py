@@ -43,7 +43,7 @@ class RetrainConfig(BaseModel):
     learning_rate: float = Field(default=0.01, gt=0, description="of gradient descent on the head")
     steps: int = Field(default=4000, ge=1, description="of training")
     batch_size: int = Field(default=100, ge=1, description="pictures a step")
-    eval_every: int = Field(default=100, ge=1, description="steps between two looks at eval")
+    eval_every: int = Field(default=100, ge=1, description="steps between two evaluations on eval")
     flip_left_right: bool = Field(default=False, description="mirror half of the training pictures")
     random_crop: Percent = Field(default=0, description="margin to crop at random, percent of the side")
     random_scale: Percent = Field(default=0, description="most to enlarge, percent")
@@ -56,8 +56,8 @@ class RetrainConfig(BaseModel):
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
 
-class Look(BaseModel):
-    """One look at eval."""
+class EvalPoint(BaseModel):
+    """One evaluation on eval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,7 +72,7 @@ class Retrained:
     """What the flow leaves."""
 
     weights: str
-    looks: list[Look]
+    eval_points: list[EvalPoint]
     test: Measures
     accuracy: float
     misclassified: list[tuple[str, int, float]]
@@ -83,7 +83,7 @@ class Retrained:
 def retrain(
     config: RetrainConfig, splits: dict[str, Split], cache: Path, progress: Progress, samples: int = 1000
 ) -> Retrained:
-    """Train the head on `train`, look at `eval` on the way, test once on `test`.
+    """Train the head on `train`, evaluate on `eval` on the way, test once on `test`.
 
     Raises:
         WeightsFileError, ValueError: weights that do not fit, a size the network cannot take.
@@ -94,30 +94,32 @@ def retrain(
         config.backbone, size=config.size, weights=config.weights, on_missing_weights="random"
     )
     model = keras.Model(backbone.inputs, keras.layers.GlobalAveragePooling2D()(backbone.features))
-    look = tf.function(lambda pixels: model(pixels, training=False), reduce_retracing=True)
+    extract = tf.function(lambda pixels: model(pixels, training=False), reduce_retracing=True)
     kept = ("eval", "test") if config.distorts else ("train", "eval", "test")
-    inputs = {name: _bottlenecks(look, splits[name], config, _key(model), cache, progress) for name in kept}
+    inputs = {
+        name: _bottlenecks(extract, splits[name], config, _key(model), cache, progress) for name in kept
+    }
     scale = inputs["eval"].std(axis=0).mean() or 1.0  # one number: rates then mean the same for any network
     train = splits["train"]
     draw = np.random.default_rng(config.seed)
     head, rates = tf.Variable(tf.zeros([model.output_shape[-1], 1])), config.learning_rate
-    looks: list[Look] = []
+    eval_points: list[EvalPoint] = []
     bias = tf.Variable(tf.zeros([1]))
     total = 0.0
     for step in range(1, config.steps + 1):
         rows = draw.integers(0, len(train), config.batch_size)
         if config.distorts:
-            values = look(_distorted(train.pictures[rows], config, draw)).numpy()
+            values = extract(_distorted(train.pictures[rows], config, draw)).numpy()
         else:
             values = inputs["train"][rows]
         total += _descend(head, bias, values / scale, train.targets[rows], rates)
         if step % config.eval_every == 0 or step == config.steps:
             answers = _answers(head, bias, inputs["eval"] / scale)
             positive = splits["eval"].targets == 1
-            looks.append(
-                Look(
+            eval_points.append(
+                EvalPoint(
                     step=step,
-                    loss=total / (step - (looks[-1].step if looks else 0)),
+                    loss=total / (step - (eval_points[-1].step if eval_points else 0)),
                     eval_auc=auc(splits["eval"].targets, answers),
                     false_negatives=int(np.sum(positive & (answers < 0.5))),
                 )
@@ -127,8 +129,8 @@ def retrain(
                 "step %d of %d  loss %.4f  eval AUC %.4f",
                 step,
                 config.steps,
-                looks[-1].loss,
-                looks[-1].eval_auc,
+                eval_points[-1].loss,
+                eval_points[-1].eval_auc,
             )
     last = _answers(head, bias, inputs["test"] / scale)
     test, on_test = splits["test"], last.astype(np.float64)
@@ -136,7 +138,7 @@ def retrain(
     wrong = wrong[np.argsort(-np.abs(on_test[wrong] - 0.5))]
     return Retrained(
         weights=backbone.weights,
-        looks=looks,
+        eval_points=eval_points,
         test=measure(test.targets, on_test, 0.5, samples=samples, confidence=0.95),
         accuracy=float(np.mean((on_test >= 0.5) == (test.targets == 1))),
         misclassified=[(test.names[row], int(test.targets[row]), float(on_test[row])) for row in wrong],
@@ -167,7 +169,7 @@ def _answers(head: Any, bias: Any, values: Floats) -> Floats:
 
 
 def _bottlenecks(
-    look: Any, split: Split, config: RetrainConfig, weights: str, cache: Path, progress: Progress
+    extract: Any, split: Split, config: RetrainConfig, weights: str, cache: Path, progress: Progress
 ) -> Floats:
     about = f"{config.backbone} {config.size} {weights} {split.fingerprint} {len(split)} {split.names[0]}"
     path = cache / f"bottlenecks-{split.name}-{hashlib.sha256(about.encode()).hexdigest()[:24]}.npy"
@@ -177,7 +179,7 @@ def _bottlenecks(
     rows = []
     for start in range(0, len(split), _BATCH):
         batch = tf.constant(np.ascontiguousarray(split.pictures[start : start + _BATCH]))
-        rows.append(look(images.view(batch, config.size)).numpy())
+        rows.append(extract(images.view(batch, config.size)).numpy())
         progress.tick("%s: bottlenecks of %d of %d images", split.name, start, len(split))
     found = np.asarray(np.concatenate(rows), np.float32)
     cache.mkdir(parents=True, exist_ok=True)

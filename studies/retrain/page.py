@@ -31,7 +31,7 @@ def page(config: RetrainConfig, found: Retrained, test: Split, facts: Sequence[t
         ["training", duration(found.seconds), "–"],
         ["first weights", found.weights, "–"],
     ]
-    steps = [float(look.step) for look in found.looks]
+    steps = [float(point.step) for point in found.eval_points]
     figures = [
         Figure(
             title,
@@ -41,13 +41,13 @@ def page(config: RetrainConfig, found: Retrained, test: Split, facts: Sequence[t
         for title, text, values in (
             (
                 "loss",
-                "Mean since the look before.",
-                [look.loss for look in found.looks],
+                "Mean since the evaluation before.",
+                [point.loss for point in found.eval_points],
             ),
             (
                 "AUC on eval",
                 "Area under the ROC curve.",
-                [look.eval_auc for look in found.looks],
+                [point.eval_auc for point in found.eval_points],
             ),
         )
     ]

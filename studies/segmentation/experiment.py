@@ -89,7 +89,7 @@ class Material:
 
 
 def check(files: Sequence[str], count: int) -> None:
-    """Look whether there are labels enough for the folds, before anything is trained.
+    """EvalPoint whether there are labels enough for the folds, before anything is trained.
 
     Raises:
         ValueError: labels are unknown or too few.

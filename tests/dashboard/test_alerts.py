@@ -18,6 +18,7 @@ from dashboard import clock
 from dashboard.alerts.delivery import ATTEMPTS
 from dashboard.alerts.kinds import FIRST_RULES, KINDS
 from dashboard.database.tables import Alert, Delivery, Device, Prediction, Rule
+from tests.dashboard.rig import Inbox
 
 
 def only(running: Any, kind: str, **change: Any) -> Any:
@@ -25,8 +26,7 @@ def only(running: Any, kind: str, **change: Any) -> Any:
     database = running.services.database
     with database.write() as session:
         session.execute(delete(Rule).where(Rule.kind != kind))
-        if change:
-            session.execute(update(Rule).values(**change))
+        session.execute(update(Rule).values(**({"margin": 0, "wait_minutes": 0} | change)))
     return look(running)
 
 
@@ -126,7 +126,7 @@ def test_a_webhook_is_signed_and_tried_again_until_it_is_taken(
     expected = hmac.new(b"shared", body, hashlib.sha256).hexdigest()
     assert headers["x-melanosizer-signature"] == f"sha256={expected}"
     assert json.loads(body)["subject"] == "pi-005"
-    assert running.signed_in("viewer").json("/alerts")["open"][0]["deliveries"] == ["webhook: sent"]
+    assert running.signed_in("viewer").json("/alerts")["open"][0]["deliveries"] == ["opened by webhook: sent"]
 
 
 def test_a_receiver_that_stays_away_is_given_up(build: Any, inbox: Any) -> None:
@@ -198,3 +198,119 @@ def test_a_rule_starts_one_run_and_no_second(build: Any, tmp_path: Path) -> None
     assert all("no run was started: the last one" in message for message in messages[1:])
     actions = running.signed_in("admin").json("/audit?action=retrain.start")
     assert actions["total"] == 1
+
+
+def heat(running: Any, degrees: float, device: str = "pi-003") -> list[Alert]:
+    with running.services.database.write() as session:
+        session.execute(update(Device).values(temperature=40.0))
+        session.execute(update(Device).where(Device.id == device).values(temperature=degrees))
+    return look(running)
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Move the clock forward by so many minutes."""
+    gone = [0]
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + gone[0])
+
+    def go(minutes: float) -> None:
+        gone[0] += int(minutes * clock.MINUTE)
+
+    return go
+
+
+def test_a_value_that_swings_around_its_limit_is_one_alert_and_one_end(
+    build: Any, inbox: Inbox, later: Any
+) -> None:
+    running = build(webhook_url=inbox.url)
+    only(running, "device_hot", limit=80.0, margin=3.0, wait_minutes=1.0)
+    for degrees in (80.5, 79.6, 80.5, 79.6, 80.5, 79.6):  # 36 s of it, every 6 s
+        heat(running, degrees)
+        later(0.1)
+    assert inbox.received == []  # it never lasted a minute
+    heat(running, 81.0)
+    later(1)
+    assert [alert.value for alert in heat(running, 81.5)] == [81.5]
+    for degrees in (79.6, 80.5, 78.0, 77.1):  # below the limit, and not better than it by the margin
+        later(2)
+        assert [alert.value for alert in heat(running, degrees)] == [degrees]
+    assert len(heat(running, 76.0)) == 1  # good, and not for long enough
+    later(1)
+    assert heat(running, 76.0) == []
+    assert [json.loads(body)["event"] for _, _, body in inbox.received] == ["opened", "resolved"]
+    assert json.loads(inbox.received[1][2])["resolved"]
+
+
+def test_a_rule_that_becomes_critical_says_so_once(build: Any, inbox: Inbox) -> None:
+    running = build(webhook_url=inbox.url)
+    only(running, "device_hot", limit=80.0, severity="warning")
+    heat(running, 85.0)
+    with running.services.database.write() as session:
+        session.execute(update(Rule).values(severity="critical"))
+    assert [alert.severity for alert in heat(running, 86.0)] == ["critical"]
+    heat(running, 86.0)
+    told = [json.loads(body) for _, _, body in inbox.received]
+    assert [(one["event"], one["severity"]) for one in told] == [
+        ("opened", "warning"),
+        ("escalated", "critical"),
+    ]
+
+
+def test_a_snoozed_alert_is_quiet_until_its_time_is_over(build: Any, inbox: Inbox, later: Any) -> None:
+    running = build(webhook_url=inbox.url, session_hours=700, session_idle_minutes=60_000)
+    reviewer = running.signed_in("reviewer", "mira")
+    only(running, "device_hot", limit=80.0)
+    (alert,) = heat(running, 85.0)
+    assert reviewer.post(f"/alerts/{alert.id}/snooze", {"hours": "4"}).status_code == 303
+    assert reviewer.json("/alerts")["open"][0]["snoozed_by"] == "mira"
+    heat(running, 40.0)
+    later(60)
+    heat(running, 85.0)  # over, and back again: still quiet
+    assert len(inbox.received) == 1
+    later(181)
+    heat(running, 85.0)
+    assert [json.loads(body)["event"] for _, _, body in inbox.received] == ["opened", "opened"]
+    assert reviewer.post(f"/alerts/{alert.id}/snooze", {"hours": "1"}).status_code == 409
+
+
+def test_a_deleted_rule_ends_its_alerts_and_frees_its_name(filled: Any) -> None:
+    only(filled, "device_hot", limit=80.0)
+    assert len(heat(filled, 85.0)) == 1
+    approver = filled.signed_in("approver")
+    (rule,) = approver.json("/alerts")["rules"]
+    assert approver.post(f"/alerts/rules/{rule['id']}/delete").status_code == 303
+    page = approver.json("/alerts")
+    assert (page["open"], page["rules"]) == ([], [])
+    assert page["history"][0]["subject"] == "pi-003"
+    assert look(filled) == []
+    again = {"name": rule["name"], "kind": "device_hot", "limit": "70", "enabled": "true"}
+    assert approver.post("/alerts/rules", again).status_code == 303
+    assert approver.post(f"/alerts/rules/{rule['id']}/delete").status_code == 404
+
+
+def test_a_retired_device_is_deleted_with_its_tokens_and_its_answers_stay(filled: Any) -> None:
+    admin = filled.signed_in("admin")
+    token = filled.token("report", device="pi-003")
+    answers = len(admin.json("/field/predictions?device=pi-003")["answers"])
+    assert answers
+    assert admin.post("/devices/pi-003/delete", {"confirm": "pi-004"}).status_code == 422
+    assert (
+        filled.signed_in("approver").post("/devices/pi-003/delete", {"confirm": "pi-003"}).status_code == 403
+    )
+    assert admin.post("/devices/pi-003/delete", {"confirm": "pi-003"}).status_code == 303
+    assert admin.get("/devices/pi-003").status_code == 404
+    beat = {"device_id": "pi-003", "sent_at": "2026-01-01T00:00:00Z"}
+    assert filled.client.post("/api/v1/devices/pi-003/heartbeat", json=beat, headers=token).status_code == 401
+    assert len(admin.json("/field/predictions?device=pi-003")["answers"]) == answers
+
+
+def test_silent_devices_come_first_and_each_state_can_be_asked_for(filled: Any) -> None:
+    viewer = filled.signed_in("viewer")
+    page = viewer.json("/devices")
+    ranks = [("silent", "troubled", "fine").index(one["state"]) for one in page["devices"]]
+    assert ranks == sorted(ranks)
+    assert sum(page["states"].values()) == page["total"] == len(page["devices"])
+    silent = viewer.json("/devices?state=silent")
+    assert {one["state"] for one in silent["devices"]} == {"silent"}
+    assert silent["total"] == page["states"]["silent"]

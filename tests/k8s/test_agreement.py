@@ -20,7 +20,7 @@ from core.workspace import MARKER, Workspace
 from serving import flags
 from serving.config_files import read_model_config
 from tests.k8s.manifests import K8S, overlay, pod
-from tests.serving.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 WORKSPACE = Path("/workspace")
 
@@ -149,7 +149,7 @@ def test_a_volume_of_another_owner_is_named(tmp_path: Path) -> None:
 @pytest.mark.timeout(180)
 def test_probes_follow_a_first_release(tmp_path: Path) -> None:
     from components.pusher.executor import push
-    from tests.serving import model_zoo
+    from tests.support import model_zoo
 
     server = overlay("staging").container("tf-serving", "tf-serving")
     workspace = tmp_path / "workspace"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from datetime import UTC, datetime
@@ -150,3 +151,43 @@ def test_a_decode_fault_names_the_file(tmp_path: Path, images: Path) -> None:
         f"1 images cannot be decoded: {wanted}; ingest the data again"
     )
     assert len(run._sentence(ValueError("x" * 90_000), folder)) < 700
+
+
+@pytest.mark.parametrize("name", ["a?b", "a*b", "a[1]"])
+def test_a_folder_whose_name_is_a_pattern_is_refused(tmp_path: Path, images: Path, name: str) -> None:
+    place = Workspace(tmp_path / name)
+    with pytest.raises(UsageError, match=r"--workspace .* for a pattern; rename the folder"):
+        data_set.ready(images, place, Console())
+    (tmp_path / "x").mkdir()
+    images.rename(tmp_path / "x" / name)
+    with pytest.raises(UsageError, match=r"--data .* for a pattern; rename the folder"):
+        data_set.ready(tmp_path / "x" / name, Workspace(tmp_path / "plain"), Console())
+
+
+def test_spans_are_taken_from_an_ingested_data_set_only(tmp_path: Path, images: Path) -> None:
+    place = Workspace(tmp_path / "workspace")
+    place.prepare()
+    folder = data_set.ready(images, place, Console())
+    some = data_set.ready(folder, place, Console(), "1")
+    assert Manifest.load(some).data_version == Manifest.load(folder).data_version
+    with pytest.raises(UsageError, match="has no span 2; there are 1"):
+        data_set.ready(folder, place, Console(), "2")
+    with pytest.raises(UsageError, match="spans are parts of an ingested data set"):
+        data_set.ready(images, place, Console(), "1")
+
+
+def test_a_full_disk_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline import __main__ as command
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "workspace/runs/x")
+
+    monkeypatch.setattr(command, "app", full)
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "workspace/runs/x: No space left on device; mend that, then run the same command again" in said
+    assert "Traceback" not in said

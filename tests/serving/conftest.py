@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.serving.server_process import ServerProcess, model_config
+from tests.support.server_process import ServerProcess, model_config
 
 MONITORING = "prometheus_config { enable: true }"
 BATCHING = """
@@ -29,7 +29,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with warnings.catch_warnings():
         # TensorFlow 1's builders say that they are deprecated.
         warnings.simplefilter("ignore")
-        from tests.serving import model_zoo
+        from tests.support import model_zoo
 
         root = tmp_path_factory.mktemp("zoo")
         for version in (1, 2, 3):

@@ -22,7 +22,7 @@ from serving.operations.limits import RateLimiter
 from serving.operations.metrics import Metrics
 from serving.status import ServingError
 from serving.versions.traffic import read_traffic
-from tests.serving.server_process import ServerProcess, model_config
+from tests.support.server_process import ServerProcess, model_config
 
 
 def _name(text):

@@ -33,7 +33,7 @@ from serving.protos import (
     regression_pb2,
 )
 from serving.status import ServingError
-from tests.serving.server_process import ROOT, ServerProcess, error
+from tests.support.server_process import ROOT, ServerProcess, error
 
 PREDICT = "/v1/models/affine:predict"
 ANY_RANK = "/v1/models/many:predict"

@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.serving.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 
 def slow(server, rounds, answers):
@@ -101,7 +101,7 @@ def test_an_expired_request_is_not_run(pick, tmp_path, refused):
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_open_streams_do_not_hold_a_stop_up(pick, tmp_path, sign):
-    with start(pick, tmp_path) as server:
+    with start(pick, tmp_path, "--drain_seconds=300") as server:
         watch = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         asking = threading.Event()
@@ -122,7 +122,7 @@ def test_open_streams_do_not_hold_a_stop_up(pick, tmp_path, sign):
         answered = time.monotonic()
         assert server.process.wait(20) == 0
         # The streams alone would have lasted the whole of --drain_seconds.
-        assert time.monotonic() - answered < 10
+        assert time.monotonic() - answered < 60
         assert answers == [7.0]
         assert [one.status for one in _rest(watch)] == [health_pb2.HealthCheckResponse.NOT_SERVING]
         asking.set()
@@ -134,9 +134,9 @@ def _rest(stream):
 
 
 def test_new_work_is_refused_at_once(pick, tmp_path):
-    with start(pick, tmp_path) as server:
+    with start(pick, tmp_path, "--drain_seconds=300") as server:
         answers: list[object] = []
-        thread = threading.Thread(target=slow, args=(server, 100_000, answers))
+        thread = threading.Thread(target=slow, args=(server, 30_000, answers))
         thread.start()
         started(server)
         # Two connections that are open before the signal: one idle, one that is used again after it.
@@ -159,4 +159,4 @@ def test_new_work_is_refused_at_once(pick, tmp_path):
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
         thread.join()
         assert answers == [7.0]
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0

@@ -10,8 +10,8 @@ import pytest
 
 from core.tfserving.tensors import from_proto, to_proto
 from serving.engine.check import check_saved_model
-from tests.serving.model_zoo_paths import broken
-from tests.serving.server_process import ROOT
+from tests.support.model_zoo_paths import broken
+from tests.support.server_process import ROOT
 
 
 def test_a_good_model_loads_and_each_request_has_its_own_answer(zoo):

@@ -21,7 +21,7 @@ from serving.engine.tensors import fill_proto, from_array
 from serving.engine.tensors import from_proto as to_tensor
 from serving.protos import TensorProto, predict_pb2
 from serving.status import Code, ServingError
-from tests.serving.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 # The same cases in each run; the long random run is among the slow tests.
 OFTEN = settings(

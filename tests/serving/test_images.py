@@ -21,7 +21,7 @@ from serving.api.image_guard import ImageGuard, ImageLimits
 from serving.operations.metrics import Metrics
 from serving.protos import predict_pb2
 from serving.status import ServingError
-from tests.serving.server_process import ROOT, ServerProcess
+from tests.support.server_process import ROOT, ServerProcess
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -113,7 +113,7 @@ def test_the_whole_contract_of_the_model_is_answered(server, jpeg):
 
 
 def test_each_image_of_a_request_leaves_a_record(pick, tmp_path, jpeg):
-    from tests.serving.server_process import predict_request
+    from tests.support.server_process import predict_request
 
     folder = tmp_path / "records"
     with ServerProcess(

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.operations.metrics import LATENCY_BUCKETS, Counter, Histogram
-from tests.serving.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 PREFIX = ":tensorflow:serving:"
 
@@ -79,7 +79,7 @@ def test_warm_up_latency_is_measured_by_model_path(pick, tmp_path):
     from core import tfrecord
     from serving.engine.warmup import FILE
     from serving.protos import prediction_log_pb2
-    from tests.serving.server_process import predict_request
+    from tests.support.server_process import predict_request
 
     base = pick("affine", 1)
     log = prediction_log_pb2.PredictionLog()

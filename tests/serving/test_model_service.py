@@ -13,8 +13,8 @@ from serving.protos import (
     model_management_pb2,
     model_server_config_pb2,
 )
-from tests.serving.model_zoo_paths import broken
-from tests.serving.server_process import ServerProcess
+from tests.support.model_zoo_paths import broken
+from tests.support.server_process import ServerProcess
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 

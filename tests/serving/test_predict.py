@@ -8,7 +8,7 @@ import pytest
 
 from core.tfserving.tensors import fill_proto, from_proto
 from serving.protos import TensorProto, predict_pb2
-from tests.serving.server_process import predict_request
+from tests.support.server_process import predict_request
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 import numpy as np
 import pytest
 
-from tests.serving.server_process import error
+from tests.support.server_process import error
 
 
 def test_instances_give_predictions_in_rows(server):

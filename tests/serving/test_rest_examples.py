@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving.server_process import error
+from tests.support.server_process import error
 
 
 def test_classify_gives_labels_and_scores(server):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.serving.server_process import error
+from tests.support.server_process import error
 
 
 def test_ragged_lists_are_refused_with_their_level(server):

@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import UsageError
 from serving import flags
-from tests.serving.model_zoo_paths import broken
-from tests.serving.server_process import ROOT, ServerProcess, model_config
+from tests.support.model_zoo_paths import broken
+from tests.support.server_process import ROOT, ServerProcess, model_config
 
 
 def run(*arguments, timeout=60):
@@ -129,7 +129,7 @@ def test_a_unix_socket_and_tensor_content(pick, tmp_path):
 
     from core.tfserving.tensors import from_proto
     from serving.protos import prediction_service_pb2_grpc
-    from tests.serving.server_process import predict_request
+    from tests.support.server_process import predict_request
 
     socket = tmp_path / "s"
     with ServerProcess(

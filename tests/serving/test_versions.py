@@ -10,8 +10,8 @@ import pytest
 
 from core.registry.model_server_config import ServedModel, render
 from serving.versions.storage import parse_version
-from tests.serving.model_zoo_paths import broken
-from tests.serving.server_process import ServerProcess, model_config
+from tests.support.model_zoo_paths import broken
+from tests.support.server_process import ServerProcess, model_config
 
 QUICK = ("--file_system_poll_wait_seconds=0.1", "--max_num_load_retries=0", "--model_name=m")
 

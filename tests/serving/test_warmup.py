@@ -9,7 +9,7 @@ from serving.engine.model import LoadOptions, Model
 from serving.engine.warmup import FILE, MAX_RECORDS, warm_up
 from serving.protos import prediction_log_pb2
 from serving.status import Code, ServingError
-from tests.serving.server_process import ServerProcess, predict_request
+from tests.support.server_process import ServerProcess, predict_request
 
 
 def record(inputs, signature=""):

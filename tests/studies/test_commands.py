@@ -23,7 +23,7 @@ from dashboard.readers.runs import RunFiles
 from pipeline.__main__ import app
 from studies.ladder import networks as ladder
 from studies.ladder import rungs
-from studies.ladder.networks import Rung
+from studies.ladder.networks import Experiment
 from studies.segmentation.classifiers import FrozenLinear
 from studies.segmentation.config import SegmentationConfig
 from tests.pipeline.report.test_page import Document
@@ -159,7 +159,7 @@ def test_a_gate_that_refuses_ends_with_3_and_pushes_nothing(lesions, tmp_path):
 
 
 @pytest.fixture
-def small_ladder(monkeypatch: pytest.MonkeyPatch) -> dict[str, Rung]:
+def small_ladder(monkeypatch: pytest.MonkeyPatch) -> dict[str, Experiment]:
     """Two rungs of a tiny network, the second from the first; of the smallest pictures."""
     config = rungs.presets()["01-base-1e-8"].trainer
     small = config.model_copy(
@@ -172,8 +172,10 @@ def small_ladder(monkeypatch: pytest.MonkeyPatch) -> dict[str, Rung]:
     )
     study = rungs.presets()["01-base-1e-8"].study
     made = {
-        "01-first": Rung(title="First", network="tiny", study=study, trainer=small),
-        "02-second": Rung(title="Second", network="tiny", study=study, trainer=small, warm_start="01-first"),
+        "01-first": Experiment(title="First", network="tiny", study=study, trainer=small),
+        "02-second": Experiment(
+            title="Second", network="tiny", study=study, trainer=small, warm_start="01-first"
+        ),
     }
     monkeypatch.setattr(rungs, "presets", lambda: made)
     monkeypatch.setattr("studies.ladder.runner.SIZE", 64)
@@ -212,7 +214,7 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
     for name, measured in zip(runs, (first, second), strict=True):
         assert files.run(name).of_a_study
         assert len(evidence.of_run(name)) == measured["images"]
-        assert evidence.curves(name).auc.value == pytest.approx(measured["auc"]["value"])
+        assert evidence.quality(name).auc.value == pytest.approx(measured["auc"]["value"])
         (epoch,) = training.epochs(evidence.model_run(name))
         assert epoch.false_negatives is not None
     # No report of a run of the pipeline can be made of a rung.
@@ -225,16 +227,16 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
 def test_a_rung_that_fails_is_named_and_the_others_go_on(ingested, tmp_path, small_ladder, monkeypatch):
     third = small_ladder["01-first"].model_copy(update={"title": "Third"})
     small_ladder["03-third"] = third
-    climb = ladder.climb
+    run_experiment = ladder.run_experiment
 
     def failing(name, *arguments, **options):
         if name == "01-first":
             raise FloatingPointError("the loss is nan")
-        return climb(name, *arguments, **options)
+        return run_experiment(name, *arguments, **options)
 
     # Another process would not know of it.
     monkeypatch.setattr("studies.ladder.own_process.run", lambda job, _, progress: job(progress))
-    monkeypatch.setattr(ladder, "climb", failing)
+    monkeypatch.setattr(ladder, "run_experiment", failing)
     arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
     done = runner.invoke(app, arguments, env=WIDE)
     assert done.exit_code == FAULT
@@ -244,7 +246,7 @@ def test_a_rung_that_fails_is_named_and_the_others_go_on(ingested, tmp_path, sma
     document = checked(tmp_path / "studies" / "ladder" / "report.html")
     assert "1 of 3 rungs measured" in document.text
     assert "01-first failed: the loss is nan" in document.text
-    monkeypatch.setattr(ladder, "climb", climb)
+    monkeypatch.setattr(ladder, "run_experiment", run_experiment)
     mended = runner.invoke(app, arguments, env=WIDE)
     assert mended.exit_code == 0, (mended.output, mended.exception)
     assert "3 of 3 rungs measured" in (tmp_path / "studies" / "ladder" / "report.html").read_text()

@@ -25,14 +25,13 @@ from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import Callback, Loop, StagePlan, TrainState, Weights
 from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import Outputs, constant_graph, views
+from components.trainer.model.classifier import BATCH, Outputs, constant_graph, views
 from components.trainer.model.network import Moments, Network
 from components.trainer.progress import Progress
 from components.transform import images
 
 Floats = npt.NDArray[np.float32]
 
-_BATCH = 32
 _HEAD_BATCH = 256
 _FEATURES_VERSION = 3
 
@@ -127,8 +126,9 @@ def _features(
     graph = constant_graph(extract, tf.TensorSpec([None, side, side, 3], tf.uint8))
 
     rows: list[tuple[Floats, Floats]] = []
-    for start in range(0, len(split), _BATCH):
-        pooled, levels = graph(tf.constant(split.pictures[start : start + _BATCH]))
+    size = max(1, BATCH // config.frozen.flips)
+    for start in range(0, len(split), size):
+        pooled, levels = graph(tf.constant(split.pictures[start : start + size]))
         rows.append((pooled.numpy(), levels.numpy()))
         done = start + len(levels)
         progress.tick(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import os
 import random
 import resource
 from collections import Counter, defaultdict
@@ -308,6 +309,40 @@ def test_what_a_killed_job_left_is_cleared_and_put_back(
         ingest(config(source, positive_diagnoses=("scc",)), out)
     assert Manifest.load(out) == old
     assert [path.name for path in out.parent.iterdir()] == ["a[b]"]
+
+
+def test_file_names_that_are_not_text_are_read(
+    tmp_path: Path, photo: Callable[..., Image.Image], encode: Callable[..., bytes], config: Configure
+) -> None:
+    for number in range(12):
+        folder = tmp_path / "set" / ("mel" if number % 3 == 0 else "nv")
+        folder.mkdir(parents=True, exist_ok=True)
+        name = os.fsencode(folder) + b"/Muttermal-\xe4-%d.jpg" % number
+        with open(name, "wb") as file:  # noqa: PTH123 - bytes
+            file.write(encode(photo(900 + number), quality=90))
+    with open(os.fsencode(tmp_path / "set" / "nv") + b"/\xff.txt", "wb") as file:  # noqa: PTH123
+        file.write(b"x")
+    out = tmp_path / "out"
+    manifest = ingest(config(Source(kind="folder", path=tmp_path / "set")), out)
+    assert (manifest.counts.written, manifest.counts.by_reason) == (12, {"not_an_image": 1})
+    again = ingest(config(Source(kind="folder", path=tmp_path / "set")), out)
+    assert again.data_version == manifest.data_version
+
+
+def test_a_full_disk_leaves_the_old_output(
+    tmp_path: Path, table: Table, config: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = table(_rows(12)), tmp_path / "out"
+    old = ingest(config(source), out)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "x")
+
+    monkeypatch.setattr(job.dealt, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        ingest(config(source, seed=5), out)
+    assert Manifest.load(out) == old
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set"]
 
 
 def test_a_job_that_runs_is_left_alone(tmp_path: Path, table: Table, config: Configure) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.ingest import dealt
+from components.ingest import dealt, spans
 from components.ingest.config import IngestConfig, Source
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
@@ -208,3 +208,25 @@ def test_the_table_of_splits_names_nobody(tmp_path: Path, data: Write, config: C
     text = (tmp_path / "out" / dealt.NAME).read_text()
     assert "Jane" not in text
     assert len(dealt.load(tmp_path / "out")) == 20
+
+
+def test_some_spans_are_a_data_set_of_their_own(tmp_path: Path, data: Write, config: Configure) -> None:
+    out = tmp_path / "out"
+    for number, start in enumerate((0, 40, 80)):
+        whole = ingest(config(data(f"d{start}", range(start, start + 40))), out, add=bool(number))
+    some = spans.select(out, spans.parse("2-3"), tmp_path / "some")
+    some.verify(tmp_path / "some")
+    place, all_places = splits(tmp_path / "some"), splits(out)
+    assert {int(name[2:]) for name in place} == set(range(40, 120))
+    assert moved(place, all_places) == 0
+    assert [span.number for span in some.spans] == [2, 3]
+    assert some.data_version != whole.data_version
+    assert spans.select(out, {1, 2, 3}, tmp_path / "all").data_version == whole.data_version
+    again = spans.select(out, {2, 3}, tmp_path / "some")
+    assert again.data_version == some.data_version
+    with pytest.raises(IngestError, match="has no span 4; there are 1, 2, 3"):
+        spans.select(out, {3, 4}, tmp_path / "x")
+    for wrong in ("", "a", "1-", "1;2"):
+        with pytest.raises(IngestError, match="write span numbers"):
+            spans.parse(wrong)
+    assert spans.parse("1,3-5") == {1, 3, 4, 5}

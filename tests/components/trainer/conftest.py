@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,15 +9,11 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import lesions
-import transforming
-
 from components.trainer.config import TrainerConfig
 from components.trainer.run import run_fn
 from components.trainer.settings import FrozenConfig, StageConfig
 from pipeline.config import load
+from tests.support import lesions, transforming
 
 
 def preset(name: str) -> TrainerConfig:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import arrays
 import pytest
 
 from components.trainer.fit import loop, staged
 from components.trainer.settings import OptimiserConfig, StageConfig
+from tests.support import trainer_arrays as arrays
 
 # 64 pictures in batches of 16: four steps an epoch.
 STAGES = (StageConfig(size=32, epochs=10), StageConfig(size=32, epochs=5))

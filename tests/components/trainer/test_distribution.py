@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import arrays
 import numpy as np
 import numpy.typing as npt
 import pytest
-import together
 from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
@@ -22,7 +20,9 @@ from components.trainer.fit.distribution import ONE, Cluster, Workers, WorkersEr
 from components.trainer.fit.loop import TrainState
 from components.trainer.model import network as networks
 from components.trainer.settings import AugmentationConfig, HeadConfig, OptimiserConfig, StageConfig
-from tests import workers as processes
+from tests.support import together
+from tests.support import trainer_arrays as arrays
+from tests.support import workers as processes
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 PLAIN = AugmentationConfig(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import conftest
 import keras
-import lesions
 import numpy as np
 import pytest
 import tensorflow as tf
-from saved_model import CppModel
 
 from components.trainer.export.calibration import Calibration
 from components.trainer.export.explain import Explainer
@@ -21,6 +18,9 @@ from components.trainer.model import network as networks
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, InferenceGraph, Member
 from core.measures.operating_point import OperatingPoint, Zones
+from tests.components.trainer import conftest
+from tests.support import lesions
+from tests.support.saved_model import CppModel
 
 CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
 

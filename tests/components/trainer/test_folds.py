@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import arrays
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from components.trainer.fit.backup import Backup
 from components.trainer.fit.staged import StagedTraining
 from components.trainer.settings import StageConfig
 from core.measures.auc import auc
+from tests.support import trainer_arrays as arrays
 
 DRAW = np.random.default_rng(5)
 GROUPS = tuple(f"lesion {number}" for number in DRAW.integers(0, 60, 200))

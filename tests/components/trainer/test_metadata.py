@@ -6,14 +6,11 @@ import csv
 import json
 from pathlib import Path
 
-import conftest
 import jsonschema
-import lesions
 import numpy as np
 import pytest
 import tensorflow as tf
 from pydantic import ValidationError
-from saved_model import CppModel
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data import metadata as metadata_of
@@ -22,6 +19,9 @@ from components.trainer.model import network as networks
 from components.trainer.settings import HeadConfig, StageConfig
 from core import features
 from core.measures.auc import auc
+from tests.components.trainer import conftest
+from tests.support import lesions
+from tests.support.saved_model import CppModel
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 ROOT = Path(__file__).resolve().parents[3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import conftest
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -11,6 +10,7 @@ from components.trainer.fit.training import read_moments
 from components.transform import images
 from components.transform.preprocessing import AGE_KNOWN, AGE_SCALED, SEX_ID, SITE_ID
 from core import features
+from tests.components.trainer import conftest
 
 
 def rows(data: conftest.Data) -> tuple[dict[str, np.ndarray], dict[str, tf.Tensor]]:

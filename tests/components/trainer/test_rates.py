@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import arrays
 import keras
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from components.trainer.fit.lr_finder import FinderConfig
 from components.trainer.fit.staged import NetworkLearner
 from components.trainer.model import network as networks
 from components.trainer.settings import OptimiserConfig, StageConfig
+from tests.support import trainer_arrays as arrays
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 

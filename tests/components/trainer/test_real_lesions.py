@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import conftest
 import keras
 import numpy as np
 import pytest
-import strangers
 import tensorflow as tf
 
 from components.trainer import run
@@ -35,6 +33,8 @@ from components.transform import images
 from core import features
 from core.measures.auc import auc
 from core.measures.calibration import expected_calibration_error, log_loss
+from tests.components.trainer import conftest
+from tests.support import strangers
 
 pytestmark = pytest.mark.real_data
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import conftest
-import lesions
 import numpy as np
 import pytest
 
 from components.trainer.export.robustness import CHANGES, measure
+from tests.components.trainer import conftest
+from tests.support import lesions
 
 
 @pytest.fixture(scope="module")

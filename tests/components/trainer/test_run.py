@@ -11,14 +11,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import conftest
 import jsonschema
 import keras
-import lesions
 import numpy as np
 import pytest
 import tensorflow as tf
-from saved_model import CppModel
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.trainer.data.records import DataError, read_split
@@ -27,6 +24,9 @@ from components.trainer.progress import Progress
 from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
 from core import features
+from tests.components.trainer import conftest
+from tests.support import lesions
+from tests.support.saved_model import CppModel
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT = {

@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import conftest
 import keras
-import lesions
 import numpy as np
 import pytest
-import strangers
 import tensorflow as tf
-from saved_model import CppModel
 
 from components.trainer import run
 from components.trainer.data.records import Split
@@ -28,6 +24,9 @@ from components.trainer.progress import Progress
 from components.trainer.settings import StageConfig
 from components.transform import images
 from core import features
+from tests.components.trainer import conftest
+from tests.support import lesions, strangers
+from tests.support.saved_model import CppModel
 
 SIDE = conftest.TINY.image_size
 

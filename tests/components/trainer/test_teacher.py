@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import arrays
-import conftest
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +16,8 @@ from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import predict
 from components.trainer.progress import Progress
 from components.trainer.settings import DistilConfig
+from tests.components.trainer import conftest
+from tests.support import trainer_arrays as arrays
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import conftest
-import lesions
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -19,6 +17,8 @@ from components.trainer.model import network as networks
 from components.trainer.model.backbones.errors import WeightsUnavailableError
 from components.trainer.settings import StageConfig
 from components.transform import images
+from tests.components.trainer import conftest
+from tests.support import lesions
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 
-import conftest
 import tensorflow as tf
 from PIL import Image
 
 from components.trainer.export import warmup
 from core import features
+from tests.components.trainer import conftest
 
 
 def test_they_are_jpegs_of_a_capture_s_size_and_the_same_every_time() -> None:

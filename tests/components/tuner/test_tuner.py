@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import arrays
 import pytest
 
 from components.trainer import tuned
@@ -15,6 +14,7 @@ from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
 from components.tuner import component, search
 from components.tuner.config import Choice, Range, TunerConfig
+from tests.support import trainer_arrays as arrays
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

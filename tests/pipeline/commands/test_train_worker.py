@@ -24,9 +24,9 @@ from core.workspace import Workspace
 from pipeline import config, prepared
 from pipeline.__main__ import app
 from pipeline.outcome import Outcome, StepOutcome
-from tests import workers as processes
-from tests.components.trainer import lesions, transforming
-from tests.components.trainer.saved_model import CppModel
+from tests.support import lesions, transforming
+from tests.support import workers as processes
+from tests.support.saved_model import CppModel
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -10,7 +10,7 @@ import pytest
 from core.workspace import Workspace
 from pipeline.outcome import Outcome
 from pipeline.report import page
-from tests.pipeline.report import fake_run
+from tests.support import fake_run
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from typer.testing import CliRunner
 
 from core.errors import UsageError
 from pipeline.__main__ import app
-from tests.pipeline.report import fake_run
+from tests.support import fake_run
 
 runner = CliRunner()
 

@@ -15,7 +15,7 @@ from components.evaluator import external, predictions
 from core.measures.auc import auc
 from pipeline.outcome import Outcome
 from pipeline.report import page
-from tests.pipeline.report import fake_run
+from tests.support import fake_run
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 

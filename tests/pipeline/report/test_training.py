@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.report import training
 from pipeline.report.evidence import Evidence
-from tests.pipeline.report import fake_run
+from tests.support import fake_run
 
 
 def _evidence(pushed, **changes):

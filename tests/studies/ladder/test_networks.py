@@ -12,7 +12,7 @@ from components.trainer.data.records import Split
 from components.trainer.progress import Progress
 from components.trainer.settings import HeadConfig, LossConfig, OptimiserConfig, StageConfig
 from studies.ladder import networks as ladder
-from studies.ladder.networks import Ground, Rung, Scores
+from studies.ladder.networks import Experiment, Scores, Splits
 
 
 def split(name: str, count: int, seed: int) -> Split:
@@ -25,10 +25,10 @@ def split(name: str, count: int, seed: int) -> Split:
     )
 
 
-GROUND = Ground(split("train", 48, 1), split("eval", 24, 2), split("test", 24, 3), seed=5)
+GROUND = Splits(split("train", 48, 1), split("eval", 24, 2), split("test", 24, 3), seed=5)
 
 
-def tiny(**changes: object) -> Rung:
+def tiny(**changes: object) -> Experiment:
     config = TrainerConfig(
         strategy="from_scratch",
         backbone="tiny_cnn",
@@ -41,7 +41,7 @@ def tiny(**changes: object) -> Rung:
         loss=LossConfig(label_smoothing=0.0, sampling="none"),
         optimiser=OptimiserConfig(name="adam", head_learning_rate=3e-3, body_learning_rate=3e-3),
     )
-    return Rung(
+    return Experiment(
         title="tiny", network="tiny", study=Scores(private=None, public=None), trainer=config, **changes
     )
 
@@ -57,7 +57,7 @@ def test_a_limited_split_keeps_both_labels_and_repeats_itself() -> None:
 
 def test_a_rung_is_trained_measured_and_starts_the_next_one(tmp_path: Path) -> None:
     progress = Progress(io.StringIO())
-    first, weights = ladder.climb(
+    first, weights = ladder.run_experiment(
         "a", tiny(), GROUND, minutes=None, own_key="a", folder=tmp_path / "a", initial=None, progress=progress
     )
     assert first.epochs == 2
@@ -68,7 +68,7 @@ def test_a_rung_is_trained_measured_and_starts_the_next_one(tmp_path: Path) -> N
     ladder.save_weights(weights, tmp_path / "a.npz")
     kept = ladder.load_weights(tmp_path / "a.npz")
     assert all(np.array_equal(one, other) for one, other in zip(weights, kept, strict=True))
-    second, moved = ladder.climb(
+    second, moved = ladder.run_experiment(
         "b",
         tiny(warm_start="a"),
         GROUND,

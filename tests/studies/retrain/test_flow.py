@@ -34,7 +34,7 @@ SPLITS = {name: split(name, 36, seed) for seed, name in enumerate(("train", "eva
 
 def test_the_head_learns_and_the_test_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = retrain.retrain(PLAIN, SPLITS, tmp_path, Progress(io.StringIO()), samples=20)
-    assert [look.step for look in found.looks] == [30, 60]
+    assert [look.step for look in found.eval_points] == [30, 60]
     assert found.test.auc.value > 0.8
     assert found.weights == "none"
     assert len(found.misclassified) == round((1 - found.accuracy) * 36)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import lesions
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,6 +28,7 @@ from components.transform import images
 from core import features
 from core.measures.operating_point import OperatingPoint, Zones
 from serving.engine.check import check_saved_model
+from tests.support import lesions
 
 # name: (smallest side, parameters without a head; with Keras' 1000-way head they make the totals of its table)
 NETWORKS = {

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import arrays
 import keras
 import numpy as np
 
@@ -21,6 +20,7 @@ from components.trainer.fit.backup import Backup
 from components.trainer.fit.distribution import Workers
 from components.trainer.fit.history import History
 from components.trainer.progress import Progress
+from tests.support import trainer_arrays as arrays
 
 
 def train(folder: Path, configs: Mapping[str, Any], workers: Workers) -> None:

@@ -1,0 +1,140 @@
+"""Ingest of a data set like ISIC 2024: one HDF5 file of small pictures, a table of 55 columns, read in place.
+
+    python benchmarks/ingest_hdf5.py [--images 100000] [--side 128]
+
+Draws the pictures (a lesion of its own in each, so that none is a near-copy), writes `train-image.hdf5` and
+`train-metadata.csv`, and runs `melanosizer ingest` on them in a process of its own.
+
+Prints images/s by the clock and by processor second, and the peak of the memory of all its processes together
+(proportional set size, asked twice a second).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+MALIGNANT = 1020  # one in so many, as in the archive: 393 of 401,059
+POLL_SECONDS = 0.5
+
+
+def main() -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--side", type=int, default=128, help="pixels; the archive's crops have about 130")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "isic2024")
+        folder.mkdir()
+        write(folder, options.images, options.side)
+        seconds, processor, peak, said = ingest(folder, Path(scratch, "out"))
+    table = Table(title=said, title_justify="left")
+    for name in ("images", "images/s", "images a processor second", "peak memory, MiB"):
+        table.add_column(name, justify="right")
+    values = (options.images, options.images / seconds, options.images / processor, peak / 2**20)
+    table.add_row(*(f"{value:,.0f}" for value in values))
+    Console(width=120).print(table)
+
+
+def write(folder: Path, images: int, side: int) -> None:
+    """Write the HDF5 file and its table."""
+    chance = np.random.default_rng(2024)
+    other = [f"tbp_lv_{number:02}" for number in range(40)]
+    columns = ["isic_id", "target", "patient_id", "age_approx", "sex", "anatom_site_general", "lesion_id"]
+    levels = ["iddx_full", *(f"iddx_{level}" for level in range(1, 6))]
+    with (
+        h5py.File(folder / "train-image.hdf5", "w") as file,
+        (folder / "train-metadata.csv").open("w") as table,
+    ):
+        table.write(",".join([*columns, *levels, *other]) + "\n")
+        for number in range(images):
+            name = f"ISIC_{number:07}"
+            file[name] = np.frombuffer(picture(chance, side), np.uint8)
+            malignant = number % MALIGNANT == 0
+            words = (
+                ["Malignant::Melanoma", "Malignant", "Malignant melanocytic proliferations (Melanoma)"]
+                if malignant
+                else ["Benign", "Benign", ""]
+            )
+            row = [
+                name,
+                int(malignant),
+                f"IP_{number // 380:05}",
+                60,
+                "male",
+                "torso",
+                "",
+                *words,
+                "",
+                "",
+                "",
+            ]
+            table.write(",".join(map(str, [*row, *(f"{value:.6f}" for value in chance.random(40))])) + "\n")
+
+
+def picture(chance: np.random.Generator, side: int) -> bytes:
+    """Return a small JPEG with detail of its own."""
+    coarse = Image.fromarray(chance.integers(60, 220, (12, 12, 3), np.uint8))
+    stream = io.BytesIO()
+    coarse.resize((side, side), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
+def ingest(folder: Path, out: Path) -> tuple[float, float, int, str]:
+    """Run the command; return seconds, processor seconds, the peak of its memory in bytes, and what it said."""
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "ingest",
+        "--source",
+        f"isic2024:{folder}",
+        "--out",
+        str(out),
+    ]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start, peak = time.perf_counter(), 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            peak = max(peak, memory(watched))
+            time.sleep(POLL_SECONDS)
+        said = process.stdout.read() if process.stdout else ""
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if process.returncode:
+        sys.exit(said)
+    account = next(line for line in said.splitlines() if "rows read" in line)
+    return seconds, processor, peak, account
+
+
+def memory(process: psutil.Process) -> int:
+    """Return the proportional set size of a process and its children, in bytes."""
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            total += one.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+if __name__ == "__main__":
+    main()

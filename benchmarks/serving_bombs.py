@@ -1,0 +1,240 @@
+"""What the server adds on a graph that costs nothing, and what its worst requests cost it and its other callers.
+
+Part of `python benchmarks/serving.py` (alone: `--only-small`). The attacker and the other callers are processes of
+their own; memory is the peak of the server and the processes it started, above its idle level.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import multiprocessing
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import psutil
+
+from core.tfserving.tensors import predict_request, to_proto
+
+ROOT = Path(__file__).resolve().parents[1]
+BUDGET = 256 << 20
+REQUESTS = 400
+PATH = "/v1/models/m:predict"
+SMALL = '{"instances": [1.0]}'
+Row = tuple[str, str, str, str]
+
+
+def measure(work: Path, rounds: int, say: Callable[[str], None]) -> Iterator[Row]:
+    """Yield the rows: name, wanted, note, value."""
+    from tests.serving.server_process import ServerProcess
+
+    folder = work / "small"
+    make = (
+        "from pathlib import Path; from tests.serving.model_zoo import affine, many;"
+        f"affine(Path({str(folder)!r}) / 'm' / '1'); many(Path({str(folder)!r}) / 'many' / '1')"
+    )
+    subprocess.run([sys.executable, "-c", make], check=True, cwd=ROOT, capture_output=True)
+    config = folder / "models.config"
+    config.write_text(
+        "model_config_list {"
+        + "".join(
+            f'config {{ name: "{name}" base_path: "{folder / name}" model_platform: "tensorflow" }}'
+            for name in ("m", "many")
+        )
+        + "}"
+    )
+    with ServerProcess(
+        folder / "server", f"--model_config_file={config}", f"--max_request_memory_bytes={BUDGET}"
+    ) as server:
+        say("one keep-alive client on a graph that costs nothing")
+        yield from _added(server, folder, rounds)
+        say("10 MB of malformed JSON")
+        yield from _malformed(server)
+        say("bombs")
+        yield from _bombs(server)
+
+
+def _added(server: Any, folder: Path, rounds: int) -> Iterator[Row]:
+    from serving.engine.session import Session
+    from serving.engine.tensors import from_proto
+
+    session = Session(folder / "m" / "1")
+    signature = session.meta_graph.signature_def["serving_default"]
+    plan = session.plan([signature.inputs["x"].name], [one.name for one in signature.outputs.values()])
+    feed = from_proto(to_proto(np.array([1.0], np.float32)), "x")
+    message = predict_request("m", {"x": [1.0]}).SerializeToString()
+    call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    ask = _keep_alive(server.ports["rest"])
+    ways: dict[str, Callable[[], object]] = {
+        "bare": lambda: session.run(plan, [feed]),
+        "REST": lambda: ask(SMALL),
+        "gRPC": lambda: call(message, timeout=30),
+    }
+    p50s: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            way()
+            p50s[name].append(statistics.median(_clocked(way) for _ in range(REQUESTS)))
+    for name in ("REST", "gRPC"):
+        added = [one - bare for one, bare in zip(p50s[name], p50s["bare"], strict=True)]
+        yield (
+            f"p50 added over the bare graph, {name} keep-alive, 1 client",
+            "<= 1 ms",
+            "a graph that costs nothing; rounds: " + ", ".join(f"{one:.2f}" for one in added),
+            f"{statistics.median(added):.2f} ms",
+        )
+
+
+def _clocked(way: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    way()
+    return (time.perf_counter() - began) * 1000
+
+
+def _keep_alive(port: int) -> Callable[[str | bytes], int]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(body: str | bytes) -> int:
+        connection.request("POST", PATH, body)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    return ask
+
+
+def _other_caller(port: int, seconds: float, latencies: Any) -> None:
+    """A process: a small request every few milliseconds."""
+    ask = _keep_alive(port)
+    ask(SMALL)
+    end = time.time() + seconds
+    while time.time() < end:
+        latencies.append(_clocked(lambda: ask(SMALL)))
+        time.sleep(0.005)
+
+
+def _others(port: int, seconds: float) -> tuple[Any, Any]:
+    manager = multiprocessing.get_context("spawn")
+    parent, child = manager.Pipe(duplex=False)
+    process = manager.Process(target=_reported, args=(port, seconds, child))
+    process.start()
+    return process, parent
+
+
+def _reported(port: int, seconds: float, pipe: Any) -> None:
+    latencies: list[float] = []
+    _other_caller(port, seconds, latencies)
+    pipe.send(latencies)
+
+
+def _p99(latencies: list[float]) -> float:
+    return sorted(latencies)[int(len(latencies) * 0.99)]
+
+
+def _malformed(server: Any) -> Iterator[Row]:
+    port, seconds = server.ports["rest"], 6.0
+    bodies = {
+        "cut off": b'{"instances":[' + b"[1.0,2.0]," * 1_000_000,
+        "one long string": b'{"instances":["' + b"x" * 10_000_000,
+        "open lists": b'{"instances":' + b"[" * 10_000_000,
+    }
+    ask = _keep_alive(port)
+    for body in bodies.values():
+        ask(body)  # the process that reads long bodies starts with the first
+    process, pipe = _others(port, seconds)
+    quiet = pipe.recv()
+    process.join()
+    process, pipe = _others(port, seconds)
+    took: dict[str, list[float]] = {name: [] for name in bodies}
+    while process.is_alive() and not pipe.poll():
+        for name, body in bodies.items():
+            took[name].append(_clocked(lambda body=body: ask(body)) / 1000)  # type: ignore[misc]
+    during = pipe.recv()
+    process.join()
+    worst = {name: max(values) for name, values in took.items()}
+    yield (
+        "10 MB of malformed JSON, slowest answer",
+        "<= 0.5 s",
+        ", ".join(f"{name} {value:.2f} s" for name, value in worst.items()),
+        f"{max(worst.values()):.2f} s",
+    )
+    yield (
+        "other callers' p99 meanwhile / before",
+        "<= 1.5",
+        f"{_p99(during):.1f} ms of {len(during)} / {_p99(quiet):.1f} ms of {len(quiet)}; one such body after the other",
+        f"{_p99(during) / _p99(quiet):.2f}",
+    )
+
+
+def _bombs(server: Any) -> Iterator[Row]:
+    process = psutil.Process(server.process.pid)
+
+    def tree() -> int:
+        total = 0
+        for one in [process, *process.children(recursive=True)]:
+            try:
+                total += one.memory_info().rss
+            except psutil.Error:
+                continue
+        return total
+
+    def repeated(count: int) -> None:
+        request = predict_request("many", {"text": [b"x" * 100_000]}, signature="strings")
+        request.inputs["text"].tensor_shape.dim[0].size = count
+        call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        try:
+            call(request.SerializeToString(), timeout=60)
+        except grpc.RpcError:
+            return
+
+    zipped = gzip.compress(b'{"instances": [1.0' + b" " * 200_000_000 + b"]}")
+    numbers = b'{"instances": [1.0' + b",1.0" * 20_000_000 + b"]}"
+
+    def gzipped(_: int = 0) -> None:
+        server.http("POST", PATH, zipped, {"Content-Encoding": "gzip"})
+
+    def three() -> None:
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(gzipped, range(3)))
+
+    bombs: dict[str, Callable[[], None]] = {
+        "one 100 kB string, shape [10000]": lambda: repeated(10_000),
+        "one 100 kB string, shape [10000000]": lambda: repeated(10_000_000),
+        f"gzip of {len(zipped) >> 10} kB that opens to 200 MB": gzipped,
+        "three of them at once": three,
+        "80 MB of numbers": lambda: (server.http("POST", PATH, numbers), None)[1],
+    }
+    for name, bomb in bombs.items():
+        idle, peak, done = tree(), [0], threading.Event()
+
+        def watch(peak: list[int] = peak, done: threading.Event = done) -> None:
+            while not done.wait(0.005):
+                peak[0] = max(peak[0], tree())
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        bomb()
+        done.set()
+        thread.join()
+        above = max(0, peak[0] - idle) / 2**20
+        limit = BUDGET / 2**20
+        status, _ = server.post(PATH, json.loads(SMALL))
+        yield (
+            f"peak memory above idle: {name}",
+            f"<= {limit * 1.1:.0f} MiB",
+            f"budget {limit:.0f} MiB; the next caller got {status}",
+            f"{above:.0f} MiB",
+        )

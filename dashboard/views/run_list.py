@@ -1,0 +1,155 @@
+"""The list of runs: what is asked for, found, sorted, and written into a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from sqlalchemy import select
+
+from dashboard import clock
+from dashboard.database.tables import RunNote
+from dashboard.readers.runs import Run
+from dashboard.services import Services
+
+Sort = Literal["started", "auc", "sensitivity", "specificity", "seconds", "run_id"]
+# A cell that begins so is a formula in a spreadsheet.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+COLUMNS = (
+    "run_id", "state", "preset", "started", "seconds", "data_version", "auc", "sensitivity", "specificity",
+    "threshold", "version", "tags", "note", "archived", "origin", "reason",
+)  # fmt: skip
+
+
+class RunFilter(BaseModel):
+    """Which runs, in which order."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    search: str = Field("", max_length=160, description="in name, reason, preset, tags and note")
+    state: str = Field("", pattern=r"^[a-z]{0,16}$", description="only runs that ended so")
+    preset: str = Field("", max_length=80)
+    data: str = Field("", max_length=64, description="data version")
+    tag: str = Field("", max_length=80)
+    since: date | None = Field(None, description="started on this day or later, UTC")
+    until: date | None = Field(None, description="started on this day or before, UTC")
+    auc_from: float | None = Field(None, ge=0, le=1, description="lowest AUC")
+    archived: bool = Field(False, description="also those that were archived")
+    sort: Sort = "started"
+    order: Literal["down", "up"] = "down"
+    page: int = Field(1, ge=1, le=100_000)
+
+    @field_validator("since", "until", "auc_from", mode="before")
+    @classmethod
+    def _empty(cls, value: Any) -> Any:
+        return None if value == "" else value  # a form sends its empty fields too
+
+
+class ExportFilter(RunFilter):
+    """Which runs, and as what."""
+
+    to: Literal["csv", "json"] = "csv"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Runs that match, and what there is to choose from."""
+
+    runs: list[Run]
+    states: dict[str, int]
+    presets: tuple[str, ...]
+    data_versions: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def listed(using: Services, asked: RunFilter) -> Listed:
+    """Return the runs that match, sorted; runs without the value that is sorted by come last."""
+    found = noted(using, [*using.runs.all(), *using.cluster.runs()])
+    states: dict[str, int] = {}
+    matching = [run for run in found if _matches(run, asked)]
+    for run in matching:
+        states[run.state] = states.get(run.state, 0) + 1
+    chosen = [run for run in matching if not asked.state or run.state == asked.state]
+    if asked.sort == "run_id":
+        chosen.sort(key=lambda run: run.run_id, reverse=asked.order == "down")
+    else:
+        chosen.sort(key=lambda run: run.run_id, reverse=True)
+        known = [run for run in chosen if getattr(run, asked.sort) is not None]
+        known.sort(key=lambda run: float(getattr(run, asked.sort)), reverse=asked.order == "down")
+        chosen = known + [run for run in chosen if getattr(run, asked.sort) is None]
+    return Listed(
+        runs=chosen,
+        states=states,
+        presets=tuple(sorted({run.preset for run in found if run.preset})),
+        data_versions=tuple(dict.fromkeys(run.data_version for run in found if run.data_version)),
+        tags=tuple(sorted({tag for run in found for tag in run.tags})),
+    )
+
+
+def noted(using: Services, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs with what people added to them."""
+    wanted = select(RunNote)
+    if len(runs) == 1:
+        wanted = wanted.where(RunNote.run_id == runs[0].run_id)
+    with using.database.read() as session:
+        notes = {row.run_id: row for row in session.scalars(wanted)}
+    return [
+        run.model_copy(
+            update={"tags": split(row.tags), "note": row.note, "archived": row.archived is not None}
+        )
+        if (row := notes.get(run.run_id))
+        else run
+        for run in runs
+    ]
+
+
+def split(tags: str) -> tuple[str, ...]:
+    """Return the words of a list of tags, each once."""
+    return tuple(dict.fromkeys(tag for part in tags.split(",") if (tag := part.strip()[:80])))
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Return a table; a cell that a spreadsheet would compute is quoted, times are RFC 3339."""
+    target = io.StringIO()
+    writer = csv.writer(target)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        cells = {
+            **row,
+            "started": clock.stamp(row["started"]) if row["started"] else "",
+            "tags": ", ".join(row["tags"]),
+        }
+        writer.writerow([_cell(cells[name]) for name in COLUMNS])
+    return target.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _matches(run: Run, asked: RunFilter) -> bool:
+    if run.archived and not asked.archived:
+        return False
+    if (asked.preset and run.preset != asked.preset) or (asked.tag and asked.tag not in run.tags):
+        return False
+    if asked.data and not run.data_version.startswith(asked.data):
+        return False
+    if asked.auc_from is not None and (run.auc is None or run.auc < asked.auc_from):
+        return False
+    if asked.since and (run.started is None or run.started < _midnight(asked.since)):
+        return False
+    if asked.until and (run.started is None or run.started >= _midnight(asked.until + timedelta(days=1))):
+        return False
+    if not asked.search:
+        return True
+    text = "\n".join((run.run_id, run.reason, run.preset, run.note, *run.tags)).lower()
+    return all(word in text for word in asked.search.lower().split())
+
+
+def _midnight(day: date) -> int:
+    return clock.of(datetime.combine(day, time(), UTC))
