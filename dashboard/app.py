@@ -22,6 +22,7 @@ from dashboard.alerts.watch import AlertWatch
 from dashboard.database import migrate
 from dashboard.database.connection import Database, DatabaseDownError
 from dashboard.faults import FaultError, Problem
+from dashboard.field.pictures import Pictures
 from dashboard.field.recorder import Recorder
 from dashboard.field.retention import Retention
 from dashboard.field.tail import LogTail
@@ -95,6 +96,7 @@ def build(settings: Settings) -> Services:
     )
     evidence = Evidence(run_files, registry)
     recorder = Recorder(database)
+    pictures = Pictures(settings.state / "pictures", settings.retention_days)
     scraper = Scraper(
         str(settings.model_server_metrics_url or ""), settings.sample_seconds, settings.model_name
     )
@@ -104,7 +106,7 @@ def build(settings: Settings) -> Services:
         Sources(run_files, registry, evidence, scraper),
         Courier(database, settings),
         Retrainer(settings, audit_log),
-        Retention(database, settings.retention_days),
+        Retention(database, settings.retention_days, pictures),
     )
     watch.prepare()
     watch.refresh()
@@ -128,7 +130,7 @@ def build(settings: Settings) -> Services:
         settler=LabelSettler(registry.store),
         data_index=DataIndex(database, run_files, settings.state / "thumbnails"),
         recorder=recorder,
-        tail=LogTail(database, recorder, settings.predictions, settings.model_name, settings.watch_seconds),
+        tail=LogTail(database, recorder, settings.predictions, settings.model_name, settings.watch_seconds, pictures),
         model_server=ModelServer(settings),
         scraper=scraper,
         pulse=Pulse(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from datetime import time as dtime
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -28,6 +29,11 @@ def stamp(moment: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     when = datetime.fromtimestamp(moment / 1000, UTC)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def midnight(day: date) -> int:
+    """The first millisecond of a day, UTC."""
+    return of(datetime.combine(day, dtime(), UTC))
 
 
 def of(moment: datetime) -> int:

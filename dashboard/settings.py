@@ -89,7 +89,14 @@ class Settings(BaseSettings):
     )
     oidc_client_id: str = Field("", description="Client id at the provider.")
     oidc_client_secret_file: Path | None = Field(None, description="File with the client secret.")
-    oidc_roles_claim: str = Field("groups", description="Claim that lists a person's groups.")
+    oidc_ca_file: Path | None = Field(
+        None,
+        description="PEM authority of the provider, beside the usual ones; SSL_CERT_FILE counts as well.",
+    )
+    oidc_roles_claim: str = Field(
+        "groups",
+        description="Claim that lists a person's groups, e.g. `realm_access.roles`; of the ID token, else of userinfo.",
+    )
     oidc_roles: dict[str, Literal["viewer", "reviewer", "approver", "admin"]] = Field(
         {}, description="Role of each group; without a match there is no access."
     )

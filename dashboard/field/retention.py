@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Bin, Examination, Heartbeat, Hour, Prediction
+from dashboard.field.pictures import Pictures
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +20,10 @@ PERIOD = clock.HOUR
 class Retention:
     """Deletes once an hour."""
 
-    def __init__(self, database: Database, days: int) -> None:
+    def __init__(self, database: Database, days: int, pictures: Pictures | None = None) -> None:
         self._database = database
         self._age = days * clock.DAY
+        self._pictures = pictures
         self._next = 0
 
     def turn(self) -> None:
@@ -31,6 +33,8 @@ class Retention:
             return
         self._next = now + PERIOD
         gone = self.delete(now - self._age)
+        if self._pictures is not None:
+            self._pictures.delete_old()
         if gone:
             log.info("retention: %d records were deleted", gone)
 

@@ -16,6 +16,7 @@ from core.worker import Worker
 from dashboard.database.connection import Database
 from dashboard.database.tables import Cursor
 from dashboard.field.answer import Answer
+from dashboard.field.pictures import Pictures
 from dashboard.field.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -28,13 +29,20 @@ class LogTail(Worker):
     """Reads the log from where it stopped."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, path: Path, model_name: str, period: float
+        self,
+        database: Database,
+        recorder: Recorder,
+        path: Path,
+        model_name: str,
+        period: float,
+        pictures: Pictures,
     ) -> None:
         super().__init__(NAME, period)
         self._database = database
         self._recorder = recorder
         self._path = path
         self._model = model_name
+        self.pictures = pictures
         self.skipped = 0
 
     def turn(self) -> None:
@@ -72,7 +80,7 @@ class LogTail(Worker):
                 if not line.endswith(b"\n") or self.stopping:
                     break
                 offset += len(line)
-                answer = answer_of(line, self._model)
+                answer = answer_of(line, self._model, self.pictures)
                 if answer is not None:
                     batch.append(answer)
                 else:
@@ -89,12 +97,17 @@ class LogTail(Worker):
             session.merge(Cursor(name=NAME, inode=inode, offset=offset))
 
 
-def answer_of(line: bytes, model_name: str) -> Answer | None:
-    """Return a line's answer; None for another model's, or one without the fields a page needs."""
+def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) -> Answer | None:
+    """Return a line's answer; None for another model's, or one without the fields a page needs.
+
+    Where the server was told to keep images, a small picture of it goes into `pictures`.
+    """
     record = parse(line)
     if record is None or not record.complete or record.model != model_name:
         return None
     image = record.image
+    if pictures is not None and image is not None and image.data:
+        pictures.keep(image.sha256, image.data)
     mean, std = (image.channel_mean, image.channel_std) if image else (None, None)
     colours = ImageStatistics.of(mean, std) if mean and std else None
     return Answer(

@@ -25,8 +25,8 @@ class Sessions:
         self._age = int(settings.session_hours * clock.HOUR)
         self._idle = int(settings.session_idle_minutes * clock.MINUTE)
 
-    def begin(self, user_id: int) -> str:
-        """Start a session; the cookie's value."""
+    def begin(self, user_id: int, id_token: str = "") -> str:
+        """Start a session; the cookie's value. `id_token` is the OpenID provider's, for the sign-out there."""
         token = secrets.token_urlsafe(32)
         now = clock.now()
         with self._database.write() as session:
@@ -34,7 +34,14 @@ class Sessions:
                 delete(Session).where(or_(Session.expires < now, Session.seen < now - self._idle))
             )
             session.add(
-                Session(digest=digest(token), user_id=user_id, created=now, seen=now, expires=now + self._age)
+                Session(
+                    digest=digest(token),
+                    user_id=user_id,
+                    created=now,
+                    seen=now,
+                    expires=now + self._age,
+                    id_token=id_token,
+                )
             )
             session.execute(update(User).where(User.id == user_id).values(signed_in=now))
         return token
@@ -56,10 +63,11 @@ class Sessions:
                 session.execute(update(Session).where(Session.digest == key).values(seen=now))
         return Person(row.id, row.name, row.role, key)
 
-    def end(self, key: str) -> None:
-        """End one session by its digest."""
+    def end(self, key: str) -> str:
+        """End one session by its digest; its ID token, empty for a local account."""
         with self._database.write() as session:
-            session.execute(delete(Session).where(Session.digest == key))
+            token = session.scalar(delete(Session).where(Session.digest == key).returning(Session.id_token))
+        return token or ""
 
     def end_all(self, user_id: int, *, but: str = "") -> None:
         """End every session of a person, `but` one digest."""

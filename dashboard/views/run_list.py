@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -141,15 +141,13 @@ def _matches(run: Run, asked: RunFilter) -> bool:
         return False
     if asked.auc_from is not None and (run.auc is None or run.auc < asked.auc_from):
         return False
-    if asked.since and (run.started is None or run.started < _midnight(asked.since)):
+    if asked.since and (run.started is None or run.started < clock.midnight(asked.since)):
         return False
-    if asked.until and (run.started is None or run.started >= _midnight(asked.until + timedelta(days=1))):
+    if asked.until and (
+        run.started is None or run.started >= clock.midnight(asked.until + timedelta(days=1))
+    ):
         return False
     if not asked.search:
         return True
     text = "\n".join((run.run_id, run.reason, run.preset, run.note, *run.tags)).lower()
     return all(word in text for word in asked.search.lower().split())
-
-
-def _midnight(day: date) -> int:
-    return clock.of(datetime.combine(day, time(), UTC))

@@ -67,6 +67,12 @@ class LinkForm(FormData):
     token: str = Field(min_length=10, max_length=200)
 
 
+class SignOutPage(Page):
+    """The way on to the provider, whose session is to end as well."""
+
+    provider: str
+
+
 class SignOutForm(FormData):
     """Nothing more than the mark."""
 
@@ -153,12 +159,21 @@ def _use_link(request: Request, using: Services, token: str) -> Response:
     return _begin(request, using, user.id, user.name, "/account" if user.password is None else "/runs")
 
 
-@router.post("/sign-out", response_class=RedirectResponse, status_code=303, responses=DONE)
-def sign_out(using: Using, person: Viewer, form: Annotated[SignOutForm, Form()]) -> RedirectResponse:
-    """End this session."""
+@router.post("/sign-out", response_model=None, responses={**DONE, 200: ANSWERS[200]})
+async def sign_out(
+    request: Request, using: Using, person: Viewer, form: Annotated[SignOutForm, Form()]
+) -> Response:
+    """End this session, and the one at the provider where the person came from there."""
     del form
-    using.sessions.end(person.session)
-    answer = go("/sign-in")
+    id_token = await run_in_threadpool(using.sessions.end, person.session)
+    place = None
+    if id_token and request.app.state.provider is not None:
+        place = await _provider(request).sign_out(request, using, id_token)
+    answer: Response = go("/sign-in")
+    if place is not None:
+        # A page and not a redirect: the policy lets no form lead to another site, not even over one of ours.
+        request.state.person = None
+        answer = respond(request, using, "sign_out.html", SignOutPage(title="Signed out", provider=place))
     answer.delete_cookie(cookie(using), path="/", secure=using.settings.secure, httponly=True, samesite="lax")
     return answer
 
@@ -192,16 +207,20 @@ def password(
 @router.get(
     "/sign-in/oidc", responses={**DONE, 404: ANSWERS[404]}, status_code=303, response_class=RedirectResponse
 )
-async def provider(request: Request, using: Using) -> Response:
-    """Go to the OpenID provider."""
-    return await _provider(request).redirect(request, using)
+async def provider(
+    request: Request, using: Using, next: Annotated[str, Query(max_length=2000)] = "/runs"
+) -> Response:
+    """Go to the OpenID provider, and afterwards to the page that was asked for."""
+    return await _provider(request).redirect(request, using, inside(next))
 
 
 @router.get("/sign-in/oidc/callback", responses=DONE, status_code=303, response_class=RedirectResponse)
 async def callback(request: Request, using: Using) -> Response:
     """Come back from it."""
-    user = await _provider(request).arrive(request, using)
-    return await run_in_threadpool(_begin, request, using, user.id, user.name, "/runs")
+    found = await _provider(request).arrive(request, using)
+    return await run_in_threadpool(
+        _begin, request, using, found.user.id, found.user.name, inside(found.place), found.id_token
+    )
 
 
 def _provider(request: Request) -> Provider:
@@ -211,12 +230,14 @@ def _provider(request: Request) -> Provider:
     return found
 
 
-def _begin(request: Request, using: Services, user_id: int, name: str, place: str) -> Response:
+def _begin(
+    request: Request, using: Services, user_id: int, name: str, place: str, id_token: str = ""
+) -> Response:
     """A new session under a new name: whoever knew the old cookie knows nothing."""
     old = request.cookies.get(cookie(using))
     if old:
         using.sessions.end(digest(old))
-    token = using.sessions.begin(user_id)
+    token = using.sessions.begin(user_id, id_token)
     with using.database.write() as session:
         using.audit.add(session, name, "sign-in", name, address=address(request))
     answer = go(place)

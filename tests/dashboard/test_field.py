@@ -57,7 +57,7 @@ def test_the_log_is_followed_through_a_rotation_and_a_restart(build: Any, worksp
     path.parent.mkdir()
 
     def take() -> int:
-        LogTail(services.database, services.recorder, path, "melanoma", 60).turn()
+        LogTail(services.database, services.recorder, path, "melanoma", 60, services.tail.pictures).turn()
         with services.database.read() as session:
             return session.scalar(select(func.count()).where(Prediction.request_id.like("log-%"))) or 0
 
@@ -131,3 +131,123 @@ def test_what_is_too_old_goes_and_the_rest_stays(filled: Any) -> None:
     assert retention.delete(edge) > 100
     with services.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Prediction)) == kept > 100
+
+
+def examined(running: Any, number: int, code: str, **change: Any) -> str:
+    """A settled examination of a device, with its answer; its id."""
+    device = change.pop("device", "pi-003")
+    name = f"00000000-0000-4000-8000-{number:012d}"
+    body = {
+        "schema": 1, "id": name, "device_id": device, "number": number, "code": code,
+        "captured_at": "2026-11-21T10:00:00.000Z", "clock_trusted": True,
+        "image": {"sha256": f"{number:064x}", "width": 640, "height": 480}, "quality": None, "state": "answered",
+        "answer": {
+            "probability": 0.4, "decision": 1, "threshold": 0.18, "zone": "refer", "out_of_distribution": 0.0,
+            "model_version": "1795304921", "origin": "server",
+        },
+        "answered_at": "2026-11-21T10:00:05.000Z", "trouble": None,
+    } | change  # fmt: skip
+    token = running.token("report", device=device)
+    answer = running.client.put(f"/api/v1/examinations/{name}", json=body, headers=token)
+    assert answer.status_code == 201, answer.text
+    return name
+
+
+def test_an_outcome_finds_its_examination_by_the_code_and_number_of_the_screen(filled: Any) -> None:
+    reviewer = filled.signed_in("reviewer", "mira")
+    examined(filled, 901, "P-123456")
+    examined(filled, 902, "P-123456", quality={"advice": ["too_dark", "blurred"]})
+    low = {"probability": 0.01, "decision": 0, "zone": "low"}
+    whole = {"threshold": 0.18, "out_of_distribution": 0.0, "model_version": "1795304921", "origin": "server"}
+    examined(filled, 903, "P-777777", device="pi-004", answer=low | whole)
+    both = reviewer.json("/field/review?code=p-123456")
+    assert [one["examination"]["number"] for one in both["answers"]] == [901, 902]
+    (one,) = reviewer.json("/field/review?code=P-123456&number=902")["answers"]
+    assert one["examination"]["advice"] == ["too_dark", "blurred"]
+    page = reviewer.get("/field/review?number=902").text
+    assert "sent anyway" in page
+    assert "too dark, blurred" in page
+    # Whatever its zone, for somebody who asks for it by name.
+    (cleared,) = reviewer.json("/field/review?code=P-777777")["answers"]
+    assert cleared["answer"]["zone"] == "low"
+    number = one["answer"]["id"]
+    form = {"outcome": "melanoma", "seen": "0", "back": "/field/review?code=P-123456"}
+    answer = reviewer.post(f"/field/predictions/{number}/outcome", form)
+    assert answer.headers["location"] == "/field/review?code=P-123456"
+    assert [o["examination"]["number"] for o in reviewer.json("/field/review?code=P-123456")["answers"]] == [
+        901
+    ]
+    assert reviewer.json("/field/review?code=P-123456&outcome=any")["total"] == 2
+    assert reviewer.json(f"/field/predictions/{number}")["examination"]["code"] == "P-123456"
+
+
+def test_the_queue_is_filtered_paged_and_skipped(filled: Any) -> None:
+    reviewer = filled.signed_in("reviewer")
+    first = reviewer.json("/field/review")
+    assert (len(first["answers"]), first["page"]) == (20, 1)
+    seen = [one["answer"]["id"] for one in first["answers"]]
+    second = reviewer.json("/field/review?page=2")
+    assert not {one["answer"]["id"] for one in second["answers"]} & set(seen)
+    walked = [
+        one["answer"] for number in range(1, first["pages"] + 1)
+        for one in reviewer.json(f"/field/review?page={number}")["answers"]
+    ]  # fmt: skip
+    assert len({one["id"] for one in walked}) == len(walked) == first["total"]
+    keys = [(one["zone"] != "refer", one["at"]) for one in walked]
+    assert keys == sorted(keys)
+    skipped = reviewer.json(f"/field/review?skip={seen[0]},{seen[1]}")
+    assert skipped["answers"][0]["answer"]["id"] == seen[2]
+    assert skipped["total"] == first["total"] - 2
+    device = next(one["device_id"] for one in walked if one["device_id"])
+    assert {o["answer"]["device_id"] for o in reviewer.json(f"/field/review?device={device}")["answers"]} == {
+        device
+    }
+    day = walked[0]["at"] // clock.DAY * clock.DAY
+    stamp = clock.stamp(day)[:10]
+    found = reviewer.json(f"/field/review?since={stamp}&until={stamp}")["answers"]
+    assert {one["answer"]["at"] // clock.DAY for one in found} == {day // clock.DAY}
+
+
+def test_an_outcome_is_corrected_and_withdrawn_and_never_over_somebody_elses(filled: Any) -> None:
+    mira, jo = filled.signed_in("reviewer", "mira"), filled.signed_in("reviewer", "jo")
+    number = mira.json("/field/review")["answers"][0]["answer"]["id"]
+    path = f"/field/predictions/{number}"
+    assert mira.post(f"{path}/outcome", {"outcome": "benign", "seen": "0"}).status_code == 303
+    late = jo.post(f"{path}/outcome", {"outcome": "melanoma", "seen": "0"})
+    assert late.status_code == 409
+    assert "mira has entered benign by histology" in late.json()["error"]
+    assert jo.json(path)["answer"]["outcome"] == "benign"
+    fixed = {"outcome": "melanoma", "seen": str(jo.json(path)["seen"]), "comment": "second opinion"}
+    assert jo.post(f"{path}/outcome", fixed).status_code == 303
+    assert (
+        jo.post(f"{path}/outcome", {"outcome": "withdrawn", "seen": str(jo.json(path)["seen"])}).status_code
+        == 303
+    )
+    page = jo.json(path)
+    assert page["answer"]["outcome"] is None
+    assert [(one["who"], one["outcome"]) for one in page["reviews"]] == [
+        ("jo", "withdrawn"), ("jo", "melanoma"), ("mira", "benign"),
+    ]  # fmt: skip
+    assert jo.post(f"{path}/outcome", {"outcome": "withdrawn"}).status_code == 409
+
+
+def test_the_picture_is_shown_where_the_server_kept_it(dash: Any, workspace: Path, picture: bytes) -> None:
+    import base64
+
+    services = dash.services
+    services.tail.stop()
+    path = workspace / "predictions" / "predictions.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    image = {"sha256": "c" * 64, "bytes": 9, "format": "jpeg", "data": base64.b64encode(picture).decode()}
+    path.write_text(line(1, image=image) + line(2, image=image | {"sha256": "d" * 64, "data": "no picture"}))
+    LogTail(services.database, services.recorder, path, "melanoma", 60, services.tail.pictures).turn()
+    viewer = dash.signed_in("viewer")
+    with services.database.read() as session:
+        kept, left = (
+            session.scalar(select(Prediction.id).where(Prediction.request_id == f"log-{number}"))
+            for number in (1, 2)
+        )
+    answer = viewer.client.get(f"/field/predictions/{kept}/picture")
+    assert answer.content.startswith(b"\xff\xd8\xff")
+    assert viewer.json(f"/field/predictions/{kept}")["picture"] is True
+    assert viewer.client.get(f"/field/predictions/{left}/picture").status_code == 404

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import ssl
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from joserfc.jwk import RSAKey
 
 from dashboard import scrape
 from dashboard.readers.cluster import Cluster
+from tests.dashboard.rig import Inbox
 
 PAGE = """# TYPE :tensorflow:serving:request_count counter
 :tensorflow:serving:request_count{model_name="melanoma",status="OK"} %d
@@ -72,6 +76,8 @@ class Issuer:
                 "authorization_endpoint": f"{inbox.url}/authorize",
                 "token_endpoint": f"{inbox.url}/token",
                 "jwks_uri": f"{inbox.url}/keys",
+                "userinfo_endpoint": f"{inbox.url}/userinfo",
+                "end_session_endpoint": f"{inbox.url}/end",
             }
         )
         inbox.answers["/keys"] = self._json({"keys": [self.key.as_dict(private=False)]})
@@ -155,6 +161,133 @@ def test_a_foreign_key_and_a_foreign_state_open_nothing(provided: Any) -> None:
     )
     assert visitor.get("/sign-in/oidc/callback", params={"code": "c", "state": "other"}).status_code == 403
     assert running.visitor().get("/sign-in/oidc/callback", params={"state": sent["state"]}).status_code == 403
+
+
+def come_back(running: Any, issuer: Issuer, **change: Any) -> tuple[Any, Any]:
+    visitor, sent = leave(running)
+    issuer.issue(sent["nonce"], **change)
+    return visitor, visitor.get("/sign-in/oidc/callback", params={"code": "c", "state": sent["state"]})
+
+
+@pytest.mark.parametrize(
+    ("claim", "change"),
+    [
+        ("realm_access.roles", {"groups": None, "realm_access": {"roles": ["offline", "mlops"]}}),
+        ("https://x.example/groups", {"groups": None, "https://x.example/groups": ["mlops"]}),
+        ("groups", {"groups": [{"name": "mlops"}, {"id": "7"}]}),
+        ("groups", {"groups": "mlops"}),
+    ],
+)
+def test_groups_are_found_however_a_provider_writes_them(
+    build: Any, inbox: Any, tmp_path: Path, claim: str, change: dict[str, Any]
+) -> None:
+    (tmp_path / "secret").write_text("s3cret")
+    issuer = Issuer(inbox)
+    running = build(
+        oidc_issuer=inbox.url, oidc_client_id="dash", oidc_client_secret_file=tmp_path / "secret",
+        oidc_roles={"mlops": "approver"}, oidc_roles_claim=claim,
+    )  # fmt: skip
+    visitor, answer = come_back(running, issuer, **change)
+    assert answer.status_code == 303, answer.text
+    assert visitor.json("/account")["role"] == "approver"
+
+
+def test_groups_come_from_userinfo_where_the_token_has_none(provided: Any) -> None:
+    running, issuer = provided
+    issuer.inbox.answers["/userinfo"] = (200, json.dumps({"sub": "42", "groups": ["mlops"]}).encode())
+    visitor, answer = come_back(running, issuer, groups=None)
+    assert answer.status_code == 303, answer.text
+    assert visitor.json("/account")["role"] == "approver"
+    issuer.inbox.answers["/userinfo"] = (200, json.dumps({"sub": "43", "groups": ["mlops"]}).encode())
+    _, other = come_back(running, issuer, groups=None)
+    assert other.status_code == 403
+    assert "claim sub" in other.text
+    issuer.inbox.answers["/userinfo"] = (200, json.dumps({"sub": "42"}).encode())
+    _, none = come_back(running, issuer, groups=None)
+    assert "claim groups is neither in the ID token nor in userinfo" in none.text
+
+
+def test_a_clock_two_minutes_off_is_forgiven_and_the_claim_of_a_fault_is_named(provided: Any) -> None:
+    running, issuer = provided
+    assert come_back(running, issuer, exp=int(time.time()) - 100)[1].status_code == 303
+    late = come_back(running, issuer, exp=int(time.time()) - 200)[1]
+    assert "claim exp" in late.text
+    for claim, value in (("aud", "other"), ("iss", "https://evil.example"), ("nonce", "replayed")):
+        answer = come_back(running, issuer, **{claim: value})[1]
+        assert answer.status_code == 403
+        assert f"{claim}" in answer.text.partition("trusted: ")[2], answer.text
+
+
+def test_two_tabs_come_back_each_to_the_page_it_asked_for(provided: Any) -> None:
+    running, issuer = provided
+    visitor = running.visitor()
+    places = ("/models?x=1", "/field/review")
+    away = []
+    for place in places:
+        door = visitor.get(place).headers["location"]
+        link = re.search(r'href="(/sign-in/oidc[^"]*)"', visitor.get(door).text)
+        assert link is not None
+        sent = parse_qs(urlsplit(visitor.get(link[1]).headers["location"]).query)
+        away.append((sent["state"][0], sent["nonce"][0]))
+    for place, (state, nonce) in zip(places, away, strict=True):
+        issuer.issue(nonce)
+        answer = visitor.get("/sign-in/oidc/callback", params={"code": "c", "state": state})
+        assert answer.headers["location"] == place, answer.text
+    outside = visitor.get("/sign-in/oidc?next=https://evil.example").headers["location"]
+    sent = parse_qs(urlsplit(outside).query)
+    issuer.issue(sent["nonce"][0])
+    answer = visitor.get("/sign-in/oidc/callback", params={"code": "c", "state": sent["state"][0]})
+    assert answer.headers["location"] == "/runs"
+
+
+def test_signing_out_ends_the_session_at_the_provider_too(provided: Any) -> None:
+    running, issuer = provided
+    visitor, _ = come_back(running, issuer)
+    answer = visitor.post("/sign-out", headers={"accept": "text/html"})
+    assert answer.status_code == 200
+    away = re.search(r'content="0;url=([^"]*)"', answer.text)
+    assert away is not None
+    address = urlsplit(away[1].replace("&amp;", "&"))
+    sent = parse_qs(address.query)
+    assert address.path == "/end"
+    assert sent["id_token_hint"][0].count(".") == 2
+    assert sent["post_logout_redirect_uri"][0].endswith("/sign-in")
+    assert visitor.get("/runs").status_code == 303
+    local = running.signed_in("viewer")
+    assert local.post("/sign-out").headers["location"] == "/sign-in"
+
+
+def test_an_authority_of_ones_own_is_trusted(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=clinic", "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    (tmp_path / "secret").write_text("s3cret")
+    server = Inbox()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
+    server.url = server.url.replace("http://", "https://")
+    issuer = Issuer(server)
+    settings = {
+        "oidc_issuer": server.url, "oidc_client_id": "dash", "oidc_client_secret_file": tmp_path / "secret",
+        "oidc_roles": {"mlops": "approver"},
+    }  # fmt: skip
+    refused = build(**settings).visitor().get("/sign-in/oidc")
+    assert refused.status_code == 502
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.text
+    assert come_back(build(**settings, oidc_ca_file=tmp_path / "ca.pem"), issuer)[1].status_code == 303
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert come_back(build(**settings), issuer)[1].status_code == 303
+    server.server.shutdown()
+    server.server.server_close()
 
 
 def test_runs_on_the_cluster_stand_beside_those_here(build: Any, inbox: Any) -> None:
