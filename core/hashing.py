@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 FACTS = Path("assets.extra") / "melanosizer.json"
+WEIGHTS = Path("assets.extra") / "model.weights.h5"
 # They differ between two exports of the same weights: the version is minted at each export.
 VOLATILE_FACTS = frozenset({"model_version", "created", "training_seconds"})
 
@@ -27,13 +28,16 @@ def fingerprint(model: Path) -> str:
     """Return a SHA-256 of what a SavedModel computes.
 
     It covers the variables, the assets (vocabularies) and the stored facts, not `saved_model.pb`,
-    which holds the version's own number. Two exports of the same weights are equal.
+    which holds the version's own number. Two exports of the same weights are equal. An export that is folded keeps its
+    weights as constants in `saved_model.pb` and has no variables: its training weights stand for them.
     """
     facts = json.loads((model / FACTS).read_text())
     kept = {key: value for key, value in facts.items() if key not in VOLATILE_FACTS}
     parts = [("facts", hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest())]
     for name in ("variables", "assets"):
         parts.extend((str(path.relative_to(model)), file_hash(path)) for path in _files(model / name))
+    if not any(path.stat().st_size for path in (model / "variables").glob("*.data-*")):
+        parts.extend((str(path), file_hash(model / path)) for path in (WEIGHTS,) if (model / path).is_file())
     return _combined(parts)
 
 

@@ -28,10 +28,12 @@ RUN /opt/uv/bin/uv sync --frozen --no-install-project --no-default-groups --extr
       --python /usr/bin/python3 --no-managed-python --compile-bytecode \
  && rm -rf /opt/venv/lib/python3.13/site-packages/tensorflow/include
 COPY README.md ./
+COPY core ./core
 COPY pipeline ./pipeline
 COPY components ./components
 COPY serving ./serving
 COPY schemas ./schemas
+COPY studies ./studies
 # As an installed package it knows its own version, which goes into every record.
 RUN /opt/uv/bin/uv build --wheel --out-dir /wheel --python /usr/bin/python3 --no-managed-python \
       --build-constraints build.requirements.txt --require-hashes \

@@ -25,7 +25,7 @@ MAKE_ROOM = "make room on the card (remove what is not the device's), then start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when all is well, 1 when something failed, 2 when it was called wrongly."""
+    """Run the command line; 0 when all is well, 1 when something failed, 2 when it was called wrongly."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,

@@ -33,12 +33,12 @@ def check(path: Path, now: float) -> datetime.datetime:
 
 
 def fingerprint(*paths: Path | None) -> tuple[tuple[int, int] | None, ...]:
-    """Changes when one of the files was replaced."""
+    """Return marks of the files, which differ when one was replaced."""
     return tuple(_mark(path) for path in paths)
 
 
 def make_request(device_id: str) -> tuple[bytes, bytes]:
-    """A new P-256 private key and a certificate signing request for the device, both PEM."""
+    """Return a new P-256 private key and a certificate signing request for the device, both PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device_id)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())

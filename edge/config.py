@@ -54,7 +54,7 @@ class Config(Section):
 
 
 def load(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Config:
-    """The configuration of the TOML file at `path` (none: the defaults) with `overrides` by section and key.
+    """Return the configuration of the TOML file at `path` (none: the defaults) with `overrides` by section and key.
 
     Raises ConfigError naming every wrong key or value at once, with what would be valid.
     """

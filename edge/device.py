@@ -144,7 +144,7 @@ class Device:
         self.queue.close()
 
     def press(self) -> None:
-        """The GPIO shutter was pressed: the page takes it from here, with the code that stands on it."""
+        """Count a press of the GPIO shutter: the page takes it from here, with the code that stands on it."""
         self.presses += 1
 
     def preview(self) -> bytes:
@@ -158,7 +158,7 @@ class Device:
         return frame
 
     def capture(self, examination_id: str, code: str) -> Examination | Draft:
-        """Takes a photograph and keeps it durably; a Draft when its quality asks for another one.
+        """Take a photograph and keeps it durably; a Draft when its quality asks for another one.
 
         The same id again gives the same examination: a press that was sent twice takes one photograph.
         Raises CameraLostError, BadPhotographError (both put up as notices) or StorageFullError.
@@ -183,7 +183,7 @@ class Device:
             return self._keep(draft)
 
     def keep_draft(self, examination_id: str) -> Examination | None:
-        """Sends the photograph that should have been taken again; None when it is not there any more."""
+        """Send the photograph that should have been taken again; None when it is not there any more."""
         with self._capturing:
             known = self.queue.get(examination_id)
             if known is not None:
@@ -194,7 +194,7 @@ class Device:
             return self._keep(draft)
 
     def try_again(self) -> None:
-        """The nurse wants another try now: camera, clock, servers, gateway."""
+        """Try camera, servers and gateway again now, as the nurse asked."""
         self.check_room()
         self.notices.clear("queue_rebuilt", "picture_damaged")
         self.sender.wake()
@@ -202,7 +202,7 @@ class Device:
             self.reporter.wake()
 
     def check_room(self) -> None:
-        """Takes the notice of a full card down when there is room again."""
+        """Take the notice of a full card down when there is room again."""
         if self.queue.free_bytes() > self.config.storage.min_free_mb * MEGABYTE:
             self.notices.clear("storage_full")
 
@@ -213,7 +213,7 @@ class Device:
         return "waiting" if self.notices.all() or self.queue.counts()["waiting"] else "ready"
 
     def heartbeat(self) -> dict[str, Any]:
-        """The present state as the gateway is told it."""
+        """Return the present state as the gateway is told it."""
         return heartbeat(
             self.config.device.id,
             camera=self.camera.name,

@@ -19,7 +19,7 @@ class Pins:
     """A push button to ground and a light; does nothing where no pin is configured."""
 
     def __init__(self, section: PinsSection, pressed: Callable[[], None]) -> None:
-        """Calls `pressed` from gpiozero's thread at every press."""
+        """Call `pressed` from gpiozero's thread at every press."""
         self._button: Any = None
         self._led: Any = None
         self._state = ""
@@ -56,7 +56,7 @@ class Pins:
             self._led.off()
 
     def close(self) -> None:
-        """Gives the pins back."""
+        """Give the pins back."""
         for part in (self._button, self._led):
             if part is not None:
                 part.close()

@@ -21,7 +21,7 @@ DRAIN_S = 2
 
 
 def run(config: Config) -> None:
-    """Serves until SIGTERM or SIGINT. Raises KeyFileError or ConfigError before anything was started."""
+    """Serve until SIGTERM or SIGINT. Raises KeyFileError or ConfigError before anything was started."""
     config.device.state_dir.mkdir(parents=True, exist_ok=True)
     if ensure_key(config):
         log.warning(
@@ -54,7 +54,7 @@ def run(config: Config) -> None:
 
 @contextlib.contextmanager
 def _streams_end_with(server: uvicorn.Server, device: Device) -> Iterator[None]:
-    """Ends the endless responses at the first signal, so that closing need not wait for a viewer to leave."""
+    """End the endless responses at the first signal, so that closing need not wait for a viewer to leave."""
     leave = server.handle_exit
 
     def handle_exit(sig: int, frame: object) -> None:

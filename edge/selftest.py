@@ -82,7 +82,7 @@ def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
 
 
 def as_json(findings: list[Finding]) -> str:
-    """The report for programs."""
+    """Return the report for programs."""
     good = all(finding.verdict != "fail" for finding in findings)
     return json.dumps({"ok": good, "findings": [asdict(finding) for finding in findings]}, indent=1)
 

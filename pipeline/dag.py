@@ -45,6 +45,7 @@ class Locations:
     run_id: str
     preset: str
     spans: str = "[]"  # label counts of each part of the data, as JSON
+    grown_from: str = "[]"  # data versions whose splits are kept in this one, as JSON
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ class ClassifierSteps:
             config=self.config.balance.model_dump_json(),
             data_version=where.data_version,
             spans=where.spans,
+            grown_from=where.grown_from,
         ).with_id("class-balance")
         # Stops the run: the Trainer needs what only an accepted data set yields.
         gate = DataGate(anomalies=validator.outputs["anomalies"], balance=balance.outputs["balance"]).with_id(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Collection
+from contextlib import closing
+from urllib.parse import quote
+
 from components.trainer.fit import parent_models
 from components.trainer.model.backbones import registry, weights
 from components.trainer.model.backbones.errors import WeightsFileError
@@ -12,13 +17,38 @@ from core.workspace import Workspace
 from pipeline.config import RunConfig
 
 
-def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
+def check_metadata(workspace: Workspace) -> None:
+    """Look whether the metadata store is whole, before the first step fails at it with a traceback.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    if not workspace.metadata.is_file() or not workspace.metadata.stat().st_size:
+        return
+    try:
+        with closing(
+            sqlite3.connect(f"file:{quote(str(workspace.metadata.resolve()))}?mode=ro", uri=True)
+        ) as store:
+            (verdict,) = store.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        raise UsageError(
+            f"{workspace.metadata} is damaged ({verdict}): move it away; what is released stays served, and the next run "
+            "computes every step again"
+        )
+
+
+def check(
+    config: RunConfig, workspace: Workspace, data_version: str, grown_from: Collection[str] = ()
+) -> None:
     """Look for the network, the files and the released versions that the trainer is to start from.
 
     Args:
         config: of the run.
         workspace: whose released versions `pushed:VERSION` names.
         data_version: of the data set that is trained on.
+        grown_from: data versions whose splits are kept in it.
 
     Raises:
         UsageError: no such network, file or version, or a version that was trained on other data.
@@ -30,7 +60,7 @@ def check(config: RunConfig, workspace: Workspace, data_version: str) -> None:
             weights.check(one.weights)
         if trainer.distil_from:
             weights.check(trainer.distil_from)
-        parent_models.check(trainer, data_version)
+        parent_models.check(trainer, data_version, grown_from)
     except WeightsFileError as error:
         released = Registry(workspace.root, config.model_name).versions()
         raise UsageError(

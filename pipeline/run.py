@@ -61,7 +61,8 @@ def execute(
     except IngestError as problem:
         raise UsageError(str(problem)) from None
     workspace.prepare()
-    prerequisites.check(config, workspace, manifest.data_version)
+    prerequisites.check_metadata(workspace)
+    prerequisites.check(config, workspace, manifest.data_version, manifest.grown_from)
     with nullcontext() if locked else workspace.locked():
         started = datetime.now(UTC)
         run_id = new_run_id(workspace, started)
@@ -72,6 +73,7 @@ def execute(
             run_id=run_id,
             preset=preset,
             spans=json.dumps([span.label_counts for span in manifest.spans]),
+            grown_from=json.dumps(manifest.grown_from),
             metadata_url=config.metadata_url,
         )
         compiled = local.compiled(create_pipeline(ClassifierSteps(config), where), run_id)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_server import App, HttpLimits, HttpServer, Pages, bind
+from serving.api.http_connection import HttpLimits
+from serving.api.http_server import App, HttpServer, Pages, bind
 from serving.api.image_guard import ImageGuard, ImageLimits
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
@@ -27,6 +28,7 @@ from serving.config_files import (
     read_ssl,
     single_model_config,
 )
+from serving.engine.capi import use_onednn
 from serving.engine.model import LoadOptions, Model
 from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
@@ -77,6 +79,7 @@ class ModelServer:
         Raises:
             ServingError: for a combination or a file that cannot be.
         """
+        use_onednn()
         self.options = options
         for name, reason in options.not_done().items():
             log.warning("--%s is accepted and not done: %s", name, reason)

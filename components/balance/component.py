@@ -7,8 +7,16 @@ from pathlib import Path
 
 import apache_beam as beam
 import tensorflow_data_validation as tfdv
-from tfx import v1 as tfx
-from tfx.types import artifact_utils
+
+# Not tfx.v1, which imports all of TFX: a step in a container takes two seconds of processor time longer with it.
+from tfx.dsl.component.experimental.annotations import (
+    BeamComponentParameter,
+    InputArtifact,
+    OutputArtifact,
+    Parameter,
+)
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
 
 from components.balance import groups, labels, overlap
 from components.balance.config import BalanceConfig
@@ -16,20 +24,22 @@ from core.features import SPLITS, class_weights
 from core.records.verdict import Verdict
 
 
-@tfx.dsl.components.component(use_beam=True)
+@component(use_beam=True)
 def ClassBalance(  # noqa: N802 - a component is a class to its users
-    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
-    statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
-    balance: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
-    config: tfx.dsl.components.Parameter[str],
-    data_version: tfx.dsl.components.Parameter[str],
-    spans: tfx.dsl.components.Parameter[str] = "[]",
-    accepted: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.HyperParameters] = None,
-    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+    examples: InputArtifact[standard_artifacts.Examples],
+    statistics: InputArtifact[standard_artifacts.ExampleStatistics],
+    balance: OutputArtifact[standard_artifacts.ExampleAnomalies],
+    config: Parameter[str],
+    data_version: Parameter[str],
+    spans: Parameter[str] = "[]",
+    grown_from: Parameter[str] = "[]",
+    accepted: InputArtifact[standard_artifacts.HyperParameters] = None,
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Judge the labels of every split against ``config`` and against the data accepted last.
 
-    ``spans`` are the label counts of each part of the data, as JSON, the newest last.
+    ``spans`` are the label counts of each part of the data, as JSON, the newest last; ``grown_from`` the data versions
+    whose splits are kept in this one, which the Trainer is told.
 
     Writes `verdict.json` (all checks) and `balance.json` (counts, class weights, data version).
     Nothing is raised here, so that the findings stay inspectable; the data gate raises.
@@ -75,6 +85,7 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     )
     content = {
         "data_version": data_version,
+        "grown_from": json.loads(grown_from),
         "label_counts": {split: value.model_dump() for split, value in counts.items()},
         "class_weights": {"0": weights[0], "1": weights[1]},
         "overlap": found.model_dump(),

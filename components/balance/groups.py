@@ -35,9 +35,9 @@ def count(records: Mapping[str, beam.PCollection]) -> beam.PCollection:
 
 
 def collect(lines: Iterable[str]) -> Counts:
-    """Return what :func:`count` counted."""
+    """Return what :func:`count` counted, in an order of its own: Beam writes lines in any, and the file is hashed."""
     found: Counts = {}
-    for (split, group, value, target), images in map(json.loads, lines):
+    for (split, group, value, target), images in map(json.loads, sorted(lines)):
         labels = found.setdefault(split, {}).setdefault(group, {}).setdefault(value, [0, 0])
         labels[target] += images
     return found

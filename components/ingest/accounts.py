@@ -43,7 +43,11 @@ class Span:
 
 
 def manifest_of(
-    span: Span, images: Sequence[Dealt], config: IngestConfig, before: Manifest | None
+    span: Span,
+    images: Sequence[Dealt],
+    config: IngestConfig,
+    before: Manifest | None,
+    grown_from: Sequence[str] = (),
 ) -> Manifest:
     """Return the manifest of a data set with a new span.
 
@@ -52,6 +56,7 @@ def manifest_of(
         images: every image of the data set, those of earlier spans too.
         config: of the new span.
         before: the manifest without the new span, None where it is the first.
+        grown_from: data versions whose splits are kept.
     """
     present = [one for one in images if one.span]
     splits = {
@@ -65,15 +70,18 @@ def manifest_of(
     if len(where) != len({group for group, _ in where}):
         twice = Counter(group for group, _ in where).most_common(1)[0][0]
         raise RuntimeError(f"group {twice} lies in more than one split")
+    version = manifest.data_version(one.digest for one in present)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     train = splits["train"]
     return Manifest(
-        data_version=manifest.data_version(one.digest for one in present),
+        data_version=version,
         created=now,
         counts=_counts(span, before),
         splits=splits,
         sources=(*(before.sources if before else ()), *_sources(span, config, present)),
         spans=(*(before.spans if before else ()), _span(span.number, now, present)),
+        # The same data ingested again are the same in every word.
+        grown_from=tuple(one for one in grown_from if one != version),
         labels=_labels(span.found, before),
         class_weights=(
             features.class_weights(train.negatives, train.positives)

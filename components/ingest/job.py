@@ -83,7 +83,7 @@ def ingest(
         found = [read(source, config) for source in config.sources]
         _check_positives(config, found)
         good, refusals = _usable(found, config, folder, pool_name, listener)
-        dealt_before = dealt.load(out) if add else _remembered(config, out, remember)
+        dealt_before, grown_from = _remembered(config, out, remember)
         resolved = copies.resolve(
             good, config.near_duplicate_distance, before=dealt_before, adding=add, same_lesion=pairs
         )
@@ -109,7 +109,7 @@ def ingest(
             near_images=resolved.near_images,
             shards=written,
         )
-        result = accounts.manifest_of(span, images, config, before)
+        result = accounts.manifest_of(span, images, config, before, grown_from)
         quarantine.save(refusals, folder, after=out if before else None)
         dealt.save(images, folder)
         result.save(folder)
@@ -132,14 +132,18 @@ def _before(out: Path, config: IngestConfig) -> Manifest:
     return before
 
 
-def _remembered(config: IngestConfig, out: Path, remember: Path | None) -> tuple[dealt.Dealt, ...]:
-    """What was dealt before, by the same rules."""
+def _remembered(
+    config: IngestConfig, out: Path, remember: Path | None
+) -> tuple[tuple[dealt.Dealt, ...], tuple[str, ...]]:
+    """What was dealt before by the same rules, and the data versions that it was dealt for."""
     folder = out if out.exists() else remember
     if folder is None or not (folder / manifest.NAME).is_file():
-        return ()
-    before = Manifest.load(folder).config
-    same = (before.fractions, before.seed) == (config.fractions, config.seed)
-    return dealt.load(folder) if same else ()
+        return (), ()
+    before = Manifest.load(folder)
+    same = (before.config.fractions, before.config.seed) == (config.fractions, config.seed)
+    table = dealt.load(folder) if same else ()
+    versions = dict.fromkeys((*before.grown_from, before.data_version)) if table else {}
+    return table, tuple(versions)
 
 
 def _usable(

@@ -108,6 +108,10 @@ class Manifest(_Part):
     splits: dict[str, SplitCounts] = Field(description="train, eval and test")
     sources: tuple[SourceCounts, ...] = Field(description="what was read")
     spans: tuple[Span, ...] = Field(default=(), description="the parts, in the order they were added")
+    grown_from: tuple[str, ...] = Field(
+        default=(),
+        description="earlier versions whose groups all keep their splits here: none of their training images is tested",
+    )
     labels: tuple[LabelCount, ...] = Field(
         default=(), description="which names became which label, the most frequent first, 200 at most"
     )

@@ -73,6 +73,7 @@ def select(folder: Path, numbers: Collection[int], out: Path) -> Manifest:
                 unlisted_files=0,
             ),
             "splits": splits,
+            "grown_from": tuple(dict.fromkeys((*whole.grown_from, whole.data_version))),
             "sources": tuple(one for one in whole.sources if one.span in numbers),
             "spans": tuple(span for span in whole.spans if span.number in numbers),
             "class_weights": (

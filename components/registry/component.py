@@ -6,7 +6,9 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tfx import v1 as tfx
+# Not tfx.v1, which imports all of TFX: a step in a container takes two seconds of processor time longer with it.
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from components.evaluator import measured
@@ -17,20 +19,20 @@ from core.records.version import FileHash, Parents, VersionRecord
 from core.registry.store import Registry
 
 
-@tfx.dsl.components.component
+@component
 def RegistryRecord(  # noqa: N802 - a component is a class to its users
-    pushed_model: tfx.dsl.components.InputArtifact[standard_artifacts.PushedModel],
-    evaluation: tfx.dsl.components.InputArtifact[standard_artifacts.ModelEvaluation],
-    blessing: tfx.dsl.components.InputArtifact[standard_artifacts.ModelBlessing],
-    infra_blessing: tfx.dsl.components.InputArtifact[standard_artifacts.InfraBlessing],
-    accepted: tfx.dsl.components.InputArtifact[standard_artifacts.HyperParameters],
-    balance: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleAnomalies],
-    record: tfx.dsl.components.OutputArtifact[standard_artifacts.HyperParameters],
-    workspace: tfx.dsl.components.Parameter[str],
-    model_name: tfx.dsl.components.Parameter[str],
-    run_id: tfx.dsl.components.Parameter[str],
-    preset: tfx.dsl.components.Parameter[str],
-    config: tfx.dsl.components.Parameter[str],
+    pushed_model: InputArtifact[standard_artifacts.PushedModel],
+    evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
+    blessing: InputArtifact[standard_artifacts.ModelBlessing],
+    infra_blessing: InputArtifact[standard_artifacts.InfraBlessing],
+    accepted: InputArtifact[standard_artifacts.HyperParameters],
+    balance: InputArtifact[standard_artifacts.ExampleAnomalies],
+    record: OutputArtifact[standard_artifacts.HyperParameters],
+    workspace: Parameter[str],
+    model_name: Parameter[str],
+    run_id: Parameter[str],
+    preset: Parameter[str],
+    config: Parameter[str],
 ) -> None:
     """Write the version's record and serve it; do nothing when nothing was pushed."""
     folder = Path(record.uri)

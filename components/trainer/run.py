@@ -86,7 +86,7 @@ def run_fn(fn_args: Any) -> None:
     started = time.monotonic()
     with progress.phase("reading"), workers.chief_first():  # decoded pictures are kept on disk
         data = training.read(fn_args, config, cache_dir, progress)
-    for sentence in parent_models.check(config, data.version):
+    for sentence in parent_models.check(config, data.version, data.gate.get("grown_from", ())):
         progress.line("%s", sentence)
     if workers.chief and (sheet := contact_sheet.make(data.train, config)):
         (run_dir / contact_sheet.FILE_NAME).write_bytes(sheet)

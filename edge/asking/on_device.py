@@ -60,7 +60,7 @@ class OnDeviceModel:
     """An interpreter for one model file; not thread-safe."""
 
     def __init__(self, description: Description, path: Path, threads: int) -> None:
-        """Loads `path`; ModelUnusableError when LiteRT is absent or the file is not what was described."""
+        """Load `path`; ModelUnusableError when LiteRT is absent or the file is not what was described."""
         self.description = description
         try:
             litert = import_module("ai_edge_litert.interpreter")
@@ -85,7 +85,7 @@ class OnDeviceModel:
         self._height, self._width = shape[1], shape[2]
 
     def answer(self, jpeg: bytes) -> Answer:
-        """A preliminary answer to one JPEG."""
+        """Return a preliminary answer to one JPEG."""
         image = Image.fromarray(pixels_of(jpeg)).resize(
             (self._width, self._height), Image.Resampling.BILINEAR
         )
@@ -124,14 +124,14 @@ class ModelStore:
         self.model: OnDeviceModel | None = None
 
     def load(self) -> None:
-        """Loads what is in the folder; raises ModelUnusableError."""
+        """Load what is in the folder; raises ModelUnusableError."""
         path = self._folder / "litert.json"
         if path.exists():
             described = _described(path.read_bytes(), str(path))
             self.model = OnDeviceModel(described, self._folder / described.file, self._threads)
 
     def update(self) -> bool:
-        """Takes the source's model if it is another one; True if so. Raises ModelUnusableError or OSError."""
+        """Take the source's model if it is another one; True if so. Raises ModelUnusableError or OSError."""
         if not self._source:
             return False
         raw = self._get("litert.json")

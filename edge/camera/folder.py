@@ -26,7 +26,7 @@ class FolderCamera:
         return f"folder {self._folder}"
 
     def preview(self) -> bytes:
-        """The image that the next capture will take, scaled to the preview's size."""
+        """Return the image that the next capture will take, scaled to the preview's size."""
         path = self._current()
         try:
             return _small(path, path.stat().st_mtime_ns, self._edge)
@@ -34,7 +34,7 @@ class FolderCamera:
             raise CameraLostError(f"{path} cannot be shown: {error}") from None
 
     def capture(self) -> bytes:
-        """The image's own bytes, untouched."""
+        """Return the image's own bytes, untouched."""
         path = self._current()
         self._next += 1
         try:

@@ -35,7 +35,7 @@ class Photograph:
 
 
 def prepare(capture: bytes, longest_edge: int, quality: int) -> Photograph:
-    """Makes a capture ready to be kept and sent.
+    """Make a capture ready to be kept and sent.
 
     A JPEG that is small enough already keeps its own compressed pixels, bit for bit, and only loses its
     metadata (EXIF may hold a place, a time or a name). Raises BadPhotographError.
@@ -54,17 +54,17 @@ def prepare(capture: bytes, longest_edge: int, quality: int) -> Photograph:
 
 
 def shrink(capture: bytes, edge: int) -> bytes:
-    """A small JPEG for the screen; raises BadPhotographError."""
+    """Return a small JPEG for the screen; raises BadPhotographError."""
     return _encode(_scaled(_open(capture), edge), 80)
 
 
 def pixels_of(jpeg: bytes) -> Pixels:
-    """The [height, width, 3] RGB pixels of an image file; raises BadPhotographError."""
+    """Return the [height, width, 3] RGB pixels of an image file; raises BadPhotographError."""
     return np.asarray(_decode(_open(jpeg)))
 
 
 def strip_metadata(jpeg: bytes) -> bytes:
-    """The JPEG without its APPn and comment segments (JFIF and Adobe's colour transform stay).
+    """Return the JPEG without its APPn and comment segments (JFIF and Adobe's colour transform stay).
 
     Pixels untouched.
     """

@@ -52,7 +52,7 @@ class PiCamera:
         return self._jpeg("switch_mode_and_capture_file")
 
     def close(self) -> None:
-        """Stops the sensor."""
+        """Stop the sensor."""
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()

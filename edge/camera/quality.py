@@ -90,7 +90,7 @@ def check(pixels: Pixels, limits: QualitySection) -> Quality:
 
 
 def measure(pixels: Pixels) -> Measures:
-    """The four measures of [height, width, 3] RGB pixels."""
+    """Return the four measures of [height, width, 3] RGB pixels."""
     image = Image.fromarray(pixels)
     factor = SIDE / min(image.size)
     if factor < 1:
@@ -109,7 +109,7 @@ def measure(pixels: Pixels) -> Measures:
 
 
 def find_lesion(luminance: Plane, field: Mask) -> Lesion | None:
-    """The largest dark patch of the field of view by Otsu's threshold; None on an even picture.
+    """Return the largest dark patch of the field of view by Otsu's threshold; None on an even picture.
 
     Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9(1), 1979.
     """
@@ -154,7 +154,7 @@ def _coarse(plane: Plane) -> Plane:
 
 
 def _rim(luminance: Plane) -> Mask:
-    """The dark surround: dark pixels reachable from a corner. A dark lesion inside is not part of it."""
+    """Return the dark surround: dark pixels reachable from a corner. A dark lesion inside is not part of it."""
     small = _coarse(luminance) < RIM_DARK
     seed = np.zeros_like(small)
     for row in (0, -1):
@@ -177,7 +177,7 @@ def _grown(mask: Mask) -> Mask:
 
 
 def _grow(seed: Mask, allowed: Mask) -> Mask:
-    """The part of `allowed` that is connected with `seed`."""
+    """Return the part of `allowed` that is connected with `seed`."""
     while True:
         larger = _grown(seed) & allowed
         if np.array_equal(larger, seed):
@@ -197,7 +197,7 @@ def _otsu(values: Plane) -> float:
 
 
 def _most_central(dark: Mask) -> Mask | None:
-    """The patch with the most cells, cells near the middle counting more: the vignette lies at the rim."""
+    """Return the patch with the most cells, cells near the middle counting more: the vignette lies at the rim."""
     # Specks and hairs have no cell whose four neighbours are dark too; growing back into `dark` keeps shapes.
     core = dark & ~_grown(~dark)
     left = _grow(core, dark) if core.any() else dark.copy()

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def draw(width: int = 1024, height: int = 768, seed: int = 0, x: float = 0.5, y: float = 0.5) -> bytes:
-    """A JPEG of a brown, irregular spot on pale skin, its middle at `x`, `y` (0..1)."""
+    """Return a JPEG of a brown, irregular spot on pale skin, its middle at `x`, `y` (0..1)."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     right, down = (columns - x * width) / height, (rows - y * height) / height

@@ -95,7 +95,7 @@ class Kiosk:
         ]
 
     async def capture_page(self, request: Request) -> Response:
-        """The camera, the code, the shutter."""
+        """Show the camera, the code, the shutter."""
         code = request.query_params.get("code", "")
         fits = self._code.fits(code)
         return self._page(
@@ -130,7 +130,7 @@ class Kiosk:
         return RedirectResponse(f"/examinations/{press}", status_code=303)
 
     async def retake_page(self, request: Request) -> Response:
-        """What to change, and the way to send it all the same."""
+        """Show what to change, and the way to send it all the same."""
         draft = self._device.draft
         if draft is None:
             return RedirectResponse("/", status_code=303)
@@ -151,7 +151,7 @@ class Kiosk:
         return RedirectResponse(f"/examinations/{kept.id}", status_code=303)
 
     async def draft_picture(self, request: Request) -> Response:
-        """The photograph the advice is about."""
+        """Show the photograph the advice is about."""
         draft = self._device.draft
         if draft is None:
             return self._not_found(request)
@@ -181,11 +181,11 @@ class Kiosk:
         return JSONResponse(views.as_json(found, self._device))
 
     async def picture(self, request: Request) -> Response:
-        """An examination's photograph."""
+        """Show an examination's photograph."""
         return await self._image(request, self._device.queue.picture)
 
     async def heat_map(self, request: Request) -> Response:
-        """An examination's heat map."""
+        """Show an examination's heat map."""
         return await self._image(request, self._device.queue.heat_map)
 
     async def ask_again(self, request: Request) -> Response:
@@ -199,7 +199,7 @@ class Kiosk:
         return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
 
     async def history_page(self, request: Request) -> Response:
-        """Examinations, newest first, all or those that are searched for."""
+        """Show examinations, newest first, all or those that are searched for."""
         queue, text = self._device.queue, request.query_params.get("q", "").strip()[:64]
         if text:
             found = await run_in_threadpool(queue.search, text)
@@ -251,11 +251,11 @@ class Kiosk:
         return RedirectResponse("/settings", status_code=303)
 
     async def notices_page(self, request: Request) -> Response:
-        """What is wrong, and the way back."""
+        """Show what is wrong, and the way back."""
         return self._page(request, "notices.html", "notices", notices=self._device.notices.all())
 
     async def try_again(self, _request: Request) -> Response:
-        """The nurse wants another try now."""
+        """Try everything again now, as the nurse asked."""
         await run_in_threadpool(self._device.try_again)
         return RedirectResponse("/notices" if self._device.notices.all() else "/", status_code=303)
 
@@ -278,7 +278,7 @@ class Kiosk:
         return JSONResponse({"code": code})
 
     async def status_bar(self, request: Request) -> Response:
-        """The status line alone, to be put in place of the old one."""
+        """Show the status line alone, to be put in place of the old one."""
         return self._page(request, "status.html", "")
 
     async def preview(self, request: Request) -> Response:
@@ -296,7 +296,7 @@ class Kiosk:
         return Response(picture, media_type="image/jpeg", headers={"X-Frame": tag})
 
     async def events(self, request: Request) -> Response:
-        """The news."""
+        """Stream the news."""
         return StreamingResponse(
             streams.events(self._device, request.is_disconnected), media_type="text/event-stream"
         )
@@ -307,25 +307,25 @@ class Kiosk:
         return JSONResponse({"ok": not stalled, "stalled": stalled}, status_code=503 if stalled else 200)
 
     async def offline_page(self, request: Request) -> Response:
-        """What the service worker shows while the device's process is down; it comes back by itself."""
+        """Show what the service worker keeps while the device's process is down; it comes back by itself."""
         return self._templates.TemplateResponse(request, "offline.html", {"texts": views.offline_texts()})
 
     async def service_worker(self, _request: Request) -> Response:
-        """The service worker's script, at the root so that it serves every page."""
+        """Give out the service worker's script, at the root so that it serves every page."""
         return FileResponse(ROOT / "static" / "worker.js", media_type="text/javascript")
 
     async def disk_trouble(self, request: Request, error: Exception) -> Response:
-        """What could not be written, on any page, is the memory card's trouble."""
+        """Answer what could not be written, on any page: it is the memory card's trouble."""
         self._device.notices.add("storage_full", str(error))
         return self._trouble(request, str(error))
 
     async def no_page(self, request: Request, error: Exception) -> Response:
-        """An address that is not one, or a method it does not take."""
+        """Answer an address that is not one, or a method it does not take."""
         code = error.status_code if isinstance(error, HTTPException) else 404
         return self._error(request, code, self._t("error.no_page"))
 
     async def internal_error(self, request: Request, _error: Exception) -> Response:
-        """A fault of this program: the log has it, the nurse gets the way back."""
+        """Answer a fault of this program: the log has it, the nurse gets the way back."""
         response = self._error(request, 500, self._t("error.internal"))
         response.headers.update(HEADERS)  # this answer is made outside the middleware
         return response

@@ -22,7 +22,7 @@ def texts(language: str) -> dict[str, str]:
 
 
 def translator(language: str) -> Translate:
-    """A function from key and named values to text; an unknown key is a KeyError, which a test looks for."""
+    """Return a function from key and named values to text; an unknown key is a KeyError, which a test looks for."""
     found = texts(language)
 
     def translate(key: str, **values: object) -> str:

@@ -32,7 +32,7 @@ class Status:
 
 
 def language(device: Device) -> str:
-    """The language that the nurse chose, else the configured one."""
+    """Return the language that the nurse chose, else the configured one."""
     chosen = device.queue.fact("language", device.config.kiosk.language)
     return chosen if chosen in LANGUAGES else device.config.kiosk.language
 
@@ -64,7 +64,7 @@ def status(device: Device) -> Status:
 
 
 def context(device: Device, page: str, **values: Any) -> dict[str, Any]:
-    """What every template gets."""
+    """Return what every template gets."""
     chosen = language(device)
     t = translator(chosen)
     return {
@@ -81,7 +81,7 @@ def context(device: Device, page: str, **values: Any) -> dict[str, Any]:
 
 
 def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
-    """The settings page's table."""
+    """Return the settings page's table."""
     temperature = vitals.temperature_c()
     kept, free = (
         f"{size / 1e9:.1f}".replace(".", t("number.decimal"))
@@ -116,7 +116,7 @@ def live_state(device: Device) -> str:
 
 
 def as_json(examination: Examination, device: Device) -> dict[str, Any]:
-    """An examination for programs: the gateway's record and what is only known here."""
+    """Return an examination for programs: the gateway's record and what is only known here."""
     return {
         **examination_record(examination, device.config.device.id),
         "heat_map": examination.heat_map,

@@ -42,7 +42,7 @@ class Encryptor:
         return MAGIC + nonce + self._aead.encrypt(nonce, plain, name.encode())
 
     def decrypt(self, sealed: bytes, name: str) -> bytes:
-        """The plain bytes; DamagedError when even one bit differs from what was sealed as `name`."""
+        """Return the plain bytes; DamagedError when even one bit differs from what was sealed as `name`."""
         if sealed[:4] != MAGIC:
             raise DamagedError(f"{name}: no sealed record")
         try:
@@ -52,7 +52,7 @@ class Encryptor:
 
 
 def load_key(path: Path) -> bytes:
-    """The key in `path` (64 hexadecimal digits); KeyFileError when it is missing or others may read it."""
+    """Return the key in `path` (64 hexadecimal digits); KeyFileError when it is missing or others may read it."""
     try:
         mode = path.stat().st_mode & 0o777
         text = path.read_text(encoding="ascii").strip()

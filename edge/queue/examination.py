@@ -16,7 +16,7 @@ ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def new_id() -> str:
-    """A fresh examination id: a random UUID, so that no device needs to ask anybody."""
+    """Return a fresh examination id: a random UUID, so that no device needs to ask anybody."""
     return str(uuid.uuid4())
 
 

@@ -81,7 +81,7 @@ class Queue:
             raise
 
     def add(self, examination: Examination, jpeg: bytes) -> Examination:
-        """Keeps a capture durably; its number is given here. An id that is known is left as it is.
+        """Keep a capture durably; its number is given here. An id that is known is left as it is.
 
         Raises StorageFullError.
         """
@@ -105,7 +105,7 @@ class Queue:
     def settle(
         self, examination_id: str, state: State, answer: Answer | None = None, trouble: str = ""
     ) -> None:
-        """Records what the server said, once: a settled examination stays as it is."""
+        """Record what the server said, once: a settled examination stays as it is."""
         with self._lock:
             found = self.get(examination_id)
             if found is None or found.settled:
@@ -124,7 +124,7 @@ class Queue:
         self._announce()
 
     def note(self, examination_id: str, *, trouble: str = "", answer: Answer | None = None) -> None:
-        """Records a try that failed, or a preliminary answer, while the examination goes on waiting."""
+        """Record a try that failed, or a preliminary answer, while the examination goes on waiting."""
         with self._lock:
             found = self.get(examination_id)
             if found is None or found.settled:
@@ -137,7 +137,7 @@ class Queue:
         self._announce()
 
     def mark_reported(self, examination_id: str) -> None:
-        """Records that the gateway has this examination."""
+        """Record that the gateway has this examination."""
         with self._lock:
             found = self.get(examination_id)
             if found is not None:
@@ -171,7 +171,7 @@ class Queue:
             self.settle(examination_id, "refused", trouble=found.trouble)
 
     def keep_heat_map(self, examination_id: str, image: bytes) -> None:
-        """Keeps the heat map beside the picture."""
+        """Keep the heat map beside the picture."""
         with self._lock:
             found = self.get(examination_id)
             if found is None or not found.kept:
@@ -182,7 +182,7 @@ class Queue:
         self._announce()
 
     def drop_picture(self, examination_id: str) -> None:
-        """Takes a sent examination's picture off the disk; the record stays.
+        """Take a sent examination's picture off the disk; the record stays.
 
         ValueError for one that waits.
         """
@@ -196,14 +196,14 @@ class Queue:
         self._announce()
 
     def forget(self, examination_id: str) -> None:
-        """Takes a sent examination off the device, record and all. ValueError for one that waits."""
+        """Take a sent examination off the device, record and all. ValueError for one that waits."""
         with self._lock:
             self.drop_picture(examination_id)
             self._store.delete(examination_id)
         self._announce()
 
     def get(self, examination_id: str) -> Examination | None:
-        """The examination with this id."""
+        """Return the examination with this id."""
         rows = self._store.select("WHERE id = ?", (examination_id,))
         return rows[0] if rows else None
 
@@ -234,7 +234,7 @@ class Queue:
         return [row for row in rows if wanted in row.code.upper() or wanted == str(row.number)]
 
     def page(self, limit: int, offset: int = 0) -> list[Examination]:
-        """Examinations, newest first."""
+        """Return examinations, newest first."""
         return self._store.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
 
     def forget_settled(self, before: float, *, reported: bool) -> int:
@@ -254,11 +254,11 @@ class Queue:
         return len(old)
 
     def picture(self, examination_id: str) -> bytes:
-        """The JPEG; DamagedError when the file is gone or was changed."""
+        """Return the JPEG; DamagedError when the file is gone or was changed."""
         return self._read(examination_id)[1]
 
     def heat_map(self, examination_id: str) -> bytes:
-        """The heat map's image bytes; DamagedError when there is none."""
+        """Return the heat map's image bytes; DamagedError when there is none."""
         try:
             sealed = self._path(examination_id, "map").read_bytes()
         except OSError as error:
@@ -266,7 +266,7 @@ class Queue:
         return self._encryptor.decrypt(sealed, f"{examination_id}.map")
 
     def counts(self) -> dict[str, int]:
-        """Examinations by state, how many the gateway has not got (`unreported`), and all (`total`)."""
+        """Return examinations by state, how many the gateway has not got (`unreported`), and all (`total`)."""
         return self._store.counts()
 
     def bytes_kept(self) -> int:
@@ -278,7 +278,7 @@ class Queue:
         return shutil.disk_usage(self._folder).free
 
     def fact(self, name: str, default: str) -> str:
-        """A remembered value."""
+        """Return a remembered value."""
         return self._store.fact(name, default)
 
     def remember(self, name: str, value: str) -> None:
@@ -322,7 +322,7 @@ class Queue:
             return ExaminationStore(path, self._encryptor)
 
     def _adopt(self) -> None:
-        """Takes in whole files that have no row, oldest first, and clears away half-written ones."""
+        """Take in whole files that have no row, oldest first, and clears away half-written ones."""
         for draft in self._images.glob(".*.partial"):
             draft.unlink()
         known = self._store.ids()

@@ -42,7 +42,7 @@ class ExaminationStore:
     """Rows of examinations; every method is one transaction and safe to call from any thread."""
 
     def __init__(self, path: Path, encryptor: Encryptor) -> None:
-        """Opens or creates the database at `path`.
+        """Open or creates the database at `path`.
 
         Raises CorruptStoreError, or sqlite3.OperationalError where the disk is full or failing.
         """
@@ -71,7 +71,7 @@ class ExaminationStore:
             raise
 
     def insert(self, examination: Examination, size: int) -> None:
-        """Adds a row; `size` is the sealed picture's length in bytes."""
+        """Add a row; `size` is the sealed picture's length in bytes."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO examinations (number, id, captured_at, state, bytes, sealed) "
@@ -89,7 +89,7 @@ class ExaminationStore:
             self._db.execute("INSERT OR REPLACE INTO facts VALUES ('last_number', ?)", (str(last),))
 
     def update(self, examination: Examination) -> None:
-        """Writes the changed parts of a row."""
+        """Write the changed parts of a row."""
         with self._transaction():
             self._db.execute(
                 "UPDATE examinations SET state = ?, reported = ?, kept = ?, tries = ?, "
@@ -107,12 +107,12 @@ class ExaminationStore:
             )
 
     def delete(self, examination_id: str) -> None:
-        """Removes a row."""
+        """Remove a row."""
         with self._transaction():
             self._db.execute("DELETE FROM examinations WHERE id = ?", (examination_id,))
 
     def select(self, where: str, values: tuple[Any, ...] = ()) -> list[Examination]:
-        """The rows that the SQL in `where` (written in this package, never from outside) chooses."""
+        """Return the rows that the SQL in `where` (written in this package, never from outside) chooses."""
         columns = "id, state, reported, kept, tries, settled_at, set_aside, sealed"
         with self._lock:
             rows = self._db.execute(f"SELECT {columns} FROM examinations {where}", values).fetchall()  # noqa: S608
@@ -145,11 +145,11 @@ class ExaminationStore:
         return int(size)
 
     def last_number(self) -> int:
-        """The highest number ever given: numbers are not used twice, also after rows were removed."""
+        """Return the highest number ever given: numbers are not used twice, also after rows were removed."""
         return int(self.fact("last_number", "0"))
 
     def fact(self, name: str, default: str) -> str:
-        """A remembered value."""
+        """Return a remembered value."""
         with self._lock:
             row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else default
@@ -160,7 +160,7 @@ class ExaminationStore:
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 

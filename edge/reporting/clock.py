@@ -60,7 +60,7 @@ class Clock:
             self._queue.remember("clock_seen", str(now))
 
     def compare(self, elsewhere: float) -> None:
-        """Takes the gateway's time (Unix seconds) as a witness."""
+        """Take the gateway's time (Unix seconds) as a witness."""
         now = self._now()
         self._offset, self._lead = now - elsewhere, now - self._running()
         if abs(self._offset) <= TOLERANCE_S:

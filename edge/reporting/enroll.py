@@ -38,7 +38,7 @@ def ensure_key(config: Config) -> bool:
 
 
 def enroll(config: Config, code: str) -> Iterator[str]:
-    """Does what is missing, and says each step; safe to run again: that renews the token, and the certificate where the gateway gives one.
+    """Do what is missing, and says each step; safe to run again: that renews the token, and the certificate where the gateway gives one.
 
     Without `gateway.url` only the local steps are done: the request is left for an authority to sign by hand.
     """
@@ -81,6 +81,6 @@ def enroll(config: Config, code: str) -> Iterator[str]:
 
 
 def _together(key_file: Path, key: bytes, certificate_file: Path, certificate: bytes) -> None:
-    """Replaces both; the certificate last, which is what a running device looks at."""
+    """Replace both; the certificate last, which is what a running device looks at."""
     write_atomic(key_file, key, mode=0o600)
     write_atomic(certificate_file, certificate, mode=0o644)

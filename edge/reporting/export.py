@@ -19,7 +19,7 @@ class ExportError(Exception):
 
 
 def export(queue: Queue, target: Path, device_id: str, *, unsent_only: bool) -> tuple[int, int]:
-    """Writes `examinations.jsonl` and `ID.jpg` files into an empty or new folder; how many, and how many damaged.
+    """Write `examinations.jsonl` and `ID.jpg` files into an empty or new folder; how many, and how many damaged.
 
     The examinations stay on the device, and unsent ones stay unsent.
     """

@@ -68,12 +68,12 @@ class Gateway:
         return found
 
     def fetch(self, url: str) -> bytes:
-        """The bytes at `url`, on this gateway or elsewhere; the token goes to the gateway alone."""
+        """Return the bytes at `url`, on this gateway or elsewhere; the token goes to the gateway alone."""
         mine = url.startswith(self._config.gateway.url + "/")
         return self._send("GET", url, None, with_token=mine).content
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         with self._lock:
             if self._client is not None:
                 self._client.close()

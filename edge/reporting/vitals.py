@@ -11,7 +11,7 @@ STATM = Path("/proc/self/statm")
 
 
 def temperature_c(path: Path = THERMAL) -> float | None:
-    """The processor's temperature in degrees Celsius; None where the kernel shows none."""
+    """Return the processor's temperature in degrees Celsius; None where the kernel shows none."""
     try:
         return int(path.read_text()) / 1000.0
     except (OSError, ValueError):

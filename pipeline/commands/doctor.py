@@ -15,6 +15,8 @@ from rich.table import Table
 
 from pipeline.bootstrap import requirements
 
+FREE_GIGABYTES = 5
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -55,6 +57,7 @@ def findings() -> Iterator[Finding]:
     yield _weights()
     yield _bytecode()
     yield _memory()
+    yield _disk()
     yield _tool("docker", "only for building and testing images: install docker.io")
     yield _tool("kubectl", "only for the cluster: install kubectl")
     yield _tool("chromium", "only for the browser tests: install chromium")
@@ -106,6 +109,18 @@ def _memory() -> Finding:
     if gigabytes < 6:
         return Finding("memory", text, "6 GiB are needed: TFX and TensorFlow alone take 2")
     return Finding("memory", text)
+
+
+def _disk() -> Finding:
+    gigabytes = shutil.disk_usage(".").free / 2**30
+    text = f"{gigabytes:.0f} GiB free here"
+    if gigabytes < FREE_GIGABYTES:
+        return Finding(
+            "disk",
+            text,
+            f"{FREE_GIGABYTES} GiB are needed: a workspace keeps the images twice, and every model",
+        )
+    return Finding("disk", text)
 
 
 def _tool(name: str, mend: str) -> Finding:

@@ -73,10 +73,19 @@ def _read(path: Path) -> bytes:
         raise UsageError(
             f"{path}: is a folder; `melanosizer predict-batch --images {path} --out FILE.csv` reads one"
         )
+    from core.images.decode import ImageRefusedError
+    from core.images.normalise import normalise
+
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        # TensorFlow Serving looks at no image before the graph does.
+        return normalise(data).data
+    except ImageRefusedError:
+        # The server says why, in its own words.
+        return data
 
 
 def _row(path: Path, outputs: Mapping[str, Any], index: int, version: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def locations(
     run_id: str,
     preset: str,
     spans: str = "[]",
+    grown_from: str = "[]",
     metadata_url: str | None = None,
 ) -> Locations:
     """Return where the local target keeps things.
@@ -46,6 +47,7 @@ def locations(
         run_id=run_id,
         preset=preset,
         spans=spans,
+        grown_from=grown_from,
     )
 
 

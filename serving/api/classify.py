@@ -155,7 +155,9 @@ def _fill_classes(signature: Any, count: int, by_name: dict[str, Tensor], result
                 try:
                     cell.label = classes[row, column].decode()
                 except UnicodeDecodeError as error:
-                    raise invalid_argument(f"class label {row},{column} is no UTF-8 text: {error}") from error
+                    raise invalid_argument(
+                        f"class label {row},{column} is not UTF-8 text: {error}"
+                    ) from error
             if scores is not None:
                 cell.score = float(scores[row, column])
 

@@ -182,7 +182,7 @@ def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
     for pair in filter(None, text.split(",")):
         key, found, value = pair.partition("=")
         if not found:
-            raise invalid_argument(f"--grpc_channel_arguments: {pair!r} is no key=value")
+            raise invalid_argument(f"--grpc_channel_arguments: {pair!r} is not key=value")
         options.append((key, int(value) if value.lstrip("-").isdigit() else value))
     return options
 

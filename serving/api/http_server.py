@@ -1,8 +1,4 @@
-"""The HTTP side: REST API, health pages and metrics. h11 reads and writes the protocol, asyncio the sockets.
-
-h11 keeps the body of a request with an Upgrade header, which is ignored as TensorFlow Serving ignores it, and refuses
-what could be read in two ways (two lengths, a length beside chunks).
-"""
+"""The HTTP side: REST API, health pages and metrics. h11 reads and writes the protocol, asyncio the sockets."""
 
 from __future__ import annotations
 
@@ -13,46 +9,28 @@ import socket
 import ssl
 import threading
 import time
-import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from email.utils import formatdate
-from http.client import responses
 from typing import Any
 
-import h11
 import uvloop
 
+from serving.api.http_connection import (
+    READ_BYTES,
+    ClientGoneError,
+    Connection,
+    HttpLimits,
+    Request,
+    too_large,
+)
 from serving.api.rest import API, Reply, RestApi, error_reply
 from serving.api.service import Caller
 from serving.operations.memory import MemoryBudget, Reservation
-from serving.status import Code, ServingError, failed_precondition, internal, invalid_argument, unavailable
+from serving.status import Code, ServingError, failed_precondition, invalid_argument, unavailable
 
 log = logging.getLogger(__name__)
-
-_CORS = [
-    "Access-Control-Allow-Origin: *",
-    "Access-Control-Allow-Methods: POST, GET",
-    "Access-Control-Allow-Headers: Content-Type",
-]
-_READ_BYTES = 256 << 10
-_MAX_HEADER_BYTES = 64 << 10
-_KEEP_ALIVE_SECONDS = 75.0
-_LINGER_SECONDS = 1.0
-_LINGER_BYTES = 4 << 20
-
-
-@dataclass(frozen=True)
-class HttpLimits:
-    """What a client may ask of the HTTP side."""
-
-    max_body_bytes: int = 256 << 20
-    timeout_ms: int = 30_000
-    header_timeout_seconds: float = 20.0
-    max_connections: int = 2048
-    max_inflight: int = 1024
 
 
 @dataclass(frozen=True)
@@ -89,7 +67,7 @@ class App:
             max_workers=threads or limits.max_inflight + 8, thread_name_prefix="rest"
         )
 
-    async def reply(self, request: _Request) -> Reply:
+    async def reply(self, request: Request) -> Reply:
         """Answer one request."""
         path, method = request.path, request.method
         if path == "/healthz":
@@ -110,7 +88,7 @@ class App:
         except ServingError as error:
             return error_reply(error)
 
-    async def _answer(self, request: _Request, memory: Reservation) -> Reply:
+    async def _answer(self, request: Request, memory: Reservation) -> Reply:
         if self._inflight >= self.limits.max_inflight:
             raise unavailable(f"{self._inflight} requests are under way, the most allowed at once")
         self._inflight += 1
@@ -163,7 +141,7 @@ def unzip(body: bytes | bytearray, memory: Reservation, most: int) -> bytearray:
         data = rest
         while not member.eof:
             try:
-                piece = member.decompress(data, _READ_BYTES)
+                piece = member.decompress(data, READ_BYTES)
             except zlib.error as error:
                 raise invalid_argument(f"The request body is not valid gzip: {error}") from error
             if not piece and not member.eof:
@@ -177,196 +155,6 @@ def unzip(body: bytes | bytearray, memory: Reservation, most: int) -> bytearray:
         rest = member.unused_data
         if not rest:
             return out
-
-
-def too_large(most: int) -> ServingError:
-    """INVALID_ARGUMENT for a body of more than `most` bytes."""
-    return invalid_argument(f"The request body is larger than {most} bytes")
-
-
-class _ClientGoneError(Exception):
-    """The client closed its side, or took too long."""
-
-
-class _Request:
-    """One request's head, and its body when it is asked for."""
-
-    def __init__(self, connection: _Connection, event: h11.Request, peer: str) -> None:
-        self._connection = connection
-        self.method = event.method.decode("latin-1")
-        # Without the query: TensorFlow Serving decodes names only after it has taken the path apart.
-        self.path = event.target.decode("latin-1").partition("?")[0]
-        self.headers: Mapping[bytes, bytes] = dict(event.headers)
-        self.peer = peer
-        self.id = self.headers.get(b"x-request-id", b"").decode("latin-1")[:128] or uuid.uuid4().hex
-        options = self.headers.get(b"connection", b"").lower()
-        old = event.http_version < b"1.1"
-        self.is_old = old
-        self.keep_alive = b"keep-alive" in options if old else b"close" not in options
-
-    async def body(self, memory: Reservation, most: int) -> bytearray:
-        """Read the whole body."""
-        length = int(self.headers.get(b"content-length", b"0"))
-        if length > most:
-            raise too_large(most)
-        # Before it is sent: a body that does not fit is not waited for.
-        memory.take(2 * length)
-        reserved = length
-        data = bytearray()
-        async for piece in self._connection.pieces():
-            if len(data) + len(piece) > most:
-                raise too_large(most)
-            if len(data) + len(piece) > reserved:
-                memory.take(2 * len(piece))
-                reserved += len(piece)
-            data += piece
-        return data
-
-
-class _Connection:
-    """One client: requests one after the other, each read within a time.
-
-    A parser reads one request. h11 would end a connection of HTTP/1.0 after its first answer.
-    """
-
-    def __init__(self, app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._app = app
-        self._reader, self._writer = reader, writer
-        self._parser = h11.Connection(h11.SERVER)
-        peer = writer.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else ""
-        self._deadline = 0.0
-        self.is_idle = True
-
-    async def run(self) -> None:
-        """Answer until one side closes."""
-        wait = self._app.limits.header_timeout_seconds
-        came = b""
-        while True:
-            self.is_idle = not came
-            self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEADER_BYTES)
-            if came:
-                self._parser.receive_data(came)
-            try:
-                event = await self._head(wait)
-                if not isinstance(event, h11.Request):
-                    return
-                if not await self._respond(_Request(self, event, self._peer)):
-                    return
-            except h11.RemoteProtocolError as error:
-                text = f"Malformed request: {error}"
-                reply = replace(error_reply(invalid_argument(text)), status=error.error_status_hint)
-                await self._send(reply, uuid.uuid4().hex, "", keep_alive=False)
-                return
-            came = self._parser.trailing_data[0]
-            wait = _KEEP_ALIVE_SECONDS
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._writer.transport.abort()
-
-    async def _head(self, wait: float) -> Any:
-        """Read a request's head: its first byte may take `wait`, the whole request the limit after it."""
-        self._deadline = time.monotonic() + wait
-        if not self.is_idle:
-            self._deadline = time.monotonic() + self._app.limits.header_timeout_seconds
-        while (event := self._parser.next_event()) is h11.NEED_DATA:
-            data = await self._read()
-            if self.is_idle and data:
-                self.is_idle = False
-                self._deadline = time.monotonic() + self._app.limits.header_timeout_seconds
-            self._parser.receive_data(data)
-        return event
-
-    async def _read(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._deadline - time.monotonic()):
-                return await self._reader.read(_READ_BYTES)
-        except (TimeoutError, OSError) as error:
-            raise _ClientGoneError from error
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body's pieces as they come."""
-        if self._parser.they_are_waiting_for_100_continue:
-            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while not isinstance(event := self._parser.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                self._parser.receive_data(await self._read())
-            elif isinstance(event, h11.Data):
-                yield event.data
-            else:
-                raise _ClientGoneError
-
-    async def _respond(self, request: _Request) -> bool:
-        """Answer one request; False if it was the last one of this connection."""
-        try:
-            if b"transfer-encoding" in request.headers and b"content-length" in request.headers:
-                raise h11.RemoteProtocolError("a length beside chunks")
-            reply = await self._app.reply(request)
-        except (_ClientGoneError, h11.RemoteProtocolError):
-            raise
-        except Exception as error:
-            log.exception("request %s broke", request.id)
-            reply = error_reply(internal(f"{type(error).__name__}: {error}"))
-        waits = self._parser.they_are_waiting_for_100_continue
-        keep_alive = request.keep_alive and not self._app.is_closing and not waits
-        await self._send(reply, request.id, request.method, keep_alive=keep_alive, is_old=request.is_old)
-        return await self._skip_body() and keep_alive
-
-    async def _skip_body(self) -> bool:
-        """Read what is left of a refused body, for a while: closing on it would lose the answer."""
-        self._deadline = time.monotonic() + _LINGER_SECONDS
-        left = _LINGER_BYTES
-        try:
-            while self._parser.their_state is h11.SEND_BODY and left > 0:
-                if self._parser.next_event() is h11.NEED_DATA:
-                    data = await self._read()
-                    left -= len(data)
-                    self._parser.receive_data(data)
-        except (_ClientGoneError, h11.RemoteProtocolError):
-            return False
-        return self._parser.their_state is not h11.SEND_BODY
-
-    async def _send(
-        self, reply: Reply, request_id: str, method: str, *, keep_alive: bool, is_old: bool = False
-    ) -> None:
-        lines = [
-            f"HTTP/1.1 {reply.status} {responses.get(reply.status, '')}",
-            f"Date: {_date()}",
-            f"Content-Type: {reply.content_type}",
-            f"Content-Length: {len(reply.body)}",
-            f"X-Request-Id: {_header_text(request_id)}",
-        ]
-        if reply.retry_after_seconds is not None:
-            lines.append(f"Retry-After: {max(1, round(reply.retry_after_seconds))}")
-        if self._app.cors:
-            lines += _CORS
-        if not keep_alive:
-            lines.append("Connection: close")
-        elif is_old:
-            lines.append("Connection: keep-alive")
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
-        self._writer.write(head if method == "HEAD" else head + reply.body)
-        try:
-            await self._writer.drain()
-        except OSError as error:
-            raise _ClientGoneError from error
-
-
-def _header_text(text: str) -> str:
-    return "".join(c for c in text if " " < c < "\x7f")
-
-
-_dates: tuple[int, str] = (0, "")
-
-
-def _date() -> str:
-    """The Date header, made once a second."""
-    global _dates
-    now = int(time.time())
-    if _dates[0] != now:
-        _dates = (now, formatdate(now, usegmt=True))
-    return _dates[1]
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -417,7 +205,7 @@ class HttpServer:
         self._app = app
         self._tls = tls
         self._sockets: list[socket.socket] = []
-        self._connections: dict[_Connection, asyncio.Task[Any]] = {}
+        self._connections: dict[Connection, asyncio.Task[Any]] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
@@ -449,7 +237,7 @@ class HttpServer:
         self._closing = asyncio.Event()
         servers = [
             await asyncio.start_server(
-                self._connected, sock=one, ssl=self._tls, backlog=2048, limit=2 * _READ_BYTES
+                self._connected, sock=one, ssl=self._tls, backlog=2048, limit=2 * READ_BYTES
             )
             for one in self._sockets
         ]
@@ -471,14 +259,14 @@ class HttpServer:
         if len(self._connections) >= self._app.limits.max_connections:
             writer.transport.abort()
             return
-        connection = _Connection(self._app, reader, writer)
+        connection = Connection(self._app, reader, writer)
         task = asyncio.current_task()
         if task is None:
             return
         self._connections[connection] = task
         try:
             await connection.run()
-        except (_ClientGoneError, ConnectionError):
+        except (ClientGoneError, ConnectionError):
             connection.abort()
         finally:
             del self._connections[connection]

@@ -140,8 +140,6 @@ class Library:
         path = str(folder / name)
         # Before the library reads them: no INFO chatter between the server's own lines.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        # Twice the images a second on the processors that this project was measured on.
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         # A CPU server: without this, a machine without a GPU is told so in red at each start.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
         # Local symbols: with global ones a later `import tensorflow` in this process crashes.
@@ -156,6 +154,15 @@ class Library:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name} is not bound: add it to serving/engine/capi.py")
+
+
+def use_onednn() -> None:
+    """Switch oneDNN on unless the user has decided: nearly half the time an image on the processors measured.
+
+    Only a process that serves calls this, before the library is loaded: its children inherit the choice, and a
+    training's figures depend on it.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any
 
 from serving.api.json_worker import read_chunk, write_chunk
 from serving.api.predict import run_predict
+from serving.engine.capi import use_onednn
 from serving.engine.model import LoadOptions, Model
 from serving.engine.warmup import warm_up
 from serving.protos import predict_pb2
@@ -27,6 +28,7 @@ def _answer(header: dict[str, Any], response: bytes = b"") -> None:
 
 def main(folder: str) -> int:
     """Load a SavedModel, warm it up as the server would, and answer requests on standard input."""
+    use_onednn()  # as the server will run it
     began = time.perf_counter()
     try:
         model = Model("check", 0, Path(folder), LoadOptions())

@@ -36,7 +36,7 @@ from serving.operations.metrics import Metrics
 log = logging.getLogger(__name__)
 
 _IMAGE = "image_bytes"
-# A record describes images. Requests with thousands of rows, or rows of thousands of numbers, are no images.
+# A record describes images. Requests with thousands of rows, or rows of thousands of numbers, are not images.
 MAX_ROWS = 256
 MAX_VALUES = 64
 _CLOSE_SECONDS = 10.0

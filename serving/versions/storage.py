@@ -21,7 +21,7 @@ OnVersions = Callable[[str, Mapping[int, Path]], None]
 
 
 def parse_version(name: str) -> int | None:
-    """The folder name as int64, or None where it is no version (strings::safe_strto64)."""
+    """The folder name as int64, or None if it is not a version (strings::safe_strto64)."""
     if not name.isascii() or not _NUMBER.match(name):
         return None
     number = int(name)

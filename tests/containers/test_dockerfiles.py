@@ -86,3 +86,24 @@ def test_what_is_copied_is_sent() -> None:
             for source in line.split()[:-1]:
                 assert source in kept, f"{file.name}: {source} is not in .dockerignore"
                 assert (ROOT / source).exists()
+
+
+@pytest.mark.parametrize(
+    ("image", "rooms"),
+    [
+        ("pipeline", {"core", "serving", "components", "pipeline", "studies", "schemas"}),
+        ("serving", {"core", "serving"}),
+        ("dashboard", {"core", "dashboard"}),
+        ("edge", {"core", "edge"}),
+    ],
+)
+def test_an_image_holds_the_rooms_its_own_imports(image: str, rooms: set[str]) -> None:
+    text = (DOCKER / f"{image}.Dockerfile").read_text()
+    copied = set(re.findall(r"(?m)^COPY ([a-z]+) ", text))
+    assert rooms <= copied
+    ours = {"core", "serving", "components", "pipeline", "studies", "dashboard", "edge"}
+    for room in rooms & ours:
+        for file in (ROOT / room).rglob("*.py"):
+            # At the top of a module; what is imported where it is needed belongs to a command of another image.
+            for name in re.findall(r"(?m)^(?:from|import) ([a-z]+)[. ]", file.read_text()):
+                assert name not in ours or name in copied, f"{file} imports {name}"

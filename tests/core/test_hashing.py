@@ -41,6 +41,22 @@ def test_other_weights_vocabulary_or_threshold_are_another_model(model: Path, na
     assert hashing.fingerprint(model) != before
 
 
+def test_a_folded_model_is_known_by_its_training_weights(model: Path):
+    (model / "variables" / "variables.data-00000-of-00001").write_bytes(b"")
+    (model / hashing.WEIGHTS).write_text("weights")
+    before = hashing.fingerprint(model)
+    (model / "saved_model.pb").write_text("graph with version 2")
+    assert hashing.fingerprint(model) == before
+    (model / hashing.WEIGHTS).write_text("other weights")
+    assert hashing.fingerprint(model) != before
+
+
+def test_the_records_of_older_exports_stay_true(model: Path):
+    before = hashing.fingerprint(model)
+    (model / hashing.WEIGHTS).write_text("weights")
+    assert hashing.fingerprint(model) == before
+
+
 def test_the_tree_hash_covers_names_and_contents(model: Path):
     before = hashing.tree_hash(model)
     (model / "assets" / "sex").rename(model / "assets" / "site")

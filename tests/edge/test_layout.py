@@ -109,6 +109,15 @@ def test_results_without_an_answer_fit(ward: Ward, language: str, state: str) ->
 
 
 def test_the_history_fits(ward: Ward, language: str) -> None:
+    ward.network.cut()
+    for state in ("waiting", "set_aside", "refused", "answered", "preliminary", "waiting"):
+        one = keep(ward, quality={"advice": ADVICE})
+        if state == "set_aside":
+            ward.device.queue.set_aside(one, LONG_TROUBLE)
+        elif state == "preliminary":
+            ward.device.queue.note(one, answer=answer_of(origin="device", zone="review"))
+        elif state != "waiting":
+            ward.device.queue.settle(one, state, answer_of() if state == "answered" else None)  # type: ignore[arg-type]
     for path in ("/history", "/history?page=2", "/history?q=W", "/history?q=nothing"):
         ward.go(path)
         expect(ward.page.locator(".pager")).to_be_visible()

@@ -9,15 +9,15 @@ import pytest
 
 from core.features import MODEL_NAME
 from core.hashing import FACTS, fingerprint
-from core.registry.store import Registry
+from tests.core.registry.test_store import version_record
 from tests.k8s.test_agreement import program
 
 CHANNELS = '{"stable": "7", "canary": null}\n'
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with version 7, whose record is as short as the check reads."""
+def workspace(tmp_path: Path) -> Path:
+    """A workspace with version 7."""
     folder = tmp_path / "serving" / MODEL_NAME / "7"
     (folder / "variables").mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"graph")
@@ -26,15 +26,16 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / FACTS).write_text(json.dumps({"model_version": "7", "threshold": 0.3}))
     records = tmp_path / "registry" / MODEL_NAME
     records.mkdir(parents=True)
-    (records / "7.json").write_text("{}")
+    (records / "7.json").write_text(version_record("7", fingerprint(folder)).model_dump_json())
     (records / "channels.json").write_text(CHANNELS)
-    recorded = fingerprint(folder)
-
-    class Recorded:
-        fingerprint = recorded
-
-    monkeypatch.setattr(Registry, "record", lambda self, version: Recorded)
     return tmp_path
+
+
+def test_a_damaged_record_is_named_and_the_others_are_checked(workspace: Path) -> None:
+    (workspace / "registry" / MODEL_NAME / "6.json").write_text('{"version": ')
+    damaged, gone = program("check").problems(workspace)
+    assert "6.json cannot be read" in damaged
+    assert "version 6 is recorded, but" in gone
 
 
 def test_all_is_well(workspace: Path) -> None:

@@ -23,7 +23,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from PIL import Image
 
 from serving import flags
-from serving.api.json_requests import decode_base64
+from serving.api.json_parser import decode_base64
 from serving.options import Options, is_upstream
 from serving.protos import (
     classification_pb2,

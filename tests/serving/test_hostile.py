@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core.tfserving.tensors import from_proto, to_proto
+from serving.api.json_parser import parse
 from serving.api.json_replies import column_format
-from serving.api.json_requests import parse
 from serving.engine.tensors import fill_proto, from_array
 from serving.engine.tensors import from_proto as to_tensor
 from serving.protos import TensorProto, predict_pb2

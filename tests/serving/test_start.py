@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -140,3 +141,17 @@ def test_a_unix_socket_and_tensor_content(pick, tmp_path):
         proto = stub.Predict(predict_request("m", {"x": [2.0]}), timeout=30).outputs["y"]
         assert not proto.float_val
         assert from_proto(proto).tolist() == [3.0]
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("0", "0")])
+def test_onednn_is_on_unless_the_user_says_otherwise(given, used):
+    code = (
+        "import os; from serving.options import Options; from serving.server import ModelServer;"
+        "ModelServer(Options(model_base_path='/none')); print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "TF_ENABLE_ONEDNN_OPTS"}
+    env |= {"TF_ENABLE_ONEDNN_OPTS": given} if given else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=env
+    )
+    assert done.stdout.strip() == used

@@ -34,9 +34,8 @@ def answer(
     limits: tuple[float, float] | None = None,
 ) -> serving.PredictResponse:
     """A reply as the exported model gives it."""
-    zone = zone or (
-        "refer" if probability >= threshold else "review" if probability >= threshold / 2 else "low"
-    )
+    low_below, refer_from = limits or (threshold / 2, threshold)
+    zone = zone or ("refer" if probability >= refer_from else "review" if probability >= low_below else "low")
     reply = serving.PredictResponse()
     reply.model_spec.name = "melanoma"
     reply.model_spec.version.value = int(version)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from core.features import MODEL_NAME
 from core.hashing import fingerprint
+from core.records.version import VersionRecord
 from core.registry.store import Registry
 
 
 def problems(workspace: Path) -> list[str]:
     """Return one sentence for each thing that is wrong; empty when all is well."""
     registry = Registry(workspace, MODEL_NAME)
-    found = []
+    found = [str(one) for one in registry.damaged()]
     for version in registry.versions():
         folder = registry.served / version
         if not (folder / "saved_model.pb").is_file():
@@ -24,9 +25,11 @@ def problems(workspace: Path) -> list[str]:
         except (OSError, ValueError) as error:
             found.append(f"version {version} cannot be read: {error}")
             continue
-        recorded = registry.record(version).fingerprint
-        if computed != recorded:
-            found.append(f"version {version} has fingerprint {computed}, its record says {recorded}")
+        record = registry.read(version)
+        if isinstance(record, VersionRecord) and computed != record.fingerprint:
+            found.append(
+                f"version {version} has fingerprint {computed}, its record says {record.fingerprint}"
+            )
     channels = registry.channels()
     for label, served in (("stable", channels.stable), ("canary", channels.canary)):
         if served is not None and served not in registry.versions():

@@ -79,6 +79,9 @@ def _execute(task: Task, arguments: argparse.Namespace, beam_args: list[str]) ->
     from tfx.utils import import_utils
 
     Path(task.output_file).unlink(missing_ok=True)
+    for artifact in task.outputs.values():
+        # As TFX's local runner does; KFP's launcher makes the folder around it only (prepareOutputFolders).
+        Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
     call = argparse.Namespace(
         executor_class_path=arguments.executor_class_path,
         json_serialized_invocation_args=task.message(),

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import apache_beam as beam
@@ -27,3 +28,12 @@ def test_images_are_counted_by_split_group_value_and_label(tmp_path: Path):
     assert found["train"]["age_band"] == {"60-74": [0, 1], "unknown": [2, 0]}
     assert found["test"]["diagnosis"] == {"nv": [1, 0]}
     assert found["test"]["source"] == {"unknown": [1, 0]}
+
+
+def test_the_order_of_beams_lines_does_not_show():
+    lines = [
+        json.dumps([("train", "sex", value, target), 3]) for value in ("male", "female") for target in (1, 0)
+    ]
+    there, here = groups.collect(lines), groups.collect(lines[::-1])
+    assert json.dumps(there) == json.dumps(here)
+    assert there == {"train": {"sex": {"female": [3, 3], "male": [3, 3]}}}

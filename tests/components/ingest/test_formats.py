@@ -17,6 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGBasel
 from components.ingest import picture
 from components.ingest.picture import Limits
 from core.images.decode import ImageRefusedError
+from core.images.normalise import normalise
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=50_000_000, min_side=48, max_side=None, jpeg_quality=95)
 VL_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.4"
@@ -96,6 +97,24 @@ def test_dicom_that_is_no_picture_says_so(photo: Callable[..., Image.Image]) -> 
         with pytest.raises(ImageRefusedError) as refused:
             picture.check(broken, LIMITS)
         assert refused.value.reason == reason, refused.value.detail
+
+
+@pytest.mark.parametrize(
+    "kind", [*(f"orientation {n}" for n in range(1, 9)), "CMYK", "P", "LA", "RGBA", "I;16", "1", "L"]
+)
+def test_ingest_writes_what_is_sent_to_a_model(
+    kind: str, photo: Callable[..., Image.Image], encode: Callable[..., bytes]
+) -> None:
+    image, options = photo(7), {}
+    if kind.startswith("orientation"):
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = int(kind[-1])
+    elif kind == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
+    else:
+        image = image.convert(kind)
+    data = encode(image, "JPEG" if options or kind in {"CMYK", "L"} else "PNG", **options)
+    assert (picture.check(data, LIMITS).jpeg or data) == normalise(data).data
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "HEIF", "WEBP", "TIFF", "BMP", "GIF", "PNG"])

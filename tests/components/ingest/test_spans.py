@@ -86,6 +86,21 @@ def test_three_spans_in_a_row(tmp_path: Path, data: Write, config: Configure) ->
         assert [row["reason"] for row in csv.DictReader(file)] == ["duplicate"] * 3
 
 
+def test_a_data_set_knows_the_versions_it_grew_from(tmp_path: Path, data: Write, config: Configure) -> None:
+    out = tmp_path / "out"
+    first = ingest(config(data("one", range(40))), out)
+    second = ingest(config(data("two", range(40, 60))), out, add=True)
+    assert (first.grown_from, second.grown_from) == ((), (first.data_version,))
+    third = ingest(config(data("three", range(60, 80))), out, add=True)
+    assert third.grown_from == (first.data_version, second.data_version)
+    assert spans.select(out, {3}, tmp_path / "some").grown_from[-1] == third.data_version
+    # The same again is the same in every word; another seed deals anew and has no ancestors.
+    source = data("four", range(30))
+    once = ingest(config(source), tmp_path / "again")
+    assert ingest(config(source), tmp_path / "again").grown_from == once.grown_from == ()
+    assert ingest(config(source, seed=3), tmp_path / "again").grown_from == ()
+
+
 def test_ten_more_rows_move_nothing(tmp_path: Path, data: Write, config: Configure) -> None:
     out = tmp_path / "out"
     ingest(config(data("one", range(150))), out)

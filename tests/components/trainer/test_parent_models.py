@@ -29,6 +29,8 @@ def building_on(key: str, version: Path, **more: object) -> TrainerConfig:
 @pytest.mark.parametrize("key", ["weights", "distil_from"])
 def test_a_version_of_the_same_data_needs_no_word(key: str, version: Path) -> None:
     assert parent_models.check(building_on(key, version), "d1") == ()
+    # Data that grew from those the version was trained on test on nothing that it has seen.
+    assert parent_models.check(building_on(key, version), "d2", ["d0", "d1"]) == ()
 
 
 @pytest.mark.parametrize("key", ["weights", "distil_from"])

@@ -81,7 +81,7 @@ def test_every_command_is_tested():
         (["run", "--data", ".", "--preset", "latin.yaml"], "--preset latin.yaml: cannot be read"),
         (["predict", "latin.yaml", "--token-file", "nosuch"], "nosuch: cannot be read"),
         (["predict", "."], "`melanosizer predict-batch --images . --out FILE.csv` reads one"),
-        (["predict-batch", "--images", "/nowhere", "--out", "x.csv"], "--images /nowhere: is no folder"),
+        (["predict-batch", "--images", "/nowhere", "--out", "x.csv"], "--images /nowhere: is not a folder"),
         (["predict-batch", "--images", ".", "--out", "no/x.csv"], "--out no/x.csv: there is no folder no"),
     ],
 )

@@ -18,7 +18,7 @@ class Writing(base_executor.BaseExecutor):
     ) -> None:
         """Write the inputs' places and the parameters."""
         [result] = output_dict["result"]
-        Path(result.uri).mkdir(parents=True)
+        Path(result.uri).mkdir(parents=True, exist_ok=True)
         lines = [f"{key}={value!r}" for key, value in sorted(exec_properties.items())]
         lines += [f"{key}: {items[0].uri} {items[0].type_name}" for key, items in sorted(input_dict.items())]
         (Path(result.uri) / "told.txt").write_text("\n".join(lines))

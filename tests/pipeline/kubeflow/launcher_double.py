@@ -111,7 +111,8 @@ class Launcher:
             path.parent.mkdir(parents=True, exist_ok=True)
         container = self._driver.container(name)
         command = [_replaced(part, told) for part in (*container["command"], *container["args"])]
-        done = self._call(name, command, container["image"], scratch)
+        given = {one["name"]: one["value"] for one in container.get("env", ())}
+        done = self._call(name, command, container["image"], scratch, given)
         log = done.stdout
         if done.returncode:
             raise TaskFailedError(f"{name} ended with {done.returncode}:\n{log}")
@@ -119,11 +120,12 @@ class Launcher:
         return self._collect(name, asked, output, scratch), log
 
     def _call(
-        self, name: str, command: list[str], image: str, scratch: Path
+        self, name: str, command: list[str], image: str, scratch: Path, given: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | given
         if self._runner:
-            command = [*self._runner, *self._mounts(name, scratch), image, *command]
+            variables = [part for key, value in given.items() for part in ("--env", f"{key}={value}")]
+            command = [*self._runner, *self._mounts(name, scratch), *variables, image, *command]
         else:
             environment |= {
                 "MELANOSIZER_LAUNCHER_ROOT": str(scratch),

@@ -67,7 +67,10 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     files = []
     for name, overrides in (("smoke", {}), ("other", {"trainer.seed": "18"})):
         made = write.kubeflow(
-            config.load("smoke", overrides), image="img:1", preset="smoke", cluster=ClusterDescription()
+            config.load("smoke", overrides),
+            image="img:1",
+            preset="smoke",
+            cluster=ClusterDescription(settle_seconds=0),
         )
         write.save(made, folder / f"{name}.yaml", "melanosizer compile")
         files.append(folder / f"{name}.yaml")

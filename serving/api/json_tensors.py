@@ -1,0 +1,247 @@
+"""JSON values into TensorProtos, with the checks of tensorflow_serving/util/json_tensor.cc (2.19.1)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from core.protos import tensor_pb2
+from core.tfserving.tensors import DTYPES
+from serving.api.json_parser import bytes_of, is_object, text_bytes, to_text, type_name
+from serving.status import ServingError, invalid_argument, unimplemented
+
+Infos = Mapping[str, Any]
+
+_FLOATS = {tensor_pb2.DT_FLOAT, tensor_pb2.DT_DOUBLE}
+_INT32 = {tensor_pb2.DT_INT32, tensor_pb2.DT_INT16, tensor_pb2.DT_INT8, tensor_pb2.DT_UINT8}
+_RANGES: dict[int, tuple[int, int]] = {
+    **dict.fromkeys(_INT32, (-(2**31), 2**31 - 1)),
+    tensor_pb2.DT_INT64: (-(2**63), 2**63 - 1),
+    tensor_pb2.DT_UINT32: (0, 2**32 - 1),
+    tensor_pb2.DT_UINT64: (0, 2**64 - 1),
+}
+# The largest double that rounds to a finite float32.
+_FLOAT_MAX = float(np.finfo(np.float32).max) * (1 + 2.0**-25)
+
+
+def _type_error(value: Any, dtype: int) -> ServingError:
+    return invalid_argument(
+        f"JSON Value: {to_text(value)} Type: {type_name(value)} is not of expected type: {DTYPES[dtype].name}"
+    )
+
+
+def check_float(value: int | float) -> None:
+    """Raise INVALID_ARGUMENT for a number beyond the largest float32."""
+    if _FLOAT_MAX < abs(value) < float("inf"):
+        raise invalid_argument(
+            f"Cannot convert JSON value: {to_text(value)} to float without loss of precision."
+        )
+
+
+def _one_value(value: Any, dtype: int) -> Any:
+    """AddValueToTensor."""
+    kind = type(value)
+    if dtype in _FLOATS:
+        if kind not in (int, float):
+            raise _type_error(value, dtype)
+        if dtype == tensor_pb2.DT_FLOAT:
+            check_float(value)
+        return value
+    if dtype in _RANGES:
+        low, high = _RANGES[dtype]
+        if kind is not int or not low <= value <= high:
+            raise _type_error(value, dtype)
+        return value
+    if dtype == tensor_pb2.DT_STRING:
+        if kind is dict:
+            return bytes_of(value)
+        if kind is not str:
+            raise _type_error(value, dtype)
+        return text_bytes(value)
+    if dtype == tensor_pb2.DT_BOOL:
+        if kind is not bool:
+            raise _type_error(value, dtype)
+        return value
+    name = DTYPES[dtype].name if dtype in DTYPES else str(dtype)
+    raise unimplemented(f"Conversion of JSON Value: {to_text(value)} to type: {name}")
+
+
+def _dense_shape(value: Any) -> list[int]:
+    """Shape of a nested list, by its first elements."""
+    shape = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if not value:
+            break
+        value = value[0]
+    return shape
+
+
+def _walk(value: Any, level: int, dtype: int, shape: list[int], out: list[Any]) -> None:
+    """FillTensorProto, value by value: slow, and exact about what is wrong."""
+    rank = len(shape)
+    if not isinstance(value, list):
+        if level != rank:
+            raise invalid_argument(
+                f"JSON Value: {to_text(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+                f"Expected at level: {rank}"
+            )
+        if isinstance(value, dict) and dtype != tensor_pb2.DT_STRING:
+            raise _type_error(value, dtype)
+        out.append(_one_value(value, dtype))
+        return
+    if level >= rank:
+        raise invalid_argument(f"Encountered list at unexpected level: {level} expected < {rank}")
+    if len(value) != shape[level]:
+        raise invalid_argument(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
+        )
+    for one in value:
+        _walk(one, level + 1, dtype, shape, out)
+
+
+def _fast_leaves(value: Any, shape: list[int], dtype: int) -> list[Any] | None:
+    """The leaves of a regular array of plain numbers, or None if only the slow way can tell."""
+    leaves: Any = [value]
+    for size in shape:
+        if not all(type(one) is list and len(one) == size for one in leaves):
+            return None
+        leaves = list(itertools.chain.from_iterable(leaves))
+    kinds = set(map(type, leaves))
+    if dtype == tensor_pb2.DT_DOUBLE and kinds <= {int, float}:
+        return list(leaves)
+    if dtype == tensor_pb2.DT_FLOAT and kinds <= {int, float}:
+        within = np.abs(np.array(leaves, np.float64)) <= _FLOAT_MAX
+        return leaves if bool(within.all()) else None
+    if dtype in _RANGES and kinds == {int}:
+        low, high = _RANGES[dtype]
+        return leaves if low <= min(leaves) and max(leaves) <= high else None
+    return None
+
+
+def _leaves(value: Any, dtype: int, shape: list[int]) -> list[Any]:
+    fast = _fast_leaves(value, shape, dtype)
+    if fast is not None:
+        return fast
+    out: list[Any] = []
+    _walk(value, 0, dtype, shape, out)
+    return out
+
+
+def _fill(proto: Any, dtype: int, value: Any) -> None:
+    """Fill a TensorProto from a nested list, checked, in row-major order."""
+    shape = _dense_shape(value)
+    leaves = _leaves(value, dtype, shape)
+    proto.dtype = dtype
+    proto.tensor_shape.SetInParent()
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    if dtype == tensor_pb2.DT_STRING:
+        proto.string_val.extend(leaves)
+    elif leaves:
+        wide: Any = np.float64 if dtype in _FLOATS else np.uint64 if dtype == tensor_pb2.DT_UINT64 else None
+        # Through the wide type: int8 takes the low bits of an int, as the cast in C++ does.
+        array = np.array(leaves, wide).astype(DTYPES[dtype].numpy, copy=False)
+        proto.tensor_content = array.tobytes()
+
+
+class _FirstInstance:
+    """What the first instance said of one named tensor; the others must say the same."""
+
+    def __init__(self, dtype: int) -> None:
+        self.dtype = dtype
+        self.seen: tuple[int, list[int]] | None = None
+
+    def check(self, value: Any) -> None:
+        """AddInstanceItem."""
+        shape = _dense_shape(value)
+        count = len(_leaves(value, self.dtype, shape))
+        if self.seen is None:
+            self.seen = (count, shape)
+        elif count != self.seen[0]:
+            raise invalid_argument(f"Expecting tensor size: {self.seen[0]} but got: {count}")
+        elif shape != self.seen[1]:
+            raise invalid_argument(
+                f"Expecting shape {_shape_text(self.seen[1])} but got: {_shape_text(shape)}"
+            )
+
+
+def _shape_text(shape: list[int]) -> str:
+    return "[" + ",".join(str(size) for size in shape) + "]"
+
+
+def fill_instances(instances: list[Any], infos: Infos, inputs: Any) -> None:
+    """Fill the inputs from `instances`, one row each. Raises INVALID_ARGUMENT naming the first bad one."""
+    if not isinstance(instances[0], dict) and len(infos) > 1:
+        raise invalid_argument(
+            "instances is a plain list, but expecting list of objects as multiple "
+            "input tensors required as per tensorinfo_map"
+        )
+    names = sorted(infos)
+    by_name = is_object(instances[0])
+    try:
+        if not by_name and not any(map(is_object, instances)):
+            _fill(inputs[names[0]], infos[names[0]].dtype, instances)
+            return
+        if by_name and all(is_object(one) and sorted(one) == names for one in instances):
+            for name in names:
+                _fill(inputs[name], infos[name].dtype, [one[name] for one in instances])
+            return
+    except ServingError as error:
+        _explain(instances, infos, names, by_name)
+        raise error from None
+    _explain(instances, infos, names, by_name)
+    raise invalid_argument("Failed to process 'instances' list")
+
+
+def _explain(instances: list[Any], infos: Infos, names: list[str], by_name: bool) -> None:
+    """Raise what is wrong with the first bad instance: FillTensorMapFromInstancesList, one by one."""
+    first = {name: _FirstInstance(infos[name].dtype) for name in names}
+    for i, one in enumerate(instances):
+        if not by_name:
+            if is_object(one):
+                raise invalid_argument(f"Expecting value/list but got object at item {i} of input list")
+            try:
+                first[names[0]].check(one)
+            except ServingError as error:
+                raise invalid_argument(
+                    f"Failed to process element: {i} of 'instances' list. Error: {error.to_string()}"
+                ) from None
+            continue
+        if not is_object(one):
+            raise invalid_argument(f"Expecting object but got list at item {i} of input list")
+        for name, value in one.items():
+            try:
+                if name not in first:
+                    raise invalid_argument(f"JSON object: does not have named input: {name}")
+                first[name].check(value)
+            except ServingError as error:
+                raise invalid_argument(
+                    f"Failed to process element: {i} key: {name} of 'instances' list. "
+                    f"Error: {error.to_string()}"
+                ) from None
+        if sorted(one) != names:
+            raise invalid_argument(
+                f"Failed to process element: {i} of 'instances' list. JSON object: {to_text(one)} "
+                f"keys must be equal to: {','.join(names)}"
+            )
+
+
+def fill_inputs(value: Any, infos: Infos, inputs: Any) -> None:
+    """Fill the inputs from `inputs`, whole tensors. Raises INVALID_ARGUMENT saying what is wrong."""
+    if not is_object(value):
+        if len(infos) > 1:
+            raise invalid_argument(
+                "inputs is a plain value/list, but expecting an object as multiple "
+                "input tensors required as per tensorinfo_map"
+            )
+        (name,) = infos
+        _fill(inputs[name], infos[name].dtype, value)
+        return
+    for name in sorted(infos):
+        if name not in value:
+            raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
+        _fill(inputs[name], infos[name].dtype, value[name])
