@@ -28,6 +28,7 @@ from pipeline.commands.models import models
 from pipeline.commands.predict import predict
 from pipeline.commands.predict_batch import predict_batch
 from pipeline.commands.quickstart import quickstart
+from pipeline.commands.recalibrate import recalibrate
 from pipeline.commands.report import report
 from pipeline.commands.run import run
 from pipeline.commands.send import send
@@ -50,6 +51,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "report": report,
     "evaluate": evaluate,
     "send": send,
+    "recalibrate": recalibrate,
     "serve": serve,
     "predict": predict,
     "predict-batch": predict_batch,
