@@ -96,7 +96,10 @@ def test_enroll_tells_its_steps(
     assert "wrote the gateway's token" in capsys.readouterr().out
     gateway_double.refuse = 403
     assert main(["enroll", *state, "--code", "0000"]) == 1
-    assert "did not sign this device on" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "did not sign this device on" in said
+    assert "403 this gateway was told to refuse" in said  # its words, not its JSON
+    assert "{" not in said
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,10 @@ def test_enroll_tells_its_steps(
         (["run", "--camera", "webcam"], "valid: picamera2"),
         (["run", "--config", "/nowhere.toml"], "no such file"),
         (["export", "--to", "/tmp/x", "--state", "/nowhere"], "no key yet; make one with"),
-        (["enroll", "--state", "/tmp/x", "--gateway", "http://127.0.0.1:9"], "give it with --code"),
+        (
+            ["enroll", "--state", "/tmp/x", "--gateway", "http://127.0.0.1:9"],
+            "page Administration (Make a sign-on code); give it with --code",
+        ),
         (["selftest", "--gateway", "http://example.org"], "must not cross a network in the clear"),
     ],
 )

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = ROOT / ".build" / "installer" / "bin" / "uv"
@@ -30,6 +31,8 @@ IMPORT = """
 import sys
 import edge.run, edge.selftest, edge.reporting.enroll, edge.reporting.export, edge.kiosk.app
 heavy = {"tensorflow", "keras", "tfx", "cv2", "ai_edge_litert", "picamera2", "linuxpy", "zxingcpp", "gpiozero"}
+# What other rooms need of core, and the device's image has not got.
+heavy |= {"scipy", "pandas", "altair", "vl_convert", "google_crc32c", "typer", "yaml", "fastapi", "sqlalchemy"}
 print(sorted(heavy & set(sys.modules)))
 """
 
@@ -37,3 +40,19 @@ print(sorted(heavy & set(sys.modules)))
 def test_hardware_and_tensorflow_are_not_imported_until_they_are_needed() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_container_has_the_hosts_time_and_finds_a_camera_that_comes_later() -> None:
+    compose = yaml.safe_load((ROOT / "docker" / "edge.compose.yaml").read_text())
+    edge = compose["services"]["edge"]
+    assert "/etc/localtime:/etc/localtime:ro" in edge["volumes"]
+    assert "/dev:/dev" in edge["volumes"]
+    assert edge["device_cgroup_rules"] == ["c 81:* rw"]  # video4linux, and nothing else of /dev
+    assert not any("video" in device for device in edge["devices"])  # one that is absent would stop the start
+
+
+def test_the_screens_unit_keeps_its_profile_in_its_own_folder() -> None:
+    unit = (ROOT / "edge" / "deploy" / "melanosizer-kiosk.service").read_text()
+    lines = [line for line in unit.splitlines() if not line.startswith("#")]
+    assert "%U" not in "".join(lines)  # root's number in a system unit
+    assert "RuntimeDirectory=melanosizer-kiosk" in lines

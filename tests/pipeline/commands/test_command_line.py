@@ -34,6 +34,7 @@ COMMANDS = [
     ["submit"],
     ["report"],
     ["evaluate"],
+    ["send"],
     ["serve"],
     ["predict"],
     ["predict-batch"],

@@ -134,6 +134,21 @@ def test_what_is_pushed_answers_as_the_trained_backbone_in_the_c_plus_plus_loade
     np.testing.assert_allclose(check.answers[0].outputs[features.PROBABILITY], wanted, atol=1e-5)
 
 
+def test_networks_too_large_for_constants_keep_their_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.trainer.model.classifier._LARGEST_CONSTANTS", 1000)
+    network = networks.build(_config("tiny_cnn"), size=32, classes=2, moments=MOMENTS, fast=False)
+    saved_model.write(_served(network, 32), tmp_path, metadata={})
+    assert len(tf.saved_model.load(str(tmp_path)).variables) > 0
+    picture = lesions.jpeg(lesions.picture(np.random.default_rng(3), True))
+    check = check_saved_model(tmp_path, [{features.IMAGE_BYTES: [picture]}])
+    assert check.ok, check.load_error or check.answers[0].error
+    pixels = images.view(images.decode_batch(tf.constant([picture]), 32), 32)
+    wanted = tf.nn.softmax(network(pixels).logits).numpy()[:, 1]
+    np.testing.assert_allclose(check.answers[0].outputs[features.PROBABILITY], wanted, atol=1e-5)
+
+
 def _config(name: str) -> TrainerConfig:
     size, _ = NETWORKS[name]
     return TrainerConfig(
