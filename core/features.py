@@ -36,7 +36,9 @@ PROBABILITY: Final = "probability"  # float32 [batch], calibrated P(melanoma)
 DECISION: Final = "decision"  # int64 [batch], 1 where probability >= threshold
 THRESHOLD: Final = "threshold"  # float32 [batch], the stored operating point
 ZONE: Final = "zone"  # string [batch], low | review | refer
-OUT_OF_DISTRIBUTION: Final = "out_of_distribution"  # float32 [batch], 1 where the image is no dermoscopy
+OUT_OF_DISTRIBUTION: Final = (
+    "out_of_distribution"  # float32 [batch], 1 where the image is not a dermoscopic one
+)
 LOW_BELOW: Final = "low_below"  # float32 [batch], the zone low ends here
 REFER_FROM: Final = "refer_from"  # float32 [batch], the zone refer begins here
 MODEL_VERSION: Final = "model_version"  # string [batch], the version the server's folder is called

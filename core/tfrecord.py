@@ -7,7 +7,6 @@ TFRecord framing: little-endian uint64 length, masked CRC-32C of it, the record,
 from __future__ import annotations
 
 import gzip
-import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -221,10 +220,3 @@ def example_class() -> Any:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("melanosizer.Example"))
-
-
-def dumps(records: Iterable[bytes]) -> bytes:
-    """Return the bytes of an uncompressed TFRecord file."""
-    stream = io.BytesIO()
-    _write_all(stream, records)
-    return stream.getvalue()

@@ -22,7 +22,7 @@ class Box:
     link: str = ""
 
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 176, 50, 34, 16
+WIDTH, HEIGHT, GAP_X, GAP_Y = 132, 50, 14, 16
 
 
 def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Markup:

@@ -28,8 +28,10 @@ from pipeline.commands.models import models
 from pipeline.commands.predict import predict
 from pipeline.commands.predict_batch import predict_batch
 from pipeline.commands.quickstart import quickstart
+from pipeline.commands.recalibrate import recalibrate
 from pipeline.commands.report import report
 from pipeline.commands.run import run
+from pipeline.commands.send import send
 from pipeline.commands.serve import serve
 from pipeline.commands.submit import submit
 from pipeline.commands.synth import synth
@@ -48,6 +50,8 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "train-worker": train_worker,
     "report": report,
     "evaluate": evaluate,
+    "send": send,
+    "recalibrate": recalibrate,
     "serve": serve,
     "predict": predict,
     "predict-batch": predict_batch,
@@ -59,6 +63,8 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
 
 EXTRAS = {"serve": "serving", "predict": "serving", "dashboard": "dashboard"}
 """Commands that need another extra than [pipeline]."""
+OPTIONAL = {"mlflow": "mlflow", "openlineage": "openlineage"}
+"""Modules that have an extra of their own."""
 
 app = typer.Typer(
     name="melanosizer",
@@ -142,7 +148,11 @@ def _run(errors: Console) -> None:
         sys.exit(FAULT)
     except ModuleNotFoundError as error:
         command = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
-        said = missing_extra(error, f"melanosizer {command}", EXTRAS.get(command, "pipeline"))
+        said = missing_extra(
+            error,
+            f"melanosizer {command}",
+            OPTIONAL.get((error.name or "").partition(".")[0]) or EXTRAS.get(command, "pipeline"),
+        )
         errors.print(f"[bold red]error:[/] {_plain(said)}", highlight=False, soft_wrap=True)
         sys.exit(USAGE)
     except OSError as error:

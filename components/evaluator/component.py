@@ -12,6 +12,7 @@ from tfx.types.component_spec import ExecutionParameter
 from components.evaluator import executor
 from components.evaluator.baseline import RUN_KEY
 from components.evaluator.config import EvaluatorConfig
+from core.errors import UsageError
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
@@ -32,6 +33,12 @@ class Evaluator(TfxEvaluator):
     def __init__(
         self, *, examples: Any, model: Any, baseline_model: Any, config: EvaluatorConfig, run_key: str
     ) -> None:
+        missing = [data.name for data in config.external if not data.folder]
+        if missing:
+            raise UsageError(
+                f"evaluator.external: {', '.join(missing)} was not made ready; external data sets are measured by "
+                "`melanosizer run` on this machine: leave them out of a cluster's preset"
+            )
         spec = EvaluatorSpec(
             examples=examples,
             model=model,

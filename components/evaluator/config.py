@@ -9,6 +9,30 @@ from pydantic import BaseModel, ConfigDict, Field
 SliceFeature = Literal["sex", "age_band", "anatom_site", "source", "skin_tone", "image_quality"]
 
 
+class ExternalData(BaseModel):
+    """A data set of other cameras or clinics that the model is measured on; nothing is fitted on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="the name on pages and in gates")
+    path: str = Field(description="an ingested data set, or images that ingest can read")
+    min_auc: float = Field(
+        default=0.0, ge=0, le=1, description="lower bound of the AUC on it; 0 = measured, not judged"
+    )
+    min_sensitivity: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="lower bound of the sensitivity on it at the stored operating point; 0 = not judged",
+    )
+    folder: str = Field(default="", description="the ingested data set; filled in when the run starts")
+    data_version: str = Field(default="", description="its version; filled in when the run starts")
+    copies: tuple[str, ...] = Field(
+        default=(),
+        description="images that are copies of ours and are left out; filled in when the run starts",
+    )
+
+
 class EvaluatorConfig(BaseModel):
     """Limits of the model gate, measured on the test split."""
 
@@ -55,5 +79,9 @@ class EvaluatorConfig(BaseModel):
     min_slice_negatives: int = Field(default=20, ge=1, description="the same for other lesions")
     bootstrap_samples: int = Field(
         default=500, ge=100, description="resamples behind each confidence interval"
+    )
+    external: tuple[ExternalData, ...] = Field(
+        default=(),
+        description="data sets from elsewhere that the model is measured on beside its own test split",
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of the intervals")

@@ -15,9 +15,10 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from components.evaluator import analysis, measured, predictions
+from components.evaluator import analysis, external, measured, predictions
 from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
-from components.evaluator.config import EvaluatorConfig
+from components.evaluator.config import EvaluatorConfig, ExternalData
+from components.evaluator.external import External
 from components.evaluator.judge import ALONE, judge
 from components.evaluator.model import Model
 from components.evaluator.predictions import Prediction
@@ -28,6 +29,7 @@ from core.hashing import FACTS
 from core.measures.auc import auc
 
 TEST = "test"
+EXTERNAL = "external"  # folder of the answers to other data sets
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -43,7 +45,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         split = artifact_utils.get_split_uri(input_dict[standard_component_specs.EXAMPLES_KEY], TEST)
         files = sorted(Path(split).glob("*"))
         artifact = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
-        answers = _ask(Path(path_utils.serving_model_path(artifact.uri)), files, folder)
+        model = Model(Path(path_utils.serving_model_path(artifact.uri)))
+        answers = _ask(model, files, folder)
+        elsewhere = [_ask_elsewhere(model, data, answers, config, folder) for data in config.external]
+        if elsewhere:
+            external.save(elsewhere, folder)
         before = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
         baseline = _probabilities(before[0].uri, files) if before else None
         slices = measured.from_predictions(answers, config.slices)
@@ -51,7 +57,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             analysis.analyse(pipeline, config, answers, folder)
         verdict = judge(
-            config, slices, auc(*predictions.arrays(baseline)) if baseline else None, "" if before else ALONE
+            config,
+            slices,
+            auc(*predictions.arrays(baseline)) if baseline else None,
+            "" if before else ALONE,
+            elsewhere,
         )
         verdict.save(folder)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
@@ -68,9 +78,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         bless_model(blessing, verdict.passed)
 
 
-def _ask(model_folder: Path, files: list[Path], folder: Path) -> list[Prediction]:
+def _ask(model: Model, files: list[Path], folder: Path) -> list[Prediction]:
     """Return the answers to all images, written into ``folder`` with the pictures of the worst errors."""
-    model = Model(model_folder)
     worst = WorstErrors()
     answers = []
     for prediction, image in predictions.predict(model, files):
@@ -81,6 +90,28 @@ def _ask(model_folder: Path, files: list[Path], folder: Path) -> list[Prediction
     predictions.save(answers, folder)
     worst.save(model, folder)
     return answers
+
+
+def _ask_elsewhere(
+    model: Model, data: ExternalData, here: list[Prediction], config: EvaluatorConfig, folder: Path
+) -> External:
+    """Return the measures of an external data set; its single answers are kept in a folder of its name."""
+    files = sorted(Path(data.folder).glob("*/*.tfrecord.gz"))
+    left_out = frozenset(data.copies)
+    found = [one for one, _ in predictions.predict(model, files) if one.image_name not in left_out]
+    own = folder / EXTERNAL / data.name
+    own.mkdir(parents=True, exist_ok=True)
+    predictions.save(found, own)
+    return external.validate(
+        data.name,
+        data.data_version,
+        found,
+        here,
+        copies=len(left_out),
+        slices=config.slices,
+        samples=config.bootstrap_samples,
+        confidence=config.confidence,
+    )
 
 
 def _probabilities(model_uri: str, files: list[Path]) -> list[Prediction]:

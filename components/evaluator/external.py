@@ -35,7 +35,7 @@ class External(BaseModel):
     drop_p: float = Field(description="two-sided p-value of the drop")
     sensitivity: Interval
     specificity: Interval
-    ece: Interval = Field(description="expected calibration error, 15 bins of equal mass")
+    ece: Interval = Field(description="expected calibration error, up to 15 bins of equal mass")
     brier: Interval
     intercept: Interval | None = Field(
         description="calibration in the large; above 0 melanoma is more frequent"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from components.evaluator.config import EvaluatorConfig
+from components.evaluator.external import External
 from components.evaluator.measured import SliceMetrics
 from core.records.verdict import OVERALL, Check, Verdict, at_least
 
@@ -12,7 +13,11 @@ ALONE = "no other model was blessed on this data version before; not compared"
 
 
 def judge(
-    config: EvaluatorConfig, slices: Sequence[SliceMetrics], baseline_auc: float | None, uncompared: str = ""
+    config: EvaluatorConfig,
+    slices: Sequence[SliceMetrics],
+    baseline_auc: float | None,
+    uncompared: str = "",
+    external: Sequence[External] = (),
 ) -> Verdict:
     """Return the verdict on a model.
 
@@ -21,6 +26,7 @@ def judge(
         slices: metrics of the whole test split and of each slice.
         baseline_auc: AUC of the model blessed last on this data version; None where it is held against none.
         uncompared: what the check of the AUC says where it is held against none.
+        external: measures of data sets from elsewhere; judged by the limits that the configuration gives them.
 
     Raises:
         ValueError: the metrics of the whole split are missing.
@@ -44,6 +50,7 @@ def judge(
             )
         )
     checks.extend(_slice_checks(config, slices))
+    checks.extend(_external_checks(config, external))
     return Verdict(gate="model", checks=tuple(checks))
 
 
@@ -59,6 +66,19 @@ def _slice_checks(config: EvaluatorConfig, slices: Iterable[SliceMetrics]) -> It
             yield at_least("auc", item.auc, config.min_slice_auc, item.slice, size)
             yield at_least(
                 "sensitivity", item.sensitivity, config.min_slice_sensitivity, item.slice, _found(item)
+            )
+
+
+def _external_checks(config: EvaluatorConfig, external: Iterable[External]) -> Iterable[Check]:
+    limits = {data.name: data for data in config.external}
+    for item in external:
+        where = f"external:{item.name}"
+        size = f"{item.melanomas} melanomas of {item.images} images"
+        if limits[item.name].min_auc:
+            yield at_least("auc", item.auc.value, limits[item.name].min_auc, where, size)
+        if limits[item.name].min_sensitivity:
+            yield at_least(
+                "sensitivity", item.sensitivity.value, limits[item.name].min_sensitivity, where, size
             )
 
 

@@ -1,7 +1,7 @@
 """Finds the data accepted before: the baseline for drift.
 
 The latest statistics would be the wrong baseline: a refused data set would then become the norm
-its successor is compared with. On a first run there is none, which is no error here.
+its successor is compared with. On a first run there is none, which is not an error here.
 """
 
 from __future__ import annotations

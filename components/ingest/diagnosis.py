@@ -45,7 +45,6 @@ _SHORT: Final = {
     "df": False,
     "vasc": False,
 }
-KNOWN: Final = tuple(_SHORT)
 
 # Which part of the archive's tree is called by a short name; the longest path that matches counts.
 _TREE: Final = {
@@ -280,11 +279,6 @@ def understood(text: str) -> Diagnosis | None:
 def mentions_melanoma(text: str) -> bool:
     """Whether a name, understood or not, speaks of melanoma."""
     return "melanom" in _unaccented(normalised(text))
-
-
-def is_known(name: str) -> bool:
-    """Whether ``name`` is one of the canonical short names."""
-    return name in _SHORT
 
 
 def closest(name: str) -> str:

@@ -32,7 +32,7 @@ class Counts(_Part):
     near_duplicates: int = Field(
         ge=0, description="written images with a near-copy, held in one split with it"
     )
-    unlisted_files: int = Field(ge=0, description="image files that no row names; they are no rows")
+    unlisted_files: int = Field(ge=0, description="image files that no row names; they are not rows")
 
 
 class Shard(_Part):

@@ -8,7 +8,7 @@ import hashlib
 def pseudonym(id_space: str, kind: str, identifier: str) -> str:
     """Return a key of 20 hexadecimal digits, the same for the same identifier in the same space.
 
-    It keeps names out of the records and out of whatever is made from them. It is no anonymisation: who has the
+    It keeps names out of the records and out of whatever is made from them. It is not anonymisation: who has the
     list of identifiers can compute the keys again.
 
     Args:

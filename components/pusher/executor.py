@@ -52,7 +52,7 @@ class Executor(tfx_pusher.Executor):
 def push(model: Path, base: Path, version: str) -> Path:
     """Copy ``model`` to ``base/version`` so that a watching server never sees half of it.
 
-    The copy grows under a name that is no number, which servers ignore, and is then renamed.
+    The copy grows under a name that is not a number, which servers ignore, and is then renamed.
     """
     target = base / version
     if (target / "saved_model.pb").exists():

@@ -23,7 +23,9 @@ class Measures(BaseModel):
     auc: Interval = Field(description="DeLong's interval on the logit scale")
     sensitivity: Interval = Field(description="at the threshold, Wilson's interval")
     specificity: Interval = Field(description="at the threshold, Wilson's interval")
-    ece: Interval = Field(description="expected calibration error, 15 bins of equal mass, bootstrap interval")
+    ece: Interval = Field(
+        description="expected calibration error, up to 15 bins of equal mass, bootstrap interval"
+    )
     brier: Interval = Field(description="mean squared error of the probability, bootstrap interval")
 
 

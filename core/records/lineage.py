@@ -79,7 +79,7 @@ class LineageStore:
         return sorted(self._read(self._folder / run_id), key=lambda item: item.finished)
 
     def all(self) -> list[LineageRecord]:
-        """Return every record, oldest first; a file that is no record is passed over."""
+        """Return every record, oldest first; a file that is not a record is passed over."""
         folders = self._folder.iterdir() if self._folder.is_dir() else ()
         found = [record for folder in folders for record in self._read(folder)]
         return sorted(found, key=lambda item: (item.finished, item.run_id, item.step))

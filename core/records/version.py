@@ -21,6 +21,10 @@ class Parents(_Frozen):
 
     data_version: str = Field(description="SHA-256 of the data set it was trained on")
     baseline_version: str | None = Field(description="the version it was compared with; null for the first")
+    recalibrated_from: str | None = Field(
+        default=None,
+        description="the version whose network it is, fitted to a clinic's own pictures; null for none",
+    )
 
 
 class FileHash(_Frozen):

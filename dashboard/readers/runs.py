@@ -57,7 +57,8 @@ class RunFiles:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._documents: FileCache[dict[str, Any] | None] = FileCache(_document, 1000)
-        self._summaries: FileCache[Run | None] = FileCache(_load, 50_000)
+        # By name and with a plain stat: thousands of runs are looked at for one page.
+        self._summaries: dict[str, tuple[tuple[int, int], Run]] = {}
 
     def ids(self) -> list[str]:
         """Return all runs, newest first."""
@@ -91,12 +92,13 @@ class RunFiles:
     def run(self, run_id: str) -> Run | None:
         """Return one run."""
         folder = self.folder(run_id)
-        return self._of(folder, self.ids()[:1]) if folder else None
+        return self._of(str(self._workspace.runs), run_id, self.ids()[:1]) if folder else None
 
     def all(self) -> list[Run]:
         """Return every run, newest first."""
         ids = self.ids()
-        return [self._of(self._workspace.runs / run_id, ids[:1]) for run_id in ids]
+        base, newest = str(self._workspace.runs), ids[:1]
+        return [self._of(base, run_id, newest) for run_id in ids]
 
     def document(self, run_id: str) -> dict[str, Any]:
         """Return the whole run.json; empty while the run is under way, or where it is damaged."""
@@ -170,8 +172,17 @@ class RunFiles:
             marks.append(None)
         return tuple(marks)
 
-    def _of(self, folder: Path, newest: list[str]) -> Run:
-        return self._summaries.get(folder / "run.json") or self._unfinished(folder, newest == [folder.name])
+    def _of(self, base: str, run_id: str, newest: list[str]) -> Run:
+        path = f"{base}/{run_id}/run.json"
+        try:
+            found = os.stat(path)  # noqa: PTH116 - a Path for each of thousands takes longer than the stat
+        except OSError:
+            return self._unfinished(self._workspace.run(run_id), newest == [run_id])
+        mark = found.st_mtime_ns, found.st_size
+        held = self._summaries.get(run_id)
+        if held is None or held[0] != mark:
+            held = self._summaries[run_id] = mark, _load(Path(path))
+        return held[1]
 
     def _unfinished(self, folder: Path, newest: bool) -> Run:
         try:
@@ -212,7 +223,7 @@ def _document(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _load(path: Path) -> Run | None:
+def _load(path: Path) -> Run:
     found = _document(path)
     if found is None:
         return _damaged(path, "it is not a JSON object")

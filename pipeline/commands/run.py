@@ -22,6 +22,18 @@ def run(
     ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     overrides: SetOption = None,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--external",
+            metavar="NAME:PATH",
+            help=(
+                "Pictures from elsewhere that the model is measured on beside its own test split; nothing is fitted "
+                "on them, and copies of our own images are left out. PATH is anything that --data takes. May be "
+                "repeated."
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Train, judge and, if it is good, release a model.
 
@@ -36,12 +48,14 @@ def run(
 
     from core.workspace import Workspace
     from pipeline import data_set, run, summary
+    from pipeline import external as external_data
 
     console = Console()
     place = Workspace(workspace)
     place.prepare()
     with place.locked():
         folder = data_set.ready(data, place, console, spans)
+        settings = external_data.prepared(settings, external or (), folder, place, console)
         result = run.execute(
             settings, preset=preset, workspace=place, data=folder, console=console, locked=True
         )

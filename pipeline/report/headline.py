@@ -17,7 +17,7 @@ from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 
 # A page that is mailed cannot know of a later release or rollback.
-SERVED_NOW = "What is served today stands in the registry: `melanosizer models list`, or the dashboard."
+SERVED_NOW = "What is served today stands in the registry (melanosizer models list) and on the dashboard."
 PURPOSES = {"train": "train on", "eval": "fit thresholds on", "test": "judge by"}
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.evaluator.external import External
 from core.measures.rates import Interval
 from core.numbers import count, percent, plural
 from pipeline.outcome import Outcome
@@ -65,6 +66,7 @@ class ModelCard(_Frozen):
     negative_predictive_value: float | None
     slices: Sequence[SliceFigures]
     gates: dict[str, bool]
+    external: Sequence[External] = Field(description="measures on pictures from elsewhere")
     reporting: Reporting = Field(description="items of TRIPOD+AI and CLAIM")
     not_known: Sequence[str] = Field(description="what these figures do not tell")
 
@@ -100,6 +102,7 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         negative_predictive_value=performance.chosen.negative_predictive_value,
         slices=[_figures(row) for _, rows in slices.by_feature for row in rows],
         gates={verdict.gate: verdict.passed for verdict in result.verdicts},
+        external=evidence.external,
         reporting=_reporting(evidence),
         not_known=_not_known(result, evidence, performance, slices),
     )
@@ -160,7 +163,7 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
         sentences.append(f"The {' and the '.join(refused)} gate refused this model: it is not to be used.")
     sentences += robustness.weaknesses(evidence.robustness)
     single = dict(slices.single)
-    if "source" in single:
+    if "source" in single and not evidence.external:
         sentences.append(
             f"Every test image comes from {single['source']}: other cameras, clinics and populations were not measured."
         )

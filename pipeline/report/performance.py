@@ -14,7 +14,7 @@ from core.charts.performance import NamedCurve
 from core.charts.render import svg
 from core.measures import curves
 from core.measures.auc import auc
-from core.measures.calibration import reliability
+from core.measures.calibration import CalibrationLine, calibration_line, reliability
 from core.measures.rates import Confusion, Interval, Labels, Scores, confusion, threshold_table, wilson
 from core.measures.summary import Measures, measure
 from core.numbers import probability
@@ -52,6 +52,7 @@ class Performance:
         average_precision: area under the precision-recall curve.
         table: the same for other thresholds.
         predictive: (prevalence, positive, negative predictive value).
+        line: intercept and slope of the calibration.
         refused: share of the test lesions taken for no dermoscopy.
         confidence: coverage of all intervals.
         zones: what each zone of the model holds, () where the model has none.
@@ -69,6 +70,7 @@ class Performance:
     table: Sequence[Confusion]
     predictive: Sequence[tuple[float, float | None, float | None]]
     refused: Interval
+    line: CalibrationLine
     confidence: float
     zones: Sequence[ZoneRow]
     eval_answers: Sequence[tuple[int, float]]
@@ -147,6 +149,7 @@ def of(evidence: Evidence) -> Performance | None:
         table=threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),
         predictive=[(share, *chosen.predictive_values_at(share)) for share in PREVALENCES],
         refused=refusals,
+        line=calibration_line(labels, scores, confidence),
         zones=_zones(labels, scores, evidence.model.get("zones")),
         eval_answers=evidence.eval_answers,
         confidence=confidence,

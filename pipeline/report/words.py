@@ -146,6 +146,8 @@ def slice_name(name: str) -> str:
     group, _, rest = name.partition(":")
     if group == "split":
         return f"{rest} split"
+    if group == "external":
+        return f"{rest}, from elsewhere"
     if group == "request":
         return rest.replace("_", " ")
     name = GROUPS.get(group, group).split(",")[0].lower()

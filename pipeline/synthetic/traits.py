@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 MELANOMA: Final = "mel"
-# Shares among the images that are no melanoma, near those of the archives.
+# Shares among the images that are not melanoma, near those of the archives.
 BENIGN: Final = {"nv": 0.78, "bkl": 0.14, "bcc": 0.08}
 COLOURS: Final = ("light_brown", "dark_brown", "black", "blue_grey", "red", "white")
 

@@ -184,3 +184,39 @@ def test_an_empty_workspace_has_every_page_too(tmp_path: Any) -> None:
             "/alerts",
         ):
             assert admin.get(path).status_code == 200, path
+
+
+def test_the_zones_of_the_evaluation_are_those_inside_the_model(dash: Any, workspace: Any) -> None:
+    """Refer from 14.9 % in the model is refer from 14.9 % here, whatever the operating point."""
+    import json
+
+    version = dash.services.registry.names()[0]
+    path = workspace / "registry" / "melanoma" / f"{version}.json"
+    record = json.loads(path.read_text())
+    record["model"] |= {"threshold": 0.089, "zones": {"low_below": 0.021, "refer_from": 0.149}}
+    path.write_text(json.dumps(record))
+    viewer = dash.signed_in("viewer")
+    page = viewer.json(f"/models/{version}/evaluation")
+    assert (page["zones"]["low_below"], page["zones"]["refer_from"]) == (0.021, 0.149)
+    assert page["stored_threshold"] == page["confusion"]["threshold"] == 0.089
+    text = viewer.get(f"/models/{version}/evaluation").text
+    assert "from 14.9" in text
+
+
+def test_one_run_has_one_set_of_numbers_on_every_page(dash: Any) -> None:
+    """What evaluation and comparison show is what core measures, as the report and the cards do."""
+    from core.measures.summary import measure
+
+    services = dash.services
+    version = services.registry.names()[0]
+    run_id = services.evidence.run_of(version)
+    found = services.evidence.of_run(run_id)
+    viewer = dash.signed_in("viewer")
+    page = viewer.json(f"/models/{version}/evaluation")
+    (column,) = viewer.json(f"/runs/compare?run={run_id}")["columns"]
+    expected = measure(found.labels, found.scores, page["threshold"])
+    assert page["auc"] == column["auc"] == expected.auc.model_dump()
+    assert page["calibration_error"] == column["calibration_error"] == pytest.approx(expected.ece.value)
+    assert page["brier"] == column["brier"] == pytest.approx(expected.brier.value)
+    assert page["sensitivity"] == expected.sensitivity.model_dump()
+    assert page["specificity"] == expected.specificity.model_dump()

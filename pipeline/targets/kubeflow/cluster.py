@@ -19,7 +19,7 @@ class _Frozen(BaseModel):
 
 
 class Volume(_Frozen):
-    """A PersistentVolumeClaim that every step mounts; strings that are no artifacts are never downloaded."""
+    """A PersistentVolumeClaim that every step mounts; strings that are not artifacts are never downloaded."""
 
     claim: str = Field(description="the PersistentVolumeClaim's name")
     path: str = Field(pattern=r"^/", description="where the containers see it")

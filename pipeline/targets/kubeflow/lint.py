@@ -73,7 +73,7 @@ def _names(spec: Spec) -> Iterator[str]:
     names += list(spec["deploymentSpec"]["executors"])
     for name in names:
         if not NAME.fullmatch(name):
-            yield f"{name!r} is no name for Argo: lower case letters, digits and hyphens, at most 63"
+            yield f"{name!r} is not a name for Argo: lower case letters, digits and hyphens, at most 63"
 
 
 @_rule

@@ -217,7 +217,7 @@ _UNITS |= {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGT", 1)}
 def _number(quantity: str) -> float:
     match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
     if match is None:
-        raise ValueError(f"{quantity!r} is no Kubernetes quantity")
+        raise ValueError(f"{quantity!r} is not a Kubernetes quantity")
     return float(match.group(1)) * _UNITS[match.group(2)]
 
 

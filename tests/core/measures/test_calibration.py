@@ -57,6 +57,13 @@ def test_reliability_bins_hold_every_image_once():
     assert reliability(np.zeros(0, np.int64), np.zeros(0)).shape == (0, 3)
 
 
+def test_a_bin_holds_enough_images_for_its_share_to_mean_something():
+    random = np.random.default_rng(5)
+    assert len(reliability(np.zeros(898, np.int64), random.random(898))) == 15
+    assert len(reliability(np.zeros(223, np.int64), random.random(223))) == 5
+    assert len(reliability(np.zeros(20, np.int64), random.random(20))) == 1
+
+
 def test_the_order_of_images_with_equal_probabilities_does_not_matter():
     order = np.random.default_rng(4).permutation(len(LABELS))
     coarse = np.round(SCORES, 1)

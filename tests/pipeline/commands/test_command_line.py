@@ -34,6 +34,8 @@ COMMANDS = [
     ["submit"],
     ["report"],
     ["evaluate"],
+    ["send"],
+    ["recalibrate"],
     ["serve"],
     ["predict"],
     ["predict-batch"],

@@ -32,7 +32,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
         "exec-pusher has a lifecycle hook",
     ),
     "image": (lambda s: _container(s, "pusher")["container"].pop("image"), "exec-pusher has no image"),
-    "underscore": (lambda s: s["pipelineInfo"].update(name="my_pipeline"), "'my_pipeline' is no name"),
+    "underscore": (lambda s: s["pipelineInfo"].update(name="my_pipeline"), "'my_pipeline' is not a name"),
     "component": (
         lambda s: _task(s, "pusher")["componentRef"].update(name="comp-none"),
         "pusher: there is no component comp-none",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluator import predictions
+from components.evaluator import external, predictions
 from core.measures.auc import auc
 from pipeline.outcome import Outcome
 from pipeline.report import page
@@ -252,6 +252,24 @@ def test_a_run_whose_artifacts_are_gone_or_broken_still_has_a_report(tmp_path):
     assert "history.json: JSONDecodeError" in text
     assert "balance.json: UnicodeDecodeError" in text
     assert "The run evaluated no model" in text
+
+
+def test_pictures_from_elsewhere_stand_beside_our_own(tmp_path):
+    result, workspace = fake_run.write(tmp_path, images=240)
+    folder = result.uri("Evaluator", "evaluation")
+    here = predictions.load(folder)
+    there = [item._replace(probability=item.probability / 2) for item in here[:160]]
+    external.save(
+        [external.validate("isic2017", "cd" * 32, there, here, copies=2, slices=("sex",), samples=20)], folder
+    )
+    path = page.write(result, workspace)
+    document = Document(path.read_text(encoding="utf-8"))
+    assert "elsewhere" in document.ids
+    assert "images left out as copies of ours" in document.text.replace("\xa0", " ")
+    card = json.loads((path.parent / "model_card.json").read_text())
+    assert card["external"][0]["name"] == "isic2017"
+    assert f"{card['external'][0]['auc']['value']:.3f}" in document.text
+    assert any("external validation" in item for item in card["reporting"]["filled"])
 
 
 def test_no_path_of_this_machine_is_in_a_file_that_is_mailed(tmp_path):

@@ -1,0 +1,117 @@
+"""What other tools are told of a finished run, read from what it left; needs neither TFX nor TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from core.errors import UsageError
+from core.records.lineage import LineageRecord, LineageStore
+from core.workspace import Workspace
+
+FILES = (
+    "report.html",
+    "model_card.html",
+    "model_card.json",
+    "data_card.html",
+    "data_card.json",
+    "run.log",
+)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """One run of a workspace.
+
+    Attributes:
+        run_id: its name.
+        outcome: its run.json.
+        config: its configuration by dotted key.
+        steps: its lineage records, in the order they ended.
+        folder: where its files lie.
+        history: what the Trainer wrote of each epoch.
+    """
+
+    run_id: str
+    outcome: dict[str, Any]
+    config: dict[str, Any]
+    steps: list[LineageRecord]
+    folder: Path
+    history: list[dict[str, Any]]
+
+    @property
+    def started(self) -> datetime:
+        """When it began, UTC."""
+        return datetime.fromisoformat(str(self.outcome["started"]))
+
+    @property
+    def ended(self) -> datetime:
+        """When it ended, UTC."""
+        return self.started + timedelta(seconds=float(self.outcome["seconds"]))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What was measured on the test split."""
+        return {
+            name: float(value)
+            for name, value in (self.outcome["metrics"] or {}).items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+    @property
+    def files(self) -> list[Path]:
+        """The report, the cards and the log, as far as there are."""
+        return [path for name in FILES if (path := self.folder / name).is_file()]
+
+
+def find(workspace: Workspace, run_id: str | None) -> FinishedRun:
+    """Read a run; the newest that has ended if none is named.
+
+    Raises:
+        UsageError: there is none, or its record cannot be read.
+    """
+    ended = sorted(path.parent.name for path in workspace.existing().runs.glob("*/run.json"))
+    if not ended:
+        raise UsageError(
+            f"--workspace {workspace.root}: no run has ended there yet; `melanosizer run` makes one"
+        )
+    chosen = run_id or ended[-1]
+    if chosen not in ended:
+        raise UsageError(
+            f"--run {chosen}: no such run that has ended; valid are {', '.join(ended[::-1][:10])}"
+        )
+    folder = workspace.run(chosen)
+    try:
+        outcome = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        history = _history(outcome, workspace)
+        found = FinishedRun(
+            chosen, outcome, dict(_flat(config)), LineageStore(workspace.root).run(chosen), folder, history
+        )
+        _ = found.started, found.ended, found.metrics
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"--run {chosen}: its record in {folder} cannot be read: {error}") from None
+    return found
+
+
+def _history(outcome: dict[str, Any], workspace: Workspace) -> list[dict[str, Any]]:
+    for step in outcome["steps"]:
+        for uri in step["outputs"].get("model_run", []) if step["name"] == "Trainer" else []:
+            folder = workspace.located(uri)
+            path = folder / "history.json" if folder else None
+            if path and path.is_file():
+                rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get("epochs", [])
+                return rows
+    return []
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, f"{key}.{name}" if key else name)
+    else:
+        yield key, value

@@ -1,0 +1,287 @@
+"""Fits a released model to a clinic's own labelled pictures, and releases it as a version of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluator import measured, predictions
+from components.evaluator.config import EvaluatorConfig
+from components.evaluator.judge import judge
+from components.evaluator.model import Model
+from components.evaluator.predictions import Prediction
+from components.ingest.manifest import Manifest
+from components.trainer.settings import ZonesConfig
+from core import hashing, tfrecord
+from core.errors import UsageError
+from core.features import GROUP_ID, IMAGE, IMAGE_NAME
+from core.measures import operating_point, recalibration
+from core.measures.calibration import CalibrationLine, calibration_line
+from core.measures.operating_point import Zones
+from core.measures.recalibration import FOR_A_LINE, Recalibration
+from core.measures.summary import Measures, measure
+from core.records.verdict import OVERALL, Verdict
+from core.records.version import Parents, VersionRecord
+from core.registry.store import Registry
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was fitted on one part of the pictures, and what it gives on the other.
+
+    Attributes:
+        recalibration: the map of stated probabilities.
+        threshold: of the recalibrated probability.
+        wanted_sensitivity: that the threshold was chosen for; None if it decides as before.
+        zones: of the recalibrated probability.
+        images: that were fitted on.
+        melanomas: of these.
+        before: the released model on the other part.
+        after: the recalibrated one on the same images.
+        line_before: calibration intercept and slope before.
+        line_after: the same after.
+        answers: the recalibrated answers to the other part.
+    """
+
+    recalibration: Recalibration
+    threshold: float
+    wanted_sensitivity: float | None
+    zones: Zones
+    images: int
+    melanomas: int
+    before: Measures
+    after: Measures
+    line_before: CalibrationLine
+    line_after: CalibrationLine
+    answers: Sequence[Prediction]
+
+
+def halves(labels: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which images are fitted on: every other group of each label, in the order of the groups' hashes.
+
+    A group (patient or lesion) is never divided. The same pictures give the same halves.
+
+    Args:
+        labels: 0 or 1, shape [n].
+        groups: group of each image.
+
+    Returns:
+        bool, shape [n].
+    """
+    positive = {group for group, label in zip(groups, labels, strict=True) if label}
+    ordered = sorted(set(groups), key=lambda group: hashlib.sha256(group.encode()).digest())
+    chosen: set[str] = set()
+    for members in ([g for g in ordered if g in positive], [g for g in ordered if g not in positive]):
+        chosen |= set(members[::2])
+    return np.array([group in chosen for group in groups])
+
+
+def fit(
+    answers: Sequence[Prediction],
+    groups: Sequence[str],
+    *,
+    sensitivity: float,
+    costs: ZonesConfig,
+    samples: int = 500,
+    confidence: float = 0.95,
+) -> Fitted:
+    """Fit on one half, measure on the other.
+
+    Args:
+        answers: of the released model.
+        groups: patient or lesion of each.
+        sensitivity: that the operating point is chosen for, if there are enough melanomas.
+        costs: that place the zones.
+        samples: bootstrap resamples.
+        confidence: coverage of the intervals.
+
+    Raises:
+        UsageError: too few melanomas or others.
+    """
+    labels, scores = predictions.arrays(answers)
+    inside = halves(labels, groups)
+    try:
+        found = recalibration.fit(labels[inside], scores[inside])
+        before = measure(
+            labels[~inside], scores[~inside], answers[0].threshold, samples=samples, confidence=confidence
+        )
+    except ValueError as problem:
+        raise UsageError(f"--data: half of it is fitted on, half measured on: {problem}") from None
+    fitted = found(scores)
+    melanomas = int(labels[inside].sum())
+    chosen = melanomas >= FOR_A_LINE
+    if chosen:
+        threshold = operating_point.choose(labels[inside], fitted[inside], sensitivity).threshold
+    else:
+        threshold = float(np.float32(found(np.array([answers[0].threshold]))[0]))
+    # As the model answers: float32, compared with a float32 threshold.
+    fitted = fitted.astype(np.float32).astype(np.float64)
+    measured_on = np.flatnonzero(~inside).tolist()
+    return Fitted(
+        recalibration=found,
+        threshold=threshold,
+        wanted_sensitivity=sensitivity if chosen else None,
+        zones=operating_point.zones(costs, threshold),
+        images=int(inside.sum()),
+        melanomas=melanomas,
+        before=before,
+        after=measure(labels[~inside], fitted[~inside], threshold, samples=samples, confidence=confidence),
+        line_before=calibration_line(labels[~inside], scores[~inside], confidence),
+        line_after=calibration_line(labels[~inside], fitted[~inside], confidence),
+        answers=tuple(
+            answers[row]._replace(probability=float(fitted[row]), threshold=threshold) for row in measured_on
+        ),
+    )
+
+
+def ask(model: Path, data: Path) -> tuple[list[Prediction], list[str]]:
+    """Return the model's answers to all images of an ingested data set, and the group of each."""
+    files = sorted(data.glob("*/*.tfrecord.gz"))
+    answers = [answer for answer, _ in predictions.predict(Model(model), files)]
+    groups = [
+        tfrecord.text(item, GROUP_ID) or tfrecord.text(item, IMAGE_NAME)
+        for file in files
+        for item in tfrecord.examples(file)
+    ]
+    return answers, groups
+
+
+def release(
+    registry: Registry,
+    parent: VersionRecord,
+    data: Path,
+    fitted: Fitted,
+    limits: EvaluatorConfig,
+    *,
+    who: str,
+) -> tuple[str, tuple[Verdict, ...]]:
+    """Put the recalibrated model through the model gate and the serving gate, and release it if both let it.
+
+    Args:
+        registry: of the workspace; the caller holds the workspace's lock.
+        parent: the version that was recalibrated.
+        data: the clinic's ingested pictures.
+        fitted: what was fitted.
+        limits: of the model gate, on the half that was measured on.
+        who: decides.
+
+    Returns:
+        The new version, "" if a gate refused; and the verdicts.
+    """
+    from components.pusher.executor import push
+    from components.serving_check import trial
+    from components.serving_check.config import ServingCheckConfig
+    from components.trainer.export import recalibrated
+
+    slices = measured.from_predictions(fitted.answers, limits.slices)
+    verdict = judge(limits, slices, None, "judged on the clinic's own pictures")
+    if not verdict.passed:
+        return "", (verdict,)
+    version = str(max([int(time.time()), *(int(name) + 1 for name in registry.versions())]))
+    served = registry.served / parent.version
+    data_version = Manifest.load(data).data_version
+    facts = {
+        "model_version": version,
+        "threshold": fitted.threshold,
+        "operating_point": {
+            **parent.model["operating_point"],
+            **_operating_point(fitted),
+        },
+        "zones": {"low_below": fitted.zones.low_below, "refer_from": fitted.zones.refer_from},
+        "recalibration": {
+            "kind": fitted.recalibration.kind,
+            "scale": fitted.recalibration.scale,
+            "shift": fitted.recalibration.shift,
+            "from_version": parent.version,
+            "data_version": data_version,
+            "images": fitted.images,
+            "melanomas": fitted.melanomas,
+        },
+    }
+    with tempfile.TemporaryDirectory(dir=registry.served.parent, prefix=".recalibrated-") as scratch:
+        folder = Path(scratch) / version
+        recalibrated.write(
+            served,
+            folder,
+            recalibration=fitted.recalibration,
+            threshold=fitted.threshold,
+            zones=fitted.zones,
+            version=version,
+            facts=facts,
+        )
+        config = ServingCheckConfig.model_validate(parent.config.get("serving_check", {}))
+        images = _images(data, config.golden_requests)
+        serving = trial.run(folder, images, config)
+        verdicts = (verdict, serving)
+        if not serving.passed:
+            return "", verdicts
+        target = push(folder, registry.served, version)
+    overall = next(item for item in slices if item.slice == OVERALL)
+    record = VersionRecord(
+        model_name=parent.model_name,
+        version=version,
+        created=datetime.now(UTC),
+        run_id=parent.run_id,
+        preset=parent.preset,
+        software=importlib.metadata.version("melanosizer"),
+        config=parent.config,
+        label_counts={
+            "recalibrated on": {
+                "negatives": fitted.images - fitted.melanomas,
+                "positives": fitted.melanomas,
+            },
+            "measured on": {"negatives": overall.negatives, "positives": overall.positives},
+        },
+        metrics={
+            "auc": overall.auc,
+            "auc_precision_recall": overall.auc_precision_recall,
+            "sensitivity": overall.sensitivity,
+            "specificity": overall.specificity,
+            "threshold": fitted.threshold,
+        },
+        slices=tuple(item.model_dump() for item in slices if item.slice != OVERALL),
+        verdicts=verdicts,
+        sha256=hashing.tree_hash(target),
+        fingerprint=hashing.fingerprint(target),
+        parents=Parents(
+            data_version=data_version, baseline_version=parent.version, recalibrated_from=parent.version
+        ),
+        model={**parent.model, **facts},
+    )
+    registry.add(
+        record,
+        who=who,
+        why=f"version {parent.version} recalibrated on {fitted.images} pictures, {fitted.melanomas} melanomas",
+    )
+    return version, verdicts
+
+
+def _operating_point(fitted: Fitted) -> dict[str, object]:
+    after = fitted.after
+    wanted = {} if fitted.wanted_sensitivity is None else {"wanted_sensitivity": fitted.wanted_sensitivity}
+    return {
+        **wanted,
+        "sensitivity": after.sensitivity.value,
+        "sensitivity_interval": [after.sensitivity.low, after.sensitivity.high],
+        "specificity": after.specificity.value,
+        "specificity_interval": [after.specificity.low, after.specificity.high],
+    }
+
+
+def _images(data: Path, count: int) -> list[bytes]:
+    images: list[bytes] = []
+    for file in sorted(data.glob("*/*.tfrecord.gz")):
+        for item in tfrecord.examples(file):
+            images.append(bytes(tfrecord.first(item, IMAGE)))
+            if len(images) == count:
+                return images
+    return images

@@ -1,0 +1,66 @@
+"""Fitting a released model to a clinic: halves, and figures on the half that was not fitted on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from components.evaluator.predictions import Prediction
+from components.trainer.settings import ZonesConfig
+from core.errors import UsageError
+from pipeline import recalibration
+
+
+def answers(images: int, prevalence: float, seed: int = 1) -> tuple[list[Prediction], list[str]]:
+    """Answers of a model that states far too little, and the patient of each."""
+    random = np.random.default_rng(seed)
+    made, groups = [], []
+    for index in range(images):
+        odds = random.normal(0, 1.5) + np.log(prevalence / (1 - prevalence))
+        target = int(random.uniform() < 1 / (1 + np.exp(-odds)))
+        stated = float(1 / (1 + np.exp(-(2 * odds - 3))))
+        made.append(
+            Prediction(f"l{index}", "s", target, stated, 0.04, 0.0, "nv", "male", "30-44", "trunk", "1")
+        )
+        groups.append(f"patient-{index // 2}")
+    return made, groups
+
+
+def test_a_patient_lies_on_one_side_and_melanomas_on_both():
+    made, groups = answers(400, 0.3)
+    labels = np.array([item.target for item in made])
+    inside = recalibration.halves(labels, groups)
+    assert not {g for g, one in zip(groups, inside, strict=True) if one} & {
+        g for g, one in zip(groups, inside, strict=True) if not one
+    }
+    assert abs(int(labels[inside].sum()) - int(labels[~inside].sum())) < 0.2 * labels.sum()
+    again = recalibration.halves(labels[::-1], groups[::-1])[::-1]
+    assert (again == inside).all()
+
+
+def test_the_other_half_is_better_calibrated_and_ranked_as_before():
+    fitted = recalibration.fit(*answers(1200, 0.3), sensitivity=0.95, costs=ZonesConfig(), samples=50)
+    assert fitted.recalibration.kind == "line"
+    assert fitted.wanted_sensitivity == 0.95
+    assert fitted.after.ece.value < 0.08 < fitted.before.ece.value
+    assert fitted.after.auc.value == pytest.approx(fitted.before.auc.value, abs=1e-6)
+    assert fitted.after.sensitivity.low < 0.95 < fitted.after.sensitivity.high + 0.03
+    assert fitted.zones.low_below <= fitted.threshold <= fitted.zones.refer_from
+    assert len(fitted.answers) == fitted.after.images
+    assert {item.threshold for item in fitted.answers} == {fitted.threshold}
+
+
+def test_with_few_melanomas_decisions_stay_what_they_were():
+    made, groups = answers(60, 0.4)
+    fitted = recalibration.fit(made, groups, sensitivity=0.95, costs=ZonesConfig(), samples=20)
+    assert fitted.recalibration.kind == "shift"
+    assert fitted.wanted_sensitivity is None
+    assert fitted.after.sensitivity == fitted.before.sensitivity
+    assert fitted.after.specificity == fitted.before.specificity
+
+
+def test_too_few_is_a_sentence():
+    made, groups = answers(40, 0.3)
+    made = [item._replace(target=int(index < 3)) for index, item in enumerate(made)]
+    with pytest.raises(UsageError, match="half of it is fitted on"):
+        recalibration.fit(made, groups, sensitivity=0.9, costs=ZonesConfig(), samples=20)
