@@ -41,7 +41,7 @@ class Fitted:
     Attributes:
         recalibration: the map of stated probabilities.
         threshold: of the recalibrated probability.
-        chosen: whether the threshold was chosen for the wanted sensitivity; else it decides as before.
+        wanted_sensitivity: that the threshold was chosen for; None if it decides as before.
         zones: of the recalibrated probability.
         images: that were fitted on.
         melanomas: of these.
@@ -54,7 +54,7 @@ class Fitted:
 
     recalibration: Recalibration
     threshold: float
-    chosen: bool
+    wanted_sensitivity: float | None
     zones: Zones
     images: int
     melanomas: int
@@ -129,7 +129,7 @@ def fit(
     return Fitted(
         recalibration=found,
         threshold=threshold,
-        chosen=chosen,
+        wanted_sensitivity=sensitivity if chosen else None,
         zones=operating_point.zones(costs, threshold),
         images=int(inside.sum()),
         melanomas=melanomas,
@@ -267,7 +267,9 @@ def release(
 
 def _operating_point(fitted: Fitted) -> dict[str, object]:
     after = fitted.after
+    wanted = {} if fitted.wanted_sensitivity is None else {"wanted_sensitivity": fitted.wanted_sensitivity}
     return {
+        **wanted,
         "sensitivity": after.sensitivity.value,
         "sensitivity_interval": [after.sensitivity.low, after.sensitivity.high],
         "specificity": after.specificity.value,

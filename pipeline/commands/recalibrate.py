@@ -157,7 +157,7 @@ def _sentences(fitted: Fitted, sensitivity: float, confidence: float) -> list[st
         else "the prior alone (a shift of the log-odds)"
     )
     said = [f"Fitted on {fitted.images} pictures with {fitted.melanomas} melanomas: {kind}."]
-    if not fitted.chosen:
+    if fitted.wanted_sensitivity is None:
         said.append(
             f"The operating point decides as before: {FOR_A_LINE} melanomas to fit on are needed to choose another."
         )

@@ -15,7 +15,14 @@ def page(rows: Sequence[Row], product: Row | None, facts: Sequence[tuple[str, st
     ranked = sorted([*rows, *([product] if product else [])], key=lambda row: -row.auc.value)
     table = Table(
         headings=(
-            "system", "AUC", "", "sensitivity", "specificity", "figures", "fitting", "ms an image",
+            "system",
+            "AUC",
+            "",
+            "sensitivity",
+            "specificity",
+            "figures",
+            "fitting",
+            "ms an image",
         ),
         rows=[_cells(row) for row in ranked],
         left=(0, 2),
@@ -26,7 +33,7 @@ def page(rows: Sequence[Row], product: Row | None, facts: Sequence[tuple[str, st
             "Figures (computing what the system looks at, for all three splits) and fitting: seconds of the clock, on "
             "whatever else the machine did.",
         ),
-    )  # fmt: skip
+    )
     best = ranked[0]
     return Page(
         title="The surveyed systems on the same data",

@@ -82,8 +82,11 @@ def ladder(
     report = place.root / "studies" / "ladder" / page.FILE_NAME
     command = f"melanosizer study ladder --data {data} --workspace {workspace} --seed {seed}"
     for name, value in (
-        ("rungs", rungs), ("budget", budget), ("train-images", train_images), ("eval-images", eval_images)
-    ):  # fmt: skip
+        ("rungs", rungs),
+        ("budget", budget),
+        ("train-images", train_images),
+        ("eval-images", eval_images),
+    ):
         command += f" --{name} {value}" if value else ""
     command += "".join(f" --weights {text}" for text in weights or [])
     facts = [("data", str(folder)), ("seed", str(seed)), ("command", command)]

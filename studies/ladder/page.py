@@ -84,14 +84,18 @@ def _table(results: Sequence[ExperimentResult]) -> Table:
     ]
     return Table(
         headings=(
-            "rung", "study, private", "AUC here", "", "missed at 0.5", "epochs", "training",
+            "rung",
+            "study, private",
+            "AUC here",
+            "",
+            "missed at 0.5",
+            "epochs",
+            "training",
         ),
         rows=rows,
         left=(0, 3),
-        notes=(
-            "* fewer epochs than the preset asks for: the budget ended it. Intervals by DeLong.",
-        ),
-    )  # fmt: skip
+        notes=("* fewer epochs than the preset asks for: the budget ended it. Intervals by DeLong.",),
+    )
 
 
 def _curves(number: int, family: str, results: Sequence[ExperimentResult]) -> Section:

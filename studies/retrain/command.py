@@ -71,10 +71,19 @@ def retrain(
     from studies.retrain import page as retrain_page
 
     values = {
-        "backbone": backbone, "weights": weights, "size": size, "learning_rate": learning_rate, "steps": steps,
-        "batch_size": batch_size, "eval_every": max(1, steps // 20), "flip_left_right": flip_left_right,
-        "random_crop": random_crop, "random_scale": random_scale, "random_brightness": random_brightness, "seed": seed,
-    }  # fmt: skip
+        "backbone": backbone,
+        "weights": weights,
+        "size": size,
+        "learning_rate": learning_rate,
+        "steps": steps,
+        "batch_size": batch_size,
+        "eval_every": max(1, steps // 20),
+        "flip_left_right": flip_left_right,
+        "random_crop": random_crop,
+        "random_scale": random_scale,
+        "random_brightness": random_brightness,
+        "seed": seed,
+    }
     config = validated(flow.RetrainConfig, {key: str(value) for key, value in values.items()})
     place = Workspace(workspace)
     place.prepare()

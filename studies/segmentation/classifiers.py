@@ -103,9 +103,13 @@ class FifthBlock:
         weight = frequency_weights(targets)
         per_row = np.array([weight[int(target)] for target in targets], np.float32) * 2
         model.fit(
-            train, targets[:, None].astype(np.float32), sample_weight=per_row,
-            batch_size=_BATCH, epochs=self._epochs, verbose=0,
-        )  # fmt: skip
+            train,
+            targets[:, None].astype(np.float32),
+            sample_weight=per_row,
+            batch_size=_BATCH,
+            epochs=self._epochs,
+            verbose=0,
+        )
         logits = model.predict(held_out, batch_size=_BATCH, verbose=0)[:, 0]
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 

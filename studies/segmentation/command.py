@@ -116,11 +116,14 @@ def segmentation(
     facts = [
         ("data", f"{data}, version {version[:12]}"),
         ("seed", str(seed)),
-        ("command", f"melanosizer study segmentation --data {data} --workspace {workspace} --parts {parts}"
-                    f" --folds {folds} --fold-epochs {fold_epochs} --seed {seed} --weights {weights}"
-                    f" --vgg-epochs {vgg_epochs} --vgg-size {vgg_size}"
-                    + "".join(f" --set {text}" for text in overrides or [])),
-    ]  # fmt: skip
+        (
+            "command",
+            f"melanosizer study segmentation --data {data} --workspace {workspace} --parts {parts}"
+            f" --folds {folds} --fold-epochs {fold_epochs} --seed {seed} --weights {weights}"
+            f" --vgg-epochs {vgg_epochs} --vgg-size {vgg_size}"
+            + "".join(f" --set {text}" for text in overrides or []),
+        ),
+    ]
     report = page.write(
         segmentation_page.page(run, galleries, results, kept.out_of_fold_jaccard, facts), out / page.FILE_NAME
     )
@@ -162,7 +165,11 @@ def _experiment_table(result: Result) -> Table:
         table.add_column(heading)
     for arm in result.arms:
         table.add_row(
-            arm.variant, str(arm.auc), str(arm.accuracy), str(arm.sensitivity), str(arm.specificity),
+            arm.variant,
+            str(arm.auc),
+            str(arm.accuracy),
+            str(arm.sensitivity),
+            str(arm.specificity),
             "" if arm.p_auc is None else f"{arm.p_auc:.3f}",
-        )  # fmt: skip
+        )
     return table

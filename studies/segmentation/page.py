@@ -120,14 +120,24 @@ def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Sec
         tables.append(
             Table(
                 headings=(
-                    "images", "AUC", "mean of folds", "accuracy", "sensitivity", "specificity",
-                    "AUC, difference", "p (DeLong)", "p (McNemar)",
+                    "images",
+                    "AUC",
+                    "mean of folds",
+                    "accuracy",
+                    "sensitivity",
+                    "specificity",
+                    "AUC, difference",
+                    "p (DeLong)",
+                    "p (McNemar)",
                 ),
                 rows=rows,
                 title=f"{result.classifier} (first weights: {result.weights})",
-                notes=(result.sentence, f"{result.images} images, {result.positives} melanomas, {result.folds} folds; loss weighted by 1 - frequency; decisions at one half."),
+                notes=(
+                    result.sentence,
+                    f"{result.images} images, {result.positives} melanomas, {result.folds} folds; loss weighted by 1 - frequency; decisions at one half.",
+                ),
             )
-        )  # fmt: skip
+        )
     mean = "" if out_of_fold is None else f" Their mean Jaccard out of fold is {out_of_fold:.3f}."
     return Section(
         "experiment",

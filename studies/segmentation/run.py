@@ -32,8 +32,12 @@ def run_fn(fn_args: Any) -> None:
     evaluation = pairs.load(eval_files, config.height, config.width)
     progress.line(
         "U-Net of %d levels at %d x %d px on %d pairs, eval %d",
-        config.depth, config.width, config.height, len(train), len(evaluation),
-    )  # fmt: skip
+        config.depth,
+        config.width,
+        config.height,
+        len(train),
+        len(evaluation),
+    )
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     cache = Path(fn_args.custom_config.get("cache_dir") or run_dir / "cache")
@@ -60,8 +64,11 @@ def run_fn(fn_args: Any) -> None:
     backup.clear()
     progress.line(
         "model %s: eval Jaccard %.4f at %.2f, %.0f s",
-        trained.segmenter.version, score, trained.segmenter.threshold, trained.seconds,
-    )  # fmt: skip
+        trained.segmenter.version,
+        score,
+        trained.segmenter.threshold,
+        trained.seconds,
+    )
 
 
 def _write_history(folder: Path, rows: list[training.Row]) -> None:

@@ -76,9 +76,7 @@ def train(
     saved = backup.load() if backup else None
     if saved is not None:
         state, arrays = saved
-        history, epoch, spent, best_score = (
-            state["history"], state["epoch"], state["spent"], state["best"]
-        )  # fmt: skip
+        history, epoch, spent, best_score = (state["history"], state["epoch"], state["spent"], state["best"])
         model.set_weights(arrays["weights"])
         best = arrays["best"]
         for variable, value in zip(optimiser.variables, arrays["optimiser"], strict=True):
@@ -117,8 +115,12 @@ def train(
         along = _along(epoch, config, spent, budget)
         progress.line(
             "epoch %d of %d  loss %.4f  eval Jaccard %.4f  %.1f s",
-            epoch, config.epochs, loss, row.get("eval_jaccard", math.nan), row["seconds"],
-        )  # fmt: skip
+            epoch,
+            config.epochs,
+            loss,
+            row.get("eval_jaccard", math.nan),
+            row["seconds"],
+        )
         if listener is not None:
             listener(history)
         if backup is not None:

@@ -41,7 +41,7 @@ def test_a_patient_lies_on_one_side_and_melanomas_on_both():
 def test_the_other_half_is_better_calibrated_and_ranked_as_before():
     fitted = recalibration.fit(*answers(1200, 0.3), sensitivity=0.95, costs=ZonesConfig(), samples=50)
     assert fitted.recalibration.kind == "line"
-    assert fitted.chosen
+    assert fitted.wanted_sensitivity == 0.95
     assert fitted.after.ece.value < 0.08 < fitted.before.ece.value
     assert fitted.after.auc.value == pytest.approx(fitted.before.auc.value, abs=1e-6)
     assert fitted.after.sensitivity.low < 0.95 < fitted.after.sensitivity.high + 0.03
@@ -54,7 +54,7 @@ def test_with_few_melanomas_decisions_stay_what_they_were():
     made, groups = answers(60, 0.4)
     fitted = recalibration.fit(made, groups, sensitivity=0.95, costs=ZonesConfig(), samples=20)
     assert fitted.recalibration.kind == "shift"
-    assert not fitted.chosen
+    assert fitted.wanted_sensitivity is None
     assert fitted.after.sensitivity == fitted.before.sensitivity
     assert fitted.after.specificity == fitted.before.specificity
 

@@ -35,6 +35,7 @@ COMMANDS = [
     ["report"],
     ["evaluate"],
     ["send"],
+    ["recalibrate"],
     ["serve"],
     ["predict"],
     ["predict-batch"],
