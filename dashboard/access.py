@@ -115,7 +115,7 @@ def _sign_in_first(request: Request) -> FaultError:
 
 
 def require(role: Role) -> Callable[[Request, Services], Awaitable[Person]]:
-    """A dependency: somebody who is signed in and has this role; changing requests carry our form's mark."""
+    """A dependency: somebody who is signed in and has this role; changing requests carry the CSRF token."""
 
     async def person(request: Request, using: Using) -> Person:
         from starlette.concurrency import run_in_threadpool

@@ -15,12 +15,13 @@ from starlette.staticfiles import StaticFiles
 
 from core.workspace import Workspace
 from dashboard.access import Viewer, known_person, wants_json
-from dashboard.alerts.delivery import Courier
+from dashboard.alerts.delivery import Notifier
 from dashboard.alerts.kinds import Sources
 from dashboard.alerts.retrain import Retrainer
 from dashboard.alerts.watch import AlertWatch
 from dashboard.database import migrate
 from dashboard.database.connection import Database, DatabaseDownError
+from dashboard.event_bus import EventBus
 from dashboard.faults import FaultError, Problem
 from dashboard.field.pictures import Pictures
 from dashboard.field.recorder import Recorder
@@ -29,9 +30,8 @@ from dashboard.field.tail import LogTail
 from dashboard.gateway import devices as gateway_devices
 from dashboard.gateway import predict
 from dashboard.gateway.client import ModelServer
-from dashboard.middleware import HeadMiddleware, Measured, Shield
+from dashboard.middleware import HeadMiddleware, MetricsMiddleware, SecurityHeadersMiddleware
 from dashboard.page import FOLDER, Page, compile_all, respond
-from dashboard.pulse import Pulse
 from dashboard.readers.cluster import Cluster
 from dashboard.readers.data_index import DataIndex
 from dashboard.readers.evidence import Evidence
@@ -104,7 +104,7 @@ def build(settings: Settings) -> Services:
         database,
         settings,
         Sources(run_files, registry, evidence, scraper),
-        Courier(database, settings),
+        Notifier(database, settings),
         Retrainer(settings, audit_log),
         Retention(database, settings.retention_days, pictures),
     )
@@ -133,7 +133,7 @@ def build(settings: Settings) -> Services:
         tail=LogTail(database, recorder, settings.predictions, settings.model_name, settings.watch_seconds, pictures),
         model_server=ModelServer(settings),
         scraper=scraper,
-        pulse=Pulse(
+        pulse=EventBus(
             {"runs": run_files.stamp, "models": registry.stamp, "alerts": watch.stamp, "predictions": lambda: recorder.written},
             settings.watch_seconds,
         ),
@@ -174,9 +174,9 @@ def create(settings: Settings) -> FastAPI:
 
     _answer_faults(app, using)
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(Measured)
+    app.add_middleware(MetricsMiddleware)
     app.add_middleware(
-        Shield,
+        SecurityHeadersMiddleware,
         hosts=_hosts(settings),
         secure=settings.secure,
         max_body=settings.predict_max_bytes * min(settings.predict_max_images, 8) + 65_536,

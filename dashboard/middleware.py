@@ -50,7 +50,7 @@ class HeadMiddleware:
         await self._app({**scope, "method": "GET"}, receive, headers_only)
 
 
-class Measured:
+class MetricsMiddleware:
     """Counts and times every answer; the time to its first byte stands in Server-Timing."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -75,7 +75,7 @@ class Measured:
         await self._app(scope, receive, timed)
 
 
-class Shield:
+class SecurityHeadersMiddleware:
     """Adds security headers, refuses foreign Host headers and bodies that are too large."""
 
     def __init__(self, app: ASGIApp, *, hosts: frozenset[str], secure: bool, max_body: int) -> None:

@@ -10,10 +10,10 @@ from fastapi import Depends, Request
 from core.workspace import Workspace
 from dashboard.alerts.watch import AlertWatch
 from dashboard.database.connection import Database
+from dashboard.event_bus import EventBus
 from dashboard.field.recorder import Recorder
 from dashboard.field.tail import LogTail
 from dashboard.gateway.client import ModelServer
-from dashboard.pulse import Pulse
 from dashboard.readers.cluster import Cluster
 from dashboard.readers.data_index import DataIndex
 from dashboard.readers.evidence import Evidence
@@ -56,7 +56,7 @@ class Services:
     tail: LogTail
     model_server: ModelServer
     scraper: Scraper
-    pulse: Pulse
+    pulse: EventBus
     alerts: AlertWatch
 
     def start(self) -> None:

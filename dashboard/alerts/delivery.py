@@ -29,7 +29,7 @@ def channels(settings: Settings) -> list[str]:
     return [*(["webhook"] if settings.webhook_url else []), *(["email"] if settings.email_to else [])]
 
 
-class Courier:
+class Notifier:
     """Delivers what is due."""
 
     def __init__(self, database: Database, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.worker import Worker
 from dashboard import clock
-from dashboard.alerts.delivery import Courier, channels
+from dashboard.alerts.delivery import Notifier, channels
 from dashboard.alerts.kinds import FIRST_RULES, KINDS, Finding, Sources
 from dashboard.alerts.retrain import Retrainer
 from dashboard.database.connection import Database
@@ -32,7 +32,7 @@ class AlertWatch(Worker):
         database: Database,
         settings: Settings,
         sources: Sources,
-        courier: Courier,
+        notifier: Notifier,
         retrainer: Retrainer,
         retention: Retention,
     ) -> None:
@@ -40,7 +40,7 @@ class AlertWatch(Worker):
         self._database = database
         self._settings = settings
         self._sources = sources
-        self._courier = courier
+        self._courier = notifier
         self._retrainer = retrainer
         self._retention = retention
         self.open_count = 0

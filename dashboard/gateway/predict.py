@@ -46,7 +46,7 @@ class Predicted(BaseModel):
     decision: int = Field(description="1 where probability >= threshold")
     zone: str = Field(description="low, review or refer")
     threshold: float = Field(description="the operating point stored in the model")
-    out_of_distribution: float = Field(description="1 where the image is no dermoscopy")
+    out_of_distribution: float = Field(description="1 where the image is not a dermoscopic one")
     model_version: str
     heat_map: str | None = Field(
         None, description="data: URL of a JPEG, where asked for and the model can say"
@@ -69,7 +69,7 @@ class PredictAnswer(BaseModel):
     response_model=PredictAnswer,
     responses={
         **{status: ANSWERS[status] for status in (401, 403, 422, 429)},
-        400: {"model": Problem, "description": "the body is no multipart form"},
+        400: {"model": Problem, "description": "the body is not a multipart form"},
         413: {"model": Problem, "description": "too many images, or too large a body"},
         502: {"model": Problem, "description": "the model server's answer makes no sense"},
         503: {"model": Problem, "description": "the model server is away or busy"},

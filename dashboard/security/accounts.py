@@ -73,7 +73,7 @@ class Accounts:
     def make(self, name: str, role: str, by: str) -> User:
         """Make an account without a password; a sign-in link lets its owner choose one."""
         if not _NAME.fullmatch(name):
-            raise AccountError(f"{name!r} is no account name: 1 to 64 letters, digits or . @ + - _")
+            raise AccountError(f"{name!r} is not an account name: 1 to 64 letters, digits or . @ + - _")
         known = _role(role)
         with self._database.write() as session:
             if session.scalar(select(User.id).where(func.lower(User.name) == name.lower())) is not None:
@@ -138,4 +138,4 @@ def _role(role: str) -> Role:
     for known in ROLES:
         if role == known:
             return known
-    raise AccountError(f"{role!r} is no role; there are {', '.join(ROLES)}")
+    raise AccountError(f"{role!r} is not a role; there are {', '.join(ROLES)}")

@@ -29,7 +29,7 @@ OPEN = frozenset(
 
 
 class SignInPage(Page):
-    """The door."""
+    """The sign-in page."""
 
     next: str
     trouble: str
@@ -86,9 +86,11 @@ class PasswordForm(FormData):
 
 
 @router.get("/sign-in", response_model=SignInPage, responses=ANSWERS)
-def door(request: Request, using: Using, next: Annotated[str, Query(max_length=2000)] = "/runs") -> Response:
+def sign_in_page(
+    request: Request, using: Using, next: Annotated[str, Query(max_length=2000)] = "/runs"
+) -> Response:
     """The sign-in page."""
-    return _door(request, using, inside(next), "")
+    return _sign_in_page(request, using, inside(next), "")
 
 
 @router.post("/sign-in", response_class=RedirectResponse, status_code=303, responses=DONE)
@@ -104,7 +106,7 @@ def _sign_in(request: Request, using: Services, form: SignInForm) -> Response:
     wait = using.guard.wait(form.name, place)
     if wait:
         minutes = -(-wait // 60)
-        return _door(
+        return _sign_in_page(
             request,
             using,
             inside(form.next),
@@ -117,7 +119,7 @@ def _sign_in(request: Request, using: Services, form: SignInForm) -> Response:
         using.guard.failed(form.name, place)
         with using.database.write() as session:
             using.audit.add(session, "nobody", "sign-in.fail", form.name[:120], address=place)
-        return _door(request, using, inside(form.next), "Name or password is wrong.", 401)
+        return _sign_in_page(request, using, inside(form.next), "Name or password is wrong.", 401)
     using.guard.succeeded(form.name)
     return _begin(request, using, user.id, user.name, inside(form.next))
 
@@ -150,7 +152,7 @@ def _use_link(request: Request, using: Services, token: str) -> Response:
         using.guard.failed(f"one-time link from {place}", place)
         raise FaultError(
             403,
-            "this link was used already, or is too old: start the dashboard anew, or ask an administrator",
+            "this link was used already, or is too old: start the dashboard again, or ask an administrator",
         )
     from dashboard.database.tables import User
 
@@ -254,7 +256,7 @@ def _begin(
     return answer
 
 
-def _door(
+def _sign_in_page(
     request: Request,
     using: Services,
     place: str,

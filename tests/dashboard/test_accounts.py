@@ -96,7 +96,7 @@ def test_the_last_administrator_stays(build: Any) -> None:
     user = running.services.accounts.make("only", "admin", "test")
     with pytest.raises(AccountError, match="last administrator"):
         running.services.accounts.change(user.id, role="viewer", active=None, by="only")
-    with pytest.raises(AccountError, match="is no account name"):
+    with pytest.raises(AccountError, match="is not an account name"):
         running.services.accounts.make("a b<script>", "viewer", "only")
     with pytest.raises(AccountError, match="already"):
         running.services.accounts.make("ONLY", "viewer", "only")

@@ -113,7 +113,11 @@ def _positional(classifier: Classifier) -> Answer:
 def constant_graph(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
     """Compile a function that returns a tuple of tensors, with its variables' present values as constants."""
     traced = tf.function(function, input_signature=specs, autograph=False)
-    return convert_variables_to_constants_v2(traced.get_concrete_function(), lower_control_flow=False)
+    graph = convert_variables_to_constants_v2(traced.get_concrete_function(), lower_control_flow=False)
+    for operation in graph.graph.get_operations():
+        # A SavedModel would keep custom gradients (swish has one), whose captures the conversion has cut off.
+        operation._clear_attr("_gradient_op_type")
+    return graph
 
 
 class InferenceGraph:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,12 +20,12 @@ import tensorflow as tf
 
 from components.trainer import run
 from components.trainer.data.records import Split
-from components.trainer.export.explain import HEAT_MAP, OVERLAY, explain
+from components.trainer.export.explain import HEAT_MAP, OVERLAY, Explainer
 from components.trainer.export.served import Served
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
-from components.trainer.model.classifier import predict
+from components.trainer.model.classifier import InferenceGraph, predict
 from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
 from components.trainer.settings import FrozenConfig
@@ -153,7 +153,7 @@ def test_the_heat_map_is_a_picture_of_what_this_network_learned(real: Real) -> N
     surest = np.argsort(real.answers[features.PROBABILITY])[-4:]
     given = tf.constant([real.encoded[row] for row in surest])
     side = CONFIG.image_size
-    found = explain(real.served, given)
+    found = Explainer(real.served)(given)
     heat = found[HEAT_MAP].numpy()
     assert heat.shape == (4, side, side)
     assert heat.min() >= 0
@@ -171,7 +171,8 @@ def test_the_heat_map_is_a_picture_of_what_this_network_learned(real: Real) -> N
     learned, draw = model.get_weights(), np.random.default_rng(0)
     try:
         model.set_weights([draw.permutation(weight.ravel()).reshape(weight.shape) for weight in learned])
-        random_heat = explain(real.served, given)[HEAT_MAP].numpy()
+        graph = InferenceGraph(real.served.classifier, CONFIG.image_size)
+        random_heat = Explainer(replace(real.served, graph=graph))(given)[HEAT_MAP].numpy()
     finally:
         model.set_weights(learned)
     assert np.isfinite(random_heat).all()

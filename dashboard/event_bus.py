@@ -14,7 +14,7 @@ BEAT_SECONDS = 15.0
 Stamp = Callable[[], object]
 
 
-class Pulse(Worker):
+class EventBus(Worker):
     """Compares stamps of topics; a page hears the names of those that changed."""
 
     def __init__(self, stamps: dict[str, Stamp], period: float) -> None:
