@@ -1,4 +1,4 @@
-"""`melanosizer-edge`: run, selftest, enroll, export."""
+"""`melanosizer-edge`: run, selftest, enroll, export, and the shell's completion of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import shtab
 
 from edge import __version__
 from edge.config import Config, ConfigError, load
@@ -145,11 +147,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="melanosizer-edge", description="The device that photographs a lesion and asks the model server."
     )
     parser.add_argument("--version", action="version", version=f"melanosizer-edge {__version__}")
+    shtab.add_argument_to(
+        parser,
+        "--print-completion",
+        help='print what completes the command in a shell: eval "$(melanosizer-edge --print-completion bash)"',
+    )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--config", type=Path, help=f"TOML file (default: ${ENVIRONMENT}, else {CONFIG} if there)"
-    )
-    shared.add_argument("--state", type=Path, help="folder for queue, pictures and keys (device.state_dir)")
+    ).complete = shtab.FILE  # type: ignore[attr-defined]
+    shared.add_argument(
+        "--state", type=Path, help="folder for queue, pictures and keys (device.state_dir)"
+    ).complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     shared.add_argument("--camera", help="picamera2, v4l2:/dev/videoN or folder:DIR (camera.source)")
     shared.add_argument(
         "--server", action="append", metavar="HOST:PORT", help="model server; several times for several"
@@ -168,7 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     enroll.add_argument("--code", default="", help="the one-time code that the dashboard showed")
     enroll.set_defaults(act=_enroll)
     export = commands.add_parser("export", parents=[shared], help="write examinations to a folder, decrypted")
-    export.add_argument("--to", type=Path, required=True, help="a new or empty folder")
+    export.add_argument(
+        "--to", type=Path, required=True, help="a new or empty folder"
+    ).complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     export.add_argument("--unsent", action="store_true", help="only what no server has answered")
     export.set_defaults(act=_export)
     return parser

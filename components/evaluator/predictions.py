@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core import tfrecord
+from core import spreadsheet, tfrecord
 from core.features import (
     AGE,
     DIAGNOSIS,
@@ -117,7 +117,7 @@ def save(predictions: Iterable[Prediction], folder: Path) -> Path:
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(Prediction._fields)
-        writer.writerows(predictions)
+        writer.writerows(map(spreadsheet.cell, one) for one in predictions)
     return path
 
 
@@ -125,7 +125,9 @@ def load(folder: Path) -> list[Prediction]:
     """Read what :func:`save` wrote."""
     with (folder / FILE_NAME).open(newline="") as stream:
         return [
-            Prediction(**{key: _COLUMN_TYPES.get(key, str)(value) for key, value in row.items()})
+            Prediction(
+                **{key: _COLUMN_TYPES.get(key, spreadsheet.plain)(value) for key, value in row.items()}
+            )
             for row in csv.DictReader(stream)
         ]
 

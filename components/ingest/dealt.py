@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from components.ingest.errors import IngestError
+from core import spreadsheet
 from core.features import SPLITS
 
 NAME: Final = "splits.csv"
@@ -66,7 +67,9 @@ def save(images: Iterable[Dealt], folder: Path) -> Path:
         table.writerow(COLUMNS)
         for one in sorted(images, key=lambda one: (one.span, one.digest, one.sha256)):
             cells = (one.sha256, one.fingerprint, one.target, one.diagnosis, one.group, one.split, one.span)
-            table.writerow((*cells, " ".join(one.ties), one.digest, one.name, one.source))
+            table.writerow(
+                map(spreadsheet.cell, (*cells, " ".join(one.ties), one.digest, one.name, one.source))
+            )
     return path
 
 
@@ -79,7 +82,10 @@ def load(folder: Path) -> tuple[Dealt, ...]:
     path = folder / NAME
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return tuple(_image(record) for record in csv.DictReader(file))
+            return tuple(
+                _image({column: spreadsheet.plain(text) for column, text in record.items()})
+                for record in csv.DictReader(file)
+            )
     except FileNotFoundError:
         return ()
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import Final
 
 from components.ingest import hdf5
 from components.ingest.row import Refusal
+from core import spreadsheet
 
 NAME: Final = "quarantine.csv"
 COLUMNS: Final = ("source", "row", "image_name", "file", "reason", "detail")
@@ -26,14 +27,13 @@ def save(refusals: Iterable[Refusal], folder: Path, after: Path | None = None) -
         if not file.tell():
             table.writerow(COLUMNS)
         for refusal in sorted(refusals, key=lambda one: (one.source, one.line, one.image_name)):
-            table.writerow(
-                (
-                    refusal.source,
-                    refusal.line,
-                    refusal.image_name,
-                    hdf5.shown(refusal.file),
-                    refusal.reason,
-                    refusal.detail,
-                )
+            cells = (
+                refusal.source,
+                refusal.line,
+                refusal.image_name,
+                hdf5.shown(refusal.file),
+                refusal.reason,
+                refusal.detail,
             )
+            table.writerow(map(spreadsheet.cell, cells))
     return path

@@ -39,7 +39,7 @@ from components.trainer.fit.training import Answers, Data
 from components.trainer.model.backbones import registry
 from components.trainer.model.classifier import Classifier, predict
 from components.trainer.progress import Progress, duration
-from core import features
+from core import features, spreadsheet
 from core.measures import operating_point
 from core.measures.auc import auc
 from core.measures.calibration import brier, expected_calibration_error, log_loss
@@ -262,7 +262,7 @@ def _write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.f
         writer = csv.writer(file)
         writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
         for name, target, p in zip(split.names, split.targets, probabilities, strict=True):
-            writer.writerow([name, int(target), f"{p:.6f}"])
+            writer.writerow([spreadsheet.cell(name), int(target), f"{p:.6f}"])
 
 
 def _described(pictures: npt.NDArray[np.uint8], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.files import read_json
+from core.spreadsheet import plain
 
 MOST_ROWS = 200_000
 
@@ -40,7 +41,7 @@ def quarantine(folder: Path) -> list[Quarantined]:
         return []
     result = []
     for row in rows:
-        known = {key: (value or "") for key, value in row.items() if isinstance(key, str)}
+        known = {key: plain(value or "") for key, value in row.items() if isinstance(key, str)}
         name = _first(known, "image_name", "image", "name", "file", "path")
         reason = _first(known, "reason", "code", "why")
         rest = {k: v for k, v in known.items() if v and v not in (name, reason)}

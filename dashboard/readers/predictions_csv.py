@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.spreadsheet import plain
+
 # Columns the measurements can be split by.
 SLICES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
 
@@ -33,10 +35,10 @@ def load(path: Path) -> Predictions | None:
             rows = list(csv.DictReader(stream))
         labels = np.array([int(float(row["target"])) for row in rows], dtype=np.int64)
         scores = np.array([float(row["probability"]) for row in rows], dtype=np.float64)
-        names = [row["image_name"] for row in rows]
+        names = [plain(row["image_name"]) for row in rows]
     except (OSError, KeyError, ValueError, csv.Error):
         return None
     if not rows or not np.isfinite(scores).all():
         return None
-    groups = {key: [row.get(key) or "" for row in rows] for key in SLICES if key in rows[0]}
+    groups = {key: [plain(row.get(key) or "") for row in rows] for key in SLICES if key in rows[0]}
     return Predictions(names, labels, scores, groups)

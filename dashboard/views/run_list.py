@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy import select
 
+from core.spreadsheet import cell
 from dashboard import clock
 from dashboard.database.tables import RunNote
 from dashboard.readers.runs import Run
@@ -19,7 +20,6 @@ from dashboard.services import Services
 
 Sort = Literal["started", "auc", "sensitivity", "specificity", "seconds", "run_id"]
 # A cell that begins so is a formula in a spreadsheet.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
     "run_id", "state", "preset", "started", "seconds", "data_version", "auc", "sensitivity", "specificity",
     "threshold", "version", "tags", "note", "archived", "origin", "reason",
@@ -124,12 +124,8 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
             "started": clock.stamp(row["started"]) if row["started"] else "",
             "tags": ", ".join(row["tags"]),
         }
-        writer.writerow([_cell(cells[name]) for name in COLUMNS])
+        writer.writerow([cell(cells[name]) for name in COLUMNS])
     return target.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _matches(run: Run, asked: RunFilter) -> bool:

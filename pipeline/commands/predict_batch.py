@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from core import spreadsheet
 from core.errors import RunFaultError, UsageError
 from pipeline.commands.options import WorkspaceOption
 
@@ -38,7 +39,7 @@ def predict_batch(
 
     Every format that ingest reads is read, and brought to what the model was trained on. Every file is answered or
     listed with its reason; the command ends with 2 if an image could not be answered. Images whose names differ only in
-    their folders or endings keep these in image_name.
+    their folders or endings keep these in image_name; one that a spreadsheet would compute has an apostrophe before it.
 
     Example:  melanosizer predict-batch --images test/ --out submission.csv
     """
@@ -97,7 +98,7 @@ def predict_batch(
                 if probability is None:
                     broken[name] = "the model cannot decode it"
                 else:
-                    writer.writerow([name, f"{probability:.6f}"])
+                    writer.writerow([spreadsheet.cell(name), f"{probability:.6f}"])
                     answered += 1
         partial.replace(out)
     except OSError as error:

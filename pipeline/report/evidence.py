@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from core.features import MODEL_NAME, PROBABILITY, TARGET
+from core.spreadsheet import plain
 from pipeline.report.groups import Groups
 
 if TYPE_CHECKING:
@@ -225,6 +226,6 @@ def _quarantined(path: Path) -> list[Quarantined]:
     names: dict[str, list[str]] = {}
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
-            names.setdefault(row["reason"], []).append(row["image_name"] or row["file"])
+            names.setdefault(row["reason"], []).append(plain(row["image_name"] or row["file"]))
     by_number = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
     return [Quarantined(reason, len(rows), tuple(rows[:EXAMPLES])) for reason, rows in by_number]

@@ -26,7 +26,7 @@ from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
-from core import features
+from core import features, spreadsheet
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval
 
@@ -244,7 +244,7 @@ def _write_predictions(test: Split, probabilities: npt.NDArray[np.float64], path
         writer = csv.writer(file)
         writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
         for name, target, value in zip(test.names, test.targets, probabilities, strict=True):
-            writer.writerow([name, int(target), repr(float(value))])
+            writer.writerow([spreadsheet.cell(name), int(target), repr(float(value))])
 
 
 class _NoBackup(Backup):

@@ -23,6 +23,7 @@ from components.trainer.data.records import Split
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
 from components.transform import images
+from core import spreadsheet
 from core.measures.auc import auc
 from core.measures.summary import Measures, measure
 
@@ -151,7 +152,8 @@ def write_misclassified(found: Retrained, path: Path) -> None:
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["image_name", "target", "probability"])
-        writer.writerows((name, target, f"{value:.4f}") for name, target, value in found.misclassified)
+        for name, target, value in found.misclassified:
+            writer.writerow((spreadsheet.cell(name), target, f"{value:.4f}"))
 
 
 def _descend(head: Any, bias: Any, values: Floats, targets: npt.NDArray[np.int64], rate: float) -> float:

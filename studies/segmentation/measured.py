@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from core import features
+from core import features, spreadsheet
 from core.measures.rates import Interval
 from core.records.verdict import Verdict, at_least
 from studies.segmentation import pairs, scores
@@ -121,7 +121,7 @@ def save(found: Sequence[Score], folder: Path) -> Path:
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(Score._fields)
-        writer.writerows(found)
+        writer.writerows(map(spreadsheet.cell, one) for one in found)
     return path
 
 
@@ -129,6 +129,6 @@ def load(folder: Path) -> list[Score]:
     """Read what `save` wrote."""
     with (folder / FILE_NAME).open(newline="") as stream:
         return [
-            Score(row["image_name"], *(float(row[name]) for name in Score._fields[1:]))
+            Score(spreadsheet.plain(row["image_name"]), *(float(row[name]) for name in Score._fields[1:]))
             for row in csv.DictReader(stream)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,27 @@ def test_the_judge_of_that_sees_every_fault() -> None:
         {"pictures": {"a": {"1", "2"}}},
     ):
         assert not judge(**bad).good, bad
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["melanosizer-edge", "s"], {"selftest"}),
+        (["melanosizer-edge", "selftest", "--w"], {"--without-server"}),
+        (["melanosizer-edge", "run", "--po"], {"--port"}),
+    ],
+)
+def test_the_shell_completes_commands_and_options(
+    words: list[str], wanted: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--print-completion", "bash"])
+    assert ended.value.code == 0
+    script = capsys.readouterr().out + (
+        f'\nCOMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE="{" ".join(words)}"\n'
+        "COMP_POINT=${#COMP_LINE}\n"
+        "name=$(complete -p melanosizer-edge | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n"
+        f'"$name" melanosizer-edge {words[-1]} {words[-2]}\nprintf "%s\\n" "${{COMPREPLY[@]}}"\n'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    assert set(done.stdout.split()) == wanted, done.stderr

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 Arrays = Mapping[str, list[npt.NDArray[Any]]]
+LAYOUT = 2
+"""Raised when what a backup holds changes: one of another release is not taken up, and training begins again."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,18 @@ class Backup:
         }
         part = self.path.with_suffix(".part")
         with part.open("wb") as file:
-            np.savez(file, **flat, state=np.frombuffer(json.dumps(state).encode(), np.uint8))
+            content = np.frombuffer(json.dumps(state).encode(), np.uint8)
+            np.savez(file, **flat, layout=np.array(LAYOUT), state=content)
         part.replace(self.path)
 
     def load(self) -> tuple[dict[str, Any], dict[str, list[npt.NDArray[Any]]]] | None:
-        """What `save` wrote last, or None where there is nothing (or nothing readable)."""
+        """What `save` wrote last, or None if there is nothing, nothing readable, or what another release wrote."""
         try:
             with np.load(self.path, allow_pickle=False) as file:
+                if int(file["layout"]) != LAYOUT:
+                    return None
                 state = json.loads(file["state"].tobytes().decode())
-                names = [name for name in file.files if name != "state"]
+                names = [name for name in file.files if name not in ("layout", "state")]
                 arrays: dict[str, list[npt.NDArray[Any]]] = {}
                 for name in sorted(names, key=lambda n: int(n.rpartition(".")[2])):
                     arrays.setdefault(name.rpartition(".")[0], []).append(file[name])
