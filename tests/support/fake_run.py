@@ -149,6 +149,16 @@ def write_manifest(folder: Path, sizes: dict[str, int]) -> None:
                 for split, n in sizes.items()
             },
             "sources": [{"name": "made-up", "kind": "csv", "table": "metadata.csv", "rows_read": images + 3, "written": images}],
+            "labels": [
+                {"name": "Nevus", "became": "0", "rows": images - images // 11 - 14},
+                {"name": "MELANOMA", "became": "1", "rows": images // 11},
+                *({"name": f"rare {number}", "became": "0", "rows": 1} for number in range(14)),
+                {"name": "<b>not sure</b>", "became": "unknown_label", "rows": 1},
+            ],
+            "spans": [
+                {"number": 1, "created": "2026-10-01T08:00:00Z", "images": {"train": 100, "test": 20}, "positives": {"train": 9, "test": 2}},
+                {"number": 2, "created": "2026-11-21T11:00:00Z", "images": {"train": 30}, "positives": {"train": 4}},
+            ],
             "class_weights": [0.55, 5.56],
             "config": {"sources": [{"kind": "csv", "path": "metadata.csv"}]},
         }
