@@ -52,6 +52,20 @@ class SliceMetrics(BaseModel):
         """Other lesions cleared at the operating point, by other lesions."""
         return self.true_negatives / self.negatives if self.negatives else None
 
+    def recorded(self, threshold: float) -> dict[str, float | None]:
+        """Return what the registry's record of the version keeps.
+
+        Args:
+            threshold: the operating point that stands in the model.
+        """
+        return {
+            "auc": self.auc,
+            "auc_precision_recall": self.auc_precision_recall,
+            "sensitivity": self.sensitivity,
+            "specificity": self.specificity,
+            "threshold": threshold,
+        }
+
 
 _SLICES: Final = TypeAdapter(tuple[SliceMetrics, ...])
 

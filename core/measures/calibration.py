@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from core.measures.rates import Interval, Labels, Scores, normal_quantile
 
 BINS, IN_A_BIN = 15, 40
-ECE_METHOD = "expected calibration error, up to 15 bins of equal mass, 40 images or more in each"
+# How pages and records name the method.
+ECE_METHOD = f"expected calibration error, up to {BINS} bins of equal mass, {IN_A_BIN} images or more in each"
 _EPSILON = 1e-7
 
 

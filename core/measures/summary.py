@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.measures.auc import auc_interval
-from core.measures.calibration import brier, expected_calibration_error
+from core.measures.calibration import ECE_METHOD, brier, expected_calibration_error
 from core.measures.rates import Interval, Labels, Scores, rate_of
 
 
@@ -23,9 +23,7 @@ class Measures(BaseModel):
     auc: Interval = Field(description="DeLong's interval on the logit scale")
     sensitivity: Interval = Field(description="at the threshold, Wilson's interval")
     specificity: Interval = Field(description="at the threshold, Wilson's interval")
-    ece: Interval = Field(
-        description="expected calibration error, up to 15 bins of equal mass, bootstrap interval"
-    )
+    ece: Interval = Field(description=f"{ECE_METHOD}; bootstrap interval")
     brier: Interval = Field(description="mean squared error of the probability, bootstrap interval")
 
 

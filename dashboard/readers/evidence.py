@@ -25,7 +25,7 @@ class Quality:
         auc: DeLong's interval on the logit scale.
         average_precision: area under the precision-recall curve as a step function.
         brier: mean squared error of the probability.
-        calibration_error: over 15 bins of equal mass.
+        calibration_error: expected calibration error, by core's one method.
         roc: rows (1 - specificity, sensitivity).
         roc_band: rows (1 - specificity, low, high), bootstrap.
         precision_recall: rows (sensitivity, precision).

@@ -14,7 +14,7 @@ from core.charts import marks, performance
 from core.charts.performance import NamedCurve
 from core.heatmap import paint
 from core.measures.auc import auc_interval
-from core.measures.calibration import reliability
+from core.measures.calibration import ECE_METHOD, reliability
 from core.measures.rates import Confusion, Interval, Labels, Scores, confusion
 from dashboard import charts
 from dashboard.access import Viewer
@@ -28,7 +28,6 @@ from dashboard.services import Services, Using
 router = APIRouter(prefix="/models", tags=["evaluation"])
 
 WORST = 12
-RELIABILITY_BINS = 10
 
 
 class Slice(Part):
@@ -78,7 +77,7 @@ class EvaluationPage(Page):
     auc: Interval = Field(description="DeLong's interval on the logit scale")
     average_precision: float
     brier: float
-    calibration_error: float = Field(description="over 15 bins of equal mass")
+    calibration_error: float = Field(description=ECE_METHOD)
     confusion: Confusion
     sensitivity: Interval | None = Field(description="at the threshold, Wilson's interval")
     specificity: Interval | None = Field(description="at the threshold, Wilson's interval")
@@ -143,8 +142,9 @@ def evaluation(
         "precision_recall": charts.place(
             performance.precision_recall([precision], float(labels.mean()), counts)
         ),
-        "reliability": charts.place(performance.reliability(reliability(labels, scores, RELIABILITY_BINS))),
+        "reliability": charts.place(performance.reliability(reliability(labels, scores))),
         "zone_bar": _zone_bar(model.zones),
+        "ece_method": ECE_METHOD,
         "whiskers": {
             (row.column, row.value): marks.whisker(row.auc, low=0.5, overall=found.auc.value)
             for row in model.slices

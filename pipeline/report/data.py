@@ -15,7 +15,7 @@ from pipeline.report import words
 from pipeline.report.evidence import Evidence, Quarantined
 
 if TYPE_CHECKING:
-    from components.ingest.manifest import Manifest, SourceCounts
+    from components.ingest.manifest import LabelCount, Manifest, SourceCounts, Span
 
 MOST_VALUES = 12  # of one group; the rest is summed up
 
@@ -51,6 +51,8 @@ class Data:
         weights: of another lesion and a melanoma in training.
         accounts: where the rows of the sources went.
         sources: what was ingested.
+        labels: rows by what the data call them, and what became of them, the most frequent first.
+        spans: the parts, in the order they were added.
         separate: patients, lesions or single images in each split.
         quarantined: rows left out, by reason.
     """
@@ -61,8 +63,15 @@ class Data:
     weights: tuple[float, float] | None
     accounts: Sequence[tuple[str, int]]
     sources: Sequence[SourceCounts]
+    labels: Sequence[LabelCount]
+    spans: Sequence[Span]
     separate: Sequence[tuple[str, int]]
     quarantined: Sequence[Quarantined] | None
+
+    @property
+    def rare_labels(self) -> Sequence[LabelCount]:
+        """The labels that the report sums up; the data card has them all."""
+        return self.labels[MOST_VALUES:]
 
 
 def of(evidence: Evidence) -> Data:
@@ -91,6 +100,8 @@ def of(evidence: Evidence) -> Data:
         weights=(float(weights["0"]), float(weights["1"])) if weights else None,
         accounts=_accounts(evidence.manifest),
         sources=evidence.manifest.sources if evidence.manifest else (),
+        labels=evidence.manifest.labels if evidence.manifest else (),
+        spans=evidence.manifest.spans if evidence.manifest else (),
         separate=[(name, split.groups) for name, split in evidence.manifest.splits.items()]
         if evidence.manifest
         else (),

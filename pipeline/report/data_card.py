@@ -37,6 +37,10 @@ class DataCard(_Frozen):
         description="the manifest's counts; null where there is no manifest"
     )
     sources: Sequence[dict[str, Any]] = Field(description="what was ingested, without paths")
+    labels: Sequence[dict[str, Any]] = Field(
+        description="rows by the name that the data give them, and the label or the reason for none it became"
+    )
+    spans: Sequence[dict[str, Any]] = Field(description="the parts, in the order they were added")
     quarantined: dict[str, int] | None = Field(
         description="files left out, by reason; null where not recorded"
     )
@@ -64,6 +68,8 @@ def of(evidence: Evidence, data: Data) -> DataCard:
         groups=groups,
         ingest=evidence.manifest.counts.model_dump() if evidence.manifest else None,
         sources=[source.model_dump() for source in data.sources],
+        labels=[label.model_dump() for label in data.labels],
+        spans=[span.model_dump() for span in data.spans],
         quarantined={item.reason: item.rows for item in data.quarantined}
         if data.quarantined is not None
         else None,

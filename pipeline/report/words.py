@@ -154,6 +154,12 @@ def slice_name(name: str) -> str:
     return f"{name}: {value(rest)}"
 
 
+def became(label: str) -> str:
+    """Return what a row of the data became, e.g. ``melanoma``, ``left out: unknown label``."""
+    known = {"1": "melanoma", "0": "other lesion"}
+    return known.get(label) or f"left out: {label.replace('_', ' ')}"
+
+
 def value(text: str) -> str:
     """Return a group's value as people write it, e.g. ``45–59``, ``nevus``."""
     if text in DIAGNOSES:

@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image
 
 from components.balance.groups import GROUPS
-from components.evaluator import predictions, worst
+from components.evaluator import measured, predictions, worst
 from components.evaluator.predictions import Prediction
 from components.ingest import quarantine
 from components.ingest.manifest import Manifest
 from components.ingest.row import Refusal
 from core.features import age_band
-from core.records.verdict import Check, Verdict, at_least, at_most
+from core.records.verdict import OVERALL, Check, Verdict, at_least, at_most
 from core.records.version import FileHash, Parents, VersionRecord
 from core.workspace import MARKER, Workspace
 from pipeline.outcome import Outcome, StepOutcome
@@ -149,6 +149,16 @@ def write_manifest(folder: Path, sizes: dict[str, int]) -> None:
                 for split, n in sizes.items()
             },
             "sources": [{"name": "made-up", "kind": "csv", "table": "metadata.csv", "rows_read": images + 3, "written": images}],
+            "labels": [
+                {"name": "Nevus", "became": "0", "rows": images - images // 11 - 14},
+                {"name": "MELANOMA", "became": "1", "rows": images // 11},
+                *({"name": f"rare {number}", "became": "0", "rows": 1} for number in range(14)),
+                {"name": "<b>not sure</b>", "became": "unknown_label", "rows": 1},
+            ],
+            "spans": [
+                {"number": 1, "created": "2026-10-01T08:00:00Z", "images": {"train": 100, "test": 20}, "positives": {"train": 9, "test": 2}},
+                {"number": 2, "created": "2026-11-21T11:00:00Z", "images": {"train": 30}, "positives": {"train": 4}},
+            ],
             "class_weights": [0.55, 5.56],
             "config": {"sources": [{"kind": "csv", "path": "metadata.csv"}]},
         }
@@ -215,13 +225,13 @@ def record(result: Outcome) -> VersionRecord:
         software="0.1.0",
         config={},
         label_counts={},
-        metrics={},
+        metrics=result.metrics.recorded(THRESHOLD) if result.metrics else {},
         slices=(),
         verdicts=result.verdicts,
         sha256="c0" * 32,
         fingerprint="f1" * 32,
         parents=Parents(data_version=DATA_VERSION, baseline_version="1795200000"),
-        model={},
+        model=MODEL,
         files=(FileHash(path="assets.extra/model_int8.tflite", sha256="d1" * 32, bytes=3_512_000),),
     )
 
@@ -313,6 +323,7 @@ def write(
         )
     )  # fmt: skip
     trained = status != "failed" and refused != "data"
+    slices: tuple[measured.SliceMetrics, ...] = ()
     steps = [
         ("ImportExampleGen", "CACHED", 0.0, {}),
         ("ClassBalance", "COMPLETE", 5.1, {"balance": [str(balance)]}),
@@ -329,6 +340,8 @@ def write(
         (model / "assets.extra" / "melanosizer.json").write_text(json.dumps(MODEL))
         answers = [_answer(row) for row in test]
         predictions.save(answers, evaluation)
+        slices = measured.from_predictions(answers, CONFIG["evaluator"]["slices"])
+        measured.save(slices, evaluation)
         write_pictures(evaluation, answers, picture)
         steps += [
             ("Trainer", "COMPLETE", 498.2, {"model_run": [str(model_run)]}),
@@ -348,7 +361,7 @@ def write(
         seconds=571.3,
         version=VERSION if status in ("pushed", "unchanged") else None,
         model=str(model) if trained else None,
-        metrics=None,
+        metrics=next((item for item in slices if item.slice == OVERALL), None),
         threshold=THRESHOLD if trained else None,
         verdicts=() if status == "failed" else verdicts(test, refused),
         steps=tuple(StepOutcome(name=n, state=s, seconds=t, outputs=o) for n, s, t, o in steps),

@@ -24,6 +24,7 @@ from components.trainer.progress import Progress
 from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
 from core import features
+from core.measures.summary import measure
 from tests.components.trainer import conftest
 from tests.support import lesions
 from tests.support.saved_model import CppModel
@@ -59,6 +60,21 @@ def test_training_and_both_signatures_give_the_same_answer(
     assert np.abs(examples[features.PROBABILITY] - trained_path).max() < 1e-4
     np.testing.assert_array_equal(default[features.DECISION], examples[features.DECISION])
     assert trained_path.std() > 1e-3  # they agree about something
+
+
+def test_what_the_trainer_says_of_eval_is_what_every_page_measures_from_the_same_answers(
+    scratch: conftest.Trained,
+) -> None:
+    with (scratch.run / "eval_predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    labels = np.array([int(row["target"]) for row in rows])
+    scores = np.array([float(row["probability"]) for row in rows])
+    said = json.loads((scratch.run / "metrics.json").read_text())
+    expected = measure(labels, scores, 0.5, samples=10)
+    # The file holds six decimals.
+    assert said["eval_auc"] == pytest.approx(expected.auc.value, abs=1e-3)
+    assert said["brier"] == pytest.approx(expected.brier.value, abs=1e-5)
+    assert said["calibration_error"] == pytest.approx(expected.ece.value, abs=1e-4)
 
 
 @pytest.mark.parametrize("strategy", ["scratch", "frozen"])

@@ -229,6 +229,23 @@ def test_the_cards_hold_measured_figures(pushed):
     assert any("Every test image comes from made-up" in sentence for sentence in card["not_known"])
 
 
+def test_what_the_data_call_their_labels_and_in_which_parts_they_came_is_shown(pushed):
+    folder = pushed.report.parent
+    data = json.loads((folder / "data_card.json").read_text())
+    assert data["labels"][1] == {"name": "MELANOMA", "became": "1", "rows": 65}
+    assert data["labels"][-1] == {"name": "<b>not sure</b>", "became": "unknown_label", "rows": 1}
+    assert [span["positives"] for span in data["spans"]] == [{"train": 9, "test": 2}, {"train": 4}]
+    card = Document((folder / "data_card.html").read_text()).text
+    report = Document(pushed.html).text
+    for text in (card, report):
+        assert "MELANOMA melanoma 65 rare 0 other lesion 1" in text
+        assert "1 2026-10-01T08:00:00Z 11 109 2 2026-11-21T11:00:00Z 4 26" in text
+    assert "<b>not sure</b> left out: unknown label 1" in card
+    assert "rare 13" in card
+    assert "rare 13" not in report
+    assert "5 other names data card 5" in report
+
+
 def test_a_thousand_test_images_stay_under_the_size(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (8, 224, 224, 3), dtype=np.uint8)
     # Noise is the worst picture for JPEG: no lesion is as large.
