@@ -20,6 +20,7 @@ class Section(BaseModel):
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 LANGUAGES = ("en", "de")
+SYSTEM_STATE = Path("/var/lib/melanosizer-edge")
 # A name, an IPv4 address or a bracketed IPv6 address, and the gRPC port.
 SERVER_ADDRESS = re.compile(r"(dns:///)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
@@ -32,9 +33,13 @@ def _default_device_id() -> str:
 
 def _default_state_dir() -> Path:
     if os.geteuid() == 0:
-        return Path("/var/lib/melanosizer-edge")
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return home / "melanosizer-edge"
+        return SYSTEM_STATE
+    try:
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except RuntimeError:
+        # A user without a home: examinations must outlive the folder for temporary files.
+        return SYSTEM_STATE
+    return state / "melanosizer-edge"
 
 
 class DeviceSection(Section):

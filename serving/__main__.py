@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    from core import home
     from core.errors import UsageError
     from serving import flags
     from serving.operations import logs
@@ -37,6 +38,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"TensorFlow ModelServer: melanosizer {_version('melanosizer')}")
         print(f"TensorFlow Library: {_version('tensorflow')}")
         return 0
+    home.ensure()
     logs.configure(options.log_format, options.log_level)
     from serving.server import ModelServer
 

@@ -159,9 +159,16 @@ class Registry:
         served = _history(self._own_events())
         if len(served) > 1 and served[-1] == stable:
             return served[-2]
+        others = ", ".join(version for version in self.versions() if version != stable)
         raise UnknownVersionError(
-            f"no version of {self.model_name} was served before {stable or 'any'}: name one of "
-            f"{', '.join(self.versions()) or 'none'}"
+            f"no version of {self.model_name} was served before {stable or 'any'}"
+            + (
+                f": name one of {others}"
+                if others
+                else ", and it is the only one: there is nothing to roll back to"
+                if stable
+                else ": there is none yet, `melanosizer run` releases one"
+            )
         )
 
     def damaged(self) -> list[Damaged]:

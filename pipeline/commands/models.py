@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from core import home
 from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
 from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
@@ -69,14 +68,6 @@ def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
     print(_registry(workspace).record(version).model_dump_json(indent=2))
 
 
-def _user() -> str:
-    """Who runs this; a container's user may have a number and no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
-
-
 @models.command("promote")
 def promote(
     version: str, why: WhyOption, who: WhoOption = None, workspace: WorkspaceOption = Path("workspace")
@@ -86,7 +77,7 @@ def promote(
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
     registry = _registry(workspace)
-    registry.promote(version, who or _user(), why)
+    registry.promote(version, who or home.user(), why)
     _release(registry, version, f"serving version {version}")
 
 
@@ -104,7 +95,7 @@ def rollback(
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
     registry = _registry(workspace)
-    target = registry.rollback(version, who or _user(), why)
+    target = registry.rollback(version, who or home.user(), why)
     _release(registry, target, f"rolled back: serving version {target}")
 
 
@@ -122,7 +113,7 @@ def canary(
     Example:  melanosizer models canary 1795303056 --why "half of the devices for a week"
     """
     registry = _registry(workspace)
-    registry.canary(version, who or _user(), why)
+    registry.canary(version, who or home.user(), why)
     if version is None:
         Console().print("the canary is ended", highlight=False)
     else:

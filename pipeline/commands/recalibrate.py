@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from core import home
 from core.errors import UsageError
 from pipeline.commands.options import DataOption, SetOption, WhoOption, WorkspaceOption, overridden
 
@@ -85,7 +85,7 @@ def recalibrate(
         if dry_run:
             return
         new, verdicts = recalibration.release(
-            registry, parent, folder, fitted, limits, who=who or getpass.getuser()
+            registry, parent, folder, fitted, limits, who=who or home.user()
         )
     for verdict in verdicts:
         for check in verdict.refusals:

@@ -141,9 +141,9 @@ def test_a_second_rollback_goes_further_back_and_not_to_what_was_withdrawn(regis
     assert registry.rollback(None, who="a", why="was not") == "1"
 
 
-def test_rollback_without_a_version_before_names_those_there_are(registry: Registry):
+def test_rollback_of_the_only_version_says_that_it_is(registry: Registry):
     _add(registry, "1")
-    with pytest.raises(UnknownVersionError, match="was served before 1: name one of 1"):
+    with pytest.raises(UnknownVersionError, match="was served before 1, and it is the only one"):
         registry.rollback(None, who="a", why="b")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from core.errors import UsageError
 from core.images.normalise import normalise
 from core.workspace import Workspace
 from pipeline import prerequisites
-from pipeline.commands import doctor, models, predict
+from pipeline.commands import doctor, predict
 
 
 def test_a_damaged_metadata_store_is_told_before_the_first_step(tmp_path: Path) -> None:
@@ -24,14 +23,6 @@ def test_a_damaged_metadata_store_is_told_before_the_first_step(tmp_path: Path) 
     place.metadata.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 40)
     with pytest.raises(UsageError, match=r"metadata.sqlite is damaged .*move it away"):
         prerequisites.check_metadata(place)
-
-
-def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> str:
-        raise KeyError("getpwuid(): uid not found: 1000680000")
-
-    monkeypatch.setattr(getpass, "getuser", nobody)
-    assert models._user().startswith("uid ")
 
 
 def test_the_doctor_looks_at_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

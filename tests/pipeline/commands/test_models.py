@@ -90,3 +90,19 @@ def test_the_embedded_server_serves_the_files_of_the_workspace_it_was_given(
     assert model.base_path == str((workspace / "serving" / MODEL_NAME).resolve())
     with _settling(tmp_path_factory.mktemp("empty")):
         pass
+
+
+def test_the_only_version_has_none_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MELANOSIZER_SETTLE_SECONDS", "0")
+    Workspace(tmp_path).prepare()
+    registry = Registry(tmp_path, MODEL_NAME)
+    (registry.served / "1").mkdir(parents=True)
+    (registry.served / "1" / "saved_model.pb").touch()
+    registry.add(version_record("1"), who="run", why="good")
+    registry.settle()
+    result = models(tmp_path, "rollback", "--why", "worse")
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == (
+        f"no version of {MODEL_NAME} was served before 1, and it is the only one: there is nothing to roll back to"
+    )
+    assert registry.channels().stable == "1"
