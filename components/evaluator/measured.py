@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.predictions import Prediction, arrays
 from components.evaluator.predictions import load as load_predictions
-from core.measures.auc import auc
+from core.measures.auc import auc, partial_auc
 from core.measures.curves import average_precision
 from core.measures.rates import confusion
 from core.records.verdict import OVERALL
@@ -26,6 +26,9 @@ class SliceMetrics(BaseModel):
 
     slice: str = Field(description="overall, or feature:value")
     auc: float | None = Field(description="ROC AUC; null if one class is missing")
+    partial_auc: float | None = Field(
+        default=None, description="area above 80 % sensitivity, 0 to 0.2; null if one class is missing"
+    )
     auc_precision_recall: float | None = Field(description="average precision; null if one class is missing")
     true_positives: int
     false_negatives: int
@@ -60,6 +63,7 @@ class SliceMetrics(BaseModel):
         """
         return {
             "auc": self.auc,
+            "partial_auc": self.partial_auc,
             "auc_precision_recall": self.auc_precision_recall,
             "sensitivity": self.sensitivity,
             "specificity": self.specificity,
@@ -99,6 +103,7 @@ def _measure(name: str, items: Sequence[Prediction]) -> SliceMetrics:
     return SliceMetrics(
         slice=name,
         auc=auc(labels, scores) if both else None,
+        partial_auc=partial_auc(labels, scores) if both else None,
         auc_precision_recall=average_precision(labels, scores) if both else None,
         true_positives=counts.true_positives,
         false_negatives=counts.false_negatives,

@@ -16,8 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.measures.curves import roc
 from core.measures.rates import Interval, Labels, Scores, normal_quantile
 
+SCREENING_SENSITIVITY = 0.8  # the partial area counts from here
 _NO_VARIANCE = 1e-16
 
 
@@ -62,6 +64,33 @@ def auc_interval(labels: Labels, scores: Scores, confidence: float = 0.95) -> In
     centre = math.log(value / (1 - value))
     half = z * math.sqrt(variance) / (value * (1 - value))
     return Interval(value=value, low=_logistic(centre - half), high=_logistic(centre + half))
+
+
+def partial_auc(labels: Labels, scores: Scores, from_sensitivity: float = SCREENING_SENSITIVITY) -> float:
+    """Return the area under the ROC curve that lies above a sensitivity: what counts where few may be missed.
+
+    Source: the measure of the ISIC 2024 challenge (Skin Cancer Detection with 3D-TBP), there from 0.80 on.
+
+    Args:
+        labels: 0 or 1, shape [n].
+        scores: higher for melanoma, shape [n].
+        from_sensitivity: at least 0, below 1.
+
+    Returns:
+        From 0 to ``1 - from_sensitivity``; not scaled: 0.2 is perfect and 0.02 chance from 0.8 on.
+
+    Raises:
+        ValueError: only one class.
+    """
+    if not 0 < (labels == 1).sum() < len(labels):
+        raise ValueError("an AUC needs positives and negatives")
+    alarms, found = roc(labels, scores).T
+    first = int(np.searchsorted(found, from_sensitivity, "right"))
+    # Where the line is cut, between two corners of the curve.
+    share = (from_sensitivity - found[first - 1]) / (found[first] - found[first - 1])
+    cut = alarms[first - 1] + share * (alarms[first] - alarms[first - 1])
+    cleared = 1 - np.append(cut, alarms[first:])
+    return float(np.trapezoid(cleared, np.append(from_sensitivity, found[first:])))
 
 
 def compare(labels: Labels, first: Scores, second: Scores, confidence: float = 0.95) -> AreaTest:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.measures.auc import auc_interval
+from core.measures.auc import auc_interval, partial_auc
 from core.measures.calibration import ECE_METHOD, brier, expected_calibration_error
 from core.measures.rates import Interval, Labels, Scores, rate_of
 
@@ -21,6 +21,9 @@ class Measures(BaseModel):
     positives: int
     threshold: float
     auc: Interval = Field(description="DeLong's interval on the logit scale")
+    partial_auc: Interval = Field(
+        description="area under the ROC curve above 80 % sensitivity, 0 to 0.2, bootstrap interval"
+    )
     sensitivity: Interval = Field(description="at the threshold, Wilson's interval")
     specificity: Interval = Field(description="at the threshold, Wilson's interval")
     ece: Interval = Field(description=f"{ECE_METHOD}; bootstrap interval")
@@ -42,7 +45,7 @@ def measure(
         labels: 0 or 1, both present, shape [n].
         scores: probabilities, shape [n].
         threshold: positive is ``score >= threshold``.
-        samples: bootstrap resamples behind the intervals of calibration error and Brier score.
+        samples: bootstrap resamples behind the intervals of partial AUC, calibration error and Brier score.
         confidence: coverage of the intervals, e.g. 0.95.
         seed: of the resampling.
 
@@ -66,10 +69,11 @@ def measure(
 def _bootstrap(
     labels: Labels, scores: Scores, samples: int, confidence: float, seed: int
 ) -> dict[str, Interval]:
-    """Return calibration error and Brier score with quantiles of a resampling within each class."""
+    """Return partial AUC, calibration error and Brier score with quantiles of a resampling within each class."""
     functions: dict[str, Callable[[Labels, Scores], float]] = {
         "ece": expected_calibration_error,
         "brier": brier,
+        "partial_auc": partial_auc,
     }
     random = np.random.default_rng(seed)
     classes = [np.flatnonzero(labels == value) for value in (0, 1)]

@@ -80,7 +80,7 @@ def evaluate(
     console = Console()
     table = Table(title=f"{folder} on {split} of {data}", show_header=False, title_justify="left")
     table.add_row("images", f"{measures.images}, {measures.positives} of them melanoma")
-    for name in ("auc", "sensitivity", "specificity", "ece", "brier"):
+    for name in ("auc", "partial_auc", "sensitivity", "specificity", "ece", "brier"):
         table.add_row(name, str(getattr(measures, name)))
     console.print(table)
     for check in verdict.refusals:

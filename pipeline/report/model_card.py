@@ -92,6 +92,7 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         confidence=performance.confidence,
         metrics={
             "auc": measures.auc,
+            "partial_auc": measures.partial_auc,
             "sensitivity": performance.sensitivity,
             "specificity": performance.specificity,
             "expected_calibration_error": measures.ece,

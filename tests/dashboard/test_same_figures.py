@@ -24,6 +24,7 @@ from tests.dashboard.rig import Running
 from tests.support import fake_run
 
 NAMES = ("auc", "sensitivity", "specificity")
+PARTIAL = "partial_auc"
 
 
 def text(markup: str) -> str:
@@ -77,7 +78,7 @@ def test_card_and_dashboard_hold_the_same_numbers(run: Run) -> None:
 def test_registry_and_terminal_hold_the_same_numbers(run: Run) -> None:
     path = run.workspace.root / "registry" / "melanoma" / f"{fake_run.VERSION}.json"
     record = json.loads(path.read_text())
-    for name in NAMES:
+    for name in (*NAMES, PARTIAL):
         assert record["metrics"][name] == pytest.approx(run.card["metrics"][name]["value"]), name
     assert record["metrics"]["threshold"] == run.card["operating_point"]
     version = run.viewer.json(f"/models/{fake_run.VERSION}")
@@ -94,10 +95,13 @@ def test_what_is_printed_is_the_same_everywhere(run: Run) -> None:
     report = text(run.report.read_text())
     shown = text(run.viewer.get(run.address).text)
     found = run.card["metrics"]
-    for name in (*NAMES, "expected_calibration_error"):
+    for name in (*NAMES, PARTIAL, "expected_calibration_error"):
         assert spread(found[name], numbers.rate) in card, name
     for name in ("auc", "expected_calibration_error"):
         assert spread(found[name], numbers.rate) in report, name
+    partial = found[PARTIAL]
+    above = numbers.interval(partial["low"], partial["high"])
+    assert f"above 80 % sensitivity is {numbers.rate(partial['value'])} ({above}) of at most 0.2" in report
     auc = found["auc"]
     assert f"AUC {numbers.rate(auc['value'])} {numbers.interval(auc['low'], auc['high'])}" in shown
     for name in ("sensitivity", "specificity"):

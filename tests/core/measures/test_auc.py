@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from core.measures.auc import auc, auc_interval, compare, compare_unpaired, newcombe
+from core.measures.auc import auc, auc_interval, compare, compare_unpaired, newcombe, partial_auc
 
 
 def made(count: int, strength: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,36 @@ def test_the_area_agrees_with_scikit_learn_ties_included(rows):
     assert found.low < found.high
 
 
-@pytest.mark.parametrize("function", [auc, auc_interval])
+def isic_2024(labels: np.ndarray, scores: np.ndarray, from_sensitivity: float) -> float:
+    """The challenge's own way: classes and scores turned round, sensitivity becomes specificity."""
+    most = 1 - from_sensitivity
+    scaled = roc_auc_score(1 - labels, -scores, max_fpr=most)
+    least = 0.5 * most**2  # McClish: sklearn maps chance to 0.5 and perfection to 1
+    return least + (scaled - 0.5) / 0.5 * (most - least)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8)), min_size=4, max_size=60).filter(
+        lambda rows: len({label for label, _ in rows}) == 2
+    ),
+    st.sampled_from([0.5, 0.8, 0.9]),
+)
+def test_the_partial_area_is_that_of_the_isic_2024_challenge(rows, from_sensitivity):
+    labels = np.array([label for label, _ in rows])
+    scores = np.array([score / 8 for _, score in rows])
+    expected = isic_2024(labels, scores, from_sensitivity)
+    assert partial_auc(labels, scores, from_sensitivity) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_partial_area_runs_from_nothing_to_the_share_above_the_sensitivity():
+    labels = np.array([0] * 5 + [1] * 5)
+    assert partial_auc(labels, np.arange(10.0)) == pytest.approx(0.2)
+    assert partial_auc(labels, -np.arange(10.0)) == 0.0
+    assert partial_auc(labels, np.zeros(10)) == pytest.approx(0.02)
+    assert partial_auc(labels, np.arange(10.0), 0.0) == pytest.approx(auc(labels, np.arange(10.0)))
+
+
+@pytest.mark.parametrize("function", [auc, auc_interval, partial_auc])
 def test_one_class_has_no_area(function):
     with pytest.raises(ValueError, match="positives and negatives"):
         function(np.zeros(3, np.int64), np.zeros(3))

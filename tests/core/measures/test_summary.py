@@ -11,7 +11,7 @@ def test_measures_have_intervals_around_their_values_and_are_reproducible():
     scores = np.clip(0.3 * labels + random.uniform(0, 0.7, 400), 0, 1)
     first = measure(labels, scores, 0.4, samples=200)
     assert first == measure(labels, scores, 0.4, samples=200)
-    for name in ("auc", "sensitivity", "specificity", "brier"):
+    for name in ("auc", "partial_auc", "sensitivity", "specificity", "brier"):
         interval = getattr(first, name)
         assert interval.low <= interval.value <= interval.high
         assert interval.low < interval.high
