@@ -14,10 +14,13 @@ from core.errors import USAGE, UsageError
 def dashboard(
     workspace: Annotated[
         Path | None,
-        typer.Option("--workspace", "-w", help="The workspace that runs write. Without it, `workspace`."),
+        typer.Option(
+            "--workspace", "-w", help="The folder that holds everything runs make. Without it, `workspace`."
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", help="The port; 0 picks a free one. Without it, 8600.")
+        int | None,
+        typer.Option("--port", help="The port of the pages; 0 picks a free one. Without it, 8600."),
     ] = None,
     host: Annotated[
         str | None, typer.Option("--host", help="The address to listen on. Without it, 127.0.0.1.")

@@ -16,7 +16,7 @@ from dashboard.settings import Settings
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="New workspace.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of the new workspace.")],
     runs: int = 24,
     predictions: int = 5000,
     devices: int = 40,

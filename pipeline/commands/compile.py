@@ -22,10 +22,14 @@ class Target(StrEnum):
     vertex = "vertex"
 
 
-TargetOption = Annotated[Target, typer.Option("--target", "-t", help="Kubeflow Pipelines or Vertex AI.")]
+TargetOption = Annotated[
+    Target, typer.Option("--target", "-t", help="The target: Kubeflow Pipelines or Vertex AI.")
+]
 ConfigOption = Annotated[
     str,
-    typer.Option("--config", "--preset", "-p", help="A preset's name, or the path of a YAML file like one."),
+    typer.Option(
+        "--config", "--preset", "-p", help="The name of a preset, or the path of a YAML file like one."
+    ),
 ]
 ImageOption = Annotated[
     str, typer.Option("--image", "-i", help="The pipeline's container image, as the cluster pulls it.")
@@ -33,7 +37,8 @@ ImageOption = Annotated[
 ClusterOption = Annotated[
     Path | None,
     typer.Option(
-        "--cluster", help="YAML: volumes, secrets, resources and nodes of the steps (docs/kubeflow.md)."
+        "--cluster",
+        help="A YAML file of volumes, secrets, resources and nodes of the steps, see docs/kubeflow.md.",
     ),
 ]
 DataOption = Annotated[
@@ -47,7 +52,10 @@ WorkspaceOption = Annotated[
 
 def compile(
     image: ImageOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file: .yaml for kubeflow, .json for vertex.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="The file that is written: .yaml for kubeflow, .json for vertex."),
+    ],
     target: TargetOption = Target.kubeflow,
     preset: ConfigOption = "quick",
     data: DataOption = "",

@@ -16,9 +16,17 @@ from pipeline.commands.options import DataOption, PresetOption, SetOption, Works
 def evaluate(
     data: DataOption,
     version: Annotated[
-        str | None, typer.Option("--version", help="A released version; default: the one that is served.")
+        str | None,
+        typer.Option(
+            "--version", help="The released version that answers. Without it, the one that is served."
+        ),
     ] = None,
-    model: Annotated[Path | None, typer.Option("--model", help="A SavedModel's folder instead.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", help="The folder of a SavedModel that is measured instead of a released version."
+        ),
+    ] = None,
     split: Annotated[
         str, typer.Option("--split", help="The split that is measured: train, eval, test, or all.")
     ] = "test",

@@ -27,67 +27,84 @@ def ingest(
             "-s",
             metavar="KIND:PATH[,images=DIR][,name=NAME]",
             help=(
-                "A data set; may be given several times, they are merged. KIND is siim2020, isic2016 to isic2019, "
+                "A data set that is read. May be repeated; they are merged. KIND is siim2020, isic2016 to isic2019, "
                 "isic2024, ham10000, pad-ufes, derm7pt, isic-archive, folder or csv."
             ),
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the TFRecords; appears whole or not at all.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The folder that the TFRecords are written to; it appears whole or not at all.",
+        ),
     ],
     add: Annotated[
         bool,
-        typer.Option("--add", help="Keep what is in OUT and add the sources to it as its next span."),
+        typer.Option("--add", help="Keeps what is in OUT and adds the sources to it as its next span."),
     ] = False,
     fractions: Annotated[
         str | None,
-        typer.Option("--fractions", help="Shares of train/eval/test, in images (default 0.70/0.15/0.15)."),
+        typer.Option(
+            "--fractions",
+            help="The shares of the images that go to train/eval/test. Without it, 0.70/0.15/0.15.",
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, help="Decides which new groups go into which split (default 2020)."),
+        typer.Option(
+            "--seed",
+            min=0,
+            help="The seed that decides which new groups go into which split. Without it, 2020.",
+        ),
     ] = None,
     positive: Annotated[
         list[str] | None,
         typer.Option(
             "--positive",
             help=(
-                "A diagnosis that counts as positive, again for each; malignant means every one that is stated to be "
-                "malignant (default melanoma)."
+                "A diagnosis that counts as positive. May be repeated; malignant means every one that is stated to be "
+                "malignant. Without it, melanoma."
             ),
         ),
     ] = None,
     max_side: Annotated[
         int | None,
-        typer.Option("--max-side", help="Resize longer sides to this; default: bytes pass unchanged."),
+        typer.Option(
+            "--max-side", help="Resizes longer sides to this many pixels. Without it, bytes pass unchanged."
+        ),
     ] = None,
     max_pixels: Annotated[
-        int | None, typer.Option("--max-pixels", help="Refuse larger images from their header.")
+        int | None,
+        typer.Option(
+            "--max-pixels",
+            help="Refuses images of more pixels than this from their header. Without it, 50 million.",
+        ),
     ] = None,
     near: Annotated[
         int | None,
         typer.Option(
-            "--near", help="Bits of 256 in which the hashes of near-copies may differ (default 40)."
+            "--near", help="The bits of 256 in which the hashes of near-copies may differ. Without it, 40."
         ),
     ] = None,
     same_lesion: Annotated[
         Path | None,
         typer.Option(
-            "--same-lesion", help="Table of pairs of image names that show one lesion; they share a split."
+            "--same-lesion", help="A table of pairs of image names that show one lesion; they share a split."
         ),
     ] = None,
     decoders: Annotated[
-        int | None, typer.Option("--decoders", help="Decoder processes; default: one for each core.")
+        int | None,
+        typer.Option("--decoders", help="The number of decoder processes. Without it, one for each core."),
     ] = None,
     beam: Annotated[
         list[str] | None,
-        typer.Option(
-            "--beam", help="An Apache Beam option, again for each; they replace the local runner's."
-        ),
+        typer.Option("--beam", help="An Apache Beam option in place of the local runner's. May be repeated."),
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Take OUT even if it holds other files; they are moved beside it."),
+        typer.Option("--force", help="Takes OUT even if it holds other files; they are moved beside it."),
     ] = False,
 ) -> None:
     """Check, group, split and write images as TFRecords; every row is written or quarantined with its reason.

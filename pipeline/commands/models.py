@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("version", "served as", "created (UTC)", "preset", "AUC", "sensitivity", "specificity", "data")
 
+VersionArgument = Annotated[str, typer.Argument(help="The version, as `models list` names it.")]
+
 models = typer.Typer(help="List, show, promote and roll back released versions.", no_args_is_help=True)
 
 
@@ -60,7 +62,7 @@ def list_versions(workspace: WorkspaceOption = Path("workspace"), as_json: JsonO
 
 
 @models.command("show")
-def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
+def show(version: VersionArgument, workspace: WorkspaceOption = Path("workspace")) -> None:
     """Print one version's whole record as JSON.
 
     Example:  melanosizer models show 1795303056 | jq .verdicts
@@ -70,7 +72,10 @@ def show(version: str, workspace: WorkspaceOption = Path("workspace")) -> None:
 
 @models.command("promote")
 def promote(
-    version: str, why: WhyOption, who: WhoOption = None, workspace: WorkspaceOption = Path("workspace")
+    version: VersionArgument,
+    why: WhyOption,
+    who: WhoOption = None,
+    workspace: WorkspaceOption = Path("workspace"),
 ) -> None:
     """Serve VERSION: servers load it beside the present one, then the label `stable` moves to it.
 
@@ -85,7 +90,7 @@ def promote(
 def rollback(
     why: WhyOption,
     version: Annotated[
-        str | None, typer.Argument(help="The version to go back to; default: the one served before.")
+        str | None, typer.Argument(help="The version to go back to. Without it, the one served before.")
     ] = None,
     who: WhoOption = None,
     workspace: WorkspaceOption = Path("workspace"),
@@ -103,7 +108,7 @@ def rollback(
 def canary(
     why: WhyOption,
     version: Annotated[
-        str | None, typer.Argument(help="The version to try; left out: the present canary is ended.")
+        str | None, typer.Argument(help="The version to try. Without it, the present canary is ended.")
     ] = None,
     who: WhoOption = None,
     workspace: WorkspaceOption = Path("workspace"),

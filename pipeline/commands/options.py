@@ -56,10 +56,13 @@ SetOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Prints JSON instead of a table.")]
 WhyOption = Annotated[
-    str, typer.Option("--why", callback=_reason, help="The reason, which the registry keeps for good.")
+    str,
+    typer.Option(
+        "--why", callback=_reason, help="The reason of the change, which the registry keeps for good."
+    ),
 ]
 WhoOption = Annotated[
-    str | None, typer.Option("--who", help="Who decides; without it, the user of this shell.")
+    str | None, typer.Option("--who", help="The name of who decides. Without it, the user of this shell.")
 ]
 
 

@@ -15,19 +15,28 @@ from core.errors import RunFaultError, UsageError
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="JPEG or PNG files.", metavar="IMAGE...")],
-    server: Annotated[str, typer.Option(help="HOST:PORT of the gRPC server.")] = "127.0.0.1:8500",
-    model: Annotated[str, typer.Option(help="Name of the model.")] = "melanoma",
+    images: Annotated[
+        list[Path], typer.Argument(help="The JPEG or PNG files that are sent.", metavar="IMAGE...")
+    ],
+    server: Annotated[str, typer.Option(help="The HOST:PORT of the gRPC server.")] = "127.0.0.1:8500",
+    model: Annotated[str, typer.Option(help="The name of the model on the server.")] = "melanoma",
     version: Annotated[
-        int | None, typer.Option("--model-version", help="A version; default: the latest.")
+        int | None,
+        typer.Option(
+            "--model-version", help="The version that answers. Without it, the newest that is served."
+        ),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="A version label, e.g. stable or canary.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object an image.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 30.0,
-    ca: Annotated[Path | None, typer.Option(help="PEM file of the authority to trust: turns TLS on.")] = None,
-    cert: Annotated[Path | None, typer.Option(help="PEM file of this client's certificate.")] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM file of this client's key.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="File with the bearer token.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The label of the version that answers, as in stable or canary.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Prints JSON, one object for each image.")] = False,
+    timeout: Annotated[float, typer.Option(help="The seconds to wait for an answer.")] = 30.0,
+    ca: Annotated[
+        Path | None, typer.Option(help="The PEM file of the authority to trust; it turns TLS on.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="The PEM file of this client's certificate.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The PEM file of this client's key.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="The file that holds the bearer token.")] = None,
 ) -> None:
     """Ask a model server (this one or TensorFlow Serving) for the probability of melanoma in images.
 

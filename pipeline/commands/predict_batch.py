@@ -26,12 +26,17 @@ def predict_batch(
     images: Annotated[
         Path,
         typer.Option(
-            "--images", help="Folder of images, searched with its sub-folders, or an HDF5 file of them."
+            "--images", help="A folder of images, searched with its sub-folders, or an HDF5 file of them."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="CSV to write, as the SIIM-ISIC competition asks.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The CSV file that is written, as the SIIM-ISIC competition asks.")
+    ],
     version: Annotated[
-        str | None, typer.Option("--version", help="A released version; default: the one that is served.")
+        str | None,
+        typer.Option(
+            "--version", help="The released version that answers. Without it, the one that is served."
+        ),
     ] = None,
     workspace: WorkspaceOption = Path("workspace"),
 ) -> None:

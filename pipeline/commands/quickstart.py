@@ -19,11 +19,14 @@ def quickstart(
             "--data",
             "-d",
             callback=existing,
-            help="Your images: a folder or table. Without it, synthetic lesions.",
+            help="Your images, as a folder or table. Without it, synthetic lesions.",
         ),
     ] = None,
     images: Annotated[
-        int, typer.Option("--images", min=100, help="The number of synthetic lesions, without --data.")
+        int,
+        typer.Option(
+            "--images", min=100, help="The number of synthetic lesions that are drawn without --data."
+        ),
     ] = 2000,
     preset: PresetOption = "quick",
     workspace: WorkspaceOption = Path("workspace"),

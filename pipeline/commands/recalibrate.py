@@ -34,7 +34,9 @@ def recalibrate(
     ] = 0.9,
     version: Annotated[
         str | None,
-        typer.Option("--version", help="The released version; without it, the one that is served."),
+        typer.Option(
+            "--version", help="The released version that is recalibrated. Without it, the one that is served."
+        ),
     ] = None,
     overrides: SetOption = None,
     who: WhoOption = None,

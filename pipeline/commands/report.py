@@ -15,11 +15,15 @@ def report(
     workspace: WorkspaceOption = Path("workspace"),
     run_id: Annotated[
         str | None,
-        typer.Option("--run", help="A run's name, as its folder in WORKSPACE/runs; default: the newest."),
+        typer.Option(
+            "--run", help="The name of a run, as its folder in WORKSPACE/runs. Without it, the newest."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The HTML file; default: report.html in the run's folder."),
+        typer.Option(
+            "--out", "-o", help="The HTML file that is written. Without it, report.html in the run's folder."
+        ),
     ] = None,
 ) -> None:
     """Write the HTML report of a run from what it left, and print the file's path.

@@ -17,7 +17,7 @@ def run(
     spans: Annotated[
         str | None,
         typer.Option(
-            "--spans", help="Numbers of the spans of the data that are taken, as in 2-4; default: all."
+            "--spans", help="The numbers of the spans of the data that are taken, as in 2-4. Without it, all."
         ),
     ] = None,
     workspace: WorkspaceOption = Path("workspace"),

@@ -14,14 +14,28 @@ from core.errors import RunFaultError, UsageError
 
 
 def synth(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for images/, masks/ and metadata.csv.")],
-    images: Annotated[int, typer.Option("--images", "-n", help="How many, one a lesion.")] = 2000,
-    size: Annotated[int, typer.Option("--size", help="Height and width in pixels.")] = 192,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 2020,
-    melanoma_share: Annotated[float, typer.Option("--melanoma-share", help="Share of melanomas.")] = 0.09,
-    masks: Annotated[bool, typer.Option(help="Write the lesion masks, too.")] = True,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="The folder that images/, masks/ and metadata.csv are written to."),
+    ],
+    images: Annotated[
+        int, typer.Option("--images", "-n", help="The number of images, each of a lesion of its own.")
+    ] = 2000,
+    size: Annotated[int, typer.Option("--size", help="The height and width of each image in pixels.")] = 192,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", help="The seed of what is drawn at random; the same seed gives the same bytes."
+        ),
+    ] = 2020,
+    melanoma_share: Annotated[
+        float, typer.Option("--melanoma-share", help="The share of melanomas among the images, 0 to 1.")
+    ] = 0.09,
+    masks: Annotated[
+        bool, typer.Option(help="Writes the mask of each lesion, too, or leaves the masks out.")
+    ] = True,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace OUT even if synth did not write it.")
+        bool, typer.Option("--force", help="Replaces OUT even if synth did not write it.")
     ] = False,
 ) -> None:
     """Draw dermoscopy-like lesions whose asymmetry, border, colours and diameter are known.

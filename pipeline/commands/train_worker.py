@@ -15,11 +15,14 @@ from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, 
 
 def train_worker(
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the model and what the training measured.")
+        Path,
+        typer.Option(
+            "--out", "-o", help="The folder that the model and what its training measured are written to."
+        ),
     ],
     run: Annotated[
         str | None,
-        typer.Option("--run", help="The run whose data is trained on; default: the newest with data."),
+        typer.Option("--run", help="The run whose data is trained on. Without it, the newest with data."),
     ] = None,
     preset: PresetOption = "full-gpu",
     workspace: WorkspaceOption = Path("workspace"),

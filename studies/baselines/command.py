@@ -21,7 +21,7 @@ def baselines(
     version: Annotated[
         str | None,
         typer.Option(
-            "--version", help="The released version to compare with; default: the one that is served."
+            "--version", help="The released version to compare with. Without it, the one that is served."
         ),
     ] = None,
     workers: Annotated[

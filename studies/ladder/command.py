@@ -30,7 +30,7 @@ def ladder(
         typer.Option(
             "--budget",
             min=0.01,
-            help="Minutes of training for the whole ladder, in equal shares. Without it, no limit.",
+            help="The minutes of training for the whole ladder, in equal shares. Without it, no limit.",
         ),
     ] = None,
     train_images: Annotated[
@@ -49,7 +49,7 @@ def ladder(
         list[str] | None,
         typer.Option(
             "--weights",
-            help="First weights instead of ImageNet's download: BACKBONE=PATH#sha256=HEX. May be repeated.",
+            help="The first weights instead of ImageNet's download: BACKBONE=PATH#sha256=HEX. May be repeated.",
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Trains the rungs even if they are done.")] = False,

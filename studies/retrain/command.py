@@ -21,7 +21,9 @@ def retrain(
         float, typer.Option("--learning-rate", help="The learning rate of the head.")
     ] = 0.01,
     steps: Annotated[int, typer.Option("--steps", min=1, help="The number of training steps.")] = 4000,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in each step.")] = 100,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="The number of images in each step.")
+    ] = 100,
     flip_left_right: Annotated[
         bool, typer.Option("--flip-left-right", help="Mirrors half of the images, drawn at random.")
     ] = False,

@@ -26,7 +26,7 @@ def segmentation(
     ],
     workspace: WorkspaceOption = Path("workspace-segmentation"),
     parts: Annotated[
-        str, typer.Option("--parts", help=f"What is run, with commas: {', '.join(PARTS)}.")
+        str, typer.Option("--parts", help=f"The parts that are run, with commas: {', '.join(PARTS)}.")
     ] = "unet,experiment",
     overrides: Annotated[
         list[str] | None,
@@ -40,7 +40,7 @@ def segmentation(
     fold_epochs: Annotated[
         int,
         typer.Option(
-            "--fold-epochs", min=1, help="Epochs of each fold's U-Net, at the study's 64 x 80 pixels."
+            "--fold-epochs", min=1, help="The epochs of each fold's U-Net, at the study's 64 x 80 pixels."
         ),
     ] = 30,
     weights: Annotated[
@@ -50,7 +50,7 @@ def segmentation(
         ),
     ] = "imagenet",
     vgg_epochs: Annotated[
-        int, typer.Option("--vgg-epochs", min=1, help="Epochs of VGG-16's fifth block.")
+        int, typer.Option("--vgg-epochs", min=1, help="The epochs that VGG-16's fifth block is trained for.")
     ] = 8,
     vgg_size: Annotated[
         int, typer.Option("--vgg-size", min=32, max=224, help="The side of VGG-16's pictures in pixels.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,17 +174,24 @@ def _options(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for name, one in getattr(command, "commands", {}).items():
         yield from _options(one, f"{path} {name}".strip())
     for parameter in command.params:
-        if parameter.param_type_name == "option":
-            yield path, parameter
+        yield path, parameter
 
 
-def test_every_option_is_told_in_a_whole_sentence():
+def test_every_option_and_argument_is_told_in_a_whole_sentence():
+    found = list(_options(typer.main.get_command(app)))
     poor = [
-        f"{path} {option.opts[-1]}: {option.help}"
-        for path, option in _options(typer.main.get_command(app))
-        if not option.help or not option.help[0].isupper() or option.help.startswith("Of ")
+        f"{path} {one.opts[-1]}: {one.help}"
+        for path, one in found
+        if not re.fullmatch(r"(?!Of )[A-Z]\S*( \S+){2,}\.", " ".join((one.help or "").split()))
     ]
     assert poor == []
+    assert len(found) > 100
+
+
+def test_an_option_says_what_holds_without_it():
+    """Typer shows the defaults that are values; what stands for a missing one is a sentence."""
+    said = [f"{path} {one.opts[-1]}: {one.help}" for path, one in _options(typer.main.get_command(app))]
+    assert [one for one in said if re.search(r"\bdefault\b|\bleft out:|; without it", one)] == []
 
 
 def test_a_workspace_has_the_short_name_w_everywhere():
