@@ -22,6 +22,16 @@ def asked(visitor: Any, path: str, **data: str) -> tuple[Any, float]:
     return answer, time.monotonic() - begun
 
 
+def recovered(visitor: Any, path: str) -> bool:
+    """Whether the page comes back by itself; callers may be turned away for some seconds first."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if visitor.get(path).status_code == 200:
+            return True
+        time.sleep(0.2)
+    return False
+
+
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers are not turned away after a failure: each one meets the outage itself."""
@@ -73,8 +83,9 @@ def test_after_a_failure_callers_are_turned_away_at_once(build: Any, postgres: A
             running.services.database.read(),
         ):
             pass
+    # A background thread that was waiting may put the rest off once more, as it may for everybody.
     running.services.database._rests_until = 0
-    assert viewer.get("/field").status_code == 200
+    assert recovered(viewer, "/field")
 
 
 def test_a_writer_that_holds_sqlite_stops_writing_and_not_reading(dash: Any) -> None:
