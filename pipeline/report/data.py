@@ -52,6 +52,7 @@ class Data:
         accounts: where the rows of the sources went.
         sources: what was ingested.
         labels: rows by what the data call them, and what became of them, the most frequent first.
+        rare_labels: those of them that the report sums up; the data card has them all.
         spans: the parts, in the order they were added.
         separate: patients, lesions or single images in each split.
         quarantined: rows left out, by reason.
@@ -64,14 +65,10 @@ class Data:
     accounts: Sequence[tuple[str, int]]
     sources: Sequence[SourceCounts]
     labels: Sequence[LabelCount]
+    rare_labels: Sequence[LabelCount]
     spans: Sequence[Span]
     separate: Sequence[tuple[str, int]]
     quarantined: Sequence[Quarantined] | None
-
-    @property
-    def rare_labels(self) -> Sequence[LabelCount]:
-        """The labels that the report sums up; the data card has them all."""
-        return self.labels[MOST_VALUES:]
 
 
 def of(evidence: Evidence) -> Data:
@@ -93,6 +90,7 @@ def of(evidence: Evidence) -> Data:
                 rows = [_balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
                 groups.append((words.GROUPS[group], _summed(rows)))
     weights = balance.get("class_weights")
+    labels = evidence.manifest.labels if evidence.manifest else ()
     return Data(
         splits=splits,
         groups=groups,
@@ -100,7 +98,8 @@ def of(evidence: Evidence) -> Data:
         weights=(float(weights["0"]), float(weights["1"])) if weights else None,
         accounts=_accounts(evidence.manifest),
         sources=evidence.manifest.sources if evidence.manifest else (),
-        labels=evidence.manifest.labels if evidence.manifest else (),
+        labels=labels,
+        rare_labels=labels[MOST_VALUES:],
         spans=evidence.manifest.spans if evidence.manifest else (),
         separate=[(name, split.groups) for name, split in evidence.manifest.splits.items()]
         if evidence.manifest
