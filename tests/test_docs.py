@@ -107,7 +107,7 @@ def serve(arguments: list[str]) -> None:
 
 
 def device(arguments: list[str]) -> None:
-    if not {"--help", "--version"} & set(arguments):
+    if not {"--help", "--version", "--print-completion"} & set(arguments):
         edge_parser().parse_args(arguments)
 
 
