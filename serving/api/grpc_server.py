@@ -40,7 +40,8 @@ _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _YEAR = 365 * 86400.0
 # The bytes, the message, its copy for TensorFlow's parser, the tensor.
 _MESSAGE_COPIES = 4
-_STREAM_SECONDS = 0.1
+# Answers that are on their way are sent; only open streams use it up, and a stop ends within a second of the last answer.
+_STREAM_SECONDS = 0.8
 
 Handler = Callable[[Any, Caller, Reservation], Any]
 Reload = Callable[[Any, Callable[[], bool]], None]
