@@ -65,11 +65,15 @@ def dense(column: Any, default: Any) -> tf.Tensor:
 
 
 def _channel_moments(encoded: tf.Tensor, size: int) -> dict[str, tf.Tensor]:
-    pixels = tf.cast(images.decode_batch(encoded, size), tf.float32)
+    # In double precision: Beam adds its batches in an order that depends on the clock, and no digit may.
+    pixels = tf.cast(images.decode_batch(encoded, size), tf.float64)
     mean = tft.mean(tf.reduce_mean(pixels, axis=[1, 2]), reduce_instance_dims=False)
     square = tft.mean(tf.reduce_mean(tf.square(pixels), axis=[1, 2]), reduce_instance_dims=False)
     std = tf.maximum(tf.sqrt(tf.maximum(square - tf.square(mean), 0.0)), _SMALLEST_STD)
-    return {CHANNEL_MEAN: _repeat(mean, encoded), CHANNEL_STD: _repeat(std, encoded)}
+    return {
+        CHANNEL_MEAN: _repeat(tf.cast(mean, tf.float32), encoded),
+        CHANNEL_STD: _repeat(tf.cast(std, tf.float32), encoded),
+    }
 
 
 def _age(inputs: Mapping[str, Any], like: tf.Tensor) -> dict[str, tf.Tensor]:
