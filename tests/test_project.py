@@ -59,7 +59,12 @@ def test_the_workflows_run_what_the_own_check_enforces() -> None:
     own = {
         word for line in re.findall(r"(?m)^(?:make|limited \d+) ([a-z -]+)$", text) for word in line.split()
     }
-    assert {"test", "lint", "test-slow", "test-containers"} <= own
+    assert {"test", "lint", "test-cluster"} <= own
+    # Told until each was green whole on one commit; the workflows let them stop a change already.
+    told = re.search(r"(?m)^for long in ([a-z -]+); do$", text)
+    assert told
+    own |= set(told[1].split())
+    assert {"test-slow", "test-containers"} <= own
     theirs = {
         word
         for path in WORKFLOWS
