@@ -37,7 +37,7 @@ Row = tuple[str, str, str, str]
 
 def measure(work: Path, rounds: int, say: Callable[[str], None]) -> Iterator[Row]:
     """Yield the rows: name, wanted, note, value."""
-    from tests.serving.server_process import ServerProcess
+    from tests.support.server_process import ServerProcess
 
     folder = work / "small"
     make = (

@@ -87,10 +87,12 @@ def test_the_light_commands_work_without_a_home(
 ) -> None:
     keep = {key: value for key, value in os.environ.items() if key not in ("HOME", "USER", "LOGNAME")}
     root = str(Path(__file__).resolve().parents[2])
+    # Typer asks which shell started it; below make that is sh, which it has no completion for.
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     done = subprocess.run(
         [sys.executable, "-c", NOBODY, module, *arguments],
         cwd=tmp_path,
-        env={**keep, "TMPDIR": str(tmp_path), "PYTHONPATH": root},
+        env={**keep, **named, "TMPDIR": str(tmp_path), "PYTHONPATH": root},
         capture_output=True,
         text=True,
         timeout=120,
