@@ -41,7 +41,7 @@ def measure(work: Path, rounds: int, say: Callable[[str], None]) -> Iterator[Row
 
     folder = work / "small"
     make = (
-        "from pathlib import Path; from tests.serving.model_zoo import affine, many;"
+        "from pathlib import Path; from tests.support.model_zoo import affine, many;"
         f"affine(Path({str(folder)!r}) / 'm' / '1'); many(Path({str(folder)!r}) / 'many' / '1')"
     )
     subprocess.run([sys.executable, "-c", make], check=True, cwd=ROOT, capture_output=True)
