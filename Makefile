@@ -24,7 +24,7 @@ SHORT := not slow and not container and not cluster
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup run test test-random test-order test-slow test-containers test-cluster test-wheel lint docs serve-docs \
+.PHONY: help setup run test test-random test-order coverage test-slow test-containers test-cluster test-wheel lint docs serve-docs \
 	licences wheel images release clean
 
 help:  ## show this list
@@ -44,6 +44,13 @@ test-random: setup  ## run the property tests with other examples than `make tes
 
 test-order: setup  ## run the tests in an order drawn at random; it is printed, to repeat with ORDER
 	@$(MAKE) --no-print-directory test ORDER=$(or $(ORDER),$(shell date +%s))
+
+coverage: setup  ## measure which lines and branches of the product the tests reach (twice the time); may not fall
+	@rm -rf .build/coverage && mkdir -p .build/coverage
+	@.venv/bin/python -m coverage run -m pytest -n $(WORKERS) -m "$(SHORT)" $(PYTEST)
+	@.venv/bin/python -m coverage combine --quiet
+	@.venv/bin/python -m coverage report --sort=cover > .build/coverage/report.txt; code=$$?; \
+		tail -1 .build/coverage/report.txt; echo "each file: .build/coverage/report.txt"; exit $$code
 
 test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
 	@$(SHARED) -m slow $(PYTEST)
