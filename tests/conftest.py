@@ -34,6 +34,13 @@ GROUPS = {
     "tests/containers/": "the images",
 }  # fmt: skip
 
+# Files of tests that take long and share nothing: any process may take the next.
+APART = (
+    "tests/components/trainer/backbones/test_registry.py",
+    "tests/components/trainer/test_folding.py",
+    "tests/k8s/test_build.py",
+)
+
 ROOT = Path(__file__).resolve().parents[1]
 # Real images are never copied into the project: they lie beside it, or where this variable says.
 REAL_DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -47,6 +54,8 @@ class GroupScheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
+        if path in APART:
+            return nodeid
         return next((group or path for prefix, group in GROUPS.items() if path.startswith(prefix)), path)
 
 
