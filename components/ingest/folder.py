@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from components.ingest import dealt, manifest, quarantine
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.features import SPLITS
+from core.files import share
 
 _FILES: Final = frozenset({manifest.NAME, quarantine.NAME, dealt.NAME})
 _SHARD: Final = ".tfrecord.gz"
@@ -150,7 +150,5 @@ def take_over(folder: Path, staging: Path, prefixes: tuple[str, ...] = ("",)) ->
                 continue
             target = staging / split / path.name
             target.parent.mkdir(exist_ok=True)
-            try:
-                os.link(path, target)
-            except OSError:
+            if not share(path, target):
                 shutil.copy2(path, target)

@@ -141,6 +141,10 @@ class Manifest(_Part):
             )
         return self
 
+    def label_counts_of_spans(self) -> str:
+        """Return images by label of each part, the newest last, as JSON; the class balance step reads it."""
+        return json.dumps([span.label_counts for span in self.spans])
+
     def save(self, folder: Path | str) -> Path:
         """Write `manifest.json` into ``folder``."""
         path = Path(folder) / NAME
