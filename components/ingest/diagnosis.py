@@ -69,6 +69,7 @@ _TREE: Final = {
 _ALIASES: Final = {
     "mel": (
         "melanoma",
+        "nodular melanoma nm",
         "mm",
         "ssm",
         "lmm",
@@ -84,6 +85,8 @@ _ALIASES: Final = {
         "moles",
         "common mole",
         "reed or spitz nevus",
+        "pigmented spindle cell nevus of reed",
+        "atypical spindle cell nevus of reed",
         "nävuszellnävus",
         "naevuszellnaevus",
         "nevo",
@@ -104,6 +107,7 @@ _ALIASES: Final = {
     "vasc": ("vascular", "vascular lesion", "vascular lesions", "angioma", "cherry angioma", "hämangiom",
              "haemangioma", "haematoma", "hematoma"),
 }  # fmt: skip
+_FIRST_LEVELS: Final = {"benign": False, "malignant": True, "indeterminate": None}
 _BENIGN: Final = (
     "verruca", "wart", "scar", "cafe au lait macule", "melanosis", "sebaceous hyperplasia", "neurofibroma", "nevus spilus",
     "angiofibroma or fibrous papule", "fibrous papule", "clear cell acanthoma", "sebaceous adenoma", "nevus sebaceous",
@@ -265,15 +269,27 @@ def is_absent(text: str | None) -> bool:
 def understood(text: str) -> Diagnosis | None:
     """Return what a name means, None where it is not understood.
 
-    A path of the archive ("Malignant:...:Melanoma Invasive") counts by its deepest level that is understood.
+    A path of the archive ("Malignant:...:Melanoma Invasive") counts by its deepest level that is understood, unless that
+    contradicts its first. Other colons ("melanoma: no"), and a sign before or behind a name, say something of their own.
     """
     if ":" in text:
-        levels = (understood(part) for part in reversed(text.split(":")))
-        return next((found for found in levels if found is not None), None)
+        return _of_path([normalised(part) for part in text.split(":") if part.strip()])
     name = normalised(text)
-    if not name or name in UNKNOWN:
+    if not name or name in UNKNOWN or text.strip().strip("-\u2013\u2014") != text.strip():
         return None
     return _vocabulary().get(name) or _composed(name)
+
+
+def _of_path(levels: list[str]) -> Diagnosis | None:
+    first = levels[0] if levels else ""
+    if first not in _FIRST_LEVELS:
+        return None
+    found = next(filter(None, map(understood, reversed(levels[1:]))), None)
+    if found is None:
+        return _vocabulary().get(first) if len(levels) == 1 else None
+    # The archive calls an actinic keratosis indeterminate.
+    agrees = found.name == "akiec" or found.malignant is None or found.malignant == _FIRST_LEVELS[first]
+    return found if agrees else None
 
 
 def mentions_melanoma(text: str) -> bool:
@@ -292,7 +308,7 @@ def _vocabulary() -> dict[str, Diagnosis]:
     names: dict[str, Diagnosis] = {}
     for entry in DiagnosisEnum:
         parts = entry.value.lower().split(":")
-        malignant = {"benign": False, "malignant": True}.get(parts[0])
+        malignant = _FIRST_LEVELS[parts[0]]
         # One of the two may be a melanoma.
         malignant = None if parts[-1].startswith("collision - at least one malignant") else malignant
         if len(parts) > 1:
@@ -316,7 +332,10 @@ def _short(parts: list[str]) -> str | None:
 
 
 def _composed(name: str) -> Diagnosis | None:
-    words = {_unaccented(word) for word in name.split() if not word.replace(".", "").isdigit()}
+    words = {_unaccented(word) for word in name.split()}
+    # Of a thickness the numbers say nothing more; "melanoma 0" may say no.
+    if "mm" in words:
+        words = {word for word in words if not word.replace(".", "").isdigit()}
     if words & _MELANOMA_NOUNS and words <= _MELANOMA_NOUNS | _MELANOMA_WORDS:
         return Diagnosis("mel", True)
     if words & _NEVUS_NOUNS and words <= _NEVUS_NOUNS | _NEVUS_WORDS:

@@ -185,7 +185,7 @@ def _check_positives(config: IngestConfig, found: Sequence[Found]) -> None:
 
 
 def _searched(row: Row) -> str:
-    return f"no image file is called {row.image_name!r}"
+    return f"no image file is called {row.image_name!r}, or files of several folders are"
 
 
 def _example(refusals: Sequence[Refusal]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from components.ingest.layouts.found import Found
 from components.ingest.row import Refusal
 from components.ingest.source import Source
 
+_FLAG: Final = re.compile(r"^[01](\.0*)?$")
 _NEEDED: Final = {
     "isic2018": ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"),
     "isic2019": ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC"),
@@ -63,8 +65,8 @@ def _records(
     extra = dict.fromkeys(key for record in metadata.values() for key in record)
     for line, cells in table.whole(truth, source, found):
         record = dict(zip(truth.header, cells, strict=True))
-        odd = [name for name in columns if record[name].strip() not in {"0", "0.0", "1", "1.0"}]
-        chosen = [name for name in columns if record[name].strip() in {"1", "1.0"}]
+        odd = [name for name in columns if not _FLAG.match(record[name].strip())]
+        chosen = [name for name in columns if record[name].strip().startswith("1")]
         if len(chosen) > 1 or odd:
             wrong = f"{' and '.join(chosen)} are both set" if not odd else f"{odd[0]} is {record[odd[0]]!r}"
             found.refusals.append(Refusal(source.title, line, record["image"], "", "bad_value", wrong))

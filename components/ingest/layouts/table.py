@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -34,6 +35,9 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "file_name",
         "file",
         "path",
+        "ddi_file",
+        "bcn_filename",
+        "md5hash",
     ),
     "patient": ("patient_id", "patient"),
     "lesion": ("lesion_id", "lesion"),
@@ -50,16 +54,23 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "site",
     ),
 }
-# The archive's levels, deepest first: most rows leave the deep ones empty.
-LEVELS: Final = (
-    "diagnosis",
-    "dx",
-    "diagnostic",
-    *(f"{level}_{number}" for number in (5, 4, 3, 2) for level in ("diagnosis", "iddx")),
+# Columns of diagnoses. Those of one line are the archive's levels, deepest first: most rows leave the deep ones empty.
+DIAGNOSES: Final = (
+    ("diagnosis",),
+    ("dx",),
+    ("diagnostic",),
+    ("disease",),
+    *(tuple(f"{level}_{number}" for number in (5, 4, 3, 2)) for level in ("diagnosis", "iddx")),
 )
 TARGETS: Final = ("target", "label", "melanoma")
 MALIGNANCY: Final = ("benign_malignant", "diagnosis_1", "iddx_1", "malignant")
-LABELS: Final = (*TARGETS, *MALIGNANCY, *LEVELS, "isic2016", "seborrheic_keratosis")
+LABELS: Final = (
+    *TARGETS,
+    *MALIGNANCY,
+    *itertools.chain(*DIAGNOSES),
+    "isic2016",
+    "seborrheic_keratosis",
+)
 ONE_HOT: Final = ("MEL", "NV", "BCC", "AK", "AKIEC", "BKL", "DF", "VASC", "SCC")
 
 # What a layout calls otherwise than the rest.
@@ -148,7 +159,7 @@ def rows(
             found.refusals.append(Refusal(source.title, line, "", "", "bad_row", "no image name"))
             continue
         stem, path = images.name_of(name), images.find(name)
-        said, words = _statements(record, source.kind)
+        said, words = _statements(record)
         try:
             if isinstance(said, UnlabelledError):
                 raise said
@@ -190,11 +201,11 @@ def _row(
     )
 
 
-def _statements(record: Mapping[str, str], kind: str) -> tuple[Statements | UnlabelledError, str]:
+def _statements(record: Mapping[str, str]) -> tuple[Statements | UnlabelledError, str]:
     """What the label columns say, and the words they say it in; an error where they contradict each other."""
-    named = _deepest(record)
+    names = list(dict.fromkeys(filter(None, (_deepest(record, columns) for columns in DIAGNOSES))))
     targets, malignancies = set[int](), set[bool]()
-    words = [named] if named else []
+    words = list(names)
     for column in (*TARGETS, *MALIGNANCY, "isic2016", "seborrheic_keratosis"):
         value = record.get(column, "")
         if diagnoses.is_absent(value):
@@ -203,11 +214,12 @@ def _statements(record: Mapping[str, str], kind: str) -> tuple[Statements | Unla
         stated = {"benign": False, "malignant": True}.get(value.lower())
         words.append(f"{column}={value}")
         if column == "seborrheic_keratosis":
-            named = named or ("seborrheic keratosis" if flag else "")
+            names += ["seborrheic keratosis"] if flag else []
         elif column == "isic2016":
             # Malignant is melanoma there (Gutman et al., arXiv:1605.01397, part 3).
             targets.add(int(stated if stated is not None else bool(flag)))
-        elif flag is not None and (column in MALIGNANCY or kind == "isic2024"):
+        elif flag is not None and (column in MALIGNANCY or (column == "target" and "isic_id" in record)):
+            # ISIC 2024, whole or cut to a few columns, calls malignancy its target.
             malignancies.add(bool(flag))
         elif flag is not None:
             targets.add(flag)
@@ -215,21 +227,23 @@ def _statements(record: Mapping[str, str], kind: str) -> tuple[Statements | Unla
             malignancies.add(stated)
         elif column in TARGETS:
             # Tables that call the diagnosis `label` are common.
-            named = named or value
+            names.append(value)
         elif value.lower() != "indeterminate":
             return UnlabelledError("bad_value", f"{column} {value!r}: valid are benign and malignant"), value
     if len(targets) > 1 or len(malignancies) > 1:
         return UnlabelledError("label_conflict", f"its label columns contradict each other: {', '.join(words)}"), ", ".join(words)  # fmt: skip
-    text = named or ", ".join(words)
-    if named and diagnoses.normalised(named).lstrip("-").isdigit():
-        return UnlabelledError("bad_value", f"target {named!r}: valid are 0 and 1"), text
-    said = Statements(named, next(iter(targets), None), next(iter(malignancies), None))
-    return said, text
+    text = ", ".join(names or words)
+    codes = [name for name in names if re.fullmatch(r"[+-]?[\d.]+", name)]
+    if codes:
+        return UnlabelledError("bad_value", f"target {codes[0]!r}: valid are 0 and 1"), text
+    names.sort(key=lambda name: diagnoses.understood(name) is None)
+    first, *others = names or [""]
+    return Statements(first, next(iter(targets), None), next(iter(malignancies), None), tuple(others)), text
 
 
-def _deepest(record: Mapping[str, str]) -> str:
-    """The deepest of the archive's five levels that is understood, else the deepest that is filled."""
-    filled = [record[name] for name in LEVELS if name in record and not diagnoses.is_absent(record[name])]
+def _deepest(record: Mapping[str, str], columns: tuple[str, ...]) -> str:
+    """The deepest level that is understood, else the deepest that is filled."""
+    filled = [record[name] for name in columns if name in record and not diagnoses.is_absent(record[name])]
     understood = (level for level in filled if diagnoses.understood(level) is not None)
     return next(understood, filled[0] if filled else "")
 
