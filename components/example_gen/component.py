@@ -72,7 +72,7 @@ def copy(source: str, target: str) -> None:
     fileio.copy(source, target, overwrite=True)
 
 
-class ImportExampleGen(stock.ImportExampleGen):  # type: ignore[misc] # TFX has no types
+class ImportExampleGen(stock.ImportExampleGen):
     """TFX's own, with our executor."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

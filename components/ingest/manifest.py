@@ -179,15 +179,25 @@ class Manifest(_Part):
         """Compare the TFRecords in ``folder`` with the manifest.
 
         Raises:
-            IngestError: a file is missing or differs.
+            IngestError: a file is missing or differs, cannot be read, or is one too many.
         """
-        for split in self.splits.values():
+        folder = Path(folder)
+        for name, split in self.splits.items():
+            known = {folder / shard.file for shard in split.shards}
+            others = sorted(set((folder / name).glob("*.tfrecord.gz")) - known)
+            if others:
+                raise IngestError(
+                    f"{others[0]} was not written by ingest and would be read too: move it away"
+                )
             for shard in split.shards:
-                path = Path(folder) / shard.file
-                if not path.is_file():
-                    raise IngestError(f"{path} is missing: ingest the data again")
-                with path.open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
+                path = folder / shard.file
+                try:
+                    with path.open("rb") as file:
+                        found = hashlib.file_digest(file, "sha256").hexdigest()
+                except FileNotFoundError:
+                    raise IngestError(f"{path} is missing: ingest the data again") from None
+                except OSError as error:
+                    raise IngestError(f"{path} cannot be read: {error.strerror}") from None
                 if found != shard.sha256:
                     raise IngestError(
                         f"{path} is not what was ingested (SHA-256 {found}): ingest the data again"
