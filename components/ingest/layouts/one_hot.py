@@ -14,6 +14,7 @@ from components.ingest.layouts.found import Found
 from components.ingest.row import Refusal
 from components.ingest.source import Source
 
+_UNKNOWN: Final = "UNK"
 _FLAG: Final = re.compile(r"^[01](\.0*)?$")
 _NEEDED: Final = {
     "isic2018": ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"),
@@ -61,7 +62,7 @@ def _metadata(truth: Path) -> dict[str, dict[str, str]]:
 def _records(
     source: Source, truth: table_file.Table, metadata: dict[str, dict[str, str]], found: Found
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    columns = [name for name in table.ONE_HOT if name in truth.header]
+    columns = [name for name in (*table.ONE_HOT, _UNKNOWN) if name in truth.header]
     extra = dict.fromkeys(key for record in metadata.values() for key in record)
     for line, cells in table.whole(truth, source, found):
         record = dict(zip(truth.header, cells, strict=True))
@@ -73,4 +74,4 @@ def _records(
             continue
         known = metadata.get(record["image"], {})
         row = {key: known.get(key, "") for key in extra}
-        yield line, {**row, "image": record["image"], "diagnosis": chosen[0] if chosen else ""}
+        yield line, {**row, "image": record["image"], "diagnosis": "".join(chosen).removeprefix(_UNKNOWN)}

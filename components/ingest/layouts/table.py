@@ -254,11 +254,11 @@ def _check_codes(source: Source, table: list[tuple[int, dict[str, str]]]) -> Non
     Raises:
         IngestError: a label column holds such numbers.
     """
-    for column in TARGETS:
+    for column in (*TARGETS, *MALIGNANCY):
         values = Counter(record.get(column, "").removesuffix(".0") for _, record in table)
         codes = {value: count for value, count in values.items() if value.lstrip("-").isdigit()}
         odd = {value: count for value, count in codes.items() if value not in {"0", "1"}}
-        if len(odd) >= _LEAST_CODES or sum(odd.values()) > _MOST_ODD * len(table) >= 1:
+        if len(odd) >= _LEAST_CODES or sum(odd.values()) > max(1, _MOST_ODD * len(table)):
             shown = ", ".join(sorted(codes, key=int)[:10])
             raise IngestError(
                 f"source {source}: the column {column!r} holds class numbers ({shown}): which of them is melanoma is "

@@ -61,7 +61,8 @@ def load(path: Path, wanted: frozenset[str] | None = None) -> Table:
     top = next(rows, None)
     if top is None:
         raise IngestError(f"{path} is empty: a first line with column names is needed")
-    names = [cell.strip() for cell in top[1]]
+    # "Image Name" and "image-name" are image_name.
+    names = [re.sub(r"[\s-]+", "_", cell.strip()) for cell in top[1]]
     while len(names) > 1 and not names[-1]:
         names.pop()
     # ISIC 2016 has no header: "ISIC_0000000,benign".

@@ -63,6 +63,7 @@ def test_isic2019(tmp_path: Path, images: Callable[..., None]) -> None:
         "ISIC_2_downsampled,0.0,0.0,0.0,1.0,0.0,0.0,0.0,0.0,0.0\n"
         "ISIC_3,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0\n"
         "ISIC_4,1.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+        "ISIC_5,1.000,0,0,0,0,0,0,0,1\n"
     )
     (tmp_path / "ISIC_2019_Training_Metadata.csv").write_text(
         "image,age_approx,anatom_site_general,lesion_id,sex\n"
@@ -77,6 +78,7 @@ def test_isic2019(tmp_path: Path, images: Callable[..., None]) -> None:
     assert sorted((refusal.line, refusal.reason) for refusal in found.refusals) == [
         (4, "no_label"),
         (5, "bad_value"),
+        (6, "bad_value"),
     ]
 
 
@@ -388,6 +390,27 @@ def test_numbers_of_classes_stop_ingest(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("image_name,label\n" + "".join(f"i{n},{n % 7}\n" for n in range(30)))
     with pytest.raises(IngestError, match=r"'label' holds class numbers \(0, 1, 2, 3, 4, 5, 6\)"):
         _read("csv", tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("codes", [(1, 2), (1, -1), (0, 1, 2)])
+@pytest.mark.parametrize("column", ["label", "target", "melanoma", "malignant"])
+def test_two_codes_are_no_yes_and_no_unless_they_are_0_and_1(
+    tmp_path: Path, column: str, codes: tuple[int, ...]
+) -> None:
+    rows = "".join(f"i{n},{codes[n % len(codes)]}\n" for n in range(12))
+    (tmp_path / "t.csv").write_text(f"image_name,{column}\n{rows}")
+    with pytest.raises(IngestError, match=f"'{column}' holds class numbers"):
+        _read("csv", tmp_path / "t.csv")
+
+
+def test_headers_with_spaces_or_hyphens_are_understood(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Image Name,Patient-ID,Melanoma\na,P,1\nb,P,no\n")
+    found = _read("csv", tmp_path / "t.csv")
+    assert [row.target for row in found.rows] == [1, 0]
+    assert found.rows[0].patient
+    # PH2's crosses are no yes and no.
+    (tmp_path / "t.csv").write_text("Image Name,Common Nevus,Atypical Nevus,Melanoma\na,X,,\nb,,,X\n")
+    assert {refusal.reason for refusal in _read("csv", tmp_path / "t.csv").refusals} == {"no_label"}
 
 
 def test_label_columns_that_contradict_each_other(tmp_path: Path) -> None:
