@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
-from core.features import SPLITS
+from core.features import SPLITS, class_weights
 
 NAME: Final = "manifest.json"
 
@@ -59,6 +59,11 @@ class SplitCounts(_Part):
     def negatives(self) -> int:
         """Images with target 0."""
         return self.images - self.positives
+
+    @property
+    def class_weights(self) -> tuple[float, float] | None:
+        """Balanced weights of target 0 and 1, None if a class is missing."""
+        return class_weights(self.negatives, self.positives) if self.negatives and self.positives else None
 
 
 class SourceCounts(_Part):

@@ -16,18 +16,9 @@ from components.ingest.layouts.images import walk
 from components.ingest.row import Refusal, Row
 from components.ingest.source import Source
 
-_NEGATIVE: Final = frozenset(
-    {
-        "0",
-        "negative",
-        "no melanoma",
-        "non melanoma",
-        "not melanoma",
-        "nonmelanoma",
-        "notmelanoma",
-        "nomelanoma",
-    }
-)
+_NEGATIVE: Final = frozenset({
+    "0", "negative", "no melanoma", "non melanoma", "not melanoma", "nonmelanoma", "notmelanoma", "nomelanoma",
+})  # fmt: skip
 _POSITIVE: Final = frozenset({"1", "positive"})
 # As the ISIC challenges name what lies beside their pictures.
 _MASKS: Final = ("_segmentation", "_superpixels", "_mask")

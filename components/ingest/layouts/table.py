@@ -18,8 +18,7 @@ from components.ingest.layouts import table_file
 from components.ingest.layouts.found import Found
 from components.ingest.layouts.images import open_images
 from components.ingest.layouts.table_file import Table
-from components.ingest.pseudonym import pseudonym
-from components.ingest.row import Refusal, Row
+from components.ingest.row import Refusal, Row, pseudonym
 from components.ingest.source import Source
 
 # Column names by what they hold, the preferred first. They are the union over the archives: a SIIM-ISIC file

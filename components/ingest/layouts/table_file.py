@@ -83,6 +83,32 @@ def load(path: Path, wanted: frozenset[str] | None = None) -> Table:
     return table
 
 
+def load_pairs(path: Path) -> tuple[tuple[str, str], ...]:
+    """Read pairs of images that show one lesion although no table says so, by their names: one pair a line in the first two columns; a header is passed over where there is one.
+
+    Raises:
+        IngestError: the file cannot be read, or a line does not name two images.
+    """
+    table = load(path)
+    lines = [(1, list(table.header)), *table.lines]
+    if table.ragged:
+        line, wrong = table.ragged[0]
+        raise IngestError(f"{path}, line {line}: {wrong}; expected two image names a line")
+    pairs = []
+    for line, cells in lines:
+        names = [_stem(cell) for cell in cells[:2]]
+        if len(names) < 2 or not all(names):
+            raise IngestError(f"{path}, line {line}: expected two image names")
+        pairs.append((names[0], names[1]))
+    return tuple(pairs)
+
+
+def _stem(name: str) -> str:
+    base = name.strip().replace("\\", "/").rsplit("/", 1)[-1]
+    head, dot, ending = base.rpartition(".")
+    return head if dot and ending.lower() in {"jpg", "jpeg", "png"} else base
+
+
 def header(path: Path) -> tuple[str, ...]:
     """Return the column names of a table, nothing where the file is not one."""
     try:
