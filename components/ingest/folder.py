@@ -73,18 +73,15 @@ def _foreign(out: Path) -> str:
     if not out.exists() or not any(out.iterdir()):
         return ""
     try:
-        Manifest.load(out)
+        made = Manifest.load(out)
     except IngestError:
         return "was not written by ingest"
+    own = {*_FILES, *(shard.file for split in made.splits.values() for shard in split.shards)}
     for path in sorted(out.iterdir()):
-        if path.name in SPLITS and path.is_dir() and not path.is_symlink():
-            odd = next(
-                (str(one.relative_to(out)) for one in path.iterdir() if not one.name.endswith(_SHARD)), ""
-            )
-        else:
-            odd = "" if path.name in _FILES else path.name
-        if odd:
-            return f"holds {odd}, which ingest did not write"
+        is_split = path.name in SPLITS and path.is_dir() and not path.is_symlink()
+        for one in sorted(path.iterdir()) if is_split else [path]:
+            if str(one.relative_to(out)) not in own:
+                return f"holds {one.relative_to(out)}, which ingest did not write"
     return ""
 
 

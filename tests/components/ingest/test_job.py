@@ -275,6 +275,10 @@ def test_an_output_with_a_users_files_in_it_is_not_replaced(
     (out / "raw").rename(tmp_path / "raw")
     with pytest.raises(IngestError, match=r"out holds train/notes.txt, which ingest did not write"):
         ingest(config(source), out)
+    # Neither by its ending nor by its place is a file ingest's own.
+    (out / "train" / "notes.txt").rename(out / "train" / "mine.tfrecord.gz")
+    with pytest.raises(IngestError, match=r"out holds train/mine.tfrecord.gz, which ingest did not write"):
+        ingest(config(source), out)
 
 
 @pytest.mark.parametrize("where", ["set", ".", "set/images", "set/metadata.csv/.."])
