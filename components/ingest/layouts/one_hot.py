@@ -64,8 +64,7 @@ def _records(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     columns = [name for name in (*table.ONE_HOT, _UNKNOWN) if name in truth.header]
     extra = dict.fromkeys(key for record in metadata.values() for key in record)
-    for line, cells in table.whole(truth, source, found):
-        record = dict(zip(truth.header, cells, strict=True))
+    for line, record in table.records(truth, source, found):
         odd = [name for name in columns if not _FLAG.match(record[name].strip())]
         chosen = [name for name in columns if record[name].strip().startswith("1")]
         if len(chosen) > 1 or odd:

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -129,26 +129,24 @@ def read(source: Source, config: IngestConfig) -> Found:
     table = table_file.load(source.table(), KEPT)
     check_columns(table, source)
     found = Found()
-    records = (dict(zip(table.header, cells, strict=True)) for _, cells in whole(table, source, found))
-    return rows(source, config, zip((line for line, _ in table.lines), records, strict=True), found)
+    return rows(source, config, records(table, source, found), found)
 
 
-def whole(table: Table, source: Source, found: Found) -> list[tuple[int, list[str]]]:
-    """Return the lines that have a cell a column; the others are refused."""
+def records(table: Table, source: Source, found: Found) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the lines that have a cell a column, each as its number and its cells by column; the others are refused."""
     found.refusals.extend(
         Refusal(source.title, line, "", "", "bad_row", detail) for line, detail in table.ragged
     )
-    return table.lines
+    for line, cells in table.lines:
+        yield line, dict(zip(table.header, cells, strict=True))
 
 
 def rows(
-    source: Source, config: IngestConfig, records: Iterable[tuple[int, Mapping[str, str]]], found: Found
+    source: Source, config: IngestConfig, lines: Iterable[tuple[int, Mapping[str, str]]], found: Found
 ) -> Found:
-    """Turn records (line, value by column) into rows, added to ``found``."""
+    """Turn lines (number, value by column) into rows, added to ``found``."""
     images = open_images(source, config)
-    table = [
-        (line, {key.lower(): value.strip() for key, value in record.items()}) for line, record in records
-    ]
+    table = [(line, {key.lower(): value.strip() for key, value in record.items()}) for line, record in lines]
     keys = _keys(table[0][1], source.kind) if table else {}
     _check_codes(source, table)
     for line, record in table:
