@@ -47,6 +47,9 @@ def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]
         raise IngestError(
             f"{out} {foreign}: choose another folder, or --force, which moves what is there to a folder beside it"
         )
+    above = [source for source in sources if out.resolve().is_relative_to(source.resolve())]
+    if foreign and above:
+        raise IngestError(f"--out {out} {foreign}, and lies in the source {above[0]}: choose another folder")
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.ingest-", dir=out.parent))
     with (staging / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
