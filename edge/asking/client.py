@@ -14,7 +14,8 @@ import grpc
 from core.heatmap import paint
 from core.protos import prediction_service_pb2 as protos
 from core.tfserving.answers import EXPLAIN, SIGNATURE, read_answers, read_explanation, row_numbers
-from core.tfserving.client import ONCE, Client, ClientError, CredentialsError, Options, Tls
+from core.tfserving.channel import ONCE, ClientError, CredentialsError, Options, Tls
+from core.tfserving.client import Client
 from core.tfserving.tensors import IMAGE_BYTES, InvalidResponseError, predict_request
 from edge import certificates
 from edge.answer import Answer
