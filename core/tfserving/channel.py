@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from core import telemetry
 from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 
 ROUND_ROBIN = '{"loadBalancingConfig": [{"round_robin": {}}]}'
@@ -179,11 +180,12 @@ class Channels:
             return current.channel if current is not None else None
 
     def metadata(self, extra: Metadata) -> tuple[tuple[str, str], ...]:
-        """Return a call's metadata with the bearer token."""
+        """Return a call's metadata with the bearer token and the trace it belongs to."""
+        extra = (*extra, *telemetry.headers().items())
         token = self.options.token
         if isinstance(token, Path):
             token = _read(token, self.target).decode("utf-8", "replace").strip()
-        return (*extra, ("authorization", f"Bearer {token}")) if token else tuple(extra)
+        return (*extra, ("authorization", f"Bearer {token}")) if token else extra
 
     def _close_unused(self, connection: Channel, ended: Callable[[Any], None]) -> None:
         with self._lock:
