@@ -52,6 +52,7 @@ from dashboard.settings import Settings
 from dashboard.views import (
     admin,
     alerts,
+    answers,
     artifacts,
     audit,
     data,
@@ -61,6 +62,7 @@ from dashboard.views import (
     health,
     lineage,
     models,
+    review,
     runs,
     serving,
     sign_in,
@@ -71,7 +73,7 @@ log = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 ROUTERS = (
-    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, devices, alerts,
+    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, answers, review, devices, alerts,
     admin, audit, predict, gateway_devices,
 )  # fmt: skip
 
