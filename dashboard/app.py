@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from core.telemetry import TraceMiddleware
 from core.workspace import Workspace
 from dashboard.access import Viewer, known_person, wants_json
 from dashboard.alerts.delivery import Notifier
@@ -51,6 +52,7 @@ from dashboard.settings import Settings
 from dashboard.views import (
     admin,
     alerts,
+    answers,
     artifacts,
     audit,
     data,
@@ -60,6 +62,7 @@ from dashboard.views import (
     health,
     lineage,
     models,
+    review,
     runs,
     serving,
     sign_in,
@@ -70,7 +73,7 @@ log = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 ROUTERS = (
-    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, devices, alerts,
+    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, answers, review, devices, alerts,
     admin, audit, predict, gateway_devices,
 )  # fmt: skip
 
@@ -181,6 +184,7 @@ def create(settings: Settings) -> FastAPI:
         secure=settings.secure,
         max_body=settings.predict_max_bytes * min(settings.predict_max_images, 8) + 65_536,
     )
+    app.add_middleware(TraceMiddleware)
     return app
 
 
