@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import spreadsheet, tfrecord
+from core.cores import cores
 from core.features import (
     AGE,
     DIAGNOSIS,
@@ -83,19 +83,18 @@ def predict(
     from components.evaluator.picture import NOT_SEEN, look
 
     records = chain.from_iterable(tfrecord.examples(file) for file in files)
-    cores = len(os.sched_getaffinity(0))
 
     def ask(images: list[bytes]) -> tuple[dict[str, NDArray[Any]], list[Seen]]:
         return model.answer(images), [look(image) if estimate else NOT_SEEN for image in images]
 
     # A batch for each core, and one more: the model answers one while what is seen of another is estimated.
-    pool = ThreadPoolExecutor(cores + 1)
+    pool = ThreadPoolExecutor(cores() + 1)
     pending: deque[tuple[list[dict[str, tfrecord.Values]], list[bytes], Future[Any]]] = deque()
     try:
         for batch in _batches(records):
             images = [bytes(tfrecord.first(item, IMAGE)) for item in batch]
             pending.append((batch, images, pool.submit(ask, images)))
-            if len(pending) > cores + 1:
+            if len(pending) > cores() + 1:
                 yield from _rows(*pending.popleft())
         while pending:
             yield from _rows(*pending.popleft())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from components.trainer.model.classes import Classes
 from components.trainer.model.network import Network
 from components.trainer.progress import Progress
 from components.transform import images
+from core.cores import cores
 
 BATCH: Final = 8  # pictures and views at once: more fall out of the processor's caches, 35 % slower at 64
 _LARGEST_CONSTANTS: Final = 200 << 20  # bytes; a graph may have 2 GiB in all
@@ -228,7 +228,7 @@ def in_batches(
         outputs = graph(*(tf.constant(column[start : start + size]) for column in columns))
         return [output.numpy() for output in outputs]
 
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    pool = ThreadPoolExecutor(cores())
     try:
         for outputs in pool.map(ask, range(0, len(columns[0]), size)):
             rows.append(outputs)
