@@ -45,8 +45,11 @@ BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
 class Bench:
     """One run."""
 
-    def __init__(self, seconds: float, rounds: int, old: Path | None = None) -> None:
+    def __init__(
+        self, seconds: float, rounds: int, old: Path | None = None, only_throughput: bool = False
+    ) -> None:
         self.seconds, self.rounds, self.old_code = seconds, rounds, old
+        self.only_throughput = only_throughput
         self.work = Path(tempfile.mkdtemp(prefix="serving-bench-"))
         self.images = folder(self.work)
         self.lines: list[str] = []
@@ -84,23 +87,25 @@ class Bench:
         )  # fmt: skip
         self.rest_target = f"127.0.0.1:{rest_port}"
         self.light_base = models / "light"
-        self.light = Contestant(
-            python(
-                "-m", "serving", "--host=127.0.0.1", f"--port={light_port}", "--model_name=lite0",
-                f"--model_base_path={self.light_base}", "--enable_batching",
-            ), f"127.0.0.1:{light_port}", self.work / "light.log",
-        )  # fmt: skip
-        keras_file = {"MODEL": str(models / "pixels" / "model.keras")}
-        self.flask = Contestant(
-            python("-m", "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300",
-                   "-b", f"127.0.0.1:{flask_port}", "benchmarks.serving_rivals:flask_app"),
-            f"127.0.0.1:{flask_port}", self.work / "flask.log", {**keras_file, "RIVAL": "flask"},
-        )  # fmt: skip
-        self.fastapi = Contestant(
-            python("-m", "uvicorn", "--host=127.0.0.1", f"--port={fast_port}", "--workers=2", "--log-level=warning",
-                   "benchmarks.serving_rivals:fastapi_app"),
-            f"127.0.0.1:{fast_port}", self.work / "fastapi.log", {**keras_file, "RIVAL": "fastapi"},
-        )  # fmt: skip
+        self.light = self.flask = self.fastapi = None
+        if not self.only_throughput:
+            self.light = Contestant(
+                python(
+                    "-m", "serving", "--host=127.0.0.1", f"--port={light_port}", "--model_name=lite0",
+                    f"--model_base_path={self.light_base}", "--enable_batching",
+                ), f"127.0.0.1:{light_port}", self.work / "light.log",
+            )  # fmt: skip
+            keras_file = {"MODEL": str(models / "pixels" / "model.keras")}
+            self.flask = Contestant(
+                python("-m", "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300",
+                       "-b", f"127.0.0.1:{flask_port}", "benchmarks.serving_rivals:flask_app"),
+                f"127.0.0.1:{flask_port}", self.work / "flask.log", {**keras_file, "RIVAL": "flask"},
+            )  # fmt: skip
+            self.fastapi = Contestant(
+                python("-m", "uvicorn", "--host=127.0.0.1", f"--port={fast_port}", "--workers=2", "--log-level=warning",
+                       "benchmarks.serving_rivals:fastapi_app"),
+                f"127.0.0.1:{fast_port}", self.work / "fastapi.log", {**keras_file, "RIVAL": "fastapi"},
+            )  # fmt: skip
         self.onnx = Contestant(
             python("-m", "uvicorn", "--host=127.0.0.1", f"--port={onnx_port}", "--workers=2", "--log-level=warning",
                    "benchmarks.serving_rivals:onnx_app"),
@@ -151,15 +156,13 @@ class Bench:
                 "limit 8x2": lambda: self._limit(8, 2),
                 "limit 4x2": lambda: self._limit(4, 2),
                 "ours": lambda: window(self.ours, "grpc", self.images, clients=32, seconds=self.seconds),
-                "rest": lambda: self._rest(),
-                "flask": lambda: window(
-                    self.flask, "multipart", self.images, clients=32, seconds=self.seconds
-                ),
-                "fastapi": lambda: window(
-                    self.fastapi, "multipart", self.images, clients=32, seconds=self.seconds
-                ),
             }
-            for name, rival, kind in (("onnx", self.onnx, "multipart"), ("old", self.old, "grpc")):
+            if not self.only_throughput:
+                runs["rest"] = self._rest
+            for name, rival, kind in (
+                ("flask", self.flask, "multipart"), ("fastapi", self.fastapi, "multipart"),
+                ("onnx", self.onnx, "multipart"), ("old", self.old, "grpc"),
+            ):  # fmt: skip
                 if rival is not None:
                     runs[name] = partial(window, rival, kind, self.images, clients=32, seconds=self.seconds)
             for name, run in runs.items():
@@ -200,9 +203,8 @@ class Bench:
         cpu = self._median(seen["ours"], "server_cpu_ms")
         self.row("the same in CPU: limit's ms an image / server's", f"{cheapest / cpu:.2f}", ">= 0.9",
                  "does not depend on what else runs")  # fmt: skip
-        self.row("throughput against Flask + gunicorn", f"{ratio('ours', seen['flask']):.1f}x", ">= 2x", "")
-        self.row("throughput against FastAPI", f"{ratio('ours', seen['fastapi']):.1f}x", "", "")
         for name, title, wanted in (
+            ("flask", "Flask + gunicorn", ">= 2x"), ("fastapi", "FastAPI", ""),
             ("onnx", "FastAPI + ONNX Runtime", ">= 1.5x"), ("old", "the older server", ">= 2.2x"),
         ):  # fmt: skip
             if name in seen:
@@ -224,6 +226,7 @@ class Bench:
 
     def latency(self) -> None:
         """p50 added at one client, p99 at eight."""
+        assert self.light is not None  # started unless throughput alone is wanted
         added, over, ratios, p99s = [], [], [], []
         for number in range(self.rounds):
             self.say(f"latency, round {number + 1} of {self.rounds}")
@@ -383,7 +386,7 @@ def main() -> None:
     parser.add_argument("--only-small", action="store_true", help="only what needs no model: about a minute")
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     flags = parser.parse_args()
-    bench = Bench(flags.seconds, flags.rounds, flags.old and flags.old.resolve())
+    bench = Bench(flags.seconds, flags.rounds, flags.old and flags.old.resolve(), flags.only_throughput)
     try:
         if not flags.only_throughput:
             bench.small()
