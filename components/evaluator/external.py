@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from components.evaluator.measured import SliceMetrics, from_predictions
 from components.evaluator.predictions import Prediction, arrays
 from core.measures.auc import auc_interval, compare_unpaired
-from core.measures.calibration import ECE_METHOD, calibration_line
+from core.measures.calibration import CALIBRATION_METHOD, calibration_line
 from core.measures.rates import Interval, rate_of
 from core.measures.summary import measure
 
@@ -35,7 +35,7 @@ class External(BaseModel):
     drop_p: float = Field(description="two-sided p-value of the drop")
     sensitivity: Interval
     specificity: Interval
-    ece: Interval = Field(description=ECE_METHOD)
+    ece: Interval = Field(description=CALIBRATION_METHOD)
     brier: Interval
     intercept: Interval | None = Field(
         description="calibration in the large; above 0 melanoma is more frequent"

@@ -95,7 +95,7 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
             "partial_auc": measures.partial_auc,
             "sensitivity": performance.sensitivity,
             "specificity": performance.specificity,
-            "expected_calibration_error": measures.ece,
+            "calibration_error": measures.ece,
             "brier_score": measures.brier,
             "refused_as_no_dermoscopy": performance.refused,
         },

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluator import worst
-from core.measures.calibration import ECE_METHOD
+from core.measures.calibration import CALIBRATION_METHOD
 from pipeline.report import (
     data,
     data_card,
@@ -67,7 +67,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "report_name": report_name,
         "headline": headline.of(found, measured),
         "performance": measured,
-        "ece_method": ECE_METHOD,
+        "ece_method": CALIBRATION_METHOD,
         "slices": parts,
         "data": the_data,
         "training": training.of(found),
