@@ -183,9 +183,13 @@ def _write(
     answers = {what: read(tf.constant(found)).numpy() for what, found in asked.items()}
     areas = {what: round(auc(splits[what].targets, found), 4) for what, found in answers.items()}
     print(name, seed, areas, flush=True)
-    labels = {f"{what}_labels": splits[what].targets for what in answers}
+    columns: dict[str, Any] = {
+        **answers,
+        **{f"{what}_labels": splits[what].targets for what in answers},
+        "about": np.array(json.dumps({"name": name, "seed": seed})),
+    }
     part = out / ".part.npz"
-    np.savez(part, **answers, **labels, about=np.array(json.dumps({"name": name, "seed": seed})))
+    np.savez(part, **columns)
     part.replace(_file(out, name, seed))
 
 

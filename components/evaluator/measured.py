@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.predictions import Prediction, arrays
@@ -14,62 +14,10 @@ from components.evaluator.predictions import load as load_predictions
 from core.measures.auc import auc, partial_auc
 from core.measures.curves import average_precision
 from core.measures.rates import confusion
+from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL
 
 FILE_NAME: Final = "slices.json"
-
-
-class SliceMetrics(BaseModel):
-    """Metrics of one slice of the test split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    slice: str = Field(description="overall, or feature:value")
-    auc: float | None = Field(description="ROC AUC; null if one class is missing")
-    partial_auc: float | None = Field(
-        default=None, description="area above 80 % sensitivity, 0 to 0.2; null if one class is missing"
-    )
-    auc_precision_recall: float | None = Field(description="average precision; null if one class is missing")
-    true_positives: int
-    false_negatives: int
-    true_negatives: int
-    false_positives: int
-
-    @property
-    def positives(self) -> int:
-        """Melanomas in the slice."""
-        return self.true_positives + self.false_negatives
-
-    @property
-    def negatives(self) -> int:
-        """Other lesions in the slice."""
-        return self.true_negatives + self.false_positives
-
-    @property
-    def sensitivity(self) -> float | None:
-        """Melanomas found at the operating point, by melanomas."""
-        return self.true_positives / self.positives if self.positives else None
-
-    @property
-    def specificity(self) -> float | None:
-        """Other lesions cleared at the operating point, by other lesions."""
-        return self.true_negatives / self.negatives if self.negatives else None
-
-    def recorded(self, threshold: float) -> dict[str, float | None]:
-        """Return what the registry's record of the version keeps.
-
-        Args:
-            threshold: the operating point that stands in the model.
-        """
-        return {
-            "auc": self.auc,
-            "partial_auc": self.partial_auc,
-            "auc_precision_recall": self.auc_precision_recall,
-            "sensitivity": self.sensitivity,
-            "specificity": self.specificity,
-            "threshold": threshold,
-        }
-
 
 _SLICES: Final = TypeAdapter(tuple[SliceMetrics, ...])
 
