@@ -1,6 +1,6 @@
 """What raises the AUC on pictures of other cameras: short trainings with and without each candidate.
 
-    python -m benchmarks.unseen_cameras train OWN ELSEWHERE OUT [--seeds 1 2 3] [--epochs 3] [--only NAME ...]
+    python -m benchmarks.unseen_cameras train OWN ELSEWHERE OUT [--seeds 1 2 3] [--size 128] [--epochs 3] [--only NAME ...]
     python -m benchmarks.unseen_cameras table OUT
 
 OWN and ELSEWHERE are ingested data sets; of ELSEWHERE nothing is fitted on. Every candidate is the `full` preset's
@@ -81,13 +81,13 @@ class _EpochWeights(Backup):
         """Find nothing: a training that was stopped begins again."""
 
 
-def configured(name: str, seed: int, epochs: float) -> TrainerConfig:
+def configured(name: str, seed: int, size: int, epochs: float) -> TrainerConfig:
     """Return a candidate's settings."""
     base = load("full").trainer.model_dump()
     augmentation, rest = CANDIDATES[name]
     given = {
         **base,
-        "stages": [{"size": 128, "epochs": epochs, "test_size": 160}],
+        "stages": [{"size": size, "epochs": epochs, "test_size": size * 5 // 4}],
         "max_minutes": None,
         "tta": 1,
         "seed": seed,
@@ -123,10 +123,12 @@ def _adapted(network: Network, pictures: npt.NDArray[np.uint8], size: int) -> No
         layer.trainable = False
 
 
-def _run(name: str, seed: int, epochs: float, splits: Mapping[str, Split], own: Path, out: Path) -> None:
+def _run(
+    name: str, seed: int, size: int, epochs: float, splits: Mapping[str, Split], own: Path, out: Path
+) -> None:
     """Train one candidate with one seed and write its answers, and those of the candidates made from it."""
     started = time.monotonic()
-    config = configured(name, seed, epochs)
+    config = configured(name, seed, size, epochs)
     train, evaluation = splits["train"], splits["eval"]
     chosen = classes.choose(config.head, train.targets, train.diagnoses)
     metadata, vectors = None, np.zeros([len(train), 0], np.float32)
@@ -198,14 +200,14 @@ def _file(out: Path, name: str, seed: int) -> Path:
 
 
 def train_all(
-    own: Path, elsewhere: Path, out: Path, seeds: list[int], epochs: float, only: list[str]
+    own: Path, elsewhere: Path, out: Path, seeds: list[int], size: int, epochs: float, only: list[str]
 ) -> None:
     """Train what is not there yet, a seed of every candidate before the next seed of any."""
     out.mkdir(parents=True, exist_ok=True)
-    size = load("full").trainer.image_size
+    decoded = load("full").trainer.image_size
     splits = {
         name: read_split(
-            name, [str(folder / pattern)], size=size, cache_dir=out / "pictures", progress=Progress()
+            name, [str(folder / pattern)], size=decoded, cache_dir=out / "pictures", progress=Progress()
         )
         for name, folder, pattern in (
             ("train", own, "train/*.tfrecord.gz"),
@@ -217,7 +219,7 @@ def train_all(
     for seed in seeds:
         for name in only or CANDIDATES:
             if not _file(out, name, seed).exists():
-                _run(name, seed, epochs, splits, own, out)
+                _run(name, seed, size, epochs, splits, own, out)
 
 
 def table(out: Path) -> None:
@@ -263,6 +265,9 @@ def main() -> None:
     )
     train.add_argument("out", type=Path, help="folder of answers and decoded pictures")
     train.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    train.add_argument(
+        "--size", type=int, default=128, help="side of the training pictures, px; tested at 5/4 of it"
+    )
     train.add_argument("--epochs", type=float, default=3.0)
     train.add_argument("--only", nargs="+", default=[], choices=list(CANDIDATES))
     commands.add_parser("table").add_argument("out", type=Path, help="folder of answers")
@@ -275,6 +280,7 @@ def main() -> None:
             arguments.elsewhere,
             arguments.out,
             arguments.seeds,
+            arguments.size,
             arguments.epochs,
             arguments.only,
         )
