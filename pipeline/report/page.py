@@ -13,6 +13,7 @@ from pipeline.report import (
     data_card,
     evidence,
     headline,
+    hub_card,
     lineage,
     mistakes,
     model_card,
@@ -57,6 +58,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     model_facts = model_card.of(found, measured, parts) if measured and parts else None
     if model_facts is not None:
         files["model_card.json"] = _json(model_facts.model_dump(mode="json"))
+        files[hub_card.FILE_NAME] = hub_card.markdown(model_facts)
     wrong = {
         "missed": worst.missed(found.predictions),
         "false_alarms": worst.false_alarms(found.predictions),
