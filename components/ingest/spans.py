@@ -13,7 +13,7 @@ from components.ingest.dealt import Dealt
 from components.ingest.errors import IngestError
 from components.ingest.folder import staged, take_over
 from components.ingest.manifest import Manifest, Shard
-from core.features import SPLITS, class_weights
+from core.features import SPLITS
 
 _WANTED: Final = re.compile(r"^\d+(-\d+)?(,\d+(-\d+)?)*$")
 
@@ -77,7 +77,6 @@ def part(whole: Manifest, images: Sequence[Dealt], shards: Mapping[str, Sequence
         name: accounts.split_counts([one for one in images if one.split == name], shards[name])
         for name in SPLITS
     }
-    train = splits["train"]
     return whole.model_copy(
         update={
             "data_version": manifest.data_version(one.digest for one in images),
@@ -93,10 +92,6 @@ def part(whole: Manifest, images: Sequence[Dealt], shards: Mapping[str, Sequence
             ),
             "splits": splits,
             "grown_from": tuple(dict.fromkeys((*whole.grown_from, whole.data_version))),
-            "class_weights": (
-                class_weights(train.negatives, train.positives)
-                if train.positives and train.negatives
-                else None
-            ),
+            "class_weights": splits["train"].class_weights,
         }
     )
