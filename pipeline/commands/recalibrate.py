@@ -32,7 +32,10 @@ def recalibrate(
             "--data",
             "-d",
             callback=existing,
-            help="The clinic's labelled pictures: an ingested data set, or a folder or table that ingest understands.",
+            help=(
+                "The clinic's labelled pictures: an ingested data set, or a folder or table that ingest understands. "
+                "Without it, --field is needed."
+            ),
         ),
     ] = None,
     field: Annotated[
@@ -41,7 +44,7 @@ def recalibrate(
             "--field",
             help=(
                 "Answers whose outcome was confirmed, in place of pictures: the file that the dashboard's page Field "
-                "gives, Confirmed outcomes."
+                "gives, Confirmed outcomes. Without it, --data is needed."
             ),
         ),
     ] = None,
