@@ -48,8 +48,11 @@ num_batch_threads { value: %d }
 class Bench:
     """One run."""
 
-    def __init__(self, seconds: float, rounds: int, batch_threads: int = 1) -> None:
+    def __init__(
+        self, seconds: float, rounds: int, batch_threads: int = 1, network: Path | None = None
+    ) -> None:
         self.seconds, self.rounds, self.batch_threads = seconds, rounds, batch_threads
+        self.network = network
         self.work = Path(tempfile.mkdtemp(prefix="serving-bench-"))
         self.images = folder(self.work)
         self.lines: list[str] = []
@@ -241,7 +244,9 @@ class Bench:
 
     def small(self) -> None:
         """What the server itself adds, takes and withstands: a graph that costs nothing, and bombs."""
-        for name, wanted, note, value in serving_bombs.measure(self.work, self.rounds, self.say):
+        for name, wanted, note, value in serving_bombs.measure(
+            self.work, self.rounds, self.say, self.network
+        ):
             self.row(name, value, wanted, note)
 
     def swap(self) -> None:
@@ -373,9 +378,12 @@ def main() -> None:
     parser.add_argument("--soak-minutes", type=float, default=0)
     parser.add_argument("--batch-threads", type=int, default=1, help="of the server's batch scheduler")
     parser.add_argument("--only-small", action="store_true", help="only what needs no model: about a minute")
+    parser.add_argument(
+        "--network", type=Path, help="what serving_model.py wrote: other callers ask it as well"
+    )
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     flags = parser.parse_args()
-    bench = Bench(flags.seconds, flags.rounds, flags.batch_threads)
+    bench = Bench(flags.seconds, flags.rounds, flags.batch_threads, flags.network)
     try:
         bench.small()
         if flags.only_small:
