@@ -137,23 +137,9 @@ def as_jpeg(data: bytes, max_pixels: int = 1 << 28) -> bytes:
     try:
         image = _open(data, len(data) or 1, max_pixels)
         why = _reason(image, data)
-        if image.format in {"JPEG", "MPO"}:
-            _decode_strictly(data, image)
+        if image.format in {"JPEG", "MPO"} and _decode_strictly(data, image) is None:
+            why = why or "coding"
         return normalise.converted(image, why).data if why else data
-    except Exception as error:
-        raise decode.decoding_error(error) from None
-
-
-def check_decodes(data: bytes) -> None:
-    """Decode an image as strictly as ``check``, whatever its size.
-
-    Raises:
-        ImageRefusedError: it is damaged.
-    """
-    try:
-        image = _open(data, len(data) or 1, 1 << 40)
-        if image.format not in {"JPEG", "MPO"} or _decode_strictly(data, image) is None:
-            decode.load(image)
     except Exception as error:
         raise decode.decoding_error(error) from None
 
