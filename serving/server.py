@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.cores import cores
 from serving.api.grpc_server import GrpcServer
 from serving.api.http_server import App, HttpServer, Pages, bind
 from serving.api.image_guard import ImageGuard, ImageLimits
@@ -20,7 +21,6 @@ from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
 from serving.config_files import (
-    cores,
     default_batching,
     read_batching,
     read_model_config,
