@@ -1,6 +1,6 @@
 """Which descriptor finds two pictures of one lesion: ingest's perceptual hash, or features of a pretrained network?
 
-    python -m benchmarks.same_lesion HAM10000_FOLDER [--lesions 300] [--side 128] [--turns 1]
+    python -m benchmarks.same_lesion HAM10000_FOLDER [--lesions 400] [--side 160] [--turns 1 4]
 
 Expected: see README.md, "The same lesion"; about 2 processor minutes a turn.
 
@@ -32,6 +32,7 @@ Pictures = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 
 BLOCK: Final = 2048
+SAFE: Final = 0.97  # with the features of four turns
 HASH_LIMIT: Final = 40  # IngestConfig.near_duplicate_distance
 COSINES: Final = (0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92, 0.90, 0.85, 0.80)
 # Degrees, zoom, shift (of the side), tilt (of the side), light and colour cast (of 1), blur (pixels), JPEG quality.
@@ -48,10 +49,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--lesions", type=int, default=300, help="how many are taken again, each way")
-    parser.add_argument("--side", type=int, default=128, help="pixels the network is shown")
+    parser.add_argument("--lesions", type=int, default=400, help="how many are taken again, each way")
+    parser.add_argument("--side", type=int, default=160, help="pixels the network is shown")
     parser.add_argument(
-        "--turns", type=int, nargs="*", default=(1,), help="quarter turns whose features are added"
+        "--turns", type=int, nargs="*", default=(1, 4), help="quarter turns whose features are added"
+    )
+    parser.add_argument(
+        "--pairs", type=Path, help=f"write the pairs of cosine {SAFE} and more, for `ingest --same-lesion`"
     )
     arguments = parser.parse_args()
     with (arguments.folder / "metadata.csv").open(newline="") as file:
@@ -80,10 +84,13 @@ def main() -> None:
             name: np.einsum("nc,nc->n", _features(look, again, views), own[chosen])
             for name, again in retaken.items()
         }
-        counts, touched = _false_joins(own)
-        for limit in COSINES:
-            recalls = {name: float(np.mean(found >= limit)) for name, found in cosines.items()}
-            rows.append((f"{title}, cosine {limit}", counts[limit], touched[limit], recalls))
+        counts, touched, alike = _false_joins(own)
+        for cosine in COSINES:
+            recalls = {name: float(np.mean(found >= cosine)) for name, found in cosines.items()}
+            rows.append((f"{title}, cosine {cosine}", counts[cosine], touched[cosine], recalls))
+    if arguments.pairs:
+        lines = [f"{names[i]},{names[j]}\n" for i, j in alike]
+        arguments.pairs.write_text("image_1,image_2\n" + "".join(lines))
     table = Table(
         title=f"{len(pictures)} lesions, {len(pictures) * (len(pictures) - 1) // 2:,} pairs of different ones"
     )
@@ -97,7 +104,7 @@ def main() -> None:
 def _retake(picture: Pictures, how: tuple[float, ...] | None, rng: np.random.Generator) -> Pictures:
     """Return a second photograph of the lesion in ``picture``, uint8 RGB of the same size."""
     if how is None:
-        return np.ascontiguousarray(np.rot90(picture[:, :: rng.choice((-1, 1))], rng.integers(1, 4)))
+        return np.ascontiguousarray(np.rot90(picture[:, :: rng.choice((-1, 1))], int(rng.integers(1, 4))))
     degrees, zoom, shift, tilt, light, cast, blur, quality = how
     side = len(picture)
     corners = np.asarray([(0, 0), (side, 0), (side, side), (0, side)], np.float32)
@@ -147,8 +154,9 @@ def _features(look: Callable[[Pictures], Features], pictures: Pictures, views: i
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def _false_joins(vectors: Features) -> tuple[dict[float, int], dict[float, int]]:
-    """Count pairs of different lesions at or above each cosine, and the pictures in them."""
+def _false_joins(vectors: Features) -> tuple[dict[float, int], dict[float, int], list[tuple[int, int]]]:
+    """Count pairs of different lesions at or above each cosine, and the pictures in them; list those at ``SAFE``."""
+    alike: list[tuple[int, int]] = []
     counts = dict.fromkeys(COSINES, 0)
     touched: dict[float, set[int]] = {limit: set() for limit in COSINES}
     for top in range(0, len(vectors), BLOCK):
@@ -160,8 +168,10 @@ def _false_joins(vectors: Features) -> tuple[dict[float, int], dict[float, int]]
             for limit in COSINES:
                 chosen = (values >= limit) & (i < j)
                 counts[limit] += int(chosen.sum())
+                if limit == SAFE:
+                    alike += zip(i[chosen].tolist(), j[chosen].tolist(), strict=True)
                 touched[limit].update(i[chosen].tolist(), j[chosen].tolist())
-    return counts, {limit: len(images) for limit, images in touched.items()}
+    return counts, {limit: len(images) for limit, images in touched.items()}, alike
 
 
 if __name__ == "__main__":
