@@ -46,10 +46,16 @@ class Bench:
     """One run."""
 
     def __init__(
-        self, seconds: float, rounds: int, old: Path | None = None, only_throughput: bool = False
+        self,
+        seconds: float,
+        rounds: int,
+        old: Path | None = None,
+        network: Path | None = None,
+        *,
+        only_throughput: bool = False,
     ) -> None:
         self.seconds, self.rounds, self.old_code = seconds, rounds, old
-        self.only_throughput = only_throughput
+        self.network, self.only_throughput = network, only_throughput
         self.work = Path(tempfile.mkdtemp(prefix="serving-bench-"))
         self.images = folder(self.work)
         self.lines: list[str] = []
@@ -251,7 +257,9 @@ class Bench:
 
     def small(self) -> None:
         """What the server itself adds, takes and withstands: a graph that costs nothing, and bombs."""
-        for name, wanted, note, value in serving_bombs.measure(self.work, self.rounds, self.say):
+        for name, wanted, note, value in serving_bombs.measure(
+            self.work, self.rounds, self.say, self.network
+        ):
             self.row(name, value, wanted, note)
 
     def swap(self) -> None:
@@ -384,9 +392,18 @@ def main() -> None:
     parser.add_argument("--old", type=Path, help="checkout of an older version, whose server takes part")
     parser.add_argument("--only-throughput", action="store_true", help="only 32 clients: about five minutes")
     parser.add_argument("--only-small", action="store_true", help="only what needs no model: about a minute")
+    parser.add_argument(
+        "--network", type=Path, help="what serving_model.py wrote: other callers ask it as well"
+    )
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     flags = parser.parse_args()
-    bench = Bench(flags.seconds, flags.rounds, flags.old and flags.old.resolve(), flags.only_throughput)
+    bench = Bench(
+        flags.seconds,
+        flags.rounds,
+        flags.old and flags.old.resolve(),
+        flags.network,
+        only_throughput=flags.only_throughput,
+    )
     try:
         if not flags.only_throughput:
             bench.small()

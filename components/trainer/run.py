@@ -43,7 +43,7 @@ from components.trainer.progress import Progress, duration
 from core import features, spreadsheet
 from core.measures import operating_point
 from core.measures.auc import auc
-from core.measures.calibration import brier, expected_calibration_error, log_loss
+from core.measures.calibration import brier, calibration_error, log_loss
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
@@ -178,7 +178,7 @@ def _fit(
         "log_loss": log_loss(evaluation.targets, probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
-        "calibration_error": expected_calibration_error(evaluation.targets, probabilities),
+        "calibration_error": calibration_error(evaluation.targets, probabilities),
         "refused": float(tf.reduce_mean(detector(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
@@ -193,7 +193,7 @@ def _fit(
         metrics["with_metadata"] = {
             "eval_auc": auc(evaluation.targets, knowing),
             "log_loss": log_loss(evaluation.targets, knowing),
-            "calibration_error": expected_calibration_error(evaluation.targets, knowing),
+            "calibration_error": calibration_error(evaluation.targets, knowing),
         }
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(
