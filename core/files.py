@@ -5,21 +5,21 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
-def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
-    """Replace a file at once, so that a reader sees the old or the new one and nothing between.
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file for its whole new content; the name points to it once the block has ended without an error.
 
-    The content is on the disk before the name points to it: a power cut leaves one of the two whole. Missing
+    The content is on the disk before the name points to it: a power cut leaves the old or the new one whole. Missing
     parent folders are made.
 
     Args:
         path: the file; its folder must allow a second file beside it.
-        content: the whole new content; text is written as UTF-8.
         mode: permissions of the new file before the umask; 0o600 for secrets.
 
     Raises:
@@ -29,7 +29,7 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
@@ -37,6 +37,23 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None
         partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
+    """Replace a file at once, text as UTF-8: a reader sees the old or the new one, see `replacing`."""
+    with replacing(path, mode=mode) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def cached_arrays(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the arrays of an .npz file by name; if it is missing, make them and keep them in it."""
+    import numpy as np
+
+    if not path.exists():
+        with replacing(path) as stream:
+            np.savez(stream, **make())
+    with np.load(path, allow_pickle=False) as kept:
+        return dict(kept)
 
 
 def append_line(path: Path, line: str) -> None:

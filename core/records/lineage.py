@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core import hashing
+from core.files import write_atomic
 
 State = Literal["COMPLETE", "CACHED", "REFUSED", "FAILED"]
 Scalar = str | float | int | bool
@@ -68,10 +68,7 @@ class LineageStore:
     def write(self, record: LineageRecord) -> Path:
         """Write one record, replacing that of an earlier attempt at the same step."""
         path = self._folder / record.run_id / f"{record.step}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(record.model_dump_json(indent=2) + "\n")
-        partial.replace(path)
+        write_atomic(path, record.model_dump_json(indent=2) + "\n")
         return path
 
     def run(self, run_id: str) -> list[LineageRecord]:

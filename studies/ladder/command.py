@@ -11,7 +11,7 @@ from rich.table import Table
 
 from core.errors import FAULT, UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption
+from studies.options import SeedOption, command_line
 
 WIDE = 140  # columns of a terminal that holds every figure of a rung
 
@@ -80,16 +80,7 @@ def ladder(
     place.prepare()
     folder = data_set.ready(data, place, console)
     report = place.root / "studies" / "ladder" / page.FILE_NAME
-    command = f"melanosizer study ladder --data {data} --workspace {workspace} --seed {seed}"
-    for name, value in (
-        ("rungs", rungs),
-        ("budget", budget),
-        ("train-images", train_images),
-        ("eval-images", eval_images),
-    ):
-        command += f" --{name} {value}" if value else ""
-    command += "".join(f" --weights {text}" for text in weights or [])
-    facts = [("data", str(folder)), ("seed", str(seed)), ("command", command)]
+    facts = [("data", str(folder)), ("seed", str(seed)), ("command", command_line())]
 
     def written(found: runner.LadderResult) -> None:
         if found.results:

@@ -27,6 +27,7 @@ from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
 from core import features, spreadsheet
+from core.files import replacing
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval
 
@@ -206,8 +207,8 @@ def run_experiment(
             {
                 "epoch": float(number),
                 "loss": row.loss,
-                "eval_auc": row.eval_auc,
-                "false_negatives": float(row.false_negatives),
+                "eval_auc": row.figures["eval_auc"],
+                "false_negatives": float(row.figures["false_negatives"]),
                 "seconds": row.seconds,
             }
             for number, row in enumerate(history.epochs, start=1)
@@ -227,10 +228,8 @@ def parameters(rung: Experiment) -> int:
 
 def save_weights(weights: Weights, path: Path) -> None:
     """Keep a rung's weights for the rung that starts from them."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with replacing(path) as file:
         np.savez(file, *weights)
-    part.replace(path)
 
 
 def load_weights(path: Path) -> Weights:

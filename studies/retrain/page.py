@@ -31,23 +31,14 @@ def page(config: RetrainConfig, found: Retrained, test: Split, facts: Sequence[t
         ["training", duration(found.seconds), "–"],
         ["first weights", found.weights, "–"],
     ]
-    steps = [float(point.step) for point in found.eval_points]
     figures = [
-        Figure(
-            title,
-            text,
-            svg(lines(title, "step", title, {title: list(zip(steps, values, strict=True))})),
-        )
-        for title, text, values in (
-            (
-                "loss",
-                "Mean since the evaluation before.",
-                [point.loss for point in found.eval_points],
-            ),
+        Figure(title, text, svg(lines(title, "step", title, {title: points})))
+        for title, text, points in (
+            ("loss", "Mean since the evaluation before.", [(float(x), row.loss) for x, row in found.history]),
             (
                 "AUC on eval",
                 "Area under the ROC curve.",
-                [point.eval_auc for point in found.eval_points],
+                [(float(x), row.figures["eval_auc"]) for x, row in found.history],
             ),
         )
     ]

@@ -23,28 +23,28 @@ class KeepWeights(Callback):
 
     def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:
         """Keep a copy if these weights are the result so far."""
-        better = scores.auc > state.best
+        better = scores.score > state.best
         if better:
-            state.best, state.best_epoch = scores.auc, state.epoch
+            state.best, state.best_epoch = scores.score, state.epoch
         if better or self._keep == "last":
             self.weights = learner.weights()
 
 
 class ReduceOnPlateau(Callback):
-    """Lowers the learning rate when eval's AUC stops rising."""
+    """Lowers the learning rate when the score on eval stops rising."""
 
     def __init__(self, shape: ScheduleConfig) -> None:
         self._shape = shape
 
-    def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:  # noqa: ARG002
+    def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:  # noqa: ARG002
         """Lower the rate if the plateau has lasted long enough."""
         plateau = Plateau(self._shape, state.lr_scale, state.plateau_best, state.plateau_waited)
-        state.lr_scale = plateau.seen(epoch.eval_auc)
+        state.lr_scale = plateau.seen(scores.score)
         state.plateau_best, state.plateau_waited = plateau.best, plateau.waited
 
 
 class EarlyStopping(Callback):
-    """Ends a stage after so many evaluations without a better AUC; 0 = never."""
+    """Ends a stage after so many evaluations without a better score; 0 = never."""
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
@@ -61,19 +61,22 @@ class EpochLog(Callback):
     def __init__(self, history: History, progress: Progress) -> None:
         self._history = history
         self._progress = progress
+        self._figures = ""
+
+    def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:  # noqa: ARG002
+        """Remember the figures for the line."""
+        self._figures = scores.text
 
     def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:
         """Record and print the epoch."""
         self._history.add(epoch)
         self._progress.line(
-            "%s  epoch %d of %d  loss %.3f  eval AUC %.4f  false negatives %d of %d  %s  left %s",
+            "%s  epoch %d of %d  loss %.3f  %s  %s  left %s",
             plan.name,
             epoch.epoch,
             math.ceil(plan.epochs),
             epoch.loss,
-            epoch.eval_auc,
-            epoch.false_negatives,
-            epoch.positives,
+            self._figures,
             f"{epoch.seconds:.1f} s" if epoch.seconds < 10 else duration(epoch.seconds),
             duration(plan.left(state)),
         )

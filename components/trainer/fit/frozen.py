@@ -29,6 +29,7 @@ from components.trainer.model.classifier import BATCH, Outputs, constant_graph, 
 from components.trainer.model.network import Moments, Network
 from components.trainer.progress import Progress
 from components.transform import images
+from core.files import replacing
 
 Floats = npt.NDArray[np.float32]
 
@@ -139,10 +140,8 @@ def _features(
             done / (time.monotonic() - started),
         )
     found = _Features(*(np.concatenate(column) for column in zip(*rows, strict=True)))
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with replacing(path) as file:
         np.savez(file, pooled=found.pooled, levels=found.levels)
-    part.replace(path)
     progress.line("%s: features of %d images in %.0f s", split.name, len(split), time.monotonic() - started)
     return found
 

@@ -14,7 +14,7 @@ from components.trainer.config import TrainerConfig
 from components.trainer.data.batches import Batch, Batches, at_size, cache_size
 from components.trainer.export import readout
 from components.trainer.fit import lr_finder, optimisation, replicas
-from components.trainer.fit.backup import Backup
+from components.trainer.fit.backup import Backup, assign
 from components.trainer.fit.callbacks import (
     BackupWriter,
     EarlyStopping,
@@ -30,7 +30,6 @@ from components.trainer.fit.loop import (
     Callback,
     Clock,
     Loop,
-    RunningStats,
     StagePlan,
     TrainState,
     Weights,
@@ -96,8 +95,8 @@ class NetworkLearner:
         read = readout.fit(classes, evaluation.targets, found, self._config.head.others)
         measured = scores(evaluation.targets, read(tf.constant(found)).numpy())
         # The last bit may differ, and all must decide alike on the best epoch and on the end.
-        (auc,) = self._workers.mean([measured.auc])
-        return replace(measured, auc=float(auc))
+        (score,) = self._workers.mean([measured.score])
+        return replace(measured, score=float(score))
 
 
 class StagedTraining:
@@ -185,8 +184,7 @@ class StagedTraining:
 
         curve = lr_finder.find(finder, at)
         self._network.model.set_weights(self._initial)
-        for variable, value in zip(self._network.rng_variables(), rng, strict=True):
-            variable.assign(value)
+        assign(self._network.rng_variables(), rng)
         if finder.choose != "nothing":
             found = curve.steepest if finder.choose == "steepest" else curve.highest
             self._rates = config.optimiser.scaled(found / peak)
@@ -210,8 +208,7 @@ class StagedTraining:
         )
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
-        stats = RunningStats(**state["state"].pop("stats"))
-        self._state = TrainState(**state["state"], stats=stats)
+        self._state = TrainState.of(state["state"])
         self._clock = Clock(self._config.max_minutes, self._state.spent)
         self._snapshots = [
             Snapshot(arrays[f"snapshot{i}"], size) for i, size in enumerate(state["snapshot_sizes"])
@@ -219,8 +216,7 @@ class StagedTraining:
         self._kept = KeepWeights(self._config.keep, arrays.get("kept"))
         self._rates = self._config.optimiser.scaled(state["rates"])
         self._network.model.set_weights(arrays["weights"])
-        for variable, value in zip(self._network.rng_variables(), arrays.get("rng", []), strict=True):
-            variable.assign(value)
+        assign(self._network.rng_variables(), arrays.get("rng"))
         replicas.offset_rng_state(self._workers, self._network)
         self._history.restore(state["epochs"])
         self._progress.line(
@@ -266,8 +262,8 @@ class StagedTraining:
         networks.freeze(self._network, config, number)
         optimiser = optimisation.Optimiser(self._rates, *self._network.split_variables())
         self._ema = Ema(optimiser.trained, config.optimiser.ema) if config.optimiser.ema else None
-        _assign(optimiser.state, optimiser_state)
-        _assign([] if self._ema is None else self._ema.state, averages)
+        assign(optimiser.state, optimiser_state)
+        assign([] if self._ema is None else self._ema.state, averages)
         per_epoch = max(1, len(self._task.labels) // config.batch_size)
         plan = StagePlan(
             name=f"{self._fold.name}stage {number + 1} of {len(config.stages)}  {stage.size} px",
@@ -330,12 +326,6 @@ class StagedTraining:
             soft=task.soft,
             workers=self._workers,
         )
-
-
-def _assign(variables: list[Any], values: Weights | None) -> None:
-    """Restore variables from a backup; nothing to restore leaves them as they are."""
-    for variable, value in zip(variables, values or [], strict=values is not None and bool(values)):
-        variable.assign(value)
 
 
 def _compiled_step(

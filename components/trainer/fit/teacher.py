@@ -22,6 +22,7 @@ from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
+from core.files import cached_arrays
 
 
 def load(folder: Path) -> tuple[Classifier, int]:
@@ -89,18 +90,16 @@ def answers(
             f"distil_from={spec}: the teacher looks at pictures of {size} px, image_size is "
             f"{train.pictures.shape[1]}: set image_size={size}"
         )
-    path = cache_dir / f"teacher-{version[:16]}-{train.fingerprint[:16]}.npy"
+    path = cache_dir / f"teacher-{version[:16]}-{train.fingerprint[:16]}.npz"
     if path.exists():
         progress.line("the teacher's answers to %d images from the cache", len(train))
-        found: npt.NDArray[np.float32] = np.load(path)
-    else:
+
+    def made() -> dict[str, npt.NDArray[np.float32]]:
         found = predict(classifier, train.pictures, progress, "the teacher's answers").class_probabilities
-        part = path.with_suffix(".part")
-        with part.open("wb") as out:
-            np.save(out, found)
-        part.replace(path)
         progress.line("the teacher (%d networks) answered %d images", len(classifier.members), len(train))
-    return found[:, order]
+        return {"class_probabilities": found}
+
+    return np.asarray(cached_arrays(path, made)["class_probabilities"][:, order])
 
 
 def _order(spec: str, teacher: Classes, student: Classes) -> list[int]:

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from components.trainer.progress import Progress
-from studies.baselines import compare, frozen_cnn, world_cup
+from studies.baselines import compare, frozen_cnn, perceptron
 from studies.baselines.perceptron import Perceptron, task
-from studies.baselines.system import System
+from studies.baselines.systems import System
 
 
 @pytest.fixture(autouse=True)
 def short_searches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studies.baselines.genetic._GENERATIONS", 40)
-    monkeypatch.setattr("studies.baselines.world_cup._CUPS", 40)
+    monkeypatch.setattr("studies.baselines.perceptron._GENERATIONS", 40)
+    monkeypatch.setattr("studies.baselines.perceptron._CUPS", 40)
     monkeypatch.setattr("studies.baselines.compare.SAMPLES", 50)
 
 
@@ -72,7 +72,7 @@ def test_many_networks_at_once_are_the_same_as_one_by_one(tables) -> None:
 
 def test_the_world_cup_finds_a_minimum() -> None:
     goal = np.linspace(-1, 1, 6)
-    best, cost = world_cup.minimise(
+    best, cost = perceptron.minimise(
         lambda teams: np.square(teams - goal).sum(axis=1), 6, low=-2, high=2, seed=1, cups=150
     )
     assert cost < 0.05
