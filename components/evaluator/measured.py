@@ -6,23 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.predictions import Prediction, arrays
 from components.evaluator.predictions import load as load_predictions
 from core.measures.auc import auc, partial_auc
 from core.measures.curves import average_precision
-from core.measures.rates import confusion
+from core.measures.rates import Counts, confusion
 from core.records.verdict import OVERALL
 
 FILE_NAME: Final = "slices.json"
 
 
-class SliceMetrics(BaseModel):
-    """Metrics of one slice of the test split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SliceMetrics(Counts):
+    """Metrics of one slice of the test split, with what the operating point decides there."""
 
     slice: str = Field(description="overall, or feature:value")
     auc: float | None = Field(description="ROC AUC; null if one class is missing")
@@ -30,30 +28,6 @@ class SliceMetrics(BaseModel):
         default=None, description="area above 80 % sensitivity, 0 to 0.2; null if one class is missing"
     )
     auc_precision_recall: float | None = Field(description="average precision; null if one class is missing")
-    true_positives: int
-    false_negatives: int
-    true_negatives: int
-    false_positives: int
-
-    @property
-    def positives(self) -> int:
-        """Melanomas in the slice."""
-        return self.true_positives + self.false_negatives
-
-    @property
-    def negatives(self) -> int:
-        """Other lesions in the slice."""
-        return self.true_negatives + self.false_positives
-
-    @property
-    def sensitivity(self) -> float | None:
-        """Melanomas found at the operating point, by melanomas."""
-        return self.true_positives / self.positives if self.positives else None
-
-    @property
-    def specificity(self) -> float | None:
-        """Other lesions cleared at the operating point, by other lesions."""
-        return self.true_negatives / self.negatives if self.negatives else None
 
     def recorded(self, threshold: float) -> dict[str, float | None]:
         """Return what the registry's record of the version keeps.
@@ -105,8 +79,5 @@ def _measure(name: str, items: Sequence[Prediction]) -> SliceMetrics:
         auc=auc(labels, scores) if both else None,
         partial_auc=partial_auc(labels, scores) if both else None,
         auc_precision_recall=average_precision(labels, scores) if both else None,
-        true_positives=counts.true_positives,
-        false_negatives=counts.false_negatives,
-        true_negatives=counts.true_negatives,
-        false_positives=counts.false_positives,
+        **counts.counts,
     )

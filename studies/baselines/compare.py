@@ -33,7 +33,6 @@ CLASSICAL: Final = (
     perceptron.GENETIC,
     perceptron.WORLD_CUP,
 )
-SAMPLES: Final = 1000  # bootstrap resamples
 CONFIDENCE: Final = 0.95
 
 

@@ -21,7 +21,6 @@ from studies.baselines.lesion import Mask, Picture, segment, without_hair
 # Rigel and Kopf, 1985): a picture without a scale gives it only as a share of the field of view.
 
 MELANOMA: Final = 5.45
-SUSPICIOUS: Final = 4.75
 
 # White, red, light brown, dark brown, blue-grey, black: RGB, as in the literature's automatic versions.
 _COLOURS: Final = np.array(

@@ -49,7 +49,6 @@ def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, 
     monkeypatch.setattr("studies.baselines.frozen_cnn._SIZE", 64)
     monkeypatch.setattr("studies.baselines.perceptron._GENERATIONS", 10)
     monkeypatch.setattr("studies.baselines.perceptron._CUPS", 10)
-    monkeypatch.setattr("studies.baselines.compare.SAMPLES", 20)
     arguments = ["baselines", "--data", str(synthetic), "--workspace", str(tmp_path / "ws"), "--workers", "1"]
     done = runner.invoke(app, [*arguments, "--weights", "none"], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output

@@ -18,7 +18,6 @@ from studies.baselines.systems import System
 def short_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studies.baselines.perceptron._GENERATIONS", 40)
     monkeypatch.setattr("studies.baselines.perceptron._CUPS", 40)
-    monkeypatch.setattr("studies.baselines.compare.SAMPLES", 50)
 
 
 @pytest.mark.parametrize("system", compare.CLASSICAL, ids=lambda system: system.name)
