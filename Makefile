@@ -7,6 +7,8 @@ WORKSPACE ?= workspace
 PYTEST ?=
 # Processes that share the tests; each takes up to 3 GB.
 WORKERS ?= 2
+# A number: the order of the tests is drawn from it. Without one it is always the same.
+ORDER ?=
 ARCHITECTURES ?= linux/amd64,linux/arm64
 # Where images are pushed, such as ghcr.io/you/
 REGISTRY ?=
@@ -15,12 +17,14 @@ PUSH ?=
 ROOMS := core serving components pipeline studies dashboard edge
 MELANOSIZER := .venv/bin/melanosizer
 PYTESTS := .venv/bin/python -m pytest
+SHARED = $(PYTESTS) -n $(WORKERS) $(if $(ORDER),--random-order --random-order-seed=$(ORDER))
+SHORT := not slow and not container and not cluster
 
 # Without bytecode every process would compile TFX for a minute.
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup run test test-random test-order test-slow test-containers test-cluster test-wheel lint docs serve-docs \
+.PHONY: help setup run test test-random test-order coverage test-slow test-containers test-cluster test-wheel lint docs serve-docs \
 	licences wheel images release clean
 
 help:  ## show this list
@@ -32,17 +36,24 @@ setup:  ## make .venv ready (nothing to do when it is)
 run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-table uses your images
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
-test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses
-	@$(PYTESTS) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow and not container and not cluster" $(PYTEST)
+test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses, ORDER=7 draws an order
+	@$(SHARED) -m "$(SHORT)" $(PYTEST)
 
 test-random: setup  ## run the property tests with other examples than `make test`, and a thousand of each
-	@MELANOSIZER_HYPOTHESIS=random $(PYTESTS) -n $(WORKERS) --dist loadgroup -m "hypothesis and not slow and not container and not cluster" $(PYTEST)
+	@MELANOSIZER_HYPOTHESIS=random $(SHARED) -m "hypothesis and $(SHORT)" $(PYTEST)
 
-test-order: setup  ## run the tests in an order drawn at random; it is printed, to repeat
-	@$(PYTESTS) -n $(WORKERS) --dist loadgroup -m "not slow and not container and not cluster" --random-order-bucket=module --random-order $(PYTEST)
+test-order: setup  ## run the tests in an order drawn at random; it is printed, to repeat with ORDER
+	@$(MAKE) --no-print-directory test ORDER=$(or $(ORDER),$(shell date +%s))
+
+coverage: setup  ## measure which lines and branches of the product the tests reach (twice the time); may not fall
+	@rm -rf .build/coverage && mkdir -p .build/coverage
+	@.venv/bin/python -m coverage run -m pytest -n $(WORKERS) -m "$(SHORT)" $(PYTEST)
+	@.venv/bin/python -m coverage combine --quiet
+	@.venv/bin/python -m coverage report --sort=cover > .build/coverage/report.txt; code=$$?; \
+		tail -1 .build/coverage/report.txt; echo "each file: .build/coverage/report.txt"; exit $$code
 
 test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
-	@$(PYTESTS) -m slow $(PYTEST)
+	@$(SHARED) -m slow $(PYTEST)
 
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
 	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers

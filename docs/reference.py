@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any, get_args
+import re
+from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -16,7 +18,9 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
     from dashboard.settings import Settings
     from edge.config import Config
     from pipeline.config import RunConfig
+    from pipeline.targets.kubeflow.cluster import Cluster
     from serving.options import Options
+    from serving.versions.traffic import TrafficConfig
     from studies.ladder.rungs import ExperimentPreset
     from studies.retrain.flow import RetrainConfig
     from studies.segmentation.config import SegmentationConfig
@@ -26,6 +30,14 @@ def models() -> dict[str, tuple[str, type[BaseModel]]]:
         "The model server": (
             "`melanosizer-serve --port=8500`, `melanosizer serve --flag port=8500`",
             Options,
+        ),
+        "The traffic between a model's versions": (
+            "a JSON file given to `--traffic_config_file`",
+            TrafficConfig,
+        ),
+        "The cluster of a compiled pipeline": (
+            "a YAML file given to `melanosizer compile --cluster`",
+            Cluster,
         ),
         "The dashboard": ("a YAML file given to `--config`, or `MELANOSIZER_DASHBOARD_PORT=8600`", Settings),
         "The device": ("a TOML file given to `melanosizer-edge --config`", Config),
@@ -39,23 +51,27 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str,
     """Yield (key, type, default, description) of every setting, those of inner models by dotted key."""
     for name, field in model.model_fields.items():
         key = f"{prefix}{field.alias or name}"
-        inner = [
-            one for one in _types(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)
-        ]
+        inner = models_in(field.annotation)
         default = (
             field.get_default(call_default_factory=False) if field.default_factory is None else "computed"
         )
-        if inner and not isinstance(field.default, tuple | list | dict):
-            yield (
-                key,
-                _type(field.annotation),
-                "" if default is not None else "null",
-                field.description or _first(inner[0]),
-            )
-            for one in inner:
-                yield from fields(one, f"{key}.")
-        else:
-            yield key, _type(field.annotation), _value(default), field.description or ""
+        about = field.description or (_first(inner[0]) if inner else "")
+        many = isinstance(field.default, tuple | list | dict)
+        nothing = "" if default is not None else "null"
+        yield key, _type(field.annotation), nothing if inner and not many else _value(default), about
+        for one in inner:
+            yield from fields(one, f"{key}{_several(field.annotation)}.")
+
+
+def _several(annotation: Any) -> str:
+    """Return how one of several is written: `stages[].size`, `steps.NAME.cpu_limit`."""
+    origins = {get_origin(one) for one in _types(annotation)}
+    return ".NAME" if dict in origins else "[]" if origins & {tuple, list} else ""
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that a field holds."""
+    return [one for one in _types(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
 
 
 def settings() -> str:
@@ -196,6 +212,9 @@ def http() -> str:
         "| --- | --- | --- |",
     ]
     text += [f"| {method} | `{path}` | {_cell(about)} |" for method, path, about in routes()]
+    text += ["", "## The device's page", "", "| method | path | what it does |", "| --- | --- | --- |"]
+    text += [f"| {method} | `{path}` | {_cell(about)} |" for method, path, about in device_routes()]
+    text += ["", "The model server's routes are TensorFlow Serving's: [Serving](../serving.md)."]
     return "\n".join(text) + "\n"
 
 
@@ -203,11 +222,28 @@ def routes() -> list[tuple[str, str, str]]:
     """Return (method, path, first line of the docstring) of every route of the dashboard."""
     from dashboard.app import ROUTERS
 
+    return _explained(route for module in ROUTERS for route in module.router.routes)
+
+
+def device_routes() -> list[tuple[str, str, str]]:
+    """Return (method, path, first line of the docstring) of every route of the device's page."""
+    from starlette.routing import Route
+
+    from edge.config import load
+    from edge.kiosk.app import Kiosk
+
+    # Only what the constructor reads; nothing of a device is started.
+    device = SimpleNamespace(config=load(None, {}))
+    return _explained(one for one in Kiosk(device).routes() if isinstance(one, Route))  # type: ignore[arg-type]
+
+
+def _explained(routes: Iterable[Any]) -> list[tuple[str, str, str]]:
     found = {
         (method, route.path, (inspect.getdoc(route.endpoint) or "").partition("\n")[0])
-        for module in ROUTERS
-        for route in module.router.routes
+        for route in routes
         for method in route.methods or ()
+        # Starlette adds HEAD to each GET.
+        if method != "HEAD" or "GET" not in route.methods
     }
     return sorted(found, key=lambda one: (one[1], one[0]))
 
@@ -241,9 +277,8 @@ def _type(annotation: Any) -> str:
     name = (
         annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
     )
-    for noise in ("typing.", "pathlib._local.", "pathlib.", "collections.abc."):
-        name = name.replace(noise, "")
-    return " | ".join(part.split(".")[-1] if "[" not in part else part for part in name.split(" | "))
+    name = re.sub(r"(?:\w+\.)+(?=\w)", "", name)
+    return re.sub(r"Annotated\[(.+?), FieldInfo\(.*?\)\]", r"\1", name)
 
 
 def _value(value: Any) -> str:

@@ -166,17 +166,22 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--gateway", metavar="URL", help="the fleet's gateway (gateway.url)")
     shared.add_argument("--verbose", action="store_true", help="log what happens, not only what goes wrong")
     commands = parser.add_subparsers(required=True, metavar="run | selftest | enroll | export")
-    run = commands.add_parser("run", parents=[shared], help="run the device and its page")
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        whole = f"{about[0].upper()}{about[1:]}."
+        return commands.add_parser(name, parents=[shared], help=about, description=whole)
+
+    run = command("run", "run the device and its page")
     run.add_argument("--port", type=int, help="port of the page; 0 takes a free one (kiosk.port)")
     run.set_defaults(act=_run)
-    test = commands.add_parser("selftest", parents=[shared], help="look at every part and say what fails")
+    test = command("selftest", "look at every part and say what fails")
     test.add_argument("--without-server", action="store_true", help="leave out what needs the network")
     test.add_argument("--json", action="store_true", help="print the report as JSON")
     test.set_defaults(act=_selftest)
-    enroll = commands.add_parser("enroll", parents=[shared], help="make the keys and sign on at the gateway")
+    enroll = command("enroll", "make the keys and sign on at the gateway")
     enroll.add_argument("--code", default="", help="the one-time code that the dashboard showed")
     enroll.set_defaults(act=_enroll)
-    export = commands.add_parser("export", parents=[shared], help="write examinations to a folder, decrypted")
+    export = command("export", "write examinations to a folder, decrypted")
     export.add_argument(
         "--to", type=Path, required=True, help="a new or empty folder"
     ).complete = shtab.DIRECTORY  # type: ignore[attr-defined]

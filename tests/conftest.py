@@ -7,6 +7,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # `make test` draws the same examples every time; `make test-random` (part of `make test-slow`) draws others, and more.
 # An example that took long says something of the machine, nothing of the code.
@@ -14,34 +16,65 @@ hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("random", deadline=None, max_examples=1000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("MELANOSIZER_HYPOTHESIS", "same"))
 
-# Folders whose files share something that takes long to make: pytest-xdist gives each to one process.
-SHARING = (
-    "tests/e2e",
-    "tests/serving",
-    "tests/pipeline/report",
-    "tests/pipeline/kubeflow",
-    "tests/containers",
-)
+# Files that share something that takes long to make, by what their paths begin with: one process runs all of a group.
 # What takes longest begins first, so that no process is left with it at the end.
-LONGEST = ("tests/e2e", "tests/components/trainer", "tests/studies", "tests/serving")
+GROUPS = {
+    "tests/e2e/": "one run of the smoke preset",
+    "tests/serving/": "the model server",
+    **{
+        f"tests/components/trainer/test_{name}.py": "the tiny trained model"
+        for name in (
+            "explain", "metadata", "preprocessing", "robustness", "run", "served", "teacher", "warm_start", "warmup"
+        )
+    },
+    "tests/components/trainer/": None,
+    "tests/studies/": None,
+    "tests/pipeline/report/": "runs of every ending",
+    "tests/pipeline/kubeflow/": "the compiled pipeline",
+    "tests/containers/": "the images",
+}  # fmt: skip
+
+# Files of tests that take long and share nothing: any process may take the next.
+APART = (
+    "tests/components/trainer/backbones/test_registry.py",
+    "tests/components/trainer/test_folding.py",
+    "tests/k8s/test_build.py",
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 # Real images are never copied into the project: they lie beside it, or where this variable says.
 REAL_DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" / "data"))
 
 
+class GroupScheduling(LoadScopeScheduling):
+    """Gives each file to one process, and each of `GROUPS` too.
+
+    Not pytest-xdist's own loadgroup: with pytest 9.2 its marks reach nobody, and single tests were scattered.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if path in APART:
+            return nodeid
+        return next((group or path for prefix, group in GROUPS.items() if path.startswith(prefix)), path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Run groups in the order in which they were collected."""
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
+
+
+# After pytest-random-order: what takes longest begins first in a random order, too.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each file's tests, or each sharing folder's, into one group of pytest-xdist."""
-    for item in items:
-        path = item.path.relative_to(ROOT).as_posix()
-        if item.get_closest_marker("xdist_group") is None:
-            shared = next((folder for folder in SHARING if path.startswith(f"{folder}/")), path)
-            item.add_marker(pytest.mark.xdist_group(shared))
-    items.sort(key=lambda item: _turn(item.path.relative_to(ROOT).as_posix()))
-
-
-def _turn(path: str) -> int:
-    return next((turn for turn, folder in enumerate(LONGEST) if path.startswith(f"{folder}/")), len(LONGEST))
+    """Sort the files by the turn that `GROUPS` gives them."""
+    turns = list(GROUPS)
+    items.sort(
+        key=lambda item: next(
+            (turns.index(prefix) for prefix in turns if item.nodeid.startswith(prefix)), len(turns)
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
+import io
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,13 +17,18 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import BaseModel
 from typer._click import exceptions as click_exceptions
+from typer.testing import CliRunner
 
 from core import errors
 from docs import hooks, reference, release, walks
 from edge.__main__ import _parser as edge_parser
+from edge.__main__ import main as edge_main
 from pipeline.__main__ import app
 from serving import flags
+from serving.__main__ import main as serving_main
+from tests.support import fake_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -31,14 +40,12 @@ OURS = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?(melanosizer(?:-serve|-edge)?|make)
 
 
 def lines() -> Iterator[tuple[str, str, str]]:
-    """Every command line in a code block, indented or fenced, or in backquotes with an option: (page, program, rest)."""
+    """Every command line in a code block, indented or fenced, or in backquotes: (page, program, rest)."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
         blocks = [line for block in FENCE.findall(text) for line in block.splitlines()]
         blocks += [line.strip() for line in text.splitlines() if line.startswith("    ")]
-        blocks += [
-            code for code in INLINE.findall(FENCE.sub("", text)) if " --" in code or code.startswith("make ")
-        ]
+        blocks += INLINE.findall(FENCE.sub("", text))
         for line in blocks:
             found = OURS.match(re.sub(r"\s+#.*$", "", line.strip()))
             if found and "..." not in found[2] and "|" not in found[2]:
@@ -46,6 +53,16 @@ def lines() -> Iterator[tuple[str, str, str]]:
 
 
 LINES = sorted(set(lines()))
+ROOMS = ("core", "serving", "components", "pipeline", "studies", "dashboard", "edge")
+# What files of settings are called.
+SETTINGS = (
+    "config.py",
+    "settings.py",
+    "options.py",
+    "sections.py",
+    "kubeflow/cluster.py",
+    "versions/traffic.py",
+)
 
 
 def test_there_are_command_lines_to_check() -> None:
@@ -70,6 +87,46 @@ def test_a_command_line_of_the_documentation_is_one_that_the_product_takes(
         )
     except (Exception, SystemExit) as error:
         pytest.fail(f"{page}: `{program} {rest}`: {type(error).__name__}: {error}")
+
+
+# What ends within a second or two; all but --help and the like look at a workspace.
+SHORT = re.compile(r"^(?:report|runs|models list)\b|(?:^|\s)--(?:help|version|print-completion)\b")
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the documentation's examples are about: a workspace with a run that pushed a version."""
+    folder = tmp_path_factory.mktemp("documented")
+    fake_run.write(folder, images=60)
+    run = folder / "workspace" / "runs" / fake_run.RUN_ID
+    shutil.copytree(run, run.with_name("20261121-234835"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("page", "program", "rest"),
+    [line for line in LINES if line[1] != "make" and SHORT.search(line[2])],
+    ids=lambda text: text[:60],
+)
+def test_a_short_command_line_of_the_documentation_does_what_it_says(
+    page: str,
+    program: str,
+    rest: str,
+    finished_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(finished_run)
+    arguments = shlex.split(rest)
+    if program == "melanosizer":
+        done = CliRunner().invoke(app, arguments)
+        assert (done.exit_code, done.exception) == (0, None), (page, done.output)
+        assert done.output.strip()
+        return
+    main = {"melanosizer-serve": serving_main, "melanosizer-edge": edge_main}[program]
+    with contextlib.suppress(SystemExit):
+        assert main(arguments) == 0, page
+    assert capsys.readouterr().out.strip()
 
 
 def parse(arguments: list[str]) -> None:
@@ -107,8 +164,15 @@ def serve(arguments: list[str]) -> None:
 
 
 def device(arguments: list[str]) -> None:
-    if not {"--help", "--version", "--print-completion"} & set(arguments):
-        edge_parser().parse_args(arguments)
+    if len(arguments) == 1:
+        # A text that names a command without its options.
+        arguments = [*arguments, "--help"] if not arguments[0].startswith("-") else arguments
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            edge_parser().parse_args(arguments)
+        except SystemExit as end:
+            if end.code != 0:
+                raise
 
 
 TARGETS = set(re.findall(r"(?m)^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8")))
@@ -119,6 +183,33 @@ def make(arguments: list[str]) -> None:
     assert not unknown, f"no such target: {', '.join(unknown)}"
 
 
+# Models of settings that are no file of their own: the options of a command fill them.
+OF_A_COMMAND = {"IngestConfig", "Fractions", "SynthConfig"}
+
+
+def described(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """Return a model and every model in it."""
+    inner = {one for field in model.model_fields.values() for one in reference.models_in(field.annotation)}
+    return {model}.union(*map(described, inner - {model}))
+
+
+def test_every_model_of_settings_is_on_the_page() -> None:
+    on_the_page = {one for _, model in reference.models().values() for one in described(model)}
+    files = [
+        path for room in ROOMS for path in (ROOT / room).rglob("*.py") if path.as_posix().endswith(SETTINGS)
+    ]
+    assert len(files) > 15
+    for path in files:
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        own = {
+            one
+            for one in vars(module).values()
+            if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == module.__name__
+        }
+        missing = {one.__name__ for one in own - on_the_page if one.model_fields} - OF_A_COMMAND
+        assert missing == set(), f"{path}: add it to docs/reference.py:models"
+
+
 @pytest.mark.parametrize("title", reference.models())
 def test_every_setting_says_what_it_means(title: str) -> None:
     _, model = reference.models()[title]
@@ -127,14 +218,22 @@ def test_every_setting_says_what_it_means(title: str) -> None:
     assert [key for key, _, _, about in settings if not about.strip()] == []
 
 
+def test_settings_of_lists_and_tables_are_on_the_page() -> None:
+    page = reference.settings()
+    for key in ("trainer.stages[].size", "tuner.space.NAME.low", "steps.NAME.cpu_limit", "camera.source"):
+        assert f"| `{key}` |" in page
+
+
 def test_every_command_and_option_is_on_its_page() -> None:
     page = reference.commands()
     for path, command in reference.typer_commands():
         assert f"## {path}\n" in page
+        assert (command.help or "").strip(), f"{path} does not say what it does"
         assert [one.opts for one in command.params if one.param_type_name == "option" and not one.help] == []
         assert all(f"`{', '.join([*one.opts, *one.secondary_opts])}`" in page for one in command.params), path
     for path, parser in reference.edge_commands():
         assert f"## {path}\n" in page
+        assert (parser.description or "").strip(), f"{path} does not say what it does"
         assert [a.dest for a in parser._actions if not a.help and a.help != argparse.SUPPRESS] == []
 
 
@@ -151,10 +250,18 @@ def test_every_metric_says_what_it_counts() -> None:
     assert [name for metrics in found.values() for name, _, _, about in metrics if not about.strip()] == []
 
 
-def test_every_route_says_what_it_does() -> None:
-    found = reference.routes()
-    assert len(found) > 40
+@pytest.mark.parametrize(("found", "several"), [(reference.routes(), 40), (reference.device_routes(), 20)])
+def test_every_route_says_what_it_does(found: list[tuple[str, str, str]], several: int) -> None:
+    assert len(found) > several
     assert [f"{method} {path}" for method, path, about in found if not about.strip()] == []
+
+
+def test_every_address_of_the_model_server_is_on_its_page() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "serving" / "api").glob("*.py"))
+    addresses = {found.rstrip("/") for found in re.findall(r"\"(/[a-z][a-z0-9/]*)", code)}
+    assert {"/healthz", "/readyz"} <= addresses
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    assert sorted(one for one in addresses if f"`{one}`" not in page and f"`{one}/" not in page) == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

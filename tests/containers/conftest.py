@@ -5,28 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.containers.engine import CACHE, Engine, NoEngineError, running
-
-# What Kubernetes gives the same images (k8s/base): read-only root, no capabilities, no network but where named.
-RESTRICTED = (
-    "--read-only",
-    *("--cap-drop", "ALL"),
-    *("--security-opt", "no-new-privileges"),
-    *("--user", "10001:10001"),
-)
-
-
-@dataclass(frozen=True)
-class Smoke:
-    """What a run of the smoke preset inside the pipeline image left behind."""
-
-    workspace: Path
-    said: str
+from tests.containers.engine import CACHE, RESTRICTED, Engine, NoEngineError, Smoke, running
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,20 @@ def _await(host: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
             last = "".join(log.read_text().splitlines(keepends=True)[-3:])
             raise NoEngineError(f"dockerd does not start here: {last.strip()[-400:]}")
         time.sleep(0.2)
+
+
+# What Kubernetes gives the same images (k8s/base): read-only root, no capabilities, no network but where named.
+RESTRICTED = (
+    "--read-only",
+    *("--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges"),
+    *("--user", "10001:10001"),
+)
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """What a run of the smoke preset inside the pipeline image left behind."""
+
+    workspace: Path
+    said: str

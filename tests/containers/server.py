@@ -11,8 +11,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.containers.conftest import RESTRICTED
-from tests.containers.engine import Engine
+from tests.containers.engine import RESTRICTED, Engine
 
 
 class Running:
@@ -74,3 +73,10 @@ def model_server(engine: Engine, image: str, workspace: Path, *publish: int) -> 
     with started(engine, image, options) as server:
         server.await_page(f"http://{server.address(8501)}/readyz")
         yield server
+
+
+def lesion() -> bytes:
+    """A drawn photograph."""
+    from edge.camera.sample import draw
+
+    return bytes(draw())

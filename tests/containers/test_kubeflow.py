@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.conftest import Smoke
-from tests.containers.engine import ROOT, Engine
+from tests.containers.engine import ROOT, Engine, Smoke
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 

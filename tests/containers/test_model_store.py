@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.features import MODEL_NAME
-from tests.containers.conftest import RESTRICTED, Smoke
-from tests.containers.engine import ROOT, Engine
+from tests.containers.engine import RESTRICTED, ROOT, Engine, Smoke
 from tests.pipeline.kubeflow import object_store
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]

@@ -22,10 +22,8 @@ from serving.protos import (
     prediction_service_pb2_grpc,
 )
 from tests.containers.authority import Authority
-from tests.containers.conftest import RESTRICTED, Smoke
-from tests.containers.engine import ROOT, Engine
-from tests.containers.server import Running, model_server, started
-from tests.containers.test_serving_image import lesion
+from tests.containers.engine import RESTRICTED, ROOT, Engine, Smoke
+from tests.containers.server import Running, lesion, model_server, started
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 

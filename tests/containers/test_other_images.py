@@ -7,8 +7,7 @@ import urllib.request
 
 import pytest
 
-from tests.containers.conftest import RESTRICTED, Smoke
-from tests.containers.engine import ROOT, Engine
+from tests.containers.engine import RESTRICTED, ROOT, Engine, Smoke
 from tests.containers.server import started
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from tests.containers.conftest import Smoke
-from tests.containers.engine import ROOT, Engine
+from tests.containers.engine import ROOT, Engine, Smoke
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 

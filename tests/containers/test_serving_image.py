@@ -9,18 +9,10 @@ import pytest
 
 from core.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
 from core.tfserving.client import ONCE, Client, ClientError, Options
-from tests.containers.conftest import Smoke
-from tests.containers.engine import Engine
-from tests.containers.server import model_server
+from tests.containers.engine import Engine, Smoke
+from tests.containers.server import lesion, model_server
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
-
-
-def lesion() -> bytes:
-    """A drawn photograph."""
-    from edge.camera.sample import draw
-
-    return bytes(draw())
 
 
 def version_of(workspace: Path) -> str:

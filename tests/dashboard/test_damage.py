@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard.test_pages import pages
+from tests.dashboard.rig import pages
 
 RUN = "20200101-000000"
 

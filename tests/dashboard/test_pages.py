@@ -9,43 +9,7 @@ from typing import Any
 import pytest
 
 from dashboard import words
-from tests.dashboard.rig import Running
-
-
-def pages(running: Any) -> list[str]:
-    """Every page that a filled dashboard has."""
-    services = running.services
-    run, other = services.runs.ids()[:2]
-    version = services.registry.all()[0]
-    node = next(node for node in services.metadata.nodes(run) if node.name == "StatisticsGen")
-    return [
-        "/runs",
-        "/runs?page=2&state=failed",
-        f"/runs/{run}",
-        f"/runs/{run}?against={other}",
-        f"/runs/{run}/log",
-        f"/runs/compare?run={run}&run={other}",
-        f"/artifacts/{node.outputs[0].id}",
-        "/models",
-        f"/models/{version.version}",
-        f"/models/{version.version}/evaluation?threshold=0.4",
-        "/lineage",
-        "/lineage?image=SAMPLE_0_train_00003",
-        "/data",
-        f"/data/{version.data_version}",
-        "/serving",
-        "/field?days=90",
-        "/field/predictions?zone=refer",
-        "/field/predictions/1",
-        "/field/review",
-        "/devices",
-        "/devices/pi-003",
-        "/alerts",
-        "/audit?verify=true",
-        "/admin",
-        "/account",
-    ]
-
+from tests.dashboard.rig import Running, pages
 
 # Facts of the JSON that a reader must find in the HTML, with the way they are written there.
 WRITTEN = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from core.registry.store import Registry
 from core.workspace import Workspace
 from pipeline import demonstration
 from pipeline.outcome import Outcome
-from tests.e2e.conftest import Runner
+
+Runner = Callable[..., tuple[Outcome, str]]
 
 ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}
 

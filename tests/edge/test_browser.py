@@ -13,9 +13,13 @@ from edge.queue.examination import new_id
 from tests.support.edge_bench import CHROMIUM
 from tests.support.edge_screen import Ward
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"
+    ),
+    # One device for all tests here: each goes on where the one before ended.
+    pytest.mark.random_order(disabled=True),
+]
 
 
 def take(ward: Ward, *codes: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from core.features import MODEL_NAME
 from core.hashing import FACTS, fingerprint
-from tests.core.registry.test_store import version_record
 from tests.k8s.test_agreement import program
+from tests.support.version_records import version_record
 
 CHANNELS = '{"stable": "7", "canary": null}\n'
 

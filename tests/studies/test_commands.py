@@ -26,7 +26,7 @@ from studies.ladder import rungs
 from studies.ladder.networks import Experiment
 from studies.segmentation.classifiers import FrozenLinear
 from studies.segmentation.config import SegmentationConfig
-from tests.pipeline.report.test_page import Document
+from tests.support.html_document import Document
 
 runner = CliRunner()
 WIDE = {"COLUMNS": "200"}

@@ -37,10 +37,16 @@ class SecretVariable(_Frozen):
 class Toleration(_Frozen):
     """Lets a step onto tainted nodes."""
 
-    key: str
-    operator: str = Field(default="Exists", pattern="^(Exists|Equal)$")
-    value: str = ""
-    effect: str = Field(default="NoSchedule", pattern="^(NoSchedule|PreferNoSchedule|NoExecute)?$")
+    key: str = Field(description="the taint's key")
+    operator: str = Field(
+        default="Exists", pattern="^(Exists|Equal)$", description="Exists: any value; Equal: `value`"
+    )
+    value: str = Field(default="", description="the taint's value, for Equal")
+    effect: str = Field(
+        default="NoSchedule",
+        pattern="^(NoSchedule|PreferNoSchedule|NoExecute)?$",
+        description="the taint's effect; empty: every one",
+    )
 
 
 class Place(_Frozen):

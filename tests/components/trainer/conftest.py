@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from components.trainer.config import TrainerConfig
-from components.trainer.run import run_fn
-from components.trainer.settings import FrozenConfig, StageConfig
-from pipeline.config import load
+from components.trainer.settings import FrozenConfig
 from tests.support import lesions, transforming
-
-
-def preset(name: str) -> TrainerConfig:
-    return load(name).trainer
-
+from tests.support.tiny_trainer import TINY, Data, Trained, preset, train
 
 THIRD_PARTY = [
     "ignore::DeprecationWarning",
@@ -33,52 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.filterwarnings(warning))
 
 
-@dataclass(frozen=True)
-class Data:
-    train: str
-    evaluation: str
-    transform: str
-
-
-@dataclass(frozen=True)
-class Trained:
-    data: Data
-    model: Path
-    run: Path
-    config: TrainerConfig
-
-
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     folder = tmp_path_factory.mktemp("data")
     train = lesions.write_split(folder / "train", 96, seed=1)
     evaluation = lesions.write_split(folder / "eval", 64, seed=2)
     return Data(train, evaluation, transforming.analyse(train, folder / "transform"))
-
-
-def train(data: Data, config: TrainerConfig, folder: Path, **hyperparameters: Any) -> Trained:
-    run_fn(
-        SimpleNamespace(
-            custom_config={"trainer": config.model_dump(mode="json"), "model_name": "melanoma"},
-            train_files=[data.train],
-            eval_files=[data.evaluation],
-            transform_output=data.transform,
-            hyperparameters=hyperparameters or None,
-            serving_model_dir=str(folder / "model"),
-            model_run_dir=str(folder / "run"),
-        )
-    )
-    return Trained(data, folder / "model", folder / "run", config)
-
-
-TINY = preset("smoke").model_copy(
-    update={
-        "stages": (StageConfig(size=64, epochs=4),),
-        "tta": 2,
-        "batch_size": 8,
-        "optimiser": preset("smoke").optimiser.model_copy(update={"ema": 0.8}),
-    }
-)
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ from components.trainer.model import network as networks
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, InferenceGraph, Member
 from core.measures.operating_point import OperatingPoint, Zones
-from tests.components.trainer import conftest
-from tests.support import lesions
+from tests.support import lesions, tiny_trainer
 from tests.support.saved_model import CppModel
 
 CLASSES = Classes(("bkl", "nv", "mel"), (0.0, 0.0, 1.0), 1)
@@ -30,7 +29,7 @@ def served(sizes: tuple[int, ...], seed: int) -> Served:
     members = []
     for size in sizes:
         keras.utils.set_random_seed(seed)
-        network = networks.build(conftest.TINY, size=size, classes=3, moments=moments, fast=False)
+        network = networks.build(tiny_trainer.TINY, size=size, classes=3, moments=moments, fast=False)
         head = network.model.get_layer("head_logits")
         kernel = np.zeros(head.kernel.shape, np.float32)
         kernel[:, 2] = np.random.default_rng(seed).exponential(
@@ -93,7 +92,9 @@ def test_the_maps_peak_follows_the_evidence() -> None:
         assert heat[peak[0] * cell : (peak[0] + 1) * cell, peak[1] * cell : (peak[1] + 1) * cell].max() > 0.9
 
 
-def test_the_exported_signature_answers_and_agrees_about_the_probability(scratch: conftest.Trained) -> None:
+def test_the_exported_signature_answers_and_agrees_about_the_probability(
+    scratch: tiny_trainer.Trained,
+) -> None:
     model = CppModel(scratch.model)
     batch = list(pictures(2).numpy())
     explained, answered = model.ask("explain", batch), model.ask("serving_default", batch)

@@ -19,8 +19,7 @@ from components.trainer.model import network as networks
 from components.trainer.settings import HeadConfig, StageConfig
 from core import features
 from core.measures.auc import auc
-from tests.components.trainer import conftest
-from tests.support import lesions
+from tests.support import lesions, tiny_trainer
 from tests.support.saved_model import CppModel
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
@@ -28,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def small(**head: object) -> TrainerConfig:
-    return conftest.TINY.model_copy(
+    return tiny_trainer.TINY.model_copy(
         update={
             "image_size": 32,
             "stages": (StageConfig(size=32, epochs=1),),
@@ -72,7 +71,7 @@ def test_rare_sites_have_no_number() -> None:
     assert metadata_of.fit(Columns(np.zeros(39, np.float32), (), sites, ())).sites == ("trunk",)
 
 
-def test_columns_are_read_in_the_order_of_the_pictures(data: conftest.Data) -> None:
+def test_columns_are_read_in_the_order_of_the_pictures(data: tiny_trainer.Data) -> None:
     found = read_columns([data.evaluation])
     assert len(found.ages) == len(found.sexes) == len(found.sites) == len(found.groups) == 64
     assert len(set(found.groups)) == 64
@@ -81,13 +80,13 @@ def test_columns_are_read_in_the_order_of_the_pictures(data: conftest.Data) -> N
 
 
 @pytest.fixture(scope="module")
-def with_branch(data: conftest.Data, tmp_path_factory: pytest.TempPathFactory) -> conftest.Trained:
+def with_branch(data: tiny_trainer.Data, tmp_path_factory: pytest.TempPathFactory) -> tiny_trainer.Trained:
     config = small(metadata=True, hidden=8).model_copy(update={"folds": 2, "robustness_images": 0})
-    return conftest.train(data, config, tmp_path_factory.mktemp("with_branch"))
+    return tiny_trainer.train(data, config, tmp_path_factory.mktemp("with_branch"))
 
 
 def test_a_model_with_metadata_answers_pictures_alone_and_is_told_more_by_its_own_signature(
-    with_branch: conftest.Trained,
+    with_branch: tiny_trainer.Trained,
 ) -> None:
     model = CppModel(with_branch.model)
     assert set(model.signatures["serving_default"].inputs) == {features.IMAGE_BYTES}
@@ -108,7 +107,7 @@ def test_a_model_with_metadata_answers_pictures_alone_and_is_told_more_by_its_ow
     assert len({round(float(value), 7) for value in found}) == 3
 
 
-def test_figures_with_and_without_metadata_stand_side_by_side(with_branch: conftest.Trained) -> None:
+def test_figures_with_and_without_metadata_stand_side_by_side(with_branch: tiny_trainer.Trained) -> None:
     metrics = json.loads((with_branch.run / "metrics.json").read_text())
     assert 0 <= metrics["with_metadata"]["eval_auc"] <= 1
     assert metrics["with_metadata"]["log_loss"] != metrics["log_loss"]
@@ -118,7 +117,7 @@ def test_figures_with_and_without_metadata_stand_side_by_side(with_branch: conft
 
 
 def test_cross_validated_figures_are_written_with_the_answers_behind_them(
-    with_branch: conftest.Trained,
+    with_branch: tiny_trainer.Trained,
 ) -> None:
     found = json.loads((with_branch.run / "metrics.json").read_text())["cross_validated"]
     with (with_branch.run / "out_of_fold_predictions.csv").open() as file:

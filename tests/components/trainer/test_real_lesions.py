@@ -33,12 +33,11 @@ from components.transform import images
 from core import features
 from core.measures.auc import auc
 from core.measures.calibration import expected_calibration_error, log_loss
-from tests.components.trainer import conftest
-from tests.support import strangers
+from tests.support import strangers, tiny_trainer
 
 pytestmark = pytest.mark.real_data
 
-QUICK = conftest.preset("quick")
+QUICK = tiny_trainer.preset("quick")
 # Smaller pictures and one view, of which novelty needs no second: a third of the time.
 CONFIG = QUICK.model_copy(update={"frozen": FrozenConfig(size=160, flips=1)})
 # Melanomas and other lesions of each part: more melanomas than there are in life, that there be enough to count.

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from components.trainer.export.robustness import CHANGES, measure
-from tests.components.trainer import conftest
-from tests.support import lesions
+from tests.support import lesions, tiny_trainer
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def test_the_table_says_what_is_lost(pictures):
     assert table == measure(darkness, shown, targets, darkness(shown), threshold=0.55, count=16, seed=5)
 
 
-def test_a_training_leaves_the_table_of_its_own_model(scratch: conftest.Trained):
+def test_a_training_leaves_the_table_of_its_own_model(scratch: tiny_trainer.Trained):
     table = json.loads((scratch.run / "robustness.json").read_text())
     assert len(table["rows"]) == len(CHANGES) + 1
     assert table["positives"] > 0

@@ -25,8 +25,7 @@ from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
 from core import features
 from core.measures.summary import measure
-from tests.components.trainer import conftest
-from tests.support import lesions
+from tests.support import lesions, tiny_trainer
 from tests.support.saved_model import CppModel
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,7 +48,7 @@ def picture_of(record: bytes) -> bytes:
 def test_training_and_both_signatures_give_the_same_answer(
     strategy: str, request: pytest.FixtureRequest
 ) -> None:
-    trained: conftest.Trained = request.getfixturevalue(strategy)
+    trained: tiny_trainer.Trained = request.getfixturevalue(strategy)
     model = CppModel(trained.model)
     rows = records(trained.data.evaluation)
     with (trained.run / "eval_predictions.csv").open() as file:
@@ -63,7 +62,7 @@ def test_training_and_both_signatures_give_the_same_answer(
 
 
 def test_what_the_trainer_says_of_eval_is_what_every_page_measures_from_the_same_answers(
-    scratch: conftest.Trained,
+    scratch: tiny_trainer.Trained,
 ) -> None:
     with (scratch.run / "eval_predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -79,7 +78,7 @@ def test_what_the_trainer_says_of_eval_is_what_every_page_measures_from_the_same
 
 @pytest.mark.parametrize("strategy", ["scratch", "frozen"])
 def test_the_signatures_are_the_contract(strategy: str, request: pytest.FixtureRequest) -> None:
-    trained: conftest.Trained = request.getfixturevalue(strategy)
+    trained: tiny_trainer.Trained = request.getfixturevalue(strategy)
     model = CppModel(trained.model)
     default, examples = model.signatures["serving_default"], model.signatures["serving_examples"]
     assert set(default.inputs) == {features.IMAGE_BYTES}
@@ -98,7 +97,9 @@ def test_the_signatures_are_the_contract(strategy: str, request: pytest.FixtureR
     assert answers[features.ZONE][0].decode() in {"low", "review", "refer"}
 
 
-def test_broken_pictures_are_an_invalid_argument_and_the_model_lives_on(scratch: conftest.Trained) -> None:
+def test_broken_pictures_are_an_invalid_argument_and_the_model_lives_on(
+    scratch: tiny_trainer.Trained,
+) -> None:
     model = CppModel(scratch.model)
     good = lesions.jpeg(lesions.picture(np.random.default_rng(1), False))
     for broken in (b"", b"no picture", good[:100]):
@@ -107,7 +108,7 @@ def test_broken_pictures_are_an_invalid_argument_and_the_model_lives_on(scratch:
     assert model.ask("serving_default", [good])[features.PROBABILITY].shape == (1,)
 
 
-def test_the_metadata_meets_its_schema(scratch: conftest.Trained, frozen: conftest.Trained) -> None:
+def test_the_metadata_meets_its_schema(scratch: tiny_trainer.Trained, frozen: tiny_trainer.Trained) -> None:
     schema = json.loads((ROOT / "schemas" / "model.schema.json").read_text())
     for trained in (scratch, frozen):
         about = json.loads((trained.model / "assets.extra" / "melanosizer.json").read_text())
@@ -115,7 +116,7 @@ def test_the_metadata_meets_its_schema(scratch: conftest.Trained, frozen: confte
         assert about["parameters"] > 1000
 
 
-def test_warm_up_requests_can_be_answered(scratch: conftest.Trained) -> None:
+def test_warm_up_requests_can_be_answered(scratch: tiny_trainer.Trained) -> None:
     model = CppModel(scratch.model)
     path = scratch.model / "assets.extra" / "tf_serving_warmup_requests"
     logs = [
@@ -132,7 +133,7 @@ def test_warm_up_requests_can_be_answered(scratch: conftest.Trained) -> None:
         )
 
 
-def test_history_has_auc_and_false_negatives_of_every_epoch(scratch: conftest.Trained) -> None:
+def test_history_has_auc_and_false_negatives_of_every_epoch(scratch: tiny_trainer.Trained) -> None:
     history = json.loads((scratch.run / "history.json").read_text())
     assert [row["epoch"] for row in history["epochs"]] == [1, 2, 3, 4]
     for row in history["epochs"]:
@@ -143,7 +144,7 @@ def test_history_has_auc_and_false_negatives_of_every_epoch(scratch: conftest.Tr
     assert list((scratch.run / "tensorboard").iterdir())
 
 
-def test_the_frozen_head_is_the_best_epoch_over_the_penalties(frozen: conftest.Trained) -> None:
+def test_the_frozen_head_is_the_best_epoch_over_the_penalties(frozen: tiny_trainer.Trained) -> None:
     history = json.loads((frozen.run / "history.json").read_text())
     best = max(row["eval_auc"] for row in history["epochs"])
     assert history["metrics"]["eval_auc"] == pytest.approx(best, abs=0.02)
@@ -152,16 +153,16 @@ def test_the_frozen_head_is_the_best_epoch_over_the_penalties(frozen: conftest.T
 
 
 def test_features_are_cached_by_weights_preprocessing_and_data(
-    frozen: conftest.Trained, tmp_path: Path, unexported: None
+    frozen: tiny_trainer.Trained, tmp_path: Path, unexported: None
 ) -> None:
     kept = frozen.run / "cache"
     config = frozen.config.model_copy(update={"cache_dir": str(kept)})
     before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir() if path.is_file()}
-    conftest.train(frozen.data, config, tmp_path / "again")
+    tiny_trainer.train(frozen.data, config, tmp_path / "again")
     after = {path.name: path.stat().st_mtime_ns for path in kept.iterdir() if path.is_file()}
     assert after == before
     smaller = config.model_copy(update={"frozen": config.frozen.model_copy(update={"size": 40})})
-    conftest.train(frozen.data, smaller, tmp_path / "other")
+    tiny_trainer.train(frozen.data, smaller, tmp_path / "other")
     assert len([path for path in kept.iterdir() if path.name.startswith("features-")]) == 4
 
 
@@ -174,7 +175,7 @@ run_fn(SimpleNamespace(**json.loads(sys.argv[1])))
 
 
 def test_a_killed_training_resumes_and_ends_with_the_same_weights(
-    scratch: conftest.Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str], unexported: None
+    scratch: tiny_trainer.Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str], unexported: None
 ) -> None:
     cache = tmp_path / "cache"
     config = scratch.config.model_copy(update={"cache_dir": str(cache)})
@@ -199,7 +200,7 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(
     assert child.returncode == -signal.SIGKILL
     child.stderr.close()
     assert not (tmp_path / "killed" / "model").exists()
-    resumed = conftest.train(scratch.data, config, tmp_path / "resumed")
+    resumed = tiny_trainer.train(scratch.data, config, tmp_path / "resumed")
     said = capfd.readouterr().err
     assert "resumed in stage 1 after epoch" in said
     assert "epoch 1 of 4" not in said
@@ -233,16 +234,16 @@ def test_a_network_that_cannot_be_is_told_before_an_image_is_read(
 
 
 def test_another_seed_gives_another_model(
-    scratch: conftest.Trained, tmp_path: Path, unexported: None
+    scratch: tiny_trainer.Trained, tmp_path: Path, unexported: None
 ) -> None:
     config = scratch.config.model_copy(update={"seed": 18, "stages": (StageConfig(size=64, epochs=1),)})
-    other = conftest.train(scratch.data, config, tmp_path)
+    other = tiny_trainer.train(scratch.data, config, tmp_path)
     assert (other.run / "eval_predictions.csv").read_text() != (
         scratch.run / "eval_predictions.csv"
     ).read_text()
 
 
-def test_stages_of_several_sizes_become_one_ensemble(scratch: conftest.Trained, tmp_path: Path) -> None:
+def test_stages_of_several_sizes_become_one_ensemble(scratch: tiny_trainer.Trained, tmp_path: Path) -> None:
     config = scratch.config.model_copy(
         update={
             "stages": (StageConfig(size=32, epochs=1), StageConfig(size=48, epochs=1, test_size=64, reset=True)),
@@ -253,7 +254,7 @@ def test_stages_of_several_sizes_become_one_ensemble(scratch: conftest.Trained, 
             "litert": ("float32",),
         }
     )  # fmt: skip
-    trained = conftest.train(scratch.data, config, tmp_path)
+    trained = tiny_trainer.train(scratch.data, config, tmp_path)
     about = json.loads((trained.model / "assets.extra" / "melanosizer.json").read_text())
     assert [member["size"] for member in about["backbone"]["members"]] == [32, 64]
     rows = records(trained.data.evaluation)
@@ -272,7 +273,7 @@ def test_stages_of_several_sizes_become_one_ensemble(scratch: conftest.Trained, 
     [("fine_tune", 0, 5), ("last_blocks", 0, 2), ("gradual", 0, 0), ("gradual", 1, 1), ("gradual", 2, 5)],
 )
 def test_strategies_free_the_layers_they_name(strategy: str, stage: int, learning: int) -> None:
-    config = conftest.TINY.model_copy(
+    config = tiny_trainer.TINY.model_copy(
         update={"strategy": strategy, "stages": (StageConfig(size=64, epochs=1),) * 3, "unfreeze": 2}
     )
     moments = networks.Moments((1.0,) * 3, (1.0,) * 3)
@@ -288,7 +289,7 @@ def test_strategies_free_the_layers_they_name(strategy: str, stage: int, learnin
 
 
 def test_frozen_batch_norm_keeps_its_statistics() -> None:
-    config = conftest.TINY.model_copy(update={"batch_norm": "frozen"})
+    config = tiny_trainer.TINY.model_copy(update={"batch_norm": "frozen"})
     network = networks.build(config, size=None, classes=2, moments=networks.Moments((1.0,) * 3, (1.0,) * 3))
     networks.freeze(network, config, 0)
     norms = [la for la in network.model.layers if isinstance(la, keras.layers.BatchNormalization)]
@@ -305,7 +306,9 @@ def test_fast_layers_have_tensorflows_gradients(batch_norm: str) -> None:
     found = []
     for fast in (True, False):
         keras.utils.set_random_seed(1)
-        config = conftest.TINY.model_copy(update={"backbone": "efficientnet_lite0", "batch_norm": batch_norm})
+        config = tiny_trainer.TINY.model_copy(
+            update={"backbone": "efficientnet_lite0", "batch_norm": batch_norm}
+        )
         network = networks.build(config, size=None, classes=2, moments=moments, fast=fast)
         networks.freeze(network, config, 0)
         variables = [variable.value for variable in network.model.trainable_variables]

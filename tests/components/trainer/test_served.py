@@ -24,11 +24,10 @@ from components.trainer.progress import Progress
 from components.trainer.settings import StageConfig
 from components.transform import images
 from core import features
-from tests.components.trainer import conftest
-from tests.support import lesions, strangers
+from tests.support import lesions, strangers, tiny_trainer
 from tests.support.saved_model import CppModel
 
-SIDE = conftest.TINY.image_size
+SIDE = tiny_trainer.TINY.image_size
 
 
 def pictures_of(pattern: str) -> list[bytes]:
@@ -44,7 +43,7 @@ def pictures_of(pattern: str) -> list[bytes]:
 def test_zone_decision_and_version_follow_from_what_the_model_says_of_itself(
     strategy: str, request: pytest.FixtureRequest
 ) -> None:
-    trained: conftest.Trained = request.getfixturevalue(strategy)
+    trained: tiny_trainer.Trained = request.getfixturevalue(strategy)
     answers = CppModel(trained.model).ask("serving_default", pictures_of(trained.data.evaluation))
     about = json.loads((trained.model / "assets.extra" / "melanosizer.json").read_text())
     # The graph holds the limits as float32.
@@ -78,7 +77,7 @@ def drawn(name: str, count: int, seed: int) -> Split:
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     """All that the Trainer fits, on a network of one epoch."""
     folder = tmp_path_factory.mktemp("fitted")
-    config = conftest.TINY.model_copy(update={"stages": (StageConfig(size=SIDE, epochs=1),)})
+    config = tiny_trainer.TINY.model_copy(update={"stages": (StageConfig(size=SIDE, epochs=1),)})
     keras.utils.set_random_seed(config.seed)
     data = training.Data(drawn("train", 96, 1), drawn("eval", 64, 2), Moments((150.0,) * 3, (50.0,) * 3), {})
     classifier, answers = training.train(

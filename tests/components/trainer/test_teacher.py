@@ -16,12 +16,12 @@ from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import predict
 from components.trainer.progress import Progress
 from components.trainer.settings import DistilConfig
-from tests.components.trainer import conftest
+from tests.support import tiny_trainer
 from tests.support import trainer_arrays as arrays
 
 
 @pytest.fixture(scope="module")
-def pictures(scratch: conftest.Trained, tmp_path_factory: pytest.TempPathFactory) -> Split:
+def pictures(scratch: tiny_trainer.Trained, tmp_path_factory: pytest.TempPathFactory) -> Split:
     folder = tmp_path_factory.mktemp("pictures")
     return read_split("eval", [scratch.data.evaluation], size=64, cache_dir=folder, progress=Progress())
 
@@ -30,7 +30,7 @@ def pictures(scratch: conftest.Trained, tmp_path_factory: pytest.TempPathFactory
 def test_a_pushed_version_is_rebuilt_and_ranks_as_it_did(
     strategy: str, pictures: Split, request: pytest.FixtureRequest
 ) -> None:
-    pushed: conftest.Trained = request.getfixturevalue(strategy)
+    pushed: tiny_trainer.Trained = request.getfixturevalue(strategy)
     classifier, size = teacher.load(pushed.model)
     assert size == 64
     class_probabilities = predict(classifier, pictures.pictures).class_probabilities
@@ -43,7 +43,7 @@ def test_a_pushed_version_is_rebuilt_and_ranks_as_it_did(
     assert np.corrcoef(positive, wanted)[0, 1] > 0.7
 
 
-def test_what_does_not_fit_is_refused(scratch: conftest.Trained, pictures: Split, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused(scratch: tiny_trainer.Trained, pictures: Split, tmp_path: Path) -> None:
     spec = f"pushed:{scratch.model}"
     with pytest.raises(
         WeightsFileError, match="the teacher knows negative, positive, this data gives nv, mel"

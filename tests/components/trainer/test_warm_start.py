@@ -17,14 +17,13 @@ from components.trainer.model import network as networks
 from components.trainer.model.backbones.errors import WeightsUnavailableError
 from components.trainer.settings import StageConfig
 from components.transform import images
-from tests.components.trainer import conftest
-from tests.support import lesions
+from tests.support import lesions, tiny_trainer
 
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 
 
 def test_a_training_starts_from_what_another_exported(
-    scratch: conftest.Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scratch: tiny_trainer.Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "components.trainer.export.saved_model.write", lambda served, *_, **more: kept.append((served, more))
@@ -33,7 +32,7 @@ def test_a_training_starts_from_what_another_exported(
     warm = scratch.config.model_copy(
         update={"weights": f"pushed:{scratch.model}", "stages": (StageConfig(size=64, epochs=0.1),)}
     )
-    conftest.train(scratch.data, warm, tmp_path)
+    tiny_trainer.train(scratch.data, warm, tmp_path)
     assert kept[0][1]["metadata"]["backbone"]["weights"].startswith(f"pushed:{scratch.model} (SHA-256 ")
     first, again = (
         networks.build(warm, size=size, classes=2, moments=MOMENTS).backbone.model().get_weights()
@@ -45,7 +44,7 @@ def test_a_training_starts_from_what_another_exported(
 
 
 def test_a_training_on_other_data_starts_from_it_only_where_that_is_said_to_be_safe(
-    scratch: conftest.Trained,
+    scratch: tiny_trainer.Trained,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -59,14 +58,14 @@ def test_a_training_on_other_data_starts_from_it_only_where_that_is_said_to_be_s
     monkeypatch.setattr("components.trainer.fit.training.train", started)
     warm = scratch.config.model_copy(update={"weights": f"pushed:{scratch.model}"})
     with pytest.raises(DataError, match=r"was trained on data version \w+, this is another"):
-        conftest.train(scratch.data, warm, tmp_path, data_version="another")
+        tiny_trainer.train(scratch.data, warm, tmp_path, data_version="another")
     allowed = warm.model_copy(update={"allow_other_data": True})
     with pytest.raises(StartedError):
-        conftest.train(scratch.data, allowed, tmp_path, data_version="another")
+        tiny_trainer.train(scratch.data, allowed, tmp_path, data_version="another")
     assert "this is another; allow_other_data says" in capfd.readouterr().err
 
 
-def test_the_file_holds_the_exported_weights(scratch: conftest.Trained) -> None:
+def test_the_file_holds_the_exported_weights(scratch: tiny_trainer.Trained) -> None:
     """The graph holds them folded and as constants, so the networks of the file are asked what it is asked."""
     import tensorflow as tf
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.trainer.export import warmup
 from core import features
-from tests.components.trainer import conftest
+from tests.support import tiny_trainer
 
 
 def test_they_are_jpegs_of_a_capture_s_size_and_the_same_every_time() -> None:
@@ -23,7 +23,7 @@ def test_they_are_jpegs_of_a_capture_s_size_and_the_same_every_time() -> None:
     assert len(set(first)) == len(first)
 
 
-def test_what_is_pushed_holds_no_picture_of_the_data(scratch: conftest.Trained) -> None:
+def test_what_is_pushed_holds_no_picture_of_the_data(scratch: tiny_trainer.Trained) -> None:
     held = (scratch.model / "assets.extra" / "tf_serving_warmup_requests").read_bytes()
     assert all(picture in held for picture in warmup.pictures())
     for pattern in (scratch.data.train, scratch.data.evaluation):

@@ -19,8 +19,8 @@ from core.registry import rollout as rollout_module
 from core.registry import store
 from core.registry.rollout import Rollout, Waiting
 from core.registry.store import Registry, RegistryError
-from tests.core.registry.test_store import version_record
 from tests.support.label_rules import LabelledServer
+from tests.support.version_records import version_record
 
 MODEL = "melanoma"
 

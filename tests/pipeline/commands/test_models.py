@@ -16,7 +16,7 @@ from core.registry.store import Registry
 from core.workspace import Workspace
 from pipeline.__main__ import app
 from pipeline.commands.serve import _settling
-from tests.core.registry.test_store import version_record
+from tests.support.version_records import version_record
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from core.errors import UsageError
 from pipeline.__main__ import app
 from studies.baselines import extract, frozen_cnn
-from tests.pipeline.report.test_page import Document
+from tests.support.html_document import Document
 
 runner = CliRunner()
 
