@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 
 @contextmanager
-def replacing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, mode: int = 0o666, cache: bool = False) -> Iterator[BinaryIO]:
     """Open a file for its whole new content; the name points to it once the block has ended without an error.
 
     The content is on the disk before the name points to it: a power cut leaves the old or the new one whole. Missing
@@ -21,22 +21,26 @@ def replacing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     Args:
         path: the file; its folder must allow a second file beside it.
         mode: permissions of the new file before the umask; 0o600 for secrets.
+        cache: whether one process alone writes it and can make it again: nothing waits for the disk, and what a
+            killed process leaves is written over.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; the old file is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}{'' if cache else f'.{os.getpid()}'}.partial")
     try:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+            if not cache:
+                stream.flush()
+                os.fsync(stream.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if not cache:
+        sync_folder(path.parent)
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
@@ -50,7 +54,7 @@ def cached_arrays(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str
     import numpy as np
 
     if not path.exists():
-        with replacing(path) as stream:
+        with replacing(path, cache=True) as stream:
             np.savez(stream, **make())
     with np.load(path, allow_pickle=False) as kept:
         return dict(kept)

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -20,7 +19,6 @@ from sklearn.preprocessing import StandardScaler
 from components.ingest.manifest import Manifest
 from components.trainer.data.records import read_split
 from components.trainer.model.backbones import registry
-from components.trainer.model.feature_extractor import FeatureExtractor
 from components.trainer.progress import Progress
 from core import features
 from core.files import cached_arrays
@@ -28,6 +26,7 @@ from core.hashing import file_hash
 from core.measures.auc import auc
 from studies.baselines.extract import Table
 from studies.baselines.systems import Scorer, System
+from studies.frozen_features import FeatureExtractor
 
 BACKBONE: Final = "efficientnet_lite0"
 _SIZE: Final = 192
@@ -48,7 +47,7 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
 
     def made(name: str) -> dict[str, object]:
         nonlocal extractor
-        extractor = extractor or FeatureExtractor(_model(weights), _SIZE)
+        extractor = extractor or _extractor(weights)
         split = read_split(
             name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
         )
@@ -77,10 +76,8 @@ def named(weights: str) -> str:
     return file_hash(path)[:16] if path.is_file() else "elsewhere"
 
 
-def _model(weights: str) -> keras.Model:
-    backbone = registry.build(BACKBONE, size=_SIZE, weights=weights)
-    pooled = keras.layers.GlobalAveragePooling2D()(backbone.features)
-    return keras.Model(backbone.inputs, pooled)
+def _extractor(weights: str) -> FeatureExtractor:
+    return FeatureExtractor.pooled(registry.build(BACKBONE, size=_SIZE, weights=weights), _SIZE)
 
 
 def _fit(train: Table, evaluation: Table, seed: int) -> Scorer:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.trainer.config import TrainerConfig
-from components.trainer.data.records import Split
+from components.trainer.data.records import Split, write_predictions
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
@@ -26,7 +25,6 @@ from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
-from core import features, spreadsheet
 from core.files import replacing
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval
@@ -110,14 +108,7 @@ def limited(split: Split, count: int | None, seed: int) -> Split:
         )
     )
     digest = hashlib.sha256(f"{split.fingerprint} {rows.tolist()}".encode()).hexdigest()
-    return Split(
-        split.name,
-        np.asarray(split.pictures[rows]),
-        tuple(split.names[row] for row in rows),
-        split.targets[rows],
-        tuple(split.diagnoses[row] for row in rows),
-        digest,
-    )
+    return replace(split.only(rows), fingerprint=digest)
 
 
 def key(rung: Experiment, splits: Splits, minutes: float | None, before: str) -> str:
@@ -167,7 +158,7 @@ def run_experiment(
     training = StagedTraining(
         config,
         Task(chosen, moments, splits.train, splits.evaluation, labels, weights),
-        backup=backup if minutes is None or minutes >= _LONG else _NoBackup(backup.path),
+        backup=backup if minutes is None or minutes >= _LONG else None,
         history=history,
         progress=progress,
         initial=initial,
@@ -181,7 +172,7 @@ def run_experiment(
     shares = predict(Classifier((member,), chosen, config.tta), splits.test.pictures, progress, "test")
     positive = np.asarray(chosen.positive) == 1
     probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
-    _write_predictions(splits.test, probabilities, folder / PREDICTIONS)
+    write_predictions(folder / PREDICTIONS, splits.test, probabilities)
     per_epoch = max(1, len(labels) // config.batch_size)
     backup.clear()
     measured = ExperimentResult(
@@ -228,7 +219,7 @@ def parameters(rung: Experiment) -> int:
 
 def save_weights(weights: Weights, path: Path) -> None:
     """Keep a rung's weights for the rung that starts from them."""
-    with replacing(path) as file:
+    with replacing(path, cache=True) as file:
         np.savez(file, *weights)
 
 
@@ -236,24 +227,6 @@ def load_weights(path: Path) -> Weights:
     """Read what `save_weights` wrote."""
     with np.load(path, allow_pickle=False) as file:
         return [file[f"arr_{number}"] for number in range(len(file.files))]
-
-
-def _write_predictions(test: Split, probabilities: npt.NDArray[np.float64], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
-        for name, target, value in zip(test.names, test.targets, probabilities, strict=True):
-            writer.writerow([spreadsheet.cell(name), int(target), repr(float(value))])
-
-
-class _NoBackup(Backup):
-    """For rungs that are trained again sooner than their backup is written."""
-
-    def save(self, state: Any, arrays: Any) -> None:
-        """Keep nothing."""
-
-    def load(self) -> None:
-        """There is nothing."""
 
 
 def _moments(train: Split) -> Moments:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import keras
 import numpy as np
@@ -27,15 +27,13 @@ from components.trainer.fit.loop import Loop, StagePlan, TrainState, Weights
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
 from components.trainer.settings import OptimiserConfig
-from components.transform import images
 from core import spreadsheet
 from core.files import cached_arrays
 from core.measures.summary import Measures, measure
+from studies.frozen_features import FeatureExtractor
 
 Floats = npt.NDArray[np.float32]
 Percent = Annotated[int, Field(ge=0, le=90)]
-
-_BATCH: Final = 16
 
 
 class RetrainConfig(BaseModel):
@@ -89,12 +87,9 @@ def retrain(
     backbone = registry.build(
         config.backbone, size=config.size, weights=config.weights, on_missing_weights="random"
     )
-    model = keras.Model(backbone.inputs, keras.layers.GlobalAveragePooling2D()(backbone.features))
-    extract = tf.function(lambda pixels: model(pixels, training=False), reduce_retracing=True)
+    extract = FeatureExtractor.pooled(backbone, config.size)
     kept = ("eval", "test") if config.distorts else ("train", "eval", "test")
-    inputs = {
-        name: _bottlenecks(extract, splits[name], config, _key(model), cache, progress) for name in kept
-    }
+    inputs = {name: _bottlenecks(extract, splits[name], config, cache, progress) for name in kept}
     scale = inputs["eval"].std(axis=0).mean() or 1.0  # one number: rates then mean the same for any network
     learner = _HeadLearner(config.learning_rate, inputs["eval"] / scale, splits["eval"].targets)
     history = History(cache, kept=False)
@@ -112,7 +107,7 @@ def retrain(
         while True:
             rows = draw.integers(0, len(train), config.batch_size)
             if config.distorts:
-                values = extract(_distorted(train.pictures[rows], config, draw)).numpy()
+                values = extract(_distorted(train.pictures[rows], config, draw))
             else:
                 values = inputs["train"][rows]
             yield values / scale, train.targets[rows, None].astype(np.float32)
@@ -172,17 +167,15 @@ class _HeadLearner:
 
 
 def _bottlenecks(
-    extract: Any, split: Split, config: RetrainConfig, weights: str, cache: Path, progress: Progress
+    extract: FeatureExtractor, split: Split, config: RetrainConfig, cache: Path, progress: Progress
 ) -> Floats:
-    about = f"{config.backbone} {config.size} {weights} {split.fingerprint} {len(split)} {split.names[0]}"
+    about = f"{config.backbone} {config.size} {_key(extract.model)} {split.fingerprint} {len(split)} {split.names[0]}"
 
     def made() -> dict[str, Floats]:
-        rows = []
-        for start in range(0, len(split), _BATCH):
-            batch = tf.constant(np.ascontiguousarray(split.pictures[start : start + _BATCH]))
-            rows.append(extract(images.view(batch, config.size)).numpy())
-            progress.tick("%s: bottlenecks of %d of %d images", split.name, start, len(split))
-        return {"values": np.concatenate(rows)}
+        tick = "%s: bottlenecks of %d of %d images"
+        return {
+            "values": extract(split.pictures, lambda done: progress.tick(tick, split.name, done, len(split)))
+        }
 
     key = hashlib.sha256(about.encode()).hexdigest()[:24]
     return np.asarray(

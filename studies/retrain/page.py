@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.trainer.data.records import Split
-from core.charts.render import svg
 from core.charts.series import lines
+from core.charts.spec import svg
 from core.numbers import duration, rate
 from studies.page import Figure, Page, Section, Table, picture
 from studies.retrain.flow import RetrainConfig, Retrained

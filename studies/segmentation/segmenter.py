@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.export import warmup
+from components.trainer.export import saved_model
 from components.trainer.export.saved_model import METADATA, WARMUP, write_warmup
 from components.transform import images
 from core import features
@@ -157,4 +157,4 @@ def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:
     }
     text = json.dumps(everything, indent=1, sort_keys=True)
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
-    write_warmup(extra / WARMUP, [(SEGMENT, warmup.pictures())], model=MODEL_NAME)
+    write_warmup(extra / WARMUP, [(SEGMENT, saved_model.warmup_pictures())], model=MODEL_NAME)

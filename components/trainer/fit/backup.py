@@ -36,7 +36,7 @@ class Backup:
         flat: dict[str, Any] = {
             f"{name}.{i}": array for name, values in arrays.items() for i, array in enumerate(values)
         }
-        with replacing(self.path) as file:
+        with replacing(self.path, cache=True) as file:
             content = np.frombuffer(json.dumps(state).encode(), np.uint8)
             np.savez(file, **flat, layout=np.array(LAYOUT), state=content)
 

@@ -1,16 +1,20 @@
-"""Callbacks of the training loop: which weights are kept, when it stops, what is written down."""
+"""Callbacks of the training loop: which weights are kept and averaged, when it stops, what is written down."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import tensorflow as tf
 
 from components.trainer.fit.history import Epoch, History, Scores
 from components.trainer.fit.loop import Callback, Learner, StagePlan, TrainState, Weights
 from components.trainer.fit.schedules import Plateau, ScheduleConfig
-from components.trainer.progress import Progress, duration
+from components.trainer.progress import Progress
+from core.numbers import duration
 
 
 class KeepWeights(Callback):
@@ -77,7 +81,7 @@ class EpochLog(Callback):
             math.ceil(plan.epochs),
             epoch.loss,
             self._figures,
-            f"{epoch.seconds:.1f} s" if epoch.seconds < 10 else duration(epoch.seconds),
+            duration(epoch.seconds),
             duration(plan.left(state)),
         )
 
@@ -102,3 +106,50 @@ class BackupWriter(Callback):
     def _write(self) -> None:
         self._save()
         self._saved = time.monotonic()
+
+
+class Ema(Callback):
+    """Averages of variables, updated once a step.
+
+    The decay of step n is min(decay, (1 + n) / (10 + n)), so that short runs do not average the first,
+    random weights in (Polyak and Juditsky 1992; the warm-up is TensorFlow's own).
+    """
+
+    def __init__(self, variables: Sequence[Any], decay: float) -> None:
+        """Start from the present values of `variables` (Keras or TensorFlow ones, floating point)."""
+        if not 0.0 < decay < 1.0:
+            raise ValueError(f"ema={decay}: give a decay inside 0..1, or leave the average out")
+        self._variables = list(variables)
+        self._decay = decay
+        self._averages = [tf.Variable(_value(v), trainable=False) for v in self._variables]
+        self._steps = tf.Variable(0.0, trainable=False)
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """Everything that must be restored to go on as if nothing had happened."""
+        return [self._steps, *self._averages]
+
+    def update(self) -> None:
+        """Take in the values after a step; may be called inside a tf.function."""
+        self._steps.assign_add(1.0)
+        decay = tf.minimum(self._decay, (1.0 + self._steps) / (10.0 + self._steps))
+        for average, variable in zip(self._averages, self._variables, strict=True):
+            average.assign_sub(tf.cast(1.0 - decay, average.dtype) * (average - _value(variable)))
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """The variables hold their averages inside the block, and their own values again after it."""
+        trained = [tf.identity(_value(v)) for v in self._variables]
+        self._assign(self._averages)
+        try:
+            yield
+        finally:
+            self._assign(trained)
+
+    def _assign(self, values: Sequence[Any]) -> None:
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+
+
+def _value(variable: Any) -> tf.Tensor:
+    return tf.convert_to_tensor(variable.value if hasattr(variable, "path") else variable)

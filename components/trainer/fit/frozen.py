@@ -140,7 +140,7 @@ def _features(
             done / (time.monotonic() - started),
         )
     found = _Features(*(np.concatenate(column) for column in zip(*rows, strict=True)))
-    with replacing(path) as file:
+    with replacing(path, cache=True) as file:
         np.savez(file, pooled=found.pooled, levels=found.levels)
     progress.line("%s: features of %d images in %.0f s", split.name, len(split), time.monotonic() - started)
     return found

@@ -18,12 +18,12 @@ from components.trainer.fit.backup import Backup, assign
 from components.trainer.fit.callbacks import (
     BackupWriter,
     EarlyStopping,
+    Ema,
     EpochLog,
     KeepWeights,
     ReduceOnPlateau,
 )
 from components.trainer.fit.distribution import ONE, Workers
-from components.trainer.fit.ema import Ema
 from components.trainer.fit.folds import NO_FOLD, Fold
 from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import (
@@ -39,8 +39,9 @@ from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import Answer, Classifier, Member, predict, trace
 from components.trainer.model.network import Network
-from components.trainer.progress import Progress, duration
+from components.trainer.progress import Progress
 from components.trainer.settings import OptimiserConfig, StageConfig
+from core.numbers import duration
 
 _FINDER_STREAM = 1_000_000  # its batches are those of no stage
 
@@ -107,14 +108,17 @@ class StagedTraining:
         config: TrainerConfig,
         task: Task,
         *,
-        backup: Backup,
+        backup: Backup | None,
         history: History,
         progress: Progress,
         initial: Weights | None = None,
         fold: Fold = NO_FOLD,
         workers: Workers = ONE,
     ) -> None:
-        """Build the network; `initial` replaces the configured weights: a warm start of backbone and head."""
+        """Build the network; `initial` replaces the configured weights: a warm start of backbone and head.
+
+        Without a backup a training that is interrupted begins again.
+        """
         self._config = config
         self._task = task
         self._backup = backup
@@ -154,7 +158,7 @@ class StagedTraining:
 
     def run(self) -> list[Snapshot]:
         """Train; return the weights that make up the model."""
-        saved = self._backup.load()
+        saved = self._backup.load() if self._backup else None
         optimiser_state = averages = None
         if saved is not None:
             optimiser_state = self._restore(*saved)
@@ -229,7 +233,7 @@ class StagedTraining:
         return arrays["optimiser"]
 
     def _save(self, optimiser: optimisation.Optimiser) -> None:
-        if not self._workers.chief:
+        if not self._workers.chief or self._backup is None:
             return
         self._state.spent = self._clock.spent()
         arrays = {

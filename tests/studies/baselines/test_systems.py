@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.trainer.progress import Progress
-from studies.baselines import compare, frozen_cnn, perceptron
+from studies.baselines import compare, frozen_cnn, perceptron, systems
 from studies.baselines.perceptron import Perceptron, task
 from studies.baselines.systems import System
 
@@ -32,7 +32,7 @@ def test_a_system_beats_chance_and_repeats_itself(system: System, tables) -> Non
 
 
 def test_thresholds_are_fixed_for_the_sensitivity_that_is_named(tables) -> None:
-    for system, wanted in ((compare.linear.SYSTEM, 0.95), (compare.neighbours.SYSTEM, 0.98)):
+    for system, wanted in ((systems.LINEAR, 0.95), (systems.NEIGHBOURS, 0.98)):
         (row,) = compare.compare([system], tables, 3, Progress(io.StringIO()))
         on_eval = system.fit(tables["train"], tables["eval"], 3)(tables["eval"].values)
         positive = tables["eval"].targets == 1
@@ -40,8 +40,8 @@ def test_thresholds_are_fixed_for_the_sensitivity_that_is_named(tables) -> None:
 
 
 def test_the_published_limit_is_used_as_it_is(tables) -> None:
-    (row,) = compare.compare([compare.total_score.PUBLISHED], tables, 3, Progress(io.StringIO()))
-    total = tables["test"].values[:, compare.total_score.TOTAL]
+    (row,) = compare.compare([systems.PUBLISHED], tables, 3, Progress(io.StringIO()))
+    total = tables["test"].values[:, systems.TOTAL]
     positive = tables["test"].targets == 1
     assert row.sensitivity.value == pytest.approx((total[positive] >= 5.475).mean())
 
