@@ -84,7 +84,7 @@ def paths(workspace: Path) -> list[str]:
         f"/data/{version.data_version}",
         "/serving",
         "/field",
-        "/field?days=365",
+        "/field?last=365d",
         "/field/predictions",
         "/field/predictions?zone=refer&outcome=melanoma",
         "/field/review",

@@ -51,6 +51,7 @@ from dashboard.settings import Settings
 from dashboard.views import (
     admin,
     alerts,
+    answers,
     artifacts,
     audit,
     data,
@@ -60,6 +61,7 @@ from dashboard.views import (
     health,
     lineage,
     models,
+    review,
     runs,
     serving,
     sign_in,
@@ -70,7 +72,7 @@ log = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 ROUTERS = (
-    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, devices, alerts,
+    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, answers, review, devices, alerts,
     admin, audit, predict, gateway_devices,
 )  # fmt: skip
 

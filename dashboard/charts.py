@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
@@ -28,13 +29,13 @@ def timeline(
     named: Mapping[str, Sequence[tuple[float, float]]],
     *,
     low: float | None = 0.0,
-    utc: bool = True,
+    zone: ZoneInfo,
 ) -> Markup:
     """Return lines over moments, zoomable; nothing before there are two points of one line."""
     shown = {name: points for name, points in named.items() if points}
     if not any(len(points) > 1 for points in shown.values()):
         return EMPTY
-    return place(series.time_series(title, unit, shown, low=low, utc=utc), zoom=True)
+    return place(series.time_series(title, unit, shown, low=low, zone=zone), zoom=True)
 
 
 def lines(

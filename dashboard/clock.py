@@ -1,15 +1,19 @@
-"""Time as the database keeps it: whole milliseconds since 1970, UTC."""
+"""Time as the database keeps it, whole milliseconds since 1970, UTC, and as a person's time zone shows it."""
 
 from __future__ import annotations
 
+import functools
 import time
+import zoneinfo
 from datetime import UTC, date, datetime
 from datetime import time as dtime
+from zoneinfo import ZoneInfo
 
 SECOND = 1000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+GREENWICH = ZoneInfo("UTC")
 
 
 def now() -> int:
@@ -31,9 +35,26 @@ def stamp(moment: int) -> str:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def midnight(day: date) -> int:
-    """The first millisecond of a day, UTC."""
-    return of(datetime.combine(day, dtime(), UTC))
+def midnight(day: date, zone: ZoneInfo = GREENWICH) -> int:
+    """The first millisecond of a day in a time zone."""
+    return of(datetime.combine(day, dtime(), zone))
+
+
+def local(moment: int, zone: ZoneInfo) -> datetime:
+    """A moment as the clocks of a time zone show it."""
+    return datetime.fromtimestamp(moment / 1000, zone)
+
+
+def zone(name: str) -> ZoneInfo:
+    """A time zone; UTC for a name that this machine does not know (any more)."""
+    return ZoneInfo(name) if name in zones() else GREENWICH
+
+
+@functools.cache
+def zones() -> tuple[str, ...]:
+    """Names to choose from, e.g. Europe/Berlin: UTC first, then by name."""
+    known = (name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/"))
+    return ("UTC", *sorted(known))
 
 
 def of(moment: datetime) -> int:

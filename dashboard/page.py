@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboard import words
+from dashboard import clock, words
 from dashboard.access import csrf_token, wants_json
 from dashboard.faults import Problem
 from dashboard.security.roles import Person
@@ -40,9 +40,9 @@ class Page(BaseModel):
 
 
 class Part(BaseModel):
-    """A part of a page."""
+    """A part of a page; `model_validate` takes a row of the database that has fields of the same names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
 
 # For OpenAPI: what a page may answer besides its JSON.
@@ -99,6 +99,7 @@ def respond(
             navigation=NAVIGATION,
             here=request.url.path,
             query=dict(request.query_params),
+            zone=person.zone if person else clock.GREENWICH,
             open_alerts=using.alerts.open_count if person else 0,
             model_name=using.settings.model_name,
             oidc=bool(using.settings.oidc_issuer),

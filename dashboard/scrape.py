@@ -1,4 +1,4 @@
-"""Reads the model server's Prometheus page now and then, and keeps the last hour of it."""
+"""Reads the model server's Prometheus page now and then, and keeps the last day of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dashboard import clock
 
 log = logging.getLogger(__name__)
 
-KEPT = 720
+FINE, COARSE = 720, 1440  # samples as they come, and after that one a minute
 MOST_BYTES = 8 << 20
 _LINE = re.compile(r"^([:\w]+)(?:\{(.*)\})?\s+(\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -65,7 +65,8 @@ class Scraper(Worker):
         super().__init__("scraper", period)
         self._url = url
         self._model = model_name
-        self._samples: deque[Sample] = deque(maxlen=KEPT)
+        self._samples: deque[Sample] = deque()
+        self._older: deque[Sample] = deque(maxlen=COARSE)
         self._lock = threading.Lock()
         self.trouble = "" if url else "no model_server_metrics_url is set"
 
@@ -86,19 +87,30 @@ class Scraper(Worker):
             self.trouble = f"{self._url}: {error}"
             return
         self.trouble = ""
+        self.keep(sample)
+
+    def keep(self, sample: Sample) -> None:
+        """Add the newest sample; of those older than an hour or so one a minute stays."""
         with self._lock:
             self._samples.append(sample)
+            if len(self._samples) > FINE:
+                leaving = self._samples.popleft()
+                if not self._older or leaving.at - self._older[-1].at >= clock.MINUTE:
+                    self._older.append(leaving)
 
     def samples(self) -> list[Sample]:
         """What is kept, oldest first."""
         with self._lock:
-            return list(self._samples)
+            return [*self._older, *self._samples]
 
-    def spans(self, most: int = 60) -> list[Span]:
-        """The last hour in at most this many steps; a restarted server's counters begin a new step."""
-        samples = self.samples()
-        step = max(1, -(-len(samples) // most))
-        chosen = samples[::-1][::step][::-1]
+    def spans(self, since: int = 0, until: int | None = None, most: int = 60) -> list[Span]:
+        """A time in at most this many steps of equal length; a restarted server's counters begin a new step."""
+        samples = [one for one in self.samples() if since <= one.at <= (until or one.at)]
+        if len(samples) < 2:
+            return []
+        step = max(1.0, (samples[-1].at - samples[0].at) / most)
+        # The newest sample of each step, counted from the newest of all.
+        chosen = list({-int((samples[-1].at - one.at) // step): one for one in samples}.values())
         return [between(a, b) for a, b in pairwise(chosen) if b.ok + b.errors >= a.ok + a.errors]
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
 from dashboard import clock
 
 NONE = "–"
@@ -42,11 +45,20 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 86400:.0f}\u00a0days"
 
 
-def moment(value: int | datetime | None) -> str:
-    """A moment in UTC, to the minute."""
+@pass_context
+def moment(context: Context, value: int | datetime | None) -> str:
+    """A moment to the minute, in the time zone of whoever looks; the head of the table names it."""
     if isinstance(value, datetime):
         value = clock.of(value)
-    return NONE if value is None else clock.stamp(value)[:16].replace("T", "\u00a0")
+    return NONE if value is None else f"{clock.local(value, context['zone']):%Y-%m-%d\u00a0%H:%M}"
+
+
+@pass_context
+def when(context: Context, value: int | datetime | None) -> str:
+    """A moment in a sentence, with the time zone's abbreviation, e.g. UTC or CET."""
+    if isinstance(value, datetime):
+        value = clock.of(value)
+    return NONE if value is None else f"{clock.local(value, context['zone']):%Y-%m-%d\u00a0%H:%M\u00a0%Z}"
 
 
 def ago(value: int | None) -> str:
@@ -137,6 +149,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "percent": percent,
     "duration": duration,
     "moment": moment,
+    "when": when,
     "ago": ago,
     "milliseconds": milliseconds,
     "size": size,

@@ -15,6 +15,7 @@ from components.evaluator import measured
 from components.gate import anomalies
 from core.errors import FAULT, REFUSED
 from core.hashing import FACTS
+from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL, Verdict
 from core.registry.store import Registry
 from pipeline.executions import Step, unfinished
@@ -60,7 +61,7 @@ class Outcome(BaseModel):
     seconds: float
     version: str | None = Field(description="the version that is served after the run: pushed or unchanged")
     model: str | None = Field(description="the trained SavedModel's folder")
-    metrics: measured.SliceMetrics | None = Field(description="on the whole test split")
+    metrics: SliceMetrics | None = Field(description="on the whole test split")
     threshold: float | None
     verdicts: tuple[Verdict, ...]
     steps: tuple[StepOutcome, ...]

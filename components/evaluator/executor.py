@@ -18,7 +18,6 @@ from tfx.utils import path_utils
 from components.evaluator import analysis, external, measured, predictions
 from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig, ExternalData
-from components.evaluator.external import External
 from components.evaluator.judge import ALONE, judge
 from components.evaluator.model import Model
 from components.evaluator.predictions import Prediction
@@ -27,6 +26,7 @@ from components.gate.blessing import bless_model
 from core.features import MODEL_VERSION
 from core.hashing import FACTS
 from core.measures.auc import auc
+from core.records.evaluation import External
 
 TEST = "test"
 EXTERNAL = "external"  # folder of the answers to other data sets

@@ -7,50 +7,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from components.evaluator.measured import SliceMetrics, from_predictions
+from components.evaluator.measured import from_predictions
 from components.evaluator.predictions import Prediction, arrays
 from core.measures.auc import auc_interval, compare_unpaired
-from core.measures.calibration import ECE_METHOD, calibration_line
+from core.measures.calibration import calibration_line
 from core.measures.rates import Interval, rate_of
 from core.measures.summary import measure
+from core.records.evaluation import EXTERNAL_FILE, EXTERNALS, External
 
-FILE_NAME: Final = "external.json"
 REFUSED: Final = 0.5  # out_of_distribution is 1 if the model takes the image for no dermoscopy
-
-
-class External(BaseModel):
-    """Measures of one external data set at the stored operating point; nothing was fitted on it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    data_version: str = Field(description="SHA-256 of the data set")
-    images: int
-    melanomas: int
-    copies: int = Field(description="images that are copies of images of the run's own data, left out")
-    auc: Interval = Field(description="DeLong's interval")
-    drop: Interval = Field(description="AUC here minus AUC on the own test split, unpaired DeLong")
-    drop_p: float = Field(description="two-sided p-value of the drop")
-    sensitivity: Interval
-    specificity: Interval
-    ece: Interval = Field(description=ECE_METHOD)
-    brier: Interval
-    intercept: Interval | None = Field(
-        description="calibration in the large; above 0 melanoma is more frequent"
-    )
-    slope: Interval | None = Field(description="of the calibration; below 1 statements are too extreme")
-    refused: Interval = Field(description="share of images taken for no dermoscopy")
-    slices: tuple[SliceMetrics, ...] = ()
-
-    @property
-    def prevalence(self) -> float:
-        """Melanomas by images."""
-        return self.melanomas / self.images
-
-
-_ALL: Final = TypeAdapter(tuple[External, ...])
 
 
 def validate(
@@ -111,9 +77,4 @@ def validate(
 
 def save(found: Sequence[External], folder: Path) -> None:
     """Write the measures as JSON into ``folder``."""
-    (folder / FILE_NAME).write_bytes(_ALL.dump_json(tuple(found), indent=1) + b"\n")
-
-
-def load(folder: Path) -> tuple[External, ...]:
-    """Read what :func:`save` wrote."""
-    return _ALL.validate_json((folder / FILE_NAME).read_bytes())
+    (folder / EXTERNAL_FILE).write_bytes(EXTERNALS.dump_json(tuple(found), indent=1) + b"\n")

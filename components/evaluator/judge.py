@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from components.evaluator.config import EvaluatorConfig
-from components.evaluator.external import External
-from components.evaluator.measured import SliceMetrics
+from core.records.evaluation import External, SliceMetrics
 from core.records.verdict import OVERALL, Check, Verdict, at_least
 
 ALONE = "no other model was blessed on this data version before; not compared"

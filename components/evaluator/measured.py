@@ -6,44 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.predictions import Prediction, arrays
 from components.evaluator.predictions import load as load_predictions
 from core.measures.auc import auc, partial_auc
 from core.measures.curves import average_precision
-from core.measures.rates import Counts, confusion
+from core.measures.rates import confusion
+from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL
 
 FILE_NAME: Final = "slices.json"
-
-
-class SliceMetrics(Counts):
-    """Metrics of one slice of the test split, with what the operating point decides there."""
-
-    slice: str = Field(description="overall, or feature:value")
-    auc: float | None = Field(description="ROC AUC; null if one class is missing")
-    partial_auc: float | None = Field(
-        default=None, description="area above 80 % sensitivity, 0 to 0.2; null if one class is missing"
-    )
-    auc_precision_recall: float | None = Field(description="average precision; null if one class is missing")
-
-    def recorded(self, threshold: float) -> dict[str, float | None]:
-        """Return what the registry's record of the version keeps.
-
-        Args:
-            threshold: the operating point that stands in the model.
-        """
-        return {
-            "auc": self.auc,
-            "partial_auc": self.partial_auc,
-            "auc_precision_recall": self.auc_precision_recall,
-            "sensitivity": self.sensitivity,
-            "specificity": self.specificity,
-            "threshold": threshold,
-        }
-
 
 _SLICES: Final = TypeAdapter(tuple[SliceMetrics, ...])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from core.charts.spec import (
     CARD,
@@ -121,7 +121,7 @@ def time_series(
     series: Mapping[str, Sequence[tuple[float, float]]],
     *,
     low: float | None = 0.0,
-    utc: bool = True,
+    zone: tzinfo = UTC,
 ) -> Spec:
     """Return lines over moments.
 
@@ -130,18 +130,24 @@ def time_series(
         unit: title of the vertical axis.
         series: (moment, value) by name; moments in milliseconds since 1970, UTC.
         low: a value the vertical axis must hold.
-        utc: the axis is in UTC, else in the reader's own zone.
+        zone: whose clocks the axis shows, wherever the chart is looked at.
     """
     rows = [
-        {"x": at, "y": value, "series": name, "tip": f"{name}, {_moment(at)}: {value:.4g}"}
+        {
+            "x": _shown(when),
+            "y": value,
+            "series": name,
+            "tip": f"{name}, {when:%Y-%m-%d %H:%M:%S %Z}: {value:.4g}",
+        }
         for name, points in series.items()
         for at, value in points
+        for when in (datetime.fromtimestamp(at / 1000, zone),)
     ]
     x = field(
         "x",
         "temporal",
-        scale={"type": "utc" if utc else "time"},
-        axis={"title": "time, UTC" if utc else "time", "tickCount": 5, "grid": False, "labelOverlap": True},
+        scale={"type": "utc"},
+        axis={"title": f"time, {zone}", "tickCount": 5, "grid": False, "labelOverlap": True},
     )
     y = number_axis("y", unit, low=low)
     colour = series_colour(list(series), legend=len(series) > 1)
@@ -188,5 +194,6 @@ def histogram(title: str, names: Sequence[str], reference: Sequence[int], seen: 
     )
 
 
-def _moment(milliseconds: float) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def _shown(when: datetime) -> float:
+    """Return where a moment stands on an axis of UTC that is to read like the clocks of the moment's zone."""
+    return when.replace(tzinfo=UTC).timestamp() * 1000

@@ -125,6 +125,23 @@ def logistic_fit(
     return None
 
 
+def calibration_test(labels: Labels, scores: Scores) -> float | None:
+    """Return the p-value of "every statement is true": intercept 0 and slope 1 together; None if undetermined.
+
+    Likelihood-ratio test with two degrees of freedom (Cox, 1958; the unreliability test of Miller, Hui and Tierney,
+    Statistics in Medicine 10 (1991) 1213-1226). It holds if answers were chosen for review by what was stated.
+    """
+    x, y = log_odds(scores), np.asarray(labels, np.float64)
+    both = logistic_fit(np.column_stack([np.ones(len(x)), x]), y, offset=np.zeros(len(x)))
+    if both is None:
+        return None
+    fitted = 1 / (1 + np.exp(-(both[0][0] + both[0][1] * x)))
+    gain = len(x) * (log_loss(labels, np.asarray(scores, np.float64)) - log_loss(labels, fitted))
+    return float(
+        np.exp(-max(0.0, gain))
+    )  # of 2 * gain, as the chi-squared distribution with two degrees falls
+
+
 def _wald(value: float, variance: float, z: float) -> Interval:
     half = z * float(np.sqrt(variance))
     return Interval(value=float(value), low=float(value) - half, high=float(value) + half)

@@ -49,6 +49,7 @@ class User(Base):
     active: Mapped[bool] = mapped_column(Boolean, default=True)
     created: Mapped[int]
     signed_in: Mapped[int | None]
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC", server_default="UTC")
 
 
 class Session(Base):

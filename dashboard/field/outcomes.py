@@ -46,9 +46,11 @@ class FieldQuality(BaseModel):
     )
 
 
-def quality(session: Session, version: str | None, since: int) -> FieldQuality:
-    """Quality of one version, or of all, since a moment."""
+def quality(session: Session, version: str | None, since: int, until: int | None = None) -> FieldQuality:
+    """Quality of one version, or of all, since a moment, up to now or to another."""
     wanted = [Prediction.at >= since]
+    if until is not None:
+        wanted.append(Prediction.at <= until)
     if version:
         wanted.append(Prediction.version == version)
     rows = session.execute(

@@ -10,6 +10,8 @@ from core.measures.auc import auc_interval
 from core.measures.calibration import brier, expected_calibration_error
 from core.measures.curves import Curve
 from core.measures.rates import Interval
+from core.records import evaluation
+from core.records.evaluation import External
 from dashboard.readers import predictions_csv
 from dashboard.readers.cache import FileCache
 from dashboard.readers.predictions_csv import Predictions
@@ -64,6 +66,16 @@ class Evidence:
     def on_eval(self, run_id: str) -> Predictions | None:
         """Return its probabilities on the eval split: the reference of its scores."""
         return self._load(run_id, "Trainer", "model_run", "eval_predictions.csv")
+
+    def elsewhere(self, run_id: str) -> tuple[External, ...]:
+        """Return what was measured on pictures from elsewhere; raises ValueError naming a damaged file."""
+        folder = self._runs.output(run_id, "Evaluator", "evaluation")
+        if folder is None:
+            return ()
+        try:
+            return evaluation.external(folder)
+        except (OSError, ValueError) as problem:
+            raise ValueError(f"{folder / evaluation.EXTERNAL_FILE} cannot be read: {problem}") from None
 
     def run_of(self, version: str) -> str | None:
         """Return the run that made a version."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
+from zoneinfo import ZoneInfo
+
+from dashboard import clock
 
 Role = Literal["viewer", "reviewer", "approver", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -26,6 +29,7 @@ class Person:
     name: str
     role: Role
     session: str  # digest of the session's cookie
+    zone: ZoneInfo = clock.GREENWICH
 
     def may(self, role: Role) -> bool:
         """True when this person's role includes `role`."""

@@ -51,7 +51,7 @@ class Sessions:
         key, now = digest(token), clock.now()
         with self._database.read() as session:
             row = session.execute(
-                select(Session.seen, Session.expires, User.id, User.name, User.role)
+                select(Session.seen, Session.expires, User.id, User.name, User.role, User.time_zone)
                 .join(User, User.id == Session.user_id)
                 .where(Session.digest == key, User.active)
             ).first()
@@ -61,7 +61,7 @@ class Sessions:
             # A page is not refused because somebody else is writing: the next one notes it.
             with suppress(DatabaseDownError), self._database.waiting(0.1), self._database.write() as session:
                 session.execute(update(Session).where(Session.digest == key).values(seen=now))
-        return Person(row.id, row.name, row.role, key)
+        return Person(row.id, row.name, row.role, key, clock.zone(row.time_zone))
 
     def end(self, key: str) -> str:
         """End one session by its digest; its ID token, empty for a local account."""

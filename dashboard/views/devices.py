@@ -16,12 +16,14 @@ from dashboard.faults import invalid, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
+from dashboard.time_range import TimeRange
 from dashboard.views.forms import FormData, OncePage, go
 
 router = APIRouter(prefix="/devices", tags=["devices"])
 
 ROWS = 50
-BEATS = 200
+MOST_BEATS = 20_000
+POINTS = 300
 DEFAULT_SILENCE = 60
 NAMES = {
     "sent_at": "sent",
@@ -65,8 +67,16 @@ class DevicesPage(Page):
     silent_minutes: float
 
 
+class DeviceRange(TimeRange):
+    """The time of a device's curves."""
+
+    last: str = Field("1d", pattern=TimeRange.PATTERN, description="hours or days up to now, e.g. 6h, 7d")
+
+
 class DevicePage(Page):
     """One device."""
+
+    asked: DeviceRange
 
     device: Seen
     first_seen: int
@@ -133,18 +143,22 @@ def devices(
 
 
 @router.get("/{device_id}", response_model=DevicePage, responses=ANSWERS)
-def device(request: Request, using: Using, person: Viewer, device_id: str) -> Response:
+def device(
+    request: Request, using: Using, person: Viewer, device_id: str, asked: Annotated[DeviceRange, Query()]
+) -> Response:
     """One device."""
+    since, until = asked.limits(person.zone)
     with using.database.read() as session:
         row = session.get(Device, device_id)
         if row is None:
             raise missing(f"there is no device {device_id[:64]}")
         beats = session.scalars(
             select(Heartbeat)
-            .where(Heartbeat.device_id == device_id)
+            .where(Heartbeat.device_id == device_id, Heartbeat.at >= since, Heartbeat.at <= until)
             .order_by(Heartbeat.at.desc())
-            .limit(BEATS)
-        ).all()[::-1]
+            .limit(MOST_BEATS)
+        ).all()
+        beats = beats[:: -(-len(beats) // POINTS) or 1][::-1]
         versions = session.execute(
             select(VersionDevice.version, VersionDevice.answers, VersionDevice.last)
             .where(VersionDevice.device_id == device_id)
@@ -153,6 +167,7 @@ def device(request: Request, using: Using, person: Viewer, device_id: str) -> Re
         ).all()
     model = DevicePage(
         title=device_id,
+        asked=asked,
         device=_seen(row, clock.now() - int(silent_after(using) * clock.MINUTE)),
         first_seen=row.first_seen,
         heartbeat=row.heartbeat,
@@ -166,8 +181,11 @@ def device(request: Request, using: Using, person: Viewer, device_id: str) -> Re
             "°C",
             {"temperature": [(b.at, b.temperature) for b in beats if b.temperature is not None]},
             low=None,
+            zone=person.zone,
         ),
-        "queue": charts.timeline("queue", "waiting", {"waiting": [(b.at, b.queue_depth) for b in beats]}),
+        "queue": charts.timeline(
+            "queue", "waiting", {"waiting": [(b.at, b.queue_depth) for b in beats]}, zone=person.zone
+        ),
     }
     return respond(request, using, "device.html", model, extra=extra)
 

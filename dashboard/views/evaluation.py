@@ -14,8 +14,9 @@ from core.charts import marks, performance
 from core.charts.performance import NamedCurve
 from core.heatmap import paint
 from core.measures.auc import auc_interval
-from core.measures.calibration import ECE_METHOD, reliability
+from core.measures.calibration import ECE_METHOD, CalibrationLine, calibration_line, reliability
 from core.measures.rates import Confusion, Interval, Labels, Scores, confusion
+from core.records.evaluation import External
 from dashboard import charts
 from dashboard.access import Viewer
 from dashboard.faults import missing
@@ -87,6 +88,9 @@ class EvaluationPage(Page):
     missed: tuple[WorstError, ...] = Field(description="melanomas with the lowest probabilities")
     needless: tuple[WorstError, ...] = Field(description="other lesions with the highest")
     min_slice_positives: int
+    line: CalibrationLine
+    elsewhere: tuple[External, ...] = Field(description="on pictures of other cameras and clinics")
+    damaged: tuple[str, ...] = Field(description="files that cannot be read")
 
 
 Probability = Annotated[float | None, Query(ge=0, le=1)]
@@ -113,6 +117,7 @@ def evaluation(
     if found is None:
         raise missing(f"the test split of version {name} holds one class only: nothing can be measured")
     counts = confusion(labels, scores, chosen)
+    elsewhere, damaged = _elsewhere(using, using.evidence.run_of(name) or "")
     data_version = using.registry.data_version(name)
     model = EvaluationPage(
         title=f"Evaluation of {name}",
@@ -134,6 +139,9 @@ def evaluation(
         missed=tuple(_worst(using, data_version, predictions, 1)),
         needless=tuple(_worst(using, data_version, predictions, 0)),
         min_slice_positives=using.settings.min_slice_positives,
+        line=calibration_line(labels, scores),
+        elsewhere=elsewhere,
+        damaged=damaged,
     )
     roc = NamedCurve(name, found.roc, found.auc.value, found.roc_band)
     precision = NamedCurve(name, found.precision_recall, found.average_precision, found.precision_recall_band)
@@ -145,6 +153,7 @@ def evaluation(
         "reliability": charts.place(performance.reliability(reliability(labels, scores))),
         "zone_bar": _zone_bar(model.zones),
         "ece_method": ECE_METHOD,
+        "stored": confusion(labels, scores, stored),
         "whiskers": {
             (row.column, row.value): marks.whisker(row.auc, low=0.5, overall=found.auc.value)
             for row in model.slices
@@ -196,6 +205,13 @@ def _predictions(using: Services, name: str) -> Predictions:
     if predictions is None:
         raise missing(f"the evaluation of version {name} is not in this workspace (run {run_id})")
     return predictions
+
+
+def _elsewhere(using: Services, run_id: str) -> tuple[tuple[External, ...], tuple[str, ...]]:
+    try:
+        return using.evidence.elsewhere(run_id), ()
+    except ValueError as problem:
+        return (), (str(problem),)
 
 
 def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:

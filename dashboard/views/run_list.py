@@ -6,17 +6,18 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 from sqlalchemy import select
 
 from core.spreadsheet import cell
 from dashboard import clock
 from dashboard.database.tables import RunNote
 from dashboard.readers.runs import Run
+from dashboard.security.roles import Person
 from dashboard.services import Services
+from dashboard.time_range import EMPTY_IS_NONE, Days
 
 Sort = Literal["started", "auc", "sensitivity", "specificity", "seconds", "run_id"]
 # A cell that begins so is a formula in a spreadsheet.
@@ -26,28 +27,19 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class RunFilter(BaseModel):
+class RunFilter(Days):
     """Which runs, in which order."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     search: str = Field("", max_length=160, description="in name, reason, preset, tags and note")
     state: str = Field("", pattern=r"^[a-z]{0,16}$", description="only runs that ended so")
     preset: str = Field("", max_length=80)
     data: str = Field("", max_length=64, description="data version")
     tag: str = Field("", max_length=80)
-    since: date | None = Field(None, description="started on this day or later, UTC")
-    until: date | None = Field(None, description="started on this day or before, UTC")
-    auc_from: float | None = Field(None, ge=0, le=1, description="lowest AUC")
+    auc_from: Annotated[float | None, EMPTY_IS_NONE] = Field(None, ge=0, le=1, description="lowest AUC")
     archived: bool = Field(False, description="also those that were archived")
     sort: Sort = "started"
     order: Literal["down", "up"] = "down"
     page: int = Field(1, ge=1, le=100_000)
-
-    @field_validator("since", "until", "auc_from", mode="before")
-    @classmethod
-    def _empty(cls, value: Any) -> Any:
-        return None if value == "" else value  # a form sends its empty fields too
 
 
 class ExportFilter(RunFilter):
@@ -67,11 +59,17 @@ class Listed:
     tags: tuple[str, ...]
 
 
-def listed(using: Services, asked: RunFilter) -> Listed:
+def listed(using: Services, asked: RunFilter, person: Person) -> Listed:
     """Return the runs that match, sorted; runs without the value that is sorted by come last."""
     found = noted(using, [*using.runs.all(), *using.cluster.runs()])
     states: dict[str, int] = {}
-    matching = [run for run in found if _matches(run, asked)]
+    first, end = asked.limits(person.zone)
+    dated = asked.since or asked.until
+    matching = [
+        run
+        for run in found
+        if _matches(run, asked) and (not dated or (run.started is not None and first <= run.started < end))
+    ]
     for run in matching:
         states[run.state] = states.get(run.state, 0) + 1
     chosen = [run for run in matching if not asked.state or run.state == asked.state]
@@ -136,12 +134,6 @@ def _matches(run: Run, asked: RunFilter) -> bool:
     if asked.data and not run.data_version.startswith(asked.data):
         return False
     if asked.auc_from is not None and (run.auc is None or run.auc < asked.auc_from):
-        return False
-    if asked.since and (run.started is None or run.started < clock.midnight(asked.since)):
-        return False
-    if asked.until and (
-        run.started is None or run.started >= clock.midnight(asked.until + timedelta(days=1))
-    ):
         return False
     if not asked.search:
         return True

@@ -138,7 +138,7 @@ def runs(
     asked: Annotated[RunFilter, Query()],
 ) -> Response:
     """Runs of this workspace and of the cluster."""
-    listed = run_list.listed(using, asked)
+    listed = run_list.listed(using, asked, person)
     pages = max(1, -(-len(listed.runs) // PAGE))
     page = min(asked.page, pages)
     model = RunsPage(
@@ -158,18 +158,18 @@ def runs(
     )
     newest = sorted(listed.runs, key=lambda run: run.started or 0)[-CHARTED:]
     history = [(float(run.started), run.auc) for run in newest if run.auc is not None and run.started]
-    chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None)
+    chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None, zone=person.zone)
     return respond(request, using, "runs.html", model, extra={"chart": chart})
 
 
 @router.get("/runs/export", response_model=None, responses=of_kind("text/csv", "application/json"))
 def export(
     using: Using,
-    _: Viewer,
+    person: Viewer,
     asked: Annotated[ExportFilter, Query()],
 ) -> Response:
     """Every run that matches, as one file."""
-    rows = [run.model_dump(mode="json") for run in run_list.listed(using, asked).runs]
+    rows = [run.model_dump(mode="json") for run in run_list.listed(using, asked, person).runs]
     if asked.to == "json":
         return Response(
             json.dumps(rows, indent=1),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import func, select
@@ -17,10 +17,17 @@ from dashboard.access import Viewer
 from dashboard.database.tables import Hour
 from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS, Page, Part, respond
-from dashboard.scrape import Span
+from dashboard.security.roles import Person
 from dashboard.services import Using
+from dashboard.time_range import TimeRange
 
 router = APIRouter(tags=["serving"])
+
+
+class ServingRange(TimeRange):
+    """The time of the charts: what is kept is the last day."""
+
+    last: str = Field("1h", pattern=TimeRange.PATTERN, description="hours or days up to now, e.g. 6h, 1d")
 
 
 class State(Part):
@@ -69,6 +76,7 @@ class ServingPage(Page):
     channels: Channels
     requests: float = Field(description="in all since the server started")
     errors: float
+    asked: ServingRange
     history: tuple[Moment, ...]
     routed: dict[str, float] = Field(description="requests by route: stable, canary")
     shadow: dict[str, float] = Field(description="comparisons with the shadow, by result")
@@ -76,7 +84,9 @@ class ServingPage(Page):
 
 
 @router.get("/serving", response_model=ServingPage, responses=ANSWERS)
-async def serving(request: Request, using: Using, _: Viewer) -> Response:
+async def serving(
+    request: Request, using: Using, person: Viewer, asked: Annotated[ServingRange, Query()]
+) -> Response:
     """Requests, errors, latency, queue and versions."""
     from starlette.concurrency import run_in_threadpool
 
@@ -86,12 +96,19 @@ async def serving(request: Request, using: Using, _: Viewer) -> Response:
         loaded = await using.model_server.versions()
     except ServerError as error:
         trouble = str(error)
-    return await run_in_threadpool(_page, request, using, loaded, trouble)
+    return await run_in_threadpool(_page, request, using, person, asked, loaded, trouble)
 
 
-def _page(request: Request, using: Using, loaded: list[ModelVersion], trouble: str) -> Response:
+def _page(
+    request: Request,
+    using: Using,
+    person: Person,
+    asked: ServingRange,
+    loaded: list[ModelVersion],
+    trouble: str,
+) -> Response:
     channels = using.registry.channels()
-    spans = using.scraper.spans()
+    spans = using.scraper.spans(*asked.limits(person.zone))
     samples = using.scraper.samples()
     newest = samples[-1] if samples else None
     with using.database.read() as session:
@@ -132,7 +149,8 @@ def _page(request: Request, using: Using, loaded: list[ModelVersion], trouble: s
         channels=channels,
         requests=newest.ok + newest.errors if newest else 0,
         errors=newest.errors if newest else 0,
-        history=tuple(_moment(span) for span in spans),
+        asked=asked,
+        history=tuple(Moment.model_validate(span) for span in spans),
         routed=newest.routed if newest else {},
         shadow=newest.shadow if newest else {},
         days=tuple(_day(channels, row) for row in sorted(rows, key=lambda row: -row[1]) if row[0]),
@@ -146,6 +164,7 @@ def _page(request: Request, using: Using, loaded: list[ModelVersion], trouble: s
                 "answered": [(s.at, s.requests) for s in spans],
                 "failed": [(s.at, s.errors) for s in spans],
             },
+            zone=person.zone,
         ),
         "latency": charts.timeline(
             "latency",
@@ -154,11 +173,13 @@ def _page(request: Request, using: Using, loaded: list[ModelVersion], trouble: s
                 name: [(s.at, value) for s in spans if (value := getattr(s, key)) is not None]
                 for name, key in latencies
             },
+            zone=person.zone,
         ),
         "queue": charts.timeline(
             "time in the queue",
             "ms, 95 %",
             {"queue": [(s.at, s.queue_p95_ms) for s in spans if s.queue_p95_ms is not None]},
+            zone=person.zone,
         ),
     }
     return respond(request, using, "serving.html", model, extra=extra)
@@ -166,18 +187,6 @@ def _page(request: Request, using: Using, loaded: list[ModelVersion], trouble: s
 
 def _channel(channels: Channels, version: str) -> str | None:
     return "stable" if version == channels.stable else "canary" if version == channels.canary else None
-
-
-def _moment(span: Span) -> Moment:
-    return Moment(
-        at=span.at,
-        requests=span.requests,
-        errors=span.errors,
-        p50_ms=span.p50_ms,
-        p95_ms=span.p95_ms,
-        p99_ms=span.p99_ms,
-        queue_p95_ms=span.queue_p95_ms,
-    )
 
 
 def _day(channels: Channels, row: Sequence[Any]) -> OnDay:

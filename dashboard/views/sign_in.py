@@ -10,11 +10,13 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from dashboard import clock
 from dashboard.access import Viewer, address, check_csrf, cookie
 from dashboard.faults import FaultError, invalid
 from dashboard.page import ANSWERS, DONE, Page, respond
 from dashboard.security.oidc import Provider
 from dashboard.security.passwords import WeakPasswordError
+from dashboard.security.roles import Person
 from dashboard.security.secret import digest
 from dashboard.services import Services, Using
 from dashboard.views.forms import FormData, go, inside
@@ -51,6 +53,9 @@ class AccountPage(Page):
     local: bool
     trouble: str
     min_length: int
+    time_zone: str
+    time_zones: tuple[str, ...]
+    now: int
 
 
 class SignInForm(FormData):
@@ -75,6 +80,12 @@ class SignOutPage(Page):
 
 class SignOutForm(FormData):
     """Nothing more than the mark."""
+
+
+class TimeZoneForm(FormData):
+    """A time zone."""
+
+    time_zone: str = Field(max_length=64, description="an IANA name, e.g. Europe/Berlin")
 
 
 class PasswordForm(FormData):
@@ -183,7 +194,7 @@ async def sign_out(
 @router.get("/account", response_model=AccountPage, responses=ANSWERS)
 def account(request: Request, using: Using, person: Viewer) -> Response:
     """One's own account."""
-    return _account(request, using, person.name, "")
+    return _account(request, using, person, "")
 
 
 @router.post("/account/password", response_class=RedirectResponse, status_code=303, responses=DONE)
@@ -196,14 +207,23 @@ def password(
         raise invalid("this account signs in at the provider and has no password here")
     if user.password is not None and using.accounts.check(person.name, form.current) is None:
         using.guard.failed(person.name, address(request))
-        return _account(request, using, person.name, "The current password is wrong.", 422)
+        return _account(request, using, person, "The current password is wrong.", 422)
     if form.password != form.again:
-        return _account(request, using, person.name, "The two new passwords differ.", 422)
+        return _account(request, using, person, "The two new passwords differ.", 422)
     try:
         using.accounts.set_password(person.id, form.password, keep=person.session)
     except WeakPasswordError as error:
-        return _account(request, using, person.name, f"The new password is {error}.", 422)
+        return _account(request, using, person, f"The new password is {error}.", 422)
     return go("/runs")
+
+
+@router.post("/account/time-zone", response_class=RedirectResponse, status_code=303, responses=DONE)
+def time_zone(using: Using, person: Viewer, form: Annotated[TimeZoneForm, Form()]) -> RedirectResponse:
+    """Choose the time zone that every page is shown in to this person."""
+    if form.time_zone not in clock.zones():
+        raise invalid(f"time_zone: {form.time_zone!r} is not known; e.g. UTC or Europe/Berlin")
+    using.accounts.set_time_zone(person.id, form.time_zone)
+    return go("/account")
 
 
 @router.get(
@@ -285,15 +305,18 @@ def _with_visitor(request: Request, using: Services, answer: Response) -> Respon
     return answer
 
 
-def _account(request: Request, using: Services, name: str, trouble: str, status: int = 200) -> Response:
-    user = using.accounts.named(name)
+def _account(request: Request, using: Services, person: Person, trouble: str, status: int = 200) -> Response:
+    user = using.accounts.named(person.name)
     page = AccountPage(
         title="Account",
-        name=name,
-        role=user.role if user else "",
+        name=person.name,
+        role=person.role,
         has_password=bool(user and user.password),
         local=bool(user and user.subject is None),
         trouble=trouble,
         min_length=using.settings.password_min_length,
+        time_zone=person.zone.key,
+        time_zones=clock.zones(),
+        now=clock.now(),
     )
     return respond(request, using, "account.html", page, status=status)

@@ -15,9 +15,9 @@ from core.spreadsheet import plain
 from pipeline.report.groups import Groups
 
 if TYPE_CHECKING:
-    from components.evaluator.external import External
     from components.evaluator.predictions import Prediction
     from components.ingest.manifest import Manifest
+    from core.records.evaluation import External
     from core.records.version import VersionRecord
     from core.workspace import Workspace
     from pipeline.outcome import Outcome
@@ -103,7 +103,8 @@ class Evidence:
 
 def gather(result: Outcome, workspace: Workspace) -> Evidence:
     """Read what the run left; nothing here raises because a file is missing or broken."""
-    from components.evaluator import external, predictions, worst
+    from components.evaluator import predictions, worst
+    from core.records import evaluation as evaluations
 
     reader = _Reader()
     data = Path(result.data)
@@ -134,7 +135,10 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         robustness=reader.read(model_run, "robustness.json", _json),
         trials=reader.read(model_run, "trials.json", _json),
         finder=reader.read(model_run, "lr_finder.json", _json),
-        external=reader.read(evaluation, external.FILE_NAME, lambda path: external.load(path.parent)) or (),
+        external=reader.read(
+            evaluation, evaluations.EXTERNAL_FILE, lambda path: evaluations.external(path.parent)
+        )
+        or (),
         contact_sheet=reader.read(model_run, CONTACT_SHEET, Path.read_bytes),
         unreadable=tuple(without_paths(reader.unreadable)),
     )

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.evaluator.external import External
 from core.measures.rates import Interval
 from core.numbers import count, percent, plural
+from core.records.evaluation import External
 from pipeline.outcome import Outcome
 from pipeline.report import robustness, words
 from pipeline.report.evidence import Evidence

@@ -189,7 +189,7 @@ def _record(
     workspace: Workspace, data: Path, rung: Experiment, measured: ExperimentResult, folder: Path
 ) -> None:
     """Leave the rung among the runs, so that the dashboard compares it; nothing is ever released from it."""
-    from components.evaluator.measured import SliceMetrics
+    from core.records.evaluation import SliceMetrics
     from core.records.verdict import OVERALL
     from pipeline.outcome import FILE_NAME, Outcome, StepOutcome
 

@@ -299,7 +299,7 @@ def pages(running: Any) -> list[str]:
         "/data",
         f"/data/{version.data_version}",
         "/serving",
-        "/field?days=90",
+        "/field?last=90d",
         "/field/predictions?zone=refer",
         "/field/predictions/1",
         "/field/review",

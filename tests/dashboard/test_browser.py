@@ -190,7 +190,7 @@ def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
     page.get_by_label("melanoma").check()
     page.get_by_role("button", name=re.compile("^(Enter|Correct)$")).click()
     playwright.expect(page.locator(".events")).to_contain_text("melanoma by histology")
-    page = jo.go(f"/field?days=1&version={worse}")
+    page = jo.go(f"/field?last=1d&version={worse}")
     row = page.get_by_role("row", name=re.compile("melanomas referred or set to review"))
     playwright.expect(row).to_contain_text("0.0")
     page = jo.go("/models")
@@ -217,12 +217,12 @@ def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
 def test_an_outcome_is_entered_from_the_queue(build: Any, desk: Any) -> None:
     running = build()
     person = desk(running, "dr.reyes", "reviewer")
-    before = running.signed_in("viewer").json("/field?days=365")["quality"]["melanomas"]
+    before = running.signed_in("viewer").json("/field?last=365d")["quality"]["melanomas"]
     page = person.go("/field/review")
     first = page.locator(".queue li").first.inner_text()
     page.get_by_role("button", name="Melanoma").first.click()
     playwright.expect(page.locator(".queue li").first).not_to_have_text(first)
-    after = running.signed_in("viewer").json("/field?days=365")["quality"]["melanomas"]
+    after = running.signed_in("viewer").json("/field?last=365d")["quality"]["melanomas"]
     assert after == before + 1
 
 

@@ -92,7 +92,7 @@ def test_a_server_in_trouble_is_named(
     assert answer.status_code == status
     assert trouble.name in answer.json()["error"]
     assert count(gateway) == before
-    assert gateway.signed_in("viewer").json("/field?days=1")["failures"] == 1
+    assert gateway.signed_in("viewer").json("/field?last=1d")["failures"] == 1
 
 
 def test_an_answer_that_makes_no_sense_is_not_passed_on(gateway: Any, double: Any, picture: bytes) -> None:

@@ -20,6 +20,7 @@ from components.ingest import quarantine
 from components.ingest.manifest import Manifest
 from components.ingest.row import Refusal
 from core.features import age_band
+from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL, Check, Verdict, at_least, at_most
 from core.records.version import FileHash, Parents, VersionRecord
 from core.workspace import MARKER, Workspace
@@ -323,7 +324,7 @@ def write(
         )
     )  # fmt: skip
     trained = status != "failed" and refused != "data"
-    slices: tuple[measured.SliceMetrics, ...] = ()
+    slices: tuple[SliceMetrics, ...] = ()
     steps = [
         ("ImportExampleGen", "CACHED", 0.0, {}),
         ("ClassBalance", "COMPLETE", 5.1, {"balance": [str(balance)]}),

@@ -5,6 +5,7 @@ from components.evaluator import external, measured
 from components.evaluator.config import EvaluatorConfig, ExternalData
 from components.evaluator.judge import judge
 from components.evaluator.predictions import Prediction
+from core.records import evaluation
 
 
 def answers(images: int, strength: float, seed: int, shift: float = 0.0) -> list[Prediction]:
@@ -46,7 +47,7 @@ def test_calibration_elsewhere_has_an_intercept_and_a_slope():
 def test_it_is_read_back(tmp_path):
     found = (external.validate("clinic", "ab" * 32, THERE, HERE, samples=20),)
     external.save(found, tmp_path)
-    assert external.load(tmp_path) == found
+    assert evaluation.external(tmp_path) == found
 
 
 def test_one_label_is_a_sentence():

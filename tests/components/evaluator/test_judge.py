@@ -2,7 +2,7 @@ import pytest
 
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.judge import ALONE, judge
-from components.evaluator.measured import SliceMetrics
+from core.records.evaluation import SliceMetrics
 
 
 def _metrics(
