@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from components.trainer.fit.lr_finder import FinderConfig
 from components.trainer.fit.schedules import Kind as ScheduleKind
 from components.trainer.fit.schedules import ScheduleConfig
+from core.settings import Frozen
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Frozen(BaseModel):
-    """A part that cannot change and refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HeadConfig(Frozen):

@@ -8,16 +8,15 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+
+from core.settings import Frozen
 
 Labels = NDArray[np.integer]
 Scores = NDArray[np.floating]
 
 
-class Interval(BaseModel):
+class Interval(Frozen):
     """A measured value with its confidence interval."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float
@@ -63,10 +62,8 @@ def rate_of(hits: NDArray[np.bool_], confidence: float = 0.95) -> Interval:
     return found
 
 
-class Counts(BaseModel):
+class Counts(Frozen):
     """What was decided about melanomas and other lesions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     true_positives: int
     false_negatives: int

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from core.measures.calibration import ECE_METHOD
 from core.measures.rates import Counts, Interval
+from core.settings import Frozen
 
 EXTERNAL_FILE: Final = "external.json"
 
@@ -39,10 +40,8 @@ class SliceMetrics(Counts):
         }
 
 
-class External(BaseModel):
+class External(Frozen):
     """Measures of one external data set at the stored operating point; nothing was fitted on it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     data_version: str = Field(description="SHA-256 of the data set")

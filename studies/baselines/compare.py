@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.evaluator import predictions
 from components.evaluator.model import Model
@@ -19,6 +19,7 @@ from core.measures import operating_point
 from core.measures.auc import auc, auc_interval
 from core.measures.rates import Interval, rate_of
 from core.registry.store import Registry, UnknownVersionError
+from core.settings import Frozen
 from core.workspace import Workspace
 from studies.baselines import perceptron, systems
 from studies.baselines.extract import Table
@@ -36,10 +37,8 @@ CLASSICAL: Final = (
 CONFIDENCE: Final = 0.95
 
 
-class Row(BaseModel):
+class Row(Frozen):
     """One system, measured on the test split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     source: str

@@ -12,7 +12,7 @@ from typing import Final
 import keras
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import Split, write_predictions
@@ -28,25 +28,22 @@ from components.trainer.progress import Progress
 from core.files import replacing
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval
+from core.settings import Frozen
 
 _MOMENTS_FROM: Final = 512  # pictures
 PREDICTIONS: Final = "predictions.csv"
 _LONG: Final = 10.0  # minutes: from here on a killed rung goes on where it was
 
 
-class Scores(BaseModel):
+class Scores(Frozen):
     """What the study's file scored in the competition."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     private: float | None = Field(description="AUC on the private part of the competition's test set")
     public: float | None = Field(description="AUC on the public part")
 
 
-class Experiment(BaseModel):
+class Experiment(Frozen):
     """One experiment of the study, as its preset says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field(description="what is tried, as the study says it")
     network: str = Field(description="family; its rungs share a chart")
@@ -55,10 +52,8 @@ class Experiment(BaseModel):
     trainer: TrainerConfig = Field(description="the training")
 
 
-class ExperimentResult(BaseModel):
+class ExperimentResult(Frozen):
     """What came of a rung."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str

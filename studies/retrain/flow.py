@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.trainer.data.records import Split
 from components.trainer.fit.callbacks import EpochLog
@@ -30,16 +30,15 @@ from components.trainer.settings import OptimiserConfig
 from core import spreadsheet
 from core.files import cached_arrays
 from core.measures.summary import Measures, measure
+from core.settings import Frozen
 from studies.frozen_features import FeatureExtractor
 
 Floats = npt.NDArray[np.float32]
 Percent = Annotated[int, Field(ge=0, le=90)]
 
 
-class RetrainConfig(BaseModel):
+class RetrainConfig(Frozen):
     """The flow's options, under the names it gives them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: str = Field(default="inception_v3", description="a name of the backbone registry")
     weights: str = Field(default="imagenet", description="imagenet, none, or PATH#sha256=HEX")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from sklearn.metrics import roc_auc_score
 
 from components.trainer.data.records import matching
@@ -22,6 +22,7 @@ from core import features
 from core.files import write_atomic
 from core.measures.auc import auc, auc_interval, compare
 from core.measures.rates import Interval, mcnemar, rate_of
+from core.settings import Frozen
 from studies.segmentation import measured, training
 from studies.segmentation import pairs as pair_files
 from studies.segmentation.classifiers import FoldClassifier, Labels
@@ -36,10 +37,8 @@ Pictures = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
 
 
-class Arm(BaseModel):
+class Arm(Frozen):
     """One of the three, over all held-out folds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: str
     auc: Interval
@@ -54,10 +53,8 @@ class Arm(BaseModel):
     p_accuracy: float | None = Field(description="McNemar's exact p-value against the unaltered images")
 
 
-class Result(BaseModel):
+class Result(Frozen):
     """The experiment with one classifier."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     classifier: str
     weights: str
@@ -241,10 +238,8 @@ def folds(targets: npt.NDArray[np.int64], count: int, seed: int) -> list[tuple[I
 FILE_NAME: Final = "experiment.json"
 
 
-class SegmentationStudy(BaseModel):
+class SegmentationStudy(Frozen):
     """The results of every part that was run under one set of options."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     about: dict[str, Any] = Field(description="data version, folds, epochs of a fold's U-Net, seed")
     unet_run: str | None = Field(default=None, description="the run that trained the released U-Net")

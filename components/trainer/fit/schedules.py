@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from core.settings import Frozen
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Kind = Literal["constant", "step", "cosine", "cyclic", "plateau"]
 
 
-class ScheduleConfig(BaseModel):
+class ScheduleConfig(Frozen):
     """The shape of the learning rate over one stage; rates are shares of the stage's peak."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind = Field("cosine", description="constant | step | cosine | cyclic | plateau")
     warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
