@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from core.telemetry import TraceMiddleware
 from core.workspace import Workspace
 from dashboard.access import Viewer, known_person, wants_json
 from dashboard.alerts.delivery import Notifier
@@ -183,6 +184,7 @@ def create(settings: Settings) -> FastAPI:
         secure=settings.secure,
         max_body=settings.predict_max_bytes * min(settings.predict_max_images, 8) + 65_536,
     )
+    app.add_middleware(TraceMiddleware)
     return app
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
+from core import telemetry
 from core.workspace import MARKER
 from dashboard.app import create
 from dashboard.security.sessions import LINK_MINUTES
@@ -29,6 +30,7 @@ def run(settings: Settings) -> None:
             f"workspace {settings.workspace}: this folder holds other files and no {MARKER}: name the folder that "
             "`melanosizer run` writes, or an empty one"
         )
+    telemetry.configure("melanosizer-gateway")
     listener = _listen(settings)
     try:
         app = create(settings)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from core import telemetry
 from edge.config import Config, ConfigError
 from edge.device import Device
 from edge.kiosk.app import create_app
@@ -29,6 +30,7 @@ def run(config: Config) -> None:
             config.storage_key_file,
         )
     listener = _listen(config)
+    telemetry.configure("melanosizer-edge")
     device = Device(config)
     server = uvicorn.Server(
         uvicorn.Config(

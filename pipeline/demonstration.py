@@ -23,7 +23,8 @@ from core.features import (
     THRESHOLD,
     ZONE,
 )
-from core.tfserving.client import Client, ClientError
+from core.tfserving.channel import ClientError
+from core.tfserving.client import Client
 from core.workspace import Workspace
 
 READY = "Running gRPC ModelServer at"

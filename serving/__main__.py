@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from core import home
+    from core import home, telemetry
     from core.errors import UsageError
     from serving import flags
     from serving.operations import logs
@@ -42,6 +42,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     logs.configure(options.log_format, options.log_level)
     from serving.server import ModelServer
 
+    telemetry.configure("melanosizer-serving")
     try:
         ModelServer(options).run_until_signalled()
     except ServingError as error:

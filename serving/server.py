@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from functools import partial
@@ -298,6 +299,8 @@ class ModelServer:
 
     def run_until_signalled(self) -> None:
         """Serve until SIGTERM, SIGHUP or SIGINT, then drain; a second signal stops at once."""
+        # Who waits for the interpreter waits 5 ms while another thread computes, and an answer takes several turns.
+        sys.setswitchinterval(0.001)
 
         def on_signal(number: int, _frame: object) -> None:
             if self._stopping.is_set():

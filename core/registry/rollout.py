@@ -60,7 +60,8 @@ def ask_server(target: str, model_name: str) -> dict[str, tuple[str, str]]:
     """
     import grpc
 
-    from core.tfserving.client import Client, ClientError, Options
+    from core.tfserving.channel import ClientError, Options
+    from core.tfserving.client import Client
 
     try:
         with Client(target, Options(timeout_s=5)) as client:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,33 +212,41 @@ def numbers(proto: Any) -> NDArray[np.float64]:
     return np.asarray(from_proto(proto), np.float64).ravel()
 
 
+class RequestOptions(TypedDict, total=False):
+    """What a PredictRequest may say beside its inputs.
+
+    Attributes:
+        signature: The signature's name; empty for `serving_default`.
+        version: The version to ask; the server's latest if neither it nor `label` is given.
+        label: The version label to ask.
+        outputs: The outputs wanted; all if empty.
+    """
+
+    signature: str
+    version: int | None
+    label: str | None
+    outputs: Sequence[str]
+
+
 def predict_request(
-    model: str,
-    inputs: Mapping[str, Value],
-    *,
-    signature: str = "",
-    version: int | None = None,
-    label: str | None = None,
-    outputs: Sequence[str] = (),
+    model: str, inputs: Mapping[str, Value], **options: Unpack[RequestOptions]
 ) -> prediction_service_pb2.PredictRequest:
     """Return a PredictRequest.
 
     Args:
         model: The model's name.
         inputs: A value for each input of the signature.
-        signature: The signature's name; empty for `serving_default`.
-        version: The version to ask; the server's latest if neither it nor `label` is given.
-        label: The version label to ask.
-        outputs: The outputs wanted; all if empty.
+        options: See RequestOptions.
     """
     request = prediction_service_pb2.PredictRequest()
     request.model_spec.name = model
-    request.model_spec.signature_name = signature
+    request.model_spec.signature_name = options.get("signature", "")
+    version, label = options.get("version"), options.get("label")
     if version is not None:
         request.model_spec.version.value = version
     elif label:
         request.model_spec.version_label = label
     for key, value in inputs.items():
         fill_proto(request.inputs[key], value)
-    request.output_filter.extend(outputs)
+    request.output_filter.extend(options.get("outputs", ()))
     return request

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.tfserving.answers import EXPLAIN, SIGNATURE, ModelAnswer, read_answers, read_explanation
-from core.tfserving.client import AsyncClient, ClientError, CredentialsError, ModelVersion, Options, Tls
+from core.tfserving.channel import ClientError, CredentialsError, Options, Tls
+from core.tfserving.client import AsyncClient, ModelVersion
 from core.tfserving.tensors import InvalidResponseError, predict_request
 from dashboard.settings import Settings
 

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 
 import grpc
 
+from core import telemetry
 from core.heatmap import paint
 from core.protos import prediction_service_pb2 as protos
 from core.tfserving.answers import EXPLAIN, SIGNATURE, read_answers, read_explanation, row_numbers
-from core.tfserving.client import ONCE, Client, ClientError, CredentialsError, Options, Tls
+from core.tfserving.channel import ONCE, ClientError, CredentialsError, Options, Tls
+from core.tfserving.client import Client
 from core.tfserving.tensors import IMAGE_BYTES, InvalidResponseError, predict_request
 from edge import certificates
 from edge.answer import Answer
@@ -178,7 +180,9 @@ class ModelServerClient:
     ) -> protos.PredictResponse:
         try:
             self._check_certificate()
-            return self._clients[address].predict_raw(request, metadata=self._metadata(examination_id))
+            parent = telemetry.examination_parent(examination_id)
+            with telemetry.span("ask", parent=parent, kind="CLIENT", attributes={"server": address}):
+                return self._clients[address].predict_raw(request, metadata=self._metadata(examination_id))
         except ClientError as error:
             raise _ask_error(error, self._section.version_label) from None
         except CertificateError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from core import telemetry
 from edge import __version__, certificates
 from edge.certificates import CertificateError
 from edge.config import Config
@@ -45,7 +46,8 @@ class Gateway:
 
     def put_examination(self, record: dict[str, Any]) -> None:
         """Hands over one record; the same id again is the same record."""
-        self._taken(self._send("PUT", f"{API}/examinations/{record['id']}", record, fine={409}))
+        with telemetry.span("report", parent=telemetry.examination_parent(record["id"]), kind="CLIENT"):
+            self._taken(self._send("PUT", f"{API}/examinations/{record['id']}", record, fine={409}))
 
     def post_heartbeat(self, record: dict[str, Any]) -> None:
         """Hands over one sign of life."""
@@ -89,7 +91,7 @@ class Gateway:
         fine: frozenset[int] | set[int] = frozenset(),
     ) -> httpx.Response:
         url = path if path.startswith("https://") else self._config.gateway.url + path
-        headers = self._token() if with_token else {}
+        headers = telemetry.headers() | (self._token() if with_token else {})
         try:
             response = self._connected().request(method, url, json=body, headers=headers)
         except httpx.HTTPError as error:

@@ -44,7 +44,8 @@ def predict(
     """
     import grpc
 
-    from core.tfserving.client import Client, ClientError, CredentialsError, Options, Tls
+    from core.tfserving.channel import ClientError, CredentialsError, Options, Tls
+    from core.tfserving.client import Client
     from core.tfserving.tensors import InvalidResponseError
 
     data = [_read(path) for path in images]

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from core.telemetry import TRACEPARENT
 from serving.api.service import Caller, Service
 from serving.operations.memory import MemoryBudget, Reservation
 from serving.protos import (
@@ -60,6 +61,7 @@ def _caller(context: Any) -> Caller:
         deadline=None if left is None else time.monotonic() + left,
         token=token[7:] if token[:7].lower() == "bearer " else None,
         device_id=str(metadata.get("x-device-id", ""))[:64],
+        traceparent=str(metadata.get(TRACEPARENT, "")),
     )
 
 

@@ -17,7 +17,9 @@ from http.client import responses
 from typing import Any, Protocol
 
 import h11
+import numpy as np
 
+from serving.api.json_worker import Body
 from serving.api.rest import Reply, error_reply
 from serving.operations.memory import Reservation
 from serving.status import ServingError, internal, invalid_argument
@@ -53,6 +55,7 @@ class Answers(Protocol):
     limits: HttpLimits
     cors: bool
     is_closing: bool
+    scratch: memoryview
 
     async def reply(self, request: Request) -> Reply:
         """Answer one request."""
@@ -83,41 +86,104 @@ class Request:
         self.is_old = old
         self.keep_alive = b"keep-alive" in options if old else b"close" not in options
 
-    async def body(self, memory: Reservation, most: int) -> bytearray:
+    async def body(self, memory: Reservation, most: int) -> Body:
         """Read the whole body."""
         length = int(self.headers.get(b"content-length", b"0"))
         if length > most:
             raise too_large(most)
         # Before it is sent: a body that does not fit is not waited for.
         memory.take(2 * length)
-        reserved = length
+        if length > READ_BYTES:
+            return await self._connection.fill(length)
         data = bytearray()
         async for piece in self._connection.pieces():
             if len(data) + len(piece) > most:
                 raise too_large(most)
-            if len(data) + len(piece) > reserved:
+            if len(data) + len(piece) > length:
                 memory.take(2 * len(piece))
-                reserved += len(piece)
             data += piece
         return data
 
 
-class Connection:
+class Connection(asyncio.BufferedProtocol):
     """One client: requests one after the other, each read within a time.
 
-    A parser reads one request. h11 would end a connection of HTTP/1.0 after its first answer.
+    A parser reads one request. h11 would end a connection of HTTP/1.0 after its first answer. What is read comes into
+    a buffer that all connections share, a long body straight into its own memory: through h11 it would be copied
+    five times, with the interpreter's lock held.
     """
 
-    def __init__(self, app: Answers, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._app = app
-        self._reader, self._writer = reader, writer
+    def __init__(self, app: Answers, connections: dict[Connection, asyncio.Task[None]]) -> None:
+        self._app, self._connections = app, connections
         self._parser = h11.Connection(h11.SERVER)
-        peer = writer.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else ""
+        self._changed, self._writable = asyncio.Event(), asyncio.Event()
+        self._writable.set()
+        self._space = memoryview(b"")
+        self._came = b""
+        # What came after a body that was not read by the parser.
+        self._rest: bytes | None = None
+        self._is_ended = False
         self._deadline = 0.0
         self.is_idle = True
 
-    async def run(self) -> None:
+    def connection_made(self, transport: Any) -> None:
+        """Begin to answer."""
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
+        if len(self._connections) >= self._app.limits.max_connections:
+            self.abort()
+            return
+        transport.pause_reading()
+        self._connections[self] = asyncio.get_running_loop().create_task(self._run())
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        del sizehint
+        return self._space or self._app.scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes came."""
+        if self._space:
+            self._space = self._space[nbytes:]
+            if self._space:
+                return
+        else:
+            self._came += bytes(self._app.scratch[:nbytes])
+        self._transport.pause_reading()
+        self._changed.set()
+
+    def eof_received(self) -> bool:
+        """Nothing more comes; the answer may still be wanted."""
+        self._is_ended = True
+        self._changed.set()
+        return self._transport.get_extra_info("ssl_object") is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        del exc
+        self._is_ended = True
+        self._changed.set()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        """The client is slow to read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._writable.set()
+
+    async def _run(self) -> None:
+        try:
+            await self._answer_all()
+        except (ClientGoneError, ConnectionError):
+            self.abort()
+        finally:
+            del self._connections[self]
+            self._transport.close()
+
+    async def _answer_all(self) -> None:
         """Answer until one side closes."""
         wait = self._app.limits.header_timeout_seconds
         came = b""
@@ -137,12 +203,16 @@ class Connection:
                 reply = replace(error_reply(invalid_argument(text)), status=error.error_status_hint)
                 await self._send(reply, uuid.uuid4().hex, "", keep_alive=False)
                 return
-            came = self._parser.trailing_data[0]
+            came, self._rest = self._unread(), None
             wait = _KEEP_ALIVE_SECONDS
+
+    def _unread(self) -> bytes:
+        """What came after the request."""
+        return self._parser.trailing_data[0] if self._rest is None else self._rest
 
     def abort(self) -> None:
         """Close at once."""
-        self._writer.transport.abort()
+        self._transport.abort()
 
     async def _head(self, wait: float) -> Any:
         """Read a request's head: its first byte may take `wait`, the whole request the limit after it."""
@@ -158,16 +228,25 @@ class Connection:
         return event
 
     async def _read(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._deadline - time.monotonic()):
-                return await self._reader.read(READ_BYTES)
-        except (TimeoutError, OSError) as error:
-            raise ClientGoneError from error
+        """Return the next bytes, none at the end."""
+        if not self._came and not self._is_ended:
+            self._changed.clear()
+            self._transport.resume_reading()
+            try:
+                async with asyncio.timeout(self._deadline - time.monotonic()):
+                    await self._changed.wait()
+            except TimeoutError as error:
+                raise ClientGoneError from error
+        data, self._came = self._came, b""
+        return data
+
+    def _continue(self) -> None:
+        if self._parser.they_are_waiting_for_100_continue:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body's pieces as they come."""
-        if self._parser.they_are_waiting_for_100_continue:
-            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._continue()
         while not isinstance(event := self._parser.next_event(), h11.EndOfMessage):
             if event is h11.NEED_DATA:
                 self._parser.receive_data(await self._read())
@@ -175,6 +254,24 @@ class Connection:
                 yield event.data
             else:
                 raise ClientGoneError
+
+    async def fill(self, length: int) -> memoryview:
+        """Read a body of so many bytes."""
+        self._continue()
+        # Not a bytearray, which would write zeros first.
+        body = np.empty(length, np.uint8).data
+        begun = self._parser.trailing_data[0]
+        self._rest = begun[length:]
+        body[: len(begun)] = begun[:length]
+        self._space = body[len(begun) :]
+        try:
+            while self._space:
+                await self._read()
+                if self._is_ended and self._space:
+                    raise ClientGoneError
+        finally:
+            self._space = memoryview(b"")
+        return body
 
     async def _respond(self, request: Request) -> bool:
         """Answer one request; False if it was the last one of this connection."""
@@ -196,6 +293,8 @@ class Connection:
         """Read what is left of a refused body, for a while: closing on it would lose the answer."""
         self._deadline = time.monotonic() + _LINGER_SECONDS
         left = _LINGER_BYTES
+        if self._rest is not None:
+            return True
         try:
             while self._parser.their_state is h11.SEND_BODY and left > 0:
                 if self._parser.next_event() is h11.NEED_DATA:
@@ -225,11 +324,10 @@ class Connection:
         elif is_old:
             lines.append("Connection: keep-alive")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
-        self._writer.write(head if method == "HEAD" else head + reply.body)
-        try:
-            await self._writer.drain()
-        except OSError as error:
-            raise ClientGoneError from error
+        if self._transport.is_closing():
+            raise ClientGoneError
+        self._transport.write(head if method == "HEAD" else head + reply.body)
+        await self._writable.wait()
 
 
 def _header_text(text: str) -> str:

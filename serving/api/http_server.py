@@ -17,14 +17,15 @@ from typing import Any
 
 import uvloop
 
+from core.telemetry import TRACEPARENT
 from serving.api.http_connection import (
     READ_BYTES,
-    ClientGoneError,
     Connection,
     HttpLimits,
     Request,
     too_large,
 )
+from serving.api.json_worker import Body
 from serving.api.rest import API, Reply, RestApi, error_reply
 from serving.api.service import Caller
 from serving.operations.memory import MemoryBudget, Reservation
@@ -60,6 +61,7 @@ class App:
         self.cors = cors
         self.budget = budget
         self.is_closing = False
+        self.scratch = memoryview(bytearray(READ_BYTES))
         self._api = api
         self._pages = pages
         self._inflight = 0
@@ -99,6 +101,7 @@ class App:
                 peer=request.peer,
                 request_id=request.id,
                 token=token[7:] if token[:7].lower() == "bearer " else None,
+                traceparent=request.headers.get(TRACEPARENT.encode(), b"").decode("latin-1"),
             )
             # Before anything of a stranger's is kept, unzipped or parsed.
             self._api.authenticate(caller)
@@ -118,7 +121,7 @@ class App:
         self,
         method: str,
         path: str,
-        body: bytearray,
+        body: Body,
         zipped: bool,
         caller: Caller,
         memory: Reservation,
@@ -128,7 +131,7 @@ class App:
         return self._api.handle(method, path, body, caller, memory)
 
 
-def unzip(body: bytes | bytearray, memory: Reservation, most: int) -> bytearray:
+def unzip(body: Body, memory: Reservation, most: int) -> bytearray:
     """Unzip all members of a gzip body.
 
     Raises:
@@ -236,8 +239,8 @@ class HttpServer:
         self._loop = asyncio.get_running_loop()
         self._closing = asyncio.Event()
         servers = [
-            await asyncio.start_server(
-                self._connected, sock=one, ssl=self._tls, backlog=2048, limit=2 * READ_BYTES
+            await self._loop.create_server(
+                lambda: Connection(self._app, self._connections), sock=one, ssl=self._tls, backlog=2048
             )
             for one in self._sockets
         ]
@@ -254,23 +257,6 @@ class HttpServer:
             await asyncio.wait(list(self._connections.values()), timeout=self._grace)
         for connection in list(self._connections):
             connection.abort()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= self._app.limits.max_connections:
-            writer.transport.abort()
-            return
-        connection = Connection(self._app, reader, writer)
-        task = asyncio.current_task()
-        if task is None:
-            return
-        self._connections[connection] = task
-        try:
-            await connection.run()
-        except (ClientGoneError, ConnectionError):
-            connection.abort()
-        finally:
-            del self._connections[connection]
-            writer.close()
 
     def stop(self, grace: float) -> None:
         """Take no more connections, finish what was begun, stop."""

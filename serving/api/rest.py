@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf import json_format
 
 from serving.api import json_replies, json_requests
-from serving.api.json_worker import LONG, JsonWorkers
+from serving.api.json_worker import Body, JsonWorkers, is_long
 from serving.api.service import Caller, Service
 from serving.operations.memory import JsonSize, Reservation
 from serving.protos import (
@@ -32,8 +32,6 @@ _STATUS = re.compile(
     r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?",
     re.IGNORECASE | re.ASCII,
 )
-
-Body = bytes | bytearray
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class RestApi:
             if method == "POST" and (found := _PREDICTION.fullmatch(path)):
                 size = JsonSize.of(body)
                 memory.take(size.memory_bytes)
-                text = self._predict(found, body, size.values >= LONG, caller, memory)
+                text = self._predict(found, body, is_long(size), caller, memory)
             elif method == "GET" and (found := _STATUS.fullmatch(path)):
                 text = self._describe(found, caller)
             else:
@@ -137,7 +135,7 @@ class RestApi:
         if is_long:
             self._workers.fill_examples(body, request, caller.seconds_left())
         else:
-            json_requests.fill_examples(body, request)
+            json_requests.fill_examples(bytes(body), request)
 
     def _counted(self, fill: Any, request: Any) -> Any:
         """A body that is wrong counts as a request of its model, like any other failure."""
@@ -168,7 +166,9 @@ class RestApi:
                 }
                 return self._workers.fill_predict(body, dtypes, request, caller.seconds_left())
             return json_requests.fill_predict(
-                body, lambda name: json_requests.inputs_of(self._inputs(request.model_spec), name), request
+                bytes(body),
+                lambda name: json_requests.inputs_of(self._inputs(request.model_spec), name),
+                request,
             )
 
         form = self._counted(fill, request)

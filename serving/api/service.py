@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from core import telemetry
 from serving.api import classify, predict
 from serving.api.model_status import get_model_metadata, get_model_status
 from serving.engine.model import Model
@@ -27,6 +28,7 @@ class Caller:
     deadline: float | None = None  # time.monotonic()
     token: str | None = None
     device_id: str = ""
+    traceparent: str = ""
 
     def seconds_left(self) -> float | None:
         """Seconds until the deadline, None for no limit. Raises as timeout_ms."""
@@ -103,7 +105,10 @@ class Service:
         began = time.perf_counter()
         code = Code.OK
         try:
-            with self.gate.admit(caller):
+            with (
+                telemetry.span(api, parent=caller.traceparent, kind="SERVER", attributes={"model": name}),
+                self.gate.admit(caller),
+            ):
                 result = work()
             self.metrics.request_latency.observe(
                 (time.perf_counter() - began) * 1e6, name, api, caller.entrypoint

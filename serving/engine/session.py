@@ -48,9 +48,12 @@ class Session:
         """
         api = library()
         threads = threads or Threads()
-        config = ConfigProto(
+        settings = ConfigProto(
             intra_op_parallelism_threads=threads.intra_op, inter_op_parallelism_threads=threads.inter_op
-        ).SerializeToString()
+        )
+        # A thread that looks for more work for a while takes the core from the one that sends the answer.
+        settings.experimental.disable_thread_spinning = True
+        config = settings.SerializeToString()
         options = api.TF_NewSessionOptions()
         meta_graph = api.TF_NewBuffer()
         self.graph: int = api.TF_NewGraph()

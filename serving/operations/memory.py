@@ -11,6 +11,8 @@ import numpy as np
 from serving.operations.metrics import Metrics
 from serving.status import Code, ServingError
 
+_PIECE_BYTES = 128 << 10
+
 
 class OverBudgetError(ServingError):
     """RESOURCE_EXHAUSTED over gRPC and, because it passes, 503 over HTTP."""
@@ -103,11 +105,14 @@ class JsonSize:
     memory_bytes: int
 
     @classmethod
-    def of(cls, body: bytes | bytearray) -> JsonSize:
+    def of(cls, body: bytes | bytearray | memoryview) -> JsonSize:
         """Count the separators."""
         text = np.frombuffer(body, np.uint8)
-        # numpy counts without the interpreter's lock, and as fast whatever there is.
-        commas, lists, objects = (int(np.count_nonzero(text == mark)) for mark in b",[{")
+        # numpy counts without the interpreter's lock, and as fast whatever there is; a piece stays in the cache.
+        pieces = [text[at : at + _PIECE_BYTES] for at in range(0, len(text), _PIECE_BYTES)]
+        commas, lists, objects = (
+            sum(int(np.count_nonzero(piece == mark)) for piece in pieces) for mark in b",[{"
+        )
         return cls(
             len(body), commas + lists + objects, 2 * len(body) + 56 * commas + 72 * lists + 400 * objects
         )

@@ -14,7 +14,8 @@ import grpc
 import pytest
 
 from core.features import IMAGE_BYTES, MODEL_NAME, PROBABILITY
-from core.tfserving.client import ONCE, Client, ClientError, Options, Tls
+from core.tfserving.channel import ONCE, ClientError, Options, Tls
+from core.tfserving.client import Client
 from serving.protos import (
     get_model_metadata_pb2,
     model_management_pb2,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.features import IMAGE_BYTES, MODEL_NAME, MODEL_VERSION, PROBABILITY
-from core.tfserving.client import ONCE, Client, ClientError, Options
+from core.tfserving.channel import ONCE, ClientError, Options
+from core.tfserving.client import Client
 from tests.containers.engine import Engine, Smoke
 from tests.containers.server import lesion, model_server
 

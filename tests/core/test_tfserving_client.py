@@ -20,17 +20,9 @@ from core.protos.prediction_service_pb2_grpc import (
     add_ModelServiceServicer_to_server,
     add_PredictionServiceServicer_to_server,
 )
-from core.tfserving.client import (
-    ONCE,
-    AsyncClient,
-    Client,
-    ClientError,
-    CredentialsError,
-    Options,
-    Retry,
-    Tls,
-)
-from core.tfserving.tensors import InvalidResponseError, fill_proto
+from core.tfserving.channel import ONCE, ClientError, CredentialsError, Options, Retry, Tls
+from core.tfserving.client import AsyncClient, Client, Prediction
+from core.tfserving.tensors import InvalidResponseError, fill_proto, predict_request
 
 QUICK = Retry(first_s=0.001)
 Rule = Callable[[Any], None]
@@ -104,11 +96,16 @@ def ask(target: str, options: Options) -> Any:
         return client.predict("m", {"x": [1.0]})
 
 
+async def predict(client: AsyncClient, timeout_s: float | None = None) -> Prediction:
+    request = predict_request("m", {"x": [1.0]})
+    return Prediction.of(await client.predict_raw(request, timeout_s=timeout_s))
+
+
 def ask_in_a_loop(target: str, options: Options) -> Any:
     async def run() -> Any:
         client = AsyncClient(target, options)
         try:
-            return await client.predict("m", {"x": [1.0]})
+            return await predict(client)
         finally:
             await client.close()
 
@@ -198,13 +195,13 @@ def test_in_a_loop_too_and_other_calls_are_left_to_end(serve: Any) -> None:
 
     async def run() -> None:
         client = AsyncClient(target)
-        await client.predict("m", {"x": [1.0]})
+        await predict(client)
         servicer.rule = lambda context: release.wait(30) and None
-        slow = asyncio.create_task(client.predict("m", {"x": [1.0]}))
+        slow = asyncio.create_task(predict(client))
         with pytest.raises(ClientError, match="DEADLINE_EXCEEDED"):
-            await client.predict("m", {"x": [1.0]}, timeout_s=0.2)
+            await predict(client, timeout_s=0.2)
         release.set()
-        await client.predict("m", {"x": [1.0]})
+        await predict(client)
         assert (await slow).version == 3
         await client.close()
 
