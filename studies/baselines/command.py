@@ -20,20 +20,15 @@ def baselines(
     workspace: WorkspaceOption = Path("workspace"),
     version: Annotated[
         str | None,
-        typer.Option(
-            "--version", help="The released version to compare with. Without it, the one that is served."
-        ),
+        typer.Option(help="The released version to compare with. Without it, the one that is served."),
     ] = None,
     workers: Annotated[
-        int,
-        typer.Option("--workers", min=1, max=64, help="The number of processes that compute the figures."),
+        int, typer.Option(min=1, max=64, help="The number of processes that compute the figures.")
     ] = 2,
     seed: SeedOption = 17,
     weights: Annotated[
         str,
-        typer.Option(
-            "--weights", help="The first weights of the frozen network: imagenet, none, or PATH[#sha256=HEX]."
-        ),
+        typer.Option(help="The first weights of the frozen network: imagenet, none, or PATH[#sha256=HEX]."),
     ] = "imagenet",
 ) -> None:
     """Fit the surveyed systems on train, choose thresholds on eval, measure all once on test.

@@ -26,7 +26,7 @@ def segmentation(
     ],
     workspace: WorkspaceOption = Path("workspace-segmentation"),
     parts: Annotated[
-        str, typer.Option("--parts", help=f"The parts that are run, with commas: {', '.join(PARTS)}.")
+        str, typer.Option(help=f"The parts that are run, with commas: {', '.join(PARTS)}.")
     ] = "unet,experiment",
     overrides: Annotated[
         list[str] | None,
@@ -34,26 +34,18 @@ def segmentation(
             "--set", help="Overrides one value of the U-Net that is released: --set depth=5. May be repeated."
         ),
     ] = None,
-    folds: Annotated[
-        int, typer.Option("--folds", min=2, max=20, help="The number of folds of the experiment.")
-    ] = 5,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="The number of folds of the experiment.")] = 5,
     fold_epochs: Annotated[
-        int,
-        typer.Option(
-            "--fold-epochs", min=1, help="The epochs of each fold's U-Net, at the study's 64 x 80 pixels."
-        ),
+        int, typer.Option(min=1, help="The epochs of each fold's U-Net, at the study's 64 x 80 pixels.")
     ] = 30,
     weights: Annotated[
-        str,
-        typer.Option(
-            "--weights", help="The first weights of the classifiers: imagenet, none, or PATH[#sha256=HEX]."
-        ),
+        str, typer.Option(help="The first weights of the classifiers: imagenet, none, or PATH[#sha256=HEX].")
     ] = "imagenet",
     vgg_epochs: Annotated[
-        int, typer.Option("--vgg-epochs", min=1, help="The epochs that VGG-16's fifth block is trained for.")
+        int, typer.Option(min=1, help="The epochs that VGG-16's fifth block is trained for.")
     ] = 8,
     vgg_size: Annotated[
-        int, typer.Option("--vgg-size", min=32, max=224, help="The side of VGG-16's pictures in pixels.")
+        int, typer.Option(min=32, max=224, help="The side of VGG-16's pictures in pixels.")
     ] = 128,
     seed: SeedOption = 17,
 ) -> None:
