@@ -217,14 +217,6 @@ def outlined(
     return drawn
 
 
-def sheet(groups: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]]) -> npt.NDArray[np.uint8]:
-    """Return rows of equally high pictures as one: uint8 [h, w, 3]."""
-    rows = [np.concatenate(list(pictures), axis=1) for _, pictures in groups if pictures]
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    return np.concatenate(padded)
-
-
 def collect(run_id: str, workspace: Workspace) -> UnetRun:
     """Read what a run's steps left.
 
