@@ -12,9 +12,11 @@ import tensorflow as tf
 
 from components.trainer.fit.history import Epoch, History, Scores
 from components.trainer.fit.loop import Callback, Learner, StagePlan, TrainState, Weights
-from components.trainer.fit.schedules import Plateau, ScheduleConfig
 from components.trainer.progress import Progress
+from components.trainer.settings import OptimiserConfig
 from core.numbers import duration
+
+_BETTER = 1e-4  # what a score must rise by to end a plateau
 
 
 class KeepWeights(Callback):
@@ -37,14 +39,18 @@ class KeepWeights(Callback):
 class ReduceOnPlateau(Callback):
     """Lowers the learning rate when the score on eval stops rising."""
 
-    def __init__(self, shape: ScheduleConfig) -> None:
-        self._shape = shape
+    def __init__(self, config: OptimiserConfig) -> None:
+        self._config = config
 
     def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:  # noqa: ARG002
-        """Lower the rate if the plateau has lasted long enough."""
-        plateau = Plateau(self._shape, state.lr_scale, state.plateau_best, state.plateau_waited)
-        state.lr_scale = plateau.seen(scores.score)
-        state.plateau_best, state.plateau_waited = plateau.best, plateau.waited
+        """Lower the rate if the plateau has lasted long enough; NaN is no better."""
+        if scores.score > state.plateau_best + _BETTER:
+            state.plateau_best, state.plateau_waited = scores.score, 0
+            return
+        state.plateau_waited += 1
+        if state.plateau_waited >= self._config.plateau_patience:
+            state.lr_scale = max(self._config.final, state.lr_scale * self._config.fall)
+            state.plateau_waited = 0
 
 
 class EarlyStopping(Callback):

@@ -253,7 +253,7 @@ def _fit(
     kept = KeepWeights("best")
     callbacks: list[Callback] = [kept, EarlyStopping(config.patience), EpochLog(history, progress)]
     if config.optimiser.schedule == "plateau":
-        callbacks.insert(1, ReduceOnPlateau(config.optimiser.shape))
+        callbacks.insert(1, ReduceOnPlateau(config.optimiser))
     state = TrainState(stage=number)
     loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, progress)
     loop.run(state, plan, learner.batches(np.random.default_rng([config.seed, number])))

@@ -284,7 +284,7 @@ class StagedTraining:
         if self._ema is not None:
             callbacks.append(self._ema)
         if config.optimiser.schedule == "plateau":
-            callbacks.append(ReduceOnPlateau(config.optimiser.shape))
+            callbacks.append(ReduceOnPlateau(config.optimiser))
         callbacks += [
             EarlyStopping(config.patience),
             EpochLog(self._history, self._progress),
