@@ -57,17 +57,6 @@ class Curve:
     steepest: float
     highest: float
 
-    def as_dict(self) -> dict[str, object]:
-        """JSON-able, for the report."""
-        return {
-            "rates": list(self.rates),
-            "losses": list(self.losses),
-            "smoothed": list(self.smoothed),
-            "diverged": self.diverged,
-            "steepest": self.steepest,
-            "highest": self.highest,
-        }
-
 
 def find(config: FinderConfig, step: Callable[[float], float]) -> Curve:
     """Run the range test.

@@ -196,7 +196,7 @@ class StagedTraining:
             lr_finder.FILE_NAME,
             json.dumps(
                 {
-                    **curve.as_dict(),
+                    **asdict(curve),
                     "choose": finder.choose,
                     "body_learning_rate": self._rates.body_learning_rate,
                     "head_learning_rate": self._rates.head_learning_rate,

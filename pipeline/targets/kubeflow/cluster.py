@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from core.errors import UsageError
-from core.settings import Frozen
+from core.settings import Frozen, explain
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
@@ -130,12 +130,7 @@ def load(path: Path | None) -> Cluster:
     try:
         return Cluster.model_validate(content or {})
     except ValidationError as problem:
-        faults = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}={item['input']!r}: {item['msg']}" for item in problem.errors()
-        )
-        raise UsageError(
-            f"--cluster {path}: {faults}; valid keys are {', '.join(Cluster.model_fields)}"
-        ) from None
+        raise UsageError(f"--cluster {path}: {'; '.join(explain(problem, Cluster))}") from None
 
 
 def check_steps(cluster: Cluster, steps: Iterable[str]) -> None:
