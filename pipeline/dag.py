@@ -17,6 +17,7 @@ import schemas
 from components.balance.component import ClassBalance
 from components.evaluator.baseline import RUN_KEY, BlessedBeforeStrategy
 from components.evaluator.component import Evaluator
+from components.example_gen.component import ImportExampleGen
 from components.gate.component import DataGate
 from components.gate.latest_accepted import LatestAcceptedStrategy
 from components.pusher.component import Pusher
@@ -96,7 +97,7 @@ def create_pipeline(steps: Steps, where: Locations) -> tfx.dsl.Pipeline:
         UsageError: settings that are not for a pipeline.
     """
     # Ingest has split the examples already, by patient or lesion.
-    example_gen = tfx.components.ImportExampleGen(
+    example_gen = ImportExampleGen(
         input_base=where.data,
         input_config=tfx.proto.Input(
             splits=[tfx.proto.Input.Split(name=name, pattern=f"{name}/*.tfrecord.gz") for name in SPLITS]

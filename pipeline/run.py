@@ -72,7 +72,7 @@ def execute(
             data_version=manifest.data_version,
             run_id=run_id,
             preset=preset,
-            spans=json.dumps([span.label_counts for span in manifest.spans]),
+            spans=manifest.label_counts_of_spans(),
             grown_from=json.dumps(manifest.grown_from),
             metadata_url=config.metadata_url,
         )

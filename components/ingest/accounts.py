@@ -72,7 +72,6 @@ def manifest_of(
         raise RuntimeError(f"group {twice} lies in more than one split")
     version = manifest.data_version(one.digest for one in present)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    train = splits["train"]
     return Manifest(
         data_version=version,
         created=now,
@@ -83,11 +82,7 @@ def manifest_of(
         # The same data ingested again are the same in every word.
         grown_from=tuple(one for one in grown_from if one != version),
         labels=_labels(span.found, before),
-        class_weights=(
-            features.class_weights(train.negatives, train.positives)
-            if train.positives and train.negatives
-            else None
-        ),
+        class_weights=splits["train"].class_weights,
         config=config,
     )
 

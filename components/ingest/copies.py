@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,6 @@ from components.ingest import fingerprint
 from components.ingest.check import Outcome
 from components.ingest.dealt import Dealt
 from components.ingest.row import Refusal, Row
-from components.ingest.union_find import UnionFind
 
 Checked = tuple[Row, Outcome]
 
@@ -119,11 +118,31 @@ def _primary(row: Row, outcome: Outcome) -> tuple[str, ...]:
     return ties[:-1] or ties
 
 
+class _DisjointSets:
+    """Sets that are merged pair by pair; every item starts alone when it is first named."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Hashable, Hashable] = {}
+
+    def find(self, item: Hashable) -> Hashable:
+        """Return the item that stands for the set of ``item``."""
+        parent = self._parent.setdefault(item, item)
+        while parent != self._parent[parent]:
+            self._parent[parent] = self._parent[self._parent[parent]]
+            parent = self._parent[parent]
+        self._parent[item] = parent
+        return parent
+
+    def union(self, a: Hashable, b: Hashable) -> None:
+        """Merge the sets of ``a`` and ``b``."""
+        self._parent[self.find(a)] = self.find(b)
+
+
 class _Groups:
     """What must stay together, and in which split it has its place."""
 
     def __init__(self, before: Sequence[Dealt]) -> None:
-        self._sets = UnionFind()
+        self._sets = _DisjointSets()
         for one in before:
             for tie in (*one.ties, f"group:{one.group}"):
                 self._sets.union(one.ties[0], tie)

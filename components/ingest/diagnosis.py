@@ -68,27 +68,13 @@ _TREE: Final = {
 # Names beside the archive's present ones, by what they mean.
 _ALIASES: Final = {
     "mel": (
-        "melanoma",
-        "mm",
-        "ssm",
-        "lmm",
-        "alm",
-        "lentigo maligna",
-        "malignant melanocytic proliferations",
-        "malignant melanocytic proliferations melanoma",
+        "melanoma", "nodular melanoma nm", "mm", "ssm", "lmm", "alm", "lentigo maligna",
+        "malignant melanocytic proliferations", "malignant melanocytic proliferations melanoma",
     ),
     "nv": (
-        "nev",
-        "nevus",
-        "mole",
-        "moles",
-        "common mole",
-        "reed or spitz nevus",
-        "nävuszellnävus",
-        "naevuszellnaevus",
-        "nevo",
-        "nevo melanocitico",
-        "nevo melanocítico",
+        "nev", "nevus", "mole", "moles", "common mole", "reed or spitz nevus",
+        "pigmented spindle cell nevus of reed", "atypical spindle cell nevus of reed", "nävuszellnävus",
+        "naevuszellnaevus", "nevo", "nevo melanocitico", "nevo melanocítico",
     ),
     "bcc": ("basal cell carcinoma", "basalioma", "basaliom", "basalzellkarzinom", "carcinome basocellulaire",
             "carcinoma basocelular", "carcinoma basocellulare"),
@@ -104,6 +90,7 @@ _ALIASES: Final = {
     "vasc": ("vascular", "vascular lesion", "vascular lesions", "angioma", "cherry angioma", "hämangiom",
              "haemangioma", "haematoma", "hematoma"),
 }  # fmt: skip
+_FIRST_LEVELS: Final = {"benign": False, "malignant": True, "indeterminate": None}
 _BENIGN: Final = (
     "verruca", "wart", "scar", "cafe au lait macule", "melanosis", "sebaceous hyperplasia", "neurofibroma", "nevus spilus",
     "angiofibroma or fibrous papule", "fibrous papule", "clear cell acanthoma", "sebaceous adenoma", "nevus sebaceous",
@@ -119,133 +106,28 @@ _INDETERMINATE: Final = (
 _MELANOMA_NOUNS: Final = frozenset(
     {"melanoma", "melanomas", "melanomata", "melanom", "melanome", "melanoom", "czerniak"}
 )
-_MELANOMA_WORDS: Final = frozenset(
-    [
-        "malignant",
-        "malignes",
-        "maligne",
-        "malin",
-        "cutaneous",
-        "primary",
-        "invasive",
-        "in",
-        "situ",
-        "insitu",
-        "nodular",
-        "nodulares",
-        "nodulaeres",
-        "nodulaire",
-        "superficial",
-        "superficially",
-        "spreading",
-        "ssm",
-        "superfiziell",
-        "spreitendes",
-        "acral",
-        "akral",
-        "lentiginous",
-        "acrolentiginous",
-        "lentigo",
-        "maligna",
-        "type",
-        "of",
-        "desmoplastic",
-        "amelanotic",
-        "hypomelanotic",
-        "spitzoid",
-        "nevoid",
-        "metastasis",
-        "metastatic",
-        "metastases",
-        "mucosal",
-        "subungual",
-        "uveal",
-        "polypoid",
-        "verrucous",
-        "recurrent",
-        "persistent",
-        "nos",
-        "thin",
-        "less",
-        "than",
-        "more",
-        "mm",
-        "to",
-    ]
-)
+_MELANOMA_WORDS: Final = frozenset({
+    "malignant", "malignes", "maligne", "malin", "cutaneous", "primary", "invasive", "in", "situ", "insitu",
+    "nodular", "nodulares", "nodulaeres", "nodulaire", "superficial", "superficially", "spreading", "ssm",
+    "superfiziell", "spreitendes", "acral", "akral", "lentiginous", "acrolentiginous", "lentigo", "maligna",
+    "type", "of", "desmoplastic", "amelanotic", "hypomelanotic", "spitzoid", "nevoid", "metastasis",
+    "metastatic", "metastases", "mucosal", "subungual", "uveal", "polypoid", "verrucous", "recurrent",
+    "persistent", "nos", "thin", "less", "than", "more", "mm", "to",
+})  # fmt: skip
 _NEVUS_NOUNS: Final = frozenset({"nevus", "nevi", "naevus", "naevi", "navus", "navi", "nevuses"})
-_NEVUS_WORDS: Final = frozenset(
-    [
-        "melanocytic",
-        "melanozytarer",
-        "melanozytaerer",
-        "common",
-        "typical",
-        "atypical",
-        "dysplastic",
-        "clark",
-        "clarks",
-        "spitz",
-        "reed",
-        "blue",
-        "cellular",
-        "junctional",
-        "junction",
-        "compound",
-        "dermal",
-        "intradermal",
-        "congenital",
-        "acquired",
-        "halo",
-        "combined",
-        "recurrent",
-        "persistent",
-        "benign",
-        "pigmented",
-        "acral",
-        "unna",
-        "miescher",
-        "meyerson",
-        "balloon",
-        "cell",
-        "nos",
-        "simple",
-        "lentiginous",
-        "or",
-        "spindle",
-        "papillomatous",
-    ]
-)
-_CARCINOMA_WORDS: Final = frozenset(
-    [
-        "nodular",
-        "superficial",
-        "superficially",
-        "spreading",
-        "multifocal",
-        "pigmented",
-        "infiltrating",
-        "infiltrative",
-        "infiltrated",
-        "morpheaform",
-        "morpheic",
-        "sclerosing",
-        "micronodular",
-        "ulcerated",
-        "invasive",
-        "in",
-        "situ",
-        "well",
-        "moderately",
-        "poorly",
-        "differentiated",
-        "cutaneous",
-        "nos",
-        "fibroepithelial",
-        "basosquamous",
-        "recurrent",
-    ]
-)
+_NEVUS_WORDS: Final = frozenset({
+    "melanocytic", "melanozytarer", "melanozytaerer", "common", "typical", "atypical", "dysplastic",
+    "clark", "clarks", "spitz", "reed", "blue", "cellular", "junctional", "junction", "compound", "dermal",
+    "intradermal", "congenital", "acquired", "halo", "combined", "recurrent", "persistent", "benign",
+    "pigmented", "acral", "unna", "miescher", "meyerson", "balloon", "cell", "nos", "simple", "lentiginous",
+    "or", "spindle", "papillomatous",
+})  # fmt: skip
+_CARCINOMA_WORDS: Final = frozenset({
+    "nodular", "superficial", "superficially", "spreading", "multifocal", "pigmented", "infiltrating",
+    "infiltrative", "infiltrated", "morpheaform", "morpheic", "sclerosing", "micronodular", "ulcerated",
+    "invasive", "in", "situ", "well", "moderately", "poorly", "differentiated", "cutaneous", "nos",
+    "fibroepithelial", "basosquamous", "recurrent",
+})  # fmt: skip
 
 
 def normalised(text: str | None) -> str:
@@ -265,15 +147,27 @@ def is_absent(text: str | None) -> bool:
 def understood(text: str) -> Diagnosis | None:
     """Return what a name means, None where it is not understood.
 
-    A path of the archive ("Malignant:...:Melanoma Invasive") counts by its deepest level that is understood.
+    A path of the archive ("Malignant:...:Melanoma Invasive") counts by its deepest level that is understood, unless that
+    contradicts its first. Other colons ("melanoma: no"), and a sign before or behind a name, say something of their own.
     """
     if ":" in text:
-        levels = (understood(part) for part in reversed(text.split(":")))
-        return next((found for found in levels if found is not None), None)
+        return _of_path([normalised(part) for part in text.split(":") if part.strip()])
     name = normalised(text)
-    if not name or name in UNKNOWN:
+    if not name or name in UNKNOWN or text.strip().strip("-\u2013\u2014") != text.strip():
         return None
     return _vocabulary().get(name) or _composed(name)
+
+
+def _of_path(levels: list[str]) -> Diagnosis | None:
+    first = levels[0] if levels else ""
+    if first not in _FIRST_LEVELS:
+        return None
+    found = next(filter(None, map(understood, reversed(levels[1:]))), None)
+    if found is None:
+        return _vocabulary().get(first) if len(levels) == 1 else None
+    # The archive calls an actinic keratosis indeterminate.
+    agrees = found.name == "akiec" or found.malignant is None or found.malignant == _FIRST_LEVELS[first]
+    return found if agrees else None
 
 
 def mentions_melanoma(text: str) -> bool:
@@ -292,7 +186,7 @@ def _vocabulary() -> dict[str, Diagnosis]:
     names: dict[str, Diagnosis] = {}
     for entry in DiagnosisEnum:
         parts = entry.value.lower().split(":")
-        malignant = {"benign": False, "malignant": True}.get(parts[0])
+        malignant = _FIRST_LEVELS[parts[0]]
         # One of the two may be a melanoma.
         malignant = None if parts[-1].startswith("collision - at least one malignant") else malignant
         if len(parts) > 1:
@@ -316,7 +210,10 @@ def _short(parts: list[str]) -> str | None:
 
 
 def _composed(name: str) -> Diagnosis | None:
-    words = {_unaccented(word) for word in name.split() if not word.replace(".", "").isdigit()}
+    words = {_unaccented(word) for word in name.split()}
+    # Of a thickness the numbers say nothing more; "melanoma 0" may say no.
+    if "mm" in words:
+        words = {word for word in words if not word.replace(".", "").isdigit()}
     if words & _MELANOMA_NOUNS and words <= _MELANOMA_NOUNS | _MELANOMA_WORDS:
         return Diagnosis("mel", True)
     if words & _NEVUS_NOUNS and words <= _NEVUS_NOUNS | _NEVUS_WORDS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from components.ingest import dealt, manifest, quarantine
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.features import SPLITS
+from core.files import share
 
 _FILES: Final = frozenset({manifest.NAME, quarantine.NAME, dealt.NAME})
 _SHARD: Final = ".tfrecord.gz"
@@ -47,6 +47,9 @@ def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]
         raise IngestError(
             f"{out} {foreign}: choose another folder, or --force, which moves what is there to a folder beside it"
         )
+    above = [source for source in sources if out.resolve().is_relative_to(source.resolve())]
+    if foreign and above:
+        raise IngestError(f"--out {out} {foreign}, and lies in the source {above[0]}: choose another folder")
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.ingest-", dir=out.parent))
     with (staging / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -73,18 +76,15 @@ def _foreign(out: Path) -> str:
     if not out.exists() or not any(out.iterdir()):
         return ""
     try:
-        Manifest.load(out)
+        made = Manifest.load(out)
     except IngestError:
         return "was not written by ingest"
+    own = {*_FILES, *(shard.file for split in made.splits.values() for shard in split.shards)}
     for path in sorted(out.iterdir()):
-        if path.name in SPLITS and path.is_dir() and not path.is_symlink():
-            odd = next(
-                (str(one.relative_to(out)) for one in path.iterdir() if not one.name.endswith(_SHARD)), ""
-            )
-        else:
-            odd = "" if path.name in _FILES else path.name
-        if odd:
-            return f"holds {odd}, which ingest did not write"
+        is_split = path.name in SPLITS and path.is_dir() and not path.is_symlink()
+        for one in sorted(path.iterdir()) if is_split else [path]:
+            if str(one.relative_to(out)) not in own:
+                return f"holds {one.relative_to(out)}, which ingest did not write"
     return ""
 
 
@@ -150,7 +150,5 @@ def take_over(folder: Path, staging: Path, prefixes: tuple[str, ...] = ("",)) ->
                 continue
             target = staging / split / path.name
             target.parent.mkdir(exist_ok=True)
-            try:
-                os.link(path, target)
-            except OSError:
+            if not share(path, target):
                 shutil.copy2(path, target)

@@ -60,7 +60,8 @@ def read(text: str, max_bytes: int) -> bytes:
         data = _open(path)[name][()]
     except KeyError:
         raise ImageRefusedError("missing_file", f"{path} holds no {name}") from None
-    except OSError as error:
+    # A group instead of a picture is a TypeError.
+    except (OSError, RuntimeError, TypeError) as error:
         raise ImageRefusedError("unreadable", str(error)) from None
     content = bytes(data) if isinstance(data, bytes | np.bytes_) else np.asarray(data).tobytes()
     if not content:

@@ -20,7 +20,6 @@ from components.ingest import (
     pool,
     progress,
     quarantine,
-    same_lesion,
     shard,
 )
 from components.ingest.check import CheckJob, Outcome
@@ -28,6 +27,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.copies import Resolved
 from components.ingest.errors import IngestError
 from components.ingest.folder import staged, take_over
+from components.ingest.layouts import table_file
 from components.ingest.layouts.found import Found
 from components.ingest.layouts.read import read
 from components.ingest.manifest import Manifest
@@ -73,8 +73,8 @@ def ingest(
     out = Path(out)
     _check_names(config)
     before = _before(out, config) if add else None
-    read_from = [path for source in config.sources for path in (source.path, source.images) if path]
-    pairs = same_lesion.read(config.same_lesion) if config.same_lesion else ()
+    read_from = [path for source in config.sources for path in source.places()]
+    pairs = table_file.load_pairs(config.same_lesion) if config.same_lesion else ()
     # The processes start while the tables are read.
     with (
         staged(out, force=force, sources=read_from) as folder,
@@ -185,7 +185,7 @@ def _check_positives(config: IngestConfig, found: Sequence[Found]) -> None:
 
 
 def _searched(row: Row) -> str:
-    return f"no image file is called {row.image_name!r}"
+    return f"no image file is called {row.image_name!r}, or files of several folders are"
 
 
 def _example(refusals: Sequence[Refusal]) -> str:

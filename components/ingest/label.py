@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from components.ingest import diagnosis as diagnoses
@@ -28,11 +28,13 @@ class Statements:
         diagnosis: the name as it is written; empty where there is none.
         target: what a column of melanoma yes or no says.
         malignant: what a column of benign or malignant says.
+        others: the names in further columns of diagnoses.
     """
 
     diagnosis: str = ""
     target: int | None = None
     malignant: bool | None = None
+    others: tuple[str, ...] = ()
 
 
 def decide(said: Statements, positive: tuple[str, ...]) -> tuple[int, str | None]:
@@ -55,6 +57,8 @@ def decide(said: Statements, positive: tuple[str, ...]) -> tuple[int, str | None
     label = _of_positive(said, found, positive) if positive else _melanoma(said, found)
     if label is None:
         raise UnlabelledError("no_label", _why(said, found, positive))
+    for other in said.others:
+        _check_other(other, said, found, label, positive)
     if found is not None:
         return label, found.name
     return label, None if absent else diagnoses.normalised(said.diagnosis)
@@ -81,6 +85,24 @@ def _check(said: Statements, found: Diagnosis | None, positive: tuple[str, ...])
             "label_conflict",
             f"target 1, but the diagnosis is {name}: if target means malignant, name the positive diagnoses",
         )
+
+
+def _check_other(
+    other: str, said: Statements, found: Diagnosis | None, label: int, positive: tuple[str, ...]
+) -> None:
+    """Refuse a row whose further diagnosis would give another label, or is malignant where the first is benign."""
+    second = diagnoses.understood(other)
+    if second is None or (second.malignant is None and second.name != "akiec"):
+        contradicts = label == 0 and diagnoses.mentions_melanoma(other)
+    else:
+        try:
+            contradicts = decide(replace(said, diagnosis=other, others=()), positive)[0] != label
+        except UnlabelledError:
+            contradicts = True
+        if found is not None and "akiec" not in {found.name, second.name}:
+            contradicts |= None is not found.malignant != second.malignant
+    if contradicts:
+        raise UnlabelledError("label_conflict", f"the diagnosis is {said.diagnosis!r}, and {other!r} too")
 
 
 def _melanoma(said: Statements, found: Diagnosis | None) -> int | None:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
-from core.features import SPLITS
+from core.features import SPLITS, class_weights
 from core.settings import Frozen
 
 NAME: Final = "manifest.json"
@@ -56,6 +56,11 @@ class SplitCounts(Frozen):
     def negatives(self) -> int:
         """Images with target 0."""
         return self.images - self.positives
+
+    @property
+    def class_weights(self) -> tuple[float, float] | None:
+        """Balanced weights of target 0 and 1, None if a class is missing."""
+        return class_weights(self.negatives, self.positives) if self.negatives and self.positives else None
 
 
 class SourceCounts(Frozen):
@@ -138,6 +143,10 @@ class Manifest(Frozen):
             )
         return self
 
+    def label_counts_of_spans(self) -> str:
+        """Return images by label of each part, the newest last, as JSON; the class balance step reads it."""
+        return json.dumps([span.label_counts for span in self.spans])
+
     def save(self, folder: Path | str) -> Path:
         """Write `manifest.json` into ``folder``."""
         path = Path(folder) / NAME
@@ -172,15 +181,25 @@ class Manifest(Frozen):
         """Compare the TFRecords in ``folder`` with the manifest.
 
         Raises:
-            IngestError: a file is missing or differs.
+            IngestError: a file is missing or differs, cannot be read, or is one too many.
         """
-        for split in self.splits.values():
+        folder = Path(folder)
+        for name, split in self.splits.items():
+            known = {folder / shard.file for shard in split.shards}
+            others = sorted(set((folder / name).glob("*.tfrecord.gz")) - known)
+            if others:
+                raise IngestError(
+                    f"{others[0]} was not written by ingest and would be read too: move it away"
+                )
             for shard in split.shards:
-                path = Path(folder) / shard.file
-                if not path.is_file():
-                    raise IngestError(f"{path} is missing: ingest the data again")
-                with path.open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
+                path = folder / shard.file
+                try:
+                    with path.open("rb") as file:
+                        found = hashlib.file_digest(file, "sha256").hexdigest()
+                except FileNotFoundError:
+                    raise IngestError(f"{path} is missing: ingest the data again") from None
+                except OSError as error:
+                    raise IngestError(f"{path} cannot be read: {error.strerror}") from None
                 if found != shard.sha256:
                     raise IngestError(
                         f"{path} is not what was ingested (SHA-256 {found}): ingest the data again"

@@ -144,20 +144,6 @@ def as_jpeg(data: bytes, max_pixels: int = 1 << 28) -> bytes:
         raise decode.decoding_error(error) from None
 
 
-def check_decodes(data: bytes) -> None:
-    """Decode an image as strictly as ``check``, whatever its size.
-
-    Raises:
-        ImageRefusedError: it is damaged.
-    """
-    try:
-        image = _open(data, len(data) or 1, 1 << 40)
-        if image.format not in {"JPEG", "MPO"} or _decode_strictly(data, image) is None:
-            decode.load(image)
-    except Exception as error:
-        raise decode.decoding_error(error) from None
-
-
 def _check(data: bytes, limits: Limits) -> Checked:
     image = _open(data, limits.max_bytes, limits.max_pixels)
     width, height = image.size

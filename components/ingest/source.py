@@ -133,6 +133,8 @@ class Source(Frozen):
             return self.path
         if not self.path.exists():
             raise IngestError(f"source {self}: {self.path} does not exist")
+        if not self.path.is_dir():
+            raise IngestError(f"source {self}: {self.path} is neither a file nor a folder")
         for name in TABLES[self.kind]:
             if (self.path / name).is_file():
                 return self.path / name
@@ -144,6 +146,14 @@ class Source(Frozen):
             f"source {self}: no table in {self.path}: expected {' or '.join(TABLES[self.kind])}{there}; "
             f"name the file: {self.kind}:{self.path}/TABLE.csv"
         )
+
+    def places(self) -> tuple[Path, Path]:
+        """Return the table, and the folder or file of the images; of folders of classes the folder.
+
+        Raises:
+            IngestError: one of them does not exist.
+        """
+        return self.path, self.image_archive() or self.image_folder()
 
     def image_archive(self) -> Path | None:
         """Return the HDF5 file with the images, None where they are files of their own.

@@ -12,7 +12,7 @@ from components.ingest import accounts, dealt, manifest
 from components.ingest.errors import IngestError
 from components.ingest.folder import staged, take_over
 from components.ingest.manifest import Manifest
-from core.features import SPLITS, class_weights
+from core.features import SPLITS
 
 _WANTED: Final = re.compile(r"^\d+(-\d+)?(,\d+(-\d+)?)*$")
 
@@ -58,7 +58,6 @@ def select(folder: Path, numbers: Collection[int], out: Path) -> Manifest:
         )
         for name in SPLITS
     }
-    train = splits["train"]
     result = whole.model_copy(
         update={
             "data_version": manifest.data_version(one.digest for one in images),
@@ -76,11 +75,7 @@ def select(folder: Path, numbers: Collection[int], out: Path) -> Manifest:
             "grown_from": tuple(dict.fromkeys((*whole.grown_from, whole.data_version))),
             "sources": tuple(one for one in whole.sources if one.span in numbers),
             "spans": tuple(span for span in whole.spans if span.number in numbers),
-            "class_weights": (
-                class_weights(train.negatives, train.positives)
-                if train.positives and train.negatives
-                else None
-            ),
+            "class_weights": splits["train"].class_weights,
         }
     )
     with staged(out, force=False, sources=[folder]) as staging:

@@ -48,19 +48,16 @@ def evaluate(
     from components.ingest.errors import IngestError
     from components.ingest.manifest import Manifest
     from core.measures.summary import measure
-    from core.tfrecord import DamagedRecordsError
 
     try:
-        Manifest.load(data)
+        manifest = Manifest.load(data)
+        manifest.verify(data)
     except IngestError as error:
         raise UsageError(f"--data {data}: {error}") from None
     folder = model or _served(workspace, version)
     wanted = SPLITS if split == "all" else (split,)
-    files = [path for name in wanted for path in sorted((data / name).glob("*.tfrecord.gz"))]
-    try:
-        answers = [answer for answer, _ in predictions.predict(Model(folder), files)]
-    except DamagedRecordsError as error:
-        raise UsageError(f"--data {data}: {error}; ingest the data again") from None
+    files = [data / shard.file for name in wanted for shard in manifest.splits[name].shards]
+    answers = [answer for answer, _ in predictions.predict(Model(folder), files)]
     if not answers:
         raise UsageError(f"--split {split}: {data} holds no image of it")
     labels, scores = predictions.arrays(answers)

@@ -49,6 +49,13 @@ def test_a_first_run_pushes_a_version_and_serves_it(first, workspace: Workspace)
     assert "[14/14] registry" in output
 
 
+def test_the_artifacts_hold_no_second_copy_of_the_images(first, cohort: Path):
+    shards = {path.stat().st_ino for path in cohort.rglob("*.tfrecord.gz")}
+    taken = {path.stat().st_ino for path in first[0].uri("ImportExampleGen", "examples").rglob("*.gz")}
+    # Other files only where the file system copies on write.
+    assert taken == shards or (len(taken) == len(shards) and not taken & shards)
+
+
 def test_every_gate_left_a_verdict_with_every_check(first):
     outcome, _ = first
     assert [verdict.gate for verdict in outcome.verdicts] == ["data", "model", "serving"]

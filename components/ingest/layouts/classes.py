@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -14,19 +16,13 @@ from components.ingest.layouts.images import walk
 from components.ingest.row import Refusal, Row
 from components.ingest.source import Source
 
-_NEGATIVE: Final = frozenset(
-    {
-        "0",
-        "negative",
-        "no melanoma",
-        "non melanoma",
-        "not melanoma",
-        "nonmelanoma",
-        "notmelanoma",
-        "nomelanoma",
-    }
-)
+_NEGATIVE: Final = frozenset({
+    "0", "negative", "no melanoma", "non melanoma", "not melanoma", "nonmelanoma", "notmelanoma", "nomelanoma",
+})  # fmt: skip
 _POSITIVE: Final = frozenset({"1", "positive"})
+# As the ISIC challenges name what lies beside their pictures.
+_MASKS: Final = ("_segmentation", "_superpixels", "_mask")
+_TWO: Final = frozenset({"benign", "malignant"})
 
 
 def found(root: Path) -> bool:
@@ -47,6 +43,7 @@ def read(source: Source, config: IngestConfig) -> Found:
     extensions = {extension.lower() for extension in config.image_extensions}
     result = Found()
     files = sorted(Path(folder) / name for folder, names in walk(root) for name in names)
+    beside = _check_codes(source, files, extensions)
     for number, path in enumerate(files, start=1):
         relative = path.relative_to(root)
         name = str(relative.with_suffix(""))
@@ -54,8 +51,12 @@ def read(source: Source, config: IngestConfig) -> Found:
             detail = f"the ending {path.suffix!r} is none of {', '.join(config.image_extensions)}"
             result.refusals.append(Refusal(source.title, number, name, str(path), "not_an_image", detail))
             continue
+        if path.stem.lower().endswith(_MASKS):
+            detail = "by its name it is a mask, not a picture"
+            result.refusals.append(Refusal(source.title, number, name, str(path), "not_an_image", detail))
+            continue
         called = path.parent.name if relative.parent.parts else ""
-        said = _statements(called, config.positive_diagnoses)
+        said = _statements(called, config.positive_diagnoses or beside[path.parent.parent] - _TWO)
         try:
             if said is None:
                 raise UnlabelledError("no_label", f"the folder {called!r} is not called after a class")
@@ -75,14 +76,38 @@ def read(source: Source, config: IngestConfig) -> Found:
     return result
 
 
-def _statements(folder: str, positive: tuple[str, ...]) -> Statements | None:
-    """What a folder's name says of the images in it, None where it is not the name of a class."""
+def _check_codes(source: Source, files: Sequence[Path], extensions: Set[str]) -> dict[Path, set[str]]:
+    """Return the names of all classes by the folder that holds them.
+
+    Raises:
+        IngestError: they are class numbers: 1 is melanoma beside 0 alone.
+    """
+    beside: dict[Path, set[str]] = defaultdict(set)
+    for folder in {path.parent for path in files if path.suffix.lower() in extensions}:
+        beside[folder.parent].add(diagnoses.normalised(folder.name))
+    for folder, names in beside.items():
+        codes = {name for name in names if name.isdigit()}
+        if codes - {"0", "1"}:
+            raise IngestError(
+                f"source {source}: the folders of {folder} are class numbers ({', '.join(sorted(codes)[:10])}): which of "
+                "them is melanoma is not written there; rename them after their diagnoses"
+            )
+    return beside
+
+
+def _statements(folder: str, others: Collection[str]) -> Statements | None:
+    """What a folder's name says of the images in it, None where it is not the name of a class.
+
+    Args:
+        folder: its name.
+        others: classes other than benign and malignant that lie beside it, or diagnoses that count as positive.
+    """
     name = diagnoses.normalised(folder)
     if name == "benign":
         return Statements(malignant=False)
     if name == "malignant":
         # Whoever sorted images into two folders for a melanoma classifier meant melanoma.
-        return Statements(malignant=True) if positive else Statements(target=1)
+        return Statements(malignant=True) if others else Statements(target=1)
     if name in _NEGATIVE:
         return Statements(target=0)
     if name in _POSITIVE:

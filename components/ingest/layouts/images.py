@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from components.ingest import hdf5
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.source import Source
+
+_UNIQUE: Final = re.compile(r"^ISIC_\d+", re.IGNORECASE)
 
 
 def open_images(source: Source, config: IngestConfig) -> ImageFolder | Hdf5Images:
@@ -81,16 +85,16 @@ class ImageFolder:
                     ranked.append((rank, f"{folder}/{name}", name))
         self.count = len(ranked)
         first = len(str(root).rstrip("/")) + 1
-        for _, path, name in sorted(ranked):
-            stem, inside = self.stem(name), path[first:]
-            for alias in (inside, folded(inside)):
-                self._by_path.setdefault(alias, path)
-                self._by_path.setdefault(alias[: len(alias) - len(name)] + self.stem(alias), path)
-            for alias in (name, folded(name)):
-                self._by_name.setdefault(alias, path)
-            for alias in (stem, folded(stem)):
-                if self._by_stem.setdefault(alias, path).rpartition("/")[0] != path.rpartition("/")[0]:
-                    self._shared.add(alias)
+        # Names as they are written go before those in other case or Unicode form.
+        for form in (str, folded):
+            for _, path, name in sorted(ranked):
+                inside, name = form(path[first:]), form(name)
+                stem = self.stem(name)
+                self._by_path.setdefault(inside, path)
+                self._by_path.setdefault(inside[: len(inside) - len(name)] + stem, path)
+                self._by_name.setdefault(name, path)
+                if self._by_stem.setdefault(stem, path).rpartition("/")[0] != path.rpartition("/")[0]:
+                    self._shared.add(stem)
 
     def stem(self, name: str) -> str:
         """``name`` without folder and without an image's ending."""
@@ -102,16 +106,21 @@ class ImageFolder:
         """Return the path of the image called ``name``, with or without its ending; None where there is none.
 
         A folder in the name counts where files of several folders have this name; elsewhere it may be one of the
-        machine that wrote the table. The name as it is written goes before one in other case or Unicode form.
+        machine that wrote the table. The name as it is written goes before one in other case or Unicode form. Of files
+        of one name in several folders none is meant by the name alone, unless it is the ISIC Archive's and so unique.
         """
         base = name.replace("\\", "/").rsplit("/", 1)[-1]
         path = self._inside(name) or self._inside(folded(name))
-        if path is None and not (base != name and self.stem(base) in self._shared):
+        if path is None and not self._is_ambiguous(base, in_folder=base != name):
             for alias in (base, folded(base)):
                 path = path or self._by_name.get(alias) or self._by_stem.get(self.stem(alias))
         if path is not None:
             self._used.add(path)
         return path
+
+    def _is_ambiguous(self, base: str, *, in_folder: bool) -> bool:
+        stem = self.stem(base)
+        return stem in self._shared and (in_folder or not _UNIQUE.match(stem))
 
     def name_of(self, name: str) -> str:
         """The stem of ``name``; with its folders where files of several folders share it."""

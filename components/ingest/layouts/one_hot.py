@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,8 @@ from components.ingest.layouts.found import Found
 from components.ingest.row import Refusal
 from components.ingest.source import Source
 
+_UNKNOWN: Final = "UNK"
+_FLAG: Final = re.compile(r"^[01](\.0*)?$")
 _NEEDED: Final = {
     "isic2018": ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"),
     "isic2019": ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC"),
@@ -59,16 +62,15 @@ def _metadata(truth: Path) -> dict[str, dict[str, str]]:
 def _records(
     source: Source, truth: table_file.Table, metadata: dict[str, dict[str, str]], found: Found
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    columns = [name for name in table.ONE_HOT if name in truth.header]
+    columns = [name for name in (*table.ONE_HOT, _UNKNOWN) if name in truth.header]
     extra = dict.fromkeys(key for record in metadata.values() for key in record)
-    for line, cells in table.whole(truth, source, found):
-        record = dict(zip(truth.header, cells, strict=True))
-        odd = [name for name in columns if record[name].strip() not in {"0", "0.0", "1", "1.0"}]
-        chosen = [name for name in columns if record[name].strip() in {"1", "1.0"}]
+    for line, record in table.records(truth, source, found):
+        odd = [name for name in columns if not _FLAG.match(record[name].strip())]
+        chosen = [name for name in columns if record[name].strip().startswith("1")]
         if len(chosen) > 1 or odd:
             wrong = f"{' and '.join(chosen)} are both set" if not odd else f"{odd[0]} is {record[odd[0]]!r}"
             found.refusals.append(Refusal(source.title, line, record["image"], "", "bad_value", wrong))
             continue
         known = metadata.get(record["image"], {})
         row = {key: known.get(key, "") for key in extra}
-        yield line, {**row, "image": record["image"], "diagnosis": chosen[0] if chosen else ""}
+        yield line, {**row, "image": record["image"], "diagnosis": "".join(chosen).removeprefix(_UNKNOWN)}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,7 @@ from components.ingest.layouts import table_file
 from components.ingest.layouts.found import Found
 from components.ingest.layouts.images import open_images
 from components.ingest.layouts.table_file import Table
-from components.ingest.pseudonym import pseudonym
-from components.ingest.row import Refusal, Row
+from components.ingest.row import Refusal, Row, pseudonym
 from components.ingest.source import Source
 
 # Column names by what they hold, the preferred first. They are the union over the archives: a SIIM-ISIC file
@@ -34,6 +34,9 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "file_name",
         "file",
         "path",
+        "ddi_file",
+        "bcn_filename",
+        "md5hash",
     ),
     "patient": ("patient_id", "patient"),
     "lesion": ("lesion_id", "lesion"),
@@ -50,16 +53,23 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "site",
     ),
 }
-# The archive's levels, deepest first: most rows leave the deep ones empty.
-LEVELS: Final = (
-    "diagnosis",
-    "dx",
-    "diagnostic",
-    *(f"{level}_{number}" for number in (5, 4, 3, 2) for level in ("diagnosis", "iddx")),
+# Columns of diagnoses. Those of one line are the archive's levels, deepest first: most rows leave the deep ones empty.
+DIAGNOSES: Final = (
+    ("diagnosis",),
+    ("dx",),
+    ("diagnostic",),
+    ("disease",),
+    *(tuple(f"{level}_{number}" for number in (5, 4, 3, 2)) for level in ("diagnosis", "iddx")),
 )
 TARGETS: Final = ("target", "label", "melanoma")
 MALIGNANCY: Final = ("benign_malignant", "diagnosis_1", "iddx_1", "malignant")
-LABELS: Final = (*TARGETS, *MALIGNANCY, *LEVELS, "isic2016", "seborrheic_keratosis")
+LABELS: Final = (
+    *TARGETS,
+    *MALIGNANCY,
+    *itertools.chain(*DIAGNOSES),
+    "isic2016",
+    "seborrheic_keratosis",
+)
 ONE_HOT: Final = ("MEL", "NV", "BCC", "AK", "AKIEC", "BKL", "DF", "VASC", "SCC")
 
 # What a layout calls otherwise than the rest.
@@ -119,26 +129,24 @@ def read(source: Source, config: IngestConfig) -> Found:
     table = table_file.load(source.table(), KEPT)
     check_columns(table, source)
     found = Found()
-    records = (dict(zip(table.header, cells, strict=True)) for _, cells in whole(table, source, found))
-    return rows(source, config, zip((line for line, _ in table.lines), records, strict=True), found)
+    return rows(source, config, records(table, source, found), found)
 
 
-def whole(table: Table, source: Source, found: Found) -> list[tuple[int, list[str]]]:
-    """Return the lines that have a cell a column; the others are refused."""
+def records(table: Table, source: Source, found: Found) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the lines that have a cell a column, each as its number and its cells by column; the others are refused."""
     found.refusals.extend(
         Refusal(source.title, line, "", "", "bad_row", detail) for line, detail in table.ragged
     )
-    return table.lines
+    for line, cells in table.lines:
+        yield line, dict(zip(table.header, cells, strict=True))
 
 
 def rows(
-    source: Source, config: IngestConfig, records: Iterable[tuple[int, Mapping[str, str]]], found: Found
+    source: Source, config: IngestConfig, lines: Iterable[tuple[int, Mapping[str, str]]], found: Found
 ) -> Found:
-    """Turn records (line, value by column) into rows, added to ``found``."""
+    """Turn lines (number, value by column) into rows, added to ``found``."""
     images = open_images(source, config)
-    table = [
-        (line, {key.lower(): value.strip() for key, value in record.items()}) for line, record in records
-    ]
+    table = [(line, {key.lower(): value.strip() for key, value in record.items()}) for line, record in lines]
     keys = _keys(table[0][1], source.kind) if table else {}
     _check_codes(source, table)
     for line, record in table:
@@ -148,7 +156,7 @@ def rows(
             found.refusals.append(Refusal(source.title, line, "", "", "bad_row", "no image name"))
             continue
         stem, path = images.name_of(name), images.find(name)
-        said, words = _statements(record, source.kind)
+        said, words = _statements(record)
         try:
             if isinstance(said, UnlabelledError):
                 raise said
@@ -190,11 +198,11 @@ def _row(
     )
 
 
-def _statements(record: Mapping[str, str], kind: str) -> tuple[Statements | UnlabelledError, str]:
+def _statements(record: Mapping[str, str]) -> tuple[Statements | UnlabelledError, str]:
     """What the label columns say, and the words they say it in; an error where they contradict each other."""
-    named = _deepest(record)
+    names = list(dict.fromkeys(filter(None, (_deepest(record, columns) for columns in DIAGNOSES))))
     targets, malignancies = set[int](), set[bool]()
-    words = [named] if named else []
+    words = list(names)
     for column in (*TARGETS, *MALIGNANCY, "isic2016", "seborrheic_keratosis"):
         value = record.get(column, "")
         if diagnoses.is_absent(value):
@@ -203,11 +211,12 @@ def _statements(record: Mapping[str, str], kind: str) -> tuple[Statements | Unla
         stated = {"benign": False, "malignant": True}.get(value.lower())
         words.append(f"{column}={value}")
         if column == "seborrheic_keratosis":
-            named = named or ("seborrheic keratosis" if flag else "")
+            names += ["seborrheic keratosis"] if flag else []
         elif column == "isic2016":
             # Malignant is melanoma there (Gutman et al., arXiv:1605.01397, part 3).
             targets.add(int(stated if stated is not None else bool(flag)))
-        elif flag is not None and (column in MALIGNANCY or kind == "isic2024"):
+        elif flag is not None and (column in MALIGNANCY or (column == "target" and "isic_id" in record)):
+            # ISIC 2024, whole or cut to a few columns, calls malignancy its target.
             malignancies.add(bool(flag))
         elif flag is not None:
             targets.add(flag)
@@ -215,21 +224,23 @@ def _statements(record: Mapping[str, str], kind: str) -> tuple[Statements | Unla
             malignancies.add(stated)
         elif column in TARGETS:
             # Tables that call the diagnosis `label` are common.
-            named = named or value
+            names.append(value)
         elif value.lower() != "indeterminate":
             return UnlabelledError("bad_value", f"{column} {value!r}: valid are benign and malignant"), value
     if len(targets) > 1 or len(malignancies) > 1:
         return UnlabelledError("label_conflict", f"its label columns contradict each other: {', '.join(words)}"), ", ".join(words)  # fmt: skip
-    text = named or ", ".join(words)
-    if named and diagnoses.normalised(named).lstrip("-").isdigit():
-        return UnlabelledError("bad_value", f"target {named!r}: valid are 0 and 1"), text
-    said = Statements(named, next(iter(targets), None), next(iter(malignancies), None))
-    return said, text
+    text = ", ".join(names or words)
+    codes = [name for name in names if re.fullmatch(r"[+-]?[\d.]+", name)]
+    if codes:
+        return UnlabelledError("bad_value", f"target {codes[0]!r}: valid are 0 and 1"), text
+    names.sort(key=lambda name: diagnoses.understood(name) is None)
+    first, *others = names or [""]
+    return Statements(first, next(iter(targets), None), next(iter(malignancies), None), tuple(others)), text
 
 
-def _deepest(record: Mapping[str, str]) -> str:
-    """The deepest of the archive's five levels that is understood, else the deepest that is filled."""
-    filled = [record[name] for name in LEVELS if name in record and not diagnoses.is_absent(record[name])]
+def _deepest(record: Mapping[str, str], columns: tuple[str, ...]) -> str:
+    """The deepest level that is understood, else the deepest that is filled."""
+    filled = [record[name] for name in columns if name in record and not diagnoses.is_absent(record[name])]
     understood = (level for level in filled if diagnoses.understood(level) is not None)
     return next(understood, filled[0] if filled else "")
 
@@ -240,11 +251,11 @@ def _check_codes(source: Source, table: list[tuple[int, dict[str, str]]]) -> Non
     Raises:
         IngestError: a label column holds such numbers.
     """
-    for column in TARGETS:
+    for column in (*TARGETS, *MALIGNANCY):
         values = Counter(record.get(column, "").removesuffix(".0") for _, record in table)
         codes = {value: count for value, count in values.items() if value.lstrip("-").isdigit()}
         odd = {value: count for value, count in codes.items() if value not in {"0", "1"}}
-        if len(odd) >= _LEAST_CODES or sum(odd.values()) > _MOST_ODD * len(table) >= 1:
+        if len(odd) >= _LEAST_CODES or sum(odd.values()) > max(1, _MOST_ODD * len(table)):
             shown = ", ".join(sorted(codes, key=int)[:10])
             raise IngestError(
                 f"source {source}: the column {column!r} holds class numbers ({shown}): which of them is melanoma is "

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from components.ingest.errors import IngestError
 
@@ -61,13 +61,15 @@ def load(path: Path, wanted: frozenset[str] | None = None) -> Table:
     top = next(rows, None)
     if top is None:
         raise IngestError(f"{path} is empty: a first line with column names is needed")
-    names = [cell.strip() for cell in top[1]]
+    # "Image Name" and "image-name" are image_name.
+    names = [re.sub(r"[\s-]+", "_", cell.strip()) for cell in top[1]]
     while len(names) > 1 and not names[-1]:
         names.pop()
     # ISIC 2016 has no header: "ISIC_0000000,benign".
     if len(names) == 2 and _ISIC_NAME.match(names[0]):
         names, rows = ["image_id", "isic2016"], itertools.chain([top], rows)
-    twice = [name for index, name in enumerate(names) if name and name in names[:index]]
+    lower = [name.lower() for name in names]
+    twice = [name for index, name in enumerate(names) if name and name.lower() in lower[:index]]
     if twice:
         raise IngestError(f"{path} has two columns called {twice[0]!r}: rename one")
     kept = [index for index, name in enumerate(names) if wanted is None or name.lower() in wanted]
@@ -79,6 +81,32 @@ def load(path: Path, wanted: frozenset[str] | None = None) -> Table:
         else:
             table.ragged.append((line, f"{len(whole)} cells, the header has {len(names)}"))
     return table
+
+
+def load_pairs(path: Path) -> tuple[tuple[str, str], ...]:
+    """Read pairs of images that show one lesion although no table says so, by their names: one pair a line in the first two columns; a header is passed over where there is one.
+
+    Raises:
+        IngestError: the file cannot be read, or a line does not name two images.
+    """
+    table = load(path)
+    lines = [(1, list(table.header)), *table.lines]
+    if table.ragged:
+        line, wrong = table.ragged[0]
+        raise IngestError(f"{path}, line {line}: {wrong}; expected two image names a line")
+    pairs = []
+    for line, cells in lines:
+        names = [_stem(cell) for cell in cells[:2]]
+        if len(names) < 2 or not all(names):
+            raise IngestError(f"{path}, line {line}: expected two image names")
+        pairs.append((names[0], names[1]))
+    return tuple(pairs)
+
+
+def _stem(name: str) -> str:
+    base = name.strip().replace("\\", "/").rsplit("/", 1)[-1]
+    head, dot, ending = base.rpartition(".")
+    return head if dot and ending.lower() in {"jpg", "jpeg", "png"} else base
 
 
 def header(path: Path) -> tuple[str, ...]:
@@ -117,7 +145,7 @@ def _text(path: Path) -> Iterator[tuple[int, list[str]]]:
     if at >= len(text):
         return
     separator = separator or max(_SEPARATORS, key=_unquoted(first).count)
-    width, last = 0, start
+    width, last, lines = 0, start, list[str]()
     stream = io.StringIO(text, newline="")
     stream.seek(at)
     reader = csv.reader(stream, delimiter=separator, skipinitialspace=True)
@@ -126,7 +154,8 @@ def _text(path: Path) -> Iterator[tuple[int, list[str]]]:
             end = start + reader.line_num
             width = width or len(cells)
             if end - last > 1:
-                _check_quote(path, last + 1, end, cells, separator, width)
+                lines = lines or text[at:].split("\n")
+                _check_quote(path, last + 1, lines[last - start : end - start], cells, separator, width)
             if any(cell.strip() for cell in cells):
                 yield last + 1, cells
             last = end
@@ -150,15 +179,25 @@ def _unquoted(line: str) -> str:
     return re.sub(r'"[^"]*"', "", line)
 
 
-def _check_quote(path: Path, first: int, last: int, cells: list[str], separator: str, width: int) -> None:
-    """Refuse a cell that spans lines which look like rows: its quote was never closed."""
-    for cell in cells:
-        swallowed = [line for line in cell.split("\n")[1:] if line.count(separator) >= max(1, width - 1)]
-        if swallowed:
-            raise IngestError(
-                f"{path}, line {first}: a quote is opened and not closed where it should be: it swallows lines "
-                f"{first} to {last}; close it, or double a quote that belongs to the text"
-            )
+def _check_quote(
+    path: Path, first: int, lines: list[str], cells: list[str], separator: str, width: int
+) -> None:
+    """Refuse a cell that spans lines which look like rows: its quote was never closed.
+
+    Or it was closed by the next row's opening quote, which text follows.
+    """
+    swallowed = any(
+        line.count(separator) >= max(1, width - 1) for cell in cells for line in cell.split("\n")[1:]
+    )
+    try:
+        list(csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True))
+    except csv.Error:
+        swallowed = True
+    if swallowed:
+        raise IngestError(
+            f"{path}, line {first}: a quote is opened and not closed where it should be: it swallows lines "
+            f"{first} to {first + len(lines) - 1}; close it, or double a quote that belongs to the text"
+        )
 
 
 def _workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -169,11 +208,7 @@ def _workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
 
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        rows = [
-            (number, [_cell(value) for value in cells])
-            for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1)
-        ]
+        sheets = [_sheet(sheet) for sheet in book.worksheets]
         book.close()
     except OSError as error:
         raise IngestError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -181,7 +216,25 @@ def _workbook(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise IngestError(
             f"{path} is not a workbook that can be read: {error}; save it as UTF-8 csv"
         ) from None
-    return ((number, cells) for number, cells in rows if any(cell.strip() for cell in cells))
+    first, *others = sheets
+    if first and any(other and other[0][1] == first[0][1] for other in others):
+        raise IngestError(f"{path} has several sheets of one header: join them, or save each as a table")
+    width = len(first[0][1]) if first else 0
+    return ((number, cells + [""] * (width - len(cells))) for number, cells in first)
+
+
+def _sheet(sheet: Any) -> list[tuple[int, list[str]]]:
+    """The rows of a sheet that hold something, each cut behind its last cell."""
+    # The size that a sheet states is not always its size, and rows beyond it would be left out.
+    sheet.reset_dimensions()
+    rows = []
+    for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+        cells = [_cell(value) for value in values]
+        while cells and not cells[-1].strip():
+            cells.pop()
+        if cells:
+            rows.append((number, cells))
+    return rows
 
 
 def _cell(value: object) -> str:

@@ -24,6 +24,8 @@ def locations(preset: str) -> Locations:
     return Locations(
         data=templates.mark(templates.DATA),
         data_version=templates.mark(templates.DATA_VERSION),
+        spans=templates.mark(templates.SPANS),
+        grown_from=templates.mark(templates.GROWN_FROM),
         artifacts="",
         workspace=workspace,
         cache=f"{workspace}/cache",

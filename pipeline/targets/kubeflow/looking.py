@@ -26,7 +26,7 @@ Found = dict[str, dict[str, Any]]
 
 
 def look_up(data: Path, workspace: Path, queries: str, store: str) -> dict[str, str]:
-    """Return the output parameters: the data's version, and what each resolver found, as JSON.
+    """Return the output parameters: the data's version, spans and earlier versions, and what each resolver found, as JSON.
 
     Args:
         data: the ingested data set's folder.
@@ -39,14 +39,18 @@ def look_up(data: Path, workspace: Path, queries: str, store: str) -> dict[str, 
     Raises:
         IngestError: the folder holds no ingested data set.
     """
-    version = Manifest.load(data).data_version
+    manifest = Manifest.load(data)
     # A fresh volume becomes a workspace, which the other commands ask for; whatever a volume comes with stays.
     workspace.mkdir(parents=True, exist_ok=True)
     (workspace / MARKER).touch()
     records = [_within(record, store) for record in LineageStore(workspace).all()]
     # No other value is known before this step has ended.
-    asked = json.loads(templates.filled(queries, {templates.DATA_VERSION: version}))
-    result = {templates.DATA_VERSION: version}
+    asked = json.loads(templates.filled(queries, {templates.DATA_VERSION: manifest.data_version}))
+    result = {
+        templates.DATA_VERSION: manifest.data_version,
+        templates.SPANS: manifest.label_counts_of_spans(),
+        templates.GROWN_FROM: json.dumps(manifest.grown_from),
+    }
     for step, query in asked.items():
         strategy = import_utils.import_class_by_path(query["strategy"])(**query["config"])
         found = resolve(strategy, query["types"], records)

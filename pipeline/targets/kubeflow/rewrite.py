@@ -106,8 +106,7 @@ def _add_look_up(
                 }
             },
             "parameters": {
-                templates.DATA_VERSION: {"parameterType": "STRING"},
-                **{_output(step): {"parameterType": "STRING"} for step in queries},
+                name: {"parameterType": "STRING"} for name in (*templates.OF_DATA, *map(_output, queries))
             },
         },
     }
@@ -150,7 +149,7 @@ def _give_parameters(step: str, task: Spec, component: Spec) -> None:
     if step == "registry":
         inputs["preset"] = _source(templates.PRESET)
     # A step that looks its own version of the data up cannot be given it.
-    needed -= {templates.DATA_VERSION} if step == LOOK_UP else set()
+    needed -= set(templates.OF_DATA) if step == LOOK_UP else set()
     for name in sorted(needed):
         inputs[templates.PREFIX + name] = _source(name)
         definitions[templates.PREFIX + name] = {"parameterType": "STRING"}

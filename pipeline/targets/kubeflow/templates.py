@@ -15,6 +15,8 @@ import schemas
 
 DATA = "data"
 DATA_VERSION = "data_version"
+SPANS = "spans"
+GROWN_FROM = "grown_from"
 WORKSPACE = "workspace"
 RUN_ID = "run_id"
 PRESET = "preset"
@@ -23,7 +25,9 @@ SCHEMAS = "schemas"
 PLACE = "place"
 # Parameters that carry their values are told from a step's own by this.
 PREFIX = "run-"
-NAMES = frozenset({DATA, DATA_VERSION, WORKSPACE, RUN_ID, PRESET, SCHEMAS})
+# What the first step reads from the data set's manifest.
+OF_DATA = (DATA_VERSION, SPANS, GROWN_FROM)
+NAMES = frozenset({DATA, *OF_DATA, WORKSPACE, RUN_ID, PRESET, SCHEMAS})
 _PATTERN = re.compile(rf"@({'|'.join(sorted(NAMES))})@")
 
 

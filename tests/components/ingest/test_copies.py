@@ -7,8 +7,7 @@ from typing import Any
 from components.ingest import fingerprint
 from components.ingest.check import Outcome
 from components.ingest.copies import Checked, resolve
-from components.ingest.pseudonym import pseudonym
-from components.ingest.row import Row
+from components.ingest.row import Row, pseudonym
 
 FAR = 10**30
 

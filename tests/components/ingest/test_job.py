@@ -275,6 +275,10 @@ def test_an_output_with_a_users_files_in_it_is_not_replaced(
     (out / "raw").rename(tmp_path / "raw")
     with pytest.raises(IngestError, match=r"out holds train/notes.txt, which ingest did not write"):
         ingest(config(source), out)
+    # Neither by its ending nor by its place is a file ingest's own.
+    (out / "train" / "notes.txt").rename(out / "train" / "mine.tfrecord.gz")
+    with pytest.raises(IngestError, match=r"out holds train/mine.tfrecord.gz, which ingest did not write"):
+        ingest(config(source), out)
 
 
 @pytest.mark.parametrize("where", ["set", ".", "set/images", "set/metadata.csv/.."])
@@ -289,6 +293,13 @@ def test_a_source_is_never_replaced(
     with pytest.raises(IngestError, match="is, or holds, the source"):
         ingest(config(with_images), out, force=force)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == files
+    # The images lie beside the table, though nobody says so; and a class's folder lies in the source.
+    with pytest.raises(IngestError, match="is, or holds, the source"):
+        ingest(config(source), tmp_path / "set" / "images", force=force)
+    classes = source.model_copy(update={"kind": "folder", "path": tmp_path / "set"})
+    with pytest.raises(IngestError, match=r"lies in the source|choose another folder, or --force"):
+        ingest(config(classes), tmp_path / "set" / "images", force=force)
+    assert all(path.is_file() for path in files)
     # Inside a source's folder there is room for an output.
     ingest(config(source), tmp_path / "set" / "out")
     assert all(path.is_file() for path in files)

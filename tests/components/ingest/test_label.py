@@ -25,6 +25,8 @@ OTHERS = {
 NOT_UNDERSTOOD = (
     "melanoma?", "no melanoma", "suspected melanoma", "melanoma vs nevus", "rule out melanoma", "nevus and melanoma",
     "Melanoma Skin Cancer Nevi and Moles", "Malignent melanoma", "history of melanoma", "lesion 7", "lichen xyz", "naevus?",
+    "melanoma: no", "melanoma:false", "Melanoma: negative", "melanoma 0", "melanoma 0%", "melanoma -", "- melanoma",
+    "nevus:melanoma", "Benign:melanoma", "Malignant:Nevus", "Benign:Melanoma Invasive", "melanoma (negative)", "mel 0",
 )  # fmt: skip
 INDETERMINATE = (
     "Indeterminate melanocytic proliferations", "atypical melanocytic proliferation", "Atypical Spitz tumor",
@@ -84,6 +86,10 @@ def test_every_name_of_the_archive_is_understood() -> None:
         Statements("melanoma", malignant=False),
         Statements(target=1, malignant=False),
         Statements(target=0, malignant=True),
+        Statements("nevus", others=("melanoma",)),
+        Statements("melanoma", others=("nevus",)),
+        Statements("nevus", others=("melanoma?",)),
+        Statements("nevus", others=("bcc",)),
     ],
     ids=str,
 )
@@ -104,6 +110,9 @@ def test_statements_that_contradict_each_other_are_refused(said: Statements) -> 
         (Statements(target=1), ("mel",), 1),
         (Statements("actinic keratosis", malignant=False), (), 0),
         (Statements("carcinoma nobody knows", target=0), (), 0),
+        (Statements("nevus", others=("Nevus, Atypical", "something else", "Indeterminate")), (), 0),
+        (Statements("melanoma", others=("MEL", "Melanoma Invasive")), (), 1),
+        (Statements("akiec", others=("bcc",)), (), 0),
     ],
 )
 def test_labels(said: Statements, positive: tuple[str, ...], label: int) -> None:
@@ -116,4 +125,49 @@ def test_labels(said: Statements, positive: tuple[str, ...], label: int) -> None
 def test_nothing_stated_settles_nothing(said: Statements) -> None:
     with pytest.raises(UnlabelledError) as refused:
         decide(said, ())
+    assert refused.value.reason == "no_label"
+
+
+# What other data sets write, as it stands in their tables and folders.
+FITZPATRICK17K = {
+    "malignant melanoma": 1, "superficial spreading melanoma ssm": 1, "lentigo maligna": 1, "congenital nevus": 0,
+    "halo nevus": 0, "basal cell carcinoma": 0, "squamous cell carcinoma": 0, "actinic keratosis": 0,
+    "seborrheic keratosis": 0, "kaposi sarcoma": 0, "mycosis fungoides": 0, "pyogenic granuloma": 0,
+    "malignant dermal": None, "malignant cutaneous lymphoma": None, "non-neoplastic": None, "benign melanocyte": None,
+}  # fmt: skip
+DDI = {
+    "melanoma-in-situ": 1, "melanoma-acral-lentiginous": 1, "nodular-melanoma-(nm)": 1, "melanoma": 1,
+    "melanocytic-nevi": 0, "dysplastic-nevus": 0, "blue-nevus": 0, "seborrheic-keratosis-irritated": 0, "wart": 0,
+    "squamous-cell-carcinoma-in-situ": 0, "basal-cell-carcinoma-nodular": 0, "acral-melanotic-macule": None,
+    "metastatic-carcinoma": None, "pigmented-spindle-cell-nevus-of-reed": 0, "atypical-spindle-cell-nevus-of-reed": 0,
+}  # fmt: skip
+PH2_AND_MED_NODE = {"Common Nevus": 0, "Atypical Nevus": 0, "Melanoma": 1, "naevus": 0, "melanoma": 1}
+BCN20000 = {
+    "MEL": 1,
+    "NV": 0,
+    "BCC": 0,
+    "AK": 0,
+    "BKL": 0,
+    "DF": 0,
+    "VASC": 0,
+    "SCC": 0,
+    "melanoma metastasis": 1,
+    "other": None,
+}
+MSK = {
+    "nevus spilus": 0, "lentigo simplex": 0, "angiofibroma or fibrous papule": 0, "lichenoid keratosis": 0, "AIMP": None,
+    "atypical melanocytic proliferation": None, "clear cell acanthoma": 0, "pigmented benign keratosis": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [pair for names in (FITZPATRICK17K, DDI, PH2_AND_MED_NODE, BCN20000, MSK) for pair in names.items()],
+)
+def test_other_vocabularies(name: str, label: int | None) -> None:
+    if label is not None:
+        assert decide(Statements(name), ())[0] == label
+        return
+    with pytest.raises(UnlabelledError) as refused:
+        decide(Statements(name), ())
     assert refused.value.reason == "no_label"

@@ -17,6 +17,7 @@ from components.ingest.layouts.found import Found
 from components.ingest.layouts.read import read
 from components.ingest.layouts.table import age
 from components.ingest.source import Source, detect
+from core.images.decode import ImageRefusedError
 
 
 @pytest.fixture
@@ -62,6 +63,7 @@ def test_isic2019(tmp_path: Path, images: Callable[..., None]) -> None:
         "ISIC_2_downsampled,0.0,0.0,0.0,1.0,0.0,0.0,0.0,0.0,0.0\n"
         "ISIC_3,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0\n"
         "ISIC_4,1.0,1.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+        "ISIC_5,1.000,0,0,0,0,0,0,0,1\n"
     )
     (tmp_path / "ISIC_2019_Training_Metadata.csv").write_text(
         "image,age_approx,anatom_site_general,lesion_id,sex\n"
@@ -76,6 +78,7 @@ def test_isic2019(tmp_path: Path, images: Callable[..., None]) -> None:
     assert sorted((refusal.line, refusal.reason) for refusal in found.refusals) == [
         (4, "no_label"),
         (5, "bad_value"),
+        (6, "bad_value"),
     ]
 
 
@@ -389,6 +392,27 @@ def test_numbers_of_classes_stop_ingest(tmp_path: Path) -> None:
         _read("csv", tmp_path / "t.csv")
 
 
+@pytest.mark.parametrize("codes", [(1, 2), (1, -1), (0, 1, 2)])
+@pytest.mark.parametrize("column", ["label", "target", "melanoma", "malignant"])
+def test_two_codes_are_no_yes_and_no_unless_they_are_0_and_1(
+    tmp_path: Path, column: str, codes: tuple[int, ...]
+) -> None:
+    rows = "".join(f"i{n},{codes[n % len(codes)]}\n" for n in range(12))
+    (tmp_path / "t.csv").write_text(f"image_name,{column}\n{rows}")
+    with pytest.raises(IngestError, match=f"'{column}' holds class numbers"):
+        _read("csv", tmp_path / "t.csv")
+
+
+def test_headers_with_spaces_or_hyphens_are_understood(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Image Name,Patient-ID,Melanoma\na,P,1\nb,P,no\n")
+    found = _read("csv", tmp_path / "t.csv")
+    assert [row.target for row in found.rows] == [1, 0]
+    assert found.rows[0].patient
+    # PH2's crosses are no yes and no.
+    (tmp_path / "t.csv").write_text("Image Name,Common Nevus,Atypical Nevus,Melanoma\na,X,,\nb,,,X\n")
+    assert {refusal.reason for refusal in _read("csv", tmp_path / "t.csv").refusals} == {"no_label"}
+
+
 def test_label_columns_that_contradict_each_other(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "image_name,target,label,benign_malignant\na,1,0,malignant\nb,0,0,benign\nc,,Malignant,\nd,,,malignant\n"
@@ -475,3 +499,106 @@ def test_names_in_other_case_or_unicode_form_are_found(tmp_path: Path, images: C
     images("images", "Fl\u00e4che.JPG", "two.jpg")
     (tmp_path / "metadata.csv").write_text("image_name,target\nfla\u0308che.jpg,1\nTWO,0\n")
     assert all(row.file for row in _read("csv", tmp_path).rows)
+
+
+def test_every_column_of_diagnoses_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "image_name,diagnosis,dx,label\na,nevus,mel,\nb,nevus,nv,melanoma\nc,nevus,nv,mole\nd,,mel,\ne,melanoma,,nevus\n"
+    )
+    found = _read("csv", tmp_path / "t.csv")
+    assert [(row.image_name, row.target) for row in found.rows] == [("c", 0), ("d", 1)]
+    assert {refusal.reason for refusal in found.refusals} == {"label_conflict"}
+
+
+def test_the_archives_target_is_malignancy_in_a_table_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("isic_id,target,patient_id\nISIC_1,1,IP_1\nISIC_2,0,IP_2\n")
+    for kind in ("csv", detect(tmp_path / "t.csv").kind):
+        found = _read(kind, tmp_path / "t.csv")
+        assert [(row.image_name, row.target) for row in found.rows] == [("ISIC_2", 0)]
+        assert [(refusal.image_name, refusal.reason) for refusal in found.refusals] == [
+            ("ISIC_1", "no_label")
+        ]
+
+
+def test_ddi_and_bcn20000_and_fitzpatrick17k(tmp_path: Path) -> None:
+    (tmp_path / "ddi.csv").write_text(
+        "DDI_ID,DDI_file,skin_tone,malignant,disease\n1,000001.png,56,True,melanoma-in-situ\n"
+        "2,000002.png,12,True,basal-cell-carcinoma\n3,000003.png,12,False,melanocytic-nevi\n4,000004.png,12,False,melanoma\n"
+    )
+    found = _read("csv", tmp_path / "ddi.csv")
+    assert [(row.image_name, row.target) for row in found.rows] == [
+        ("000001", 1),
+        ("000002", 0),
+        ("000003", 0),
+    ]
+    assert [refusal.reason for refusal in found.refusals] == ["label_conflict"]
+    (tmp_path / "bcn.csv").write_text(
+        "bcn_filename,age_approx,diagnosis,lesion_id\nBCN_1.jpg,55.0,MEL,BCN_7\nBCN_2.jpg,,AK,BCN_8\n"
+    )
+    assert [row.target for row in _read("csv", tmp_path / "bcn.csv").rows] == [1, 0]
+    (tmp_path / "fitzpatrick17k.csv").write_text(
+        "md5hash,fitzpatrick_scale,label,nine_partition_label,three_partition_label\n"
+        "aa,3,malignant melanoma,malignant melanoma,malignant\nbb,2,psoriasis,inflammatory,non-neoplastic\n"
+    )
+    found = _read("csv", tmp_path / "fitzpatrick17k.csv")
+    assert [(row.image_name, row.target) for row in found.rows] == [("aa", 1)]
+    assert [refusal.reason for refusal in found.refusals] == ["no_label"]
+
+
+def test_folders_of_class_numbers_stop_ingest(tmp_path: Path, images: Callable[..., None]) -> None:
+    for number in range(7):
+        images(f"set/train/{number}", "a.jpg")
+    with pytest.raises(IngestError, match=r"are class numbers \(0, 1, 2, 3, 4, 5, 6\)"):
+        _read("folder", tmp_path / "set")
+    images("two/0", "a.jpg")
+    images("two/1", "b.jpg")
+    assert sorted(row.target for row in _read("folder", tmp_path / "two").rows) == [0, 1]
+
+
+@pytest.mark.parametrize("beside", ["melanoma", "bcc", "non-neoplastic"])
+def test_malignant_beside_a_third_class_may_be_a_carcinoma(
+    beside: str, tmp_path: Path, images: Callable[..., None]
+) -> None:
+    for folder in ("benign", "malignant", beside):
+        images(f"set/{folder}", "a.jpg")
+    found = _read("folder", tmp_path / "set")
+    assert "malignant/a" not in {row.image_name for row in found.rows}
+    assert found.labels["malignant/", "no_label"] == 1
+    assert {row.target for row in found.rows if row.image_name == "melanoma/a"} <= {1}
+
+
+def test_masks_beside_the_pictures_are_no_pictures(tmp_path: Path, images: Callable[..., None]) -> None:
+    images("set/mel", "ISIC_1.jpg", "ISIC_1_superpixels.png", "ISIC_1_segmentation.png")
+    images("set/nv", "ISIC_2.jpg")
+    found = _read("folder", tmp_path / "set")
+    assert sorted(row.image_name for row in found.rows) == ["mel/ISIC_1", "nv/ISIC_2"]
+    assert [refusal.reason for refusal in found.refusals] == ["not_an_image"] * 2
+
+
+def test_a_name_that_several_folders_have_is_not_guessed(tmp_path: Path, images: Callable[..., None]) -> None:
+    images("clinic/a", "001.jpg", "ISIC_1.jpg")
+    images("clinic/b", "001.jpg", "ISIC_1.jpg", "002.jpg")
+    (tmp_path / "t.csv").write_text("image_name,target\n001,1\n002,0\nISIC_1,1\nb/001.jpg,0\n")
+    source = Source(kind="csv", path=tmp_path / "t.csv", images=tmp_path / "clinic")
+    rows = read(source, IngestConfig(sources=(source,))).rows
+    where = {row.line: row.file and row.file.removeprefix(f"{tmp_path}/clinic/") for row in rows}
+    # An archive's name is unique: resized copies of one picture lie in several folders.
+    assert where == {2: None, 3: "b/002.jpg", 4: "a/ISIC_1.jpg", 5: "b/001.jpg"}
+
+
+def test_of_two_names_that_differ_in_case_the_written_one_is_taken(
+    tmp_path: Path, images: Callable[..., None]
+) -> None:
+    images("images", "IMG_1.jpg", "img_1.jpg")
+    (tmp_path / "metadata.csv").write_text("image_name,target\nimg_1,1\nIMG_1.jpg,0\n")
+    rows = _read("csv", tmp_path).rows
+    assert [Path(row.file or "").name for row in rows] == ["img_1.jpg", "IMG_1.jpg"]
+
+
+def test_what_is_no_picture_in_an_hdf5_file_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "train-image.hdf5", "w") as file:
+        file.create_group("ISIC_1")
+    (tmp_path / "train-metadata.csv").write_text("isic_id,target,iddx_full\nISIC_1,0,Benign\n")
+    (row,) = _read("isic2024", tmp_path).rows
+    with pytest.raises(ImageRefusedError, match="Accessing a group"):
+        picture.read(row.file or "", 1000)

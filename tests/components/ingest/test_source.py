@@ -78,6 +78,11 @@ def test_what_is_no_data_set_says_so(tmp_path: Path) -> None:
         detect(tmp_path)
 
 
+def test_a_device_is_no_table() -> None:
+    with pytest.raises(IngestError, match="is neither a file nor a folder"):
+        Source(kind="csv", path=Path("/dev/null")).table()
+
+
 def test_a_source_without_its_table_names_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(IngestError, match=r"expected train.csv or ISIC_2020_Training_GroundTruth_v2.csv"):
         Source(kind="siim2020", path=tmp_path).table()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import openpyxl
 import pytest
@@ -65,6 +66,10 @@ def test_an_unclosed_quote_swallows_no_rows(tmp_path: Path) -> None:
     )
     with pytest.raises(IngestError, match=r"line 11: a quote is opened and not closed.*swallows lines 11 to"):
         table_file.load(tmp_path / "t.csv")
+    # Closed by the next row's opening quote: one row would become none.
+    (tmp_path / "t.csv").write_text('image_name,target,note\na,1,"oval\n"b",0,x\nc,0,y\n')
+    with pytest.raises(IngestError, match=r"line 2: a quote is opened .*lines 2 to 3"):
+        table_file.load(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text('image_name,target,note\na,1,"two\nlines"\nb,0,\n')
     assert table_file.load(tmp_path / "t.csv").lines == [(2, ["a", "1", "two\nlines"]), (4, ["b", "0", ""])]
 
@@ -88,3 +93,23 @@ def test_a_column_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("image_name,target,target\na,1,0\n")
     with pytest.raises(IngestError, match="two columns called 'target'"):
         table_file.load(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("image_name,target,Target\na,1,0\n")
+    with pytest.raises(IngestError, match="two columns called 'Target'"):
+        table_file.load(tmp_path / "t.csv")
+
+
+def test_a_workbook_loses_no_row(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["image_name", "target"], ["a", 1], ["b", 0]):
+        book.active.append(row)
+    book.create_sheet("legend").append(["target 1 is melanoma"])
+    book.save(tmp_path / "whole.xlsx")
+    # Programs write a size of the sheet that is not its size.
+    with ZipFile(tmp_path / "whole.xlsx") as old, ZipFile(tmp_path / "t.xlsx", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'ref="A1:B3"', b'ref="A1"'))
+    assert table_file.load(tmp_path / "t.xlsx").lines == [(2, ["a", "1"]), (3, ["b", "0"])]
+    book.create_sheet("more").append(["image_name", "target"])
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(IngestError, match="several sheets of one header"):
+        table_file.load(tmp_path / "t.xlsx")

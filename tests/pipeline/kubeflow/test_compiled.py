@@ -65,10 +65,11 @@ def test_what_only_the_run_knows_is_a_parameter(spec: Spec, constant: Callable[.
     assert tasks["import-example-gen"]["inputs"]["parameters"]["input_base"] == {
         "componentInputParameter": "data"
     }
-    assert tasks["class-balance"]["inputs"]["parameters"]["data_version"]["taskOutputParameter"] == {
-        "producerTask": "look-up",
-        "outputParameterKey": "data_version",
-    }
+    for name in ("data_version", "spans", "grown_from"):
+        assert tasks["class-balance"]["inputs"]["parameters"][name]["taskOutputParameter"] == {
+            "producerTask": "look-up",
+            "outputParameterKey": name,
+        }
     assert constant(spec, "registry", "run_id") == "{{$.pipeline_job_uuid}}"
     destination = json.loads(constant(spec, "pusher", "push_destination"))
     assert destination["filesystem"]["base_directory"] == "@workspace@/serving/melanoma"

@@ -16,7 +16,13 @@ Spec = dict[str, Any]
 
 
 def _driver(spec: Spec, platform: Spec, store: MetadataStore, run_id: str = "run-1") -> Driver:
-    found = {"data_version": "d1", "accepted_before": "{}", "blessed_before": "{}"}
+    found = {
+        "data_version": "d1",
+        "spans": "[]",
+        "grown_from": "[]",
+        "accepted_before": "{}",
+        "blessed_before": "{}",
+    }
     driver = Driver(spec, platform, store, run_id, "minio://bucket/root", {"workspace": "/ws"})
     driver.done["look-up"] = Execution(found, {})
     return driver

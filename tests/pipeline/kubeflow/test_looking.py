@@ -65,6 +65,11 @@ class Manifest:
     """Of an ingested data set."""
 
     data_version = "d1"
+    grown_from = ("d0",)
+
+    @staticmethod
+    def label_counts_of_spans() -> str:
+        return '[{"negatives": 3, "positives": 1}]'
 
 
 def test_what_the_runs_own_store_does_not_hold_is_not_found(
@@ -154,6 +159,8 @@ def test_the_datas_version_comes_first_and_fills_the_questions(
         store.write(_step("data-gate", minutes, accepted=_accepted(f"s3://b/{version}", version)))
     found = looking.look_up(tmp_path, tmp_path / "ws", json.dumps({"accepted-before": query}), "s3://b")
     assert found["data_version"] == "d1"
+    assert json.loads(found["grown_from"]) == ["d0"]
+    assert json.loads(found["spans"]) == [{"negatives": 3, "positives": 1}]
     assert json.loads(found["accepted_before"])["accepted"]["uri"] == "s3://b/d0"
     Workspace(tmp_path / "ws").existing()
 
