@@ -27,9 +27,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from components.ingest.beam_job import cores
 from components.ingest.config import IngestConfig, Source
 from components.ingest.job import ingest
+from core.cores import cores
 
 
 @dataclass(frozen=True)

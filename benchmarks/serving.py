@@ -3,6 +3,7 @@
     python benchmarks/serving.py                     # about six minutes; prints the table
     python benchmarks/serving.py --soak-minutes 10   # with the soak
     python benchmarks/serving.py --write             # puts the table into benchmarks/README.md
+    python benchmarks/serving.py --only-throughput --old ../base   # 32 clients, with an older checkout's server too
 
 All contestants run the same EfficientNet-Lite0 on the same JPEGs. Their windows are interleaved, round after round,
 so that what else the machine does hits them alike; ratios are medians of the rounds' ratios. The load comes from
@@ -23,6 +24,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +40,22 @@ from benchmarks.serving_contestant import ENV, HERE, Contestant, load, python, w
 from benchmarks.serving_images import folder  # noqa: E402
 
 BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
-BATCHING = """
-max_batch_size { value: 8 }
-batch_timeout_micros { value: 0 }
-max_enqueued_batches { value: 64 }
-num_batch_threads { value: %d }
-"""
 
 
 class Bench:
     """One run."""
 
-    def __init__(self, seconds: float, rounds: int, batch_threads: int = 1) -> None:
-        self.seconds, self.rounds, self.batch_threads = seconds, rounds, batch_threads
+    def __init__(
+        self,
+        seconds: float,
+        rounds: int,
+        old: Path | None = None,
+        network: Path | None = None,
+        *,
+        only_throughput: bool = False,
+    ) -> None:
+        self.seconds, self.rounds, self.old_code = seconds, rounds, old
+        self.network, self.only_throughput = network, only_throughput
         self.work = Path(tempfile.mkdtemp(prefix="serving-bench-"))
         self.images = folder(self.work)
         self.lines: list[str] = []
@@ -74,51 +80,57 @@ class Bench:
         self.base.mkdir()
         shutil.copytree(models / "1", self.base / "1")
         self.spare = models / "versions" / "2"
-        batching = self.work / "batching.config"
-        batching.write_text(BATCHING % self.batch_threads)
         monitoring = self.work / "monitoring.config"
         monitoring.write_text("prometheus_config { enable: true }")
-        grpc_port, rest_port, flask_port, fast_port, light_port, onnx_port = free_ports(6)
+        grpc_port, rest_port, flask_port, fast_port, light_port, onnx_port, old_port = free_ports(7)
         self.ours = Contestant(
             python(
                 "-m", "serving", "--host=127.0.0.1", f"--port={grpc_port}", f"--rest_api_port={rest_port}",
                 "--model_name=lite0", f"--model_base_path={self.base}", "--enable_batching",
-                f"--batching_parameters_file={batching}", f"--monitoring_config_file={monitoring}",
+                f"--monitoring_config_file={monitoring}",
                 "--file_system_poll_wait_seconds=0.2",
             ), f"127.0.0.1:{grpc_port}", self.work / "ours.log",
         )  # fmt: skip
         self.rest_target = f"127.0.0.1:{rest_port}"
         self.light_base = models / "light"
-        self.light = Contestant(
-            python(
-                "-m", "serving", "--host=127.0.0.1", f"--port={light_port}", "--model_name=lite0",
-                f"--model_base_path={self.light_base}", "--enable_batching", f"--batching_parameters_file={batching}",
-            ), f"127.0.0.1:{light_port}", self.work / "light.log",
-        )  # fmt: skip
-        keras_file = {"MODEL": str(models / "pixels" / "model.keras")}
-        self.flask = Contestant(
-            python("-m", "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300",
-                   "-b", f"127.0.0.1:{flask_port}", "benchmarks.serving_rivals:flask_app"),
-            f"127.0.0.1:{flask_port}", self.work / "flask.log", {**keras_file, "RIVAL": "flask"},
-        )  # fmt: skip
-        self.fastapi = Contestant(
-            python("-m", "uvicorn", "--host=127.0.0.1", f"--port={fast_port}", "--workers=2", "--log-level=warning",
-                   "benchmarks.serving_rivals:fastapi_app"),
-            f"127.0.0.1:{fast_port}", self.work / "fastapi.log", {**keras_file, "RIVAL": "fastapi"},
-        )  # fmt: skip
+        self.light = self.flask = self.fastapi = None
+        if not self.only_throughput:
+            self.light = Contestant(
+                python(
+                    "-m", "serving", "--host=127.0.0.1", f"--port={light_port}", "--model_name=lite0",
+                    f"--model_base_path={self.light_base}", "--enable_batching",
+                ), f"127.0.0.1:{light_port}", self.work / "light.log",
+            )  # fmt: skip
+            keras_file = {"MODEL": str(models / "pixels" / "model.keras")}
+            self.flask = Contestant(
+                python("-m", "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300",
+                       "-b", f"127.0.0.1:{flask_port}", "benchmarks.serving_rivals:flask_app"),
+                f"127.0.0.1:{flask_port}", self.work / "flask.log", {**keras_file, "RIVAL": "flask"},
+            )  # fmt: skip
+            self.fastapi = Contestant(
+                python("-m", "uvicorn", "--host=127.0.0.1", f"--port={fast_port}", "--workers=2", "--log-level=warning",
+                       "benchmarks.serving_rivals:fastapi_app"),
+                f"127.0.0.1:{fast_port}", self.work / "fastapi.log", {**keras_file, "RIVAL": "fastapi"},
+            )  # fmt: skip
         self.onnx = Contestant(
             python("-m", "uvicorn", "--host=127.0.0.1", f"--port={onnx_port}", "--workers=2", "--log-level=warning",
                    "benchmarks.serving_rivals:onnx_app"),
             f"127.0.0.1:{onnx_port}", self.work / "onnx.log",
             {"ONNX": str(models / "pixels" / "model.onnx"), "RIVAL": "onnx"},
         ) if (models / "pixels" / "model.onnx").exists() else None  # fmt: skip
-        for server in (self.ours, self.light, self.flask, self.fastapi, self.onnx):
+        self.old = Contestant(
+            python(
+                "-m", "serving", "--host=127.0.0.1", f"--port={old_port}", "--model_name=lite0",
+                f"--model_base_path={models / 'unfolded'}", "--enable_batching",
+            ), f"127.0.0.1:{old_port}", self.work / "old.log", {"PYTHONPATH": str(self.old_code)}, self.old_code,
+        ) if self.old_code is not None else None  # fmt: skip
+        for server in (self.ours, self.light, self.flask, self.fastapi, self.onnx, self.old):
             if server is not None:
                 server.await_listening()
 
     def stop(self) -> None:
         """Stop what runs and remove what was made."""
-        for name in ("ours", "light", "flask", "fastapi", "onnx"):
+        for name in ("ours", "light", "flask", "fastapi", "onnx", "old"):
             server = getattr(self, name, None)
             if server is not None:
                 server.stop()
@@ -135,30 +147,30 @@ class Bench:
     def throughput(self) -> None:
         """32 clients on each server, the bare graph between them."""
         # Keras and TensorFlow trace on first calls, in each worker and thread: not what is measured.
-        for server, kind in ((self.ours, "grpc"), (self.flask, "multipart"), (self.fastapi, "multipart")):
-            load(kind, server.target, self.images, clients=32, seconds=self.seconds)
+        for server, kind in (
+            (self.ours, "grpc"), (self.old, "grpc"), (self.flask, "multipart"), (self.fastapi, "multipart"),
+            (self.onnx, "multipart"),
+        ):  # fmt: skip
+            if server is not None:
+                load(kind, server.target, self.images, clients=32, seconds=self.seconds)
         seen: dict[str, list[dict[str, Any]]] = {}
         for number in range(self.rounds):
             self.say(f"throughput, round {number + 1} of {self.rounds}")
-            runs = {
+            runs: dict[str, Callable[[], dict[str, Any]]] = {
                 "limit 1x1": lambda: self._limit(1, 1),
                 "limit 8x1": lambda: self._limit(8, 1),
                 "limit 8x2": lambda: self._limit(8, 2),
                 "limit 4x2": lambda: self._limit(4, 2),
                 "ours": lambda: window(self.ours, "grpc", self.images, clients=32, seconds=self.seconds),
-                "rest": lambda: self._rest(),
-                "flask": lambda: window(
-                    self.flask, "multipart", self.images, clients=32, seconds=self.seconds
-                ),
-                "fastapi": lambda: window(
-                    self.fastapi, "multipart", self.images, clients=32, seconds=self.seconds
-                ),
             }
-            onnx = self.onnx
-            if onnx is not None:
-                runs["onnx"] = lambda server=onnx: window(
-                    server, "multipart", self.images, clients=32, seconds=self.seconds
-                )
+            if not self.only_throughput:
+                runs["rest"] = self._rest
+            for name, rival, kind in (
+                ("flask", self.flask, "multipart"), ("fastapi", self.fastapi, "multipart"),
+                ("onnx", self.onnx, "multipart"), ("old", self.old, "grpc"),
+            ):  # fmt: skip
+                if rival is not None:
+                    runs[name] = partial(window, rival, kind, self.images, clients=32, seconds=self.seconds)
             for name, run in runs.items():
                 seen.setdefault(name, []).append(run())
         limits = [name for name in seen if name.startswith("limit")]
@@ -180,6 +192,7 @@ class Bench:
             ("ours", "this server, gRPC, 32 clients"), ("rest", "this server, REST b64, 32 clients"),
             ("flask", "Flask + gunicorn (2 x 16 threads), 32 clients"), ("fastapi", "FastAPI (2 workers), 32 clients"),
             ("onnx", "FastAPI + ONNX Runtime (2 workers), 32 clients"),
+            ("old", "the older server on the unfolded export, gRPC, 32 clients"),
         ):  # fmt: skip
             if name not in seen:
                 continue
@@ -196,12 +209,14 @@ class Bench:
         cpu = self._median(seen["ours"], "server_cpu_ms")
         self.row("the same in CPU: limit's ms an image / server's", f"{cheapest / cpu:.2f}", ">= 0.9",
                  "does not depend on what else runs")  # fmt: skip
-        self.row("throughput against Flask + gunicorn", f"{ratio('ours', seen['flask']):.1f}x", ">= 2x", "")
-        self.row("throughput against FastAPI", f"{ratio('ours', seen['fastapi']):.1f}x", "", "")
-        if "onnx" in seen:
-            self.row(
-                "throughput against FastAPI + ONNX Runtime", f"{ratio('ours', seen['onnx']):.1f}x", "", ""
-            )
+        for name, title, wanted in (
+            ("flask", "Flask + gunicorn", ">= 2x"), ("fastapi", "FastAPI", ""),
+            ("onnx", "FastAPI + ONNX Runtime", ">= 1.5x"), ("old", "the older server", ">= 2.2x"),
+        ):  # fmt: skip
+            if name in seen:
+                self.row(
+                    f"throughput against {title}", f"{ratio(name='ours', against=seen[name]):.2f}x", wanted
+                )
         self.best_rate = self._median(seen["ours"], "per_second")
 
     def _rest(self) -> dict[str, Any]:
@@ -217,6 +232,7 @@ class Bench:
 
     def latency(self) -> None:
         """p50 added at one client, p99 at eight."""
+        assert self.light is not None  # started unless throughput alone is wanted
         added, over, ratios, p99s = [], [], [], []
         for number in range(self.rounds):
             self.say(f"latency, round {number + 1} of {self.rounds}")
@@ -241,7 +257,9 @@ class Bench:
 
     def small(self) -> None:
         """What the server itself adds, takes and withstands: a graph that costs nothing, and bombs."""
-        for name, wanted, note, value in serving_bombs.measure(self.work, self.rounds, self.say):
+        for name, wanted, note, value in serving_bombs.measure(
+            self.work, self.rounds, self.say, self.network
+        ):
             self.row(name, value, wanted, note)
 
     def swap(self) -> None:
@@ -371,18 +389,32 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="length of a window")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--soak-minutes", type=float, default=0)
-    parser.add_argument("--batch-threads", type=int, default=1, help="of the server's batch scheduler")
+    parser.add_argument("--old", type=Path, help="checkout of an older version, whose server takes part")
+    parser.add_argument("--only-throughput", action="store_true", help="only 32 clients: about five minutes")
     parser.add_argument("--only-small", action="store_true", help="only what needs no model: about a minute")
+    parser.add_argument(
+        "--network", type=Path, help="what serving_model.py wrote: other callers ask it as well"
+    )
     parser.add_argument("--write", action="store_true", help="write the table into benchmarks/README.md")
     flags = parser.parse_args()
-    bench = Bench(flags.seconds, flags.rounds, flags.batch_threads)
+    bench = Bench(
+        flags.seconds,
+        flags.rounds,
+        flags.old and flags.old.resolve(),
+        flags.network,
+        only_throughput=flags.only_throughput,
+    )
     try:
-        bench.small()
+        if not flags.only_throughput:
+            bench.small()
         if flags.only_small:
             print(bench.table())
             return
         bench.start()
         bench.throughput()
+        if flags.only_throughput:
+            print(bench.table())
+            return
         bench.latency()
         bench.swap()
         bench.swaps()

@@ -31,10 +31,18 @@ def python(*arguments: str) -> list[str]:
 class Contestant:
     """A server process and all its children."""
 
-    def __init__(self, command: list[str], target: str, log: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        target: str,
+        log: Path,
+        env: dict[str, str] | None = None,
+        code: Path = ROOT,
+    ) -> None:
+        """Start `command` in the project's folder `code`, which may be another version of it."""
         with log.open("w") as out:
             self.process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=ROOT, env={**ENV, **(env or {})}
+                command, stdout=out, stderr=out, cwd=code, env={**ENV, **(env or {})}
             )
         self.target = target
         self.log = log

@@ -17,7 +17,7 @@ def folder(work: Path) -> Path:
     from PIL import Image
 
     made = work / "images"
-    made.mkdir()
+    made.mkdir(exist_ok=True)
     for i in range(64):
         pixels = np.random.default_rng(i).integers(0, 255, (28, 28, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((224, 224)).save(made / f"{i}.jpg", quality=90)

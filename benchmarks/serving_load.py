@@ -87,9 +87,11 @@ def multipart_client(target: str, images: list[bytes], model: str) -> Ask:
 def in_process(folder: str, images: list[bytes], batch: int) -> Ask:
     """The graph, called without any server."""
     from core.tfserving.tensors import to_proto
+    from serving.engine.capi import use_onednn
     from serving.engine.session import Session
     from serving.engine.tensors import from_proto
 
+    use_onednn()  # as the server does
     session = Session(Path(folder))
     signature = session.meta_graph.signature_def["serving_default"]
     plan = session.plan(

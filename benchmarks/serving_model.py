@@ -1,12 +1,16 @@
 """The model every serving benchmark asks: EfficientNet-Lite0 at 224 pixels behind `serving_default` on JPEG bytes.
 
-python benchmarks/serving_model.py FOLDER      # writes FOLDER/1, FOLDER/2 (the same network), FOLDER/light and FOLDER/pixels
+python benchmarks/serving_model.py FOLDER
+
+Writes FOLDER/1 as the Trainer exports it (folded, weights constants), FOLDER/versions/2 (the same), FOLDER/unfolded/1
+as it exported before, FOLDER/light (a graph that costs nothing) and FOLDER/pixels (Keras and ONNX files for the rivals).
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +21,14 @@ SIDE = 224
 
 
 def export(folder: Path) -> None:
-    """Write version 1 and 2 for the servers and a Keras file on pixels for the Flask and FastAPI rivals."""
+    """Write every model."""
     import keras
     import tensorflow as tf
 
+    from components.trainer.model import folding
     from components.trainer.model.backbones import registry
+    from components.trainer.model.classifier import constant_graph
+    from components.transform import images
     from core import tfrecord
     from core.tfserving.tensors import predict_request
     from serving.engine.warmup import FILE
@@ -33,22 +40,24 @@ def export(folder: Path) -> None:
     outputs = keras.layers.Dense(1, activation="sigmoid", name="probability")(pooled)
     model = keras.Model(backbone.inputs, outputs)
 
-    def decode(data: Any) -> Any:
-        image = tf.io.decode_image(data, channels=3, expand_animations=False)
-        image.set_shape([None, None, 3])
-        return tf.image.resize(tf.cast(image, tf.float32), [SIDE, SIDE])
+    folded = folding.folded(model)
+    pixels = tf.TensorSpec([None, SIDE, SIDE, 3], tf.uint8)
+    graph = constant_graph(lambda pictures: (folded(images.view(pictures, SIDE), training=False),), pixels)
+    networks: dict[str, Callable[[Any], Any]] = {
+        "1": lambda pictures: graph(pictures)[0],
+        "unfolded/1": lambda pictures: model(images.view(pictures, SIDE), training=False),
+    }
+    for name, network in networks.items():
 
-    def serve(image_bytes: Any) -> Any:
-        pixels = tf.map_fn(
-            decode, image_bytes, fn_output_signature=tf.TensorSpec([SIDE, SIDE, 3], tf.float32)
-        )
-        probability = tf.reshape(model(pixels, training=False), [-1])
-        return {"probability": probability, "decision": tf.cast(probability >= 0.5, tf.int64)}
+        def serve(image_bytes: Any, network: Callable[[Any], Any] = network) -> Any:
+            probability = tf.reshape(network(images.decode_batch(image_bytes, SIDE)), [-1])
+            return {"probability": probability, "decision": tf.cast(probability >= 0.5, tf.int64)}
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serving_default", serve, [tf.TensorSpec([None], tf.string, name="image_bytes")])
-    archive.write_out(str(folder / "1"), verbose=False)
+        archive = keras.export.ExportArchive()
+        if name != "1":
+            archive.track(model)
+        archive.add_endpoint("serving_default", serve, [tf.TensorSpec([None], tf.string, name="image_bytes")])
+        archive.write_out(str(folder / name), verbose=False)
     # Warm-up records, as every released model has them.
     log = prediction_log_pb2.PredictionLog()
     noise = tf.io.encode_jpeg(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 
+from core.cores import cores
 from serving.config_protos import BatchingParametersProto, MonitoringConfig, SSLConfig
 from serving.engine.batching import BatchingParameters
 from serving.protos import model_server_config_pb2
@@ -65,11 +65,6 @@ def read_ssl(path: str | Path) -> Any:
         if "-----BEGIN" not in getattr(config, field):
             raise invalid_argument(f"{path}: {field} must hold PEM text (-----BEGIN ...), not a file name")
     return config
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_batching() -> BatchingParameters:

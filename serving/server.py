@@ -13,15 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.cores import cores
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_connection import HttpLimits
 from serving.api.http_server import App, HttpServer, Pages, bind
 from serving.api.image_guard import ImageGuard, ImageLimits
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
 from serving.config_files import (
-    cores,
     default_batching,
     read_batching,
     read_model_config,
@@ -30,11 +29,11 @@ from serving.config_files import (
     single_model_config,
 )
 from serving.engine.capi import use_onednn
-from serving.engine.model import LoadOptions, Model
+from serving.engine.model import LoadOptions, Model, Slots
 from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
 from serving.operations import tls
-from serving.operations.limits import Limits, RateLimiter, Slots
+from serving.operations.limits import Limits, RateLimiter
 from serving.operations.memory import MemoryBudget
 from serving.operations.metrics import Metrics
 from serving.operations.request_log import RecordOptions, RequestLog
@@ -250,22 +249,8 @@ class ModelServer:
 
     def _start_http(self) -> HttpServer:
         options = self.options
-        limits = HttpLimits(
-            max_body_bytes=options.rest_api_max_body_bytes,
-            timeout_ms=options.rest_api_timeout_in_ms,
-            header_timeout_seconds=options.rest_api_header_timeout_in_ms / 1000,
-            max_connections=options.rest_api_max_connections,
-            max_inflight=options.max_inflight_requests,
-        )
         pages = Pages(self.is_ready, self._why_not_ready, self.metrics.page, self._monitoring_path)
-        app = App(
-            RestApi(self.service, self._json_workers),
-            pages,
-            limits,
-            self.budget,
-            threads=options.rest_api_num_threads,
-            cors=options.rest_api_enable_cors_support,
-        )
+        app = App(RestApi(self.service, self._json_workers), pages, options, self.budget)
         server = HttpServer(app, self._rest_tls)
         self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
         server.start()

@@ -82,4 +82,9 @@ class EvaluatorConfig(Frozen):
         default=(),
         description="data sets from elsewhere that the model is measured on beside its own test split",
     )
+    leave_source_out: bool = Field(
+        default=False,
+        description="where the data have several sources, whether the model is trained again without each in turn, to "
+        "measure what an unseen source costs; takes one more training a source, nothing of it is released",
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of the intervals")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice, repeat
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import spreadsheet, tfrecord
+from core.cores import cores
 from core.features import (
     AGE,
     DIAGNOSIS,
@@ -32,9 +34,10 @@ from core.features import (
 
 if TYPE_CHECKING:
     from components.evaluator.model import Model
+    from components.evaluator.picture import Seen
 
 FILE_NAME: Final = "predictions.csv"
-BATCH: Final = 32
+BATCH: Final = 4  # small enough for a core's cache with all views of each picture
 
 
 class Prediction(NamedTuple):
@@ -80,30 +83,45 @@ def predict(
     from components.evaluator.picture import NOT_SEEN, look
 
     records = chain.from_iterable(tfrecord.examples(file) for file in files)
-    with ThreadPoolExecutor(1) as estimates:
+
+    def ask(images: list[bytes]) -> tuple[dict[str, NDArray[Any]], list[Seen]]:
+        return model.answer(images), [look(image) if estimate else NOT_SEEN for image in images]
+
+    # A batch for each core, and one more: the model answers one while what is seen of another is estimated.
+    pool = ThreadPoolExecutor(cores() + 1)
+    pending: deque[tuple[list[dict[str, tfrecord.Values]], list[bytes], Future[Any]]] = deque()
+    try:
         for batch in _batches(records):
             images = [bytes(tfrecord.first(item, IMAGE)) for item in batch]
-            # What is seen of a picture is estimated while the model answers.
-            looks = estimates.map(look, images) if estimate else repeat(NOT_SEEN)
-            outputs = model.answer(images)
-            for index, (item, image, seen) in enumerate(zip(batch, images, looks, strict=False)):
-                yield (
-                    Prediction(
-                        image_name=tfrecord.text(item, IMAGE_NAME, UNKNOWN),
-                        source=tfrecord.text(item, SOURCE, UNKNOWN),
-                        target=int(tfrecord.first(item, TARGET)),
-                        probability=float(outputs[PROBABILITY][index]),
-                        threshold=float(outputs[THRESHOLD][index]),
-                        out_of_distribution=float(outputs[OUT_OF_DISTRIBUTION][index]),
-                        diagnosis=tfrecord.text(item, DIAGNOSIS, UNKNOWN),
-                        sex=tfrecord.text(item, SEX, UNKNOWN),
-                        age_band=age_band(tfrecord.first(item, AGE)),
-                        anatom_site=tfrecord.text(item, SITE, UNKNOWN),
-                        model_version=outputs[MODEL_VERSION][index].decode(),
-                        **seen._asdict(),
-                    ),
-                    image,
-                )
+            pending.append((batch, images, pool.submit(ask, images)))
+            if len(pending) > cores() + 1:
+                yield from _rows(*pending.popleft())
+        while pending:
+            yield from _rows(*pending.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _rows(
+    batch: list[dict[str, tfrecord.Values]], images: list[bytes], asked: Future[Any]
+) -> Iterator[tuple[Prediction, bytes]]:
+    outputs, looks = asked.result()
+    for index, (item, image, seen) in enumerate(zip(batch, images, looks, strict=True)):
+        prediction = Prediction(
+            image_name=tfrecord.text(item, IMAGE_NAME, UNKNOWN),
+            source=tfrecord.text(item, SOURCE, UNKNOWN),
+            target=int(tfrecord.first(item, TARGET)),
+            probability=float(outputs[PROBABILITY][index]),
+            threshold=float(outputs[THRESHOLD][index]),
+            out_of_distribution=float(outputs[OUT_OF_DISTRIBUTION][index]),
+            diagnosis=tfrecord.text(item, DIAGNOSIS, UNKNOWN),
+            sex=tfrecord.text(item, SEX, UNKNOWN),
+            age_band=age_band(tfrecord.first(item, AGE)),
+            anatom_site=tfrecord.text(item, SITE, UNKNOWN),
+            model_version=outputs[MODEL_VERSION][index].decode(),
+            **seen._asdict(),
+        )
+        yield prediction, image
 
 
 def _batches(records: Iterator[dict[str, tfrecord.Values]]) -> Iterator[list[dict[str, tfrecord.Values]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 from collections import deque
@@ -21,6 +20,7 @@ from components.ingest.check import CheckJob
 from components.ingest.pool import Pool
 from components.ingest.shard import ChangedError
 from components.ingest.worker import Job, Result
+from core.cores import cores
 
 
 class RunJobs(beam.DoFn):
@@ -122,8 +122,3 @@ def run(
 def size(workers: int | None) -> int:
     """How many processes ``IngestConfig.decoders`` means here."""
     return cores() if workers is None else workers
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))

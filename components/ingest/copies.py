@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from components.ingest import fingerprint
 from components.ingest.check import Outcome
 from components.ingest.dealt import Dealt
+from components.ingest.errors import IngestError
 from components.ingest.row import Refusal, Row
+from core.features import SPLITS
 
 Checked = tuple[Row, Outcome]
 
@@ -68,14 +70,17 @@ def resolve(
     for i, j in near:
         near_ties[shas[i]].append(_own_key(shas[j]))
     groups = _Groups(before)
-    for pair in _named(ordered, before, same_lesion):
-        groups.tie(pair)
+    divided = _divided(groups, _named(ordered, before, same_lesion), {_own_key(sha) for sha in hashes})
     known = {one.sha256 for one in before}
-    bridging: dict[int, str] = {}
+    bridging = {
+        id(row): divided[_own_key(outcome.sha256)]
+        for row, outcome in unique
+        if _own_key(outcome.sha256) in divided
+    }
     # What was dealt before goes first: it has its place.
     for row, outcome in sorted(ordered, key=lambda pair: pair[1].sha256 not in known):
         splits = groups.tie((*keys(row, outcome), *near_ties[outcome.sha256]))
-        if splits:
+        if splits and id(row) not in bridging:
             bridging[id(row)] = f"it ties together what lies in {' and '.join(sorted(splits))}"
     refusals += [Refusal.of(unique[index][0], "label_conflict", detail) for index, detail in against.items()]
     kept: list[tuple[int, Row, Outcome]] = []
@@ -195,6 +200,29 @@ def _named(
     own = {one.name: _own_key(one.sha256) for one in before}
     own.update((row.image_name, _own_key(outcome.sha256)) for row, outcome in ordered)
     return [(own[a], own[b]) for a, b in same_lesion if a in own and b in own]
+
+
+def _divided(groups: _Groups, pairs: Sequence[tuple[str, str]], present: Set[str]) -> dict[str, str]:
+    """Join the images of each pair; where they were dealt into different splits, name the one that is refused, and why.
+
+    It is the one in train, else in eval: what is tested stays.
+
+    Raises:
+        IngestError: that one is in an earlier span, which is not written again.
+    """
+    refused: dict[str, str] = {}
+    for pair in pairs:
+        if not groups.tie(pair):
+            continue
+        first, second = sorted(pair, key=lambda key: SPLITS.index(groups.split(key) or SPLITS[0]))
+        where = f"{groups.split(first)} and {groups.split(second)}"
+        if first not in present:
+            raise IngestError(
+                f"two images of one lesion lie in {where} of earlier spans ({first}, {second} in splits.csv, by their "
+                "bytes): leave the pair out, or ingest all the data again with it, which keeps one of them"
+            )
+        refused[first] = f"it shows one lesion with another image, and they lie in {where}"
+    return refused
 
 
 def _identical(ordered: Sequence[Checked], before: Sequence[Dealt]) -> tuple[list[Checked], list[Refusal]]:

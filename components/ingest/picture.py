@@ -137,8 +137,8 @@ def as_jpeg(data: bytes, max_pixels: int = 1 << 28) -> bytes:
     try:
         image = _open(data, len(data) or 1, max_pixels)
         why = _reason(image, data)
-        if image.format in {"JPEG", "MPO"}:
-            _decode_strictly(data, image)
+        if image.format in {"JPEG", "MPO"} and _decode_strictly(data, image) is None:
+            why = why or "coding"
         return normalise.converted(image, why).data if why else data
     except Exception as error:
         raise decode.decoding_error(error) from None

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from components.trainer.model.classifier import Classifier, predict
 from components.trainer.progress import Progress
 from core.measures import operating_point
 from core.measures.auc import auc
-from core.measures.calibration import brier, expected_calibration_error, log_loss
+from core.measures.calibration import brier, calibration_error, log_loss
 from core.numbers import duration
 
 _LOG = logging.getLogger(__name__)
@@ -101,12 +102,13 @@ def run_fn(fn_args: Any) -> None:
     with progress.phase("calibration"):
         served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
-    if config.robustness_images:
-        with progress.phase("robustness"):
-            _write_robustness(config, data, served, probabilities, run_dir / ROBUSTNESS, progress)
     metadata = served.description(config, data, metrics)
-    with progress.phase("export"):
+    with progress.phase("robustness and export"), ThreadPoolExecutor(1) as beside:
+        # Tracing the signatures is one thread's work; changed pictures are asked about meanwhile.
+        table = beside.submit(_robustness, config, data, served, probabilities, progress)
         saved_model.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
+        if rows := table.result():
+            (run_dir / ROBUSTNESS).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
         # What fails is logged, not raised: the server's model is whole without it, and was an hour of training.
@@ -174,7 +176,7 @@ def _fit(
         "log_loss": log_loss(evaluation.targets, probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
-        "calibration_error": expected_calibration_error(evaluation.targets, probabilities),
+        "calibration_error": calibration_error(evaluation.targets, probabilities),
         "refused": float(tf.reduce_mean(detector(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
@@ -189,7 +191,7 @@ def _fit(
         metrics["with_metadata"] = {
             "eval_auc": auc(evaluation.targets, knowing),
             "log_loss": log_loss(evaluation.targets, knowing),
-            "calibration_error": expected_calibration_error(evaluation.targets, knowing),
+            "calibration_error": calibration_error(evaluation.targets, knowing),
         }
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(
@@ -228,14 +230,16 @@ def _cross_validated(
     return figures
 
 
-def _write_robustness(
+def _robustness(
     config: TrainerConfig,
     data: Data,
     served: Served,
     probabilities: npt.NDArray[np.float32],
-    path: Path,
     progress: Progress,
-) -> None:
+) -> dict[str, object] | None:
+    """Return robustness.json; None where the configuration wants none."""
+    if not config.robustness_images:
+        return None
 
     def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         class_probabilities = predict(
@@ -243,7 +247,7 @@ def _write_robustness(
         ).class_probabilities
         return served.probability(tf.constant(class_probabilities)).numpy()
 
-    table = robustness.measure(
+    return robustness.measure(
         answer,
         data.evaluation.pictures,
         data.evaluation.targets,
@@ -252,7 +256,6 @@ def _write_robustness(
         config.robustness_images,
         config.seed,
     )
-    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def _run_key(config: TrainerConfig, data: Data) -> str:

@@ -203,6 +203,30 @@ class AugmentationConfig(Frozen):
     gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="largest change of the logarithm of the tone curve's exponent"
     )
+    tint: Annotated[float, Field(ge=0.0, le=0.2)] = Field(
+        default=0.0, description="largest shift of both colour axes of OKLab: another light, another camera"
+    )
+    chroma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest change of the logarithm of OKLab's chroma"
+    )
+    lightness: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest change of the logarithm of the exponent of OKLab's lightness"
+    )
+    illumination: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest relative fall of the light from one side to the other"
+    )
+    vignette: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest relative darkening of the corners"
+    )
+    corners: Share = Field(
+        default=0.0,
+        description="probability of a round field of view, black outside: some dermatoscopes' lens",
+    )
+    ruler: Share = Field(default=0.0, description="probability of a ruler's marks along an edge")
+    sharpness: Annotated[float, Field(ge=0.0, le=3.0)] = Field(
+        default=0.0,
+        description="largest gain of fine detail: 1 doubles what a slight blur would take away, or takes it away",
+    )
     blur: Share = Field(default=0.0, description="probability of a slight blur")
     jpeg: tuple[int, int] = Field(
         default=(100, 100),
@@ -219,6 +243,11 @@ class AugmentationConfig(Frozen):
     )
     mixup: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=0.0, description="alpha of the Beta distribution"
+    )
+    mixstyle: Share = Field(
+        default=0.0,
+        description="probability that the pictures of a batch exchange part of the means and deviations of their "
+        "first feature maps",
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field, TypeAdapter
 
-from core.measures.calibration import ECE_METHOD
+from core.measures.calibration import CALIBRATION_METHOD
 from core.measures.rates import Counts, Interval
 from core.settings import Frozen
 
@@ -53,7 +53,7 @@ class External(Frozen):
     drop_p: float = Field(description="two-sided p-value of the drop")
     sensitivity: Interval
     specificity: Interval
-    ece: Interval = Field(description=ECE_METHOD)
+    ece: Interval = Field(description=CALIBRATION_METHOD)
     brier: Interval
     intercept: Interval | None = Field(
         description="calibration in the large; above 0 melanoma is more frequent"

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from core.measures.auc import auc_interval
-from core.measures.calibration import brier, expected_calibration_error, reliability
+from core.measures.calibration import brier, calibration_error, reliability
 from core.measures.rates import Interval, wilson
 from core.settings import Frozen
 from dashboard.database.tables import Prediction
@@ -73,7 +73,7 @@ def quality(session: Session, version: str | None, since: int, until: int | None
         weighted_sensitivity=_weighted(session, [(row.zone, row.outcome) for row in known], wanted),
         auc=auc_interval(labels, scores) if melanomas and benign else None,
         brier=brier(labels, scores) if known else None,
-        calibration_error=expected_calibration_error(labels, scores) if enough else None,
+        calibration_error=calibration_error(labels, scores) if enough else None,
         reliability=tuple(
             (mean, share, int(count)) for mean, share, count in reliability(labels, scores, BINS).tolist()
         )

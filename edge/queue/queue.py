@@ -9,23 +9,22 @@ makes that harmless.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import shutil
 import sqlite3
-import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from core.files import sync_folder, write_atomic
 from edge.answer import Answer
 from edge.queue.encryption import DamagedError, Encryptor, KeyFileError
-from edge.queue.examination import ID, Examination, State
+from edge.queue.examination import Examination, State
+from edge.queue.pictures import PictureFiles
 from edge.queue.store import CorruptStoreError, ExaminationStore
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,6 @@ class Queue:
             sqlite3.OperationalError: the disk is full or failing.
         """
         self._folder = folder
-        self._images = folder / "images"
         self._encryptor = encryptor
         self._budget = budget_bytes
         self._min_free = min_free_bytes
@@ -69,7 +67,7 @@ class Queue:
         self.listeners: list[Callable[[], None]] = []  # called after every change; must not wait
         self.revision = 0
         self.rebuilt: Path | None = None  # where a corrupt ledger was put aside by this start
-        self._images.mkdir(parents=True, exist_ok=True)
+        self.pictures = PictureFiles(folder / "images", encryptor)
         sync_folder(folder)
         self._folder_lock = _locked(folder / "lock")
         try:
@@ -91,13 +89,10 @@ class Queue:
                 return known
             self._make_room(len(jpeg))
             kept = replace(examination, number=self._store.last_number() + 1)
-            header = json.dumps(kept.header()).encode()
-            sealed = self._encryptor.encrypt(struct.pack(">I", len(header)) + header + jpeg, kept.id)
             try:
-                write_atomic(self._path(kept.id), sealed, mode=0o600)
-                self._store.insert(kept, len(sealed))
+                self._store.insert(kept, self.pictures.write(kept, jpeg))
             except (OSError, sqlite3.OperationalError) as error:
-                self._path(kept.id).unlink(missing_ok=True)
+                self.pictures.remove(kept.id)
                 raise StorageFullError(f"the photograph could not be written: {error}") from None
         self._announce()
         return kept
@@ -176,8 +171,7 @@ class Queue:
             found = self.get(examination_id)
             if found is None or not found.kept:
                 return
-            sealed = self._encryptor.encrypt(image, f"{examination_id}.map")
-            write_atomic(self._path(examination_id, "map"), sealed, mode=0o600)
+            self.pictures.write_heat_map(examination_id, image)
             self._store.update(replace(found, heat_map=True))
         self._announce()
 
@@ -191,8 +185,7 @@ class Queue:
             if found is None or not found.settled:
                 raise ValueError(f"examination {examination_id} is not sent: its picture stays")
             self._store.update(replace(found, kept=False, heat_map=False))
-            for kind in ("exam", "map"):
-                self._path(examination_id, kind).unlink(missing_ok=True)
+            self.pictures.remove(examination_id)
         self._announce()
 
     def forget(self, examination_id: str) -> None:
@@ -255,15 +248,11 @@ class Queue:
 
     def picture(self, examination_id: str) -> bytes:
         """Return the JPEG; DamagedError when the file is gone or was changed."""
-        return self._read(examination_id)[1]
+        return self.pictures.read(examination_id)[1]
 
     def heat_map(self, examination_id: str) -> bytes:
         """Return the heat map's image bytes; DamagedError when there is none."""
-        try:
-            sealed = self._path(examination_id, "map").read_bytes()
-        except OSError as error:
-            raise DamagedError(f"{examination_id}: no heat map: {error}") from None
-        return self._encryptor.decrypt(sealed, f"{examination_id}.map")
+        return self.pictures.read_heat_map(examination_id)
 
     def counts(self) -> dict[str, int]:
         """Return examinations by state, how many the gateway has not got (`unreported`), and all (`total`)."""
@@ -322,21 +311,8 @@ class Queue:
             return ExaminationStore(path, self._encryptor)
 
     def _adopt(self) -> None:
-        """Take in whole files that have no row, oldest first, and clears away half-written ones."""
-        for draft in self._images.glob(".*.partial"):
-            draft.unlink()
-        known = self._store.ids()
-        orphans = []
-        for path in self._images.glob("*.exam"):
-            if path.stem in known or not ID.fullmatch(path.stem):
-                continue
-            try:
-                header, _ = self._read(path.stem)
-            except DamagedError as error:
-                log.error("a picture without a record is damaged and put aside: %s", error)
-                path.replace(path.with_suffix(".damaged"))
-                continue
-            orphans.append((Examination(**header), path.stat().st_size))
+        """Take in whole files that have no row, oldest first."""
+        orphans = list(self.pictures.without_row(self._store.ids()))
         numbers = {examination.number for examination in self._store.select("")} if orphans else set()
         for examination, size in sorted(orphans, key=lambda orphan: orphan[0].number):
             number = examination.number
@@ -368,19 +344,6 @@ class Queue:
             f"{self.counts()['waiting']} unsent photographs fill "
             f"the {self._budget // MEGABYTE} MB set aside for them"
         )
-
-    def _read(self, examination_id: str) -> tuple[dict[str, Any], bytes]:
-        try:
-            sealed = self._path(examination_id).read_bytes()
-        except OSError as error:
-            raise DamagedError(f"{examination_id}: the picture cannot be read: {error}") from None
-        plain = self._encryptor.decrypt(sealed, examination_id)
-        (length,) = struct.unpack_from(">I", plain)
-        header: dict[str, Any] = json.loads(plain[4 : 4 + length])
-        return header, plain[4 + length :]
-
-    def _path(self, examination_id: str, kind: str = "exam") -> Path:
-        return self._images / f"{examination_id}.{kind}"
 
     def _announce(self) -> None:
         with self.changed:

@@ -12,7 +12,7 @@ from core.tfserving.tensors import Array
 from serving.engine.model import Model
 from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
 from serving.engine.tensors import Tensor, from_proto
-from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, model_pb2, regression_pb2
+from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, regression_pb2
 from serving.status import invalid_argument, unimplemented
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
@@ -207,11 +207,6 @@ def run_regress(model: Model, request: Any, timeout_ms: int = 0) -> Any:
     response.result.SetInParent()
     _fill_values(signature, tensor.shape[0], dict(zip(fetches, outputs, strict=True)), response.result)
     return response
-
-
-def multi_inference_spec(request: Any) -> Any:
-    """The ModelSpec of the first task, an empty one without tasks."""
-    return request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
 
 
 def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:

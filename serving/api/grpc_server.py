@@ -7,7 +7,7 @@ import importlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any
 
@@ -18,7 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from core.telemetry import TRACEPARENT
-from serving.api.service import Caller, Service
+from serving.api.caller import Caller
+from serving.api.service import Service
 from serving.operations.memory import MemoryBudget, Reservation
 from serving.protos import (
     classification_pb2,
@@ -104,10 +105,6 @@ def _unary(work: Handler, request: Any, response: Any, budget: MemoryBudget) -> 
     return grpc.unary_unary_rpc_method_handler(handle, response_serializer=response.SerializeToString)
 
 
-def _named(work: Callable[..., Any], api: str) -> Handler:
-    return lambda request, caller, memory: work(request, caller, api, memory)
-
-
 def _reload_handler(service: Service, reload: Reload) -> Any:
     def handle(message: Any, context: Any) -> Any:
         response = model_management_pb2.ReloadConfigResponse()
@@ -135,48 +132,41 @@ def _reload_handler(service: Service, reload: Reload) -> Any:
 
 
 def _handlers(service: Service, reload: Reload, budget: MemoryBudget) -> Iterator[Any]:
-    def unary(work: Handler, request: Any, response: Any) -> Any:
-        return _unary(work, request, response, budget)
+    def methods(table: Mapping[str, tuple[Handler, Any, Any]]) -> dict[str, Any]:
+        return {name: _unary(*row, budget) for name, row in table.items()}
 
-    yield grpc.method_handlers_generic_handler(
-        PREDICTION_SERVICE,
-        {
-            "Predict": unary(
-                _named(service.predict, "Predict"), predict_pb2.PredictRequest, predict_pb2.PredictResponse
-            ),
-            "Classify": unary(
-                _named(service.classify, "Classify"),
-                classification_pb2.ClassificationRequest,
-                classification_pb2.ClassificationResponse,
-            ),
-            "Regress": unary(
-                _named(service.regress, "Regress"),
-                regression_pb2.RegressionRequest,
-                regression_pb2.RegressionResponse,
-            ),
-            "MultiInference": unary(
-                _named(service.multi_inference, "MultiInference"),
-                inference_pb2.MultiInferenceRequest,
-                inference_pb2.MultiInferenceResponse,
-            ),
-            "GetModelMetadata": unary(
-                lambda request, caller, _: service.metadata(request, caller),
-                get_model_metadata_pb2.GetModelMetadataRequest,
-                get_model_metadata_pb2.GetModelMetadataResponse,
-            ),
-        },
-    )
-    yield grpc.method_handlers_generic_handler(
-        MODEL_SERVICE,
-        {
-            "GetModelStatus": unary(
-                lambda request, caller, _: service.status(request, caller),
-                get_model_status_pb2.GetModelStatusRequest,
-                get_model_status_pb2.GetModelStatusResponse,
-            ),
-            "HandleReloadConfigRequest": _reload_handler(service, reload),
-        },
-    )
+    def named(api: str, work: Callable[..., Any]) -> Handler:
+        return lambda request, caller, memory: work(request, caller, api, memory)
+
+    def unnamed(work: Callable[..., Any]) -> Handler:
+        return lambda request, caller, _: work(request, caller)
+
+    predict, metadata, status = predict_pb2, get_model_metadata_pb2, get_model_status_pb2
+    classify, regress, several = classification_pb2, regression_pb2, inference_pb2
+    predictions = {
+        "Predict": (named("Predict", service.predict), predict.PredictRequest, predict.PredictResponse),
+        "Classify": (
+            named("Classify", service.classify), classify.ClassificationRequest, classify.ClassificationResponse,
+        ),
+        "Regress": (named("Regress", service.regress), regress.RegressionRequest, regress.RegressionResponse),
+        "MultiInference": (
+            named("MultiInference", service.multi_inference),
+            several.MultiInferenceRequest, several.MultiInferenceResponse,
+        ),
+        "GetModelMetadata": (
+            unnamed(service.metadata), metadata.GetModelMetadataRequest, metadata.GetModelMetadataResponse,
+        ),
+    }  # fmt: skip
+    models = {
+        "GetModelStatus": (
+            unnamed(service.status),
+            status.GetModelStatusRequest,
+            status.GetModelStatusResponse,
+        )
+    }
+    yield grpc.method_handlers_generic_handler(PREDICTION_SERVICE, methods(predictions))
+    reloads = {"HandleReloadConfigRequest": _reload_handler(service, reload)}
+    yield grpc.method_handlers_generic_handler(MODEL_SERVICE, methods(models) | reloads)
 
 
 def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:

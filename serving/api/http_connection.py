@@ -11,10 +11,10 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import formatdate
 from http.client import responses
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import h11
 import numpy as np
@@ -23,6 +23,9 @@ from serving.api.json_worker import Body
 from serving.api.rest import Reply, error_reply
 from serving.operations.memory import Reservation
 from serving.status import ServingError, internal, invalid_argument
+
+if TYPE_CHECKING:
+    from serving.api.http_server import App
 
 log = logging.getLogger(__name__)
 
@@ -36,29 +39,6 @@ _CORS = [
     "Access-Control-Allow-Methods: POST, GET",
     "Access-Control-Allow-Headers: Content-Type",
 ]
-
-
-@dataclass(frozen=True)
-class HttpLimits:
-    """What a client may ask of the HTTP side."""
-
-    max_body_bytes: int = 256 << 20
-    timeout_ms: int = 30_000
-    header_timeout_seconds: float = 20.0
-    max_connections: int = 2048
-    max_inflight: int = 1024
-
-
-class Answers(Protocol):
-    """What answers requests."""
-
-    limits: HttpLimits
-    cors: bool
-    is_closing: bool
-    scratch: memoryview
-
-    async def reply(self, request: Request) -> Reply:
-        """Answer one request."""
 
 
 def too_large(most: int) -> ServingError:
@@ -113,8 +93,9 @@ class Connection(asyncio.BufferedProtocol):
     five times, with the interpreter's lock held.
     """
 
-    def __init__(self, app: Answers, connections: dict[Connection, asyncio.Task[None]]) -> None:
+    def __init__(self, app: App, connections: dict[Connection, asyncio.Task[None]]) -> None:
         self._app, self._connections = app, connections
+        self._header_seconds = app.options.rest_api_header_timeout_in_ms / 1000
         self._parser = h11.Connection(h11.SERVER)
         self._changed, self._writable = asyncio.Event(), asyncio.Event()
         self._writable.set()
@@ -131,7 +112,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if peer else ""
-        if len(self._connections) >= self._app.limits.max_connections:
+        if len(self._connections) >= self._app.options.rest_api_max_connections:
             self.abort()
             return
         transport.pause_reading()
@@ -185,7 +166,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _answer_all(self) -> None:
         """Answer until one side closes."""
-        wait = self._app.limits.header_timeout_seconds
+        wait = self._header_seconds
         came = b""
         while True:
             self.is_idle = not came
@@ -218,12 +199,12 @@ class Connection(asyncio.BufferedProtocol):
         """Read a request's head: its first byte may take `wait`, the whole request the limit after it."""
         self._deadline = time.monotonic() + wait
         if not self.is_idle:
-            self._deadline = time.monotonic() + self._app.limits.header_timeout_seconds
+            self._deadline = time.monotonic() + self._header_seconds
         while (event := self._parser.next_event()) is h11.NEED_DATA:
             data = await self._read()
             if self.is_idle and data:
                 self.is_idle = False
-                self._deadline = time.monotonic() + self._app.limits.header_timeout_seconds
+                self._deadline = time.monotonic() + self._header_seconds
             self._parser.receive_data(data)
         return event
 
@@ -317,7 +298,7 @@ class Connection(asyncio.BufferedProtocol):
         ]
         if reply.retry_after_seconds is not None:
             lines.append(f"Retry-After: {max(1, round(reply.retry_after_seconds))}")
-        if self._app.cors:
+        if self._app.options.rest_api_enable_cors_support:
             lines += _CORS
         if not keep_alive:
             lines.append("Connection: close")

@@ -18,17 +18,17 @@ from typing import Any
 import uvloop
 
 from core.telemetry import TRACEPARENT
+from serving.api.caller import Caller
 from serving.api.http_connection import (
     READ_BYTES,
     Connection,
-    HttpLimits,
     Request,
     too_large,
 )
 from serving.api.json_worker import Body
 from serving.api.rest import API, Reply, RestApi, error_reply
-from serving.api.service import Caller
 from serving.operations.memory import MemoryBudget, Reservation
+from serving.options import Options
 from serving.status import Code, ServingError, failed_precondition, invalid_argument, unavailable
 
 log = logging.getLogger(__name__)
@@ -51,14 +51,10 @@ class App:
         self,
         api: RestApi,
         pages: Pages,
-        limits: HttpLimits,
+        options: Options,
         budget: MemoryBudget,
-        *,
-        threads: int = 0,
-        cors: bool = False,
     ) -> None:
-        self.limits = limits
-        self.cors = cors
+        self.options = options
         self.budget = budget
         self.is_closing = False
         self.scratch = memoryview(bytearray(READ_BYTES))
@@ -66,7 +62,8 @@ class App:
         self._pages = pages
         self._inflight = 0
         self._workers = ThreadPoolExecutor(
-            max_workers=threads or limits.max_inflight + 8, thread_name_prefix="rest"
+            max_workers=options.rest_api_num_threads or options.max_inflight_requests + 8,
+            thread_name_prefix="rest",
         )
 
     async def reply(self, request: Request) -> Reply:
@@ -80,7 +77,9 @@ class App:
             return Reply(503, f"not ready: {self._pages.why_not()}\n".encode(), "text/plain")
         if path == self._pages.metrics_path:
             return Reply(200, self._pages.metrics().encode(), "text/plain")
-        if method == "OPTIONS" and (self.cors or b"origin" in request.headers):
+        if method == "OPTIONS" and (
+            self.options.rest_api_enable_cors_support or b"origin" in request.headers
+        ):
             return Reply(200, b"")
         if not API.fullmatch(path):
             return Reply(404, b"", "text/html")
@@ -91,7 +90,7 @@ class App:
             return error_reply(error)
 
     async def _answer(self, request: Request, memory: Reservation) -> Reply:
-        if self._inflight >= self.limits.max_inflight:
+        if self._inflight >= self.options.max_inflight_requests:
             raise unavailable(f"{self._inflight} requests are under way, the most allowed at once")
         self._inflight += 1
         try:
@@ -105,9 +104,10 @@ class App:
             )
             # Before anything of a stranger's is kept, unzipped or parsed.
             self._api.authenticate(caller)
-            body = await request.body(memory, self.limits.max_body_bytes)
-            if self.limits.timeout_ms > 0:
-                caller = replace(caller, deadline=time.monotonic() + self.limits.timeout_ms / 1000)
+            body = await request.body(memory, self.options.rest_api_max_body_bytes)
+            timeout_ms = self.options.rest_api_timeout_in_ms
+            if timeout_ms > 0:
+                caller = replace(caller, deadline=time.monotonic() + timeout_ms / 1000)
             # Whatever contains gzip is gzip, and only that is (http_server.cc).
             zipped = b"gzip" in request.headers.get(b"content-encoding", b"").lower()
             loop = asyncio.get_running_loop()
@@ -127,7 +127,7 @@ class App:
         memory: Reservation,
     ) -> Reply:
         if zipped:
-            body = unzip(body, memory, self.limits.max_body_bytes)
+            body = unzip(body, memory, self.options.rest_api_max_body_bytes)
         return self._api.handle(method, path, body, caller, memory)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -11,8 +12,9 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf import json_format
 
 from serving.api import json_replies, json_requests
+from serving.api.caller import Caller
 from serving.api.json_worker import Body, JsonWorkers, is_long
-from serving.api.service import Caller, Service
+from serving.api.service import Service
 from serving.operations.memory import JsonSize, Reservation
 from serving.protos import (
     classification_pb2,
@@ -109,22 +111,31 @@ class RestApi:
         self, found: re.Match[str], body: Body, is_long: bool, caller: Caller, memory: Reservation
     ) -> bytes:
         name, version, label, verb = found.groups()
+        kinds: dict[str, tuple[Any, Callable[..., Any]]] = {
+            "predict": (predict_pb2.PredictRequest, self._service.predict),
+            "classify": (classification_pb2.ClassificationRequest, self._service.classify),
+            "regress": (regression_pb2.RegressionRequest, self._service.regress),
+        }
         # Regular expressions match any case, the dispatch after them does not.
-        if verb == "predict":
-            return self._do_predict(name, version, label, body, is_long, caller, memory)
+        if verb not in kinds:
+            raise invalid_argument(f"Malformed request: POST /v1/models/{name}:{verb}")
+        kind, work = kinds[verb]
+        request = kind()
+        _fill_spec(request.model_spec, name, version, label)
+        fill = self._fill_predict if verb == "predict" else self._fill_examples
+        try:
+            form = fill(body, is_long, request, caller)
+        except ServingError as error:
+            # A body that is wrong counts as a request of its model, like any other failure.
+            self._service.metrics.request_count.add(request.model_spec.name, error.code.name)
+            raise
+        response = work(request, caller, verb, memory)
         if verb == "classify":
-            request = classification_pb2.ClassificationRequest()
-            _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: self._fill_examples(body, is_long, request, caller), request)
-            return json_replies.classifications(
-                self._service.classify(request, caller, "classify", memory).result
-            )
+            return json_replies.classifications(response.result)
         if verb == "regress":
-            request = regression_pb2.RegressionRequest()
-            _fill_spec(request.model_spec, name, version, label)
-            self._counted(lambda: self._fill_examples(body, is_long, request, caller), request)
-            return json_replies.regressions(self._service.regress(request, caller, "regress", memory).result)
-        raise invalid_argument(f"Malformed request: POST /v1/models/{name}:{verb}")
+            return json_replies.regressions(response.result)
+        write = json_replies.row_format if form == "row" else json_replies.column_format
+        return write(response.outputs)
 
     def _inputs(self, spec: Any) -> dict[str, Any]:
         """The inputs of each signature of a model."""
@@ -137,45 +148,17 @@ class RestApi:
         else:
             json_requests.fill_examples(bytes(body), request)
 
-    def _counted(self, fill: Any, request: Any) -> Any:
-        """A body that is wrong counts as a request of its model, like any other failure."""
-        try:
-            return fill()
-        except ServingError as error:
-            self._service.metrics.request_count.add(request.model_spec.name, error.code.name)
-            raise
-
-    def _do_predict(
-        self,
-        name: str,
-        version: str | None,
-        label: str | None,
-        body: Body,
-        is_long: bool,
-        caller: Caller,
-        memory: Reservation,
-    ) -> bytes:
-        request = predict_pb2.PredictRequest()
-        _fill_spec(request.model_spec, name, version, label)
-
-        def fill() -> str:
-            if is_long:
-                dtypes = {
-                    name: {key: info.dtype for key, info in inputs.items()}
-                    for name, inputs in self._inputs(request.model_spec).items()
-                }
-                return self._workers.fill_predict(body, dtypes, request, caller.seconds_left())
+    def _fill_predict(self, body: Body, is_long: bool, request: Any, caller: Caller) -> str:
+        spec = request.model_spec
+        if not is_long:
             return json_requests.fill_predict(
-                bytes(body),
-                lambda name: json_requests.inputs_of(self._inputs(request.model_spec), name),
-                request,
+                bytes(body), lambda name: json_requests.inputs_of(self._inputs(spec), name), request
             )
-
-        form = self._counted(fill, request)
-        response = self._service.predict(request, caller, "predict", memory)
-        if form == "row":
-            return json_replies.row_format(response.outputs)
-        return json_replies.column_format(response.outputs)
+        dtypes = {
+            name: {key: info.dtype for key, info in inputs.items()}
+            for name, inputs in self._inputs(spec).items()
+        }
+        return self._workers.fill_predict(body, dtypes, request, caller.seconds_left())
 
     def _describe(self, found: re.Match[str], caller: Caller) -> bytes:
         name, version, label, part = found.groups()

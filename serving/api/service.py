@@ -3,87 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from core import telemetry
 from serving.api import classify, predict
+from serving.api.caller import Caller
+from serving.api.image_guard import ImageGuard
 from serving.api.model_status import get_model_metadata, get_model_status
 from serving.engine.model import Model
+from serving.operations.limits import Limits
 from serving.operations.memory import Reservation
 from serving.operations.metrics import Metrics
+from serving.operations.request_log import RequestLog
+from serving.protos import model_pb2
 from serving.status import Code, ServingError, invalid_argument
 from serving.versions.core import ServerCore
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks, and how long the answer is of use."""
-
-    entrypoint: str  # GRPC or REST
-    peer: str = ""
-    request_id: str = ""
-    deadline: float | None = None  # time.monotonic()
-    token: str | None = None
-    device_id: str = ""
-    traceparent: str = ""
-
-    def seconds_left(self) -> float | None:
-        """Seconds until the deadline, None for no limit. Raises as timeout_ms."""
-        left = self.timeout_ms()
-        return left / 1000 if left else None
-
-    def timeout_ms(self) -> int:
-        """Milliseconds left, 0 for no limit.
-
-        Raises:
-            ServingError: DEADLINE_EXCEEDED where the time is up: the work is not begun.
-        """
-        if self.deadline is None:
-            return 0
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded before the request was run")
-        return max(1, int(left * 1000))
-
-
-class Gate(Protocol):
-    """Decides about each request before any work."""
-
-    def admit(self, caller: Caller) -> AbstractContextManager[object]:
-        """Raises ServingError where the request is not let in."""
-
-    def authenticate(self, caller: Caller) -> None:
-        """Raises UNAUTHENTICATED where the caller may not ask at all."""
-
-
-class Guard(Protocol):
-    """Looks at a request's images before the graph does."""
-
-    def check(self, request: Any, memory: Reservation | None) -> Any:
-        """Return the PredictRequest to run; raises INVALID_ARGUMENT naming the index of a bad image."""
-
-    def check_examples(self, examples: Iterable[Any], memory: Reservation | None) -> None:
-        """Raises INVALID_ARGUMENT for a bad image in a tf.Example."""
-
-
-class Recorder(Protocol):
-    """Keeps what was predicted."""
-
-    def record(self, model: Model, request: Any, response: Any, caller: Caller, seconds: float) -> None:
-        """Must not block and must not raise."""
-
-
-class Router(Protocol):
-    """Chooses the version of a request that names none."""
-
-    def choose(self, spec: Any) -> int | None:
-        """The version to use, or None for what the ModelSpec says."""
-
-    def shadow(self, spec: Any, request: Any, response: Any) -> None:
-        """Repeat the request on the shadow version, if there is one; must not block and must not raise."""
+from serving.versions.traffic import Router
 
 
 @dataclass
@@ -92,9 +29,9 @@ class Service:
 
     core: ServerCore
     metrics: Metrics
-    gate: Gate
-    guard: Guard | None = None
-    recorder: Recorder | None = None
+    gate: Limits
+    guard: ImageGuard | None = None
+    recorder: RequestLog | None = None
     router: Router | None = None
     as_content: bool = False
     enforce_timeout: bool = True
@@ -176,60 +113,54 @@ class Service:
         self, request: Any, caller: Caller, api: str = "Classify", memory: Reservation | None = None
     ) -> Any:
         """PredictionService.Classify."""
-        return self._measured(
-            request.model_spec.name,
-            api,
-            caller,
-            lambda: self._on_examples(request, "Classify", caller, classify.run_classify, memory),
+        return self._on_examples(
+            request, request.model_spec, "Classify", classify.run_classify, caller, api, memory
         )
 
     def regress(
         self, request: Any, caller: Caller, api: str = "Regress", memory: Reservation | None = None
     ) -> Any:
         """PredictionService.Regress."""
-        return self._measured(
-            request.model_spec.name,
-            api,
-            caller,
-            lambda: self._on_examples(request, "Regress", caller, classify.run_regress, memory),
+        return self._on_examples(
+            request, request.model_spec, "Regress", classify.run_regress, caller, api, memory
+        )
+
+    def multi_inference(
+        self, request: Any, caller: Caller, api: str = "MultiInference", memory: Reservation | None = None
+    ) -> Any:
+        """PredictionService.MultiInference: the first task names the model."""
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        return self._on_examples(
+            request, spec, "MultiInference", classify.run_multi_inference, caller, api, memory
         )
 
     def _on_examples(
         self,
         request: Any,
-        api: str,
-        caller: Caller,
+        spec: Any,
+        kind: str,
         run: Callable[..., Any],
+        caller: Caller,
+        api: str,
         memory: Reservation | None,
     ) -> Any:
-        if not request.HasField("model_spec"):
-            raise invalid_argument("Missing ModelSpec")
-        if memory is not None:
-            memory.take(classify.input_bytes(request))
-        with self.core.use(request.model_spec) as model:
-            if self.guard is not None:
-                self.guard.check_examples(classify.examples(request), memory)
-            result = self._timed(model, api, lambda: run(model, request, timeout_ms=self._timeout(caller)))
-            self.metrics.example_count.add(model.name, by=classify.example_count(request))
-            return result
-
-    def multi_inference(
-        self, request: Any, caller: Caller, api: str = "MultiInference", memory: Reservation | None = None
-    ) -> Any:
-        """PredictionService.MultiInference."""
-        spec = classify.multi_inference_spec(request)
+        """Answer a request of tf.Examples."""
+        several = kind == "MultiInference"
 
         def work() -> Any:
+            if not several and not request.HasField("model_spec"):
+                raise invalid_argument("Missing ModelSpec")
             if memory is not None:
                 memory.take(classify.input_bytes(request))
             with self.core.use(spec) as model:
                 if self.guard is not None:
                     self.guard.check_examples(classify.examples(request), memory)
-                return self._timed(
-                    model,
-                    api,
-                    lambda: classify.run_multi_inference(model, request, timeout_ms=self._timeout(caller)),
+                result = self._timed(
+                    model, kind, lambda: run(model, request, timeout_ms=self._timeout(caller))
                 )
+                if not several:
+                    self.metrics.example_count.add(model.name, by=classify.example_count(request))
+                return result
 
         return self._measured(spec.name, api, caller, work)
 

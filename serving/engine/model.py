@@ -32,14 +32,24 @@ class BatchObserver(Protocol):
         """A run waited `queued_seconds` for its batch, which was `batch_size` long, padding included."""
 
 
-class RunSlots(Protocol):
-    """Bounds how many unbatched runs go on at once."""
+class Slots:
+    """How many unbatched runs go on at once: each needs the activations of a whole model in memory."""
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
 
     def take(self, timeout_ms: int) -> None:
-        """Wait for a slot, at most so long (0: for ever); raises DEADLINE_EXCEEDED."""
+        """Wait for a slot.
+
+        Raises:
+            ServingError: DEADLINE_EXCEEDED when the request's time is up before: its work is not begun.
+        """
+        if not self._free.acquire(timeout=timeout_ms / 1000 if timeout_ms > 0 else None):
+            raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded while waiting to be run")
 
     def give(self) -> None:
-        """Give it back."""
+        """Give the slot back."""
+        self._free.release()
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class LoadOptions:
     threads: Threads = field(default_factory=Threads)
     batching: BatchingParameters | None = None
     observer: BatchObserver | None = None
-    slots: RunSlots | None = None
+    slots: Slots | None = None
     checks_methods: bool = False
 
 

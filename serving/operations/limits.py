@@ -9,7 +9,7 @@ from collections import OrderedDict
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from serving.api.service import Caller
+from serving.api.caller import Caller
 from serving.operations.metrics import Metrics
 from serving.status import Code, ServingError, unavailable
 
@@ -144,23 +144,3 @@ class Limits:
         """Block until nothing is in flight; False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._inflight == 0, timeout)
-
-
-class Slots:
-    """How many unbatched runs go on at once: each needs the activations of a whole model in memory."""
-
-    def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(count)
-
-    def take(self, timeout_ms: int) -> None:
-        """Wait for a slot.
-
-        Raises:
-            ServingError: DEADLINE_EXCEEDED when the request's time is up before: its work is not begun.
-        """
-        if not self._free.acquire(timeout=timeout_ms / 1000 if timeout_ms > 0 else None):
-            raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded while waiting to be run")
-
-    def give(self) -> None:
-        """Give the slot back."""
-        self._free.release()

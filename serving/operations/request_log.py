@@ -29,7 +29,7 @@ from core.protos.tensor_pb2 import DT_STRING
 from core.records.prediction import FILE_NAME, record_prediction
 from core.records.times import of_seconds
 from core.tfserving.tensors import Array, from_proto
-from serving.api.service import Caller
+from serving.api.caller import Caller
 from serving.engine.model import Model
 from serving.operations.metrics import Metrics
 

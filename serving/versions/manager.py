@@ -294,14 +294,12 @@ class VersionManager:
         names: set[str],
         since: int = 0,
         keep_waiting: Callable[[], bool] | None = None,
-        timeout: float | None = None,
     ) -> None:
         """Block until each model has a ready version, or none left that could become one.
 
         Raises:
             ServingError: UNKNOWN, naming what failed and why; CANCELLED when `keep_waiting` says no.
         """
-        limit = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while True:
                 failed = {}
@@ -323,16 +321,6 @@ class VersionManager:
                     raise ServingError(
                         Code.CANCELLED, "the caller went away before the models were available"
                     )
-                if limit is not None and time.monotonic() > limit:
-                    raise ServingError(Code.DEADLINE_EXCEEDED, f"not available in time: {sorted(names)}")
-
-    def await_state(self, name: str, version: int, state: State, timeout: float) -> bool:
-        """Block until a version is in a state; False after `timeout` seconds."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: (s := self._statuses.get(name, {}).get(version)) is not None and s.state is state,
-                timeout,
-            )
 
     def close(self) -> None:
         """Unload everything and stop the threads."""

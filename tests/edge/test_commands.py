@@ -74,7 +74,7 @@ def test_export_writes_what_waits(
     for one in ids:
         device.capture(one, "P-1")
     device.queue.settle(ids[0], "refused", trouble="no")
-    device.queue._path(ids[0]).write_bytes(b"rot")
+    device.queue.pictures.path(ids[0]).write_bytes(b"rot")
     device.queue.close()
     target = tmp_path / "out"
     assert main(["export", *common, "--to", str(target), "--unsent"]) == 0

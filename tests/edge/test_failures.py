@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from core.protos import prediction_service_pb2 as serving
 from edge.device import Device
 from edge.kiosk.catalogue import texts
-from edge.queue import queue as queue_module
+from edge.queue import pictures as pictures_module
 from edge.queue.examination import new_id
 from edge.reporting import clock
 from tests.support.edge_doubles import ModelServer, answer
@@ -55,7 +55,7 @@ def test_a_full_disk(start: Start, page_of: PageOf, monkeypatch: pytest.MonkeyPa
     def full(*_arguments: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(queue_module, "write_atomic", full)
+    monkeypatch.setattr(pictures_module, "write_atomic", full)
     shown = press(page)
     assert shown.status_code == 503
     assert texts("en")["storage_full.title"] in shown.text
@@ -196,7 +196,7 @@ def test_a_damaged_picture_in_history(start: Start, page_of: PageOf, model_serve
     page = page_of(device)
     shown = press(page)
     (one,) = device.queue.page(1)
-    device.queue._path(one.id).write_bytes(b"rot")
+    device.queue.pictures.path(one.id).write_bytes(b"rot")
     assert page.get(f"/examinations/{one.id}/photo.jpg").status_code == 404
     assert page.get(shown.url.path).status_code == 200
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge.answer import Answer
-from edge.queue import queue as queue_module
+from edge.queue import pictures as pictures_module
 from edge.queue.encryption import DamagedError, KeyFileError
 from edge.queue.examination import Examination, new_id
 from edge.queue.queue import Queue, StorageFullError
@@ -89,11 +89,11 @@ def test_a_whole_file_without_a_row_is_adopted(queue: Queue, take: Capture, open
     with sqlite3.connect(Path(queue._folder) / "queue.sqlite3") as database:
         database.execute("DELETE FROM examinations WHERE id = ?", (second.id,))
     database.close()
-    (queue._images / f".{new_id()}.exam.1.partial").write_bytes(b"half")
+    (queue.pictures.folder / f".{new_id()}.exam.1.partial").write_bytes(b"half")
     again = open_queue()
     assert [found.id for found in again.page(10)] == [second.id, first.id]
     assert again.get(second.id) == second
-    assert not list(queue._images.glob(".*"))
+    assert not list(queue.pictures.folder.glob(".*"))
 
 
 def test_no_row_is_written_when_the_file_cannot_be(
@@ -102,7 +102,7 @@ def test_no_row_is_written_when_the_file_cannot_be(
     def full(*_arguments: object, **_named: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(queue_module, "write_atomic", full)
+    monkeypatch.setattr(pictures_module, "write_atomic", full)
     with pytest.raises(StorageFullError, match="No space left"):
         take()
     monkeypatch.undo()
@@ -117,7 +117,7 @@ def test_a_failed_commit_leaves_no_file(queue: Queue, take: Capture, monkeypatch
     monkeypatch.setattr(queue._store, "insert", full)
     with pytest.raises(StorageFullError, match="disk is full"):
         take()
-    assert not list(queue._images.iterdir())
+    assert not list(queue.pictures.folder.iterdir())
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut off", "page"])
@@ -192,7 +192,7 @@ def test_another_key_is_refused_and_nothing_is_touched(queue: Queue, take: Captu
 
 def test_a_damaged_picture_is_known_as_such(queue: Queue, take: Capture) -> None:
     one = take()
-    path = queue._images / f"{one.id}.exam"
+    path = queue.pictures.folder / f"{one.id}.exam"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(raw)
@@ -202,7 +202,7 @@ def test_a_damaged_picture_is_known_as_such(queue: Queue, take: Capture) -> None
 
 def test_a_picture_cannot_pass_for_another(queue: Queue, take: Capture) -> None:
     first, second = take(), take()
-    (queue._images / f"{first.id}.exam").replace(queue._images / f"{second.id}.exam")
+    (queue.pictures.folder / f"{first.id}.exam").replace(queue.pictures.folder / f"{second.id}.exam")
     with pytest.raises(DamagedError):
         queue.picture(second.id)
 
@@ -214,7 +214,7 @@ def test_nothing_personal_is_readable_on_the_card(queue: Queue, take: Capture, p
     card = b"".join(path.read_bytes() for path in queue._folder.rglob("*") if path.is_file())
     for secret in (b"P-SECRET", b"VERSION-X", picture[100:132], b"probability"):
         assert secret not in card
-    modes = {path.stat().st_mode & 0o777 for path in queue._images.iterdir()}
+    modes = {path.stat().st_mode & 0o777 for path in queue.pictures.folder.iterdir()}
     assert modes == {0o600}
 
 

@@ -102,7 +102,7 @@ def test_a_damaged_picture_is_set_aside(
     post: Post, queue: Queue, take: Capture, model_server: ModelServer
 ) -> None:
     first, second = take(), take()
-    queue._path(first.id).write_bytes(b"rot")
+    queue.pictures.path(first.id).write_bytes(b"rot")
     post.sender.start()
     post.wait(lambda: queue.counts()["waiting"] == 0)
     assert post.kinds == ["picture_damaged"]

@@ -23,7 +23,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 from PIL import Image
 
 from serving import flags
+from serving.api.http_server import bind
 from serving.api.json_parser import decode_base64
+from serving.api.json_worker import is_long
+from serving.operations.memory import JsonSize
 from serving.options import Options, is_upstream
 from serving.protos import (
     classification_pb2,
@@ -193,6 +196,46 @@ def test_chunks_and_100_continue_are_read(server):
         assert sock.recv(1024) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(body)
         assert b"200" in sock.recv(1024)
+
+
+@pytest.mark.parametrize("length", [100, 300_000, 3_000_000])
+def test_what_follows_a_body_of_any_length_is_the_next_request(server, length):
+    body = b'{"inputs": [1.0]' + b" " * length + b"}"
+    first, second = raw(server, post(body) + post(b'{"inputs": [2.0]}'), answers=2)
+    assert first.endswith(b'{"outputs":[3.5]}')
+    assert second.endswith(b'{"outputs":[4.0]}')
+    cut = post(body)[: -length // 2]
+    with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=20) as sock:
+        sock.sendall(cut)
+        sock.shutdown(socket.SHUT_WR)
+        assert b"200" not in sock.recv(1024)
+    assert server.post(PREDICT, {"inputs": [1.0]})[0] == 200
+
+
+def test_a_text_of_megabytes_is_read_beside_the_server(server):
+    status, text, _ = server.http("POST", PREDICT, b'{"inputs": ["' + b"x" * 2_000_000 + b'"]}')
+    assert status == 400
+    assert "is not of expected type: float" in text
+    assert server.post(PREDICT, {"inputs": [1.0]})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "long"),
+    [
+        (b'{"inputs": [1.0]}', False),
+        (b'["' + b"x" * 1_000_000 + b'"]', False),
+        (b'["' + b"x" * 1_100_000 + b'"]', True),
+        (b"[1" + b",1" * 50_000 + b"]", True),
+    ],
+)
+def test_how_long_a_body_is_parsed_in_the_servers_process(body, long):
+    assert is_long(JsonSize.of(body)) is long
+
+
+def test_a_listening_socket_is_tcp_so_that_answers_are_not_held_back():
+    (one,) = bind("127.0.0.1", 0)  # asyncio sets TCP_NODELAY by the socket's protocol
+    with one:
+        assert one.proto == socket.IPPROTO_TCP
 
 
 def test_http_1_0_keeps_a_connection_that_asks_for_it(server):

@@ -14,7 +14,8 @@ from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.source import Source
 
-_UNIQUE: Final = re.compile(r"^ISIC_\d+", re.IGNORECASE)
+# Names that are given once: the ISIC Archive's, BCN20000's, PAD-UFES-20's, and hashes.
+_UNIQUE: Final = re.compile(r"^(ISIC_\d+|BCN_\d+|PAT_\d+_\d+_\d+|[0-9a-f]{32,}$)", re.IGNORECASE)
 
 
 def open_images(source: Source, config: IngestConfig) -> ImageFolder | Hdf5Images:
@@ -107,7 +108,7 @@ class ImageFolder:
 
         A folder in the name counts where files of several folders have this name; elsewhere it may be one of the
         machine that wrote the table. The name as it is written goes before one in other case or Unicode form. Of files
-        of one name in several folders none is meant by the name alone, unless it is the ISIC Archive's and so unique.
+        of one name in several folders none is meant by the name alone, unless it is one that an archive gives once.
         """
         base = name.replace("\\", "/").rsplit("/", 1)[-1]
         path = self._inside(name) or self._inside(folded(name))

@@ -25,7 +25,7 @@ from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import Callback, Loop, StagePlan, TrainState, Weights
 from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import BATCH, Outputs, constant_graph, views
+from components.trainer.model.classifier import BATCH, Outputs, constant_graph, in_batches, views
 from components.trainer.model.network import Moments, Network
 from components.trainer.progress import Progress
 from components.transform import images
@@ -126,20 +126,11 @@ def _features(
 
     graph = constant_graph(extract, tf.TensorSpec([None, side, side, 3], tf.uint8))
 
-    rows: list[tuple[Floats, Floats]] = []
-    size = max(1, BATCH // config.frozen.flips)
-    for start in range(0, len(split), size):
-        pooled, levels = graph(tf.constant(split.pictures[start : start + size]))
-        rows.append((pooled.numpy(), levels.numpy()))
-        done = start + len(levels)
-        progress.tick(
-            "%s: features of %d of %d images, %.0f images/s",
-            split.name,
-            done,
-            len(split),
-            done / (time.monotonic() - started),
-        )
-    found = _Features(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+    def tick(done: int) -> None:
+        speed = done / (time.monotonic() - started)
+        progress.tick("%s: features of %d of %d images, %.0f images/s", split.name, done, len(split), speed)
+
+    found = _Features(*in_batches(graph, [split.pictures], max(1, BATCH // config.frozen.flips), tick))
     with replacing(path, cache=True) as file:
         np.savez(file, pooled=found.pooled, levels=found.levels)
     progress.line("%s: features of %d images in %.0f s", split.name, len(split), time.monotonic() - started)

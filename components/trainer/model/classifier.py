@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from components.trainer.model.classes import Classes
 from components.trainer.model.network import Network
 from components.trainer.progress import Progress
 from components.transform import images
+from core.cores import cores
 
-BATCH: Final = 16  # pictures and views at once: more fall out of the processor's caches, 13 % slower at 64
+BATCH: Final = 8  # pictures and views at once: more fall out of the processor's caches, 35 % slower at 64
 _LARGEST_CONSTANTS: Final = 200 << 20  # bytes; a graph may have 2 GiB in all
 
 
@@ -189,14 +191,52 @@ def predict(
     columns: list[npt.NDArray[Any]] = (
         [pictures] if metadata_features is None else [pictures, metadata_features]
     )
-    rows: list[Any] = []
-    size = max(1, BATCH // classifier.tta)
-    for start in range(0, len(pictures), size):
-        rows.append(graph(*(tf.constant(column[start : start + size]) for column in columns)))
-        if progress is not None:
-            progress.tick("%s: %d of %d images", task, start, len(pictures))
-    class_probabilities, features = (np.concatenate([row[i].numpy() for row in rows]) for i in range(2))
+    class_probabilities, features = in_batches(
+        graph,
+        columns,
+        max(1, BATCH // classifier.tta),
+        None
+        if progress is None
+        else lambda done: progress.tick("%s: %d of %d images", task, done, len(pictures)),
+    )
     return Outputs(class_probabilities, features)
+
+
+def in_batches(
+    graph: Callable[..., Sequence[tf.Tensor]],
+    columns: Sequence[npt.NDArray[Any]],
+    size: int,
+    tick: Callable[[int], None] | None = None,
+) -> list[npt.NDArray[Any]]:
+    """Ask a graph about rows, a batch for each core at a time.
+
+    What one thread alone does of a batch, such as resizing, is hidden by another batch's convolutions, and a core
+    that keeps to its own batch finds it in its cache: a fifth faster than one batch at a time on all cores.
+
+    Args:
+        graph: batches of each column to tensors of as many rows.
+        columns: arrays of the same length.
+        size: rows of a batch.
+        tick: is told how many rows are done.
+
+    Returns:
+        Each tensor of all rows, in their order.
+    """
+    rows: list[list[npt.NDArray[Any]]] = []
+
+    def ask(start: int) -> list[npt.NDArray[Any]]:
+        outputs = graph(*(tf.constant(column[start : start + size]) for column in columns))
+        return [output.numpy() for output in outputs]
+
+    pool = ThreadPoolExecutor(cores())
+    try:
+        for outputs in pool.map(ask, range(0, len(columns[0]), size)):
+            rows.append(outputs)
+            if tick is not None:
+                tick(min(len(rows) * size, len(columns[0])))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
 def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:

@@ -4,9 +4,13 @@ import hashlib
 import random
 from typing import Any
 
+import pytest
+
 from components.ingest import fingerprint
 from components.ingest.check import Outcome
-from components.ingest.copies import Checked, resolve
+from components.ingest.copies import Checked, keys, resolve
+from components.ingest.dealt import Dealt
+from components.ingest.errors import IngestError
 from components.ingest.row import Row, pseudonym
 
 FAR = 10**30
@@ -116,3 +120,34 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
 
 def test_no_images_at_all() -> None:
     assert resolve([], 40).kept == []
+
+
+def _dealt(checked: Checked, split: str) -> Dealt:
+    row, outcome = checked
+    return Dealt(
+        sha256=outcome.sha256,
+        fingerprint=outcome.fingerprint,
+        target=row.target,
+        diagnosis="",
+        group=row.image_name,
+        split=split,
+        span=1,
+        ties=keys(row, outcome),
+        digest="",
+        name=row.image_name,
+        source="s",
+    )
+
+
+def test_a_pair_of_one_lesion_that_was_divided_before_keeps_the_image_that_is_tested() -> None:
+    images = [_checked(name) for name in "abc"]
+    before = [_dealt(one, split) for one, split in zip(images, ("test", "train", "eval"), strict=True)]
+    found = resolve(images, 4, before=before, same_lesion=[("a", "b")])
+    assert [row.image_name for row, _, _ in found.kept] == ["a", "c"]
+    assert [(one.image_name, one.reason) for one in found.refusals] == [("b", "between_splits")]
+    assert (
+        found.refusals[0].detail == "it shows one lesion with another image, and they lie in train and test"
+    )
+    # A span is not written again, so nothing can be refused in it.
+    with pytest.raises(IngestError, match="two images of one lesion lie in train and test of earlier spans"):
+        resolve([_checked("d")], 4, before=before, adding=True, same_lesion=[("b", "a")])

@@ -13,6 +13,7 @@ import pytest
 from components.ingest import source
 from components.ingest.config import IngestConfig
 from components.ingest.job import ingest
+from components.ingest.manifest import Manifest
 from core.features import MODEL_NAME
 from core.records.lineage import LineageStore
 from core.records.version import VersionRecord
@@ -63,6 +64,9 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     folder = tmp_path_factory.mktemp("kubeflow")
     synthesise(SynthConfig(images=240, size=96, melanoma_share=0.2, masks=False), folder / "raw")
     ingest(IngestConfig(sources=(source.detect(folder / "raw"),)), folder / "data")
+    # A second span, so that there are spans and an earlier version to be told of.
+    synthesise(SynthConfig(images=40, size=96, seed=7, melanoma_share=0.2, masks=False), folder / "more")
+    ingest(IngestConfig(sources=(source.detect(folder / "more"),)), folder / "data", add=True)
     files = []
     for name, overrides in (("smoke", {}), ("other", {"trainer.seed": "18"})):
         made = write.kubeflow(
@@ -134,6 +138,10 @@ def test_every_step_leaves_its_lineage(proof: Proof) -> None:
     records = LineageStore(proof.workspace).run(proof.first.run_id)
     assert len(records) == 15
     assert {item.state for item in records} == {"COMPLETE"}
+    balance = next(item for item in records if item.step == "class-balance")
+    manifest = Manifest.load(proof.data)
+    assert balance.configuration["spans"] == manifest.label_counts_of_spans()
+    assert json.loads(balance.configuration["grown_from"]) == list(manifest.grown_from) != []
     trainer = next(item for item in records if item.step == "Trainer")
     pusher = next(item for item in records if item.step == "Pusher")
     assert pusher.inputs["model"][0].sha256 == trainer.outputs["model"][0].sha256
