@@ -133,7 +133,7 @@ def _reporting(evidence: Evidence) -> Reporting:
         "TRIPOD+AI 13: sampling and weights of the rarer class, and the calibration after it",
         "TRIPOD+AI 15: the output, the operating point and the zones, and what they were fitted on",
         "TRIPOD+AI 21: numbers of images and melanomas in each split",
-        "TRIPOD+AI 22, CLAIM 43: the full model, as a version with its graph, weights and settings",
+        "TRIPOD+AI 22: the full model, as a version with its graph, weights and settings",
         "TRIPOD+AI 23a, CLAIM 32 and 37-38: discrimination and calibration on the test split, overall and by slice",
         "TRIPOD+AI 27a: pictures that are no dermoscopy are refused; how often real lesions are",
         "CLAIM 31 and 39: the worst errors, missed melanomas with heat maps (report)",
