@@ -7,7 +7,7 @@ WORKSPACE ?= workspace
 PYTEST ?=
 # Processes that share the tests; each takes up to 3 GB.
 WORKERS ?= 2
-# A number: the order of the tests is drawn from it. Without one it is always the same.
+# A number: the order of the test files is drawn from it. Without one it is always the same.
 ORDER ?=
 ARCHITECTURES ?= linux/amd64,linux/arm64
 # Where images are pushed, such as ghcr.io/you/
@@ -17,7 +17,7 @@ PUSH ?=
 ROOMS := core serving components pipeline studies dashboard edge
 MELANOSIZER := .venv/bin/melanosizer
 PYTESTS := .venv/bin/python -m pytest
-SHARED = $(PYTESTS) -n $(WORKERS) $(if $(ORDER),--random-order --random-order-seed=$(ORDER))
+SHARED = $(PYTESTS) -n $(WORKERS)
 SHORT := not slow and not container and not cluster
 
 # Without bytecode every process would compile TFX for a minute.
@@ -36,14 +36,14 @@ setup:  ## make .venv ready (nothing to do when it is)
 run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-table uses your images
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
-test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses, ORDER=7 draws an order
-	@$(SHARED) -m "$(SHORT)" $(PYTEST)
+test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses, ORDER=7 draws an order of the files
+	@MELANOSIZER_TEST_ORDER=$(ORDER) $(SHARED) -m "$(SHORT)" $(PYTEST)
 
 test-random: setup  ## run the property tests with other examples than `make test`, and a thousand of each
 	@MELANOSIZER_HYPOTHESIS=random $(SHARED) -m "hypothesis and $(SHORT)" $(PYTEST)
 
-test-order: setup  ## run the tests in an order drawn at random; it is printed, to repeat with ORDER
-	@$(MAKE) --no-print-directory test ORDER=$(or $(ORDER),$(shell date +%s))
+test-order: setup  ## run the files, and the tests in each, in an order drawn at random; it is printed, to repeat with ORDER
+	@$(SHARED) --random-order --random-order-seed=$(or $(ORDER),$(shell date +%s)) -m "$(SHORT)" $(PYTEST)
 
 coverage: setup  ## measure which lines and branches of the product the tests reach (twice the time); may not fall
 	@rm -rf .build/coverage && mkdir -p .build/coverage

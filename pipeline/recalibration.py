@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,13 @@ from components.ingest.manifest import Manifest
 from components.trainer.settings import ZonesConfig
 from core import hashing, tfrecord
 from core.errors import UsageError
-from core.features import GROUP_ID, IMAGE, IMAGE_NAME
+from core.features import GROUP_ID, IMAGE, IMAGE_NAME, UNKNOWN
 from core.measures import operating_point, recalibration
 from core.measures.calibration import CalibrationLine, calibration_line
 from core.measures.operating_point import Zones
 from core.measures.recalibration import FOR_A_LINE, Recalibration
 from core.measures.summary import Measures, measure
+from core.records import outcome
 from core.records.verdict import OVERALL, Verdict
 from core.records.version import Parents, VersionRecord
 from core.registry.store import Registry
@@ -115,7 +117,7 @@ def fit(
             labels[~inside], scores[~inside], answers[0].threshold, samples=samples, confidence=confidence
         )
     except ValueError as problem:
-        raise UsageError(f"--data: half of it is fitted on, half measured on: {problem}") from None
+        raise UsageError(f"half of the pictures is fitted on, half measured on: {problem}") from None
     fitted = found(scores)
     melanomas = int(labels[inside].sum())
     chosen = melanomas >= FOR_A_LINE
@@ -143,22 +145,88 @@ def fit(
     )
 
 
-def ask(model: Path, data: Path) -> tuple[list[Prediction], list[str]]:
-    """Return the model's answers to all images of an ingested data set, and the group of each."""
+@dataclass(frozen=True)
+class Site:
+    """What a clinic knows of a released version: its answers and what the lesions turned out to be.
+
+    Attributes:
+        answers: of the version.
+        groups: patient or lesion of each.
+        data_version: SHA-256 of where they come from.
+        images: encoded pictures that the serving gate asks about.
+        slices: features whose values are judged on their own.
+    """
+
+    answers: Sequence[Prediction]
+    groups: Sequence[str]
+    data_version: str
+    images: Sequence[bytes]
+    slices: Sequence[str]
+
+
+def ask(model: Path, data: Path, limits: EvaluatorConfig, images: int) -> Site:
+    """Ask the model about all images of an ingested data set; the first ``images`` of them try the result."""
     files = sorted(data.glob("*/*.tfrecord.gz"))
     answers = [answer for answer, _ in predictions.predict(Model(model), files)]
-    groups = [
-        tfrecord.text(item, GROUP_ID) or tfrecord.text(item, IMAGE_NAME)
-        for file in files
-        for item in tfrecord.examples(file)
-    ]
-    return answers, groups
+    groups: list[str] = []
+    tried: list[bytes] = []
+    for item in chain.from_iterable(tfrecord.examples(file) for file in files):
+        groups.append(tfrecord.text(item, GROUP_ID) or tfrecord.text(item, IMAGE_NAME))
+        if len(tried) < images:
+            tried.append(bytes(tfrecord.first(item, IMAGE)))
+    return Site(
+        answers=answers,
+        groups=groups,
+        data_version=Manifest.load(data).data_version,
+        images=tried,
+        slices=limits.slices,
+    )
+
+
+def from_field(file: Path, version: str, threshold: float) -> Site:
+    """Take answers and confirmed outcomes from the file that the dashboard writes; pictures are not part of it.
+
+    Raises:
+        UsageError: the file cannot be read, or holds no answer of this version.
+    """
+    from components.trainer.export.saved_model import warmup_pictures
+
+    rows = outcome.read(file)
+    found = [row for row in rows if row.version == version]
+    if not found:
+        others = sorted({row.version for row in rows})
+        raise UsageError(
+            f"--field {file}: none of its {len(rows)} outcomes is of version {version}"
+            + (f"; they are of {', '.join(others)}: give --version" if others else "")
+        )
+    return Site(
+        answers=[
+            Prediction(
+                image_name=f"answer {row.answer}",
+                source="field",
+                target=row.label,
+                probability=row.probability,
+                threshold=threshold,
+                out_of_distribution=0.0,
+                diagnosis=UNKNOWN,
+                sex=UNKNOWN,
+                age_band=UNKNOWN,
+                anatom_site=UNKNOWN,
+                model_version=version,
+            )
+            for row in found
+        ],
+        groups=[row.group for row in found],
+        data_version=hashlib.sha256(outcome.table(found).encode()).hexdigest(),
+        images=warmup_pictures(),
+        slices=(),
+    )
 
 
 def release(
     registry: Registry,
     parent: VersionRecord,
-    data: Path,
+    site: Site,
     fitted: Fitted,
     limits: EvaluatorConfig,
     *,
@@ -169,7 +237,7 @@ def release(
     Args:
         registry: of the workspace; the caller holds the workspace's lock.
         parent: the version that was recalibrated.
-        data: the clinic's ingested pictures.
+        site: what it was fitted to.
         fitted: what was fitted.
         limits: of the model gate, on the half that was measured on.
         who: decides.
@@ -182,13 +250,12 @@ def release(
     from components.serving_check.config import ServingCheckConfig
     from components.trainer.export import recalibrated
 
-    slices = measured.from_predictions(fitted.answers, limits.slices)
+    slices = measured.from_predictions(fitted.answers, site.slices)
     verdict = judge(limits, slices, None, "judged on the clinic's own pictures")
     if not verdict.passed:
         return "", (verdict,)
     version = str(max([int(time.time()), *(int(name) + 1 for name in registry.versions())]))
     served = registry.served / parent.version
-    data_version = Manifest.load(data).data_version
     facts = {
         "model_version": version,
         "threshold": fitted.threshold,
@@ -202,7 +269,7 @@ def release(
             "scale": fitted.recalibration.scale,
             "shift": fitted.recalibration.shift,
             "from_version": parent.version,
-            "data_version": data_version,
+            "data_version": site.data_version,
             "images": fitted.images,
             "melanomas": fitted.melanomas,
         },
@@ -219,8 +286,7 @@ def release(
             facts=facts,
         )
         config = ServingCheckConfig.model_validate(parent.config.get("serving_check", {}))
-        images = _images(data, config.golden_requests)
-        serving = trial.run(folder, images, config)
+        serving = trial.run(folder, site.images, config)
         verdicts = (verdict, serving)
         if not serving.passed:
             return "", verdicts
@@ -247,7 +313,7 @@ def release(
         sha256=hashing.tree_hash(target),
         fingerprint=hashing.fingerprint(target),
         parents=Parents(
-            data_version=data_version, baseline_version=parent.version, recalibrated_from=parent.version
+            data_version=site.data_version, baseline_version=parent.version, recalibrated_from=parent.version
         ),
         model={**parent.model, **facts},
     )
@@ -269,13 +335,3 @@ def _operating_point(fitted: Fitted) -> dict[str, object]:
         "specificity": after.specificity.value,
         "specificity_interval": [after.specificity.low, after.specificity.high],
     }
-
-
-def _images(data: Path, count: int) -> list[bytes]:
-    images: list[bytes] = []
-    for file in sorted(data.glob("*/*.tfrecord.gz")):
-        for item in tfrecord.examples(file):
-            images.append(bytes(tfrecord.first(item, IMAGE)))
-            if len(images) == count:
-                return images
-    return images

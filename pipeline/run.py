@@ -139,7 +139,7 @@ def new_run_id(workspace: Workspace, started: datetime) -> str:
 def logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
     """Send every log record of the run to its file, and what a person wants to see to the console."""
     root = logging.getLogger()
-    before, level = list(root.handlers), root.level
+    before, level, verbosity = list(root.handlers), root.level, absl.logging.get_verbosity()
     progress = StepProgress(console, steps)
     handlers = [open_log(folder / "run.log"), progress, ProductLogHandler(console)]
     root.handlers[:] = handlers
@@ -156,3 +156,4 @@ def logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
         handlers[0].close()
         root.handlers[:] = before
         root.setLevel(level)
+        absl.logging.set_verbosity(verbosity)  # what compiles the next run is not for its reader

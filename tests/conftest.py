@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 from pathlib import Path
 
 import hypothesis
@@ -46,6 +47,8 @@ APART = (
     "tests/k8s/test_build.py",
 )
 
+# A text from which the order of the files is drawn; empty: the same order each time.
+ORDER = os.environ.get("MELANOSIZER_TEST_ORDER", "")
 ROOT = Path(__file__).resolve().parents[1]
 # Real images are never copied into the project: they lie beside it, or where this variable says.
 REAL_DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -76,10 +79,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
     return GroupScheduling(config, log)
 
 
+def pytest_report_header() -> list[str]:
+    """Say how the order can be had again."""
+    return [f"order of the files: {ORDER} (make test ORDER={ORDER})"] if ORDER else []
+
+
 # After pytest-random-order: what takes longest begins first in a random order, too.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the files by the turn that `GROUPS` gives them."""
+    """Sort the files by the turn that `GROUPS` gives them, and by what is drawn from `ORDER` within a turn."""
+    if ORDER:
+        drawn = random.Random(ORDER)
+        places = {path: drawn.random() for path in sorted({item.path for item in items})}
+        items.sort(key=lambda item: places[item.path])
     turns = list(GROUPS)
     items.sort(
         key=lambda item: next(

@@ -90,7 +90,7 @@ def test_a_command_line_of_the_documentation_is_one_that_the_product_takes(
 
 
 # What ends within a second or two; all but --help and the like look at a workspace.
-SHORT = re.compile(r"^(?:report|runs|models list)\b|(?:^|\s)--(?:help|version|print-completion)\b")
+SHORT = re.compile(r"^(?:report|runs|models list)\b|^--version|(?:^|\s)--(?:help|print-completion)\b")
 
 
 @pytest.fixture(scope="module")

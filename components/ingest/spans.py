@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from components.ingest import accounts, dealt, manifest
+from components.ingest.dealt import Dealt
 from components.ingest.errors import IngestError
 from components.ingest.folder import staged, take_over
-from components.ingest.manifest import Manifest
+from components.ingest.manifest import Manifest, Shard
 from core.features import SPLITS
 
 _WANTED: Final = re.compile(r"^\d+(-\d+)?(,\d+(-\d+)?)*$")
@@ -52,13 +53,31 @@ def select(folder: Path, numbers: Collection[int], out: Path) -> Manifest:
     images = [one for one in dealt.load(folder) if one.span in numbers]
     prefixes = tuple(f"data-s{number:03d}-" for number in numbers)
     splits = {
-        name: accounts.split_counts(
-            [one for one in images if one.split == name],
-            [shard for shard in whole.splits[name].shards if Path(shard.file).name.startswith(prefixes)],
-        )
+        name: [shard for shard in whole.splits[name].shards if Path(shard.file).name.startswith(prefixes)]
         for name in SPLITS
     }
-    result = whole.model_copy(
+    result = part(whole, images, splits).model_copy(
+        update={
+            "sources": tuple(one for one in whole.sources if one.span in numbers),
+            "spans": tuple(span for span in whole.spans if span.number in numbers),
+        }
+    )
+    with staged(out, force=False, sources=[folder]) as staging:
+        take_over(folder, staging, prefixes)
+        for name in SPLITS:
+            (staging / name).mkdir(exist_ok=True)
+        dealt.save(images, staging)
+        result.save(staging)
+    return Manifest.load(out)
+
+
+def part(whole: Manifest, images: Sequence[Dealt], shards: Mapping[str, Sequence[Shard]]) -> Manifest:
+    """Return the manifest of some images of a data set, which lie in ``shards`` by split."""
+    splits = {
+        name: accounts.split_counts([one for one in images if one.split == name], shards[name])
+        for name in SPLITS
+    }
+    return whole.model_copy(
         update={
             "data_version": manifest.data_version(one.digest for one in images),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -73,15 +92,6 @@ def select(folder: Path, numbers: Collection[int], out: Path) -> Manifest:
             ),
             "splits": splits,
             "grown_from": tuple(dict.fromkeys((*whole.grown_from, whole.data_version))),
-            "sources": tuple(one for one in whole.sources if one.span in numbers),
-            "spans": tuple(span for span in whole.spans if span.number in numbers),
             "class_weights": splits["train"].class_weights,
         }
     )
-    with staged(out, force=False, sources=[folder]) as staging:
-        take_over(folder, staging, prefixes)
-        for name in SPLITS:
-            (staging / name).mkdir(exist_ok=True)
-        dealt.save(images, staging)
-        result.save(staging)
-    return Manifest.load(out)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from components.trainer.fit.lr_finder import FinderConfig
-from components.trainer.fit.schedules import Kind as ScheduleKind
-from components.trainer.fit.schedules import ScheduleConfig
+from core.settings import Frozen
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Frozen(BaseModel):
-    """A part that cannot change and refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HeadConfig(Frozen):
@@ -106,7 +99,7 @@ class OptimiserConfig(Frozen):
     )
     clip_norm: float = Field(default=5.0, gt=0, description="largest global norm of a gradient")
     momentum: Share = Field(default=0.9, description="momentum of sgd and rmsprop")
-    schedule: ScheduleKind = Field(
+    schedule: Literal["constant", "step", "cosine", "cyclic", "plateau"] = Field(
         default="cosine",
         description="shape of the learning rate over a stage; plateau: it falls when eval's AUC stops rising",
     )
@@ -136,19 +129,6 @@ class OptimiserConfig(Frozen):
         description="learning-rate finder before the first stage: the loss while the rate grows, plotted in the "
         "report; finder.choose says whether the rates follow from it",
     )
-
-    @property
-    def shape(self) -> ScheduleConfig:
-        """The schedule of every stage."""
-        return ScheduleConfig(
-            kind=self.schedule,
-            warmup=self.warmup,
-            final=self.final,
-            factor=self.fall,
-            cycles=self.cycles or (3 if self.schedule == "cyclic" else 1),
-            decay=self.cycle_decay,
-            patience=self.plateau_patience,
-        )
 
     def scaled(self, factor: float) -> OptimiserConfig:
         """The same with both peak rates times `factor`."""
@@ -223,6 +203,30 @@ class AugmentationConfig(Frozen):
     gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         default=0.0, description="largest change of the logarithm of the tone curve's exponent"
     )
+    tint: Annotated[float, Field(ge=0.0, le=0.2)] = Field(
+        default=0.0, description="largest shift of both colour axes of OKLab: another light, another camera"
+    )
+    chroma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest change of the logarithm of OKLab's chroma"
+    )
+    lightness: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest change of the logarithm of the exponent of OKLab's lightness"
+    )
+    illumination: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest relative fall of the light from one side to the other"
+    )
+    vignette: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        default=0.0, description="largest relative darkening of the corners"
+    )
+    corners: Share = Field(
+        default=0.0,
+        description="probability of a round field of view, black outside: some dermatoscopes' lens",
+    )
+    ruler: Share = Field(default=0.0, description="probability of a ruler's marks along an edge")
+    sharpness: Annotated[float, Field(ge=0.0, le=3.0)] = Field(
+        default=0.0,
+        description="largest gain of fine detail: 1 doubles what a slight blur would take away, or takes it away",
+    )
     blur: Share = Field(default=0.0, description="probability of a slight blur")
     jpeg: tuple[int, int] = Field(
         default=(100, 100),
@@ -239,6 +243,11 @@ class AugmentationConfig(Frozen):
     )
     mixup: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=0.0, description="alpha of the Beta distribution"
+    )
+    mixstyle: Share = Field(
+        default=0.0,
+        description="probability that the pictures of a batch exchange part of the means and deviations of their "
+        "first feature maps",
     )
 
     @model_validator(mode="after")

@@ -1,14 +1,16 @@
 """Whether a stated probability means what it says.
 
-The calibration error is ONE number in this product: expected calibration error over bins of equal mass (Naeini,
-Cooper, Hauskrecht, AAAI 2015; adaptive bins as in Nixon et al., CVPR workshops 2019), 15 of them, or fewer so that
-each holds 40 images. Bins of equal width put nine of ten images of a screening population into the first bin and
-leave the last ones to a handful. Bins of a dozen images measure the noise of a dozen images: with 15 bins of 15
-images a perfectly calibrated model shows an error of 0.10 at a prevalence of 0.4 (Roelofs et al., AISTATS 2022).
+The calibration error is ONE number in this product: the root mean squared gap between stated probability and share of
+melanomas over bins of equal mass, less what chance alone puts into it (Kumar, Liang, Ma, "Verified Uncertainty
+Calibration", NeurIPS 2019, section 4). Without that correction the error measures the size of the data set: of a perfectly
+calibrated model on 222 images of a population with 43 % melanomas, the plain mean gap (Naeini et al., AAAI 2015) shows
+0.060, this one 0.022, and 0 in more than half of all samples. There are 15 bins, or fewer so that each holds 40 images: bins
+of equal width put nine of ten images of a screening population into the first one and leave the last ones to a handful.
 """
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,7 +21,10 @@ from core.measures.rates import Interval, Labels, Scores, normal_quantile
 
 BINS, IN_A_BIN = 15, 40
 # How pages and records name the method.
-ECE_METHOD = f"expected calibration error, up to {BINS} bins of equal mass, {IN_A_BIN} images or more in each"
+CALIBRATION_METHOD = (
+    f"root mean squared calibration error without what chance adds (Kumar 2019), up to {BINS} bins of equal mass, "
+    f"{IN_A_BIN} images or more in each"
+)
 _EPSILON = 1e-7
 
 
@@ -70,16 +75,56 @@ def reliability(labels: Labels, scores: Scores, bins: int | None = None) -> NDAr
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
-def expected_calibration_error(labels: Labels, scores: Scores, bins: int | None = None) -> float:
-    """Return the mean gap between probability and share of positives over bins of equal mass.
+class SquaredGap(NamedTuple):
+    """The mean squared gap over the bins.
+
+    Attributes:
+        plain: as it was found.
+        debiased: less the variance of the bins' shares of melanomas; below 0 where chance explains more than was found.
+    """
+
+    plain: float
+    debiased: float
+
+
+def squared_gap(labels: Labels, scores: Scores, bins: int | None = None) -> SquaredGap:
+    """Return the mean squared gap between probability and share of melanomas, with and without what chance adds."""
+    stated, share, images = reliability(labels, scores, bins).T
+    gaps = np.square(stated - share)
+    chance = share * (1 - share) / np.maximum(images - 1, 1)
+    return SquaredGap(
+        float(np.average(gaps, weights=images)), float(np.average(gaps - chance, weights=images))
+    )
+
+
+def calibration_error(labels: Labels, scores: Scores, bins: int | None = None) -> float:
+    """Return how far stated probabilities lie from shares of melanomas, chance taken off; 0 if chance explains it all.
 
     Args:
         labels: 0 or 1, shape [n], n at least 1.
         scores: probabilities, shape [n].
         bins: as many images in each; if None, 15, or fewer so that each holds 40 images.
     """
-    rows = reliability(labels, scores, bins)
-    return float(np.average(np.abs(rows[:, 0] - rows[:, 1]), weights=rows[:, 2]))
+    return _root(squared_gap(labels, scores, bins).debiased)
+
+
+def calibration_interval(found: SquaredGap, low: float, high: float) -> Interval:
+    """Return the calibration error with a bootstrap interval.
+
+    A resample holds the chance of its sample and its own, so that its debiased gap lies around the sample's plain one;
+    that difference is taken off. For 222 and 898 images, calibrated or not, 92 to 100 % of the intervals of 0.95 covered.
+
+    Args:
+        found: on the sample.
+        low: lower quantile of the resamples' debiased gaps, drawn regardless of the labels: their share varies, too.
+        high: upper quantile.
+    """
+    value, chance = _root(found.debiased), found.plain - found.debiased
+    return Interval(value=value, low=min(_root(low - chance), value), high=max(_root(high - chance), value))
+
+
+def _root(square: float) -> float:
+    return math.sqrt(max(0.0, square))
 
 
 def calibration_line(labels: Labels, scores: Scores, confidence: float = 0.95) -> CalibrationLine:

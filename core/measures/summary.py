@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.measures.auc import auc_interval, partial_auc
-from core.measures.calibration import ECE_METHOD, brier, expected_calibration_error
+from core.measures.calibration import CALIBRATION_METHOD, brier, calibration_interval, squared_gap
 from core.measures.rates import Interval, Labels, Scores, rate_of
+from core.settings import Frozen
 
 
-class Measures(BaseModel):
+class Measures(Frozen):
     """Measures of a model on a set of images that holds both classes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int
     positives: int
@@ -26,7 +25,7 @@ class Measures(BaseModel):
     )
     sensitivity: Interval = Field(description="at the threshold, Wilson's interval")
     specificity: Interval = Field(description="at the threshold, Wilson's interval")
-    ece: Interval = Field(description=f"{ECE_METHOD}; bootstrap interval")
+    ece: Interval = Field(description=f"{CALIBRATION_METHOD}; bootstrap interval")
     brier: Interval = Field(description="mean squared error of the probability, bootstrap interval")
 
 
@@ -62,16 +61,29 @@ def measure(
         auc=area,
         sensitivity=rate_of(called[labels == 1], confidence),
         specificity=rate_of(~called[labels == 0], confidence),
+        ece=_calibration_error(labels, scores, samples, confidence, seed),
         **resampled,
     )
+
+
+def _calibration_error(
+    labels: Labels, scores: Scores, samples: int, confidence: float, seed: int
+) -> Interval:
+    random = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(samples):
+        index = random.integers(0, len(labels), len(labels))
+        drawn.append(squared_gap(labels[index], scores[index]).debiased)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return calibration_interval(squared_gap(labels, scores), float(low), float(high))
 
 
 def _bootstrap(
     labels: Labels, scores: Scores, samples: int, confidence: float, seed: int
 ) -> dict[str, Interval]:
-    """Return partial AUC, calibration error and Brier score with quantiles of a resampling within each class."""
+    """Return partial AUC and Brier score with quantiles of a resampling within each class."""
     functions: dict[str, Callable[[Labels, Scores], float]] = {
-        "ece": expected_calibration_error,
         "brier": brier,
         "partial_auc": partial_auc,
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.measures import curves
 from core.measures.auc import auc_interval
-from core.measures.calibration import brier, expected_calibration_error
+from core.measures.calibration import brier, calibration_error
 from core.measures.curves import Curve
 from core.measures.rates import Interval
 from core.records import evaluation
@@ -27,7 +27,7 @@ class Quality:
         auc: DeLong's interval on the logit scale.
         average_precision: area under the precision-recall curve as a step function.
         brier: mean squared error of the probability.
-        calibration_error: expected calibration error, by core's one method.
+        calibration_error: by core's one method.
         roc: rows (1 - specificity, sensitivity).
         roc_band: rows (1 - specificity, low, high), bootstrap.
         precision_recall: rows (sensitivity, precision).
@@ -100,7 +100,7 @@ def _measure(path: Path) -> Quality | None:
         auc=auc_interval(labels, scores),
         average_precision=curves.average_precision(labels, scores),
         brier=brier(labels, scores),
-        calibration_error=expected_calibration_error(labels, scores),
+        calibration_error=calibration_error(labels, scores),
         roc=curves.roc(labels, scores),
         roc_band=curves.roc_band(labels, scores),
         precision_recall=curves.precision_recall(labels, scores),

@@ -14,7 +14,7 @@ from core.charts import marks, performance
 from core.charts.performance import NamedCurve
 from core.heatmap import paint
 from core.measures.auc import auc_interval
-from core.measures.calibration import ECE_METHOD, CalibrationLine, calibration_line, reliability
+from core.measures.calibration import CALIBRATION_METHOD, CalibrationLine, calibration_line, reliability
 from core.measures.rates import Confusion, Interval, Labels, Scores, confusion
 from core.records.evaluation import External
 from dashboard import charts
@@ -78,7 +78,7 @@ class EvaluationPage(Page):
     auc: Interval = Field(description="DeLong's interval on the logit scale")
     average_precision: float
     brier: float
-    calibration_error: float = Field(description=ECE_METHOD)
+    calibration_error: float = Field(description=CALIBRATION_METHOD)
     confusion: Confusion
     sensitivity: Interval | None = Field(description="at the threshold, Wilson's interval")
     specificity: Interval | None = Field(description="at the threshold, Wilson's interval")
@@ -152,7 +152,7 @@ def evaluation(
         ),
         "reliability": charts.place(performance.reliability(reliability(labels, scores))),
         "zone_bar": _zone_bar(model.zones),
-        "ece_method": ECE_METHOD,
+        "ece_method": CALIBRATION_METHOD,
         "stored": confusion(labels, scores, stored),
         "whiskers": {
             (row.column, row.value): marks.whisker(row.auc, low=0.5, overall=found.auc.value)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from core import home
 from core.errors import UsageError
-from pipeline.commands.options import DataOption, SetOption, WhoOption, WorkspaceOption, overridden
+from pipeline.commands.options import SetOption, WhoOption, WorkspaceOption, existing, overridden
 
 if TYPE_CHECKING:
     from core.records.version import VersionRecord
@@ -19,10 +19,35 @@ if TYPE_CHECKING:
     from pipeline.recalibration import Fitted
 
 WANTED_WIDTH = 0.05  # of a sensitivity that somebody could rely on
+_FIELD = (
+    "Outcomes are asked for more often where the model refers: the calibration holds for all answers, "
+    "AUC, sensitivity and specificity for those with an outcome only."
+)
 
 
 def recalibrate(
-    data: DataOption,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            "-d",
+            callback=existing,
+            help=(
+                "The clinic's labelled pictures: an ingested data set, or a folder or table that ingest understands. "
+                "Without it, --field is needed."
+            ),
+        ),
+    ] = None,
+    field: Annotated[
+        Path | None,
+        typer.Option(
+            "--field",
+            help=(
+                "Answers whose outcome was confirmed, in place of pictures: the file that the dashboard's page Field "
+                "gives, Confirmed outcomes. Without it, --data is needed."
+            ),
+        ),
+    ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     sensitivity: Annotated[
         float,
@@ -34,9 +59,7 @@ def recalibrate(
     ] = 0.9,
     version: Annotated[
         str | None,
-        typer.Option(
-            "--version", help="The released version that is recalibrated. Without it, the one that is served."
-        ),
+        typer.Option(help="The released version that is recalibrated. Without it, the one that is served."),
     ] = None,
     overrides: SetOption = None,
     who: WhoOption = None,
@@ -46,13 +69,17 @@ def recalibrate(
 ) -> None:
     """Fit calibration, operating point and zones of a released version to a clinic's own labelled pictures.
 
-    One half of the patients is fitted on, the other measured on. The network is untouched: the same pictures are
+    Or to its confirmed outcomes. One half of the patients is fitted on, the other measured on. The network is untouched: the same pictures are
     ranked as before. The result goes through the gates and is released as a version of its own; roll back as any other.
 
     Ends with 0 when a version was released, 3 when a gate refused.
 
     Example:  melanosizer recalibrate --data data/our-clinic --sensitivity 0.95
     """
+    if (data is None) == (field is None):
+        raise UsageError(
+            "give one of --data (labelled pictures) and --field (the dashboard's confirmed outcomes)"
+        )
     from core.features import MODEL_NAME
     from core.registry.store import Registry
     from core.workspace import Workspace
@@ -63,6 +90,7 @@ def recalibrate(
     parent = _parent(registry, version, workspace)
 
     from components.evaluator.config import EvaluatorConfig
+    from components.serving_check.config import ServingCheckConfig
     from components.trainer.settings import ZonesConfig
     from pipeline import data_set, recalibration
 
@@ -71,24 +99,28 @@ def recalibrate(
     )
     costs = ZonesConfig.model_validate(parent.config.get("trainer", {}).get("zones", {}))
     with place.locked():
-        folder = data_set.ready(data, place, console)
-        answers, groups = recalibration.ask(registry.served / parent.version, folder)
+        if field is not None:
+            site = recalibration.from_field(field, parent.version, parent.model["threshold"])
+        elif data is not None:
+            folder = data_set.ready(data, place, console)
+            count = ServingCheckConfig.model_validate(parent.config.get("serving_check", {})).golden_requests
+            site = recalibration.ask(registry.served / parent.version, folder, limits, count)
         fitted = recalibration.fit(
-            answers,
-            groups,
+            site.answers,
+            site.groups,
             sensitivity=sensitivity,
             costs=costs,
             samples=limits.bootstrap_samples,
             confidence=limits.confidence,
         )
-        console.print(_table(parent.version, fitted))
+        console.print(_table(parent, fitted))
         for sentence in _sentences(fitted, sensitivity, limits.confidence):
             console.print(sentence, highlight=False, soft_wrap=True)
+        if field is not None:
+            console.print(_FIELD, highlight=False, soft_wrap=True)
         if dry_run:
             return
-        new, verdicts = recalibration.release(
-            registry, parent, folder, fitted, limits, who=who or home.user()
-        )
+        new, verdicts = recalibration.release(registry, parent, site, fitted, limits, who=who or home.user())
     for verdict in verdicts:
         for check in verdict.refusals:
             console.print(f"[red]{verdict.gate} gate:[/] {check.sentence()}", highlight=False, soft_wrap=True)
@@ -129,8 +161,8 @@ def _limits(overrides: list[str] | None) -> dict[str, object]:
     return values
 
 
-def _table(version: str, fitted: Fitted) -> Table:
-    table = Table(title=f"version {version} on the half that was not fitted on", title_justify="left")
+def _table(parent: VersionRecord, fitted: Fitted) -> Table:
+    table = Table(title=f"version {parent.version} on the half that was not fitted on", title_justify="left")
     for name in ("", "before", "after"):
         table.add_column(name)
     table.add_row("images, melanomas", f"{fitted.after.images}, {fitted.after.positives}", "the same")
@@ -146,7 +178,10 @@ def _table(version: str, fitted: Fitted) -> Table:
         table.add_row(
             label, str(getattr(fitted.line_before, name) or "–"), str(getattr(fitted.line_after, name) or "–")
         )
-    table.add_row("refer from", f"{fitted.before.threshold:.4f}", f"{fitted.threshold:.4f}")
+    table.add_row("decides from", f"{fitted.before.threshold:.4f}", f"{fitted.threshold:.4f}")
+    zones = parent.model["zones"]
+    for label, limit in (("zone low below", "low_below"), ("zone refer from", "refer_from")):
+        table.add_row(label, f"{zones[limit]:.4f}", f"{getattr(fitted.zones, limit):.4f}")
     return table
 
 

@@ -16,9 +16,7 @@ def run(
     preset: PresetOption = "quick",
     spans: Annotated[
         str | None,
-        typer.Option(
-            "--spans", help="The numbers of the spans of the data that are taken, as in 2-4. Without it, all."
-        ),
+        typer.Option(help="The numbers of the spans of the data that are taken, as in 2-4. Without it, all."),
     ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     overrides: SetOption = None,
@@ -47,7 +45,7 @@ def run(
     settings = config.load(preset, overridden(overrides))
 
     from core.workspace import Workspace
-    from pipeline import data_set, run, summary
+    from pipeline import data_set, run, summary, unseen_sources
     from pipeline import external as external_data
 
     console = Console()
@@ -59,6 +57,8 @@ def run(
         result = run.execute(
             settings, preset=preset, workspace=place, data=folder, console=console, locked=True
         )
+        if settings.evaluator.leave_source_out and result.model:
+            unseen_sources.measure(settings, result, preset=preset, workspace=place, console=console)
     report = summary.write_report(result, place)
     console.print(summary.table(result, place, report))
     summary.print_refusals(result, console)

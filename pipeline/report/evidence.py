@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from core.records.version import VersionRecord
     from core.workspace import Workspace
     from pipeline.outcome import Outcome
+    from pipeline.unseen_sources import UnseenSource
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class Evidence:
         trials: what the tuner tried, and the settings trained with, from trials.json of the Trainer.
         finder: what the learning-rate finder saw, from lr_finder.json of the Trainer.
         external: what was measured on pictures from elsewhere.
+        unseen_sources: what each source costs a model that was trained without it.
         contact_sheet: an encoded picture of augmented samples.
         unreadable: files that are there but could not be read, with the reason.
     """
@@ -83,6 +85,7 @@ class Evidence:
     finder: dict[str, Any] | None = None
     contact_sheet: bytes | None = None
     external: Sequence[External] = ()
+    unseen_sources: Sequence[UnseenSource] = ()
     unreadable: Sequence[str] = ()
 
     @property
@@ -105,6 +108,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     """Read what the run left; nothing here raises because a file is missing or broken."""
     from components.evaluator import predictions, worst
     from core.records import evaluation as evaluations
+    from pipeline import unseen_sources
 
     reader = _Reader()
     data = Path(result.data)
@@ -139,6 +143,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
             evaluation, evaluations.EXTERNAL_FILE, lambda path: evaluations.external(path.parent)
         )
         or (),
+        unseen_sources=reader.read(run_folder, unseen_sources.FILE_NAME, unseen_sources.load) or (),
         contact_sheet=reader.read(model_run, CONTACT_SHEET, Path.read_bytes),
         unreadable=tuple(without_paths(reader.unreadable)),
     )

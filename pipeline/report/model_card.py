@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.measures.rates import Interval
 from core.numbers import count, percent, plural
 from core.records.evaluation import External
+from core.settings import Frozen
 from pipeline.outcome import Outcome
 from pipeline.report import robustness, words
 from pipeline.report.evidence import Evidence
@@ -18,11 +19,7 @@ from pipeline.report.performance import Performance
 from pipeline.report.slices import Slice, Slices
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SliceFigures(_Frozen):
+class SliceFigures(Frozen):
     """One slice of the test split."""
 
     feature: str
@@ -35,14 +32,14 @@ class SliceFigures(_Frozen):
     specificity: Interval | None
 
 
-class Reporting(_Frozen):
+class Reporting(Frozen):
     """Items of the field's reporting checklists: TRIPOD+AI (BMJ 2024;385:e078378), CLAIM (Radiology: AI 2024;6:e240300)."""
 
     filled: Sequence[str] = Field(description="what the run tells")
     missing: Sequence[str] = Field(description="what a person must write")
 
 
-class ModelCard(_Frozen):
+class ModelCard(Frozen):
     """Measured figures of one model; nothing in it was typed by a person."""
 
     schema_version: Literal[1] = 1
@@ -95,7 +92,7 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
             "partial_auc": measures.partial_auc,
             "sensitivity": performance.sensitivity,
             "specificity": performance.specificity,
-            "expected_calibration_error": measures.ece,
+            "calibration_error": measures.ece,
             "brier_score": measures.brier,
             "refused_as_no_dermoscopy": performance.refused,
         },
@@ -109,37 +106,53 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
     )
 
 
-# Items that no run can know.
+# Item numbers of TRIPOD+AI 2024 (1 to 27c) and of CLAIM's 2024 update (1 to 44); these no run can know.
 _BY_A_PERSON = (
-    "TRIPOD+AI 3, CLAIM 3: the clinical setting, the intended use and who is to use it",
-    "TRIPOD+AI 5, CLAIM 7: where and when the pictures were taken, by which devices, who was eligible",
-    "TRIPOD+AI 7, CLAIM 14-16: the reference standard: histology, follow-up or consensus, and who assessed it",
-    "TRIPOD+AI 10: how large the data set had to be, and why",
-    "TRIPOD+AI 15, CLAIM 26: fairness: who may be harmed, and what was done about it",
+    "TRIPOD+AI 3a-3c, CLAIM 3 and 41: the clinical setting, the intended use, who is to use it, and known inequalities",
+    "TRIPOD+AI 5a-6c, CLAIM 7-8 and 13: where and when the pictures were taken, by which devices, and who was eligible",
+    "TRIPOD+AI 8a-8c, CLAIM 14-18: the reference standard: histology, follow-up or consensus, and who assessed it",
+    "TRIPOD+AI 10, CLAIM 21: how large the data set had to be, and why",
+    "TRIPOD+AI 14: what was done about fairness, and why",
     "TRIPOD+AI 17: ethical approval and consent",
-    "TRIPOD+AI 18: funding, conflicts of interest, protocol, registration and where data and code are had",
+    "TRIPOD+AI 18a-18f, CLAIM 34 and 42-44: funding, conflicts of interest, protocol, registration, and where data and "
+    "code are had",
     "TRIPOD+AI 19: how patients and the public took part",
-    "TRIPOD+AI 25-27, CLAIM 42: the interpretation, limits in the clinic and the next steps",
+    "TRIPOD+AI 25-26, CLAIM 40: the interpretation, and the study's limits beyond those below",
+    "TRIPOD+AI 27b-27c: what the users must know, and the next steps",
 )
 
 
 def _reporting(evidence: Evidence) -> Reporting:
     filled = [
-        "TRIPOD+AI 6, CLAIM 18-19: the features of the pictures and patients, and how many values are missing (data card)",
-        "TRIPOD+AI 8, CLAIM 11-12: what was left out, and why (data card)",
-        "TRIPOD+AI 9, CLAIM 20-21: the partition by patient or lesion, and its sizes (data card)",
-        "TRIPOD+AI 11-12, CLAIM 22-25: the network, its first weights, training, calibration and operating point",
-        "TRIPOD+AI 12, CLAIM 28: the measures, each with its interval and method",
-        "TRIPOD+AI 20-21, CLAIM 34: numbers of images and melanomas in each split",
-        "TRIPOD+AI 23, CLAIM 35-37: discrimination, calibration and errors, overall and by slice",
+        "TRIPOD+AI 7, CLAIM 9: how the pictures are prepared, the same in training and serving",
+        "TRIPOD+AI 9a, 11 and 20b, CLAIM 12 and 36: what is known of pictures and patients, and what is missing (data card)",
+        "TRIPOD+AI 20a, CLAIM 10 and 35: what was left out, and why (data card)",
+        "TRIPOD+AI 12a, CLAIM 19-20: the partition by patient or lesion (data card)",
+        "TRIPOD+AI 12c, CLAIM 22-27: the network, its first weights, training, and how the final model was chosen",
+        "TRIPOD+AI 12e, CLAIM 28-29: the measures, each with its interval and method",
+        "TRIPOD+AI 13: sampling and weights of the rarer class, and the calibration after it",
+        "TRIPOD+AI 15: the output, the operating point and the zones, and what they were fitted on",
+        "TRIPOD+AI 21: numbers of images and melanomas in each split",
+        "TRIPOD+AI 22: the full model, as a version with its graph, weights and settings",
+        "TRIPOD+AI 23a, CLAIM 32 and 37-38: discrimination and calibration on the test split, overall and by slice",
+        "TRIPOD+AI 27a: pictures that are no dermoscopy are refused; how often real lesions are",
+        "CLAIM 31 and 39: the worst errors, missed melanomas with heat maps (report)",
     ]
     missing = list(_BY_A_PERSON)
     if evidence.robustness:
-        filled.append("CLAIM 31: robustness to changes of the picture")
+        filled.append("CLAIM 30: robustness to changes of the picture")
+    if evidence.unseen_sources:
+        filled.append(
+            "TRIPOD+AI 12d and 23b: heterogeneity between sources, each left out of training in turn"
+        )
     if evidence.external:
-        filled.append("TRIPOD+AI 13, CLAIM 33: external validation, with the drop and its interval")
+        filled.append(
+            "TRIPOD+AI 16 and 20c, CLAIM 33: testing on external data, with the drop and its interval"
+        )
     else:
-        missing.append("TRIPOD+AI 13, CLAIM 33: external validation: run again with --external NAME:PATH")
+        missing.append(
+            "TRIPOD+AI 16 and 20c, CLAIM 33: testing on external data: run again with --external NAME:PATH"
+        )
     return Reporting(filled=filled, missing=missing)
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluator import worst
-from core.measures.calibration import ECE_METHOD
+from core.measures.calibration import CALIBRATION_METHOD
 from pipeline.report import (
     data,
     data_card,
     evidence,
     headline,
+    hub_card,
     lineage,
     mistakes,
     model_card,
@@ -57,6 +58,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     model_facts = model_card.of(found, measured, parts) if measured and parts else None
     if model_facts is not None:
         files["model_card.json"] = _json(model_facts.model_dump(mode="json"))
+        files[hub_card.FILE_NAME] = hub_card.markdown(model_facts)
     wrong = {
         "missed": worst.missed(found.predictions),
         "false_alarms": worst.false_alarms(found.predictions),
@@ -67,7 +69,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "report_name": report_name,
         "headline": headline.of(found, measured),
         "performance": measured,
-        "ece_method": ECE_METHOD,
+        "ece_method": CALIBRATION_METHOD,
         "slices": parts,
         "data": the_data,
         "training": training.of(found),

@@ -32,7 +32,7 @@ CARCINOMAS: Final = frozenset({"bcc", "akiec", "scc"})  # and what becomes one
 METRICS: Final = {
     "auc": "AUC",
     "partial_auc": "partial AUC above 80 % sensitivity, at most 0.2",
-    "expected_calibration_error": "expected calibration error",
+    "calibration_error": "calibration error",
     "brier_score": "Brier score",
     "refused_as_no_dermoscopy": "lesions taken for no dermoscopy",
     "auc_change": "change of the AUC against the model blessed last",

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.trainer.data.augmentation import RandomDraws
+from components.trainer.data.draws import RandomDraws
 from studies.segmentation.config import PairsAugmentationConfig
 
 

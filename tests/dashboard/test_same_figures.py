@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from core import numbers
-from core.measures.calibration import ECE_METHOD
+from core.measures.calibration import CALIBRATION_METHOD
 from core.workspace import Workspace
 from dashboard.settings import Settings
 from pipeline import summary
@@ -65,7 +65,7 @@ def test_card_and_dashboard_hold_the_same_numbers(run: Run) -> None:
     card, evaluation = run.card["metrics"], run.evaluation
     for name in NAMES:
         assert card[name] == pytest.approx(evaluation[name]), name
-    assert card["expected_calibration_error"]["value"] == pytest.approx(evaluation["calibration_error"])
+    assert card["calibration_error"]["value"] == pytest.approx(evaluation["calibration_error"])
     assert card["brier_score"]["value"] == pytest.approx(evaluation["brier"])
     assert run.card["operating_point"] == evaluation["stored_threshold"] == fake_run.THRESHOLD
     zones = run.card["network"]["zones"]
@@ -95,9 +95,9 @@ def test_what_is_printed_is_the_same_everywhere(run: Run) -> None:
     report = text(run.report.read_text())
     shown = text(run.viewer.get(run.address).text)
     found = run.card["metrics"]
-    for name in (*NAMES, PARTIAL, "expected_calibration_error"):
+    for name in (*NAMES, PARTIAL, "calibration_error"):
         assert spread(found[name], numbers.rate) in card, name
-    for name in ("auc", "expected_calibration_error"):
+    for name in ("auc", "calibration_error"):
         assert spread(found[name], numbers.rate) in report, name
     partial = found[PARTIAL]
     above = numbers.interval(partial["low"], partial["high"])
@@ -110,9 +110,9 @@ def test_what_is_printed_is_the_same_everywhere(run: Run) -> None:
         assert in_words in report, name
         assert f"{name.title()} {in_words}" in shown, name
     error = run.evaluation["calibration_error"]
-    assert f"Calibration error {error:.4f} {ECE_METHOD}" in shown
+    assert f"Calibration error {error:.4f} {CALIBRATION_METHOD}" in shown
     assert numbers.rate(error) in report
-    assert ECE_METHOD in report
+    assert CALIBRATION_METHOD in report
 
 
 def test_zones_hold_the_same_lesions(run: Run) -> None:
@@ -134,14 +134,14 @@ def test_zones_hold_the_same_lesions(run: Run) -> None:
 def test_a_study_measures_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row of the comparison with other methods, made from the same answers."""
     from components.evaluator import predictions
-    from studies.baselines import product
+    from studies.baselines import compare
 
     answers = predictions.load(run.result.uri("Evaluator", "evaluation"))
-    monkeypatch.setattr(product, "Model", lambda folder: folder)
+    monkeypatch.setattr(compare, "Model", lambda folder: folder)
     monkeypatch.setattr(
-        product.predictions, "predict", lambda *_, **__: ((answer, b"") for answer in answers)
+        compare.predictions, "predict", lambda *_, **__: ((answer, b"") for answer in answers)
     )
-    row, why = product.row(run.workspace, Path(run.result.data), fake_run.VERSION, fake_run.DATA_VERSION)
+    row, why = compare.released(run.workspace, Path(run.result.data), fake_run.VERSION, fake_run.DATA_VERSION)
     assert row is not None, why
     assert row.threshold == run.card["operating_point"]
     for name in NAMES:

@@ -20,6 +20,8 @@ from core.workspace import Workspace
 from pipeline import demonstration
 from pipeline.outcome import Outcome
 
+# One workspace for all runs here: each test goes on where the one before ended.
+pytestmark = pytest.mark.random_order(disabled=True)
 Runner = Callable[..., tuple[Outcome, str]]
 
 ALWAYS_RUN = {"Resolver", "Pusher", "RegistryRecord"}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from components.evaluator.predictions import Prediction
 from components.trainer.settings import ZonesConfig
 from core.errors import UsageError
+from core.records import outcome
+from core.records.outcome import FieldOutcome
 from pipeline import recalibration
 
 
@@ -62,5 +67,48 @@ def test_with_few_melanomas_decisions_stay_what_they_were():
 def test_too_few_is_a_sentence():
     made, groups = answers(40, 0.3)
     made = [item._replace(target=int(index < 3)) for index, item in enumerate(made)]
-    with pytest.raises(UsageError, match="half of it is fitted on"):
+    with pytest.raises(UsageError, match="half of the pictures is fitted on"):
         recalibration.fit(made, groups, sensitivity=0.9, costs=ZonesConfig(), samples=20)
+
+
+def outcomes(images: int, version: str = "7") -> list[FieldOutcome]:
+    made, groups = answers(images, 0.3)
+    return [
+        FieldOutcome(
+            answer=number,
+            time=datetime(2026, 5, 1, tzinfo=UTC),
+            version=version,
+            patient=group.removeprefix("patient-") if number % 3 else "",
+            zone="review",
+            probability=item.probability,
+            outcome="melanoma" if item.target else "benign",
+            basis="histology",
+        )
+        for number, (item, group) in enumerate(zip(made, groups, strict=True), 1)
+    ]
+
+
+def test_confirmed_outcomes_of_the_field_are_fitted_as_pictures_are(tmp_path: Path):
+    rows = outcomes(600)
+    file = tmp_path / "outcomes-7.csv"
+    file.write_text(outcome.table([*rows, *outcomes(5, version="6")]))
+    site = recalibration.from_field(file, "7", 0.04)
+    assert [item.target for item in site.answers] == [row.label for row in rows]
+    assert site.groups[2] == "answer 3"
+    assert site.groups[0] == site.groups[1] == "patient 0"
+    assert {item.threshold for item in site.answers} == {0.04}
+    assert site.slices == ()
+    assert len(site.images) == 3  # drawn ones: the file holds no pictures
+    fitted = recalibration.fit(site.answers, site.groups, sensitivity=0.95, costs=ZonesConfig(), samples=50)
+    assert fitted.recalibration.kind == "line"
+    assert fitted.after.ece.value < fitted.before.ece.value
+    assert fitted.zones.low_below <= fitted.threshold <= fitted.zones.refer_from
+
+
+def test_outcomes_of_another_version_are_a_sentence(tmp_path: Path):
+    file = tmp_path / "outcomes.csv"
+    file.write_text(outcome.table(outcomes(5, version="6")))
+    with pytest.raises(
+        UsageError, match="none of its 5 outcomes is of version 7; they are of 6: give --version"
+    ):
+        recalibration.from_field(file, "7", 0.04)

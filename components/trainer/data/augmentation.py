@@ -1,4 +1,4 @@
-"""Random changes to training pictures, in the graph: one projective resampling, then colour."""
+"""Random changes to training pictures, in the graph: one projective resampling, then colour, then the camera."""
 
 from __future__ import annotations
 
@@ -6,35 +6,11 @@ import math
 
 import tensorflow as tf
 
+from components.trainer.data import camera
+from components.trainer.data.draws import RandomDraws, column, plane
 from components.trainer.settings import AugmentationConfig
 
 _ARCS = 8  # most hairs a picture; each of them is there or not
-
-
-class RandomDraws:
-    """Independent draws from one stateless seed: the same seed gives the same picture in any thread."""
-
-    def __init__(self, seed: tf.Tensor, batch: tf.Tensor) -> None:
-        """Draw for `batch` pictures from a seed (int [2]); each draw uses a number after the second."""
-        self._seed = tf.cast(seed, tf.int64)
-        self._batch = batch
-        self._drawn = 0
-
-    def uniform(self, low: float, high: float, *shape: int) -> tf.Tensor:
-        """float32 [batch, *shape] between low and high."""
-        return tf.random.stateless_uniform([self._batch, *shape], self._next(), low, high)
-
-    def normal(self, shape: tf.Tensor) -> tf.Tensor:
-        """float32 of a shape, mean 0, deviation 1."""
-        return tf.random.stateless_normal(shape, self._next())
-
-    def chance(self, share: float) -> tf.Tensor:
-        """1.0 with this probability, else 0.0: [batch, 1, 1, 1]."""
-        return tf.cast(self.uniform(0.0, 1.0, 1, 1, 1) < share, tf.float32)
-
-    def _next(self) -> tf.Tensor:
-        self._drawn += 1
-        return self._seed + tf.constant([0, self._drawn], tf.int64)
 
 
 def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: AugmentationConfig) -> tf.Tensor:
@@ -52,16 +28,24 @@ def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: Augmentatio
     draws = RandomDraws(seed, tf.shape(pictures)[0])
     pixels = _resample(tf.cast(pictures, tf.float32), draws, size, config)
     pixels = _colour(pixels, draws, config)
+    if config.tint or config.chroma or config.lightness:
+        pixels = camera.perceived(pixels, draws, config)
+    if config.illumination or config.vignette:
+        pixels *= camera.light(draws, size, config)
     if config.blur:
-        kernel = tf.constant([1.0, 2.0, 1.0])
-        kernel = tf.tile((kernel[:, None] * kernel[None, :] / 16.0)[:, :, None, None], [1, 1, 3, 1])
-        soft = tf.nn.depthwise_conv2d(pixels, kernel, [1, 1, 1, 1], "SAME")
         where = draws.chance(config.blur)
-        pixels = where * soft + (1.0 - where) * pixels
+        pixels = where * camera.softened(pixels) + (1.0 - where) * pixels
+    if config.sharpness:
+        gain = column(draws.uniform(-min(config.sharpness, 1.0), config.sharpness))
+        pixels += gain * (pixels - camera.softened(pixels))
+    if config.ruler:
+        pixels = camera.ruled(pixels, draws, size, config.ruler)
+    if config.corners:
+        pixels = camera.rounded(pixels, draws, size, config.corners)
     if config.jpeg != (100, 100):
         pixels = _compressed(pixels, draws, config.jpeg)
     if config.noise:
-        pixels += _column(draws.uniform(0.0, config.noise)) * draws.normal(tf.shape(pixels))
+        pixels += column(draws.uniform(0.0, config.noise)) * draws.normal(tf.shape(pixels))
     if config.hair:
         pixels = _hairs(pixels, draws, size, config.hair)
     if config.cutout:
@@ -107,15 +91,15 @@ def _colour(pixels: tf.Tensor, draws: RandomDraws, config: AugmentationConfig) -
         pixels *= tf.exp(draws.uniform(-config.colour, config.colour, 1, 1, 3))
     if config.gamma:
         tone = tf.exp(draws.uniform(-config.gamma, config.gamma))
-        pixels = 255.0 * tf.pow(tf.clip_by_value(pixels / 255.0, 1e-4, 1.0), _column(tone))
+        pixels = 255.0 * tf.pow(tf.clip_by_value(pixels / 255.0, 1e-4, 1.0), column(tone))
     if config.brightness or config.contrast:
         mean = tf.reduce_mean(pixels, axis=[1, 2, 3], keepdims=True)
-        brightness = _column(1.0 + draws.uniform(-config.brightness, config.brightness))
-        contrast = _column(1.0 + draws.uniform(-config.contrast, config.contrast))
+        brightness = column(1.0 + draws.uniform(-config.brightness, config.brightness))
+        contrast = column(1.0 + draws.uniform(-config.contrast, config.contrast))
         pixels = (pixels - mean) * contrast + mean * brightness
     if config.saturation:
         grey = tf.reduce_mean(pixels, axis=3, keepdims=True)
-        saturation = _column(1.0 + draws.uniform(-config.saturation, config.saturation))
+        saturation = column(1.0 + draws.uniform(-config.saturation, config.saturation))
         pixels = (pixels - grey) * saturation + grey
     return pixels
 
@@ -152,7 +136,7 @@ def _hairs(pixels: tf.Tensor, draws: RandomDraws, size: int, share: float) -> tf
     hairy = tf.gather_nd(pixels, rows)
     dark = tf.zeros_like(hairy[..., :1])
     for arc in arcs:
-        radius, direction, x, y, width, there = (_plane(tf.gather_nd(values, rows)) for values in arc)
+        radius, direction, x, y, width, there = (plane(tf.gather_nd(values, rows)) for values in arc)
         distance = tf.sqrt(
             tf.square(xs - x - radius * tf.cos(direction)) + tf.square(ys - y - radius * tf.sin(direction))
         )
@@ -166,16 +150,8 @@ def _cutout(pixels: tf.Tensor, draws: RandomDraws, size: int, share: float) -> t
     side = share * size
     ys, xs = tf.meshgrid(tf.range(size, dtype=tf.float32), tf.range(size, dtype=tf.float32), indexing="ij")
     inside = tf.logical_and(
-        tf.abs(xs[None] - _plane(draws.uniform(0.0, 1.0)) * size) < side / 2,
-        tf.abs(ys[None] - _plane(draws.uniform(0.0, 1.0)) * size) < side / 2,
+        tf.abs(xs[None] - plane(draws.uniform(0.0, 1.0)) * size) < side / 2,
+        tf.abs(ys[None] - plane(draws.uniform(0.0, 1.0)) * size) < side / 2,
     )
     hole = tf.cast(inside, tf.float32)[..., None]
     return pixels * (1.0 - hole) + 127.0 * hole
-
-
-def _column(values: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(values, [-1, 1, 1, 1])
-
-
-def _plane(values: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(values, [-1, 1, 1])

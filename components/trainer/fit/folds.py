@@ -14,7 +14,7 @@ from components.trainer.config import TrainerConfig
 from components.trainer.data.records import DataError
 from core.measures import operating_point
 from core.measures.auc import auc
-from core.measures.calibration import expected_calibration_error
+from core.measures.calibration import calibration_interval, squared_gap
 from core.measures.rates import Labels
 
 Scores = npt.NDArray[np.floating]
@@ -84,16 +84,17 @@ def figures(found: OutOfFold, targets: Labels, probabilities: Scores, seed: int)
     The members are selected on eval, never on the fold they left out. `specificity` is that at the sensitivity
     `wanted_sensitivity` on these images.
     """
-    measures: dict[str, Measure] = {
-        "auc": auc,
-        "specificity": specificity,
-        "calibration_error": expected_calibration_error,
-    }
-    intervals = bootstrap(found.groups, targets, probabilities, measures, seed)
+    measures: dict[str, Measure] = {"auc": auc, "specificity": specificity}
+    gap = squared_gap(targets, probabilities)
+    resampled = {**measures, "gap": lambda labels, scores: squared_gap(labels, scores).debiased}
+    intervals = bootstrap(found.groups, targets, probabilities, resampled, seed)
+    calibration = calibration_interval(gap, *intervals.pop("gap"))
     count = int(found.folds.max()) + 1
     return {
         **{name: measure(targets, probabilities) for name, measure in measures.items()},
         **{f"{name}_interval": list(interval) for name, interval in intervals.items()},
+        "calibration_error": calibration.value,
+        "calibration_error_interval": [calibration.low, calibration.high],
         "wanted_sensitivity": _SENSITIVITY,
         "auc_by_fold": [
             auc(targets[found.folds == k], probabilities[found.folds == k]) for k in range(count)

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.metadata import Metadata
-from components.trainer.model import fast_layers, folding, heads
+from components.trainer.model import fast_layers, folding, heads, mixstyle
 from components.trainer.model.backbones import registry
 from components.trainer.model.backbones.backbone import Backbone
 
@@ -88,7 +88,8 @@ class Network:
                 if metadata_features is None
                 else metadata_features,
             ]
-        seen = self.model(given, training=training)
+        with mixstyle.training(training):
+            seen = self.model(given, training=training)
         return NetworkOutputs(
             *(tf.cast(one, tf.float32) for one in seen)
         )  # they are bfloat16 in mixed precision
@@ -219,6 +220,8 @@ def assemble(
     model = keras.Model(inputs if metadata is not None else backbone.inputs, outputs, name="melanosizer")
     if fast:
         fast_layers.use(model, fold=config.batch_norm == "frozen")
+        if config.augmentation.mixstyle:
+            mixstyle.use(model, backbone.taps[:2], config.augmentation.mixstyle)
     return Network(model, backbone, moments if backbone.expects == "standardised" else None, metadata)
 
 

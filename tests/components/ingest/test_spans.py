@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.ingest import dealt, spans
+from components.ingest import by_source, dealt, spans
 from components.ingest.config import IngestConfig, Source
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
@@ -245,3 +245,24 @@ def test_some_spans_are_a_data_set_of_their_own(tmp_path: Path, data: Write, con
         with pytest.raises(IngestError, match="write span numbers"):
             spans.parse(wrong)
     assert spans.parse("1,3-5") == {1, 3, 4, 5}
+
+
+def test_a_data_set_of_some_sources_keeps_every_split(tmp_path: Path, data: Write, config: Configure) -> None:
+    sources = [
+        data(folder, numbers).model_copy(update={"name": folder})
+        for folder, numbers in (("one", range(60)), ("two", range(60, 100)))
+    ]
+    whole = tmp_path / "whole"
+    ingest(config(*sources), whole)
+    place = splits(whole)
+    assert by_source.sources(whole) == ("one", "two")
+    rest = by_source.select(whole, {"one"}, tmp_path / "rest")
+    left = by_source.select(whole, {"two"}, tmp_path / "left")
+    assert splits(tmp_path / "rest") | splits(tmp_path / "left") == place
+    assert moved(place, splits(tmp_path / "rest")) == len(splits(tmp_path / "left")) == 40
+    assert rest.splits["train"].images == sum(place[f"im{n:04}"] == "train" for n in range(60))
+    assert [one.name for one in left.sources] == ["two"]
+    assert len({rest.data_version, left.data_version, Manifest.load(whole).data_version}) == 3
+    rest.verify(tmp_path / "rest")
+    # The same part made again is the same data.
+    assert by_source.select(whole, {"one"}, tmp_path / "again").data_version == rest.data_version

@@ -12,8 +12,9 @@ from components.trainer.settings import AugmentationConfig
 
 OFF = AugmentationConfig(flip=False, rotation=0, zoom=(1, 1), shift=0, brightness=0, contrast=0, saturation=0)
 ALL = AugmentationConfig(
-    quarter_turns=True, aspect=0.1, shear=0.1, colour=0.2, gamma=0.2, blur=0.5, noise=5, hair=0.5, cutout=0.2
-)
+    quarter_turns=True, aspect=0.1, shear=0.1, colour=0.2, gamma=0.2, blur=0.5, noise=5, hair=0.5, cutout=0.2,
+    tint=0.05, chroma=0.3, lightness=0.3, illumination=0.3, vignette=0.4, sharpness=1.0, corners=0.5, ruler=0.5,
+)  # fmt: skip
 PICTURES = tf.constant(np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3)), tf.uint8)
 SEED = tf.constant([17, 3000], tf.int64)
 
@@ -41,7 +42,8 @@ def test_the_same_seed_gives_the_same_pictures_eagerly_and_in_a_graph(config: Au
         {"flip": True}, {"rotation": 90}, {"zoom": (0.5, 0.6)}, {"shift": 0.2}, {"shear": 0.3}, {"aspect": 0.3},
         {"brightness": 0.5}, {"contrast": 0.5}, {"saturation": 0.5}, {"colour": 0.5}, {"gamma": 0.5},
         {"blur": 1.0}, {"noise": 20}, {"hair": 1.0}, {"cutout": 0.4},
-        {"quarter_turns": True}, {"jpeg": (10, 20)},
+        {"quarter_turns": True}, {"jpeg": (10, 20)}, {"tint": 0.1}, {"chroma": 0.5}, {"lightness": 0.5},
+        {"illumination": 0.5}, {"vignette": 0.5}, {"sharpness": 2.0}, {"corners": 1.0}, {"ruler": 1.0},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip

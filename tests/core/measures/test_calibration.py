@@ -6,12 +6,14 @@ from sklearn.metrics import log_loss as reference_log_loss
 
 from core.measures.calibration import (
     brier,
+    calibration_error,
     calibration_line,
-    expected_calibration_error,
     log_loss,
     log_odds,
     reliability,
+    squared_gap,
 )
+from core.measures.summary import measure
 
 DRAW = np.random.default_rng(3)
 LABELS = (DRAW.random(400) < 0.2).astype(np.int64)
@@ -39,15 +41,44 @@ def test_certainty_that_is_wrong_has_a_finite_loss():
 def test_calibration_error_by_hand():
     labels = np.array([0, 0, 0, 1, 1, 1, 1, 0])
     scores = np.array([0.1] * 4 + [0.9] * 4)
-    assert expected_calibration_error(labels, scores, bins=2) == pytest.approx(0.15)
+    found = squared_gap(labels, scores, bins=2)
+    assert found.plain == pytest.approx(0.15**2)
+    assert found.debiased == pytest.approx(0.15**2 - 0.25 * 0.75 / 3)
+    assert calibration_error(labels, scores, bins=2) == 0  # four images a bin tell nothing
+    many = calibration_error(np.tile(labels, 500), np.tile(scores, 500), bins=2)
+    assert many == pytest.approx(0.15, abs=0.001)
+
+
+def test_a_perfect_model_has_no_error_but_for_chance_and_the_plain_gap_is_chance():
+    random = np.random.default_rng(2)
+    plain, debiased = [], []
+    for _ in range(400):
+        scores = random.beta(8, 10, 222)
+        gap = squared_gap((random.random(222) < scores).astype(np.int64), scores)
+        plain.append(gap.plain)
+        debiased.append(gap.debiased)
+    assert np.mean(plain) > 0.004
+    assert abs(np.mean(debiased)) < 0.0005
+
+
+def test_the_interval_covers_the_error_as_often_as_it_says():
+    random = np.random.default_rng(3)
+    covered = 0
+    for _ in range(60):
+        odds = random.normal(-0.3, 1.5, 222)
+        labels = (random.random(222) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+        found = measure(labels, 1 / (1 + np.exp(-(odds + 0.7))), 0.5, samples=100).ece
+        assert found.low <= found.value <= found.high
+        covered += found.low <= 0.130 <= found.high
+    assert covered >= 52
 
 
 def test_perfect_calibration_has_a_small_error_and_overconfidence_a_large_one():
     random = np.random.default_rng(1)
     scores = random.uniform(0, 1, 20_000)
     labels = (random.uniform(0, 1, 20_000) < scores).astype(np.int64)
-    assert expected_calibration_error(labels, scores) < 0.02
-    assert expected_calibration_error(labels, np.round(scores)) > 0.2
+    assert calibration_error(labels, scores) < 0.02
+    assert calibration_error(labels, np.round(scores)) > 0.2
 
 
 def test_reliability_bins_hold_every_image_once():
@@ -67,9 +98,7 @@ def test_a_bin_holds_enough_images_for_its_share_to_mean_something():
 def test_the_order_of_images_with_equal_probabilities_does_not_matter():
     order = np.random.default_rng(4).permutation(len(LABELS))
     coarse = np.round(SCORES, 1)
-    assert expected_calibration_error(LABELS, coarse) == pytest.approx(
-        expected_calibration_error(LABELS[order], coarse[order])
-    )
+    assert calibration_error(LABELS, coarse) == pytest.approx(calibration_error(LABELS[order], coarse[order]))
     assert len(reliability(LABELS, np.full(400, 0.2))) == 1
 
 

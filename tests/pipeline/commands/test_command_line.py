@@ -73,6 +73,11 @@ def test_every_command_is_tested():
         (["run", "--data", "/nowhere"], "--data /nowhere: does not exist"),
         (["run", "--data", ".", "--preset", "best"], "--preset best: unknown; valid are"),
         (["run", "--data", ".", "--set", "evaluator.min_auc"], "--set evaluator.min_auc: write key=value"),
+        (["recalibrate"], "give one of --data (labelled pictures) and --field"),
+        (
+            ["recalibrate", "--data", ".", "--field", "x.csv"],
+            "give one of --data (labelled pictures) and --field",
+        ),
         (["models", "rollback", "--why", " "], "--why: is empty; say in a few words"),
         (["models", "list", "--workspace", "/nowhere"], "no workspace there"),
         (["evaluate", "--data", ".", "--split", "dev"], "valid are train, eval, test and all"),

@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from components.evaluator import external, predictions
@@ -188,6 +189,22 @@ def test_the_cards_hold_measured_figures(pushed):
         assert sum(labels["others"] + labels["melanomas"] for labels in values.values()) == 3 * 240
     assert data["quarantined"] == {"duplicate": 2, "truncated": 1}
     assert any("Every test image comes from made-up" in sentence for sentence in card["not_known"])
+
+
+def test_a_model_hub_reads_the_card(pushed):
+    folder = pushed.report.parent
+    card = json.loads((folder / "model_card.json").read_text())
+    hub = ModelCard((folder / "model_card.md").read_text())
+    # The hub's own reader: it refuses a head that is not valid.
+    assert hub.data.model_name == f"{card['model_name']} {card['model_version']}"
+    figures = {one.metric_type: one for one in hub.data.eval_results if one.dataset_name == "own test split"}
+    assert figures["roc_auc"].metric_value == pytest.approx(card["metrics"]["auc"]["value"], abs=1e-4)
+    assert figures["roc_auc"].dataset_revision == card["data_version"]
+    assert len(figures) == len(card["metrics"])
+    assert hub.data.license == "other"
+    assert set(hub.data.tags) >= {"melanoma", "dermoscopy"}
+    assert card["warning"] in hub.text
+    assert all(sentence in hub.text for sentence in card["not_known"])
 
 
 def test_what_the_data_call_their_labels_and_in_which_parts_they_came_is_shown(pushed):
