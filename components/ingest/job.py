@@ -156,7 +156,15 @@ def _usable(
     """Check every image that is there; what cannot be used is refused."""
     refusals = [refusal for one in found for refusal in one.refusals]
     rows = [row for one in found for row in one.rows]
-    refusals += [Refusal.of(row, "missing_file", _searched(row)) for row in rows if row.file is None]
+    refusals += [
+        Refusal.of(
+            row,
+            "missing_file",
+            f"no image file is called {row.image_name!r}, or files of several folders are",
+        )
+        for row in rows
+        if row.file is None
+    ]
     present = [row for row in rows if row.file is not None]
     outcomes = _check(present, config, folder, pool_name, listener)
     good: list[copies.Checked] = []
@@ -182,10 +190,6 @@ def _check_positives(config: IngestConfig, found: Sequence[Found]) -> None:
             raise IngestError(
                 f"no row has the positive diagnosis {name!r}; there are {', '.join(sorted(there)) or 'none'}"
             )
-
-
-def _searched(row: Row) -> str:
-    return f"no image file is called {row.image_name!r}, or files of several folders are"
 
 
 def _example(refusals: Sequence[Refusal]) -> str:

@@ -57,6 +57,9 @@ def read(source: Source, config: IngestConfig) -> Found:
             continue
         called = path.parent.name if relative.parent.parts else ""
         said = _statements(called, config.positive_diagnoses or beside[path.parent.parent] - _TWO)
+        # In nevus/1/ the number may be a patient's.
+        if called.isdigit() and any(_statements(part, ()) for part in relative.parent.parts[:-1]):
+            said = None
         try:
             if said is None:
                 raise UnlabelledError("no_label", f"the folder {called!r} is not called after a class")

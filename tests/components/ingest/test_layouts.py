@@ -550,6 +550,10 @@ def test_folders_of_class_numbers_stop_ingest(tmp_path: Path, images: Callable[.
         images(f"set/train/{number}", "a.jpg")
     with pytest.raises(IngestError, match=r"are class numbers \(0, 1, 2, 3, 4, 5, 6\)"):
         _read("folder", tmp_path / "set")
+    images("patients/nevus/0", "a.jpg")
+    images("patients/nevus/1", "b.jpg")
+    found = _read("folder", tmp_path / "patients")
+    assert [refusal.reason for refusal in found.refusals] == ["no_label"] * 2
     images("two/0", "a.jpg")
     images("two/1", "b.jpg")
     assert sorted(row.target for row in _read("folder", tmp_path / "two").rows) == [0, 1]
