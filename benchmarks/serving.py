@@ -118,11 +118,13 @@ class Bench:
             f"127.0.0.1:{onnx_port}", self.work / "onnx.log",
             {"ONNX": str(models / "pixels" / "model.onnx"), "RIVAL": "onnx"},
         ) if (models / "pixels" / "model.onnx").exists() else None  # fmt: skip
+        # What it needs may not be installed here any more.
+        theirs = (self.old_code or Path()) / ".venv/bin/python"
         self.old = Contestant(
-            python(
-                "-m", "serving", "--host=127.0.0.1", f"--port={old_port}", "--model_name=lite0",
+            [
+                str(theirs if theirs.exists() else sys.executable), "-m", "serving", "--host=127.0.0.1", f"--port={old_port}", "--model_name=lite0",
                 f"--model_base_path={models / 'unfolded'}", "--enable_batching",
-            ), f"127.0.0.1:{old_port}", self.work / "old.log", {"PYTHONPATH": str(self.old_code)}, self.old_code,
+            ], f"127.0.0.1:{old_port}", self.work / "old.log", {"PYTHONPATH": str(self.old_code)}, self.old_code,
         ) if self.old_code is not None else None  # fmt: skip
         for server in (self.ours, self.light, self.flask, self.fastapi, self.onnx, self.old):
             if server is not None:
