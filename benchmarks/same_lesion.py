@@ -137,14 +137,10 @@ def _hashes(pictures: Pictures) -> Pictures:
 
 def _network(side: int) -> Callable[[Pictures], Features]:
     # Imported here because the options are checked first.
-    import keras
-
     from components.trainer.model.backbones import registry
-    from components.trainer.model.feature_extractor import FeatureExtractor
+    from studies.frozen_features import FeatureExtractor
 
-    network = registry.build("efficientnet_lite0", size=side)
-    pooled = keras.layers.GlobalAveragePooling2D()(network.features)
-    return FeatureExtractor(keras.Model(network.inputs, pooled), side)
+    return FeatureExtractor.pooled(registry.build("efficientnet_lite0", size=side), side)
 
 
 def _features(look: Callable[[Pictures], Features], pictures: Pictures, views: int) -> Features:

@@ -1,12 +1,12 @@
 """Images a second into and through a training step, against the studies' ImageDataGenerator and stock Keras.
 
-    TF_ENABLE_ONEDNN_OPTS=1 python benchmarks/training.py step [--size 128] [--rounds 25]
+    TF_ENABLE_ONEDNN_OPTS=1 python benchmarks/training.py step [--size 128] [--rounds 25] [--threads 1]
     python benchmarks/training.py input IMAGES [--size 128] [--count 1024] [--seconds 20]
 
-step: EfficientNet-Lite0, all layers, batches of 32, on one thread held to one core: stock Keras (batch-norm
-trained); batch-norm frozen but a layer, with fast gradients of 1x1 convolutions, as the step was before folding; and
-the step of the `full` preset. They take turns, one step each a round; printed are medians of processor time, and of
-the ratios within a round, and the losses, which must be the same for the last two.
+step: EfficientNet-Lite0, all layers, batches of 32, held to as many cores as threads: stock Keras (batch-norm trained);
+batch-norm frozen but a layer, with fast gradients of 1x1 convolutions, as the step was before folding; and the step of
+the `full` preset. They take turns, one step each a round; printed are medians of processor time (one thread) or of the
+clock's (several), and of the ratios within a round, and the losses, which must be the same for the last two.
 
 input: the cached, graph-augmented pipeline against ImageDataGenerator reading and augmenting the JPEGs of a folder
 (rotation, zoom, shift, flips), batches of 32, both without a network; the first batches of each are not counted.
@@ -123,11 +123,12 @@ def training_step(size: int, config: TrainerConfig, kind: str) -> Callable[[], A
     return step
 
 
-def compare_steps(size: int, rounds: int) -> None:
-    """Print processor time and losses of the three steps."""
-    os.sched_setaffinity(0, {0})
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+def compare_steps(size: int, rounds: int, threads: int) -> None:
+    """Print time and losses of the steps: processor time of one thread, the clock's of several."""
+    os.sched_setaffinity(0, range(threads))
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
     full = load("full").trainer
     steps = {
         STOCK: training_step(size, full.model_copy(update={"batch_norm": "train"}), STOCK),
@@ -138,10 +139,10 @@ def compare_steps(size: int, rounds: int) -> None:
     times: dict[str, list[float]] = {kind: [] for kind in steps}
     for _ in range(rounds):
         for kind, step in steps.items():
-            started = time.process_time()
+            started = clock()
             losses[kind].append(float(step()))
-            times[kind].append(time.process_time() - started)
-    print(f"| step, {size} px, batches of {_BATCH} | processor ms | images/s of a core | ratio | losses |")
+            times[kind].append(clock() - started)
+    print(f"| step, {size} px, batches of {_BATCH}, {threads} thread(s) | ms | images/s | ratio | losses |")
     print("|---|---|---|---|---|")
     for kind, spent in times.items():
         ratio = statistics.median(a / b for a, b in zip(times[BEFORE], spent, strict=True))
@@ -173,6 +174,7 @@ def main() -> None:
     step = commands.add_parser("step")
     step.add_argument("--size", type=int, default=128)
     step.add_argument("--rounds", type=int, default=25)
+    step.add_argument("--threads", type=int, default=1)
     given = commands.add_parser("input")
     given.add_argument("images", type=Path, help="folder of JPEGs")
     given.add_argument("--size", type=int, default=128)
@@ -180,7 +182,7 @@ def main() -> None:
     given.add_argument("--seconds", type=float, default=20.0, help="time for each measurement")
     arguments = parser.parse_args()
     if arguments.what == "step":
-        compare_steps(arguments.size, arguments.rounds)
+        compare_steps(arguments.size, arguments.rounds, arguments.threads)
     else:
         compare_inputs(arguments.images, arguments.size, arguments.count, arguments.seconds)
 

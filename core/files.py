@@ -6,40 +6,61 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
 
 
-def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
-    """Replace a file at once, so that a reader sees the old or the new one and nothing between.
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o666, cache: bool = False) -> Iterator[BinaryIO]:
+    """Open a file for its whole new content; the name points to it once the block has ended without an error.
 
-    The content is on the disk before the name points to it: a power cut leaves one of the two whole. Missing
+    The content is on the disk before the name points to it: a power cut leaves the old or the new one whole. Missing
     parent folders are made.
 
     Args:
         path: the file; its folder must allow a second file beside it.
-        content: the whole new content; text is written as UTF-8.
         mode: permissions of the new file before the umask; 0o600 for secrets.
+        cache: whether one process alone writes it and can make it again: nothing waits for the disk, and what a
+            killed process leaves is written over.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; the old file is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}{'' if cache else f'.{os.getpid()}'}.partial")
     try:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())
+            yield stream
+            if not cache:
+                stream.flush()
+                os.fsync(stream.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if not cache:
+        sync_folder(path.parent)
+
+
+def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
+    """Replace a file at once, text as UTF-8: a reader sees the old or the new one, see `replacing`."""
+    with replacing(path, mode=mode) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def cached_arrays(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the arrays of an .npz file by name; if it is missing, make them and keep them in it."""
+    import numpy as np
+
+    if not path.exists():
+        with replacing(path, cache=True) as stream:
+            np.savez(stream, **make())
+    with np.load(path, allow_pickle=False) as kept:
+        return dict(kept)
 
 
 def append_line(path: Path, line: str) -> None:

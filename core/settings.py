@@ -1,4 +1,4 @@
-"""Sentences for settings that pydantic refuses: key, value, what is valid, and the closest valid key."""
+"""The base of records and settings, and sentences for what pydantic refuses of them: key, value, what is valid."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Frozen(BaseModel):
+    """A record or a part of a configuration: never changed, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def explain(error: ValidationError, model: type[BaseModel] | None = None, *, prefix: str = "") -> list[str]:

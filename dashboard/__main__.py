@@ -19,14 +19,11 @@ def dashboard(
         ),
     ] = None,
     port: Annotated[
-        int | None,
-        typer.Option("--port", help="The port of the pages; 0 picks a free one. Without it, 8600."),
+        int | None, typer.Option(help="The port of the pages; 0 picks a free one. Without it, 8600.")
     ] = None,
-    host: Annotated[
-        str | None, typer.Option("--host", help="The address to listen on. Without it, 127.0.0.1.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on. Without it, 127.0.0.1.")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="A YAML file of settings, see docs/dashboard.md.")
+        Path | None, typer.Option(help="A YAML file of settings, see docs/dashboard.md.")
     ] = None,
 ) -> None:
     """Show runs, verdicts, models, field and devices in the browser, until Ctrl-C.

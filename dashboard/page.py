@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.settings import Frozen
 from dashboard import clock, words
 from dashboard.access import csrf_token, wants_json
 from dashboard.faults import Problem
@@ -31,10 +32,8 @@ NAVIGATION = (
 )
 
 
-class Page(BaseModel):
+class Page(Frozen):
     """What a page shows; subclasses add the facts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field(description="the page's heading")
 

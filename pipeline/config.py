@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from components.balance.config import BalanceConfig
 from components.evaluator.config import EvaluatorConfig
@@ -18,6 +18,7 @@ from components.tuner.config import TunerConfig, ends
 from core import settings
 from core.errors import UsageError
 from core.features import MODEL_NAME
+from core.settings import Frozen
 
 # Without a runner Beam downloads one from the web; this one is part of the package.
 LOCAL_BEAM_ARGS = (
@@ -29,10 +30,8 @@ LOCAL_BEAM_ARGS = (
 )
 
 
-class About(BaseModel):
+class About(Frozen):
     """What a preset is for, so that a reader can choose without trying."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     purpose: str = Field(description="one sentence: what it gives")
     expect: str = Field(description="the measured result, and on which data; or that it was not measured")
@@ -40,10 +39,8 @@ class About(BaseModel):
     command: str = Field(description="how to run it")
 
 
-class RunConfig(BaseModel):
+class RunConfig(Frozen):
     """Everything that decides what a run does, apart from where its data and its workspace are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     about: About = Field(description="what the preset is for")
     model_name: str = Field(

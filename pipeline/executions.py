@@ -37,11 +37,6 @@ class Step:
     finished_ms: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def cached(self) -> bool:
-        """True when an earlier run's result was taken."""
-        return self.state == "CACHED"
-
     def output(self, name: str) -> Artifact | None:
         """Return the only artifact of an output, or None."""
         return next(iter(self.outputs.get(name, [])), None)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from tfx.utils import path_utils
 
 from components.evaluator import measured
@@ -18,6 +18,7 @@ from core.hashing import FACTS
 from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL, Verdict
 from core.registry.store import Registry
+from core.settings import Frozen
 from pipeline.executions import Step, unfinished
 
 Status = Literal["pushed", "unchanged", "refused", "failed"]
@@ -25,10 +26,8 @@ EXIT_CODES: dict[Status, int] = {"pushed": 0, "unchanged": 0, "refused": REFUSED
 FILE_NAME = "run.json"
 
 
-class StepOutcome(BaseModel):
+class StepOutcome(Frozen):
     """One step, for the record."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     state: str
@@ -46,10 +45,8 @@ class StepOutcome(BaseModel):
         )
 
 
-class Outcome(BaseModel):
+class Outcome(Frozen):
     """A finished run, whatever its end."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
     status: Status

@@ -189,7 +189,7 @@ def from_field(file: Path, version: str, threshold: float) -> Site:
     Raises:
         UsageError: the file cannot be read, or holds no answer of this version.
     """
-    from components.trainer.export import warmup
+    from components.trainer.export.saved_model import warmup_pictures
 
     rows = outcome.read(file)
     found = [row for row in rows if row.version == version]
@@ -218,7 +218,7 @@ def from_field(file: Path, version: str, threshold: float) -> Site:
         ],
         groups=[row.group for row in found],
         data_version=hashlib.sha256(outcome.table(found).encode()).hexdigest(),
-        images=warmup.pictures(),
+        images=warmup_pictures(),
         slices=(),
     )
 

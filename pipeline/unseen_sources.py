@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 from rich.console import Console
 
 from components.evaluator import predictions
@@ -16,6 +16,7 @@ from components.ingest import by_source
 from core.features import SPLITS
 from core.measures.auc import auc_interval, compare
 from core.measures.rates import Interval
+from core.settings import Frozen
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,10 +28,8 @@ FILE_NAME = "unseen_sources.json"
 _FOLDER = "unseen-sources"
 
 
-class UnseenSource(BaseModel):
+class UnseenSource(Frozen):
     """One source, asked of a model that was trained without it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="value of the feature `source`")
     skipped: str = Field(default="", description="why nothing was measured; empty if it was")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.settings import Frozen
 
 
 def _upstream(default: Any, description: str, unused: str = "", **limits: Any) -> Any:
@@ -23,10 +25,8 @@ _NO_LITE = "only saved_model.pb is served"
 _OS_CACHES = "the system's file cache is left alone"
 
 
-class Options(BaseModel):
+class Options(Frozen):
     """The settings of one server process; a flag `--name` for each field."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     port: int = _upstream(
         8500, "TCP port for gRPC; 0 disables it, a negative number takes any free port.", ge=-1, le=65535

@@ -31,58 +31,31 @@ if _STANDS_IN:
     _bare.__path__ = [str(tensorflow_folder())]
     sys.modules["tensorflow"] = _bare
 try:
-    from tensorflow.core.example.example_pb2 import Example
-    from tensorflow.core.framework.tensor_pb2 import TensorProto
-    from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
-    from tensorflow.core.framework.types_pb2 import DataType
-    from tensorflow.core.protobuf.config_pb2 import ConfigProto, RunOptions
-    from tensorflow.core.protobuf.error_codes_pb2 import Code
-    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef, TensorInfo
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-    from tensorflow_serving.apis import (
-        classification_pb2,
-        get_model_metadata_pb2,
-        get_model_status_pb2,
-        inference_pb2,
-        input_pb2,
-        model_management_pb2,
-        model_pb2,
-        model_service_pb2_grpc,
-        predict_pb2,
-        prediction_log_pb2,
-        prediction_service_pb2_grpc,
-        regression_pb2,
-    )
-    from tensorflow_serving.config import model_server_config_pb2
+    from tensorflow.core.example.example_pb2 import Example as Example
+    from tensorflow.core.framework.tensor_pb2 import TensorProto as TensorProto
+    from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto as TensorShapeProto
+    from tensorflow.core.framework.types_pb2 import DataType as DataType
+    from tensorflow.core.protobuf.config_pb2 import ConfigProto as ConfigProto
+    from tensorflow.core.protobuf.config_pb2 import RunOptions as RunOptions
+    from tensorflow.core.protobuf.error_codes_pb2 import Code as Code
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef as MetaGraphDef
+    from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef as SignatureDef
+    from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo as TensorInfo
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel as SavedModel
+    from tensorflow_serving.apis import classification_pb2 as classification_pb2
+    from tensorflow_serving.apis import get_model_metadata_pb2 as get_model_metadata_pb2
+    from tensorflow_serving.apis import get_model_status_pb2 as get_model_status_pb2
+    from tensorflow_serving.apis import inference_pb2 as inference_pb2
+    from tensorflow_serving.apis import input_pb2 as input_pb2
+    from tensorflow_serving.apis import model_management_pb2 as model_management_pb2
+    from tensorflow_serving.apis import model_pb2 as model_pb2
+    from tensorflow_serving.apis import model_service_pb2_grpc as model_service_pb2_grpc
+    from tensorflow_serving.apis import predict_pb2 as predict_pb2
+    from tensorflow_serving.apis import prediction_log_pb2 as prediction_log_pb2
+    from tensorflow_serving.apis import prediction_service_pb2_grpc as prediction_service_pb2_grpc
+    from tensorflow_serving.apis import regression_pb2 as regression_pb2
+    from tensorflow_serving.config import model_server_config_pb2 as model_server_config_pb2
 finally:
     if _STANDS_IN:
         for _name in [n for n in sys.modules if n == "tensorflow" or n.startswith("tensorflow.")]:
             del sys.modules[_name]
-
-__all__ = [
-    "Code",
-    "ConfigProto",
-    "DataType",
-    "Example",
-    "MetaGraphDef",
-    "RunOptions",
-    "SavedModel",
-    "SignatureDef",
-    "TensorInfo",
-    "TensorProto",
-    "TensorShapeProto",
-    "classification_pb2",
-    "get_model_metadata_pb2",
-    "get_model_status_pb2",
-    "inference_pb2",
-    "input_pb2",
-    "model_management_pb2",
-    "model_pb2",
-    "model_server_config_pb2",
-    "model_service_pb2_grpc",
-    "predict_pb2",
-    "prediction_log_pb2",
-    "prediction_service_pb2_grpc",
-    "regression_pb2",
-    "tensorflow_folder",
-]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -18,6 +20,11 @@ Config = TypeVar("Config", bound="BaseModel")
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="The seed of everything that is drawn at random.")
 ]
+
+
+def command_line() -> str:
+    """Return the command that runs, for the facts of its page."""
+    return shlex.join(["melanosizer", *sys.argv[1:]])
 
 
 def validated(model: type[Config], values: Mapping[str, str]) -> Config:

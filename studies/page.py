@@ -14,6 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from core import numbers
+from core.files import write_atomic
 from core.measures.rates import Interval
 from pipeline.report import paper
 
@@ -76,16 +77,8 @@ class Page:
 
 def write(page: Page, path: Path) -> Path:
     """Write the page as one self-contained file and return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(render(page), encoding="utf-8")
-    partial.replace(path)
+    write_atomic(path, paper.render("studies", "study.html.j2", {"page": page}, extra_style="studies.css"))
     return path
-
-
-def render(page: Page) -> str:
-    """Return the page's HTML."""
-    return paper.render("studies", "study.html.j2", {"page": page}, extra_style="studies.css")
 
 
 def spread(value: Interval) -> Markup:

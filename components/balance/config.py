@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from core.settings import Frozen
 
 
-class BalanceConfig(BaseModel):
+class BalanceConfig(Frozen):
     """Limits of the data gate on the labels."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_positive_share: float = Field(
         default=0.01,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.balance.config import BalanceConfig
 from core.features import TARGET
 from core.records.verdict import Check, at_least, at_most
+from core.settings import Frozen
 
 _EMPTY = (
     "the split is empty: every group (patient, lesion or image) lies in one split, and there were too few for all; "
@@ -17,10 +18,8 @@ _EMPTY = (
 )
 
 
-class LabelCounts(BaseModel):
+class LabelCounts(Frozen):
     """Images of each label in one split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     negatives: int = Field(ge=0)
     positives: int = Field(ge=0)

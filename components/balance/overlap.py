@@ -7,18 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.features import GROUP_ID, IMAGE
 from core.records.verdict import Check, at_most
+from core.settings import Frozen
 
 EXAMPLES_NAMED = 5
 
 
-class Overlap(BaseModel):
+class Overlap(Frozen):
     """What lies in more than one split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     groups: int = Field(ge=0, description="patients or lesions in more than one split")
     images: int = Field(ge=0, description="identical images in more than one split")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.settings import Frozen
 
 SliceFeature = Literal["sex", "age_band", "anatom_site", "source", "skin_tone", "image_quality"]
 
 
-class ExternalData(BaseModel):
+class ExternalData(Frozen):
     """A data set of other cameras or clinics that the model is measured on; nothing is fitted on it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="the name on pages and in gates")
     path: str = Field(description="an ingested data set, or images that ingest can read")
@@ -33,10 +33,8 @@ class ExternalData(BaseModel):
     )
 
 
-class EvaluatorConfig(BaseModel):
+class EvaluatorConfig(Frozen):
     """Limits of the model gate, measured on the test split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_auc: float = Field(
         default=0.75, ge=0, le=1, description="lower bound of the ROC AUC on all test images"

@@ -53,8 +53,5 @@ def _measure(name: str, items: Sequence[Prediction]) -> SliceMetrics:
         auc=auc(labels, scores) if both else None,
         partial_auc=partial_auc(labels, scores) if both else None,
         auc_precision_recall=average_precision(labels, scores) if both else None,
-        true_positives=counts.true_positives,
-        false_negatives=counts.false_negatives,
-        true_negatives=counts.true_negatives,
-        false_positives=counts.false_positives,
+        **counts.counts,
     )

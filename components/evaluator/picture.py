@@ -3,14 +3,97 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from skimage.color import rgb2lab
 
-from components.evaluator.image_quality import SIDE, image_quality
-from components.evaluator.skin_tone import skin_tone
 from core.features import UNKNOWN
+
+IMAGE_QUALITY: Final = "image_quality"
+SIDE: Final = 224  # pictures are compared at one size, px
+# Measured on 400 images of HAM10000 at 224 px: a tenth of them is hairier, a tenth softer, a twentieth darker.
+HAIRY: Final = 0.035  # share of pixels in thin dark lines
+SOFT: Final = 0.17  # deviation of the Laplacian by that of the grey levels
+DIM: Final = 120.0  # median grey level
+_THIN: Final = 9  # px; wider dark structures are no hair
+_DARKER: Final = 25  # grey levels
+_MARGIN: Final = 34  # px on each side that are left out of sharpness: the skin there has no detail to lose
+_FLAT: Final = 4.0  # grey levels; pictures without contrast must not divide by nothing
+
+
+def image_quality(pixels: NDArray[np.uint8]) -> str:
+    """Return ordinary, hairy, soft or dim; the first that applies, in the order dim, hairy, soft.
+
+    Hair is what a black-hat leaves of lines thinner than 9 px (DullRazor: Lee et al. 1997); sharpness the deviation of
+    the Laplacian (Pech-Pacheco et al. 2000), by the picture's own contrast.
+
+    Args:
+        pixels: RGB, shape [224, 224, 3].
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if float(np.median(grey)) < DIM:
+        return "dim"
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (_THIN, _THIN))
+    if float((cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel) > _DARKER).mean()) > HAIRY:
+        return "hairy"
+    centre = grey[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    sharpness = float(cv2.Laplacian(centre, cv2.CV_32F).std()) / max(float(centre.std()), _FLAT)
+    return "soft" if sharpness < SOFT else "ordinary"
+
+
+SKIN_TONE: Final = "skin_tone"
+# Limits of the individual typology angle, degrees (Chardon et al. 1991; Del Bino and Bernerd 2013).
+BANDS: Final = (
+    (55.0, "very light"),
+    (41.0, "light"),
+    (28.0, "intermediate"),
+    (10.0, "tan"),
+    (-30.0, "brown"),
+)
+DARKEST: Final = "dark"
+_RING: Final = 0.12  # share of each side that is taken for skin
+_VIGNETTE: Final = (
+    12.0  # L* of the black frame a dermatoscope leaves in the corners; the darkest skin is lighter
+)
+_ENOUGH: Final = 0.05  # share of the picture that must be left as skin
+
+
+def skin_tone(pixels: NDArray[np.uint8]) -> str:
+    """Return the band of the individual typology angle of the skin in a picture's periphery.
+
+    The lighter half of the periphery is skin where the lesion, hair or a ruler reach into it. The colour is the
+    camera's: white balance and polarisation shift the angle, so bands compare images of one source only.
+
+    Args:
+        pixels: RGB, shape [height, width, 3].
+
+    Returns:
+        very light, light, intermediate, tan, brown or dark; unknown where too little of the periphery shows skin.
+    """
+    angle = typology_angle(pixels)
+    if angle is None:
+        return UNKNOWN
+    return next((name for limit, name in BANDS if angle > limit), DARKEST)
+
+
+def typology_angle(pixels: NDArray[np.uint8]) -> float | None:
+    """Return atan2(L* - 50, b*) of the median peripheral skin, degrees; None where none is seen."""
+    height, width = pixels.shape[:2]
+    rows, columns = max(1, round(height * _RING)), max(1, round(width * _RING))
+    ring = np.ones((height, width), dtype=bool)
+    ring[rows:-rows, columns:-columns] = False
+    lab = rgb2lab(pixels[ring][None])[0]
+    seen = lab[lab[:, 0] > _VIGNETTE]
+    if len(seen) < _ENOUGH * height * width:
+        return None
+    skin = seen[seen[:, 0] >= np.median(seen[:, 0])]
+    lightness, _, yellow = np.median(skin, axis=0)
+    return math.degrees(math.atan2(float(lightness) - 50.0, float(yellow)))
 
 
 class Seen(NamedTuple):

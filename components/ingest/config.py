@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from components.ingest.source import Source
+from core.settings import Frozen
 
 __all__ = ["LOCAL_BEAM_OPTIONS", "Fractions", "IngestConfig", "Source"]
 
@@ -24,10 +25,8 @@ LOCAL_BEAM_OPTIONS: Final = (
 )
 
 
-class Fractions(BaseModel):
+class Fractions(Frozen):
     """Share of the images in each split; they add up to 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: float = Field(default=0.70, gt=0, lt=1, description="share the model is trained on")
     eval: float = Field(
@@ -49,10 +48,8 @@ class Fractions(BaseModel):
         return {"train": self.train, "eval": self.eval, "test": self.test}
 
 
-class IngestConfig(BaseModel):
+class IngestConfig(Frozen):
     """Sources, labels, splits, limits, and the Beam runner."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: tuple[Source, ...] = Field(min_length=1, description="data sets, merged in this order")
     fractions: Fractions = Field(default=Fractions(), description="sizes of the splits")

@@ -8,20 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from core.features import SPLITS, class_weights
+from core.settings import Frozen
 
 NAME: Final = "manifest.json"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Counts(_Part):
+class Counts(Frozen):
     """Where every row went."""
 
     rows_read: int = Field(ge=0, description="rows of all sources")
@@ -35,7 +32,7 @@ class Counts(_Part):
     unlisted_files: int = Field(ge=0, description="image files that no row names; they are not rows")
 
 
-class Shard(_Part):
+class Shard(Frozen):
     """One TFRecord file."""
 
     file: str = Field(description="path below the data set's folder")
@@ -44,7 +41,7 @@ class Shard(_Part):
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of its bytes")
 
 
-class SplitCounts(_Part):
+class SplitCounts(Frozen):
     """One split."""
 
     images: int = Field(ge=0, description="images in it")
@@ -66,7 +63,7 @@ class SplitCounts(_Part):
         return class_weights(self.negatives, self.positives) if self.negatives and self.positives else None
 
 
-class SourceCounts(_Part):
+class SourceCounts(Frozen):
     """One source."""
 
     name: str = Field(description="value of the feature `source`")
@@ -77,7 +74,7 @@ class SourceCounts(_Part):
     span: int = Field(default=1, ge=1, description="the part of the data it came with")
 
 
-class Span(_Part):
+class Span(Frozen):
     """One part of the data: what one run of ingest added."""
 
     number: int = Field(ge=1, description="1 is the first")
@@ -92,7 +89,7 @@ class Span(_Part):
         return {"negatives": sum(self.images.values()) - positives, "positives": positives}
 
 
-class LabelCount(_Part):
+class LabelCount(Frozen):
     """Rows that call their label by one name."""
 
     name: str = Field(description="what the label columns, or the folder, say")
@@ -100,7 +97,7 @@ class LabelCount(_Part):
     rows: int = Field(ge=0, description="how many")
 
 
-class Manifest(_Part):
+class Manifest(Frozen):
     """`manifest.json` of an ingested data set."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

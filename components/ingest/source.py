@@ -7,11 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.ingest import hdf5
 from components.ingest.errors import IngestError
 from components.ingest.layouts.table_file import SUFFIXES
+from core.settings import Frozen
 
 Kind = Literal[
     "siim2020",
@@ -56,10 +57,8 @@ ARCHIVES: Final = frozenset(
 NAMED: Final = frozenset({"pad-ufes", "derm7pt"})
 
 
-class Source(BaseModel):
+class Source(Frozen):
     """One data set: its layout, its table or folder, and its images."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind = Field(description=f"layout: {', '.join(KINDS)}")
     path: Path = Field(

@@ -3,8 +3,10 @@
 # TFX reads these annotations at run time, so they cannot be postponed.
 import importlib.metadata
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 # Not tfx.v1, which imports all of TFX: a step in a container takes two seconds of processor time longer with it.
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -35,41 +37,69 @@ def RegistryRecord(  # noqa: N802 - a component is a class to its users
     config: Parameter[str],
 ) -> None:
     """Write the version's record and serve it; do nothing when nothing was pushed."""
+
+    def about(facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        data = json.loads((Path(accepted.uri) / "accepted.json").read_text())
+        slices = measured.load(Path(evaluation.uri))
+        overall = next(item for item in slices if item.slice == OVERALL)
+        return {
+            "preset": preset,
+            "label_counts": data["label_counts"],
+            "metrics": overall.recorded(facts["threshold"]),
+            "slices": tuple(item.model_dump() for item in slices if item.slice != OVERALL),
+            "verdicts": tuple(
+                Verdict.load(Path(uri)) for uri in (balance.uri, evaluation.uri, infra_blessing.uri)
+            ),
+            "parents": Parents(
+                data_version=data["data_version"],
+                baseline_version=blessing.get_string_custom_property(BASELINE_VERSION) or None,
+            ),
+        }, f"AUC {overall.auc:.3f}"
+
+    write_record(pushed_model, record, Registry(Path(workspace), model_name), run_id, config, about)
+
+
+def write_record(
+    pushed_model: Any,
+    record: Any,
+    registry: Registry,
+    run_id: str,
+    config: str,
+    about: Callable[[dict[str, Any]], tuple[dict[str, Any], str]],
+) -> None:
+    """Write a pushed version's record and serve it; do nothing when nothing was pushed.
+
+    Args:
+        pushed_model: the Pusher's artifact.
+        record: the artifact that gets a copy of the record.
+        registry: of the model.
+        run_id: that pushed it.
+        config: of the run, as JSON.
+        about: from what the model says of itself to the record's other fields, and the figure that speaks for it.
+    """
     folder = Path(record.uri)
     folder.mkdir(parents=True, exist_ok=True)
     if not pushed_model.get_int_custom_property("pushed"):
         (folder / "record.json").write_text("{}\n")
         return
     version = pushed_model.get_string_custom_property("pushed_version")
-    registry = Registry(Path(workspace), model_name)
     served = registry.served / version
     facts = json.loads((served / hashing.FACTS).read_text())
-    data = json.loads((Path(accepted.uri) / "accepted.json").read_text())
-    slices = measured.load(Path(evaluation.uri))
-    overall = next(item for item in slices if item.slice == OVERALL)
+    fields, figure = about(facts)
     entry = VersionRecord(
-        model_name=model_name,
+        model_name=registry.model_name,
         version=version,
         created=datetime.now(UTC),
         run_id=run_id,
-        preset=preset,
         software=importlib.metadata.version("melanosizer"),
         config=json.loads(config),
-        label_counts=data["label_counts"],
-        metrics=overall.recorded(facts["threshold"]),
-        slices=tuple(item.model_dump() for item in slices if item.slice != OVERALL),
-        verdicts=tuple(Verdict.load(Path(uri)) for uri in (balance.uri, evaluation.uri, infra_blessing.uri)),
         sha256=hashing.tree_hash(served),
         fingerprint=hashing.fingerprint(served),
-        parents=Parents(
-            data_version=data["data_version"],
-            baseline_version=blessing.get_string_custom_property(BASELINE_VERSION) or None,
-        ),
         model=facts,
         files=_files(served),
+        **fields,
     )
-    why = f"every gate let it through (AUC {overall.auc:.3f})"
-    registry.add(entry, who=f"run {run_id}", why=why)
+    registry.add(entry, who=f"run {run_id}", why=f"every gate let it through ({figure})")
     registry.release(version)
     (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.settings import Frozen
 
 
-class ServingCheckConfig(BaseModel):
+class ServingCheckConfig(Frozen):
     """Limits of the serving gate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     golden_requests: int = Field(
         default=8, ge=1, le=64, description="real images of the eval split whose answers are compared"

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from components.trainer.settings import (
     AugmentationConfig,
     DistilConfig,
-    Frozen,
     FrozenConfig,
     HeadConfig,
     LossConfig,
@@ -18,6 +17,7 @@ from components.trainer.settings import (
     StageConfig,
     ZonesConfig,
 )
+from core.settings import Frozen
 
 # The frozen strategy caches features of pictures as they are and trains one linear layer on them.
 _IDLE_WHERE_FROZEN: Final = (

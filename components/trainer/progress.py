@@ -61,13 +61,3 @@ class Progress:
         if self._open_line:
             self._stream.write("\r\x1b[2K")
             self._open_line = False
-
-
-def duration(seconds: float) -> str:
-    """A duration as people write it: 8 s, 3 min 20 s, 1 h 05 min."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

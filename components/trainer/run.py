@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
 import os
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ import tensorflow as tf
 
 from components.trainer import tuned
 from components.trainer.config import TrainerConfig
-from components.trainer.data.records import Split, spread
+from components.trainer.data.records import spread, write_predictions
 from components.trainer.export import (
     calibration,
     contact_sheet,
@@ -39,11 +37,11 @@ from components.trainer.fit.history import History
 from components.trainer.fit.training import Answers, Data
 from components.trainer.model.backbones import registry
 from components.trainer.model.classifier import Classifier, predict
-from components.trainer.progress import Progress, duration
-from core import features, spreadsheet
+from components.trainer.progress import Progress
 from core.measures import operating_point
 from core.measures.auc import auc
 from core.measures.calibration import brier, calibration_error, log_loss
+from core.numbers import duration
 
 _LOG = logging.getLogger(__name__)
 ROBUSTNESS = "robustness.json"
@@ -104,7 +102,7 @@ def run_fn(fn_args: Any) -> None:
     with progress.phase("calibration"):
         served, probabilities, metrics = _fit(config, data, classifier, answers, run_dir)
     metrics["training_seconds"] = round(time.monotonic() - started, 1)
-    metadata = _metadata(config, data, served, metrics)
+    metadata = served.description(config, data, metrics)
     with progress.phase("robustness and export"), ThreadPoolExecutor(1) as beside:
         # Tracing the signatures is one thread's work; changed pictures are asked about meanwhile.
         table = beside.submit(_robustness, config, data, served, probabilities, progress)
@@ -161,9 +159,9 @@ def _fit(
     probabilities = calibration.apply(fitted, plain)
     point = operating_point.choose(evaluation.targets, probabilities, config.sensitivity)
     zones = operating_point.zones(config.zones, point.threshold)
-    described = _described(evaluation.pictures, answers.evaluation.features)
+    described = out_of_distribution.described(evaluation.pictures, answers.evaluation.features)
     detector = out_of_distribution.fit(
-        _described(data.train.pictures[answers.sample], answers.sample_features),
+        out_of_distribution.described(data.train.pictures[answers.sample], answers.sample_features),
         described,
         config.out_of_distribution,
         config.out_of_distribution_margin,
@@ -172,7 +170,7 @@ def _fit(
     served = Served(
         classifier, read, fitted, point, zones, detector, answers.graph, config.image_size, version
     )
-    _write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
+    write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
     metrics: dict[str, Any] = {
         "eval_auc": auc(evaluation.targets, probabilities),
         "log_loss": log_loss(evaluation.targets, probabilities),
@@ -213,7 +211,7 @@ def _cross_validated(
     """Figures of the answers of members to what they left out, which are written to a file."""
     train = data.train
     probabilities = calibration.apply(fitted, read(tf.constant(found.class_probabilities)).numpy())
-    _write_predictions(path, train, probabilities)
+    write_predictions(path, train, probabilities)
     figures = folds.figures(found, train.targets, probabilities, config.seed)
     Progress().line(
         "cross-validated on %d training images, %d positive: AUC %.4f (95 %% interval %.4f to %.4f), "
@@ -258,73 +256,6 @@ def _robustness(
         config.robustness_images,
         config.seed,
     )
-
-
-def _write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.float32]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
-        for name, target, p in zip(split.names, split.targets, probabilities, strict=True):
-            writer.writerow([spreadsheet.cell(name), int(target), f"{p:.6f}"])
-
-
-def _described(pictures: npt.NDArray[np.uint8], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    rows = [
-        out_of_distribution.describe(
-            tf.constant(pictures[i : i + 256]), tf.constant(seen[i : i + 256])
-        ).numpy()
-        for i in range(0, len(pictures), 256)
-    ]
-    return np.concatenate(rows)
-
-
-def _metadata(
-    config: TrainerConfig, data: Data, served: Served, metrics: Mapping[str, Any]
-) -> dict[str, Any]:
-    """assets.extra/melanosizer.json; schemas/model.schema.json describes it."""
-    members = served.classifier.members
-    point = served.point
-    return {
-        "model_version": served.version,
-        "threshold": point.threshold,
-        "operating_point": {
-            "wanted_sensitivity": config.sensitivity,
-            "sensitivity": point.sensitivity,
-            "sensitivity_interval": list(point.sensitivity_interval),
-            "specificity": point.specificity,
-            "specificity_interval": list(point.specificity_interval),
-        },
-        "zones": {"low_below": served.zones.low_below, "refer_from": served.zones.refer_from},
-        "readout": {"others": served.readout.others},
-        "calibration": served.calibration.as_dict(),
-        "out_of_distribution": {
-            "limit": served.detector.limit,
-            "refused_on_eval": metrics["refused"],
-        },
-        "preprocessing": {
-            "size": served.image_size,
-            "resize": "bilinear with antialiasing, aspect ratio squashed, rounded to uint8",
-            "channel_mean": list(data.moments.mean),
-            "channel_std": list(data.moments.std),
-        },
-        "backbone": {
-            "name": config.backbone,
-            "weights": members[0].network.backbone.weights,
-            "members": [{"size": member.size} for member in members],
-            "tta": served.classifier.tta,
-        },
-        "classes": [
-            {"name": name, "positive": positive == 1.0}
-            for name, positive in zip(
-                served.classifier.classes.names, served.classifier.classes.positive, strict=True
-            )
-        ],
-        **({"metadata": known.as_dict()} if (known := served.classifier.metadata) is not None else {}),
-        "data_version": data.version,
-        "parameters": sum(member.network.model.count_params() for member in members),
-        "metrics": dict(metrics),
-        "config": config.model_dump(mode="json"),
-    }
 
 
 def _run_key(config: TrainerConfig, data: Data) -> str:

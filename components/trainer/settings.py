@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from components.trainer.fit.lr_finder import FinderConfig
-from components.trainer.fit.schedules import Kind as ScheduleKind
-from components.trainer.fit.schedules import ScheduleConfig
+from core.settings import Frozen
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Frozen(BaseModel):
-    """A part that cannot change and refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HeadConfig(Frozen):
@@ -106,7 +99,7 @@ class OptimiserConfig(Frozen):
     )
     clip_norm: float = Field(default=5.0, gt=0, description="largest global norm of a gradient")
     momentum: Share = Field(default=0.9, description="momentum of sgd and rmsprop")
-    schedule: ScheduleKind = Field(
+    schedule: Literal["constant", "step", "cosine", "cyclic", "plateau"] = Field(
         default="cosine",
         description="shape of the learning rate over a stage; plateau: it falls when eval's AUC stops rising",
     )
@@ -136,19 +129,6 @@ class OptimiserConfig(Frozen):
         description="learning-rate finder before the first stage: the loss while the rate grows, plotted in the "
         "report; finder.choose says whether the rates follow from it",
     )
-
-    @property
-    def shape(self) -> ScheduleConfig:
-        """The schedule of every stage."""
-        return ScheduleConfig(
-            kind=self.schedule,
-            warmup=self.warmup,
-            final=self.final,
-            factor=self.fall,
-            cycles=self.cycles or (3 if self.schedule == "cyclic" else 1),
-            decay=self.cycle_decay,
-            patience=self.plateau_patience,
-        )
 
     def scaled(self, factor: float) -> OptimiserConfig:
         """The same with both peak rates times `factor`."""

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
+from core.settings import explain
 
 
 def apply(config: TrainerConfig, values: Mapping[str, Any]) -> TrainerConfig:
@@ -22,13 +23,7 @@ def apply(config: TrainerConfig, values: Mapping[str, Any]) -> TrainerConfig:
     try:
         return TrainerConfig.model_validate(content)
     except ValidationError as error:
-        complaints = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}={item['input']!r}: {item['msg']}"
-            if item["loc"]
-            else item["msg"]
-            for item in error.errors()
-        )
-        raise ValueError(f"{dict(values)}: {complaints}") from None
+        raise ValueError(f"{dict(values)}: {'; '.join(explain(error, TrainerConfig))}") from None
 
 
 def _set(content: Any, key: str, value: Any) -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from components.trainer import tuned
 from components.trainer.config import TrainerConfig
+from core.settings import Frozen
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Range(_Frozen):
+class Range(Frozen):
     """A number between two others."""
 
     low: float = Field(description="smallest value")
@@ -30,7 +27,7 @@ class Range(_Frozen):
         return self
 
 
-class Choice(_Frozen):
+class Choice(Frozen):
     """One of some values."""
 
     values: tuple[bool | int | float | str, ...] = Field(
@@ -47,7 +44,7 @@ class Choice(_Frozen):
         return self
 
 
-class TunerConfig(_Frozen):
+class TunerConfig(Frozen):
     """A search for better settings before the training; left out of a run's configuration = no search."""
 
     algorithm: Literal["bayesian", "random"] = Field(

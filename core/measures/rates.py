@@ -8,16 +8,15 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+
+from core.settings import Frozen
 
 Labels = NDArray[np.integer]
 Scores = NDArray[np.floating]
 
 
-class Interval(BaseModel):
+class Interval(Frozen):
     """A measured value with its confidence interval."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float
@@ -63,17 +62,13 @@ def rate_of(hits: NDArray[np.bool_], confidence: float = 0.95) -> Interval:
     return found
 
 
-class Confusion(BaseModel):
-    """Counts of what is decided where ``probability >= threshold`` is called melanoma."""
+class Counts(Frozen):
+    """What was decided about melanomas and other lesions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    threshold: float
     true_positives: int
     false_negatives: int
     false_positives: int
     true_negatives: int
-    role: str = ""
 
     @property
     def positives(self) -> int:
@@ -131,6 +126,11 @@ class Confusion(BaseModel):
         """False alarms in 1,000 lesions like these."""
         return 1000 * self.false_positives / self.total
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The four counts by name."""
+        return {name: getattr(self, name) for name in Counts.model_fields}
+
     def sensitivity_interval(self, confidence: float = 0.95) -> Interval | None:
         """Return the sensitivity with Wilson's interval."""
         return wilson(self.true_positives, self.positives, confidence)
@@ -154,6 +154,13 @@ class Confusion(BaseModel):
             hit / (hit + alarm) if hit + alarm else None,
             clear / (clear + miss) if clear + miss else None,
         )
+
+
+class Confusion(Counts):
+    """The counts where ``probability >= threshold`` is called melanoma."""
+
+    threshold: float
+    role: str = ""
 
 
 def confusion(labels: Labels, scores: Scores, threshold: float, role: str = "") -> Confusion:

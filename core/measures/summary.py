@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.measures.auc import auc_interval, partial_auc
 from core.measures.calibration import CALIBRATION_METHOD, brier, calibration_interval, squared_gap
 from core.measures.rates import Interval, Labels, Scores, rate_of
+from core.settings import Frozen
 
 
-class Measures(BaseModel):
+class Measures(Frozen):
     """Measures of a model on a set of images that holds both classes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int
     positives: int

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from core.measures.calibration import CALIBRATION_METHOD
-from core.measures.rates import Interval
+from core.measures.rates import Counts, Interval
+from core.settings import Frozen
 
 EXTERNAL_FILE: Final = "external.json"
 
 
-class SliceMetrics(BaseModel):
-    """Metrics of one slice of the test split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SliceMetrics(Counts):
+    """Metrics of one slice of the test split, with what the operating point decides there."""
 
     slice: str = Field(description="overall, or feature:value")
     auc: float | None = Field(description="ROC AUC; null if one class is missing")
@@ -24,30 +23,6 @@ class SliceMetrics(BaseModel):
         default=None, description="area above 80 % sensitivity, 0 to 0.2; null if one class is missing"
     )
     auc_precision_recall: float | None = Field(description="average precision; null if one class is missing")
-    true_positives: int
-    false_negatives: int
-    true_negatives: int
-    false_positives: int
-
-    @property
-    def positives(self) -> int:
-        """Melanomas in the slice."""
-        return self.true_positives + self.false_negatives
-
-    @property
-    def negatives(self) -> int:
-        """Other lesions in the slice."""
-        return self.true_negatives + self.false_positives
-
-    @property
-    def sensitivity(self) -> float | None:
-        """Melanomas found at the operating point, by melanomas."""
-        return self.true_positives / self.positives if self.positives else None
-
-    @property
-    def specificity(self) -> float | None:
-        """Other lesions cleared at the operating point, by other lesions."""
-        return self.true_negatives / self.negatives if self.negatives else None
 
     def recorded(self, threshold: float) -> dict[str, float | None]:
         """Return what the registry's record of the version keeps.
@@ -65,10 +40,8 @@ class SliceMetrics(BaseModel):
         }
 
 
-class External(BaseModel):
+class External(Frozen):
     """Measures of one external data set at the stored operating point; nothing was fitted on it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     data_version: str = Field(description="SHA-256 of the data set")

@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from core import hashing
+from core.files import write_atomic
+from core.settings import Frozen
 
 State = Literal["COMPLETE", "CACHED", "REFUSED", "FAILED"]
 Scalar = str | float | int | bool
 
 
-class LineageArtifact(BaseModel):
+class LineageArtifact(Frozen):
     """One artifact that a step read or wrote."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: str = Field(description="TFX's name of its type, e.g. Model")
     uri: str = Field(description="where it lies: a path, or a URI of the object store")
@@ -39,10 +38,8 @@ class LineageArtifact(BaseModel):
     )
 
 
-class LineageRecord(BaseModel):
+class LineageRecord(Frozen):
     """One step of one run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     run_id: str = Field(min_length=1)
@@ -68,10 +65,7 @@ class LineageStore:
     def write(self, record: LineageRecord) -> Path:
         """Write one record, replacing that of an earlier attempt at the same step."""
         path = self._folder / record.run_id / f"{record.step}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(record.model_dump_json(indent=2) + "\n")
-        partial.replace(path)
+        write_atomic(path, record.model_dump_json(indent=2) + "\n")
         return path
 
     def run(self, run_id: str) -> list[LineageRecord]:

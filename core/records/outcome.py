@@ -8,17 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from core.errors import UsageError
 from core.records.times import Moment
+from core.settings import Frozen
 from core.spreadsheet import cell, plain
 
 
-class FieldOutcome(BaseModel):
+class FieldOutcome(Frozen):
     """One answer whose outcome a clinician has entered."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     answer: int = Field(ge=1, description="number of the answer on the dashboard")
     time: Moment = Field(description="of the answer")

@@ -6,16 +6,16 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.settings import Frozen
 
 OVERALL = "overall"
 FILE_NAME = "verdict.json"
 
 
-class Check(BaseModel):
+class Check(Frozen):
     """One comparison of a measured value with its limit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str = Field(description="what was measured, e.g. auc")
     slice: str = Field(default=OVERALL, description="the part of the data it was measured on, e.g. sex:male")
@@ -33,10 +33,8 @@ class Check(BaseModel):
         return f"{text}: {self.detail}" if self.detail else text
 
 
-class Verdict(BaseModel):
+class Verdict(Frozen):
     """What one gate decided, with every check it made, those that held included."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     gate: str = Field(description="the gate's name: data | model | serving")
     checks: tuple[Check, ...]

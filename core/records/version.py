@@ -5,18 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.records.verdict import Verdict
+from core.settings import Frozen
 
 VERSION_PATTERN = r"^[0-9]{1,19}$"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Parents(_Frozen):
+class Parents(Frozen):
     """What the version descends from."""
 
     data_version: str = Field(description="SHA-256 of the data set it was trained on")
@@ -27,7 +24,7 @@ class Parents(_Frozen):
     )
 
 
-class FileHash(_Frozen):
+class FileHash(Frozen):
     """A file that belongs to the version, beside the SavedModel."""
 
     path: str = Field(description="relative to the version's folder")
@@ -35,7 +32,7 @@ class FileHash(_Frozen):
     bytes: int = Field(ge=0)
 
 
-class VersionRecord(_Frozen):
+class VersionRecord(Frozen):
     """One version of a model."""
 
     schema_version: Literal[1] = 1
@@ -59,7 +56,7 @@ class VersionRecord(_Frozen):
     files: tuple[FileHash, ...] = Field(default=(), description="what devices and reports fetch by hash")
 
 
-class Event(_Frozen):
+class Event(Frozen):
     """One change of what is to be served."""
 
     time: datetime = Field(description="UTC")
@@ -77,7 +74,7 @@ class Event(_Frozen):
         return self.action in ("pushed", "promoted", "rolled_back")
 
 
-class Labels(_Frozen):
+class Labels(Frozen):
     """The version that each label stands for; null: the label is not given."""
 
     stable: str | None = Field(default=None, pattern=VERSION_PATTERN)

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -15,16 +15,15 @@ from core.measures.rates import Interval
 from core.measures.recalibration import FOR_A_LINE
 from core.records.outcome import FieldOutcome
 from core.records.times import of_seconds
+from core.settings import Frozen
 from dashboard.database.tables import DataImage, Examination, Prediction, Review
 
 DRIFTED_P = 0.01
 LEAST = 10  # of each kind, to judge at all
 
 
-class FieldCalibration(BaseModel):
+class FieldCalibration(Frozen):
     """Calibration of one version on all of its answers whose outcome is known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str
     melanomas: int

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.measures.drift import SHIFTED, STEADY, kolmogorov_smirnov, population_stability_index
 from core.measures.rates import Scores
+from core.settings import Frozen
 from dashboard import clock
 from dashboard.database.tables import Bin, Reference
 from dashboard.field.features import FEATURES
@@ -17,10 +18,8 @@ from dashboard.readers.evidence import Evidence
 LEAST = 50
 
 
-class Drift(BaseModel):
+class Drift(Frozen):
     """One feature's drift."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     feature: str
     psi: float | None = Field(description="population stability index")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from core.measures.auc import auc_interval
 from core.measures.calibration import brier, calibration_error, reliability
 from core.measures.rates import Interval, wilson
+from core.settings import Frozen
 from dashboard.database.tables import Prediction
 
 OUTCOMES = ("melanoma", "benign", "unclear")
@@ -20,10 +21,8 @@ BINS = 10
 LEAST_KNOWN = 20
 
 
-class FieldQuality(BaseModel):
+class FieldQuality(Frozen):
     """Quality measured on answers whose outcome is known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     melanomas: int
     benign: int

@@ -8,8 +8,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from core.settings import Frozen
 from dashboard import clock
 from dashboard.readers.runs import Run
 
@@ -28,10 +27,8 @@ STATES = {
 }
 
 
-class Task(BaseModel):
+class Task(Frozen):
     """A step of a run on the cluster."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     state: str

@@ -8,18 +8,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from core.files import read_json
+from core.settings import Frozen
 from core.spreadsheet import plain
 
 MOST_ROWS = 200_000
 
 
-class Quarantined(BaseModel):
+class Quarantined(Frozen):
     """A file that was left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     reason: str

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.settings import Frozen
 
 PATIENCE_S = 2.0
 STATES = {0: "UNKNOWN", 1: "PENDING", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
@@ -19,10 +21,8 @@ INPUTS = (2, 3)  # DECLARED_INPUT, INPUT
 OUTPUTS = (1, 4)  # DECLARED_OUTPUT, OUTPUT
 
 
-class Artifact(BaseModel):
+class Artifact(Frozen):
     """One artifact."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: int
     type: str
@@ -30,10 +30,8 @@ class Artifact(BaseModel):
     uri: str
 
 
-class Node(BaseModel):
+class Node(Frozen):
     """One step of a run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     type: str

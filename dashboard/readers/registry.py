@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.records.times import milliseconds
 from core.records.verdict import Verdict
 from core.records.version import Channels, Event, VersionRecord
 from core.registry.rollout import Rollout
 from core.registry.store import Damaged, Registry
+from core.settings import Frozen
 from core.worker import Worker
 from core.workspace import Workspace
 
 SETTLE_PERIOD_S = 5.0
 
 
-class Version(BaseModel):
+class Version(Frozen):
     """One released version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str
     created: int = Field(description="milliseconds since 1970, UTC")

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from core.records.verdict import Verdict
+from core.settings import Frozen
 from core.workspace import MARKER, Workspace
 from dashboard import clock
 from dashboard.readers.cache import FileCache
@@ -22,10 +23,8 @@ SILENCE_S = 600.0
 GRACE_S = 120.0
 
 
-class Run(BaseModel):
+class Run(Frozen):
     """One run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
     state: str = Field(description="pushed, unchanged, refused, failed, running, interrupted or damaged")

@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from pydantic import BaseModel, ConfigDict
 
 from core.protos import data_statistics_pb2 as protos
+from core.settings import Frozen
 
 KINDS = {0: "int", 1: "float", 2: "string", 3: "bytes", 4: "struct"}
 TOP_VALUES = 8
 
 
-class Feature(BaseModel):
+class Feature(Frozen):
     """What TFDV counted of one feature in one split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: str
@@ -32,10 +30,8 @@ class Feature(BaseModel):
     histogram: tuple[tuple[float, float, float], ...] = ()  # low, high, count
 
 
-class Anomaly(BaseModel):
+class Anomaly(Frozen):
     """Something that contradicts the schema."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: str
     feature: str

@@ -17,18 +17,14 @@ def evaluate(
     data: DataOption,
     version: Annotated[
         str | None,
-        typer.Option(
-            "--version", help="The released version that answers. Without it, the one that is served."
-        ),
+        typer.Option(help="The released version that answers. Without it, the one that is served."),
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(
-            "--model", help="The folder of a SavedModel that is measured instead of a released version."
-        ),
+        typer.Option(help="The folder of a SavedModel that is measured instead of a released version."),
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", help="The split that is measured: train, eval, test, or all.")
+        str, typer.Option(help="The split that is measured: train, eval, test, or all.")
     ] = "test",
     preset: PresetOption = "quick",
     workspace: WorkspaceOption = Path("workspace"),

@@ -46,17 +46,12 @@ def ingest(
     ] = False,
     fractions: Annotated[
         str | None,
-        typer.Option(
-            "--fractions",
-            help="The shares of the images that go to train/eval/test. Without it, 0.70/0.15/0.15.",
-        ),
+        typer.Option(help="The shares of the images that go to train/eval/test. Without it, 0.70/0.15/0.15."),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed",
-            min=0,
-            help="The seed that decides which new groups go into which split. Without it, 2020.",
+            min=0, help="The seed that decides which new groups go into which split. Without it, 2020."
         ),
     ] = None,
     positive: Annotated[
@@ -71,36 +66,28 @@ def ingest(
     ] = None,
     max_side: Annotated[
         int | None,
-        typer.Option(
-            "--max-side", help="Resizes longer sides to this many pixels. Without it, bytes pass unchanged."
-        ),
+        typer.Option(help="Resizes longer sides to this many pixels. Without it, bytes pass unchanged."),
     ] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(
-            "--max-pixels",
-            help="Refuses images of more pixels than this from their header. Without it, 50 million.",
+            help="Refuses images of more pixels than this from their header. Without it, 50 million."
         ),
     ] = None,
     near: Annotated[
         int | None,
-        typer.Option(
-            "--near", help="The bits of 256 in which the hashes of near-copies may differ. Without it, 40."
-        ),
+        typer.Option(help="The bits of 256 in which the hashes of near-copies may differ. Without it, 40."),
     ] = None,
     same_lesion: Annotated[
         Path | None,
-        typer.Option(
-            "--same-lesion", help="A table of pairs of image names that show one lesion; they share a split."
-        ),
+        typer.Option(help="A table of pairs of image names that show one lesion; they share a split."),
     ] = None,
     decoders: Annotated[
-        int | None,
-        typer.Option("--decoders", help="The number of decoder processes. Without it, one for each core."),
+        int | None, typer.Option(help="The number of decoder processes. Without it, one for each core.")
     ] = None,
     beam: Annotated[
         list[str] | None,
-        typer.Option("--beam", help="An Apache Beam option in place of the local runner's. May be repeated."),
+        typer.Option(help="An Apache Beam option in place of the local runner's. May be repeated."),
     ] = None,
     force: Annotated[
         bool,

@@ -24,19 +24,14 @@ MAX_BYTES = 256 << 20  # a larger file is refused unread
 
 def predict_batch(
     images: Annotated[
-        Path,
-        typer.Option(
-            "--images", help="A folder of images, searched with its sub-folders, or an HDF5 file of them."
-        ),
+        Path, typer.Option(help="A folder of images, searched with its sub-folders, or an HDF5 file of them.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="The CSV file that is written, as the SIIM-ISIC competition asks.")
+        Path, typer.Option(help="The CSV file that is written, as the SIIM-ISIC competition asks.")
     ],
     version: Annotated[
         str | None,
-        typer.Option(
-            "--version", help="The released version that answers. Without it, the one that is served."
-        ),
+        typer.Option(help="The released version that answers. Without it, the one that is served."),
     ] = None,
     workspace: WorkspaceOption = Path("workspace"),
 ) -> None:

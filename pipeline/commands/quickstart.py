@@ -23,10 +23,7 @@ def quickstart(
         ),
     ] = None,
     images: Annotated[
-        int,
-        typer.Option(
-            "--images", min=100, help="The number of synthetic lesions that are drawn without --data."
-        ),
+        int, typer.Option(min=100, help="The number of synthetic lesions that are drawn without --data.")
     ] = 2000,
     preset: PresetOption = "quick",
     workspace: WorkspaceOption = Path("workspace"),

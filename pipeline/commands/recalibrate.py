@@ -59,9 +59,7 @@ def recalibrate(
     ] = 0.9,
     version: Annotated[
         str | None,
-        typer.Option(
-            "--version", help="The released version that is recalibrated. Without it, the one that is served."
-        ),
+        typer.Option(help="The released version that is recalibrated. Without it, the one that is served."),
     ] = None,
     overrides: SetOption = None,
     who: WhoOption = None,

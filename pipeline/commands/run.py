@@ -16,9 +16,7 @@ def run(
     preset: PresetOption = "quick",
     spans: Annotated[
         str | None,
-        typer.Option(
-            "--spans", help="The numbers of the spans of the data that are taken, as in 2-4. Without it, all."
-        ),
+        typer.Option(help="The numbers of the spans of the data that are taken, as in 2-4. Without it, all."),
     ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     overrides: SetOption = None,

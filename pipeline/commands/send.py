@@ -21,20 +21,17 @@ def send(
     mlflow: Annotated[
         str,
         typer.Option(
-            "--mlflow",
             envvar="MLFLOW_TRACKING_URI",
             help="The URI of an MLflow tracking server. Without it, none is told.",
         ),
     ] = "",
     experiment: Annotated[
-        str, typer.Option("--experiment", help="The name of the experiment on the MLflow server.")
+        str, typer.Option(help="The name of the experiment on the MLflow server.")
     ] = "melanosizer",
     openlineage: Annotated[
         str,
         typer.Option(
-            "--openlineage",
-            envvar="OPENLINEAGE_URL",
-            help="The URL of an OpenLineage server. Without it, none is told.",
+            envvar="OPENLINEAGE_URL", help="The URL of an OpenLineage server. Without it, none is told."
         ),
     ] = "",
 ) -> None:

@@ -19,16 +19,14 @@ _SETTLE_PERIOD_S = 5.0
 def serve(
     workspace: WorkspaceOption = Path("workspace"),
     port: Annotated[int, typer.Option(help="The port of the gRPC interface.")] = 8500,
-    rest_port: Annotated[
-        int, typer.Option("--rest-port", help="The port of the REST interface; 0 for none.")
-    ] = 8501,
+    rest_port: Annotated[int, typer.Option(help="The port of the REST interface; 0 for none.")] = 8501,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     batching: Annotated[
         bool, typer.Option(help="Batches the requests of several callers, or answers each alone.")
     ] = True,
     flag: Annotated[
         list[str] | None,
-        typer.Option("--flag", help="A flag of melanosizer-serve, as in drain_seconds=5. May be repeated."),
+        typer.Option(help="A flag of melanosizer-serve, as in drain_seconds=5. May be repeated."),
     ] = None,
 ) -> None:
     """Serve the released models over gRPC and REST, following new versions, until Ctrl-C.

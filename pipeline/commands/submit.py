@@ -50,49 +50,34 @@ def submit(
     cluster: compiling.ClusterOption = None,
     overrides: SetOption = None,
     root: Annotated[
-        str,
-        typer.Option(
-            "--root", help="The pipeline root: gs://, s3:// or minio://. Without it, the server's own."
-        ),
+        str, typer.Option(help="The pipeline root: gs://, s3:// or minio://. Without it, the server's own.")
     ] = "",
     experiment: Annotated[
-        str, typer.Option("--experiment", help="The name of the experiment that groups runs.")
+        str, typer.Option(help="The name of the experiment that groups runs.")
     ] = "melanosizer",
-    name: Annotated[
-        str, typer.Option("--name", help="The name of the run. Without it, preset and time.")
-    ] = "",
+    name: Annotated[str, typer.Option(help="The name of the run. Without it, preset and time.")] = "",
     cron: Annotated[
         str,
-        typer.Option(
-            "--cron", help="Runs again at these times: KFP takes six fields (seconds first), Vertex five."
-        ),
+        typer.Option(help="Runs again at these times: KFP takes six fields (seconds first), Vertex five."),
     ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Follows the run to its end.")] = False,
     limit_hours: Annotated[
-        float,
-        typer.Option("--limit-hours", min=0.0, help="The hours after which --wait stops following."),
+        float, typer.Option(min=0.0, help="The hours after which --wait stops following.")
     ] = 48.0,
     host: Annotated[
-        str,
-        typer.Option(
-            "--host", envvar="KF_PIPELINES_ENDPOINT", help="The URL of the API of Kubeflow Pipelines."
-        ),
+        str, typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="The URL of the API of Kubeflow Pipelines.")
     ] = "http://localhost:8888",
-    namespace: Annotated[
-        str, typer.Option("--namespace", help="The profile on a multi-user server of Kubeflow.")
-    ] = "",
+    namespace: Annotated[str, typer.Option(help="The profile on a multi-user server of Kubeflow.")] = "",
     token: Annotated[
         str,
         typer.Option(
-            "--token",
-            envvar="KF_PIPELINES_TOKEN",
-            help="The bearer token for Kubeflow, better given by its variable.",
+            envvar="KF_PIPELINES_TOKEN", help="The bearer token for Kubeflow, better given by its variable."
         ),
     ] = "",
-    project: Annotated[str, typer.Option("--project", help="The Google Cloud project for Vertex AI.")] = "",
-    location: Annotated[str, typer.Option("--location", help="The Google Cloud region for Vertex AI.")] = "",
+    project: Annotated[str, typer.Option(help="The Google Cloud project for Vertex AI.")] = "",
+    location: Annotated[str, typer.Option(help="The Google Cloud region for Vertex AI.")] = "",
     service_account: Annotated[
-        str, typer.Option("--service-account", help="The service account that the steps run as on Vertex AI.")
+        str, typer.Option(help="The service account that the steps run as on Vertex AI.")
     ] = "",
 ) -> None:
     """Compile the pipeline and run it on a cluster.

@@ -21,15 +21,12 @@ def synth(
     images: Annotated[
         int, typer.Option("--images", "-n", help="The number of images, each of a lesion of its own.")
     ] = 2000,
-    size: Annotated[int, typer.Option("--size", help="The height and width of each image in pixels.")] = 192,
+    size: Annotated[int, typer.Option(help="The height and width of each image in pixels.")] = 192,
     seed: Annotated[
-        int,
-        typer.Option(
-            "--seed", help="The seed of what is drawn at random; the same seed gives the same bytes."
-        ),
+        int, typer.Option(help="The seed of what is drawn at random; the same seed gives the same bytes.")
     ] = 2020,
     melanoma_share: Annotated[
-        float, typer.Option("--melanoma-share", help="The share of melanomas among the images, 0 to 1.")
+        float, typer.Option(help="The share of melanomas among the images, 0 to 1.")
     ] = 0.09,
     masks: Annotated[
         bool, typer.Option(help="Writes the mask of each lesion, too, or leaves the masks out.")

@@ -21,8 +21,7 @@ def train_worker(
         ),
     ],
     run: Annotated[
-        str | None,
-        typer.Option("--run", help="The run whose data is trained on. Without it, the newest with data."),
+        str | None, typer.Option(help="The run whose data is trained on. Without it, the newest with data.")
     ] = None,
     preset: PresetOption = "full-gpu",
     workspace: WorkspaceOption = Path("workspace"),

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.features import SPLITS
 from core.numbers import count
+from core.settings import Frozen
 from pipeline.report import words
 from pipeline.report.data import Data
 from pipeline.report.evidence import Evidence
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Labels(_Frozen):
+class Labels(Frozen):
     """Images of each label."""
 
     others: int
     melanomas: int
 
 
-class DataCard(_Frozen):
+class DataCard(Frozen):
     """Counted figures of one version of a data set."""
 
     schema_version: Literal[1] = 1

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.measures.rates import Interval
 from core.numbers import count, percent, plural
 from core.records.evaluation import External
+from core.settings import Frozen
 from pipeline.outcome import Outcome
 from pipeline.report import robustness, words
 from pipeline.report.evidence import Evidence
@@ -18,11 +19,7 @@ from pipeline.report.performance import Performance
 from pipeline.report.slices import Slice, Slices
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SliceFigures(_Frozen):
+class SliceFigures(Frozen):
     """One slice of the test split."""
 
     feature: str
@@ -35,14 +32,14 @@ class SliceFigures(_Frozen):
     specificity: Interval | None
 
 
-class Reporting(_Frozen):
+class Reporting(Frozen):
     """Items of the field's reporting checklists: TRIPOD+AI (BMJ 2024;385:e078378), CLAIM (Radiology: AI 2024;6:e240300)."""
 
     filled: Sequence[str] = Field(description="what the run tells")
     missing: Sequence[str] = Field(description="what a person must write")
 
 
-class ModelCard(_Frozen):
+class ModelCard(Frozen):
     """Measured figures of one model; nothing in it was typed by a person."""
 
     schema_version: Literal[1] = 1

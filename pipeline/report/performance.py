@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from core.charts import performance as charts
 from core.charts.performance import NamedCurve
-from core.charts.render import svg
+from core.charts.spec import svg
 from core.measures import curves
 from core.measures.auc import auc
 from core.measures.calibration import CalibrationLine, calibration_line, reliability

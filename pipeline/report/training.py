@@ -9,8 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from core.charts.render import svg
 from core.charts.series import lines
+from core.charts.spec import svg
 from pipeline.report.evidence import Evidence
 
 

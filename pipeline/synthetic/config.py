@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.settings import Frozen
 
 
-class SynthConfig(BaseModel):
+class SynthConfig(Frozen):
     """Size, seed and mix of a synthetic cohort; the same values give the same bytes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int = Field(default=2000, ge=10, le=1_000_000, description="how many images, one a lesion")
     size: int = Field(default=192, ge=96, le=1024, description="height and width in pixels")

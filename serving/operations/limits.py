@@ -6,8 +6,8 @@ import hmac
 import threading
 import time
 from collections import OrderedDict
-from contextlib import AbstractContextManager
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from serving.api.caller import Caller
 from serving.operations.metrics import Metrics
@@ -36,24 +36,6 @@ class RateLimiter:
             while len(self._buckets) > MAX_CALLERS:
                 self._buckets.popitem(last=False)
             return wait
-
-
-class _Place(AbstractContextManager["_Place"]):
-    """One admitted request."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-
-    def __enter__(self) -> _Place:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        self._limits.leave()
 
 
 class Limits:
@@ -86,8 +68,9 @@ class Limits:
         """Requests admitted and not answered yet."""
         return self._inflight
 
-    def admit(self, caller: Caller) -> _Place:
-        """Let a request in.
+    @contextmanager
+    def admit(self, caller: Caller) -> Iterator[None]:
+        """Let a request in for the length of a `with` block.
 
         Raises:
             ServingError: UNAUTHENTICATED, RESOURCE_EXHAUSTED (rate) or UNAVAILABLE (full, draining), the last two
@@ -111,7 +94,13 @@ class Limits:
                 self._metrics.rejected.add("full")
                 raise unavailable(f"{self._inflight} requests are under way, the most allowed at once")
             self._inflight += 1
-        return _Place(self)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inflight -= 1
+                if self._inflight == 0:
+                    self._changed.notify_all()
 
     def authenticate(self, caller: Caller) -> None:
         """Check the bearer token; UNAUTHENTICATED where it is missing or wrong."""
@@ -122,13 +111,6 @@ class Limits:
             raise ServingError(
                 Code.UNAUTHENTICATED, "A valid bearer token is required (authorization: Bearer ...)"
             )
-
-    def leave(self) -> None:
-        """One request is answered."""
-        with self._changed:
-            self._inflight -= 1
-            if self._inflight == 0:
-                self._changed.notify_all()
 
     @property
     def is_draining(self) -> bool:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from core.settings import Frozen
 from core.tfserving.tensors import from_proto
 from serving.api.predict import run_predict
 from serving.operations.metrics import Metrics
@@ -25,18 +26,14 @@ log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 10.0
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Canary(_Frozen):
+class Canary(Frozen):
     """A label that gets part of the traffic."""
 
     label: str = Field(description="Version label of the canary")
     weight: float = Field(ge=0, le=1, description="Fraction of the requests it answers")
 
 
-class Shadow(_Frozen):
+class Shadow(Frozen):
     """A label that is asked as well, and never answers."""
 
     label: str = Field(description="Version label of the shadow")
@@ -46,7 +43,7 @@ class Shadow(_Frozen):
     )
 
 
-class ModelTraffic(_Frozen):
+class ModelTraffic(Frozen):
     """How the requests of one model that name no version are spread."""
 
     default: str | None = Field(None, description="Version label that answers; the latest version without it")
@@ -54,7 +51,7 @@ class ModelTraffic(_Frozen):
     shadow: Shadow | None = Field(None, description="A label to compare with")
 
 
-class TrafficConfig(_Frozen):
+class TrafficConfig(Frozen):
     """The file of --traffic_config_file."""
 
     models: dict[str, ModelTraffic] = Field(description="Traffic by model name")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from core.errors import UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption
+from studies.options import SeedOption, command_line
 
 
 def baselines(
@@ -20,20 +20,15 @@ def baselines(
     workspace: WorkspaceOption = Path("workspace"),
     version: Annotated[
         str | None,
-        typer.Option(
-            "--version", help="The released version to compare with. Without it, the one that is served."
-        ),
+        typer.Option(help="The released version to compare with. Without it, the one that is served."),
     ] = None,
     workers: Annotated[
-        int,
-        typer.Option("--workers", min=1, max=64, help="The number of processes that compute the figures."),
+        int, typer.Option(min=1, max=64, help="The number of processes that compute the figures.")
     ] = 2,
     seed: SeedOption = 17,
     weights: Annotated[
         str,
-        typer.Option(
-            "--weights", help="The first weights of the frozen network: imagenet, none, or PATH[#sha256=HEX]."
-        ),
+        typer.Option(help="The first weights of the frozen network: imagenet, none, or PATH[#sha256=HEX]."),
     ] = "imagenet",
 ) -> None:
     """Fit the surveyed systems on train, choose thresholds on eval, measure all once on test.
@@ -51,7 +46,7 @@ def baselines(
     from core.workspace import Workspace
     from pipeline import data_set
     from studies import page
-    from studies.baselines import compare, extract, frozen_cnn, product
+    from studies.baselines import compare, extract, frozen_cnn
     from studies.baselines import page as baselines_page
 
     console = Console()
@@ -69,17 +64,15 @@ def baselines(
         rows += compare.compare([frozen_cnn.SYSTEM], network, seed, progress)
     except (DataError, WeightsFileError, WeightsUnavailableError) as error:
         raise UsageError(str(error)) from None
-    released, missing = product.row(place, folder, version, manifest.data_version)
+    released, missing = compare.released(place, folder, version, manifest.data_version)
     out = place.root / "studies" / "baselines"
     test = manifest.splits["test"]
-    command = f"melanosizer baselines --data {data} --workspace {workspace} --seed {seed} --weights {weights}"
-    command += f" --version {version}" if version else ""
     facts = [
         ("data", f"{folder}, version {manifest.data_version[:12]}"),
         ("test", f"{test.images} images, {test.positives} positive"),
         ("seed", str(seed)),
         ("first weights of the frozen network", weights),
-        ("command", command),
+        ("command", command_line()),
     ]
     path = page.write(baselines_page.page(rows, released, facts, missing), out / page.FILE_NAME)
     everything = [*rows, *([released] if released else [])]

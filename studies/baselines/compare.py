@@ -4,43 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from components.evaluator import predictions
+from components.evaluator.model import Model
 from components.trainer.progress import Progress
+from core.errors import UsageError
+from core.features import MODEL_NAME
 from core.measures import operating_point
 from core.measures.auc import auc, auc_interval
 from core.measures.rates import Interval, rate_of
-from studies.baselines import (
-    backprop,
-    genetic,
-    linear,
-    neighbours,
-    total_score,
-    world_cup,
-)
+from core.registry.store import Registry, UnknownVersionError
+from core.settings import Frozen
+from core.workspace import Workspace
+from studies.baselines import perceptron, systems
 from studies.baselines.extract import Table
-from studies.baselines.system import System
+from studies.baselines.systems import System
 
 CLASSICAL: Final = (
-    total_score.PUBLISHED,
-    total_score.FITTED,
-    linear.SYSTEM,
-    neighbours.SYSTEM,
-    backprop.SYSTEM,
-    genetic.SYSTEM,
-    world_cup.SYSTEM,
+    systems.PUBLISHED,
+    systems.FITTED,
+    systems.LINEAR,
+    systems.NEIGHBOURS,
+    perceptron.BACK_PROPAGATION,
+    perceptron.GENETIC,
+    perceptron.WORLD_CUP,
 )
-SAMPLES: Final = 1000  # bootstrap resamples
 CONFIDENCE: Final = 0.95
 
 
-class Row(BaseModel):
+class Row(Frozen):
     """One system, measured on the test split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     source: str
@@ -87,3 +85,51 @@ def _row(system: System, tables: dict[str, Table], seed: int, progress: Progress
     )
     progress.line("%s: AUC %s, %.1f s", row.name, row.auc, seconds)
     return row
+
+
+def released(
+    workspace: Workspace, data: Path, version: str | None, data_version: str
+) -> tuple[Row | None, str]:
+    """Return the served version (or `version`) measured on the test split, or None and the reason.
+
+    A model that was trained on another ingest may have seen this test split: it is left out.
+
+    Raises:
+        UsageError: `version` is unknown.
+    """
+    registry = Registry(workspace.root, MODEL_NAME)
+    chosen = version or registry.channels().stable
+    if chosen is None:
+        return None, (
+            f"No version was released in {workspace.root}: `melanosizer run --data {data} --workspace "
+            f"{workspace.root}` makes one, and the same command then puts it beside these."
+        )
+    try:
+        record = registry.record(chosen)
+    except UnknownVersionError as error:
+        raise UsageError(f"--version: {error}") from None
+    if record.parents.data_version != data_version:
+        return None, (
+            f"Version {chosen} was trained on data {record.parents.data_version[:12]}, not on this "
+            f"{data_version[:12]}: it may have seen these test images and is left out."
+        )
+    started = time.monotonic()
+    model = Model(registry.served / chosen)
+    files = sorted((data / "test").glob("*.tfrecord.gz"))
+    answers = [answer for answer, _ in predictions.predict(model, files, estimate=False)]
+    seconds = time.monotonic() - started
+    labels, scores = predictions.arrays(answers)
+    training = float(record.model.get("metrics", {}).get("training_seconds", 0.0))
+    return Row(
+        name=f"Melanosizer {record.preset}, version {chosen}",
+        source="this product",
+        sees="the picture",
+        auc=auc_interval(labels, scores, CONFIDENCE),
+        sensitivity=rate_of((scores >= answers[0].threshold)[labels == 1]),
+        specificity=rate_of((scores < answers[0].threshold)[labels == 0]),
+        threshold=answers[0].threshold,
+        eval_auc=record.model.get("metrics", {}).get("eval_auc"),
+        describe_seconds=seconds,
+        fit_seconds=training,
+        images=len(answers),
+    ), ""

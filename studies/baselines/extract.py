@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from components.ingest.manifest import Manifest
-from components.trainer.data.records import DataError, examples_dataset
+from components.trainer.data.records import DataError, examples_dataset, matching
 from components.trainer.progress import Progress
 from core import features
-from studies.baselines import describe
+from core.files import cached_arrays
+from studies.baselines.figures import describe
 
 _VERSION: Final = 1  # change it with what describe() answers
 _CHUNK: Final = 32
@@ -36,6 +38,11 @@ class Table:
     targets: npt.NDArray[np.int64]
     seconds: float
 
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Table:
+        """Return what a cache file holds."""
+        return cls(kept["values"], kept["targets"], float(kept["seconds"]))
+
 
 def tables(data: Path, cache: Path, workers: int, progress: Progress) -> dict[str, Table]:
     """Return the three splits of an ingested data set; a second call reads what the first one kept.
@@ -49,50 +56,31 @@ def tables(data: Path, cache: Path, workers: int, progress: Progress) -> dict[st
 
 
 def _table(data: Path, split: str, version: str, cache: Path, workers: int, progress: Progress) -> Table:
-    path = cache / f"baselines-{split}-v{_VERSION}-{version[:16]}.npz"
-    if path.exists():
-        with np.load(path) as kept:
-            return Table(kept["values"], kept["targets"], float(kept["seconds"]))
-    files = sorted(str(file) for file in (data / split).glob("*.tfrecord.gz"))
-    if not files:
-        raise DataError(f"{split}: {data / split} holds no TFRecord file; ingest the data again")
-    rows = examples_dataset(files).as_numpy_iterator()
-    images: list[bytes] = []
-    targets: list[int] = []
-    for row in rows:
-        images += list(row[features.IMAGE])
-        targets += row[features.TARGET].tolist()
-    if not images:
-        raise DataError(f"{split}: its files hold no record; ingest the data again")
-    started = time.monotonic()
-    values = _described(images, workers, split, progress)
-    seconds = time.monotonic() - started
-    cache.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, values=values, targets=np.asarray(targets, np.int64), seconds=seconds)
-    part.replace(path)
-    progress.line("%s: figures of %d images in %.0f s", split, len(images), seconds)
-    return Table(values, np.asarray(targets, np.int64), seconds)
+    def made() -> dict[str, object]:
+        images: list[bytes] = []
+        targets: list[int] = []
+        for row in examples_dataset(matching([str(data / split / "*.tfrecord.gz")])).as_numpy_iterator():
+            images += list(row[features.IMAGE])
+            targets += row[features.TARGET].tolist()
+        if not images:
+            raise DataError(f"{split}: {data / split} holds no record; ingest the data again")
+        started = time.monotonic()
+        values = _described(images, workers, split, progress)
+        seconds = time.monotonic() - started
+        progress.line("%s: figures of %d images in %.0f s", split, len(images), seconds)
+        return {"values": values, "targets": np.asarray(targets, np.int64), "seconds": seconds}
+
+    return Table.of(cached_arrays(cache / f"baselines-{split}-v{_VERSION}-{version[:16]}.npz", made))
 
 
 def _described(
     images: Sequence[bytes], workers: int, split: str, progress: Progress
 ) -> npt.NDArray[np.float32]:
-    if workers == 1:
-        return _collected(map(describe.describe, images), len(images), split, progress)
-    # Spawned, because TensorFlow's threads in this process would not survive a fork.
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        return _collected(
-            pool.imap(describe.describe, images, chunksize=_CHUNK), len(images), split, progress
-        )
-
-
-def _collected(
-    found: Iterable[npt.NDArray[np.float32]], count: int, split: str, progress: Progress
-) -> npt.NDArray[np.float32]:
     rows: list[npt.NDArray[np.float32]] = []
-    for row in found:
-        rows.append(row)
-        progress.tick("%s: figures of %d of %d images", split, len(rows), count)
+    # Spawned, because TensorFlow's threads in this process would not survive a fork.
+    with nullcontext() if workers == 1 else multiprocessing.get_context("spawn").Pool(workers) as pool:
+        found = pool.imap(describe, images, chunksize=_CHUNK) if pool else map(describe, images)
+        for row in found:
+            rows.append(row)
+            progress.tick("%s: figures of %d of %d images", split, len(rows), len(images))
     return np.stack(rows)

@@ -7,10 +7,10 @@ MLMI 2015, 118-126; the network here is EfficientNet-Lite0 with ImageNet weights
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -19,13 +19,14 @@ from sklearn.preprocessing import StandardScaler
 from components.ingest.manifest import Manifest
 from components.trainer.data.records import read_split
 from components.trainer.model.backbones import registry
-from components.trainer.model.feature_extractor import FeatureExtractor
 from components.trainer.progress import Progress
 from core import features
+from core.files import cached_arrays
 from core.hashing import file_hash
 from core.measures.auc import auc
 from studies.baselines.extract import Table
-from studies.baselines.system import Scorer, System
+from studies.baselines.systems import Scorer, System
+from studies.frozen_features import FeatureExtractor
 
 BACKBONE: Final = "efficientnet_lite0"
 _SIZE: Final = 192
@@ -41,18 +42,29 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
         WeightsUnavailableError: `weights` cannot be had here.
         DataError: a split is empty or has one label only.
     """
-    version = Manifest.load(data).data_version
-    key = f"{_SIZE}-v{_VERSION}-{named(weights)}-{version[:16]}"
-    found: dict[str, Table] = {}
-    look: FeatureExtractor | None = None
-    for name in features.SPLITS:
-        path = cache / f"{BACKBONE}-{name}-{key}.npz"
-        if not path.exists():
-            look = look or FeatureExtractor(_model(weights), _SIZE)
-            _write(path, look, data, name, cache, progress)
-        with np.load(path) as kept:
-            found[name] = Table(kept["values"], kept["targets"], float(kept["seconds"]))
-    return found
+    key = f"{_SIZE}-v{_VERSION}-{named(weights)}-{Manifest.load(data).data_version[:16]}"
+    extractor: FeatureExtractor | None = None
+
+    def made(name: str) -> dict[str, object]:
+        nonlocal extractor
+        extractor = extractor or _extractor(weights)
+        split = read_split(
+            name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
+        )
+        started = time.monotonic()
+        values = extractor(
+            split.pictures,
+            lambda done: progress.tick(
+                "%s: %s features of %d of %d images", name, BACKBONE, done, len(split)
+            ),
+        )
+        progress.line("%s: %s features of %d images", name, BACKBONE, len(split))
+        return {"values": values, "targets": split.targets, "seconds": time.monotonic() - started}
+
+    return {
+        name: Table.of(cached_arrays(cache / f"{BACKBONE}-{name}-{key}.npz", partial(made, name)))
+        for name in features.SPLITS
+    }
 
 
 def named(weights: str) -> str:
@@ -64,28 +76,8 @@ def named(weights: str) -> str:
     return file_hash(path)[:16] if path.is_file() else "elsewhere"
 
 
-def _model(weights: str) -> keras.Model:
-    backbone = registry.build(BACKBONE, size=_SIZE, weights=weights)
-    pooled = keras.layers.GlobalAveragePooling2D()(backbone.features)
-    return keras.Model(backbone.inputs, pooled)
-
-
-def _write(
-    path: Path, look: FeatureExtractor, data: Path, name: str, cache: Path, progress: Progress
-) -> None:
-    split = read_split(
-        name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
-    )
-    started = time.monotonic()
-    values = look(
-        split.pictures,
-        lambda done: progress.tick("%s: %s features of %d of %d images", name, BACKBONE, done, len(split)),
-    )
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, values=values, targets=split.targets, seconds=time.monotonic() - started)
-    part.replace(path)
-    progress.line("%s: %s features of %d images", name, BACKBONE, len(split))
+def _extractor(weights: str) -> FeatureExtractor:
+    return FeatureExtractor.pooled(registry.build(BACKBONE, size=_SIZE, weights=weights), _SIZE)
 
 
 def _fit(train: Table, evaluation: Table, seed: int) -> Scorer:

@@ -28,8 +28,8 @@ def page(rows: Sequence[Row], product: Row | None, facts: Sequence[tuple[str, st
         left=(0, 2),
         chosen=[index for index, row in enumerate(ranked) if row is product],
         notes=(
-            "Thresholds were chosen on eval, or published. Intervals are 95 %: of the AUC by stratified bootstrap, as "
-            "the Evaluator's, of the shares by Wilson's score.",
+            "Thresholds were chosen on eval, or published. Intervals are 95 %: of the AUC by DeLong's method, "
+            "as everywhere, of the shares by Wilson's score.",
             "Figures (computing what the system looks at, for all three splits) and fitting: seconds of the clock, on "
             "whatever else the machine did.",
         ),

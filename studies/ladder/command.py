@@ -11,7 +11,7 @@ from rich.table import Table
 
 from core.errors import FAULT, UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption
+from studies.options import SeedOption, command_line
 
 WIDE = 140  # columns of a terminal that holds every figure of a rung
 
@@ -20,36 +20,26 @@ def ladder(
     data: DataOption,
     workspace: WorkspaceOption = Path("workspace"),
     rungs: Annotated[
-        str,
-        typer.Option(
-            "--rungs", help="The rungs, by name or the beginning of a name, with commas. Without it, all."
-        ),
+        str, typer.Option(help="The rungs, by name or the beginning of a name, with commas. Without it, all.")
     ] = "",
     budget: Annotated[
         float | None,
         typer.Option(
-            "--budget",
             min=0.01,
             help="The minutes of training for the whole ladder, in equal shares. Without it, no limit.",
         ),
     ] = None,
     train_images: Annotated[
-        int | None,
-        typer.Option(
-            "--train-images", min=16, help="The number of images of the training split. Without it, all."
-        ),
+        int | None, typer.Option(min=16, help="The number of images of the training split. Without it, all.")
     ] = None,
     eval_images: Annotated[
         int | None,
-        typer.Option(
-            "--eval-images", min=8, help="The number of images of eval and of test, each. Without it, all."
-        ),
+        typer.Option(min=8, help="The number of images of eval and of test, each. Without it, all."),
     ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            "--weights",
-            help="The first weights instead of ImageNet's download: BACKBONE=PATH#sha256=HEX. May be repeated.",
+            help="The first weights instead of ImageNet's download: BACKBONE=PATH#sha256=HEX. May be repeated."
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Trains the rungs even if they are done.")] = False,
@@ -80,16 +70,7 @@ def ladder(
     place.prepare()
     folder = data_set.ready(data, place, console)
     report = place.root / "studies" / "ladder" / page.FILE_NAME
-    command = f"melanosizer study ladder --data {data} --workspace {workspace} --seed {seed}"
-    for name, value in (
-        ("rungs", rungs),
-        ("budget", budget),
-        ("train-images", train_images),
-        ("eval-images", eval_images),
-    ):
-        command += f" --{name} {value}" if value else ""
-    command += "".join(f" --weights {text}" for text in weights or [])
-    facts = [("data", str(folder)), ("seed", str(seed)), ("command", command)]
+    facts = [("data", str(folder)), ("seed", str(seed)), ("command", command_line())]
 
     def written(found: runner.LadderResult) -> None:
         if found.results:

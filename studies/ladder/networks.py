@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.trainer.config import TrainerConfig
-from components.trainer.data.records import Split
+from components.trainer.data.records import Split, write_predictions
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
@@ -26,28 +25,25 @@ from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
-from core import features, spreadsheet
+from core.files import replacing
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval
+from core.settings import Frozen
 
 _MOMENTS_FROM: Final = 512  # pictures
 PREDICTIONS: Final = "predictions.csv"
 _LONG: Final = 10.0  # minutes: from here on a killed rung goes on where it was
 
 
-class Scores(BaseModel):
+class Scores(Frozen):
     """What the study's file scored in the competition."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     private: float | None = Field(description="AUC on the private part of the competition's test set")
     public: float | None = Field(description="AUC on the public part")
 
 
-class Experiment(BaseModel):
+class Experiment(Frozen):
     """One experiment of the study, as its preset says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field(description="what is tried, as the study says it")
     network: str = Field(description="family; its rungs share a chart")
@@ -56,10 +52,8 @@ class Experiment(BaseModel):
     trainer: TrainerConfig = Field(description="the training")
 
 
-class ExperimentResult(BaseModel):
+class ExperimentResult(Frozen):
     """What came of a rung."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
@@ -109,14 +103,7 @@ def limited(split: Split, count: int | None, seed: int) -> Split:
         )
     )
     digest = hashlib.sha256(f"{split.fingerprint} {rows.tolist()}".encode()).hexdigest()
-    return Split(
-        split.name,
-        np.asarray(split.pictures[rows]),
-        tuple(split.names[row] for row in rows),
-        split.targets[rows],
-        tuple(split.diagnoses[row] for row in rows),
-        digest,
-    )
+    return replace(split.only(rows), fingerprint=digest)
 
 
 def key(rung: Experiment, splits: Splits, minutes: float | None, before: str) -> str:
@@ -166,7 +153,7 @@ def run_experiment(
     training = StagedTraining(
         config,
         Task(chosen, moments, splits.train, splits.evaluation, labels, weights),
-        backup=backup if minutes is None or minutes >= _LONG else _NoBackup(backup.path),
+        backup=backup if minutes is None or minutes >= _LONG else None,
         history=history,
         progress=progress,
         initial=initial,
@@ -180,7 +167,7 @@ def run_experiment(
     shares = predict(Classifier((member,), chosen, config.tta), splits.test.pictures, progress, "test")
     positive = np.asarray(chosen.positive) == 1
     probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
-    _write_predictions(splits.test, probabilities, folder / PREDICTIONS)
+    write_predictions(folder / PREDICTIONS, splits.test, probabilities)
     per_epoch = max(1, len(labels) // config.batch_size)
     backup.clear()
     measured = ExperimentResult(
@@ -206,8 +193,8 @@ def run_experiment(
             {
                 "epoch": float(number),
                 "loss": row.loss,
-                "eval_auc": row.eval_auc,
-                "false_negatives": float(row.false_negatives),
+                "eval_auc": row.figures["eval_auc"],
+                "false_negatives": float(row.figures["false_negatives"]),
                 "seconds": row.seconds,
             }
             for number, row in enumerate(history.epochs, start=1)
@@ -227,34 +214,14 @@ def parameters(rung: Experiment) -> int:
 
 def save_weights(weights: Weights, path: Path) -> None:
     """Keep a rung's weights for the rung that starts from them."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with replacing(path, cache=True) as file:
         np.savez(file, *weights)
-    part.replace(path)
 
 
 def load_weights(path: Path) -> Weights:
     """Read what `save_weights` wrote."""
     with np.load(path, allow_pickle=False) as file:
         return [file[f"arr_{number}"] for number in range(len(file.files))]
-
-
-def _write_predictions(test: Split, probabilities: npt.NDArray[np.float64], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
-        for name, target, value in zip(test.names, test.targets, probabilities, strict=True):
-            writer.writerow([spreadsheet.cell(name), int(target), repr(float(value))])
-
-
-class _NoBackup(Backup):
-    """For rungs that are trained again sooner than their backup is written."""
-
-    def save(self, state: Any, arrays: Any) -> None:
-        """Keep nothing."""
-
-    def load(self) -> None:
-        """There is nothing."""
 
 
 def _moments(train: Split) -> Moments:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.charts import marks
-from core.charts.render import svg
 from core.charts.series import lines
+from core.charts.spec import svg
 from core.numbers import count, duration
 from studies.ladder.networks import ExperimentResult
 from studies.page import Figure, Page, Section, Table, name, spread

@@ -18,6 +18,7 @@ from components.trainer.data.records import read_split
 from components.trainer.progress import Progress
 from core.errors import RunFaultError
 from core.features import SPLITS
+from core.files import write_atomic
 from core.workspace import Workspace
 from studies.ladder import networks as ladder
 from studies.ladder import own_process
@@ -123,9 +124,7 @@ def run(
             found.failures[name] = str(error)
             progress.line("rung %s failed: %s", name, error)
             continue
-        part = path.with_suffix(".part")
-        part.write_text(measured.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_atomic(path, measured.model_dump_json(indent=1) + "\n")
         _record(workspace, data, rung, measured, own)
         found.results.append(measured)
         listener(found)

@@ -17,38 +17,23 @@ from studies.options import SeedOption, validated
 def retrain(
     data: DataOption,
     workspace: WorkspaceOption = Path("workspace"),
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", help="The learning rate of the head.")
-    ] = 0.01,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="The number of training steps.")] = 4000,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, help="The number of images in each step.")
-    ] = 100,
+    learning_rate: Annotated[float, typer.Option(help="The learning rate of the head.")] = 0.01,
+    steps: Annotated[int, typer.Option(min=1, help="The number of training steps.")] = 4000,
+    batch_size: Annotated[int, typer.Option(min=1, help="The number of images in each step.")] = 100,
     flip_left_right: Annotated[
         bool, typer.Option("--flip-left-right", help="Mirrors half of the images, drawn at random.")
     ] = False,
-    random_crop: Annotated[
-        int, typer.Option("--random-crop", help="The largest margin that is cropped, in percent.")
-    ] = 0,
-    random_scale: Annotated[
-        int, typer.Option("--random-scale", help="The largest enlargement, in percent.")
-    ] = 0,
-    random_brightness: Annotated[
-        int, typer.Option("--random-brightness", help="The largest change of brightness, in percent.")
-    ] = 0,
-    backbone: Annotated[
-        str, typer.Option("--backbone", help="The name of the frozen network.")
-    ] = "inception_v3",
+    random_crop: Annotated[int, typer.Option(help="The largest margin that is cropped, in percent.")] = 0,
+    random_scale: Annotated[int, typer.Option(help="The largest enlargement, in percent.")] = 0,
+    random_brightness: Annotated[int, typer.Option(help="The largest change of brightness, in percent.")] = 0,
+    backbone: Annotated[str, typer.Option(help="The name of the frozen network.")] = "inception_v3",
     weights: Annotated[
-        str, typer.Option("--weights", help="The first weights: imagenet, none, or PATH#sha256=HEX.")
+        str, typer.Option(help="The first weights: imagenet, none, or PATH#sha256=HEX.")
     ] = "imagenet",
-    size: Annotated[
-        int, typer.Option("--size", min=75, max=600, help="The side of the pictures in pixels.")
-    ] = 299,
+    size: Annotated[int, typer.Option(min=75, max=600, help="The side of the pictures in pixels.")] = 299,
     images: Annotated[
         int | None,
         typer.Option(
-            "--images",
             min=16,
             help="The number of training images, and a quarter as many of eval and test. Without it, all.",
         ),

@@ -9,34 +9,36 @@ from __future__ import annotations
 import csv
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.trainer.data.records import Split
+from components.trainer.fit.callbacks import EpochLog
+from components.trainer.fit.history import Epoch, History, Scores, scores
+from components.trainer.fit.loop import Loop, StagePlan, TrainState, Weights
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
-from components.transform import images
+from components.trainer.settings import OptimiserConfig
 from core import spreadsheet
-from core.measures.auc import auc
+from core.files import cached_arrays
 from core.measures.summary import Measures, measure
+from core.settings import Frozen
+from studies.frozen_features import FeatureExtractor
 
 Floats = npt.NDArray[np.float32]
 Percent = Annotated[int, Field(ge=0, le=90)]
 
-_BATCH: Final = 16
 
-
-class RetrainConfig(BaseModel):
+class RetrainConfig(Frozen):
     """The flow's options, under the names it gives them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: str = Field(default="inception_v3", description="a name of the backbone registry")
     weights: str = Field(default="imagenet", description="imagenet, none, or PATH#sha256=HEX")
@@ -57,23 +59,13 @@ class RetrainConfig(BaseModel):
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
 
-class EvalPoint(BaseModel):
-    """One evaluation on eval."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: int
-    loss: float
-    eval_auc: float
-    false_negatives: int
-
-
 @dataclass(frozen=True)
 class Retrained:
     """What the flow leaves."""
 
     weights: str
-    eval_points: list[EvalPoint]
+    history: list[tuple[int, Epoch]]
+    """Steps taken, and what eval said."""
     test: Measures
     accuracy: float
     misclassified: list[tuple[str, int, float]]
@@ -94,52 +86,41 @@ def retrain(
     backbone = registry.build(
         config.backbone, size=config.size, weights=config.weights, on_missing_weights="random"
     )
-    model = keras.Model(backbone.inputs, keras.layers.GlobalAveragePooling2D()(backbone.features))
-    extract = tf.function(lambda pixels: model(pixels, training=False), reduce_retracing=True)
+    extract = FeatureExtractor.pooled(backbone, config.size)
     kept = ("eval", "test") if config.distorts else ("train", "eval", "test")
-    inputs = {
-        name: _bottlenecks(extract, splits[name], config, _key(model), cache, progress) for name in kept
-    }
+    inputs = {name: _bottlenecks(extract, splits[name], config, cache, progress) for name in kept}
     scale = inputs["eval"].std(axis=0).mean() or 1.0  # one number: rates then mean the same for any network
-    train = splits["train"]
-    draw = np.random.default_rng(config.seed)
-    head, rates = tf.Variable(tf.zeros([model.output_shape[-1], 1])), config.learning_rate
-    eval_points: list[EvalPoint] = []
-    bias = tf.Variable(tf.zeros([1]))
-    total = 0.0
-    for step in range(1, config.steps + 1):
-        rows = draw.integers(0, len(train), config.batch_size)
-        if config.distorts:
-            values = extract(_distorted(train.pictures[rows], config, draw)).numpy()
-        else:
-            values = inputs["train"][rows]
-        total += _descend(head, bias, values / scale, train.targets[rows], rates)
-        if step % config.eval_every == 0 or step == config.steps:
-            answers = _answers(head, bias, inputs["eval"] / scale)
-            positive = splits["eval"].targets == 1
-            eval_points.append(
-                EvalPoint(
-                    step=step,
-                    loss=total / (step - (eval_points[-1].step if eval_points else 0)),
-                    eval_auc=auc(splits["eval"].targets, answers),
-                    false_negatives=int(np.sum(positive & (answers < 0.5))),
-                )
-            )
-            total = 0.0
-            progress.line(
-                "step %d of %d  loss %.4f  eval AUC %.4f",
-                step,
-                config.steps,
-                eval_points[-1].loss,
-                eval_points[-1].eval_auc,
-            )
-    last = _answers(head, bias, inputs["test"] / scale)
+    learner = _HeadLearner(config.learning_rate, inputs["eval"] / scale, splits["eval"].targets)
+    history = History(cache, kept=False)
+    plan = StagePlan(
+        name="head",
+        number=0,
+        size=config.size,
+        epochs=config.steps / config.eval_every,
+        per_epoch=config.eval_every,
+        steps=config.steps,
+    )
+
+    def batches() -> Iterator[tuple[Floats, Floats]]:
+        train, draw = splits["train"], np.random.default_rng(config.seed)
+        while True:
+            rows = draw.integers(0, len(train), config.batch_size)
+            if config.distorts:
+                values = extract(_distorted(train.pictures[rows], config, draw))
+            else:
+                values = inputs["train"][rows]
+            yield values / scale, train.targets[rows, None].astype(np.float32)
+
+    constant = OptimiserConfig(schedule="constant", warmup=0.0)
+    loop = Loop(learner, constant, config.batch_size, [EpochLog(history, progress)], progress)
+    loop.run(TrainState(), plan, batches())
+    last = learner.answers(inputs["test"] / scale)
     test, on_test = splits["test"], last.astype(np.float64)
     wrong = np.flatnonzero((on_test >= 0.5) != (test.targets == 1))
     wrong = wrong[np.argsort(-np.abs(on_test[wrong] - 0.5))]
     return Retrained(
         weights=backbone.weights,
-        eval_points=eval_points,
+        history=[(min(row.epoch * config.eval_every, config.steps), row) for row in history.epochs],
         test=measure(test.targets, on_test, 0.5, samples=samples, confidence=0.95),
         accuracy=float(np.mean((on_test >= 0.5) == (test.targets == 1))),
         misclassified=[(test.names[row], int(test.targets[row]), float(on_test[row])) for row in wrong],
@@ -156,40 +137,49 @@ def write_misclassified(found: Retrained, path: Path) -> None:
             writer.writerow((spreadsheet.cell(name), target, f"{value:.4f}"))
 
 
-def _descend(head: Any, bias: Any, values: Floats, targets: npt.NDArray[np.int64], rate: float) -> float:
-    """One step of gradient descent on the cross-entropy; returns the loss before it."""
-    logits = (values @ head.numpy() + bias.numpy())[:, 0]
-    error = 1 / (1 + np.exp(-np.clip(logits, -50, 50))) - targets
-    head.assign_sub(tf.constant(rate * (values.T @ error)[:, None] / len(targets), tf.float32))
-    bias.assign_sub(tf.constant([rate * float(error.mean())], tf.float32))
-    return float(np.mean(np.logaddexp(0, logits) - targets * logits))
+class _HeadLearner:
+    """One logistic unit on bottlenecks, trained by plain gradient descent, as the loop sees it."""
 
+    def __init__(self, rate: float, evaluation: Floats, targets: npt.NDArray[np.int64]) -> None:
+        self._evaluation, self._targets = evaluation, targets
+        self._head = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])
+        self._head.build((None, evaluation.shape[1]))
+        self._head.compile(
+            keras.optimizers.SGD(rate), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
+        )
 
-def _answers(head: Any, bias: Any, values: Floats) -> Floats:
-    logits = (values @ head.numpy() + bias.numpy())[:, 0]
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -50, 50))), np.float32)
+    def step(self, batch: tuple[Floats, Floats], factor: float) -> float:  # noqa: ARG002 - the rate is constant
+        """Take one step; return the loss before it."""
+        return float(self._head.train_on_batch(*batch))
+
+    def weights(self) -> Weights:
+        """Return kernel and bias."""
+        return [np.array(value) for value in self._head.get_weights()]
+
+    def answers(self, values: Floats) -> Floats:
+        """Return the probability of each row."""
+        return np.asarray(tf.sigmoid(self._head(values))[:, 0], np.float32)
+
+    def evaluate(self) -> Scores:
+        """Return the figures on eval."""
+        return scores(self._targets, self.answers(self._evaluation))
 
 
 def _bottlenecks(
-    extract: Any, split: Split, config: RetrainConfig, weights: str, cache: Path, progress: Progress
+    extract: FeatureExtractor, split: Split, config: RetrainConfig, cache: Path, progress: Progress
 ) -> Floats:
-    about = f"{config.backbone} {config.size} {weights} {split.fingerprint} {len(split)} {split.names[0]}"
-    path = cache / f"bottlenecks-{split.name}-{hashlib.sha256(about.encode()).hexdigest()[:24]}.npy"
-    if path.exists():
-        progress.line("%s: bottlenecks of %d images from the cache", split.name, len(split))
-        return np.asarray(np.load(path))
-    rows = []
-    for start in range(0, len(split), _BATCH):
-        batch = tf.constant(np.ascontiguousarray(split.pictures[start : start + _BATCH]))
-        rows.append(extract(images.view(batch, config.size)).numpy())
-        progress.tick("%s: bottlenecks of %d of %d images", split.name, start, len(split))
-    found = np.asarray(np.concatenate(rows), np.float32)
-    cache.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.save(file, found)
-    part.replace(path)
-    return found
+    about = f"{config.backbone} {config.size} {_key(extract.model)} {split.fingerprint} {len(split)} {split.names[0]}"
+
+    def made() -> dict[str, Floats]:
+        tick = "%s: bottlenecks of %d of %d images"
+        return {
+            "values": extract(split.pictures, lambda done: progress.tick(tick, split.name, done, len(split)))
+        }
+
+    key = hashlib.sha256(about.encode()).hexdigest()[:24]
+    return np.asarray(
+        cached_arrays(cache / f"bottlenecks-{split.name}-{key}.npz", made)["values"], np.float32
+    )
 
 
 def _distorted(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.trainer.data.records import Split
-from core.charts.render import svg
 from core.charts.series import lines
+from core.charts.spec import svg
 from core.numbers import duration, rate
 from studies.page import Figure, Page, Section, Table, picture
 from studies.retrain.flow import RetrainConfig, Retrained
@@ -31,23 +31,14 @@ def page(config: RetrainConfig, found: Retrained, test: Split, facts: Sequence[t
         ["training", duration(found.seconds), "–"],
         ["first weights", found.weights, "–"],
     ]
-    steps = [float(point.step) for point in found.eval_points]
     figures = [
-        Figure(
-            title,
-            text,
-            svg(lines(title, "step", title, {title: list(zip(steps, values, strict=True))})),
-        )
-        for title, text, values in (
-            (
-                "loss",
-                "Mean since the evaluation before.",
-                [point.loss for point in found.eval_points],
-            ),
+        Figure(title, text, svg(lines(title, "step", title, {title: points})))
+        for title, text, points in (
+            ("loss", "Mean since the evaluation before.", [(float(x), row.loss) for x, row in found.history]),
             (
                 "AUC on eval",
                 "Area under the ROC curve.",
-                [point.eval_auc for point in found.eval_points],
+                [(float(x), row.figures["eval_auc"]) for x, row in found.history],
             ),
         )
     ]

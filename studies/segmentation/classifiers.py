@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.trainer.model.backbones import registry
-from components.trainer.model.feature_extractor import FeatureExtractor
+from studies.frozen_features import FeatureExtractor
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -50,12 +50,11 @@ class FrozenLinear:
             "efficientnet_lite0", size=size, weights=weights, on_missing_weights="random"
         )
         self.weights = backbone.weights
-        pooled = keras.layers.GlobalAveragePooling2D()(backbone.features)
-        self._look = FeatureExtractor(keras.Model(backbone.inputs, pooled), size)
+        self._features = FeatureExtractor.pooled(backbone, size)
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features averaged over the picture and its mirror image: float32 [n, 1280]."""
-        return np.asarray((self._look(pictures) + self._look(pictures[:, :, ::-1])) / 2, np.float32)
+        return np.asarray((self._features(pictures) + self._features(pictures[:, :, ::-1])) / 2, np.float32)
 
     def fit_predict(self, train: Floats, targets: Labels, held_out: Floats, seed: int) -> Floats:
         """Loss weighted by 1 - frequency of the label."""
@@ -85,12 +84,12 @@ class FifthBlock:
         self.weights = self._backbone.weights
         self._core = self._backbone.model()
         fourth = self._core.get_layer("block4_pool").output
-        self._look = FeatureExtractor(keras.Model(self._backbone.inputs, fourth), size)
+        self._features = FeatureExtractor(keras.Model(self._backbone.inputs, fourth), size)
         self._epochs, self._rate = epochs, learning_rate
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """The fourth block's maps: float32 [n, size/16, size/16, 512]."""
-        return self._look(pictures)
+        return self._features(pictures)
 
     def fit_predict(self, train: Floats, targets: Labels, held_out: Floats, seed: int) -> Floats:
         """Loss weighted by 1 - frequency of the label; momentum and a small rate, as for fine-tuning."""

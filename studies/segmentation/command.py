@@ -11,11 +11,11 @@ from rich.table import Table
 
 from core.errors import REFUSED, UsageError
 from pipeline.commands.options import WorkspaceOption, overridden
-from studies.options import SeedOption, validated
+from studies.options import SeedOption, command_line, validated
 
 if TYPE_CHECKING:
-    from studies.segmentation.classifiers import FoldClassifier
     from studies.segmentation.experiment import Result
+    from studies.segmentation.runner import UnetRun
 
 PARTS = ("unet", "experiment", "vgg16")
 
@@ -26,7 +26,7 @@ def segmentation(
     ],
     workspace: WorkspaceOption = Path("workspace-segmentation"),
     parts: Annotated[
-        str, typer.Option("--parts", help=f"The parts that are run, with commas: {', '.join(PARTS)}.")
+        str, typer.Option(help=f"The parts that are run, with commas: {', '.join(PARTS)}.")
     ] = "unet,experiment",
     overrides: Annotated[
         list[str] | None,
@@ -34,26 +34,18 @@ def segmentation(
             "--set", help="Overrides one value of the U-Net that is released: --set depth=5. May be repeated."
         ),
     ] = None,
-    folds: Annotated[
-        int, typer.Option("--folds", min=2, max=20, help="The number of folds of the experiment.")
-    ] = 5,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="The number of folds of the experiment.")] = 5,
     fold_epochs: Annotated[
-        int,
-        typer.Option(
-            "--fold-epochs", min=1, help="The epochs of each fold's U-Net, at the study's 64 x 80 pixels."
-        ),
+        int, typer.Option(min=1, help="The epochs of each fold's U-Net, at the study's 64 x 80 pixels.")
     ] = 30,
     weights: Annotated[
-        str,
-        typer.Option(
-            "--weights", help="The first weights of the classifiers: imagenet, none, or PATH[#sha256=HEX]."
-        ),
+        str, typer.Option(help="The first weights of the classifiers: imagenet, none, or PATH[#sha256=HEX].")
     ] = "imagenet",
     vgg_epochs: Annotated[
-        int, typer.Option("--vgg-epochs", min=1, help="The epochs that VGG-16's fifth block is trained for.")
+        int, typer.Option(min=1, help="The epochs that VGG-16's fifth block is trained for.")
     ] = 8,
     vgg_size: Annotated[
-        int, typer.Option("--vgg-size", min=32, max=224, help="The side of VGG-16's pictures in pixels.")
+        int, typer.Option(min=32, max=224, help="The side of VGG-16's pictures in pixels.")
     ] = 128,
     seed: SeedOption = 17,
 ) -> None:
@@ -71,8 +63,9 @@ def segmentation(
     from studies import page
     from studies.segmentation import experiment, runner
     from studies.segmentation import page as segmentation_page
+    from studies.segmentation.classifiers import FifthBlock, FrozenLinear
     from studies.segmentation.config import STUDY, SegmentationConfig
-    from studies.segmentation.results import SegmentationStudy
+    from studies.segmentation.experiment import SegmentationStudy
 
     wanted = [part.strip() for part in parts.split(",") if part.strip()]
     unknown = [part for part in wanted if part not in PARTS]
@@ -106,7 +99,8 @@ def segmentation(
             given = experiment.material(files, fold_config, folds, seed, progress)
             for part in wanted:
                 if part != "unet":
-                    classifier = _classifier(part, weights, vgg_size, vgg_epochs)
+                    vgg = part == "vgg16"
+                    classifier = FifthBlock(weights, vgg_size, vgg_epochs) if vgg else FrozenLinear(weights)
                     result = experiment.run(given, classifier, seed, progress)
                     kept = kept.with_result(result, float(given.jaccard.mean()))
                     kept.save(out)
@@ -116,13 +110,7 @@ def segmentation(
     facts = [
         ("data", f"{data}, version {version[:12]}"),
         ("seed", str(seed)),
-        (
-            "command",
-            f"melanosizer study segmentation --data {data} --workspace {workspace} --parts {parts}"
-            f" --folds {folds} --fold-epochs {fold_epochs} --seed {seed} --weights {weights}"
-            f" --vgg-epochs {vgg_epochs} --vgg-size {vgg_size}"
-            + "".join(f" --set {text}" for text in overrides or []),
-        ),
+        ("command", command_line()),
     ]
     report = page.write(
         segmentation_page.page(run, galleries, results, kept.out_of_fold_jaccard, facts), out / page.FILE_NAME
@@ -140,17 +128,9 @@ def segmentation(
         raise typer.Exit(REFUSED)
 
 
-def _classifier(part: str, weights: str, size: int, epochs: int) -> FoldClassifier:
-    from studies.segmentation.classifiers import FifthBlock, FrozenLinear
-
-    return FifthBlock(weights, size, epochs) if part == "vgg16" else FrozenLinear(weights)
-
-
-def _unet_table(run: object) -> Table:
+def _unet_table(run: UnetRun) -> Table:
     from studies.segmentation.measured import interval
-    from studies.segmentation.runner import UnetRun
 
-    assert isinstance(run, UnetRun)  # noqa: S101 - imported late, so that --help answers at once
     table = Table(title="U-Net on held-out pairs", show_header=False, title_justify="left")
     table.add_row("pairs", str(len(run.scores)))
     table.add_row("Jaccard", str(interval([score.jaccard for score in run.scores])))

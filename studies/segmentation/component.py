@@ -1,10 +1,8 @@
 """The segmentation pipeline's own steps: the Evaluator with its gate, the serving check, the registry's record."""
 
 # TFX reads these annotations at run time, so they cannot be postponed.
-import importlib.metadata
-import json
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tfx import v1 as tfx
@@ -12,10 +10,11 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components.gate.blessing import bless_infra, bless_model
+from components.registry.component import write_record
 from components.serving_check.requests import BAD, golden
-from core import features, hashing
+from core import features
 from core.records.verdict import Check, Verdict, at_least
-from core.records.version import Parents, VersionRecord
+from core.records.version import Parents
 from core.registry.store import Registry
 from serving.engine.check import check_saved_model
 from studies.segmentation import measured, pairs
@@ -96,36 +95,20 @@ def SegmentationRecord(  # noqa: N802 - a component is a class to its users
     data_version: tfx.dsl.components.Parameter[str],
 ) -> None:
     """Write the pushed version's record and serve it; do nothing when nothing was pushed."""
-    folder = Path(record.uri)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not pushed_model.get_int_custom_property("pushed"):
-        (folder / "record.json").write_text("{}\n")
-        return
-    version = pushed_model.get_string_custom_property("pushed_version")
-    registry = Registry(Path(workspace), MODEL_NAME)
-    served = registry.served / version
-    found = measured.load(Path(evaluation.uri))
-    jaccard = float(np.mean([score.jaccard for score in found]))
-    entry = VersionRecord(
-        model_name=MODEL_NAME,
-        version=version,
-        created=datetime.now(UTC),
-        run_id=run_id,
-        preset="segmentation",
-        software=importlib.metadata.version("melanosizer"),
-        config=json.loads(config),
-        label_counts={},
-        metrics={"jaccard": jaccard, "dice": float(np.mean([score.dice for score in found]))},
-        slices=(),
-        verdicts=tuple(Verdict.load(Path(uri)) for uri in (evaluation.uri, infra_blessing.uri)),
-        sha256=hashing.tree_hash(served),
-        fingerprint=hashing.fingerprint(served),
-        parents=Parents(data_version=data_version, baseline_version=None),
-        model=json.loads((served / hashing.FACTS).read_text()),
-    )
-    registry.add(entry, who=f"run {run_id}", why=f"every gate let it through (Jaccard {jaccard:.3f})")
-    registry.release(version)
-    (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
+
+    def about(facts: dict[str, Any]) -> tuple[dict[str, Any], str]:  # noqa: ARG001 - RegistryRecord's looks at them
+        found = measured.load(Path(evaluation.uri))
+        jaccard = float(np.mean([score.jaccard for score in found]))
+        return {
+            "preset": "segmentation",
+            "label_counts": {},
+            "metrics": {"jaccard": jaccard, "dice": float(np.mean([score.dice for score in found]))},
+            "slices": (),
+            "verdicts": tuple(Verdict.load(Path(uri)) for uri in (evaluation.uri, infra_blessing.uri)),
+            "parents": Parents(data_version=data_version, baseline_version=None),
+        }, f"Jaccard {jaccard:.3f}"
+
+    write_record(pushed_model, record, Registry(Path(workspace), MODEL_NAME), run_id, config, about)
 
 
 def _split(examples: standard_artifacts.Examples, name: str) -> list[str]:

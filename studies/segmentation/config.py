@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from core.settings import Frozen
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 MODEL_NAME: Final = "segmentation"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PairsAugmentationConfig(_Frozen):
+class PairsAugmentationConfig(Frozen):
     """Random changes to picture and mask together (place) and to the picture alone (colour); 0 = off."""
 
     zoom: tuple[float, float] = Field(
@@ -59,7 +57,7 @@ class PairsAugmentationConfig(_Frozen):
         return self
 
 
-class SegmentationConfig(_Frozen):
+class SegmentationConfig(Frozen):
     """Everything that decides which U-Net comes out, and whether it is released."""
 
     height: int = Field(default=96, ge=16, le=512, description="of the network's input, px (study: 64)")

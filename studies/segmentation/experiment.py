@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationError
 from sklearn.metrics import roc_auc_score
 
 from components.trainer.data.records import matching
 from components.trainer.progress import Progress
 from core import features
+from core.files import write_atomic
 from core.measures.auc import auc, auc_interval, compare
 from core.measures.rates import Interval, mcnemar, rate_of
+from core.settings import Frozen
+from studies.segmentation import measured, training
 from studies.segmentation import pairs as pair_files
-from studies.segmentation import scores, training
 from studies.segmentation.classifiers import FoldClassifier, Labels
 from studies.segmentation.config import SegmentationConfig
-from studies.segmentation.folds import folds
 from studies.segmentation.pairs import Loaded
 from studies.segmentation.segmenter import Segmenter
 
@@ -35,10 +37,8 @@ Pictures = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
 
 
-class Arm(BaseModel):
+class Arm(Frozen):
     """One of the three, over all held-out folds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: str
     auc: Interval
@@ -53,10 +53,8 @@ class Arm(BaseModel):
     p_accuracy: float | None = Field(description="McNemar's exact p-value against the unaltered images")
 
 
-class Result(BaseModel):
+class Result(Frozen):
     """The experiment with one classifier."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     classifier: str
     weights: str
@@ -114,7 +112,7 @@ def material(
         trained = training.train(config, *_inner(small, training_rows, seed), progress=progress)
         predicted[held_out] = _enlarged(trained.segmenter, small.pictures[held_out])
     truth = large.masks > 127
-    jaccard = np.array([scores.jaccard(one, other) for one, other in zip(predicted, truth, strict=True)])
+    jaccard = np.array([measured.jaccard(one, other) for one, other in zip(predicted, truth, strict=True)])
     progress.line("out-of-fold Jaccard %.4f", jaccard.mean())
     return Material(large.names, large.pictures, truth, predicted, large.targets, rows, jaccard)
 
@@ -214,3 +212,63 @@ def _enlarged(segmenter: Segmenter, pictures: Pictures) -> Masks:
 def files_of(folder: str) -> list[str]:
     """Return the TFRecord files of all splits of written pairs."""
     return matching([f"{folder}/{name}/*.tfrecord.gz" for name in features.SPLITS])
+
+
+Indices = npt.NDArray[np.int64]
+
+
+def folds(targets: npt.NDArray[np.int64], count: int, seed: int) -> list[tuple[Indices, Indices]]:
+    """Return (training rows, held-out rows) of each fold; every row is held out once.
+
+    Raises:
+        ValueError: a label has fewer rows than there are folds.
+    """
+    draw = np.random.default_rng(seed)
+    place = np.empty(len(targets), np.int64)
+    for target in np.unique(targets):
+        rows = np.flatnonzero(targets == target)
+        if len(rows) < count:
+            raise ValueError(
+                f"{count} folds need {count} images of each label, there are {len(rows)} of label {target}"
+            )
+        place[draw.permutation(rows)] = np.arange(len(rows)) % count
+    return [(np.flatnonzero(place != fold), np.flatnonzero(place == fold)) for fold in range(count)]
+
+
+FILE_NAME: Final = "experiment.json"
+
+
+class SegmentationStudy(Frozen):
+    """The results of every part that was run under one set of options."""
+
+    about: dict[str, Any] = Field(description="data version, folds, epochs of a fold's U-Net, seed")
+    unet_run: str | None = Field(default=None, description="the run that trained the released U-Net")
+    out_of_fold_jaccard: float | None = Field(default=None, description="of the masks that cut")
+    results: tuple[Result, ...] = Field(default=(), description="one a classifier")
+
+    @classmethod
+    def load(cls, folder: Path, about: dict[str, Any]) -> SegmentationStudy:
+        """Return what :meth:`save` wrote under these options; nothing yet where they were others."""
+        try:
+            found = cls.model_validate_json((folder / FILE_NAME).read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            return cls(about=about)
+        if found.about == about:
+            return found
+        same_data = found.about.get("data_version") == about["data_version"]
+        return cls(about=about, unet_run=found.unet_run if same_data else None)
+
+    def save(self, folder: Path) -> None:
+        """Write it into the study's folder."""
+        write_atomic(folder / FILE_NAME, self.model_dump_json(indent=1) + "\n")
+
+    def with_unet(self, run_id: str) -> SegmentationStudy:
+        """Return it with another U-Net."""
+        return self.model_copy(update={"unet_run": run_id})
+
+    def with_result(self, result: Result, out_of_fold_jaccard: float) -> SegmentationStudy:
+        """Return it with a classifier's result, in place of an earlier one of the same classifier."""
+        others = tuple(one for one in self.results if one.classifier != result.classifier)
+        return self.model_copy(
+            update={"results": (*others, result), "out_of_fold_jaccard": out_of_fold_jaccard}
+        )

@@ -1,4 +1,4 @@
-"""Jaccard and Dice of a SavedModel's masks on real pairs, each at the picture's own size."""
+"""How well masks agree: Jaccard and Dice, of two masks, as a loss, and of a SavedModel on real pairs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,39 @@ import tensorflow as tf
 from core import features, spreadsheet
 from core.measures.rates import Interval
 from core.records.verdict import Verdict, at_least
-from studies.segmentation import pairs, scores
+from studies.segmentation import pairs
 from studies.segmentation.config import SegmentationConfig
 from studies.segmentation.segmenter import CONFIDENCE, MASK, SEGMENT
+
+Masks = npt.NDArray[np.bool_]
+
+
+def jaccard(one: Masks, other: Masks) -> float:
+    """Return intersection over union of two masks (bool [h, w]); 1 where both are empty."""
+    union = int(np.sum(one | other))
+    return float(np.sum(one & other)) / union if union else 1.0
+
+
+def dice(one: Masks, other: Masks) -> float:
+    """Return twice the intersection over the sum of both areas; 1 where both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return 2.0 * float(np.sum(one & other)) / total if total else 1.0
+
+
+def loss(logits: tf.Tensor, lesion: tf.Tensor, share: float) -> tf.Tensor:
+    """Return `share` Dice loss (Milletari, Navab, Ahmadi, 3DV 2016, a picture at a time) and the rest cross-entropy.
+
+    Args:
+        logits: float32 [batch, h, w].
+        lesion: float32 [batch, h, w], 0 or 1.
+        share: 0..1.
+    """
+    entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(lesion, logits))
+    probability = tf.sigmoid(logits)
+    overlap = 2.0 * tf.reduce_sum(probability * lesion, axis=[1, 2]) + 1.0
+    total = tf.reduce_sum(probability + lesion, axis=[1, 2]) + 1.0
+    return share * tf.reduce_mean(1.0 - overlap / total) + (1.0 - share) * entropy
+
 
 FILE_NAME: Final = "masks.csv"
 _SAMPLES: Final = 2000
@@ -62,8 +92,8 @@ def measure(segment: Segment, rows: Iterable[dict[str, bytes]]) -> list[Score]:
             found.append(
                 Score(
                     row[features.IMAGE_NAME].decode(),
-                    scores.jaccard(mask, truth),
-                    scores.dice(mask, truth),
+                    jaccard(mask, truth),
+                    dice(mask, truth),
                     float(truth.mean()),
                     float(mask.mean()),
                     float(confidence),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.charts.render import svg
 from core.charts.series import lines
+from core.charts.spec import svg
 from core.numbers import count, duration, rate
 from studies.page import Figure, Page, Picture, Section, Table, spread
 from studies.segmentation.experiment import Result

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
+from tfx import v1 as tfx
 
 from components.ingest.errors import IngestError
 from components.transform import images
@@ -21,15 +23,68 @@ from core.features import IMAGE, IMAGE_NAME
 from core.records.verdict import Verdict
 from core.workspace import Workspace
 from pipeline import executions, native_output
-from pipeline.dag import create_pipeline
+from pipeline.config import LOCAL_BEAM_ARGS
+from pipeline.dag import Judged, Locations, create_pipeline
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
 from studies.page import Picture, picture
 from studies.segmentation import measured, pairs
-from studies.segmentation.config import SegmentationConfig
+from studies.segmentation.component import SegmentationCheck, SegmentationEvaluator, SegmentationRecord
+from studies.segmentation.config import MODEL_NAME, SegmentationConfig
 from studies.segmentation.measured import Score
-from studies.segmentation.steps import SegmentationSteps
-from studies.segmentation.training import Row
+
+
+class SegmentationSteps:
+    """The U-Net's: pairs that `study segmentation` has split already, Jaccard and Dice as the model gate."""
+
+    pipeline_name = "melanosizer-segmentation"
+    model_name = MODEL_NAME
+    beam_args: Sequence[str] = LOCAL_BEAM_ARGS
+
+    def __init__(self, config: SegmentationConfig) -> None:
+        self.config = config
+
+    def judge(self, examples: tfx.dsl.Channel, where: Locations) -> Judged:
+        """Return Trainer, model gate and serving gate."""
+        trainer = tfx.components.Trainer(
+            run_fn="studies.segmentation.training.run_fn",
+            examples=examples,
+            train_args=tfx.proto.TrainArgs(splits=["train"]),
+            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+            custom_config={
+                "segmentation": self.config.model_dump(mode="json"),
+                "cache_dir": where.cache,
+                "data_version": where.data_version,
+            },
+        )
+        model = trainer.outputs["model"]
+        # Jaccard and Dice at each picture's own size, with the gate.
+        evaluator = SegmentationEvaluator(
+            model=model, examples=examples, config=self.config.model_dump_json()
+        ).with_id("segmentation-evaluator")
+        check = SegmentationCheck(model=model, examples=examples).with_id("segmentation-check")
+        return Judged(
+            nodes=[trainer, evaluator, check],
+            model=model,
+            blessing=evaluator.outputs["blessing"],
+            infra_blessing=check.outputs["infra_blessing"],
+            evidence={
+                "evaluation": evaluator.outputs["evaluation"],
+                "infra_blessing": check.outputs["infra_blessing"],
+            },
+        )
+
+    def record(self, pushed_model: tfx.dsl.Channel, judged: Judged, where: Locations) -> Any:
+        """Return the registry's record of the U-Net."""
+        return SegmentationRecord(
+            pushed_model=pushed_model,
+            **judged.evidence,
+            workspace=where.workspace,
+            run_id=where.run_id,
+            config=self.config.model_dump_json(),
+            data_version=where.data_version,
+        ).with_id("segmentation-record")
+
 
 TRUE_COLOUR = (86, 180, 233)  # RGB, sky blue
 PREDICTED_COLOUR = (230, 159, 0)  # orange: both of Okabe and Ito's set
@@ -56,7 +111,7 @@ class UnetRun:
     run_id: str
     scores: list[Score]
     verdicts: list[Verdict]
-    history: list[Row]
+    history: list[dict[str, float]]
     model: Path
     version: str | None
     facts: dict[str, object]
@@ -160,14 +215,6 @@ def outlined(
         )
         cv2.drawContours(drawn, contours, -1, colour, 2, cv2.LINE_AA)
     return drawn
-
-
-def sheet(groups: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]]) -> npt.NDArray[np.uint8]:
-    """Return rows of equally high pictures as one: uint8 [h, w, 3]."""
-    rows = [np.concatenate(list(pictures), axis=1) for _, pictures in groups if pictures]
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    return np.concatenate(padded)
 
 
 def collect(run_id: str, workspace: Workspace) -> UnetRun:

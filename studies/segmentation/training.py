@@ -1,11 +1,13 @@
-"""Trains a U-Net on pairs in memory; used by the pipeline's Trainer and by the folds of the experiment."""
+"""Trains a U-Net on pairs in memory, for the pipeline Trainer and for the folds of the experiment."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import keras
@@ -13,131 +15,136 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer.fit.backup import Backup
-from components.trainer.fit.schedules import ScheduleConfig
-from components.trainer.fit.schedules import rate as rate_of
+from components.trainer.data.records import matching
+from components.trainer.fit.backup import Backup, assign
+from components.trainer.fit.callbacks import BackupWriter, EpochLog, KeepWeights
+from components.trainer.fit.history import History, Scores
+from components.trainer.fit.loop import Loop, StagePlan, TrainState, Weights
+from components.trainer.fit.optimisation import Optimiser
 from components.trainer.model.network import rng_variables
 from components.trainer.progress import Progress
-from studies.segmentation import augment, scores, unet
+from components.trainer.settings import OptimiserConfig
+from studies.segmentation import augment, measured, pairs, segmenter, unet
 from studies.segmentation.config import SegmentationConfig
 from studies.segmentation.pairs import Loaded
 from studies.segmentation.segmenter import Segmenter, regions
 
 THRESHOLDS: Final = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 _SEEDS_A_STEP: Final = 100
-_SCHEDULE: Final = ScheduleConfig(kind="cosine", warmup=0.05, final=0.01)
-_START: Final = 0.001  # of the training, as far as the first step has come: a rate of 0 would teach nothing
-_CLIP: Final = 5.0
-
-Row = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves: the model with its threshold, and a row an epoch."""
+    """What training leaves: the model with its threshold, and the seconds it took."""
 
     segmenter: Segmenter
-    history: list[Row]
     seconds: float
+
+
+class _MaskLearner:
+    """A U-Net as the loop sees it: compiled steps, and the mean Jaccard on eval."""
+
+    def __init__(
+        self, config: SegmentationConfig, model: keras.Model, optimiser: Optimiser, evaluation: Loaded
+    ) -> None:
+        self._model = model
+        self._evaluation = evaluation
+
+        @tf.function(reduce_retracing=True)
+        def step(pictures: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+            pixels, lesion = augment.augment(pictures, masks, seed, config.augmentation)
+            with tf.GradientTape() as tape:
+                value = measured.loss(model(unet.prepare(pixels), training=True), lesion, config.dice)
+            optimiser.apply(tape.gradient(value, model.trainable_variables), factor)
+            return value
+
+        self._step = step
+
+    def step(self, batch: tuple[Any, Any, Any], factor: float) -> float:
+        """Take one step at `factor` times the peak learning rate; return the loss before it."""
+        return float(self._step(*batch, tf.constant(factor, tf.float32)))
+
+    def weights(self) -> Weights:
+        """Return a copy of every weight."""
+        return [np.array(value) for value in self._model.get_weights()]
+
+    def evaluate(self) -> Scores:
+        """Return the mean Jaccard of one view at a threshold of one half, at the network's size."""
+        rows, evaluation = [], self._evaluation
+        for start in range(0, len(evaluation), 32):
+            pixels = tf.cast(evaluation.pictures[start : start + 32], tf.float32)
+            rows.append(self._model(unet.prepare(pixels), training=False).numpy() >= 0)
+        found = mean_jaccard(np.concatenate(rows), evaluation.masks > 127)
+        return Scores(found, {"eval_jaccard": found}, f"eval Jaccard {found:.4f}")
 
 
 def train(
     config: SegmentationConfig,
     pairs: Loaded,
-    evaluation: Loaded | None,
+    evaluation: Loaded,
     *,
     progress: Progress,
     backup: Backup | None = None,
-    listener: Callable[[list[Row]], None] | None = None,
+    history: History | None = None,
 ) -> Trained:
-    """Train from random weights.
+    """Train from random weights, through the product's own loop.
 
     Args:
         config: network, augmentation and schedule.
         pairs: at the network's size.
-        evaluation: chooses the best epoch and the threshold; without it the last epoch and 0.5 are taken.
+        evaluation: chooses the best epoch and the threshold.
         progress: gets a line an epoch.
         backup: where an interrupted training goes on from.
-        listener: gets the history after each epoch.
+        history: gets a row an epoch.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
     keras.utils.set_random_seed(config.seed)
     model = unet.build(config)
-    optimiser = keras.optimizers.AdamW(
-        config.learning_rate, weight_decay=config.weight_decay, clipnorm=None, global_clipnorm=_CLIP
-    )
-    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    optimiser.build(model.trainable_variables)
+    rates = OptimiserConfig(body_learning_rate=config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = Optimiser(rates, model.trainable_variables, [])
+    history = history or History(Path(), kept=False)
     per_epoch = max(1, math.ceil(len(pairs) / config.batch_size))
-    history: list[Row] = []
-    best, best_score, epoch, spent = model.get_weights(), -1.0, 0, 0.0
-    saved = backup.load() if backup else None
-    if saved is not None:
-        state, arrays = saved
-        history, epoch, spent, best_score = (state["history"], state["epoch"], state["spent"], state["best"])
+    state, kept = TrainState(), KeepWeights("best")
+    if backup is not None and (saved := backup.load()) is not None:
+        content, arrays = saved
+        state, kept = TrainState.of(content["state"]), KeepWeights("best", arrays.get("kept"))
         model.set_weights(arrays["weights"])
-        best = arrays["best"]
-        for variable, value in zip(optimiser.variables, arrays["optimiser"], strict=True):
-            variable.assign(value)
-        for variable, value in zip(rng_variables(model), arrays["noise"], strict=True):
-            variable.assign(value)
-        progress.line("resumed after epoch %d", epoch)
-    step = _step(config, model, optimiser)
-    budget = None if config.max_minutes is None else config.max_minutes * 60
-    along = _along(epoch, config, spent, budget)
-    while along < 1.0:
-        began, total = time.monotonic(), 0.0
-        for number, (pictures, masks) in enumerate(_batches(config, pairs, epoch)):
-            rate = config.learning_rate * rate_of(
-                _SCHEDULE, max(_START, along + number / per_epoch / config.epochs)
-            )
-            seed = tf.constant([config.seed, (epoch * 100_003 + number) * _SEEDS_A_STEP], tf.int64)
-            total += float(step(pictures, masks, seed, tf.constant(rate, tf.float32)))
-            progress.tick(
-                "epoch %d, step %d of %d, loss %.3f", epoch + 1, number + 1, per_epoch, total / (number + 1)
-            )
-        epoch += 1
-        loss = total / per_epoch
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"epoch {epoch}: the loss is {loss}; lower learning_rate ({config.learning_rate})"
-            )
-        row = {"epoch": float(epoch), "loss": loss}
-        if evaluation is not None:
-            row["eval_jaccard"] = _quick(model, evaluation)
-            if row["eval_jaccard"] > best_score:
-                best, best_score = model.get_weights(), row["eval_jaccard"]
-        spent += time.monotonic() - began
-        row["seconds"] = time.monotonic() - began
-        history.append(row)
-        along = _along(epoch, config, spent, budget)
-        progress.line(
-            "epoch %d of %d  loss %.4f  eval Jaccard %.4f  %.1f s",
-            epoch,
-            config.epochs,
-            loss,
-            row.get("eval_jaccard", math.nan),
-            row["seconds"],
-        )
-        if listener is not None:
-            listener(history)
+        assign(optimiser.state, arrays["optimiser"])
+        assign(rng_variables(model), arrays.get("rng"))
+        history.restore(content["epochs"])
+        progress.line("resumed after epoch %d", state.epoch)
+
+    def save() -> None:
         if backup is not None:
-            state = {"history": history, "epoch": epoch, "spent": spent, "best": best_score}
             arrays = {
                 "weights": model.get_weights(),
-                "best": best,
-                "optimiser": [np.array(v) for v in optimiser.variables],
-                "noise": [np.array(v) for v in rng_variables(model)],
+                "optimiser": [np.array(v) for v in optimiser.state],
+                "rng": [np.array(v) for v in rng_variables(model)],
+                "kept": kept.weights or [],
             }
-            backup.save(state, arrays)
-    if evaluation is not None:
-        model.set_weights(best)
+            backup.save({"state": asdict(state), "epochs": history.rows()}, arrays)
+
+    plan = StagePlan(
+        name="U-Net",
+        number=0,
+        size=config.width,
+        epochs=config.epochs,
+        per_epoch=per_epoch,
+        steps=config.epochs * per_epoch,
+        budget=config.max_minutes and config.max_minutes * 60,
+    )
+    callbacks = [kept, EpochLog(history, progress), BackupWriter(save)]
+    learner = _MaskLearner(config, model, optimiser, evaluation)
+    try:
+        loop = Loop(learner, rates, config.batch_size, callbacks, progress)
+        loop.run(state, plan, _batches(config, pairs, *divmod(state.step, per_epoch)))
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}; here it is learning_rate ({config.learning_rate})") from None
+    model.set_weights(kept.weights or model.get_weights())
     segmenter = Segmenter(config, model, 0.5, str(int(time.time())))
-    if evaluation is not None:
-        segmenter = Segmenter(config, model, fit_threshold(segmenter, evaluation), segmenter.version)
-    return Trained(segmenter, history, spent)
+    return Trained(replace(segmenter, threshold=fit_threshold(segmenter, evaluation)), state.stage_spent)
 
 
 def fit_threshold(segmenter: Segmenter, evaluation: Loaded) -> float:
@@ -149,41 +156,66 @@ def fit_threshold(segmenter: Segmenter, evaluation: Loaded) -> float:
 
 def mean_jaccard(masks: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> float:
     """Return the mean Jaccard index of masks, each [n, h, w]."""
-    return float(np.mean([scores.jaccard(one, other) for one, other in zip(masks, truth, strict=True)]))
+    return float(np.mean([measured.jaccard(one, other) for one, other in zip(masks, truth, strict=True)]))
 
 
-def _along(epoch: int, config: SegmentationConfig, spent: float, budget: float | None) -> float:
-    """Share of training that is over, by epochs or by time, whichever is further."""
-    by_time = 0.0 if budget is None or not epoch else (spent + spent / epoch / 2) / budget
-    return max(epoch / config.epochs, by_time)
-
-
-def _batches(config: SegmentationConfig, pairs: Loaded, epoch: int) -> Iterator[tuple[Any, Any]]:
-    order = np.random.default_rng([config.seed, epoch]).permutation(len(pairs))
+def _batches(
+    config: SegmentationConfig, pairs: Loaded, epoch: int, skipped: int
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Endless batches from a step of an epoch onwards: pictures, masks, and the seed of their random changes."""
     count = max(1, math.ceil(len(pairs) / config.batch_size))
-    # Whole batches of one size: one traced step, and batch statistics that mean the same everywhere.
-    order = np.resize(order, count * min(config.batch_size, len(pairs)))
-    for rows in np.array_split(order, count):
-        yield pairs.pictures[rows], pairs.masks[rows]
+    while True:
+        order = np.random.default_rng([config.seed, epoch]).permutation(len(pairs))
+        # Whole batches of one size: one traced step, and batch statistics that mean the same everywhere.
+        order = np.resize(order, count * min(config.batch_size, len(pairs)))
+        for number, rows in enumerate(np.array_split(order, count)):
+            if number >= skipped:
+                seed = tf.constant([config.seed, (epoch * 100_003 + number) * _SEEDS_A_STEP], tf.int64)
+                yield pairs.pictures[rows], pairs.masks[rows], seed
+        epoch, skipped = epoch + 1, 0
 
 
-def _step(config: SegmentationConfig, model: keras.Model, optimiser: Any) -> Callable[..., tf.Tensor]:
-    @tf.function(reduce_retracing=True)
-    def step(pictures: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        pixels, lesion = augment.augment(pictures, masks, seed, config.augmentation)
-        with tf.GradientTape() as tape:
-            value = scores.loss(model(unet.prepare(pixels), training=True), lesion, config.dice)
-        optimiser.learning_rate.assign(rate)
-        optimiser.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
-        return value
+def run_fn(fn_args: Any) -> None:
+    """Train and export by `fn_args.custom_config["segmentation"]`.
 
-    return step
+    Writes the SavedModel to `fn_args.serving_model_dir` and history.json to `fn_args.model_run_dir`.
 
-
-def _quick(model: keras.Model, evaluation: Loaded) -> float:
-    """Mean Jaccard of one view at a threshold of one half, at the network's size."""
-    rows = []
-    for start in range(0, len(evaluation), 32):
-        pixels = tf.cast(evaluation.pictures[start : start + 32], tf.float32)
-        rows.append(model(unet.prepare(pixels), training=False).numpy() >= 0)
-    return mean_jaccard(np.concatenate(rows), evaluation.masks > 127)
+    Raises:
+        pydantic.ValidationError: an unknown or impossible setting.
+        ValueError: a split holds no pair.
+    """
+    config = SegmentationConfig.model_validate(fn_args.custom_config["segmentation"])
+    progress = Progress()
+    train_files, eval_files = (matching(patterns) for patterns in (fn_args.train_files, fn_args.eval_files))
+    training = pairs.load(train_files, config.height, config.width)
+    evaluation = pairs.load(eval_files, config.height, config.width)
+    progress.line(
+        "U-Net of %d levels at %d x %d px on %d pairs, eval %d",
+        config.depth,
+        config.width,
+        config.height,
+        len(training),
+        len(evaluation),
+    )
+    run_dir = Path(fn_args.model_run_dir)
+    cache = Path(fn_args.custom_config.get("cache_dir") or run_dir / "cache")
+    data_version = str(fn_args.custom_config.get("data_version", ""))
+    key = hashlib.sha256(f"{config.model_dump_json()} {data_version}".encode()).hexdigest()[:24]
+    backup = Backup(cache / f"unet-{key}.npz")
+    trained = train(config, training, evaluation, progress=progress, backup=backup, history=History(run_dir))
+    masks = trained.segmenter.small_masks(evaluation.pictures)
+    score = mean_jaccard(masks, evaluation.masks > 127)
+    facts = {
+        "data_version": data_version,
+        "training_seconds": round(trained.seconds, 1),
+        "metrics": {"eval_jaccard": score, "train_pairs": len(training), "eval_pairs": len(evaluation)},
+    }
+    segmenter.write(trained.segmenter, Path(fn_args.serving_model_dir), facts=facts)
+    backup.clear()
+    progress.line(
+        "model %s: eval Jaccard %.4f at %.2f, %.0f s",
+        trained.segmenter.version,
+        score,
+        trained.segmenter.threshold,
+        trained.seconds,
+    )

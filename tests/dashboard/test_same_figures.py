@@ -134,14 +134,14 @@ def test_zones_hold_the_same_lesions(run: Run) -> None:
 def test_a_study_measures_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row of the comparison with other methods, made from the same answers."""
     from components.evaluator import predictions
-    from studies.baselines import product
+    from studies.baselines import compare
 
     answers = predictions.load(run.result.uri("Evaluator", "evaluation"))
-    monkeypatch.setattr(product, "Model", lambda folder: folder)
+    monkeypatch.setattr(compare, "Model", lambda folder: folder)
     monkeypatch.setattr(
-        product.predictions, "predict", lambda *_, **__: ((answer, b"") for answer in answers)
+        compare.predictions, "predict", lambda *_, **__: ((answer, b"") for answer in answers)
     )
-    row, why = product.row(run.workspace, Path(run.result.data), fake_run.VERSION, fake_run.DATA_VERSION)
+    row, why = compare.released(run.workspace, Path(run.result.data), fake_run.VERSION, fake_run.DATA_VERSION)
     assert row is not None, why
     assert row.threshold == run.card["operating_point"]
     for name in NAMES:

@@ -93,7 +93,7 @@ def test_a_u_net_is_trained_judged_pushed_and_answers_and_the_three_arms_are_com
 ):
     small = SegmentationConfig(height=16, width=16, depth=1, filters=2, batch_size=8, views=1)
     monkeypatch.setattr("studies.segmentation.config.STUDY", small)
-    monkeypatch.setattr("studies.segmentation.command._classifier", lambda *_: FrozenLinear("none", 64))
+    monkeypatch.setattr("studies.segmentation.classifiers.FrozenLinear", lambda *_: FrozenLinear("none", 64))
     workspace = tmp_path / "ws"
     done = runner.invoke(
         app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import logging
@@ -18,7 +19,8 @@ import tensorflow as tf
 from components.trainer.progress import Progress
 from components.transform import images
 from components.transform.preprocessing import dense
-from core import features
+from core import features, spreadsheet
+from core.files import replacing, write_atomic
 
 _LOG = logging.getLogger(__name__)
 
@@ -115,6 +117,15 @@ def read_split(
     return Split(name, pictures, tuple(columns["names"]), targets, tuple(columns["diagnoses"]), fingerprint)
 
 
+def write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.floating]) -> None:
+    """Write the answers to a split's images as CSV: image_name, target, probability."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
+        for name, target, p in zip(split.names, split.targets, probabilities, strict=True):
+            writer.writerow([spreadsheet.cell(name), int(target), f"{p:.6f}"])
+
+
 def examples_dataset(files: Sequence[str]) -> tf.data.Dataset:
     """Parsed records of TFRecord.gz files, in file order, in batches of dense columns."""
     dataset = tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(_BATCH)
@@ -127,7 +138,6 @@ def examples_dataset(files: Sequence[str]) -> tf.data.Dataset:
 
 
 def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Progress) -> None:
-    stem.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
     def decode(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -136,8 +146,7 @@ def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Pro
     names: list[str] = []
     diagnoses: list[str] = []
     targets: list[int] = []
-    part = stem.with_suffix(".u8.part")
-    with part.open("wb") as out:
+    with replacing(stem.with_suffix(".u8"), cache=True) as out:
         for row in (
             examples_dataset(files).map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
         ).as_numpy_iterator():
@@ -146,14 +155,12 @@ def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Pro
             diagnoses += [value.decode() for value in row[features.DIAGNOSIS]]
             targets += row[features.TARGET].tolist()
             progress.tick("decoding %s: %d images", name, len(names))
-    if not names:
-        part.unlink()
-        raise DataError(f"{name}: {len(files)} TFRecord file(s) hold no record")
-    part.replace(stem.with_suffix(".u8"))
-    text = json.dumps({"names": names, "targets": targets, "diagnoses": diagnoses})
-    index = stem.with_suffix(".json.part")
-    index.write_text(text, encoding="utf-8")
-    index.replace(stem.with_suffix(".json"))  # last: its presence says that the pictures are complete
+        if not names:
+            raise DataError(f"{name}: {len(files)} TFRecord file(s) hold no record")
+    # Last: its presence says that the pictures are complete.
+    write_atomic(
+        stem.with_suffix(".json"), json.dumps({"names": names, "targets": targets, "diagnoses": diagnoses})
+    )
     progress.line(
         "%s: decoded %d images to %d px in %.0f s", name, len(names), size, time.monotonic() - started
     )

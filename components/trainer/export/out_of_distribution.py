@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,15 @@ def describe(pictures: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
     return tf.concat([features, tf.reshape(grid, [-1, _GRID * _GRID * 3]), spread], axis=-1)
 
 
+def described(pictures: npt.NDArray[np.uint8], features: Floats) -> Floats:
+    """Return `describe` of many pictures, in batches."""
+    rows = [
+        describe(tf.constant(pictures[i : i + 256]), tf.constant(features[i : i + 256])).numpy()
+        for i in range(0, len(pictures), 256)
+    ]
+    return np.concatenate(rows)
+
+
 def _cell_means(pixels: tf.Tensor) -> tf.Tensor:
     """Return the mean of each cell of the grid, float32 [batch, grid, grid, 3], of [batch, side, side, 3]."""
     side = int(pixels.shape[1])
@@ -92,6 +101,4 @@ def fit(train: Floats, evaluation: Floats, refused: float, margin: float) -> Out
     )
     distances = detector.distance(tf.constant(evaluation)).numpy()
     limit = margin * float(np.quantile(distances, 1.0 - refused))
-    return OutOfDistributionDetector(
-        detector.mean, detector.whiten, basis, detector.scale, detector.residual, limit
-    )
+    return replace(detector, limit=limit)

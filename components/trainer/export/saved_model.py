@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.trainer.data.records import Split
-from components.trainer.export import litert, warmup
+from components.trainer.export import litert
 from components.trainer.export.explain import Explainer
 from components.trainer.export.served import Served
 from components.trainer.model.backbones import h5_file
@@ -83,7 +83,7 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
     # What SavedModel keeps of Keras's weights has no layer names: a later training reads them here.
     h5_file.write(folder / VERSION_WEIGHTS, [member.network.model for member in served.classifier.members])
-    pictures = warmup.pictures()
+    pictures = warmup_pictures()
     batches = [[pictures[i % len(pictures)] for i in range(size)] for size in _WARMUP_BATCHES]
     requests = [("serving_default", batch) for batch in batches]
     # A device asks for a heat map now and then, and would wait seconds for the first one.
@@ -156,3 +156,28 @@ def write_warmup(path: Path, requests: Sequence[tuple[str, Sequence[bytes]]], *,
             )
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
+
+
+# Drawn pictures that warm a server up: what is pushed carries no patient's.
+# Width and height, px: HAM10000's, those a device sends, and the ISIC Archive's squares.
+
+_SIZES: Final = ((600, 450), (1000, 750), (1024, 1024))
+_GRAIN: Final = 32  # blobs along the longer side: as smooth as skin, and as small a file
+_SKIN: Final = (205.0, 160.0, 140.0)
+
+
+def warmup_pictures() -> list[bytes]:
+    """JPEG files, the same in every call, one each of the sizes that cameras and archives have."""
+    return [_warmup_picture(number, *size) for number, size in enumerate(_SIZES)]
+
+
+def _warmup_picture(seed: int, width: int, height: int) -> bytes:
+    """A dark disc on noise in the colour of skin."""
+    draw = np.random.default_rng(seed)
+    noise = draw.normal(0.0, 12.0, (_GRAIN * height // width, _GRAIN, 3)).astype(np.float32)
+    skin = tf.image.resize(noise, [height, width]).numpy() + np.array(_SKIN, np.float32)
+    y, x = np.mgrid[:height, :width]
+    inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (height / 4) ** 2
+    skin[inside] *= 0.5
+    encoded: bytes = tf.io.encode_jpeg(np.clip(skin, 0, 255).astype(np.uint8), quality=92).numpy()
+    return encoded

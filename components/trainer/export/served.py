@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
+from components.trainer.config import TrainerConfig
 from components.trainer.export.calibration import Calibration
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector, describe
 from components.trainer.export.readout import Readout
+from components.trainer.fit.training import Data
 from components.trainer.model.classifier import Classifier, InferenceGraph
 from components.transform import images
 from core import features
@@ -91,4 +95,50 @@ class Served:
         return {
             features.PROBABILITY: answers[features.PROBABILITY],
             features.DECISION: tf.cast(answers[features.DECISION], tf.float32),
+        }
+
+    def description(self, config: TrainerConfig, data: Data, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Return assets.extra/melanosizer.json; schemas/model.schema.json describes it."""
+        members = self.classifier.members
+        point = self.point
+        return {
+            "model_version": self.version,
+            "threshold": point.threshold,
+            "operating_point": {
+                "wanted_sensitivity": config.sensitivity,
+                "sensitivity": point.sensitivity,
+                "sensitivity_interval": list(point.sensitivity_interval),
+                "specificity": point.specificity,
+                "specificity_interval": list(point.specificity_interval),
+            },
+            "zones": {"low_below": self.zones.low_below, "refer_from": self.zones.refer_from},
+            "readout": {"others": self.readout.others},
+            "calibration": self.calibration.as_dict(),
+            "out_of_distribution": {
+                "limit": self.detector.limit,
+                "refused_on_eval": metrics["refused"],
+            },
+            "preprocessing": {
+                "size": self.image_size,
+                "resize": "bilinear with antialiasing, aspect ratio squashed, rounded to uint8",
+                "channel_mean": list(data.moments.mean),
+                "channel_std": list(data.moments.std),
+            },
+            "backbone": {
+                "name": config.backbone,
+                "weights": members[0].network.backbone.weights,
+                "members": [{"size": member.size} for member in members],
+                "tta": self.classifier.tta,
+            },
+            "classes": [
+                {"name": name, "positive": positive == 1.0}
+                for name, positive in zip(
+                    self.classifier.classes.names, self.classifier.classes.positive, strict=True
+                )
+            ],
+            **({"metadata": known.as_dict()} if (known := self.classifier.metadata) is not None else {}),
+            "data_version": data.version,
+            "parameters": sum(member.network.model.count_params() for member in members),
+            "metrics": dict(metrics),
+            "config": config.model_dump(mode="json"),
         }

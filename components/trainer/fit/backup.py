@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.files import replacing
+
 Arrays = Mapping[str, list[npt.NDArray[Any]]]
 LAYOUT = 2
 """Raised when what a backup holds changes: one of another release is not taken up, and training begins again."""
+
+
+def assign(variables: Iterable[Any], values: Sequence[Any] | None) -> None:
+    """Restore variables from a backup; nothing to restore leaves them as they are."""
+    for variable, value in zip(variables, values or [], strict=bool(values)):
+        variable.assign(value)
 
 
 @dataclass(frozen=True)
@@ -25,15 +33,12 @@ class Backup:
 
     def save(self, state: Mapping[str, Any], arrays: Arrays) -> None:
         """Writes JSON-able `state` and named lists of arrays."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         flat: dict[str, Any] = {
             f"{name}.{i}": array for name, values in arrays.items() for i, array in enumerate(values)
         }
-        part = self.path.with_suffix(".part")
-        with part.open("wb") as file:
+        with replacing(self.path, cache=True) as file:
             content = np.frombuffer(json.dumps(state).encode(), np.uint8)
             np.savez(file, **flat, layout=np.array(LAYOUT), state=content)
-        part.replace(self.path)
 
     def load(self) -> tuple[dict[str, Any], dict[str, list[npt.NDArray[Any]]]] | None:
         """What `save` wrote last, or None if there is nothing, nothing readable, or what another release wrote."""

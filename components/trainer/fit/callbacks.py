@@ -1,16 +1,22 @@
-"""Callbacks of the training loop: which weights are kept, when it stops, what is written down."""
+"""Callbacks of the training loop: which weights are kept and averaged, when it stops, what is written down."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import tensorflow as tf
 
 from components.trainer.fit.history import Epoch, History, Scores
 from components.trainer.fit.loop import Callback, Learner, StagePlan, TrainState, Weights
-from components.trainer.fit.schedules import Plateau, ScheduleConfig
-from components.trainer.progress import Progress, duration
+from components.trainer.progress import Progress
+from components.trainer.settings import OptimiserConfig
+from core.numbers import duration
+
+_BETTER = 1e-4  # what a score must rise by to end a plateau
 
 
 class KeepWeights(Callback):
@@ -23,28 +29,32 @@ class KeepWeights(Callback):
 
     def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:
         """Keep a copy if these weights are the result so far."""
-        better = scores.auc > state.best
+        better = scores.score > state.best
         if better:
-            state.best, state.best_epoch = scores.auc, state.epoch
+            state.best, state.best_epoch = scores.score, state.epoch
         if better or self._keep == "last":
             self.weights = learner.weights()
 
 
 class ReduceOnPlateau(Callback):
-    """Lowers the learning rate when eval's AUC stops rising."""
+    """Lowers the learning rate when the score on eval stops rising."""
 
-    def __init__(self, shape: ScheduleConfig) -> None:
-        self._shape = shape
+    def __init__(self, config: OptimiserConfig) -> None:
+        self._config = config
 
-    def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:  # noqa: ARG002
-        """Lower the rate if the plateau has lasted long enough."""
-        plateau = Plateau(self._shape, state.lr_scale, state.plateau_best, state.plateau_waited)
-        state.lr_scale = plateau.seen(epoch.eval_auc)
-        state.plateau_best, state.plateau_waited = plateau.best, plateau.waited
+    def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:  # noqa: ARG002
+        """Lower the rate if the plateau has lasted long enough; NaN is no better."""
+        if scores.score > state.plateau_best + _BETTER:
+            state.plateau_best, state.plateau_waited = scores.score, 0
+            return
+        state.plateau_waited += 1
+        if state.plateau_waited >= self._config.plateau_patience:
+            state.lr_scale = max(self._config.final, state.lr_scale * self._config.fall)
+            state.plateau_waited = 0
 
 
 class EarlyStopping(Callback):
-    """Ends a stage after so many evaluations without a better AUC; 0 = never."""
+    """Ends a stage after so many evaluations without a better score; 0 = never."""
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
@@ -61,20 +71,23 @@ class EpochLog(Callback):
     def __init__(self, history: History, progress: Progress) -> None:
         self._history = history
         self._progress = progress
+        self._figures = ""
+
+    def on_scores(self, state: TrainState, scores: Scores, learner: Learner) -> None:  # noqa: ARG002
+        """Remember the figures for the line."""
+        self._figures = scores.text
 
     def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:
         """Record and print the epoch."""
         self._history.add(epoch)
         self._progress.line(
-            "%s  epoch %d of %d  loss %.3f  eval AUC %.4f  false negatives %d of %d  %s  left %s",
+            "%s  epoch %d of %d  loss %.3f  %s  %s  left %s",
             plan.name,
             epoch.epoch,
             math.ceil(plan.epochs),
             epoch.loss,
-            epoch.eval_auc,
-            epoch.false_negatives,
-            epoch.positives,
-            f"{epoch.seconds:.1f} s" if epoch.seconds < 10 else duration(epoch.seconds),
+            self._figures,
+            duration(epoch.seconds),
             duration(plan.left(state)),
         )
 
@@ -99,3 +112,50 @@ class BackupWriter(Callback):
     def _write(self) -> None:
         self._save()
         self._saved = time.monotonic()
+
+
+class Ema(Callback):
+    """Averages of variables, updated once a step.
+
+    The decay of step n is min(decay, (1 + n) / (10 + n)), so that short runs do not average the first,
+    random weights in (Polyak and Juditsky 1992; the warm-up is TensorFlow's own).
+    """
+
+    def __init__(self, variables: Sequence[Any], decay: float) -> None:
+        """Start from the present values of `variables` (Keras or TensorFlow ones, floating point)."""
+        if not 0.0 < decay < 1.0:
+            raise ValueError(f"ema={decay}: give a decay inside 0..1, or leave the average out")
+        self._variables = list(variables)
+        self._decay = decay
+        self._averages = [tf.Variable(_value(v), trainable=False) for v in self._variables]
+        self._steps = tf.Variable(0.0, trainable=False)
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """Everything that must be restored to go on as if nothing had happened."""
+        return [self._steps, *self._averages]
+
+    def update(self) -> None:
+        """Take in the values after a step; may be called inside a tf.function."""
+        self._steps.assign_add(1.0)
+        decay = tf.minimum(self._decay, (1.0 + self._steps) / (10.0 + self._steps))
+        for average, variable in zip(self._averages, self._variables, strict=True):
+            average.assign_sub(tf.cast(1.0 - decay, average.dtype) * (average - _value(variable)))
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """The variables hold their averages inside the block, and their own values again after it."""
+        trained = [tf.identity(_value(v)) for v in self._variables]
+        self._assign(self._averages)
+        try:
+            yield
+        finally:
+            self._assign(trained)
+
+    def _assign(self, values: Sequence[Any]) -> None:
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+
+
+def _value(variable: Any) -> tf.Tensor:
+    return tf.convert_to_tensor(variable.value if hasattr(variable, "path") else variable)

@@ -29,6 +29,7 @@ from components.trainer.model.classifier import BATCH, Outputs, constant_graph, 
 from components.trainer.model.network import Moments, Network
 from components.trainer.progress import Progress
 from components.transform import images
+from core.files import replacing
 
 Floats = npt.NDArray[np.float32]
 
@@ -130,10 +131,8 @@ def _features(
         progress.tick("%s: features of %d of %d images, %.0f images/s", split.name, done, len(split), speed)
 
     found = _Features(*in_batches(graph, [split.pictures], max(1, BATCH // config.frozen.flips), tick))
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with replacing(path, cache=True) as file:
         np.savez(file, pooled=found.pooled, levels=found.levels)
-    part.replace(path)
     progress.line("%s: features of %d images in %.0f s", split.name, len(split), time.monotonic() - started)
     return found
 
@@ -245,7 +244,7 @@ def _fit(
     kept = KeepWeights("best")
     callbacks: list[Callback] = [kept, EarlyStopping(config.patience), EpochLog(history, progress)]
     if config.optimiser.schedule == "plateau":
-        callbacks.insert(1, ReduceOnPlateau(config.optimiser.shape))
+        callbacks.insert(1, ReduceOnPlateau(config.optimiser))
     state = TrainState(stage=number)
     loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, progress)
     loop.run(state, plan, learner.batches(np.random.default_rng([config.seed, number])))

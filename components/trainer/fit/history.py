@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from core.files import write_atomic
 from core.measures import rates
 from core.measures.auc import auc
 from core.measures.calibration import log_loss
@@ -17,23 +19,30 @@ from core.measures.calibration import log_loss
 
 @dataclass(frozen=True)
 class Scores:
-    """Figures at one moment of training; false negatives are counted at a probability of 0.5."""
+    """Figures at one moment of training.
 
-    auc: float
-    log_loss: float
-    false_negatives: int
-    positives: int
+    Attributes:
+        score: chooses the best epoch; higher is better.
+        figures: by their names in history.json.
+        text: the figures for the printed line.
+    """
+
+    score: float
+    figures: Mapping[str, float]
+    text: str
 
 
 def scores(targets: rates.Labels, probabilities: rates.Scores) -> Scores:
-    """Figures of uncalibrated or calibrated probabilities (each [n])."""
+    """Figures of uncalibrated or calibrated probabilities (each [n]); false negatives are below a probability of 0.5."""
     positive = targets == 1
-    return Scores(
-        auc=auc(targets, probabilities),
-        log_loss=log_loss(targets, probabilities),
-        false_negatives=int(np.sum(positive & (probabilities < 0.5))),
-        positives=int(positive.sum()),
-    )
+    area, missed = auc(targets, probabilities), int(np.sum(positive & (probabilities < 0.5)))
+    figures = {
+        "eval_auc": area,
+        "eval_log_loss": log_loss(targets, probabilities),
+        "false_negatives": missed,
+        "positives": int(positive.sum()),
+    }
+    return Scores(area, figures, f"eval AUC {area:.4f}  false negatives {missed} of {positive.sum()}")
 
 
 @dataclass(frozen=True)
@@ -45,28 +54,33 @@ class Epoch:
         size: side of the training pictures, px.
         epoch: number in its stage, from 1.
         loss: mean training loss since the last evaluation.
-        eval_auc: area under the ROC curve on eval.
-        eval_log_loss: log-loss of the uncalibrated probability on eval.
-        false_negatives: positives of eval below a probability of 0.5.
-        positives: positives in eval.
         learning_rate: factor on the peak rates at its end.
         seconds: time since the last evaluation.
         waiting: share of that time in which the step waited for its batch.
         images_per_second: images trained on, over that time.
+        figures: on eval.
     """
 
     stage: int
     size: int
     epoch: int
     loss: float
-    eval_auc: float
-    eval_log_loss: float
-    false_negatives: int
-    positives: int
     learning_rate: float
     seconds: float
     waiting: float
     images_per_second: float
+    figures: Mapping[str, float]
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Epoch:
+        """Return the epoch of a row of history.json."""
+        own = {one.name: row[one.name] for one in fields(cls) if one.name != "figures"}
+        return cls(**own, figures={name: value for name, value in row.items() if name not in own})
+
+    def row(self) -> dict[str, Any]:
+        """Return the epoch as a row of history.json."""
+        content = asdict(self)
+        return content | content.pop("figures")
 
 
 class History:
@@ -85,11 +99,11 @@ class History:
     def restore(self, rows: list[dict[str, Any]]) -> None:
         """Takes over the epochs of the run that was interrupted."""
         for row in rows:
-            self.add(Epoch(**row))
+            self.add(Epoch.of(row))
 
     def rows(self) -> list[dict[str, Any]]:
         """The epochs as JSON-able objects."""
-        return [asdict(epoch) for epoch in self.epochs]
+        return [epoch.row() for epoch in self.epochs]
 
     def add(self, epoch: Epoch) -> None:
         """Records one epoch and writes everything."""
@@ -97,7 +111,7 @@ class History:
         if not self._kept:
             return
         with self._board.as_default(step=len(self.epochs)):
-            for name, value in asdict(epoch).items():
+            for name, value in epoch.row().items():
                 _scalar(name, value)
         self._board.flush()
         self.write()
@@ -105,14 +119,11 @@ class History:
     def keep(self, name: str, text: str) -> None:
         """Writes a file beside history.json, for the report."""
         if self._kept:
-            (self._folder / name).write_text(text + "\n", encoding="utf-8")
+            write_atomic(self._folder / name, text + "\n")
 
     def write(self) -> None:
         """Writes history.json."""
-        text = json.dumps({"epochs": self.rows(), **self.extra}, indent=1)
-        part = self._folder / "history.json.part"
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(self._folder / "history.json")
+        self.keep("history.json", json.dumps({"epochs": self.rows(), **self.extra}, indent=1))
 
 
 def _scalar(name: str, value: float) -> None:

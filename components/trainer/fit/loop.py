@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -45,10 +45,10 @@ class TrainState:
         over: whether the stage has ended.
         spent: seconds of training, those of an interrupted run included.
         stage_spent: seconds of this stage.
-        best: highest AUC on eval in this stage.
+        best: highest score on eval in this stage.
         best_epoch: the epoch that had it.
         lr_scale: what a plateau has multiplied the learning rate by.
-        plateau_best: the AUC that the plateau waits to see exceeded.
+        plateau_best: the score that the plateau waits to see exceeded.
         plateau_waited: evaluations it has waited.
         stats: of the steps since the last evaluation.
     """
@@ -65,6 +65,11 @@ class TrainState:
     plateau_best: float = -math.inf
     plateau_waited: int = 0
     stats: RunningStats = field(default_factory=RunningStats)
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> TrainState:
+        """Return what `asdict` made of a state."""
+        return cls(**{**saved, "stats": RunningStats(**saved["stats"])})
 
 
 @dataclass(frozen=True)
@@ -248,14 +253,11 @@ class Loop:
             size=plan.size,
             epoch=state.epoch,
             loss=mean_loss,
-            eval_auc=found.auc,
-            eval_log_loss=found.log_loss,
-            false_negatives=found.false_negatives,
-            positives=found.positives,
             learning_rate=factor,
             seconds=stats.seconds + took,
             waiting=stats.waited / max(stats.seconds, 1e-9),
             images_per_second=stats.steps * self._batch_size / max(stats.seconds, 1e-9),
+            figures=found.figures,
         )
         state.stats = RunningStats()
         for callback in self._callbacks:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from core.settings import Frozen
 
 FILE_NAME: Final = "lr_finder.json"  # in the run's folder, for the report
 
 
-class FinderConfig(BaseModel):
+class FinderConfig(Frozen):
     """The range of rates tried, and when the test ends."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     lowest: float = Field(1e-7, gt=0, description="rate of the first step")
     highest: float = Field(1.0, gt=0, description="rate of the last step")
@@ -56,17 +56,6 @@ class Curve:
     diverged: bool
     steepest: float
     highest: float
-
-    def as_dict(self) -> dict[str, object]:
-        """JSON-able, for the report."""
-        return {
-            "rates": list(self.rates),
-            "losses": list(self.losses),
-            "smoothed": list(self.smoothed),
-            "diverged": self.diverged,
-            "steepest": self.steepest,
-            "highest": self.highest,
-        }
 
 
 def find(config: FinderConfig, step: Callable[[float], float]) -> Curve:

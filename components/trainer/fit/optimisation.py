@@ -2,21 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, Final
 
 import keras
 import tensorflow as tf
 
-from components.trainer.fit import schedules
 from components.trainer.settings import LossConfig, OptimiserConfig
 
 _FIRST = 1e-3  # a step at no rate at all would teach nothing
+_STEPS = 3  # equal parts of a stage between which a step schedule falls
 
 
 def rate(config: OptimiserConfig, progress: float) -> float:
-    """Factor on the peak learning rates after this share (0..1) of a stage; a plateau's falls come on top."""
-    factor = schedules.rate(config.shape, progress)
-    return max(factor, _FIRST) if progress < config.warmup else factor
+    """Factor on the peak learning rates after this share (0..1, clipped) of a stage; a plateau's falls come on top."""
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < config.warmup:
+        return max(progress / config.warmup, _FIRST)
+    return _SCHEDULES[config.schedule](config, (progress - config.warmup) / (1.0 - config.warmup))
+
+
+def _constant(config: OptimiserConfig, along: float) -> float:  # noqa: ARG001 - one signature for all
+    return 1.0
+
+
+def _step(config: OptimiserConfig, along: float) -> float:
+    falls = min(int(along * _STEPS), _STEPS - 1)
+    return max(config.final, config.fall**falls)
+
+
+def _cosine(config: OptimiserConfig, along: float) -> float:
+    """Loshchilov and Hutter, SGDR, ICLR 2017."""
+    number, inside = _cycle(config, along)
+    return _between(config, number, 0.5 * (1.0 + math.cos(math.pi * inside)))
+
+
+def _cyclic(config: OptimiserConfig, along: float) -> float:
+    """Smith, Cyclical Learning Rates, WACV 2017: up and down again in straight lines."""
+    number, inside = _cycle(config, along)
+    return _between(config, number, 1.0 - abs(2.0 * inside - 1.0))
+
+
+def _cycle(config: OptimiserConfig, along: float) -> tuple[int, float]:
+    """Number of the cycle, and the share of it that is over; the stage's end belongs to the last one."""
+    cycles = config.cycles or (3 if config.schedule == "cyclic" else 1)
+    number = min(int(along * cycles), cycles - 1)
+    return number, along * cycles - number
+
+
+def _between(config: OptimiserConfig, number: int, share: float) -> float:
+    peak = max(config.final, config.cycle_decay**number)
+    return config.final + (peak - config.final) * share
+
+
+_SCHEDULES: Final[dict[str, Callable[[OptimiserConfig, float], float]]] = {
+    "constant": _constant,
+    "step": _step,
+    "cosine": _cosine,
+    "cyclic": _cyclic,
+    "plateau": _constant,
+}
 
 
 class Optimiser:

@@ -1,12 +1,29 @@
-"""The pushed versions a training builds on: what they were trained on may be what this data's test split holds."""
+"""The pushed versions a training builds on: first weights, and the teacher of one network."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
-from components.trainer.data.records import DataError
-from components.trainer.model.backbones import weights
+from components.trainer.data import metadata as metadata_of
+from components.trainer.data.records import DataError, Split
+from components.trainer.model import network as networks
+from components.trainer.model.backbones import h5_file, weights
+from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.weights import VERSION_FACTS, version_file, version_folder
+from components.trainer.model.classes import Classes
+from components.trainer.model.classifier import Classifier, Member, predict
+from components.trainer.model.network import Moments
+from components.trainer.progress import Progress
+from core.files import cached_arrays
 
 
 def check(config: TrainerConfig, data_version: str, grown_from: Collection[str] = ()) -> tuple[str, ...]:
@@ -37,3 +54,92 @@ def check(config: TrainerConfig, data_version: str, grown_from: Collection[str] 
             )
         allowed.append(f"{said}; allow_other_data says that none of its lesions is in this test split")
     return tuple(allowed)
+
+
+def load_teacher(folder: Path) -> tuple[Classifier, int]:
+    """The networks of a pushed version as they were trained, and the side of the picture they are shown.
+
+    Raises:
+        WeightsFileError: no pushed version, or one of another release of this software.
+    """
+    weights = version_file(folder)
+    facts: dict[str, Any] = json.loads((folder / VERSION_FACTS).read_text(encoding="utf-8"))
+    try:
+        config = TrainerConfig.model_validate(facts["config"])
+    except ValidationError as error:
+        raise WeightsFileError(
+            f"{folder}: its configuration cannot be read by this release ({error.error_count()} settings); "
+            "train the teacher with this one"
+        ) from error
+    names = [one["name"] for one in facts["classes"]]
+    classes = Classes(tuple(names), tuple(float(one["positive"]) for one in facts["classes"]), 0)
+    prepared = facts["preprocessing"]
+    moments = Moments(tuple(prepared["channel_mean"]), tuple(prepared["channel_std"]))
+    known = facts.get("metadata")
+    metadata = None if known is None else metadata_of.Metadata(tuple(known["sites"]))
+    frozen = config.strategy == "frozen"
+    members = []
+    for number, one in enumerate(facts["backbone"]["members"]):
+        network = networks.build(
+            config,
+            size=one["size"],
+            classes=len(classes),
+            moments=moments,
+            metadata=metadata,
+            weights="none",
+            taps=config.frozen.blocks if frozen else 0,
+            fast=False,
+        )
+        h5_file.assign(network.model, weights, number)
+        members.append(Member(network, one["size"]))
+    return Classifier(tuple(members), classes, facts["backbone"]["tta"]), int(prepared["size"])
+
+
+def teacher_answers(
+    spec: str, classes: Classes, train: Split, cache_dir: Path, progress: Progress
+) -> npt.NDArray[np.float32]:
+    """The teacher's class probabilities for every training picture, float32 [n, classes], kept on disk.
+
+    Args:
+        spec: `pushed:<SavedModel folder>`.
+        classes: of the network that learns.
+        train: its training pictures.
+        cache_dir: where the answers are kept.
+        progress: told how far it is.
+
+    Raises:
+        WeightsFileError: no such version, or it knows other classes, or pictures of another size.
+    """
+    folder = version_folder(spec)
+    weights = version_file(folder)
+    with weights.open("rb") as file:
+        version = hashlib.file_digest(file, "sha256").hexdigest()
+    classifier, size = load_teacher(folder)
+    order = _order(spec, classifier.classes, classes)
+    if size != train.pictures.shape[1]:
+        raise WeightsFileError(
+            f"distil_from={spec}: the teacher looks at pictures of {size} px, image_size is "
+            f"{train.pictures.shape[1]}: set image_size={size}"
+        )
+    path = cache_dir / f"teacher-{version[:16]}-{train.fingerprint[:16]}.npz"
+    if path.exists():
+        progress.line("the teacher's answers to %d images from the cache", len(train))
+
+    def made() -> dict[str, npt.NDArray[np.float32]]:
+        found = predict(classifier, train.pictures, progress, "the teacher's answers").class_probabilities
+        progress.line("the teacher (%d networks) answered %d images", len(classifier.members), len(train))
+        return {"class_probabilities": found}
+
+    return np.asarray(cached_arrays(path, made)["class_probabilities"][:, order])
+
+
+def _order(spec: str, teacher: Classes, student: Classes) -> list[int]:
+    """Which of the teacher's outputs is which of the student's."""
+    theirs = dict(zip(teacher.names, teacher.positive, strict=True))
+    ours = dict(zip(student.names, student.positive, strict=True))
+    if theirs != ours:
+        raise WeightsFileError(
+            f"distil_from={spec}: the teacher knows {', '.join(teacher.names)}, this data gives "
+            f"{', '.join(student.names)}: train the teacher on this data with the same head"
+        )
+    return [teacher.names.index(name) for name in student.names]

@@ -14,23 +14,22 @@ from components.trainer.config import TrainerConfig
 from components.trainer.data.batches import Batch, Batches, at_size, cache_size
 from components.trainer.export import readout
 from components.trainer.fit import lr_finder, optimisation, replicas
-from components.trainer.fit.backup import Backup
+from components.trainer.fit.backup import Backup, assign
 from components.trainer.fit.callbacks import (
     BackupWriter,
     EarlyStopping,
+    Ema,
     EpochLog,
     KeepWeights,
     ReduceOnPlateau,
 )
 from components.trainer.fit.distribution import ONE, Workers
-from components.trainer.fit.ema import Ema
 from components.trainer.fit.folds import NO_FOLD, Fold
 from components.trainer.fit.history import History, Scores, scores
 from components.trainer.fit.loop import (
     Callback,
     Clock,
     Loop,
-    RunningStats,
     StagePlan,
     TrainState,
     Weights,
@@ -40,8 +39,9 @@ from components.trainer.fit.task import Task
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import Answer, Classifier, Member, predict, trace
 from components.trainer.model.network import Network
-from components.trainer.progress import Progress, duration
+from components.trainer.progress import Progress
 from components.trainer.settings import OptimiserConfig, StageConfig
+from core.numbers import duration
 
 _FINDER_STREAM = 1_000_000  # its batches are those of no stage
 
@@ -96,8 +96,8 @@ class NetworkLearner:
         read = readout.fit(classes, evaluation.targets, found, self._config.head.others)
         measured = scores(evaluation.targets, read(tf.constant(found)).numpy())
         # The last bit may differ, and all must decide alike on the best epoch and on the end.
-        (auc,) = self._workers.mean([measured.auc])
-        return replace(measured, auc=float(auc))
+        (score,) = self._workers.mean([measured.score])
+        return replace(measured, score=float(score))
 
 
 class StagedTraining:
@@ -108,14 +108,17 @@ class StagedTraining:
         config: TrainerConfig,
         task: Task,
         *,
-        backup: Backup,
+        backup: Backup | None,
         history: History,
         progress: Progress,
         initial: Weights | None = None,
         fold: Fold = NO_FOLD,
         workers: Workers = ONE,
     ) -> None:
-        """Build the network; `initial` replaces the configured weights: a warm start of backbone and head."""
+        """Build the network; `initial` replaces the configured weights: a warm start of backbone and head.
+
+        Without a backup a training that is interrupted begins again.
+        """
         self._config = config
         self._task = task
         self._backup = backup
@@ -155,7 +158,7 @@ class StagedTraining:
 
     def run(self) -> list[Snapshot]:
         """Train; return the weights that make up the model."""
-        saved = self._backup.load()
+        saved = self._backup.load() if self._backup else None
         optimiser_state = averages = None
         if saved is not None:
             optimiser_state = self._restore(*saved)
@@ -185,8 +188,7 @@ class StagedTraining:
 
         curve = lr_finder.find(finder, at)
         self._network.model.set_weights(self._initial)
-        for variable, value in zip(self._network.rng_variables(), rng, strict=True):
-            variable.assign(value)
+        assign(self._network.rng_variables(), rng)
         if finder.choose != "nothing":
             found = curve.steepest if finder.choose == "steepest" else curve.highest
             self._rates = config.optimiser.scaled(found / peak)
@@ -194,7 +196,7 @@ class StagedTraining:
             lr_finder.FILE_NAME,
             json.dumps(
                 {
-                    **curve.as_dict(),
+                    **asdict(curve),
                     "choose": finder.choose,
                     "body_learning_rate": self._rates.body_learning_rate,
                     "head_learning_rate": self._rates.head_learning_rate,
@@ -210,8 +212,7 @@ class StagedTraining:
         )
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
-        stats = RunningStats(**state["state"].pop("stats"))
-        self._state = TrainState(**state["state"], stats=stats)
+        self._state = TrainState.of(state["state"])
         self._clock = Clock(self._config.max_minutes, self._state.spent)
         self._snapshots = [
             Snapshot(arrays[f"snapshot{i}"], size) for i, size in enumerate(state["snapshot_sizes"])
@@ -219,8 +220,7 @@ class StagedTraining:
         self._kept = KeepWeights(self._config.keep, arrays.get("kept"))
         self._rates = self._config.optimiser.scaled(state["rates"])
         self._network.model.set_weights(arrays["weights"])
-        for variable, value in zip(self._network.rng_variables(), arrays.get("rng", []), strict=True):
-            variable.assign(value)
+        assign(self._network.rng_variables(), arrays.get("rng"))
         replicas.offset_rng_state(self._workers, self._network)
         self._history.restore(state["epochs"])
         self._progress.line(
@@ -233,7 +233,7 @@ class StagedTraining:
         return arrays["optimiser"]
 
     def _save(self, optimiser: optimisation.Optimiser) -> None:
-        if not self._workers.chief:
+        if not self._workers.chief or self._backup is None:
             return
         self._state.spent = self._clock.spent()
         arrays = {
@@ -266,8 +266,8 @@ class StagedTraining:
         networks.freeze(self._network, config, number)
         optimiser = optimisation.Optimiser(self._rates, *self._network.split_variables())
         self._ema = Ema(optimiser.trained, config.optimiser.ema) if config.optimiser.ema else None
-        _assign(optimiser.state, optimiser_state)
-        _assign([] if self._ema is None else self._ema.state, averages)
+        assign(optimiser.state, optimiser_state)
+        assign([] if self._ema is None else self._ema.state, averages)
         per_epoch = max(1, len(self._task.labels) // config.batch_size)
         plan = StagePlan(
             name=f"{self._fold.name}stage {number + 1} of {len(config.stages)}  {stage.size} px",
@@ -284,7 +284,7 @@ class StagedTraining:
         if self._ema is not None:
             callbacks.append(self._ema)
         if config.optimiser.schedule == "plateau":
-            callbacks.append(ReduceOnPlateau(config.optimiser.shape))
+            callbacks.append(ReduceOnPlateau(config.optimiser))
         callbacks += [
             EarlyStopping(config.patience),
             EpochLog(self._history, self._progress),
@@ -330,12 +330,6 @@ class StagedTraining:
             soft=task.soft,
             workers=self._workers,
         )
-
-
-def _assign(variables: list[Any], values: Weights | None) -> None:
-    """Restore variables from a backup; nothing to restore leaves them as they are."""
-    for variable, value in zip(variables, values or [], strict=values is not None and bool(values)):
-        variable.assign(value)
 
 
 def _compiled_step(

@@ -16,7 +16,7 @@ import tensorflow_transform as tft
 from components.trainer.config import TrainerConfig
 from components.trainer.data import metadata as metadata_of
 from components.trainer.data.records import Columns, Split, matching, read_columns, read_split
-from components.trainer.fit import folds, frozen, teacher
+from components.trainer.fit import folds, frozen, parent_models
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.distribution import ONE, Workers
 from components.trainer.fit.folds import Fold, OutOfFold
@@ -233,7 +233,7 @@ def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress
         metadata_features = metadata.of(data.train_columns)
     soft = np.zeros([len(train), 0], np.float32)
     if config.distil_from:
-        soft = teacher.answers(config.distil_from, chosen, train, cache_dir, progress)
+        soft = parent_models.teacher_answers(config.distil_from, chosen, train, cache_dir, progress)
     return Task(
         classes=chosen,
         moments=data.moments,

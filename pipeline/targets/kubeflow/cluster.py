@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from core.errors import UsageError
+from core.settings import Frozen, explain
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Volume(_Frozen):
+class Volume(Frozen):
     """A PersistentVolumeClaim that every step mounts; strings that are not artifacts are never downloaded."""
 
     claim: str = Field(description="the PersistentVolumeClaim's name")
@@ -26,7 +23,7 @@ class Volume(_Frozen):
     sub_path: str = Field(default="", description="a folder of the volume; empty: all of it")
 
 
-class SecretVariable(_Frozen):
+class SecretVariable(Frozen):
     """An environment variable whose value is a key of a Secret."""
 
     secret: str = Field(description="the Secret's name")
@@ -34,7 +31,7 @@ class SecretVariable(_Frozen):
     variable: str = Field(pattern=r"^[A-Z_][A-Z0-9_]*$", description="the environment variable")
 
 
-class Toleration(_Frozen):
+class Toleration(Frozen):
     """Lets a step onto tainted nodes."""
 
     key: str = Field(description="the taint's key")
@@ -49,7 +46,7 @@ class Toleration(_Frozen):
     )
 
 
-class Place(_Frozen):
+class Place(Frozen):
     """What one step asks of its node, and how often it is tried."""
 
     cpu_request: str = Field(default="500m", pattern=QUANTITY, description="cores it is sure of")
@@ -78,7 +75,7 @@ STEPS = {
 }
 
 
-class Cluster(_Frozen):
+class Cluster(Frozen):
     """The cluster's side of the compiled pipeline."""
 
     volumes: tuple[Volume, ...] = Field(
@@ -133,12 +130,7 @@ def load(path: Path | None) -> Cluster:
     try:
         return Cluster.model_validate(content or {})
     except ValidationError as problem:
-        faults = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}={item['input']!r}: {item['msg']}" for item in problem.errors()
-        )
-        raise UsageError(
-            f"--cluster {path}: {faults}; valid keys are {', '.join(Cluster.model_fields)}"
-        ) from None
+        raise UsageError(f"--cluster {path}: {'; '.join(explain(problem, Cluster))}") from None
 
 
 def check_steps(cluster: Cluster, steps: Iterable[str]) -> None:

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from components.evaluator.image_quality import image_quality
-from components.evaluator.picture import look
-from components.evaluator.skin_tone import skin_tone, typology_angle
+from components.evaluator.picture import image_quality, look, skin_tone, typology_angle
 
 SIDE = 224
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.fit.ema import Ema
+from components.trainer.fit.callbacks import Ema
 
 
 def test_the_average_follows_by_its_formula_and_is_put_back() -> None:

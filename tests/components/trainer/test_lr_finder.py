@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_loss_that_never_explodes_uses_the_whole_range() -> None:
     assert len(curve.rates) == len(curve.losses) == len(curve.smoothed) == 20
     assert curve.rates[0] == pytest.approx(1e-8)
     assert curve.rates[-1] == pytest.approx(1e-3)
-    assert set(json.loads(json.dumps(curve.as_dict()))) >= {"rates", "smoothed", "steepest", "highest"}
+    assert set(json.loads(json.dumps(asdict(curve)))) >= {"rates", "smoothed", "steepest", "highest"}
 
 
 def test_nan_ends_the_test_and_is_not_recorded() -> None:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.data.records import Split, read_split
-from components.trainer.fit import optimisation, teacher
+from components.trainer.fit import optimisation, parent_models
 from components.trainer.model.backbones.errors import WeightsFileError
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import predict
@@ -31,7 +31,7 @@ def test_a_pushed_version_is_rebuilt_and_ranks_as_it_did(
     strategy: str, pictures: Split, request: pytest.FixtureRequest
 ) -> None:
     pushed: tiny_trainer.Trained = request.getfixturevalue(strategy)
-    classifier, size = teacher.load(pushed.model)
+    classifier, size = parent_models.load_teacher(pushed.model)
     assert size == 64
     class_probabilities = predict(classifier, pictures.pictures).class_probabilities
     positive = class_probabilities @ np.array(classifier.classes.positive, np.float32)
@@ -48,13 +48,15 @@ def test_what_does_not_fit_is_refused(scratch: tiny_trainer.Trained, pictures: S
     with pytest.raises(
         WeightsFileError, match="the teacher knows negative, positive, this data gives nv, mel"
     ):
-        teacher.answers(spec, Classes(("nv", "mel"), (0.0, 1.0), 0), pictures, tmp_path, Progress())
+        parent_models.teacher_answers(
+            spec, Classes(("nv", "mel"), (0.0, 1.0), 0), pictures, tmp_path, Progress()
+        )
     small = read_split("eval", [scratch.data.evaluation], size=32, cache_dir=tmp_path, progress=Progress())
     two = Classes(("negative", "positive"), (0.0, 1.0), 0)
     with pytest.raises(WeightsFileError, match="set image_size=64"):
-        teacher.answers(spec, two, small, tmp_path, Progress())
+        parent_models.teacher_answers(spec, two, small, tmp_path, Progress())
     with pytest.raises(WeightsFileError, match=r"model\.weights\.h5 is not there"):
-        teacher.answers(f"pushed:{tmp_path}", two, small, tmp_path, Progress())
+        parent_models.teacher_answers(f"pushed:{tmp_path}", two, small, tmp_path, Progress())
 
 
 def test_the_loss_is_least_where_the_student_says_what_the_teacher_does() -> None:
@@ -73,7 +75,7 @@ def test_a_student_learns_from_its_teacher_only_as_much_as_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soft = np.tile(np.array([[0.1, 0.9]], np.float32), (64, 1))
-    monkeypatch.setattr(teacher, "answers", lambda *_: soft)
+    monkeypatch.setattr(parent_models, "teacher_answers", lambda *_: soft)
 
     def student(weight: float, spec: str | None) -> np.ndarray:
         config = arrays.CONFIG.model_copy(

@@ -14,6 +14,7 @@ from components.trainer.data.metadata import Metadata
 from components.trainer.fit import optimisation
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.loop import Clock
+from components.trainer.model.classifier import in_batches
 from components.trainer.settings import LossConfig, OptimiserConfig, StageConfig
 
 LABELS = np.array([0] * 90 + [1] * 10, np.int32)
@@ -157,3 +158,21 @@ def test_every_optimiser_moves_both_parts_at_their_own_rate(name: str) -> None:
     assert moved[1] / moved[0] == pytest.approx(100, rel=0.05)
     rule.apply([tf.fill([2, 2], 1e9), tf.ones([2, 2])], tf.constant(0.0))
     assert np.isfinite(head.numpy()).all()
+
+
+def test_answers_come_in_the_order_of_the_rows_and_of_all_of_them() -> None:
+    rows = np.arange(21, dtype=np.float32)[:, None]
+    done: list[int] = []
+    doubled, same = in_batches(lambda batch: (2.0 * batch, batch), [rows], 4, done.append)
+    np.testing.assert_array_equal(doubled, 2.0 * rows)
+    np.testing.assert_array_equal(same, rows)
+    assert done == [4, 8, 12, 16, 20, 21]
+
+
+def test_a_batch_that_fails_ends_the_asking() -> None:
+    def graph(batch: tf.Tensor) -> tuple[tf.Tensor]:
+        tf.debugging.assert_less(batch, 8.0, message="too large")
+        return (batch,)
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too large"):
+        in_batches(graph, [np.arange(1000, dtype=np.float32)], 4)

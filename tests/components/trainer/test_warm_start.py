@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import DataError
 from components.trainer.export.calibration import Calibration
-from components.trainer.fit import teacher
+from components.trainer.fit import parent_models
 from components.trainer.model import network as networks
 from components.trainer.model.backbones.errors import WeightsUnavailableError
 from components.trainer.settings import StageConfig
@@ -69,7 +69,7 @@ def test_the_file_holds_the_exported_weights(scratch: tiny_trainer.Trained) -> N
     """The graph holds them folded and as constants, so the networks of the file are asked what it is asked."""
     import tensorflow as tf
 
-    classifier, size = teacher.load(scratch.model)
+    classifier, size = parent_models.load_teacher(scratch.model)
     draw = np.random.default_rng(5)
     pictures = [lesions.jpeg(lesions.picture(draw, positive)) for positive in (True, False)]
     found, _ = classifier(images.decode_batch(tf.constant(pictures), size))

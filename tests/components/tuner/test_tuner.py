@@ -40,7 +40,7 @@ def test_settings_are_set_by_dotted_key_through_lists_too() -> None:
         ({"optimiser.momentun": 0.9}, "at 'momentun' there are .*momentum"),
         ({"stages.1.rate": 0.9}, "at '1' there are 0"),
         ({"head.dropout.share": 0.9}, "no such key"),
-        ({"head.dropout": 2.0}, "head.dropout=2.0: Input should be less than 1"),
+        ({"head.dropout": 2.0}, "head.dropout = 2.0: Input should be less than 1"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, object], says: str) -> None:

@@ -7,8 +7,7 @@ import pytest
 
 from core.charts import marks, performance, series
 from core.charts.performance import NamedCurve
-from core.charts.render import svg
-from core.charts.spec import zoomable
+from core.charts.spec import svg, zoomable
 from core.measures import curves
 from core.measures.auc import auc
 from core.measures.calibration import reliability

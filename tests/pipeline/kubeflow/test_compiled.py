@@ -149,10 +149,12 @@ def test_a_step_gets_the_place_the_cluster_gives_it(spec: Spec, platform: Spec) 
 def test_a_description_with_a_fault_says_what_would_be_valid(tmp_path: Path) -> None:
     file = tmp_path / "cluster.yaml"
     file.write_text("volume: []\n")
-    with pytest.raises(UsageError, match=r"volume.*valid keys are volumes, workspace"):
+    with pytest.raises(
+        UsageError, match=r"volume: unknown key; valid: .*volumes, workspace.* Did you mean .volumes."
+    ):
         cluster.load(file)
     file.write_text("default: {memory_limit: much}\n")
-    with pytest.raises(UsageError, match=r"default.memory_limit='much'"):
+    with pytest.raises(UsageError, match=r"default.memory_limit = 'much'"):
         cluster.load(file)
     file.write_text("steps: {Trainor: {}}\n")
     with pytest.raises(UsageError, match=r"there is no Trainor; valid are .*Trainer"):

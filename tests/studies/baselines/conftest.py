@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studies.baselines.describe import NAMES, TOTAL
 from studies.baselines.extract import Table
+from studies.baselines.figures import NAMES, TOTAL
 
 
 def table(rows: int, seed: int) -> Table:

@@ -47,9 +47,8 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, monkeypatch):
     monkeypatch.setattr("studies.baselines.frozen_cnn._SIZE", 64)
-    monkeypatch.setattr("studies.baselines.genetic._GENERATIONS", 10)
-    monkeypatch.setattr("studies.baselines.world_cup._CUPS", 10)
-    monkeypatch.setattr("studies.baselines.compare.SAMPLES", 20)
+    monkeypatch.setattr("studies.baselines.perceptron._GENERATIONS", 10)
+    monkeypatch.setattr("studies.baselines.perceptron._CUPS", 10)
     arguments = ["baselines", "--data", str(synthetic), "--workspace", str(tmp_path / "ws"), "--workers", "1"]
     done = runner.invoke(app, [*arguments, "--weights", "none"], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
@@ -70,7 +69,7 @@ def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, 
         raise AssertionError("figures were computed twice")
 
     monkeypatch.setattr(extract, "_described", never)
-    monkeypatch.setattr(frozen_cnn, "_model", never)
+    monkeypatch.setattr(frozen_cnn, "_extractor", never)
     again = runner.invoke(app, [*arguments, "--weights", "none"])
     assert again.exit_code == 0, again.output
     repeated = json.loads((folder / "rows.json").read_text())

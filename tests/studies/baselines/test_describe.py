@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.baselines import abcd, colour, describe, hair, otsu, texture
+from studies.baselines import figures
+from studies.baselines.lesion import hair_mask, segment, without_hair
 
 SIDE = 160
 
@@ -37,18 +38,18 @@ def jaccard(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.mark.parametrize("at", [(80, 80), (60, 95)])
 def test_otsu_finds_the_lesion(at):
     lesion = disc(35, at=at)
-    assert jaccard(otsu.segment(picture(lesion)), lesion) > 0.93
+    assert jaccard(segment(picture(lesion)), lesion) > 0.93
 
 
 def test_otsu_does_not_take_the_tube_s_black_corners():
     pixels = picture(disc(30))
     ys, xs = np.ogrid[:SIDE, :SIDE]
     pixels[(xs - 80) ** 2 + (ys - 80) ** 2 > 95**2] = 5
-    assert jaccard(otsu.segment(pixels), disc(30)) > 0.9
+    assert jaccard(segment(pixels), disc(30)) > 0.9
 
 
 def test_a_plain_picture_still_has_a_mask():
-    assert 0.05 < otsu.segment(np.full((SIDE, SIDE, 3), 200, np.uint8)).mean() < 0.95
+    assert 0.05 < segment(np.full((SIDE, SIDE, 3), 200, np.uint8)).mean() < 0.95
 
 
 def test_hairs_are_painted_over_and_the_lesion_is_left_alone():
@@ -56,15 +57,15 @@ def test_hairs_are_painted_over_and_the_lesion_is_left_alone():
     bare, hairy = picture(lesion), picture(lesion)
     for x in (20, 140):
         hairy[5:155, x : x + 2] = 30
-    found = hair.mask(hairy)
+    found = hair_mask(hairy)
     assert found[:, 20].mean() > 0.85
     assert found[lesion].mean() < 0.02
-    assert np.abs(hair.remove(hairy).astype(int) - bare).mean() < 2
-    np.testing.assert_array_equal(hair.remove(bare), bare)
+    assert np.abs(without_hair(hairy).astype(int) - bare).mean() < 2
+    np.testing.assert_array_equal(without_hair(bare), bare)
 
 
 def test_a_disc_is_symmetric_smooth_and_small_of_score():
-    found = abcd.measure(picture(disc()), disc())
+    found = figures.abcd(picture(disc()), disc())
     assert found.a == 0
     assert found.b == 0
     assert found.compactness == pytest.approx(1.1, abs=0.15)  # pixels make a circle's border longer
@@ -77,8 +78,8 @@ def test_a_lopsided_lesion_is_asymmetric_and_many_coloured():
     pixels = picture(lesion)
     pixels[70:90, 70:90] = (10, 5, 5)
     pixels[60:70, 70:90] = (200, 60, 60)
-    found = abcd.measure(pixels, lesion)
-    plain = abcd.measure(picture(disc(30)), disc(30))
+    found = figures.abcd(pixels, lesion)
+    plain = figures.abcd(picture(disc(30)), disc(30))
     assert found.a > plain.a
     assert found.c > plain.c
     assert found.roughness > plain.roughness
@@ -88,7 +89,7 @@ def test_a_lopsided_lesion_is_asymmetric_and_many_coloured():
 def test_a_turned_lesion_keeps_its_asymmetry():
     lesion = disc(20, squeeze=1.8)
     turned = np.asarray(Image.fromarray(lesion).rotate(35))
-    one, other = (abcd.measure(picture(mask), mask) for mask in (lesion, turned))
+    one, other = (figures.abcd(picture(mask), mask) for mask in (lesion, turned))
     assert other.asymmetry_1 == pytest.approx(one.asymmetry_1, abs=0.05)
     assert other.asymmetry_2 == pytest.approx(one.asymmetry_2, abs=0.05)
 
@@ -98,18 +99,18 @@ def test_texture_tells_noise_from_a_plain_surface_and_looks_inside_only():
     plain = picture(lesion)
     rough = plain.copy()
     rough[lesion] = np.random.default_rng(0).integers(0, 120, (int(lesion.sum()), 3))
-    names = dict(zip(texture.NAMES, texture.measure(plain, lesion), strict=True))
-    noisy = dict(zip(texture.NAMES, texture.measure(rough, lesion), strict=True))
+    names = dict(zip(figures.TEXTURE_NAMES, figures.texture(plain, lesion), strict=True))
+    noisy = dict(zip(figures.TEXTURE_NAMES, figures.texture(rough, lesion), strict=True))
     assert names["glcm_contrast_1_mean"] == 0
     assert noisy["glcm_contrast_1_mean"] > 1
     assert noisy["glcm_energy_1_mean"] < names["glcm_energy_1_mean"]
     outside = plain.copy()
     outside[~lesion] = np.random.default_rng(0).integers(0, 255, (int((~lesion).sum()), 3))
-    np.testing.assert_allclose(texture.measure(outside, lesion), texture.measure(plain, lesion))
+    np.testing.assert_allclose(figures.texture(outside, lesion), figures.texture(plain, lesion))
 
 
 def test_colour_sees_the_difference_from_the_skin():
-    found = dict(zip(colour.NAMES, colour.measure(picture(disc()), disc()), strict=True))
+    found = dict(zip(figures.COLOUR_NAMES, figures.colour(picture(disc()), disc()), strict=True))
     assert found["red_mean"] == pytest.approx(90 / 255)
     assert found["red_contrast"] == pytest.approx((90 - 225) / 255)
     assert found["red_deviation"] < 1e-9
@@ -117,8 +118,8 @@ def test_colour_sees_the_difference_from_the_skin():
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_bytes_become_finite_figures(kind):
-    values = describe.describe(encoded(picture(disc()), kind))
-    assert values.shape == (len(describe.NAMES),)
+    values = figures.describe(encoded(picture(disc()), kind))
+    assert values.shape == (len(figures.NAMES),)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
 
@@ -126,13 +127,11 @@ def test_bytes_become_finite_figures(kind):
 def test_a_larger_picture_of_the_same_lesion_gives_nearly_the_same_figures():
     small = picture(disc())
     large = np.asarray(Image.fromarray(small).resize((900, 900), Image.Resampling.BICUBIC))
-    one, other = (
-        dict(zip(describe.NAMES, describe.describe(encoded(p)), strict=True)) for p in (small, large)
-    )
+    one, other = (dict(zip(figures.NAMES, figures.describe(encoded(p)), strict=True)) for p in (small, large))
     for name in ("abcd_diameter", "abcd_compactness", "red_mean", "red_contrast"):
         assert other[name] == pytest.approx(one[name], rel=0.1)
 
 
 def test_what_is_no_picture_is_refused():
     with pytest.raises(ValueError, match="no picture"):
-        describe.describe(b"nonsense")
+        figures.describe(b"nonsense")

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 from components.trainer.progress import Progress
-from studies.baselines import compare, frozen_cnn, world_cup
+from studies.baselines import compare, frozen_cnn, perceptron, systems
 from studies.baselines.perceptron import Perceptron, task
-from studies.baselines.system import System
+from studies.baselines.systems import System
 
 
 @pytest.fixture(autouse=True)
 def short_searches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studies.baselines.genetic._GENERATIONS", 40)
-    monkeypatch.setattr("studies.baselines.world_cup._CUPS", 40)
-    monkeypatch.setattr("studies.baselines.compare.SAMPLES", 50)
+    monkeypatch.setattr("studies.baselines.perceptron._GENERATIONS", 40)
+    monkeypatch.setattr("studies.baselines.perceptron._CUPS", 40)
 
 
 @pytest.mark.parametrize("system", compare.CLASSICAL, ids=lambda system: system.name)
@@ -33,7 +32,7 @@ def test_a_system_beats_chance_and_repeats_itself(system: System, tables) -> Non
 
 
 def test_thresholds_are_fixed_for_the_sensitivity_that_is_named(tables) -> None:
-    for system, wanted in ((compare.linear.SYSTEM, 0.95), (compare.neighbours.SYSTEM, 0.98)):
+    for system, wanted in ((systems.LINEAR, 0.95), (systems.NEIGHBOURS, 0.98)):
         (row,) = compare.compare([system], tables, 3, Progress(io.StringIO()))
         on_eval = system.fit(tables["train"], tables["eval"], 3)(tables["eval"].values)
         positive = tables["eval"].targets == 1
@@ -41,8 +40,8 @@ def test_thresholds_are_fixed_for_the_sensitivity_that_is_named(tables) -> None:
 
 
 def test_the_published_limit_is_used_as_it_is(tables) -> None:
-    (row,) = compare.compare([compare.total_score.PUBLISHED], tables, 3, Progress(io.StringIO()))
-    total = tables["test"].values[:, compare.total_score.TOTAL]
+    (row,) = compare.compare([systems.PUBLISHED], tables, 3, Progress(io.StringIO()))
+    total = tables["test"].values[:, systems.TOTAL]
     positive = tables["test"].targets == 1
     assert row.sensitivity.value == pytest.approx((total[positive] >= 5.475).mean())
 
@@ -72,7 +71,7 @@ def test_many_networks_at_once_are_the_same_as_one_by_one(tables) -> None:
 
 def test_the_world_cup_finds_a_minimum() -> None:
     goal = np.linspace(-1, 1, 6)
-    best, cost = world_cup.minimise(
+    best, cost = perceptron.minimise(
         lambda teams: np.square(teams - goal).sum(axis=1), 6, low=-2, high=2, seed=1, cups=150
     )
     assert cost < 0.05

@@ -34,14 +34,14 @@ SPLITS = {name: split(name, 36, seed) for seed, name in enumerate(("train", "eva
 
 def test_the_head_learns_and_the_test_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = retrain.retrain(PLAIN, SPLITS, tmp_path, Progress(io.StringIO()), samples=20)
-    assert [look.step for look in found.eval_points] == [30, 60]
+    assert [step for step, _ in found.history] == [30, 60]
     assert found.test.auc.value > 0.8
     assert found.weights == "none"
     assert len(found.misclassified) == round((1 - found.accuracy) * 36)
     retrain.write_misclassified(found, tmp_path / "wrong.csv")
     with (tmp_path / "wrong.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(found.misclassified)
-    assert len(list(tmp_path.glob("bottlenecks-*.npy"))) == 3
+    assert len(list(tmp_path.glob("bottlenecks-*.npz"))) == 3
     again = retrain.retrain(PLAIN, SPLITS, tmp_path, Progress(io.StringIO()), samples=20)
     assert again.test == found.test
 
@@ -58,7 +58,7 @@ def test_distortions_turn_the_cache_of_training_images_off(tmp_path: Path) -> No
     )
     assert config.distorts
     retrain.retrain(config, SPLITS, tmp_path, Progress(io.StringIO()), samples=20)
-    assert sorted(path.name.split("-")[1] for path in tmp_path.glob("*.npy")) == ["eval", "test"]
+    assert sorted(path.name.split("-")[1] for path in tmp_path.glob("*.npz")) == ["eval", "test"]
 
 
 def test_distorted_pictures_keep_their_size_and_range() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from studies.segmentation import experiment
 from studies.segmentation.classifiers import frequency_weights
-from studies.segmentation.folds import folds
+from studies.segmentation.experiment import folds
 
 
 @settings(max_examples=25, deadline=None)

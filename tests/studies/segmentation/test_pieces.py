@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from components.ingest.errors import IngestError
-from studies.segmentation import augment, measured, pairs, region, scores, unet
+from studies.segmentation import augment, measured, pairs, region, unet
 from studies.segmentation.config import STUDY, PairsAugmentationConfig, SegmentationConfig
 from studies.segmentation.pairs import Loaded
 
@@ -118,15 +118,15 @@ def test_a_long_winding_region_stays_one() -> None:
 def test_jaccard_and_dice_are_what_they_are_called() -> None:
     one, other = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
     one[:2], other[1:3] = True, True
-    assert scores.jaccard(one, other) == pytest.approx(4 / 12)
-    assert scores.dice(one, other) == pytest.approx(8 / 16)
-    assert scores.jaccard(one & False, other & False) == 1.0
+    assert measured.jaccard(one, other) == pytest.approx(4 / 12)
+    assert measured.dice(one, other) == pytest.approx(8 / 16)
+    assert measured.jaccard(one & False, other & False) == 1.0
 
 
 def test_the_loss_falls_as_the_mask_gets_better() -> None:
     truth = tf.constant((blobs() > 0.8).astype(np.float32)[None])
     for share in (0.0, 0.5, 1.0):
-        values = [float(scores.loss((truth * 2 - 1) * sign, truth, share)) for sign in (-4.0, 0.5, 4.0)]
+        values = [float(measured.loss((truth * 2 - 1) * sign, truth, share)) for sign in (-4.0, 0.5, 4.0)]
         assert values[0] > values[1] > values[2]
 
 

@@ -11,9 +11,7 @@ from components.trainer.progress import Progress
 from studies.segmentation import experiment
 from studies.segmentation.classifiers import FifthBlock
 from studies.segmentation.config import SegmentationConfig
-from studies.segmentation.experiment import Material, Result
-from studies.segmentation.folds import folds
-from studies.segmentation.results import FILE_NAME, SegmentationStudy
+from studies.segmentation.experiment import FILE_NAME, Material, Result, SegmentationStudy, folds
 
 ABOUT = {"data_version": "a", "folds": 5, "fold_epochs": 30, "seed": 1}
 

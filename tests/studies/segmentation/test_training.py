@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from components.trainer.fit.backup import Backup
+from components.trainer.fit.history import Epoch, History
 from components.trainer.progress import Progress
 from studies.segmentation import training
 from studies.segmentation.config import SegmentationConfig
@@ -21,17 +22,26 @@ class StoppedError(Exception):
 def test_a_resumed_training_ends_with_the_same_weights(loaded: Loaded, tmp_path: Path) -> None:
     config = SegmentationConfig(height=32, width=48, depth=1, filters=2, epochs=3, batch_size=8, dropout=0.5)
 
-    def stop(history: list[training.Row]) -> None:
-        if len(history) == 3:
-            raise StoppedError
+    class Stopping(History):
+        def add(self, epoch: Epoch) -> None:
+            super().add(epoch)
+            if len(self.epochs) == 3:
+                raise StoppedError
 
-    whole = training.train(config, loaded, None, progress=Progress())
+    def losses(history: History) -> list[float]:
+        return [row["loss"] for row in history.rows()]
+
+    one, other = (History(tmp_path / name) for name in ("whole", "resumed"))
+    whole = training.train(config, loaded, loaded, progress=Progress(), history=one)
     backup = Backup(tmp_path / "backup.npz")
     with pytest.raises(StoppedError):
-        training.train(config, loaded, None, progress=Progress(), backup=backup, listener=stop)
-    resumed = training.train(config, loaded, None, progress=Progress(), backup=backup)
-    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in whole.history]
-    for one, other in zip(
+        training.train(
+            config, loaded, loaded, progress=Progress(), backup=backup, history=Stopping(tmp_path / "stopped")
+        )
+    resumed = training.train(config, loaded, loaded, progress=Progress(), backup=backup, history=other)
+    assert losses(other) == losses(one)
+    assert len(losses(one)) == 3
+    for kept, again in zip(
         whole.segmenter.model.get_weights(), resumed.segmenter.model.get_weights(), strict=True
     ):
-        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(kept, again)

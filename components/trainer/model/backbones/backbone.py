@@ -35,13 +35,6 @@ class Backbone:
         """Return the network from `inputs` to `features`; its layers are shared with this object."""
         return keras.Model(self.inputs, self.features, name=self.name)
 
-    def last_blocks(self, count: int) -> tuple[str, ...]:
-        """Return the names of the layers of the last `count` blocks; more than there are means all."""
-        if count < 0:
-            raise ValueError(f"last_blocks: {count} blocks; 0 to {len(self.blocks)} are possible")
-        chosen = self.blocks[max(0, len(self.blocks) - count) :]
-        return tuple(name for block in chosen for name in block)
-
 
 def blocks_by_key(
     model: keras.Model, pattern: re.Pattern[str], *, closes: bool = False

@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import os
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -18,6 +17,7 @@ from typing import IO, Final
 from components.trainer.model.backbones import efficientnet_lite, h5_file, torch_file
 from components.trainer.model.backbones.backbone import Backbone
 from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from core.files import replacing
 
 _log = logging.getLogger(__name__)
 
@@ -170,20 +170,16 @@ def _download(url: str, expected: str) -> Path:
     target = cache_folder() / f"{expected}{suffix}"
     if target.is_file() and _sha256(target) == expected:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     _log.info("downloading weights %s", url)
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file, _opener().open(url, timeout=60) as response:
+        with replacing(target) as file, _opener().open(url, timeout=60) as response:
             found = _copy(response, file)
-        if found != expected:
-            raise WeightsFileError(f"weights {url}: SHA-256 is {found}, the configuration says {expected}")
-        partial.replace(target)
+            if found != expected:
+                raise WeightsFileError(
+                    f"weights {url}: SHA-256 is {found}, the configuration says {expected}"
+                )
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         raise WeightsUnavailableError(f"weights {url}: cannot be downloaded here ({error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 

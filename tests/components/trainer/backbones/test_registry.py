@@ -227,13 +227,10 @@ def test_names_of_layers_do_not_depend_on_what_was_built_before() -> None:
     assert (first.blocks, first.taps, first.last_conv) == (second.blocks, second.taps, second.last_conv)
 
 
-def test_last_blocks_are_counted_from_the_end() -> None:
+def test_blocks_end_with_the_last_convolutions() -> None:
     backbone = registry.build("vgg16", size=32, weights="none")
-    assert backbone.last_blocks(0) == ()
-    assert backbone.last_blocks(1) == ("block5_conv1", "block5_conv2", "block5_conv3")
-    assert len(backbone.last_blocks(99)) == 13
-    with pytest.raises(ValueError, match="0 to 5 are possible"):
-        backbone.last_blocks(-1)
+    assert backbone.blocks[-1] == ("block5_conv1", "block5_conv2", "block5_conv3")
+    assert sum(len(block) for block in backbone.blocks) == 13
 
 
 def test_an_open_size_takes_any_picture() -> None:

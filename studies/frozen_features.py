@@ -1,4 +1,4 @@
-"""Asks a frozen network about many pictures, in batches and in one graph."""
+"""Features of a frozen network: what the studies train their classifiers on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.trainer.model.backbones.backbone import Backbone
 from components.transform import images
 
 _BATCH: Final = 32
@@ -20,9 +21,16 @@ class FeatureExtractor:
 
     def __init__(self, model: keras.Model, size: int) -> None:
         """Show the model pictures of `size` px; its graph is traced once."""
-        self._look = tf.function(
+        self.model = model
+        self._graph = tf.function(
             lambda batch: model(images.view(batch, size), training=False), reduce_retracing=True
         )
+
+    @classmethod
+    def pooled(cls, backbone: Backbone, size: int) -> FeatureExtractor:
+        """Return the averages of a network's last maps over the picture."""
+        features = keras.layers.GlobalAveragePooling2D()(backbone.features)
+        return cls(keras.Model(backbone.inputs, features), size)
 
     def __call__(
         self, pictures: npt.NDArray[np.uint8], tick: Callable[[int], None] | None = None
@@ -31,7 +39,7 @@ class FeatureExtractor:
         rows = []
         for start in range(0, len(pictures), _BATCH):
             batch = np.ascontiguousarray(pictures[start : start + _BATCH])
-            rows.append(self._look(tf.constant(batch)).numpy())
+            rows.append(self._graph(tf.constant(batch)).numpy())
             if tick is not None:
                 tick(start)
         return np.asarray(np.concatenate(rows), np.float32)
