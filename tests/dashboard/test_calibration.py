@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import delete
 
+from core import numbers
 from core.measures.calibration import calibration_test
 from core.records import outcome
 from dashboard import clock
@@ -137,7 +138,7 @@ def test_pictures_from_elsewhere_stand_beside_the_own_ones(dash: Any) -> None:
     text = re.sub(r"\s+", " ", person.get(f"/models/{version.version}/evaluation").text)
     assert "Here and elsewhere" in text
     for value in (there["auc"]["value"], there["drop"]["value"], there["drop"]["low"], there["drop"]["high"]):
-        assert f"{value:.3f}" in text
+        assert numbers.rate(value) in text
     # The slider moves the page's point and not what was measured elsewhere at the model's.
     moved = person.json(f"/models/{version.version}/evaluation?threshold=0.9")
     assert moved["elsewhere"] == page["elsewhere"]
