@@ -101,7 +101,7 @@ TUNER = "{trials: 2, space: {%s}}"
     ("space", "message"),
     [
         ("optimiser.weight_deacy: {low: 0.01, high: 0.1}", r"the trainer has no such key; at 'weight_deacy' there are .*weight_decay"),
-        ("head.dropout: {low: 0.1, high: 1.5}", r"head\.dropout=1\.5"),
+        ("head.dropout: {low: 0.1, high: 1.5}", r"head\.dropout = 1\.5"),
         ("head.dropout: {low: 0.5, high: 0.1}", "low=0.5 must be below high=0.1"),
         ("batch_size: {values: [8, big]}", "give values of one kind"),
     ],
