@@ -49,8 +49,10 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     return f"{rate(low, digits)} to {rate(high, digits)}"
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as people write it: ``0.4 s``, ``8 s``, ``3 min 20 s``, ``1 h 05 min``."""
+def duration(seconds: float | None) -> str:
+    """Return a duration as people write it: ``0.4 s``, ``8 s``, ``3 min 20 s``, ``1 h 05 min``, ``12 days``."""
+    if seconds is None:
+        return "–"
     if seconds < 0.05:
         return f"0{NO_BREAK}s"
     if seconds < 9.95:
@@ -60,6 +62,8 @@ def duration(seconds: float) -> str:
         return f"{whole}{NO_BREAK}s"
     if whole < 3600:
         return f"{whole // 60}{NO_BREAK}min{NO_BREAK}{whole % 60:02d}{NO_BREAK}s"
+    if whole >= 172_800:
+        return f"{round(whole / 86_400)}{NO_BREAK}days"
     return f"{whole // 3600}{NO_BREAK}h{NO_BREAK}{whole % 3600 // 60:02d}{NO_BREAK}min"
 
 
@@ -77,8 +81,10 @@ def limit(value: float | None) -> str:
     return f"{value:.4g}".replace("-", MINUS)
 
 
-def size(value: float) -> str:
+def size(value: float | None) -> str:
     """Return a number of bytes, e.g. ``14.2 MB``."""
+    if value is None:
+        return "–"
     for unit in ("bytes", "kB", "MB"):
         if value < 1000:
             return f"{value:.0f}{NO_BREAK}{unit}" if unit == "bytes" else f"{value:.1f}{NO_BREAK}{unit}"

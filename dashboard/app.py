@@ -55,6 +55,7 @@ from dashboard.views import (
     answers,
     artifacts,
     audit,
+    compare,
     data,
     devices,
     evaluation,
@@ -63,6 +64,7 @@ from dashboard.views import (
     lineage,
     models,
     review,
+    run_list,
     runs,
     serving,
     sign_in,
@@ -73,7 +75,7 @@ log = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 ROUTERS = (
-    health, sign_in, stream, runs, artifacts, evaluation, models, lineage, data, serving, field, answers, review, devices, alerts,
+    health, sign_in, stream, run_list, compare, runs, artifacts, evaluation, models, lineage, data, serving, field, answers, review, devices, alerts,
     admin, audit, predict, gateway_devices,
 )  # fmt: skip
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
 from core.charts import series
 from core.charts.spec import Spec, zoomable
+from dashboard import clock
 
 EMPTY = Markup("")
 
@@ -32,7 +35,11 @@ def timeline(
     zone: ZoneInfo,
 ) -> Markup:
     """Return lines over moments, zoomable; nothing before there are two points of one line."""
-    shown = {name: points for name, points in named.items() if points}
+    shown = {
+        name: [one for one in points if clock.EARLIEST < one[0] < clock.LATEST]
+        for name, points in named.items()
+        if points
+    }
     if not any(len(points) > 1 for points in shown.values()):
         return EMPTY
     return place(series.time_series(title, unit, shown, low=low, zone=zone), zoom=True)
@@ -51,3 +58,9 @@ def lines(
     if not any(named.values()):
         return EMPTY
     return place(series.lines(title, x_title, y_title, named, low=low, breaks=breaks), zoom=True)
+
+
+def by_epoch(rows: Sequence[Any], name: str) -> list[tuple[float, float]]:
+    """Return an attribute of each epoch by its place; what is not a number is left out."""
+    values = [(i + 1, getattr(row, name)) for i, row in enumerate(rows)]
+    return [(float(i), float(value)) for i, value in values if value is not None and math.isfinite(value)]

@@ -14,6 +14,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 GREENWICH = ZoneInfo("UTC")
+# A record may name any moment; beyond these a datetime ends in some time zone.
+EARLIEST, LATEST = -62_000_000_000_000, 253_000_000_000_000
 
 
 def now() -> int:
@@ -31,8 +33,7 @@ def parse(text: str) -> int:
 
 def stamp(moment: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    when = datetime.fromtimestamp(moment / 1000, UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return local(moment, GREENWICH).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def midnight(day: date, zone: ZoneInfo = GREENWICH) -> int:
@@ -42,7 +43,7 @@ def midnight(day: date, zone: ZoneInfo = GREENWICH) -> int:
 
 def local(moment: int, zone: ZoneInfo) -> datetime:
     """A moment as the clocks of a time zone show it."""
-    return datetime.fromtimestamp(moment / 1000, zone)
+    return datetime.fromtimestamp(min(max(moment, EARLIEST), LATEST) / 1000, zone)
 
 
 def zone(name: str) -> ZoneInfo:

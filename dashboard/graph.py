@@ -8,7 +8,7 @@ from html import escape
 
 from markupsafe import Markup
 
-from dashboard.words import tone
+from dashboard.words import isolated, tone
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Box:
     link: str = ""
 
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 132, 50, 14, 16
+WIDTH, HEIGHT, GAP_X, GAP_Y = 140, 50, 14, 16
 
 
-def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Markup:
-    """Draw boxes in columns, each to the right of everything it needs."""
+def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]], wide: int = WIDTH) -> Markup:
+    """Draw boxes of a width in columns, each to the right of everything it needs."""
     known = {box.key for box in boxes}
     needs: dict[str, set[str]] = {box.key: set() for box in boxes}
     for source, target in edges:
@@ -38,7 +38,7 @@ def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) ->
         rows.setdefault(columns[box.key], []).append(box)
     tallest = max((len(column) for column in rows.values()), default=1)
     height = tallest * (HEIGHT + GAP_Y) + GAP_Y
-    width = len(rows) * (WIDTH + GAP_X) + 8
+    width = len(rows) * (wide + GAP_X) + 8
     place: dict[str, tuple[float, float]] = {}
     for number, column in rows.items():
         # A node near the middle of what it needs keeps lines short.
@@ -47,11 +47,13 @@ def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) ->
         )
         top = (height - len(column) * (HEIGHT + GAP_Y) + GAP_Y) / 2
         for i, box in enumerate(column):
-            place[box.key] = (4 + number * (WIDTH + GAP_X), top + i * (HEIGHT + GAP_Y))
+            place[box.key] = (4 + number * (wide + GAP_X), top + i * (HEIGHT + GAP_Y))
     parts = [
-        _edge(place[source], place[target]) for target in place for source in sorted(_direct(target, needs))
+        _edge(place[source], place[target], wide)
+        for target in place
+        for source in sorted(_direct(target, needs))
     ]
-    parts += [_box(box, *place[box.key]) for box in boxes]
+    parts += [_box(box, *place[box.key], wide) for box in boxes]
     head = f'<svg class="graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="group" aria-label="{escape(label)}">'
     return Markup(head + "".join(parts) + "</svg>")  # noqa: S704 - every part was escaped
 
@@ -88,18 +90,19 @@ def _all(key: str, needs: dict[str, set[str]], seen: frozenset[str] = frozenset(
     return result
 
 
-def _edge(source: tuple[float, float], target: tuple[float, float]) -> str:
-    x1, y1 = source[0] + WIDTH, source[1] + HEIGHT / 2
+def _edge(source: tuple[float, float], target: tuple[float, float], wide: int) -> str:
+    x1, y1 = source[0] + wide, source[1] + HEIGHT / 2
     x2, y2 = target[0], target[1] + HEIGHT / 2
     middle = max(16.0, (x2 - x1) / 2)
     return f'<path class="edge" d="M{x1:.0f} {y1:.0f}C{x1 + middle:.0f} {y1:.0f} {x2 - middle:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"/>'
 
 
-def _box(box: Box, x: float, y: float) -> str:
-    title, note = escape(_cut(box.title, 21)), escape(_cut(box.note, 27))
+def _box(box: Box, x: float, y: float, wide: int) -> str:
+    # Letters of 13 and 11.5 px are about so wide.
+    title, note = _cut(box.title, (wide - 18) / 7.2), _cut(box.note, (wide - 18) / 5.9)
     body = (
         f'<g class="box {tone(box.state)}"><title>{escape(box.title)}: {escape(box.note)}</title>'
-        f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="9"/>'
+        f'<rect x="{x:.0f}" y="{y:.0f}" width="{wide}" height="{HEIGHT}" rx="9"/>'
         f'<rect class="mark" x="{x:.0f}" y="{y + 9:.0f}" width="4" height="{HEIGHT - 18}" rx="2"/>'
         f'<text class="name" x="{x + 14:.0f}" y="{y + 21:.0f}">{title}</text>'
         f'<text class="sub" x="{x + 14:.0f}" y="{y + 38:.0f}">{note}</text></g>'
@@ -107,8 +110,8 @@ def _box(box: Box, x: float, y: float) -> str:
     return f'<a href="{escape(box.link)}">{body}</a>' if box.link else body
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+def _cut(text: str, length: float) -> str:
+    return escape(isolated(text if len(text) <= length else text[: int(length) - 1] + "…"))
 
 
 def _mean(values: list[float], default: float) -> float:

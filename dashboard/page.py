@@ -38,6 +38,20 @@ class Page(Frozen):
     title: str = Field(description="the page's heading")
 
 
+class ListPage(Page):
+    """A page of a long list."""
+
+    total: int = Field(description="that match, on all pages")
+    page: int
+    pages: int
+
+
+def paged(total: int, page: int, rows: int) -> dict[str, int]:
+    """Return the fields of a ListPage; a page beyond the last is the last."""
+    pages = max(1, -(-total // rows))
+    return {"total": total, "page": min(page, pages), "pages": pages}
+
+
 class Part(BaseModel):
     """A part of a page; `model_validate` takes a row of the database that has fields of the same names."""
 
@@ -96,7 +110,7 @@ def respond(
             csrf=csrf_token(request, using),
             pulse=getattr(request.state, "pulse", using.pulse.count),
             navigation=NAVIGATION,
-            here=request.url.path,
+            here=request.scope["path"],  # of the URL what stands behind # or ? of a name would be gone
             query=dict(request.query_params),
             zone=person.zone if person else clock.GREENWICH,
             open_alerts=using.alerts.open_count if person else 0,
@@ -117,6 +131,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=words.isolated,
     )
     made.filters.update(words.FILTERS)
     made.globals["asset"] = asset

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import threading
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import httpx
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.worker import Worker
 from dashboard import clock
@@ -31,27 +32,28 @@ SHADOW = "melanosizer_serving_shadow_comparisons"
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Sample:
     """The counters at one moment; histograms hold cumulative counts by upper bound (microseconds)."""
 
     at: int
     ok: float = 0.0
     errors: float = 0.0
-    latency: dict[float, float] = field(default_factory=dict)
-    queue: dict[float, float] = field(default_factory=dict)
-    routed: dict[str, float] = field(default_factory=dict)
-    shadow: dict[str, float] = field(default_factory=dict)
+    latency: dict[float, float] = dataclasses.field(default_factory=dict)
+    queue: dict[float, float] = dataclasses.field(default_factory=dict)
+    routed: dict[str, float] = dataclasses.field(default_factory=dict)
+    shadow: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Span:
-    """What happened between two samples."""
+class Span(BaseModel):
+    """What happened since the sample before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: int
     seconds: float
-    requests: float  # a second
-    errors: float  # a second
+    requests: float = Field(description="a second")
+    errors: float = Field(description="a second")
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None

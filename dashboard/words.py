@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
+from core.numbers import count, duration, percent, plural, size
+from core.numbers import rate as number
 from dashboard import clock
 
 NONE = "–"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number with a fixed count of decimals."""
-    return NONE if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
-
-
-def count(value: float | None) -> str:
-    """A whole number with thin spaces between thousands."""
-    return NONE if value is None else f"{round(value):,}".replace(",", "\u202f")
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share as a percentage."""
-    return NONE if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}\u00a0%"
-
-
-def duration(seconds: float | None) -> str:
-    """A span of time."""
-    if seconds is None:
-        return NONE
-    if seconds < 10:
-        return f"{seconds:.1f}\u00a0s"
-    if seconds < 120:
-        return f"{seconds:.0f}\u00a0s"
-    if seconds < 7200:
-        return f"{int(seconds // 60)}\u00a0min {int(seconds % 60):02d}\u00a0s"
-    if seconds < 172_800:
-        return f"{int(seconds // 3600)}\u00a0h {int(seconds % 3600 // 60):02d}\u00a0min"
-    return f"{seconds / 86400:.0f}\u00a0days"
 
 
 @pass_context
@@ -54,11 +27,15 @@ def moment(context: Context, value: int | datetime | None) -> str:
 
 
 @pass_context
-def when(context: Context, value: int | datetime | None) -> str:
-    """A moment in a sentence, with the time zone's abbreviation, e.g. UTC or CET."""
-    if isinstance(value, datetime):
-        value = clock.of(value)
-    return NONE if value is None else f"{clock.local(value, context['zone']):%Y-%m-%d\u00a0%H:%M\u00a0%Z}"
+def when(context: Context, value: int | str | datetime | None) -> str:
+    """A moment in a sentence, with the time zone's abbreviation, e.g. UTC or CET; a text that is none as it is."""
+    try:
+        shown = clock.parse(value) if isinstance(value, str) else value
+    except (ValueError, OverflowError):
+        return str(value)
+    if isinstance(shown, datetime):
+        shown = clock.of(shown)
+    return NONE if shown is None else f"{clock.local(shown, context['zone']):%Y-%m-%d\u00a0%H:%M\u00a0%Z}"
 
 
 def ago(value: int | None) -> str:
@@ -86,20 +63,22 @@ def degrees(value: float | None) -> str:
     return NONE if value is None else f"{value:.1f}\u00a0°C"
 
 
-def plural(value: int, one: str, many: str = "") -> str:
-    """A count with its noun, e.g. 1 check, 2 checks."""
-    return f"{count(value)}\u00a0{one if value == 1 else many or one + 's'}"
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]")
 
 
-def size(value: float | None) -> str:
-    """Bytes."""
-    if value is None:
-        return NONE
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f}\u00a0{unit}" if unit == "B" or value >= 100 else f"{value:.1f}\u00a0{unit}"
-        value /= 1000
-    return NONE
+def isolated(value: Any) -> Any:
+    """A text that would turn its neighbours around, between marks that keep its direction to itself.
+
+    Every expression of every template passes here; Markup has passed before. A field's value is left as it is by `typed`.
+    """
+    if isinstance(value, str) and not isinstance(value, Markup) and _RIGHT_TO_LEFT.search(value):
+        return f"\u2068{value}\u2069"
+    return value
+
+
+def typed(value: Any) -> Markup:
+    """What stands in a field of a form, which is to be sent back as it was."""
+    return escape("" if value is None else value)
 
 
 def short(value: str | None, length: int = 12) -> str:
@@ -118,6 +97,18 @@ def plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(plain(one) for one in value)
     return str(value)
+
+
+def flat(value: Any, path: str = "") -> dict[str, str]:
+    """A configuration as one row a setting."""
+    if isinstance(value, dict) and value:
+        result: dict[str, str] = {}
+        for key, inner in value.items():
+            result |= flat(inner, f"{path}.{key}" if path else str(key))
+        return result
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return {k: v for i, one in enumerate(value) for k, v in flat(one, f"{path}[{i}]").items()}
+    return {path: plain(value)} if path else {}
 
 
 def spoken(value: str) -> str:
@@ -156,6 +147,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "degrees": degrees,
     "plural": plural,
     "short": short,
+    "typed": typed,
     "plain": plain,
     "spoken": spoken,
     "tone": tone,

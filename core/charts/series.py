@@ -25,6 +25,8 @@ Points = Sequence[tuple[float, float | None]]
 
 _DOTS = 30  # values: of longer lines no single one is pointed at
 _HEIGHT = 220
+# The library writes 06 PM; every page has 24 hours.
+_CLOCK = {"hours": "%H:%M", "minutes": "%H:%M", "seconds": "%H:%M:%S", "milliseconds": ".%L"}
 
 
 def lines(
@@ -147,7 +149,13 @@ def time_series(
         "x",
         "temporal",
         scale={"type": "utc"},
-        axis={"title": f"time, {zone}", "tickCount": 5, "grid": False, "labelOverlap": True},
+        axis={
+            "title": f"time, {zone}",
+            "tickCount": 5,
+            "grid": False,
+            "labelOverlap": True,
+            "format": _CLOCK,
+        },
     )
     y = number_axis("y", unit, low=low)
     colour = series_colour(list(series), legend=len(series) > 1)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.numbers import percent
 from dashboard import clock, words
 from dashboard.database.tables import Device, Hour, Rule
+from dashboard.field.calibration import calibration, confirmed
 from dashboard.field.drift import LEAST, drift
 from dashboard.field.outcomes import quality
 from dashboard.readers.evidence import Evidence
@@ -127,10 +129,25 @@ def _sensitivity(session: Session, sources: Sources, rule: Rule) -> list[Finding
     ):
         return []
     text = (
-        f"version {stable} found {words.percent(found.sensitivity.value)} of {found.melanomas} melanomas in the "
-        f"field, limit {words.percent(rule.limit)}"
+        f"version {stable} found {percent(found.sensitivity.value)} of {found.melanomas} melanomas in the "
+        f"field, limit {percent(rule.limit)}"
     )
     return [Finding(stable, text, found.sensitivity.value)]
+
+
+def _calibration(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
+    stable = sources.registry.channels().stable
+    record = sources.registry.version(stable) if stable else None
+    if record is None:
+        return []
+    found = calibration(confirmed(session, record.version, record.data_version), record.version)
+    if found.p_value is None or found.p_value >= rule.limit:
+        return []
+    text = (
+        f"version {record.version} is not calibrated here: {found.melanomas} of {found.melanomas + found.benign} "
+        f"confirmed lesions are melanomas, {found.stated:.1f} were stated; somebody should decide about a recalibration"
+    )
+    return [Finding(record.version, text, found.p_value)]
 
 
 def _failures(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
@@ -144,7 +161,7 @@ def _failures(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     total = answers + failures
     if total < LEAST_ANSWERS or failures / total <= rule.limit:
         return []
-    text = f"{words.percent(failures / total)} of {total} requests failed, limit {words.percent(rule.limit)}"
+    text = f"{percent(failures / total)} of {total} requests failed, limit {percent(rule.limit)}"
     return [Finding("gateway", text, failures / total)]
 
 
@@ -184,6 +201,9 @@ KINDS: dict[str, Kind] = {
     "field_sensitivity": Kind(
         "Melanomas are missed in the field", "lowest sensitivity, 0 to 1", _sensitivity, -1
     ),
+    "calibration_drift": Kind(
+        "The calibration drifts in the field", "p-value of a true calibration, 0 to 1", _calibration, -1
+    ),
     "failed_answers": Kind("Predictions fail", "largest share of failed requests, 0 to 1", _failures),
     "run_failed": Kind("A run fails or is refused", "no limit", _run, 0),
     "server_down": Kind("The model server stops answering", "no limit", _server, 0),
@@ -199,6 +219,7 @@ FIRST_RULES: tuple[tuple[str, float, int, str, float, float], ...] = (
     ("score_drift", 0.25, 7 * 1440, "warning", 0.02, 0),
     ("image_drift", 0.25, 7 * 1440, "warning", 0.02, 0),
     ("field_sensitivity", 0.8, 90 * 1440, "critical", 0.02, 0),
+    ("calibration_drift", 0.01, 90 * 1440, "warning", 0, 0),
     ("failed_answers", 0.05, 60, "critical", 0.01, 2),
     ("run_failed", 0, 2 * 1440, "warning", 0, 0),
     ("server_down", 0, 5, "critical", 0, 1),

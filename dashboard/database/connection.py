@@ -31,6 +31,7 @@ PATIENT_S = 30.0
 REST_S = 1.0
 
 RV = TypeVar("RV")
+T = TypeVar("T", bound=Base)
 # Seconds this thread's work may wait, where that is not what a page may: set by :meth:`Database.waiting`.
 _patience = threading.local()
 
@@ -173,6 +174,11 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def by_number(session: Session, table: type[T], number: int) -> T | None:
+    """Return a row by a number of an address, which may be larger than any column holds."""
+    return session.get(table, number) if 0 < number < 2**62 else None
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:

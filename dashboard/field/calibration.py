@@ -79,7 +79,9 @@ def confirmed(session: Session, version: str, data_version: str) -> list[FieldOu
     ]
 
 
-def calibration(outcomes: list[FieldOutcome], version: str, workspace: Path) -> FieldCalibration:
+def calibration(
+    outcomes: list[FieldOutcome], version: str, workspace: Path = Path("workspace")
+) -> FieldCalibration:
     """Return what the outcomes say of a version's calibration."""
     labels = np.array([row.label for row in outcomes], np.int64)
     scores = np.array([row.probability for row in outcomes], np.float64)

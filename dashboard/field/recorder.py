@@ -11,7 +11,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Bin, Device, Hour, Prediction, VersionDevice
-from dashboard.field.answer import Answer
 from dashboard.field.features import COUNTED
 
 log = logging.getLogger(__name__)
@@ -28,6 +27,34 @@ log = logging.getLogger(__name__)
 MOST = 500
 WAITING = 10_000
 STRANGE = 0.5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answered image, wherever it was answered; names are those of the predictions table."""
+
+    request_id: str
+    row: int
+    at: int
+    origin: str  # gateway, server or device
+    version: str
+    probability: float
+    decision: int
+    threshold: float
+    zone: str
+    device_id: str | None = None
+    out_of_distribution: float | None = None
+    latency_ms: float | None = None
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    redness: float | None = None
+    sharpness: float | None = None
+
+
 Job = tuple[Sequence[Answer], Future[int]]
 
 

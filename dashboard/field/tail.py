@@ -15,9 +15,8 @@ from core.records.times import milliseconds
 from core.worker import Worker
 from dashboard.database.connection import Database
 from dashboard.database.tables import Cursor
-from dashboard.field.answer import Answer
 from dashboard.field.pictures import Pictures
-from dashboard.field.recorder import Recorder
+from dashboard.field.recorder import Answer, Recorder
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,7 @@ from dashboard import clock
 from dashboard.access import address, bearer
 from dashboard.database.tables import Device, Examination, Heartbeat
 from dashboard.faults import FaultError, Problem
-from dashboard.field.answer import Answer
-from dashboard.field.recorder import QueueFullError, claim, touch
+from dashboard.field.recorder import Answer, QueueFullError, claim, touch
 from dashboard.page import ANSWERS
 from dashboard.security.roles import Bearer
 from dashboard.services import Using

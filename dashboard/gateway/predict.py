@@ -22,9 +22,8 @@ from dashboard import clock
 from dashboard.access import either
 from dashboard.counters import PREDICTIONS
 from dashboard.faults import FaultError, Problem
-from dashboard.field.answer import Answer
 from dashboard.field.features import ImageFacts, image_facts
-from dashboard.field.recorder import QueueFullError, add_hours
+from dashboard.field.recorder import Answer, QueueFullError, add_hours
 from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS
 from dashboard.security.roles import Bearer, Person

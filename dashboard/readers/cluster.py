@@ -108,11 +108,6 @@ def _run(found: Any) -> Run:
         seconds=_span(found.created_at, found.finished_at),
         data=str(parameters.get("data", "")),
         data_version=str(parameters.get("data_version", "")),
-        version=None,
-        auc=None,
-        sensitivity=None,
-        specificity=None,
-        threshold=None,
         origin="cluster",
     )
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import delete, select
 
+from core import features, tfrecord
 from core.images.decode import ImageRefusedError, thumbnail
+from core.tfrecord import DamagedRecordsError
 from core.worker import Worker
 from dashboard.database.connection import Database
 from dashboard.database.tables import DataCount, DataImage, DataSet, Reference
 from dashboard.field.features import FEATURES, image_facts
-from dashboard.readers.examples import DamagedDataError, Record, records
 from dashboard.readers.runs import RunFiles
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,47 @@ THUMBNAIL_SIDE = 192
 BATCH = 500
 # Every n-th image of train is measured: a reference of some thousand images is exact enough for PSI.
 REFERENCE_IMAGES = 2000
+
+
+COLUMNS = (features.SOURCE, features.SEX, features.SITE, features.DIAGNOSIS)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image with what is known of it."""
+
+    split: str
+    name: str
+    image: bytes
+    target: int
+    columns: dict[str, str]  # source, sex, age_band, anatom_site, diagnosis; "unknown" where it is
+
+
+def records(folder: Path, splits: tuple[str, ...] = features.SPLITS) -> Iterator[Record]:
+    """Yield every record of some splits.
+
+    Raises:
+        DamagedRecordsError: a file is not a whole TFRecord file of examples.
+    """
+    for split in splits:
+        for path in sorted((folder / split).glob("*.tfrecord.gz")):
+            for values in _examples(path):
+                columns = {name: tfrecord.text(values, name, features.UNKNOWN) for name in COLUMNS}
+                columns[features.AGE_BAND] = features.age_band(tfrecord.first(values, features.AGE))
+                yield Record(
+                    split=split,
+                    name=tfrecord.text(values, features.IMAGE_NAME, features.UNKNOWN),
+                    image=tfrecord.first(values, features.IMAGE) or b"",
+                    target=int(tfrecord.first(values, features.TARGET) or 0),
+                    columns=columns,
+                )
+
+
+def _examples(path: Path) -> Iterator[dict[str, tfrecord.Values]]:
+    try:
+        yield from tfrecord.examples(path)
+    except OSError as error:
+        raise DamagedRecordsError(f"{path}: {error.strerror or error}") from None
 
 
 class DataIndex(Worker):
@@ -71,7 +115,7 @@ class DataIndex(Worker):
         try:
             images = self._read(version, folder)
             state, trouble = ("ready", "") if images else ("empty", f"{folder} holds no records")
-        except (DamagedDataError, OSError) as error:
+        except (DamagedRecordsError, OSError) as error:
             images, state, trouble = 0, "damaged", str(error)
             log.warning("data set %s: %s", version[:12], error)
         if not self.stopping:

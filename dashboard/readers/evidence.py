@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from core.files import read_json
 from core.measures import curves
 from core.measures.auc import auc_interval
 from core.measures.calibration import brier, calibration_error
@@ -12,11 +19,70 @@ from core.measures.curves import Curve
 from core.measures.rates import Interval
 from core.records import evaluation
 from core.records.evaluation import External
-from dashboard.readers import predictions_csv
+from core.spreadsheet import plain
 from dashboard.readers.cache import FileCache
-from dashboard.readers.predictions_csv import Predictions
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
+
+# Columns the measurements can be split by.
+SLICES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row an image of the test split."""
+
+    names: list[str]
+    labels: NDArray[np.int64]  # [n], 1 = melanoma
+    scores: NDArray[np.float64]  # [n], calibrated probability
+    groups: dict[str, list[str]]  # column -> [n] values, "" where unknown
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def load_predictions(path: Path) -> Predictions | None:
+    """Read predictions.csv (or Trainer's eval_predictions.csv); None where it has not that form."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        labels = np.array([int(float(row["target"])) for row in rows], dtype=np.int64)
+        scores = np.array([float(row["probability"]) for row in rows], dtype=np.float64)
+        names = [plain(row["image_name"]) for row in rows]
+    except (OSError, KeyError, ValueError, csv.Error):
+        return None
+    if not rows or not np.isin(labels, (0, 1)).all() or not ((scores >= 0) & (scores <= 1)).all():
+        return None
+    groups = {key: [plain(row.get(key) or "") for row in rows] for key in SLICES if key in rows[0]}
+    return Predictions(names, labels, scores, groups)
+
+
+class Epoch(BaseModel):
+    """One epoch."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stage: int = 0
+    size: int | None = None
+    epoch: float
+    loss: float | None = None
+    eval_auc: float | None = None
+    eval_log_loss: float | None = None
+    false_negatives: float | None = None
+    seconds: float | None = None
+    images_per_second: float | None = None
+
+
+def epochs(folder: Path) -> list[Epoch]:
+    """The epochs of a model_run folder; empty where the strategy has none."""
+    found: Any = (read_json(folder / "history.json") or {}).get("epochs")
+    result = []
+    for one in found if isinstance(found, list) else []:
+        try:
+            result.append(Epoch.model_validate(one))
+        except ValueError:
+            continue
+    return result
 
 
 @dataclass(frozen=True)
@@ -50,7 +116,7 @@ class Evidence:
     def __init__(self, runs: RunFiles, registry: RegistryFiles) -> None:
         self._runs = runs
         self._registry = registry
-        self._predictions: FileCache[Predictions | None] = FileCache(predictions_csv.load, 24)
+        self._predictions: FileCache[Predictions | None] = FileCache(load_predictions, 24)
         # Bands are costly and do not depend on a threshold: they are drawn once a run.
         self._quality: FileCache[Quality | None] = FileCache(_measure, 200)
 
@@ -86,13 +152,18 @@ class Evidence:
         """Return Trainer's folder of logs."""
         return self._runs.output(run_id, "Trainer", "model_run")
 
+    def epochs(self, run_id: str) -> tuple[Epoch, ...]:
+        """Return the Trainer's history."""
+        folder = self.model_run(run_id)
+        return tuple(epochs(folder)) if folder else ()
+
     def _load(self, run_id: str, step: str, output: str, name: str) -> Predictions | None:
         folder = self._runs.output(run_id, step, output)
         return self._predictions.get(folder / name) if folder else None
 
 
 def _measure(path: Path) -> Quality | None:
-    found = predictions_csv.load(path)
+    found = load_predictions(path)
     if found is None or not 0 < found.labels.sum() < len(found):
         return None
     labels, scores = found.labels, found.scores

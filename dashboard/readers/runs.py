@@ -28,21 +28,22 @@ class Run(Frozen):
 
     run_id: str
     state: str = Field(description="pushed, unchanged, refused, failed, running, interrupted or damaged")
-    reason: str = Field(description="why it was refused or failed")
-    preset: str
-    started: int | None = Field(description="milliseconds since 1970, UTC")
-    seconds: float | None
-    data: str = Field(description="folder of the ingested data set")
-    data_version: str
-    version: str | None = Field(description="the version served after the run")
-    auc: float | None
-    sensitivity: float | None
-    specificity: float | None
-    threshold: float | None
+    reason: str = Field("", description="why it was refused or failed")
+    preset: str = ""
+    started: int | None = Field(None, description="milliseconds since 1970, UTC")
+    seconds: float | None = None
+    data: str = Field("", description="folder of the ingested data set")
+    data_version: str = ""
+    version: str | None = Field(None, description="the version served after the run")
+    auc: float | None = None
+    sensitivity: float | None = None
+    specificity: float | None = None
+    threshold: float | None = None
     origin: str = Field("local", description="local, or cluster")
     tags: tuple[str, ...] = Field((), description="what people put on it")
     note: str = ""
     archived: bool = False
+    noted: int = Field(0, description="when tags, note or archive were changed last; 0 for never")
 
     @property
     def of_a_study(self) -> bool:
@@ -78,7 +79,8 @@ class RunFiles:
             return ()
         shown = (os.fsencode(name).decode("utf-8", "backslashreplace") for name in sorted(names))
         return tuple(
-            f"{self._workspace.runs}/{name}: the folder's name is not UTF-8: rename it" for name in shown
+            f"{self._workspace.runs}/{name}: the folder's name is not UTF-8, or begins with a dot or holds control characters: rename it"
+            for name in shown
         )
 
     def folder(self, run_id: str) -> Path | None:
@@ -195,16 +197,8 @@ class RunFiles:
             run_id=folder.name,
             state="running" if alive else "interrupted",
             reason="" if alive else "the run ended without a record; its log says how far it came",
-            preset="",
             started=started,
             seconds=(clock.now() - started) / 1000 if started and alive else None,
-            data="",
-            data_version="",
-            version=None,
-            auc=None,
-            sensitivity=None,
-            specificity=None,
-            threshold=None,
         )
 
 
@@ -257,16 +251,6 @@ def _damaged(path: Path, reason: str) -> Run:
         run_id=path.parent.name,
         state="damaged",
         reason=f"{path} cannot be read ({reason}): restore it from a backup",
-        preset="",
-        started=None,
-        seconds=None,
-        data="",
-        data_version="",
-        version=None,
-        auc=None,
-        sensitivity=None,
-        specificity=None,
-        threshold=None,
     )
 
 

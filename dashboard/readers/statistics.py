@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -86,42 +87,30 @@ def anomalies(folder: Path) -> list[Anomaly]:
 
 
 def _feature(message: protos.FeatureNameStatistics) -> Feature:
-    name = message.name or ".".join(message.path.step)
-    kind = KINDS.get(message.type, "other")
+    facts: dict[str, Any]
     if message.HasField("num_stats"):
         stats = message.num_stats
+        common = stats.common_stats
         standard = next((h for h in stats.histograms if h.type == protos.Histogram.STANDARD), None)
-        return Feature(
-            name=name,
-            kind=kind,
-            present=stats.common_stats.num_non_missing,
-            missing=stats.common_stats.num_missing,
-            mean=stats.mean,
-            minimum=stats.min,
-            median=stats.median,
-            maximum=stats.max,
-            histogram=tuple((b.low_value, b.high_value, b.sample_count) for b in standard.buckets)
-            if standard
-            else (),
-        )
-    if message.HasField("string_stats"):
+        bars = standard.buckets if standard else ()
+        facts = {
+            **{"mean": stats.mean, "minimum": stats.min, "median": stats.median, "maximum": stats.max},
+            "histogram": tuple((bar.low_value, bar.high_value, bar.sample_count) for bar in bars),
+        }
+    elif message.HasField("string_stats"):
         text = message.string_stats
-        return Feature(
-            name=name,
-            kind=kind,
-            present=text.common_stats.num_non_missing,
-            missing=text.common_stats.num_missing,
-            unique=text.unique,
-            top=tuple((value.value, value.frequency) for value in text.top_values[:TOP_VALUES]),
-        )
-    raw = message.bytes_stats
+        common = text.common_stats
+        top = tuple((value.value, value.frequency) for value in text.top_values[:TOP_VALUES])
+        facts = {"unique": text.unique, "top": top}
+    else:
+        raw = message.bytes_stats
+        common = raw.common_stats
+        sizes = {"mean": raw.avg_num_bytes, "minimum": raw.min_num_bytes, "maximum": raw.max_num_bytes}
+        facts = {"unique": raw.unique, **{name: value or None for name, value in sizes.items()}}
     return Feature(
-        name=name,
-        kind=kind,
-        present=raw.common_stats.num_non_missing,
-        missing=raw.common_stats.num_missing,
-        unique=raw.unique,
-        mean=raw.avg_num_bytes or None,
-        minimum=raw.min_num_bytes or None,
-        maximum=raw.max_num_bytes or None,
+        name=message.name or ".".join(message.path.step),
+        kind=KINDS.get(message.type, "other"),
+        present=common.num_non_missing,
+        missing=common.num_missing,
+        **facts,
     )

@@ -11,8 +11,7 @@ from sqlalchemy import select
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Device, Heartbeat, Prediction, Review
-from dashboard.field.answer import Answer
-from dashboard.field.recorder import Recorder
+from dashboard.field.recorder import Answer, Recorder
 from dashboard.sample.size import LOW_BELOW, THRESHOLD, Size
 
 

@@ -18,6 +18,11 @@ from core.protos import data_statistics_pb2
 from core.records.evaluation import EXTERNAL_FILE, EXTERNALS, External
 from dashboard.sample.size import SITES, THRESHOLD, Size
 
+COLUMNS = (
+    "image_name", "source", "target", "probability", "threshold", "out_of_distribution", "diagnosis", "sex", "age_band",
+    "anatom_site", "model_version",
+)  # fmt: skip
+
 
 def evaluate(outputs: dict[str, Path], names: list[str], quality: float, seed: int) -> dict[str, Any]:
     """Write the Evaluator's predictions; returns the metrics on all of them."""
@@ -28,36 +33,16 @@ def evaluate(outputs: dict[str, Path], names: list[str], quality: float, seed: i
     outputs["evaluation"].mkdir(parents=True, exist_ok=True)
     with (outputs["evaluation"] / "predictions.csv").open("w", newline="") as table:
         rows = csv.writer(table)
-        rows.writerow(
-            [
-                "image_name",
-                "source",
-                "target",
-                "probability",
-                "threshold",
-                "out_of_distribution",
-                "diagnosis",
-                "sex",
-                "age_band",
-                "anatom_site",
-                "model_version",
-            ]
-        )
+        rows.writerow(COLUMNS)
         for i, name in enumerate(names):
+            diagnosis, sex, site = (
+                "melanoma" if labels[i] else "nevus",
+                ("female", "male")[i % 2],
+                SITES[i % len(SITES)],
+            )
+            source = "clinic-a" if i % 4 else "clinic-b"
             rows.writerow(
-                [
-                    name,
-                    "clinic-a" if i % 4 else "clinic-b",
-                    labels[i],
-                    scores[i],
-                    THRESHOLD,
-                    0.0,
-                    "melanoma" if labels[i] else "nevus",
-                    ("female", "male")[i % 2],
-                    "45-59",
-                    SITES[i % len(SITES)],
-                    "1",
-                ]
+                [name, source, labels[i], scores[i], THRESHOLD, 0.0, diagnosis, sex, "45-59", site, "1"]
             )
     _elsewhere(outputs["evaluation"], labels, scores, chance)
     called = scores >= THRESHOLD

@@ -7,7 +7,7 @@ import re
 from sqlalchemy import func, select
 
 from dashboard import clock
-from dashboard.database.connection import Database
+from dashboard.database.connection import Database, by_number
 from dashboard.database.tables import User
 from dashboard.security import passwords
 from dashboard.security.audit import AuditLog
@@ -88,7 +88,7 @@ class Accounts:
         """Change role or state; every session of a person whose rights shrink or end is closed."""
         known = _role(role) if role is not None else None
         with self._database.write() as session:
-            user = session.get(User, user_id)
+            user = by_number(session, User, user_id)
             if user is None:
                 raise AccountError(f"there is no account number {user_id}")
             if user.role == "admin" and (known not in (None, "admin") or active is False):

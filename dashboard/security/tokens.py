@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from dashboard import clock
-from dashboard.database.connection import Database
+from dashboard.database.connection import Database, by_number
 from dashboard.database.tables import EnrolmentCode, Token
 from dashboard.security.roles import Bearer
 from dashboard.security.secret import digest
@@ -72,7 +72,7 @@ class Tokens:
 
     def revoke(self, session: Session, token_id: int) -> Token | None:
         """End a token; None where there is no such one."""
-        row = session.get(Token, token_id)
+        row = by_number(session, Token, token_id)
         if row is not None and row.revoked is None:
             row.revoked = clock.now()
         self._seen.clear()

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlalchemy import select
 
 from dashboard.access import Admin
+from dashboard.database.connection import by_number
 from dashboard.database.tables import Token, User
 from dashboard.faults import invalid, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
@@ -29,8 +30,8 @@ class Account(Part):
     name: str
     role: str
     active: bool
-    provider: bool = Field(description="signs in at the OpenID provider")
-    has_password: bool
+    provider: bool = Field(False, description="signs in at the OpenID provider")
+    has_password: bool = False
     signed_in: int | None
 
 
@@ -41,7 +42,7 @@ class Issued(Part):
     name: str
     hint: str
     device_id: str | None
-    scopes: tuple[str, ...]
+    scopes: Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value.split()))]
     created: int
     created_by: str
     used: int | None
@@ -71,10 +72,6 @@ class ChangeForm(FormData):
     active: bool = False
 
 
-class LinkForm(FormData):
-    """Nothing more than the mark."""
-
-
 class TokenForm(FormData):
     """A new token."""
 
@@ -94,31 +91,12 @@ def admin(request: Request, using: Using, _: Admin) -> Response:
     model = AdminPage(
         title="Administration",
         people=tuple(
-            Account(
-                id=one.id,
-                name=one.name,
-                role=one.role,
-                active=one.active,
-                provider=one.subject is not None,
-                has_password=one.password is not None,
-                signed_in=one.signed_in,
+            Account.model_validate(one).model_copy(
+                update={"provider": one.subject is not None, "has_password": one.password is not None}
             )
             for one in people
         ),
-        tokens=tuple(
-            Issued(
-                id=one.id,
-                name=one.name,
-                hint=one.hint,
-                device_id=one.device_id,
-                scopes=tuple(one.scopes.split()),
-                created=one.created,
-                created_by=one.created_by,
-                used=one.used,
-                revoked=one.revoked,
-            )
-            for one in tokens
-        ),
+        tokens=tuple(Issued.model_validate(one) for one in tokens),
         roles={**MEANING},
         scopes=SCOPES,
     )
@@ -146,20 +124,17 @@ def change_person(
 ) -> RedirectResponse:
     """Change a role, or close an account; sessions of that person end."""
     try:
-        using.accounts.change(_number(number), role=form.role, active=form.active, by=person.name)
+        using.accounts.change(number, role=form.role, active=form.active, by=person.name)
     except AccountError as error:
         raise invalid(str(error)) from None
     return go("/admin")
 
 
 @router.post("/people/{number}/link", response_model=OncePage, responses=ONCE)
-def new_link(
-    request: Request, using: Using, person: Admin, number: int, form: Annotated[LinkForm, Form()]
-) -> Response:
+def new_link(request: Request, using: Using, person: Admin, number: int) -> Response:
     """A new sign-in link for somebody who lost a password."""
-    del form
     with using.database.write() as session:
-        user = session.get(User, _number(number))
+        user = by_number(session, User, number)
         if user is None or not user.active:
             raise missing(f"there is no open account number {number}")
         using.audit.add(session, person.name, "account.link", user.name)
@@ -184,11 +159,10 @@ def make_token(request: Request, using: Using, person: Admin, form: Annotated[To
 
 
 @router.post("/tokens/{number}/revoke", response_class=RedirectResponse, status_code=303, responses=DONE)
-def revoke(using: Using, person: Admin, number: int, form: Annotated[LinkForm, Form()]) -> RedirectResponse:
+def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
     """End a token."""
-    del form
     with using.database.write() as session:
-        row = using.tokens.revoke(session, _number(number))
+        row = using.tokens.revoke(session, number)
         if row is None:
             raise missing(f"there is no token {number}")
         using.audit.add(session, person.name, "token.revoke", row.name, device=row.device_id)
@@ -206,7 +180,3 @@ def _link(request: Request, using: Using, user_id: int, name: str) -> Response:
         back="/admin",
     )
     return respond(request, using, "once.html", model)
-
-
-def _number(number: int) -> int:
-    return number if 0 < number < 2**31 else 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -14,9 +15,11 @@ from dashboard import clock
 from dashboard.access import Approver, Reviewer, Viewer
 from dashboard.alerts.delivery import channels
 from dashboard.alerts.kinds import KINDS
+from dashboard.database.connection import by_number
 from dashboard.database.tables import Alert, Delivery, Rule
 from dashboard.faults import FaultError, invalid, missing
-from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.page import ANSWERS, DONE, ListPage, Part, paged, respond
+from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.views.forms import FormData, go
 
@@ -29,7 +32,7 @@ class Shown(Part):
     """An alert."""
 
     id: int
-    rule: str
+    rule: str = ""
     subject: str
     severity: str
     message: str
@@ -39,7 +42,7 @@ class Shown(Part):
     acknowledged_by: str | None
     snoozed_until: int | None = Field(description="nobody is told before this moment")
     snoozed_by: str | None
-    deliveries: tuple[str, ...] = Field(description="channel: state")
+    deliveries: tuple[str, ...] = Field((), description="channel: state")
 
 
 class Ruled(Part):
@@ -49,7 +52,8 @@ class Ruled(Part):
     name: str
     kind: str
     limit: float
-    limit_means: str
+    limit_means: str = ""
+    seen: str = Field("", description="a digest of its values, sent with a change")
     window_minutes: int
     severity: str
     action: str
@@ -58,14 +62,11 @@ class Ruled(Part):
     wait_minutes: float = Field(description="how long it must last before an alert opens, and ends")
 
 
-class AlertsPage(Page):
+class AlertsPage(ListPage):
     """Open alerts, history, rules."""
 
     open: tuple[Shown, ...]
     history: tuple[Shown, ...]
-    total: int
-    page: int
-    pages: int
     rules: tuple[Ruled, ...]
     channels: tuple[str, ...] = Field(description="how people are told")
     kinds: dict[str, str]
@@ -85,6 +86,13 @@ class RuleForm(FormData):
     enabled: bool = False
     margin: float = Field(0, ge=0, le=1_000_000, allow_inf_nan=False)
     wait_minutes: float = Field(0, ge=0, le=10_080, allow_inf_nan=False)
+    seen: str = Field("", max_length=16, description="the digest of the rule that the page showed")
+
+
+def mark(rule: Rule) -> str:
+    """Return what a rule's values were: whoever changes it says which ones the page showed."""
+    values = [getattr(rule, name) for name in RuleForm.model_fields if name not in ("csrf", "seen")]
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 @router.get("", response_model=AlertsPage, responses=ANSWERS)
@@ -103,14 +111,13 @@ def alerts(
         total = (
             session.scalar(select(func.count()).select_from(Alert).where(Alert.resolved.is_not(None))) or 0
         )
-        pages = max(1, -(-total // ROWS))
-        page = min(page, pages)
+        place = paged(total, page, ROWS)
         past = session.scalars(
             select(Alert)
             .where(Alert.resolved.is_not(None))
             .order_by(Alert.resolved.desc(), Alert.id.desc())
             .limit(ROWS)
-            .offset((page - 1) * ROWS)
+            .offset((place["page"] - 1) * ROWS)
         ).all()
         told: dict[int, list[str]] = {}
         wanted = [alert.id for alert in (*standing, *past)]
@@ -121,41 +128,25 @@ def alerts(
 
     def shown(alert: Alert) -> Shown:
         rule = names.get(alert.rule_id)
-        return Shown(
-            id=alert.id,
-            rule=rule.name if rule else "",
-            subject=alert.subject,
-            severity=alert.severity,
-            message=alert.message,
-            opened=alert.opened,
-            resolved=alert.resolved,
-            acknowledged=alert.acknowledged,
-            acknowledged_by=alert.acknowledged_by,
-            snoozed_until=alert.snoozed_until if (alert.snoozed_until or 0) > clock.now() else None,
-            snoozed_by=alert.snoozed_by,
-            deliveries=tuple(told.get(alert.id, ())),
-        )
+        found: dict[str, Any] = {
+            "rule": rule.name if rule else "",
+            "deliveries": tuple(told.get(alert.id, ())),
+        }
+        if (alert.snoozed_until or 0) <= clock.now():
+            found["snoozed_until"] = None
+        return Shown.model_validate(alert).model_copy(update=found)
 
     model = AlertsPage(
         title="Alerts",
         open=tuple(shown(alert) for alert in standing),
         history=tuple(shown(alert) for alert in past),
-        total=total,
-        page=page,
-        pages=pages,
+        **place,
         rules=tuple(
-            Ruled(
-                id=rule.id,
-                name=rule.name,
-                kind=rule.kind,
-                limit=rule.limit,
-                limit_means=KINDS[rule.kind].limit if rule.kind in KINDS else "",
-                window_minutes=rule.window_minutes,
-                severity=rule.severity,
-                action=rule.action,
-                enabled=rule.enabled,
-                margin=rule.margin,
-                wait_minutes=rule.wait_minutes,
+            Ruled.model_validate(rule).model_copy(
+                update={
+                    "limit_means": KINDS[rule.kind].limit if rule.kind in KINDS else "",
+                    "seen": mark(rule),
+                }
             )
             for rule in names.values()
             if rule.deleted is None
@@ -168,10 +159,6 @@ def alerts(
     return respond(request, using, "alerts.html", model)
 
 
-class Acknowledge(FormData):
-    """Nothing more than the mark."""
-
-
 class Snooze(FormData):
     """How long nobody wants to hear of an alert."""
 
@@ -179,15 +166,10 @@ class Snooze(FormData):
 
 
 @router.post("/{number}/acknowledge", response_class=RedirectResponse, status_code=303, responses=DONE)
-def acknowledge(
-    using: Using, person: Reviewer, number: int, form: Annotated[Acknowledge, Form()]
-) -> RedirectResponse:
+def acknowledge(using: Using, person: Reviewer, number: int) -> RedirectResponse:
     """Say that somebody looks after it."""
-    del form
     with using.database.write() as session:
-        alert = session.get(Alert, number) if 0 < number < 2**31 else None
-        if alert is None:
-            raise missing(f"there is no alert {number}")
+        alert = _alert(session, number)
         if alert.acknowledged is not None:
             raise FaultError(409, f"{alert.acknowledged_by} has acknowledged it already")
         alert.acknowledged, alert.acknowledged_by = clock.now(), person.name
@@ -200,9 +182,7 @@ def acknowledge(
 def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, Form()]) -> RedirectResponse:
     """Tell nobody of an alert for a while, also if it ends and comes again meanwhile."""
     with using.database.write() as session:
-        alert = session.get(Alert, number) if 0 < number < 2**31 else None
-        if alert is None:
-            raise missing(f"there is no alert {number}")
+        alert = _alert(session, number)
         if alert.resolved is not None:
             raise FaultError(409, "this alert is over already")
         until = clock.now() + int(form.hours * clock.HOUR)
@@ -215,15 +195,7 @@ def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, 
 @router.post("/rules", response_class=RedirectResponse, status_code=303, responses=DONE)
 def make_rule(using: Using, person: Approver, form: Annotated[RuleForm, Form()]) -> RedirectResponse:
     """Make a rule."""
-    _checked(using, form)
-    with using.database.write() as session:
-        if session.scalar(select(Rule.id).where(Rule.name == form.name)) is not None:
-            raise FaultError(409, f"there is a rule {form.name!r} already")
-        session.add(Rule(**form.model_dump(exclude={"csrf"})))
-        using.audit.add(
-            session, person.name, "rule.make", form.name, **form.model_dump(exclude={"csrf", "name"})
-        )
-    return go("/alerts#rules")
+    return _keep(using, person, form, None)
 
 
 @router.post("/rules/{number}", response_class=RedirectResponse, status_code=303, responses=DONE)
@@ -231,26 +203,37 @@ def change_rule(
     using: Using, person: Approver, number: int, form: Annotated[RuleForm, Form()]
 ) -> RedirectResponse:
     """Change a rule; a rule that is switched off resolves its alerts at the next look."""
-    _checked(using, form)
+    return _keep(using, person, form, number)
+
+
+def _keep(using: Using, person: Person, form: RuleForm, number: int | None) -> RedirectResponse:
+    if form.kind not in KINDS:
+        raise invalid(f"kind {form.kind!r} is unknown; there are {', '.join(KINDS)}")
+    if form.action == "retrain" and not using.settings.retrain_command:
+        raise invalid("action retrain: set retrain_command in the configuration first")
+    values = form.model_dump(exclude={"csrf", "seen"})
     with using.database.write() as session:
-        rule = _rule(session, number)
-        taken = session.scalar(select(Rule.id).where(Rule.name == form.name, Rule.id != number))
-        if taken is not None:
+        rule = Rule() if number is None else _rule(session, number)
+        if number is not None and form.seen and form.seen != mark(rule):
+            raise FaultError(
+                409, f"nothing was changed: the rule {rule.name!r} was changed meanwhile: look again"
+            )
+        if (
+            session.scalar(select(Rule.id).where(Rule.name == form.name, Rule.id != (number or 0)))
+            is not None
+        ):
             raise FaultError(409, f"there is a rule {form.name!r} already")
-        for key, value in form.model_dump(exclude={"csrf"}).items():
+        for key, value in values.items():
             setattr(rule, key, value)
-        using.audit.add(
-            session, person.name, "rule.change", form.name, **form.model_dump(exclude={"csrf", "name"})
-        )
+        session.add(rule)
+        values.pop("name")
+        using.audit.add(session, person.name, "rule.change" if number else "rule.make", form.name, **values)
     return go("/alerts#rules")
 
 
 @router.post("/rules/{number}/delete", response_class=RedirectResponse, status_code=303, responses=DONE)
-def delete_rule(
-    using: Using, person: Approver, number: int, form: Annotated[Acknowledge, Form()]
-) -> RedirectResponse:
+def delete_rule(using: Using, person: Approver, number: int) -> RedirectResponse:
     """Delete a rule; its open alerts end, and the history stays."""
-    del form
     with using.database.write() as session:
         rule = _rule(session, number)
         using.audit.add(session, person.name, "rule.delete", rule.name)
@@ -263,15 +246,15 @@ def delete_rule(
     return go("/alerts#rules")
 
 
+def _alert(session: Session, number: int) -> Alert:
+    alert = by_number(session, Alert, number)
+    if alert is None:
+        raise missing(f"there is no alert {number}")
+    return alert
+
+
 def _rule(session: Session, number: int) -> Rule:
-    rule = session.get(Rule, number) if 0 < number < 2**31 else None
+    rule = by_number(session, Rule, number)
     if rule is None or rule.deleted is not None:
         raise missing(f"there is no rule {number}")
     return rule
-
-
-def _checked(using: Using, form: RuleForm) -> None:
-    if form.kind not in KINDS:
-        raise invalid(f"kind {form.kind!r} is unknown; there are {', '.join(KINDS)}")
-    if form.action == "retrain" and not using.settings.retrain_command:
-        raise invalid("action retrain: set retrain_command in the configuration first")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from dashboard import clock
 from dashboard.access import Reviewer, Viewer
+from dashboard.database.connection import by_number
 from dashboard.database.tables import DataImage, Examination, Prediction, Review
 from dashboard.faults import FaultError, invalid, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
@@ -244,7 +245,7 @@ def enter(
 
 
 def _found(session: Session, number: int) -> Prediction:
-    row = session.get(Prediction, number) if 0 < number < 2**62 else None
+    row = by_number(session, Prediction, number)
     if row is None:
         raise missing(f"there is no answer {number}")
     return row

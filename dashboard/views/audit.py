@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlalchemy import func, select
 
 from dashboard.access import Approver
 from dashboard.database.tables import Audit
-from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.page import ANSWERS, ListPage, Part, paged, respond
 from dashboard.services import Using
 
 router = APIRouter(tags=["audit"])
@@ -28,17 +28,14 @@ class Line(Part):
     who: str
     action: str
     subject: str
-    detail: dict[str, Any]
+    detail: Annotated[dict[str, Any], BeforeValidator(json.loads)]
     digest: str
 
 
-class AuditPage(Page):
+class AuditPage(ListPage):
     """The log, newest first, and what reading its whole chain said."""
 
     lines: tuple[Line, ...]
-    total: int
-    page: int
-    pages: int
     action: str
     actions: tuple[str, ...]
     checked: bool = Field(description="the whole chain was read for this answer")
@@ -59,30 +56,20 @@ def audit(
     wanted = [Audit.action == action] if action else []
     with using.database.read() as session:
         total = session.scalar(select(func.count()).select_from(Audit).where(*wanted)) or 0
-        pages = max(1, -(-total // ROWS))
-        page = min(page, pages)
+        place = paged(total, page, ROWS)
         rows = session.scalars(
-            select(Audit).where(*wanted).order_by(Audit.id.desc()).limit(ROWS).offset((page - 1) * ROWS)
+            select(Audit)
+            .where(*wanted)
+            .order_by(Audit.id.desc())
+            .limit(ROWS)
+            .offset((place["page"] - 1) * ROWS)
         ).all()
         actions = session.scalars(select(Audit.action).distinct().order_by(Audit.action)).all()
     found = using.audit.verify() if verify else None
     model = AuditPage(
         title="Audit log",
-        lines=tuple(
-            Line(
-                id=row.id,
-                at=row.at,
-                who=row.who,
-                action=row.action,
-                subject=row.subject,
-                detail=json.loads(row.detail),
-                digest=row.digest,
-            )
-            for row in rows
-        ),
-        total=total,
-        page=page,
-        pages=pages,
+        lines=tuple(Line.model_validate(row) for row in rows),
+        **place,
         action=action,
         actions=tuple(actions),
         checked=found is not None,

@@ -20,13 +20,13 @@ from dashboard.access import Viewer
 from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing
 from dashboard.field.features import FEATURES
-from dashboard.page import ANSWERS, Page, Part, of_kind, respond
+from dashboard.page import ANSWERS, ListPage, Page, Part, of_kind, paged, respond
 from dashboard.readers import manifest, statistics
 from dashboard.readers.data_index import THUMBNAIL_SIDE
 from dashboard.readers.manifest import Quarantined
 from dashboard.readers.statistics import Anomaly
 from dashboard.services import Services, Using
-from dashboard.views.runs import flat
+from dashboard.words import flat
 
 router = APIRouter(prefix="/data", tags=["data"])
 
@@ -80,7 +80,7 @@ class LeftOut(Part):
     picture: bool = Field(description="it can be looked at")
 
 
-class DataSetPage(Page):
+class DataSetPage(ListPage):
     """One data set."""
 
     data_set: Known
@@ -89,9 +89,6 @@ class DataSetPage(Page):
     manifest: dict[str, Any]
     reasons: tuple[tuple[str, int], ...] = Field(description="why files were left out")
     quarantine: tuple[LeftOut, ...]
-    quarantined: int
-    page: int
-    pages: int
     anomalies: tuple[Anomaly, ...]
     anomalies_of: str = Field(description="the run that looked for them")
     against: str
@@ -123,8 +120,8 @@ def data_set(
         raise missing(f"there is no data set {(against if chosen else version)[:64]}")
     folder = Path(chosen.folder)
     rows = manifest.quarantine(folder)
-    pages = max(1, -(-len(rows) // ROWS))
-    page = min(page, pages)
+    place = paged(len(rows), page, ROWS)
+    page = place["page"]
     with using.database.read() as session:
         balance = _balance(session, version)
         shifts = _shifts(session, version, against) if against else []
@@ -146,9 +143,7 @@ def data_set(
             )
             for i, row in list(enumerate(rows))[(page - 1) * ROWS : page * ROWS]
         ),
-        quarantined=len(rows),
-        page=page,
-        pages=pages,
+        **place,
         anomalies=tuple(found),
         anomalies_of=run_id,
         against=against,

@@ -13,7 +13,7 @@ from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
 from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, Token, VersionDevice
 from dashboard.faults import invalid, missing
-from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.page import ANSWERS, DONE, ListPage, Page, Part, paged, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
 from dashboard.time_range import TimeRange
@@ -43,7 +43,7 @@ class Seen(Part):
     """A device in a list."""
 
     id: str
-    state: str = Field(description="fine, troubled or silent")
+    state: str = Field("", description="fine, troubled or silent")
     last_seen: int
     model_version: str
     software: str
@@ -53,15 +53,12 @@ class Seen(Part):
     answered: int
 
 
-class DevicesPage(Page):
+class DevicesPage(ListPage):
     """All devices, the longest silent first."""
 
     devices: tuple[Seen, ...]
-    total: int
     states: dict[str, int] = Field(description="devices that match the search, by state")
     state: str = Field(description="only devices in this state; empty for all")
-    page: int
-    pages: int
     search: str
     versions: dict[str, int] = Field(description="devices by the version they were answered by last")
     silent_minutes: float
@@ -111,14 +108,13 @@ def devices(
         counted = {row[0]: row[1] for row in rows_by_rank}
         states = {name: counted.get(number, 0) for number, name in enumerate(RANKS)}
         total = states[state] if state else sum(states.values())
-        pages = max(1, -(-total // ROWS))
-        page = min(page, pages)
+        place = paged(total, page, ROWS)
         rows = session.scalars(
             select(Device)
             .where(*wanted)
             .order_by(rank, case((rank == 0, Device.last_seen), else_=-Device.last_seen), Device.id)
             .limit(ROWS)
-            .offset((page - 1) * ROWS)
+            .offset((place["page"] - 1) * ROWS)
         ).all()
         rows_by_version = session.execute(
             select(Device.model_version, func.count())
@@ -130,11 +126,9 @@ def devices(
     model = DevicesPage(
         title="Devices",
         devices=tuple(_seen(row, edge) for row in rows),
-        total=total,
+        **place,
         states=states,
         state=state,
-        page=page,
-        pages=pages,
         search=search,
         versions={row[0]: row[1] for row in rows_by_version},
         silent_minutes=silence,
@@ -247,14 +241,4 @@ def silent_after(using: Services) -> float:
 
 def _seen(row: Device, edge: int) -> Seen:
     state = "silent" if row.last_seen < edge else "troubled" if row.errors else "fine"
-    return Seen(
-        id=row.id,
-        state=state,
-        last_seen=row.last_seen,
-        model_version=row.model_version,
-        software=row.software,
-        queue_depth=row.queue_depth,
-        temperature=row.temperature,
-        errors=row.errors,
-        answered=row.answered,
-    )
+    return Seen.model_validate(row).model_copy(update={"state": state})

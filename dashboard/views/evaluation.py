@@ -23,7 +23,7 @@ from dashboard.faults import missing
 from dashboard.gateway.client import ServerError
 from dashboard.gateway.predict import MAP_SIDE
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
-from dashboard.readers.predictions_csv import SLICES, Predictions
+from dashboard.readers.evidence import SLICES, Predictions
 from dashboard.services import Services, Using
 
 router = APIRouter(prefix="/models", tags=["evaluation"])
@@ -258,11 +258,20 @@ def _worst(using: Services, data_version: str, predictions: Predictions, label: 
 
 
 def stored_limits(facts: dict[str, Any]) -> tuple[float, float, float]:
-    """Return the operating point, `low_below` and `refer_from` that stand in the model, as the server applies them."""
-    threshold = float(facts.get("threshold") or 0.5)
-    zones = facts.get("zones") or {}
-    refer = float(zones.get("refer_from", threshold))
-    return threshold, min(float(zones.get("low_below", threshold)), refer), refer
+    """Return the operating point, `low_below` and `refer_from` that stand in the model, as the server applies them.
+
+    Raises FaultError 404 where the registry's record holds something else there.
+    """
+    try:
+        threshold = float(facts.get("threshold") or 0.5)
+        zones = facts.get("zones") or {}
+        refer = float(zones.get("refer_from", threshold))
+        low = min(float(zones.get("low_below", threshold)), refer)
+    except (AttributeError, TypeError, ValueError):
+        raise missing("the version's record is damaged: its threshold and zones are not numbers") from None
+    if not all(0 <= one <= 1 for one in (threshold, low, refer)):
+        raise missing("the version's record is damaged: its threshold and zones do not lie in 0 to 1")
+    return threshold, low, refer
 
 
 def _zones(labels: Labels, scores: Scores, low_below: float, refer_from: float) -> ZoneOutcomes:

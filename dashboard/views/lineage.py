@@ -10,6 +10,7 @@ from pydantic import Field
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from core.numbers import count
 from core.records.version import Event
 from dashboard.access import Viewer
 from dashboard.database.tables import DataImage, DataSet, Prediction, VersionDevice
@@ -18,7 +19,7 @@ from dashboard.graph import Box, graph
 from dashboard.page import ANSWERS, Page, Part, respond
 from dashboard.readers.registry import Version
 from dashboard.services import Using
-from dashboard.words import ago, count, short
+from dashboard.words import ago, short
 
 router = APIRouter(tags=["lineage"])
 
@@ -192,4 +193,4 @@ def _picture(page: LineagePage) -> object:
     if page.device_count > MOST_DEVICES:
         boxes.append(Box("more", f"{page.device_count - MOST_DEVICES} more devices", "", "", "/devices"))
         edges.append((last, "more"))
-    return graph(f"lineage of version {chosen.version}", boxes, edges)
+    return graph(f"lineage of version {chosen.version}", boxes, edges, wide=200)

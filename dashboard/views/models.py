@@ -15,6 +15,7 @@ from core.records.version import Channels, Event
 from core.registry.store import ChangedMeanwhileError, RegistryError
 from dashboard import clock
 from dashboard.access import Approver, Viewer
+from dashboard.database.connection import by_number
 from dashboard.database.tables import Audit, Decision, Hour, User
 from dashboard.faults import FaultError, missing
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
@@ -318,7 +319,7 @@ def _settled(decision: Decision, state: str, person: Person, comment: str) -> No
 
 
 def _waiting(session: Session, number: int) -> Decision:
-    decision = session.get(Decision, number) if 0 < number < 2**31 else None
+    decision = by_number(session, Decision, number)
     if decision is None:
         raise missing(f"nothing was asked for under number {number}")
     if decision.state != "waiting":

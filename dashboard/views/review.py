@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.access import Viewer
 from dashboard.database.tables import Examination, Hour, Prediction, Review
-from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.page import ANSWERS, ListPage, Part, paged, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.time_range import EMPTY_IS_NONE, Days
@@ -21,6 +21,7 @@ from dashboard.views.answers import Answered, Examined, examined, picture_of
 router = APIRouter(prefix="/field", tags=["field"])
 
 ROWS = 20
+MOST_SKIPPED = 90  # numbers of up to 20 digits in an address of 2,000 characters
 
 
 class Waiting(Part):
@@ -43,6 +44,10 @@ class QueueFilter(Days):
     skip: str = Field("", pattern=r"^[0-9,]{0,2000}$", description="answers passed over for now")
     page: int = Field(1, ge=1, le=100_000)
 
+    def skipping(self, number: int) -> str:
+        """Return `skip` with one answer more; of very many the first ones are shown again."""
+        return ",".join([*self.skip.split(",")[-MOST_SKIPPED:], str(number)]).strip(",")
+
     @property
     def zones(self) -> tuple[str, ...]:
         """Return the zones to walk: somebody who looks for one examination wants it whatever its zone."""
@@ -51,16 +56,13 @@ class QueueFilter(Days):
         return ("refer", "review", "low") if self.code or self.number is not None else ("refer", "review")
 
 
-class QueuePage(Page):
+class QueuePage(ListPage):
     """Answers for an outcome: the most dangerous zone first, oldest first."""
 
     answers: tuple[Waiting, ...]
     waiting: int = Field(
         description="answers nobody has entered an outcome for, of the zones review and refer"
     )
-    total: int = Field(description="answers that match")
-    page: int
-    pages: int
     asked: QueueFilter
     may_review: bool
 
@@ -82,9 +84,8 @@ def queue(request: Request, using: Using, person: Viewer, asked: Annotated[Queue
             for zone in asked.zones
         }
         total = sum(counted.values())
-        pages = max(1, -(-total // ROWS))
-        page = min(asked.page, pages)
-        offset = (page - 1) * ROWS
+        place = paged(total, asked.page, ROWS)
+        offset = (place["page"] - 1) * ROWS
         rows: list[Any] = []
         # A walk along the index for each zone instead of one sort of everything that waits.
         for zone, count in counted.items():
@@ -115,9 +116,7 @@ def queue(request: Request, using: Using, person: Viewer, asked: Annotated[Queue
                 for prediction, examination in rows
             ),
             waiting=waiting(session),
-            total=total,
-            page=page,
-            pages=pages,
+            **place,
             asked=asked,
             may_review=person.may("reviewer"),
         )

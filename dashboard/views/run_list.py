@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import select
 
 from core.spreadsheet import cell
-from dashboard import clock
+from dashboard import charts, clock
+from dashboard.access import Viewer
 from dashboard.database.tables import RunNote
+from dashboard.page import ANSWERS, ListPage, of_kind, paged, respond
 from dashboard.readers.runs import Run
 from dashboard.security.roles import Person
-from dashboard.services import Services
+from dashboard.services import Services, Using
 from dashboard.time_range import EMPTY_IS_NONE, Days
 
+router = APIRouter(tags=["runs"])
+
+PAGE = 25
+CHARTED = 60
 Sort = Literal["started", "auc", "sensitivity", "specificity", "seconds", "run_id"]
 # A cell that begins so is a formula in a spreadsheet.
 COLUMNS = (
@@ -48,6 +57,20 @@ class ExportFilter(RunFilter):
     to: Literal["csv", "json"] = "csv"
 
 
+class RunsPage(ListPage):
+    """Runs, filtered and sorted."""
+
+    runs: tuple[Run, ...]
+    states: dict[str, int] = Field(description="how many runs ended how")
+    presets: tuple[str, ...]
+    data_versions: tuple[str, ...]
+    tags: tuple[str, ...]
+    asked: RunFilter
+    cluster_trouble: str
+    damaged: tuple[str, ...] = Field(description="folders that cannot be a run's")
+    may_edit: bool
+
+
 @dataclass(frozen=True)
 class Listed:
     """Runs that match, and what there is to choose from."""
@@ -59,20 +82,77 @@ class Listed:
     tags: tuple[str, ...]
 
 
-def listed(using: Services, asked: RunFilter, person: Person) -> Listed:
+@router.get("/", include_in_schema=False)
+def root(_: Viewer) -> RedirectResponse:
+    """The first page."""
+    return RedirectResponse("/runs", status_code=303)
+
+
+@router.get("/runs", response_model=RunsPage, responses=ANSWERS)
+def runs(
+    request: Request,
+    using: Using,
+    person: Viewer,
+    asked: Annotated[RunFilter, Query()],
+) -> Response:
+    """Runs of this workspace and of the cluster."""
+    listed = matching(using, asked, person)
+    place = paged(len(listed.runs), asked.page, PAGE)
+    page = place["page"]
+    model = RunsPage(
+        title="Runs",
+        runs=tuple(listed.runs[(page - 1) * PAGE : page * PAGE]),
+        **place,
+        states=listed.states,
+        presets=listed.presets,
+        data_versions=listed.data_versions,
+        tags=listed.tags,
+        asked=asked,
+        cluster_trouble=using.cluster.trouble,
+        damaged=using.runs.damaged(),
+        may_edit=person.may("reviewer"),
+    )
+    newest = sorted(listed.runs, key=lambda run: run.started or 0)[-CHARTED:]
+    history = [(float(run.started), run.auc) for run in newest if run.auc is not None and run.started]
+    chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None, zone=person.zone)
+    return respond(request, using, "runs.html", model, extra={"chart": chart})
+
+
+@router.get("/runs/export", response_model=None, responses=of_kind("text/csv", "application/json"))
+def export(
+    using: Using,
+    person: Viewer,
+    asked: Annotated[ExportFilter, Query()],
+) -> Response:
+    """Every run that matches, as one file."""
+    rows = [run.model_dump(mode="json") for run in matching(using, asked, person).runs]
+    if asked.to == "json":
+        return Response(
+            json.dumps(rows, indent=1),
+            media_type="application/json",
+            headers={"Content-Disposition": 'attachment; filename="runs.json"'},
+        )
+    return Response(
+        as_csv(rows),
+        media_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="runs.csv"'},
+    )
+
+
+def matching(using: Services, asked: RunFilter, person: Person) -> Listed:
     """Return the runs that match, sorted; runs without the value that is sorted by come last."""
     found = noted(using, [*using.runs.all(), *using.cluster.runs()])
     states: dict[str, int] = {}
     first, end = asked.limits(person.zone)
     dated = asked.since or asked.until
-    matching = [
+    chosen = [
         run
         for run in found
         if _matches(run, asked) and (not dated or (run.started is not None and first <= run.started < end))
     ]
-    for run in matching:
+    for run in chosen:
         states[run.state] = states.get(run.state, 0) + 1
-    chosen = [run for run in matching if not asked.state or run.state == asked.state]
+    chosen = [run for run in chosen if not asked.state or run.state == asked.state]
     if asked.sort == "run_id":
         chosen.sort(key=lambda run: run.run_id, reverse=asked.order == "down")
     else:
@@ -98,7 +178,12 @@ def noted(using: Services, runs: Sequence[Run]) -> list[Run]:
         notes = {row.run_id: row for row in session.scalars(wanted)}
     return [
         run.model_copy(
-            update={"tags": split(row.tags), "note": row.note, "archived": row.archived is not None}
+            update={
+                "tags": split(row.tags),
+                "note": row.note,
+                "archived": row.archived is not None,
+                "noted": row.changed,
+            }
         )
         if (row := notes.get(run.run_id))
         else run

@@ -1,8 +1,7 @@
-"""Runs: all of them, one, its log and report, and several side by side."""
+"""One run: its steps, verdicts, training, configuration, log and report; notes on it, and its stop."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,14 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-import numpy as np
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import Field
 
-from core.charts import performance
-from core.charts.performance import NamedCurve
-from core.measures.rates import Interval
+from core.numbers import duration
 from core.records.verdict import Verdict
 from core.workspace import contained
 from dashboard import charts, clock
@@ -27,43 +23,21 @@ from dashboard.faults import FaultError, missing
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
-from dashboard.readers import lineage, training
+from dashboard.readers import lineage
 from dashboard.readers.cluster import Task
+from dashboard.readers.evidence import Epoch
 from dashboard.readers.metadata import Node, StoreDamagedError
 from dashboard.readers.runs import Run
-from dashboard.readers.training import Epoch
 from dashboard.services import Services, Using
 from dashboard.views import run_list
 from dashboard.views.forms import FormData, go
-from dashboard.views.run_list import ExportFilter, RunFilter
-from dashboard.words import duration, plain
+from dashboard.words import flat
 
 router = APIRouter(tags=["runs"])
 
-PAGE = 25
-MOST_COMPARED = 5
 LOG_LINES = 400
 TAIL_LINES = 40
-CHARTED = 60
 LOG_BYTES = 512_000
-NO_CURVE = np.empty((0, 2))
-
-
-class RunsPage(Page):
-    """Runs, filtered and sorted."""
-
-    runs: tuple[Run, ...]
-    total: int
-    page: int
-    pages: int
-    states: dict[str, int] = Field(description="how many runs ended how")
-    presets: tuple[str, ...]
-    data_versions: tuple[str, ...]
-    tags: tuple[str, ...]
-    asked: RunFilter
-    cluster_trouble: str
-    damaged: tuple[str, ...] = Field(description="folders that cannot be a run's")
-    may_edit: bool
 
 
 class Difference(Part):
@@ -103,148 +77,6 @@ class LogPage(Page):
     shortened: bool
 
 
-class Column(Part):
-    """One of several runs."""
-
-    run: Run
-    auc: Interval | None
-    average_precision: float | None
-    brier: float | None
-    calibration_error: float | None
-    images: int
-
-
-class ComparePage(Page):
-    """Several runs side by side."""
-
-    columns: tuple[Column, ...]
-    choices: tuple[str, ...]
-    differences: tuple[tuple[str, tuple[str, ...]], ...] = Field(
-        description="settings that are not all equal"
-    )
-
-
-@router.get("/", include_in_schema=False)
-def root(_: Viewer) -> RedirectResponse:
-    """The first page."""
-    return RedirectResponse("/runs", status_code=303)
-
-
-@router.get("/runs", response_model=RunsPage, responses=ANSWERS)
-def runs(
-    request: Request,
-    using: Using,
-    person: Viewer,
-    asked: Annotated[RunFilter, Query()],
-) -> Response:
-    """Runs of this workspace and of the cluster."""
-    listed = run_list.listed(using, asked, person)
-    pages = max(1, -(-len(listed.runs) // PAGE))
-    page = min(asked.page, pages)
-    model = RunsPage(
-        title="Runs",
-        runs=tuple(listed.runs[(page - 1) * PAGE : page * PAGE]),
-        total=len(listed.runs),
-        page=page,
-        pages=pages,
-        states=listed.states,
-        presets=listed.presets,
-        data_versions=listed.data_versions,
-        tags=listed.tags,
-        asked=asked,
-        cluster_trouble=using.cluster.trouble,
-        damaged=using.runs.damaged(),
-        may_edit=person.may("reviewer"),
-    )
-    newest = sorted(listed.runs, key=lambda run: run.started or 0)[-CHARTED:]
-    history = [(float(run.started), run.auc) for run in newest if run.auc is not None and run.started]
-    chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None, zone=person.zone)
-    return respond(request, using, "runs.html", model, extra={"chart": chart})
-
-
-@router.get("/runs/export", response_model=None, responses=of_kind("text/csv", "application/json"))
-def export(
-    using: Using,
-    person: Viewer,
-    asked: Annotated[ExportFilter, Query()],
-) -> Response:
-    """Every run that matches, as one file."""
-    rows = [run.model_dump(mode="json") for run in run_list.listed(using, asked, person).runs]
-    if asked.to == "json":
-        return Response(
-            json.dumps(rows, indent=1),
-            media_type="application/json",
-            headers={"Content-Disposition": 'attachment; filename="runs.json"'},
-        )
-    return Response(
-        run_list.as_csv(rows),
-        media_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="runs.csv"'},
-    )
-
-
-@router.get("/runs/compare", response_model=ComparePage, responses=ANSWERS)
-def compare(
-    request: Request,
-    using: Using,
-    _: Viewer,
-    run: Annotated[list[str] | None, Query(max_length=MOST_COMPARED)] = None,
-) -> Response:
-    """Metrics, curves and settings of up to five runs."""
-    columns, named, histories, configs = [], [], [], []
-    for run_id in dict.fromkeys(run or []):
-        found = using.runs.run(run_id)
-        if found is None:
-            raise missing(f"there is no run {run_id[:80]}")
-        predictions = using.evidence.of_run(run_id)
-        quality = using.evidence.quality(run_id)
-        columns.append(
-            Column(
-                run=found,
-                auc=quality.auc if quality else None,
-                average_precision=quality.average_precision if quality else None,
-                brier=quality.brier if quality else None,
-                calibration_error=quality.calibration_error if quality else None,
-                images=len(predictions) if predictions else 0,
-            )
-        )
-        # A run without a curve keeps its place in the legend: a colour is one run's on the whole page.
-        named.append(
-            NamedCurve(run_id, quality.roc, quality.auc.value) if quality else NamedCurve(run_id, NO_CURVE)
-        )
-        histories.append((run_id, _epochs(using, run_id)))
-        configs.append(flat(using.runs.config(run_id)))
-    keys = sorted({key for config in configs for key in config})
-    rows = [(key, tuple(config.get(key, "–") for config in configs)) for key in keys]
-    model = ComparePage(
-        title="Compare runs",
-        columns=tuple(columns),
-        choices=tuple(using.runs.ids()[:200]),
-        differences=tuple(row for row in rows if len(set(row[1])) > 1),
-    )
-    extra: dict[str, Any] = {
-        "roc": charts.place(performance.roc(named)) if any(len(one.points) for one in named) else "",
-        "training": [
-            (
-                f"{y_title[0].upper()}{y_title[1:]} by epoch",
-                charts.lines(
-                    f"{y_title} by epoch",
-                    "epoch",
-                    y_title,
-                    {name: _line(rows_, key) for name, rows_ in histories},
-                    low=low,
-                ),
-            )
-            for key, y_title, low in (
-                ("eval_auc", "AUC on eval", None),
-                ("loss", "training loss", None),
-                ("false_negatives", "melanomas of eval missed at 0.5", 0.0),
-            )
-        ],
-    }
-    return respond(request, using, "compare.html", model, extra=extra)
-
-
 @router.get("/runs/{run_id}", response_model=RunPage, responses=ANSWERS)
 def one(
     request: Request,
@@ -281,7 +113,7 @@ def one(
         nodes=tuple(nodes),
         tasks=tasks,
         verdicts=using.runs.verdicts(run_id),
-        epochs=tuple(_epochs(using, run_id)),
+        epochs=using.evidence.epochs(run_id),
         config=config,
         against=against,
         differences=_differences(config, other) if against else (),
@@ -301,14 +133,17 @@ def one(
             "loss by epoch",
             "epoch",
             "loss",
-            {"train": _line(model.epochs, "loss"), "eval": _line(model.epochs, "eval_log_loss")},
+            {
+                "train": charts.by_epoch(model.epochs, "loss"),
+                "eval": charts.by_epoch(model.epochs, "eval_log_loss"),
+            },
             breaks=_restarts(model.epochs),
         ),
         "auc": charts.lines(
             "AUC by epoch",
             "epoch",
             "AUC on eval",
-            {"eval": _line(model.epochs, "eval_auc")},
+            {"eval": charts.by_epoch(model.epochs, "eval_auc")},
             breaks=_restarts(model.epochs),
         ),
         "settings": sorted(flat(config).items()),
@@ -366,10 +201,9 @@ class NoteForm(FormData):
     tags: str = Field("", max_length=400, description="words, separated by commas")
     note: str = Field("", max_length=4000)
     archived: bool = Field(False, description="left out of the list unless it is asked for")
-
-
-class StopForm(FormData):
-    """Nothing more than the mark."""
+    seen: int | None = Field(
+        None, ge=0, description="when it was changed last, as the page showed it; 0 for never"
+    )
 
 
 @router.post("/runs/{run_id}/note", response_class=RedirectResponse, status_code=303, responses=DONE)
@@ -378,6 +212,11 @@ def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, 
     _there(using, run_id)
     with using.database.write() as session:
         kept = session.get(RunNote, run_id)
+        if form.seen is not None and form.seen != (kept.changed if kept else 0):
+            raise FaultError(
+                409,
+                f"nothing was changed: {kept.changed_by if kept else 'somebody'} has changed this run's notes meanwhile: look again",
+            )
         session.merge(
             RunNote(
                 run_id=run_id,
@@ -402,9 +241,8 @@ def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, 
 
 
 @router.post("/runs/{run_id}/stop", response_class=RedirectResponse, status_code=303, responses=DONE)
-def stop(using: Using, person: Approver, run_id: str, form: Annotated[StopForm, Form()]) -> RedirectResponse:
+def stop(using: Using, person: Approver, run_id: str) -> RedirectResponse:
     """Interrupt a run that is under way."""
-    del form
     _there(using, run_id)
     trouble = using.runs.stop(run_id) if using.runs.folder(run_id) else using.cluster.stop(run_id)
     if trouble:
@@ -418,18 +256,6 @@ def stop(using: Using, person: Approver, run_id: str, form: Annotated[StopForm, 
 def _there(using: Services, run_id: str) -> None:
     if using.runs.folder(run_id) is None and using.cluster.run(run_id) is None:
         raise missing(f"there is no run {run_id[:80]}")
-
-
-def flat(value: Any, path: str = "") -> dict[str, str]:
-    """A configuration as one row a setting."""
-    if isinstance(value, dict) and value:
-        result: dict[str, str] = {}
-        for key, inner in value.items():
-            result |= flat(inner, f"{path}.{key}" if path else str(key))
-        return result
-    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-        return {k: v for i, one in enumerate(value) for k, v in flat(one, f"{path}[{i}]").items()}
-    return {path: plain(value)} if path else {}
 
 
 def _differences(mine: dict[str, Any], other: dict[str, Any]) -> tuple[Difference, ...]:
@@ -506,16 +332,6 @@ def _dag(nodes: list[Node]) -> Any:
         edges.append((done[-1], waiting[0]))
         edges += list(pairwise(waiting))
     return graph("steps of the run", boxes, edges)
-
-
-def _epochs(using: Services, run_id: str) -> list[Epoch]:
-    folder = using.evidence.model_run(run_id)
-    return training.epochs(folder) if folder else []
-
-
-def _line(rows: Any, name: str) -> list[tuple[float, float]]:
-    values = [(i + 1, getattr(row, name)) for i, row in enumerate(rows)]
-    return [(float(i), float(value)) for i, value in values if value is not None and np.isfinite(value)]
 
 
 def _restarts(rows: Sequence[Epoch]) -> list[float]:

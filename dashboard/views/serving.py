@@ -17,6 +17,7 @@ from dashboard.access import Viewer
 from dashboard.database.tables import Hour
 from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.scrape import Span
 from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.time_range import TimeRange
@@ -37,18 +38,6 @@ class State(Part):
     state: str
     error: str
     channel: str | None
-
-
-class Moment(Part):
-    """What happened since the sample before."""
-
-    at: int
-    requests: float = Field(description="a second")
-    errors: float = Field(description="a second")
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    queue_p95_ms: float | None
 
 
 class OnDay(Part):
@@ -77,7 +66,7 @@ class ServingPage(Page):
     requests: float = Field(description="in all since the server started")
     errors: float
     asked: ServingRange
-    history: tuple[Moment, ...]
+    history: tuple[Span, ...]
     routed: dict[str, float] = Field(description="requests by route: stable, canary")
     shadow: dict[str, float] = Field(description="comparisons with the shadow, by result")
     days: tuple[OnDay, ...]
@@ -150,7 +139,7 @@ def _page(
         requests=newest.ok + newest.errors if newest else 0,
         errors=newest.errors if newest else 0,
         asked=asked,
-        history=tuple(Moment.model_validate(span) for span in spans),
+        history=tuple(spans),
         routed=newest.routed if newest else {},
         shadow=newest.shadow if newest else {},
         days=tuple(_day(channels, row) for row in sorted(rows, key=lambda row: -row[1]) if row[0]),

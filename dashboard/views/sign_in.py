@@ -78,10 +78,6 @@ class SignOutPage(Page):
     provider: str
 
 
-class SignOutForm(FormData):
-    """Nothing more than the mark."""
-
-
 class TimeZoneForm(FormData):
     """A time zone."""
 
@@ -173,11 +169,8 @@ def _use_link(request: Request, using: Services, token: str) -> Response:
 
 
 @router.post("/sign-out", response_model=None, responses={**DONE, 200: ANSWERS[200]})
-async def sign_out(
-    request: Request, using: Using, person: Viewer, form: Annotated[SignOutForm, Form()]
-) -> Response:
+async def sign_out(request: Request, using: Using, person: Viewer) -> Response:
     """End this session, and the one at the provider where the person came from there."""
-    del form
     id_token = await run_in_threadpool(using.sessions.end, person.session)
     place = None
     if id_token and request.app.state.provider is not None:

@@ -13,7 +13,7 @@ from components.ingest import dealt, quarantine
 from components.ingest.dealt import Dealt
 from components.ingest.row import Refusal
 from core.spreadsheet import FORMULA, cell, plain
-from dashboard.readers import manifest, predictions_csv
+from dashboard.readers import evidence, manifest
 
 EVIL = [f"{first}HYPERLINK(1)" for first in FORMULA]
 
@@ -62,6 +62,6 @@ def test_predictions_compute_nothing_and_are_read_as_they_were_made(text: str, t
     (row,) = rows(path)
     assert not [value for value in row.values() if value.startswith(FORMULA)]
     assert predictions.load(tmp_path) == [one]
-    shown = predictions_csv.load(path)
+    shown = evidence.load_predictions(path)
     assert shown is not None
     assert (shown.names, shown.groups["diagnosis"]) == ([text], [text])

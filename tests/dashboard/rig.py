@@ -241,7 +241,8 @@ class Running:
 
 def fill(services: Services) -> None:
     """Answers, outcomes and a fleet."""
-    sample.field(services.database, services.recorder, services.registry.names()[::-1], SMALL)
+    with services.database.waiting():
+        sample.field(services.database, services.recorder, services.registry.names()[::-1], SMALL)
     for run in services.runs.all()[-1:]:
         services.data_index.index(run.data_version, services.workspace.root / "data" / "set-0")
 

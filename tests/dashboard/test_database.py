@@ -13,8 +13,7 @@ from sqlalchemy import func, inspect, select, text
 from dashboard.database import migrate
 from dashboard.database.connection import Database
 from dashboard.database.tables import Base, Device, Hour, Prediction, VersionDevice
-from dashboard.field.answer import Answer
-from dashboard.field.recorder import Recorder
+from dashboard.field.recorder import Answer, Recorder
 
 
 @pytest.fixture

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from core import numbers
 from dashboard import words
 from tests.dashboard.rig import Running, pages
 
 # Facts of the JSON that a reader must find in the HTML, with the way they are written there.
 WRITTEN = {
-    "run_id": str, "version": str, "auc": words.number, "id": str, "image": str, "action": str, "who": str,
+    "run_id": str, "version": str, "auc": numbers.rate, "id": str, "image": str, "action": str, "who": str,
     "state": words.spoken, "model_version": str, "why": str, "message": str, "name": str, "reason": str,
-    "answers": words.count, "needless": lambda value: words.number(value, 0), "missed": lambda value: words.number(value, 1),
+    "answers": numbers.count, "needless": lambda value: numbers.rate(value, 0), "missed": lambda value: numbers.rate(value, 1),
 }  # fmt: skip
 # Kept for programs: choices of other pages, hashes, and the configuration's raw text.
 NOT_SHOWN = {

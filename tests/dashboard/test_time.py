@@ -186,3 +186,17 @@ def test_quality_is_of_the_time_that_was_asked_for(filled: Any) -> None:
         first = session.query(Prediction.at).order_by(Prediction.at).first()[0]
     quality = person.json(f"/field?since=2020-01-01T00:00&until={clock.stamp(first - 1000)}")["quality"]
     assert quality["melanomas"] == quality["benign"] == 0
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:01Z", "2026-02-30T00:00:00Z"])
+def test_a_moment_at_the_end_of_the_calendar_breaks_no_page_in_any_zone(dash: Any, moment: str) -> None:
+    folder = dash.services.workspace.root / "runs" / "29990101-000000"
+    folder.mkdir()
+    (folder / "run.json").write_text(
+        json.dumps({"status": "pushed", "started": moment, "metrics": {"auc": 0.8}})
+    )
+    person = dash.signed_in("viewer")
+    for name in ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        person.post("/account/time-zone", {"time_zone": name})
+        for path in ("/runs", "/runs/29990101-000000", "/runs/export", "/runs/compare?run=29990101-000000"):
+            assert person.get(path).status_code == 200, (name, path)

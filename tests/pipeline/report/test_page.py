@@ -217,7 +217,7 @@ def test_what_the_data_call_their_labels_and_in_which_parts_they_came_is_shown(p
     report = Document(pushed.html).text
     for text in (card, report):
         assert "MELANOMA melanoma 65 rare 0 other lesion 1" in text
-        assert "1 2026-10-01T08:00:00Z 11 109 2 2026-11-21T11:00:00Z 4 26" in text
+        assert "1 2026-10-01 08:00 UTC 11 109 2 2026-11-21 11:00 UTC 4 26" in text
     assert "<b>not sure</b> left out: unknown label 1" in card
     assert "rare 13" in card
     assert "rare 13" not in report
