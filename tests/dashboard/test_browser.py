@@ -103,7 +103,7 @@ def test_somebody_new_chooses_a_password_and_signs_in_with_it(build: Any, desk: 
     page = desk(running, "mira", "viewer").page
     page.get_by_label("New password").fill(PASSWORD)
     page.get_by_label("Once more").fill(PASSWORD)
-    page.get_by_role("button", name="Save").click()
+    page.locator("form", has_text="New password").get_by_role("button", name="Save").click()
     page.wait_for_url("**/runs")
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")

@@ -123,7 +123,7 @@ def write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.fl
         writer = csv.writer(file)
         writer.writerow([features.IMAGE_NAME, features.TARGET, features.PROBABILITY])
         for name, target, p in zip(split.names, split.targets, probabilities, strict=True):
-            writer.writerow([spreadsheet.cell(name), int(target), f"{p:.6f}"])
+            writer.writerow([spreadsheet.cell(name), int(target), repr(float(p))])
 
 
 def examples_dataset(files: Sequence[str]) -> tf.data.Dataset:

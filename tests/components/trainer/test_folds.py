@@ -94,6 +94,7 @@ CONFIG = arrays.CONFIG.model_copy(
 )
 
 
+@pytest.mark.slow
 def test_each_fold_is_a_member_and_an_interrupted_run_ends_the_same(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

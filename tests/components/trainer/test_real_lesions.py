@@ -35,7 +35,7 @@ from core.measures.auc import auc
 from core.measures.calibration import calibration_error, log_loss
 from tests.support import strangers, tiny_trainer
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
 QUICK = tiny_trainer.preset("quick")
 # Smaller pictures and one view, of which novelty needs no second: a third of the time.

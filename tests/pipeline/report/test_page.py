@@ -264,7 +264,7 @@ def test_pictures_from_elsewhere_stand_beside_our_own(tmp_path):
     card = json.loads((path.parent / "model_card.json").read_text())
     assert card["external"][0]["name"] == "isic2017"
     assert f"{card['external'][0]['auc']['value']:.3f}" in document.text
-    assert any("external validation" in item for item in card["reporting"]["filled"])
+    assert any("external data, with the drop" in item for item in card["reporting"]["filled"])
 
 
 def test_no_path_of_this_machine_is_in_a_file_that_is_mailed(tmp_path):

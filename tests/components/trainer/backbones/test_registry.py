@@ -87,8 +87,17 @@ DEEP = {
     "densenet169",
     "inception_v3",
 }
-# Twenty seconds and more to export, with three signatures and the gradient that `explain` takes.
-LONG = {"convnext_tiny", "efficientnetv2_b0", "mobilenetv3_small", "resnet50", "resnet50v2"}
+# Ten seconds and more to export, with three signatures and the gradient that `explain` takes.
+LONG = {
+    "convnext_tiny",
+    "deeper_cnn",
+    "efficientnetv2_b0",
+    "mobilenetv3_small",
+    "resnet50",
+    "resnet50v2",
+    "vgg16",
+    "vgg19",
+}
 MOMENTS = networks.Moments((150.0, 120.0, 110.0), (40.0, 40.0, 40.0))
 
 
