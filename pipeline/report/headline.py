@@ -159,7 +159,11 @@ def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
         ),
         _tile("AUC", measures.auc, ranked, rate, _check(evidence, "auc")),
         _tile(
-            "Calibration error", measures.ece, "mean gap between what is stated and what is seen", rate, None
+            "Calibration error",
+            measures.ece,
+            "gap between what is stated and what is seen, without what chance adds",
+            rate,
+            None,
         ),
         _tile(
             "Predictive value",
