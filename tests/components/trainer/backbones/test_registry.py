@@ -101,7 +101,7 @@ LONG = {
 MOMENTS = networks.Moments((150.0, 120.0, 110.0), (40.0, 40.0, 40.0))
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _seed() -> None:
     keras.utils.set_random_seed(17)
 
