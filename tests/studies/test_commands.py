@@ -214,7 +214,7 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
         assert files.run(name).of_a_study
         assert len(evidence.of_run(name)) == measured["images"]
         assert evidence.quality(name).auc.value == pytest.approx(measured["auc"]["value"])
-        (epoch,) = evidence.epochs(evidence.model_run(name))
+        (epoch,) = evidence.epochs(name)
         assert epoch.false_negatives is not None
     # No report of a run of the pipeline can be made of a rung.
     with pytest.raises(UsageError, match="no run has finished there yet"):
