@@ -14,6 +14,7 @@ from components.evaluator import predictions
 from components.evaluator.config import EvaluatorConfig, ExternalData
 from components.ingest import by_source
 from core.features import SPLITS
+from core.files import write_atomic
 from core.measures.auc import auc_interval, compare
 from core.measures.rates import Interval
 from core.settings import Frozen
@@ -88,7 +89,7 @@ def measure(
             found.append(_one(name, names, config, result, preset, home, console))
         finally:
             shutil.rmtree(home, ignore_errors=True)
-        file.write_bytes(_ALL.dump_json(tuple(found), indent=1) + b"\n")
+        write_atomic(file, _ALL.dump_json(tuple(found), indent=1) + b"\n")
     return tuple(found)
 
 
