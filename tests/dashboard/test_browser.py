@@ -319,16 +319,19 @@ def addresses(running: Any) -> list[str]:
 
 
 def complaints(page: Any, path: str) -> list[Any]:
-    """What axe finds serious on a page, and what stands out of it at three widths."""
+    """What axe finds serious on a page, dark and light, and what stands out of it at three widths."""
     # Through the debugger, as a policy without inline scripts demands.
     page.evaluate(AXE.read_text())
-    report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    found: list[Any] = [
-        (path, rule["id"], node["html"][:160])
-        for rule in report["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"][:2]
-    ]
+    found: list[Any] = []
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found += [
+            (path, scheme, rule["id"], node["html"][:160])
+            for rule in report["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"][:2]
+        ]
     for width in (1440, 1024, 390):
         page.set_viewport_size({"width": width, "height": 900})
         if (over := page.evaluate("document.documentElement.scrollWidth - window.innerWidth")) > 0:
@@ -350,12 +353,11 @@ OUTSIDE = """() => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page_and_no_name_leaves_its_box(
-    build: Any, double: Any, desk: Any, scheme: str
+    build: Any, double: Any, desk: Any
 ) -> None:
     running = build(second_person="all")
-    person = desk(running, "root.beer", "admin", color_scheme=scheme)
+    person = desk(running, "root.beer", "admin")
     found = [problem for path in addresses(running) for problem in complaints(person.go(path), path)]
     person.complaints = [
         one for one in person.complaints if "404" not in one
@@ -385,13 +387,12 @@ def turned_run(running: Any) -> str:
     return next(name for name in running.services.runs.ids() if "\u05d0" in name)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_report_and_cards(browser: Any, tmp_path: Path, scheme: str) -> None:
+def test_axe_finds_nothing_serious_on_report_and_cards(browser: Any, tmp_path: Path) -> None:
     page_of = pytest.importorskip("pipeline.report.page")
     fake_run = importlib.import_module("tests.support.fake_run")
     result, workspace = fake_run.write(tmp_path)
     folder = page_of.write(result, workspace).parent
-    context = browser.new_context(color_scheme=scheme, viewport={"width": 1440, "height": 900})
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     found = []
     for name in ("report.html", "model_card.html", "data_card.html"):
