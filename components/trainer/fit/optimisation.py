@@ -109,6 +109,31 @@ class Optimiser:
         return value
 
 
+class AdamW(keras.optimizers.AdamW):
+    """Keras's AdamW; momenta and weights are updated by one kernel, in one pass instead of ten."""
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        """Move one variable, by Keras's own formula."""
+        index = self._get_variable_index(variable)
+        kind = (
+            variable.dtype
+        )  # the kernel takes numbers of another for the variable's own, and ends the process
+        step = tf.cast(self.iterations.value + 1, kind)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, kind), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, kind), step),
+            lr=tf.cast(learning_rate, kind),
+            beta1=tf.cast(self.beta_1, kind),
+            beta2=tf.cast(self.beta_2, kind),
+            epsilon=tf.cast(self.epsilon, kind),
+            grad=tf.cast(gradient, kind),
+            use_locking=True,
+        )
+
+
 def _is_kernel(variable: Any) -> bool:
     return len(variable.shape) > 1
 
@@ -116,7 +141,7 @@ def _is_kernel(variable: Any) -> bool:
 def _rule(config: OptimiserConfig, peak: float) -> Any:
     optimisers = keras.optimizers
     if config.name == "adamw":
-        rule = optimisers.AdamW(peak, weight_decay=config.weight_decay)
+        rule = AdamW(peak, weight_decay=config.weight_decay)
         rule.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         return rule
     if config.name == "adam":

@@ -160,6 +160,24 @@ def test_every_optimiser_moves_both_parts_at_their_own_rate(name: str) -> None:
     assert np.isfinite(head.numpy()).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_adamw_moves_as_keras_does(dtype: str) -> None:
+    import keras
+
+    start = np.random.default_rng(1).normal(size=(7, 5)).astype(dtype)
+    ours, theirs = keras.Variable(start), keras.Variable(start)
+    rules = [
+        (kind(1e-2, weight_decay=0.1), variable)
+        for kind, variable in ((optimisation.AdamW, ours), (keras.optimizers.AdamW, theirs))
+    ]
+    for number in range(5):
+        gradient = tf.constant(np.random.default_rng([2, number]).normal(size=(7, 5)), tf.float32)
+        for rule, variable in rules:
+            rule.apply([gradient], [variable])
+    assert np.abs(ours.numpy() - start).max() > 1e-3
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_answers_come_in_the_order_of_the_rows_and_of_all_of_them() -> None:
     rows = np.arange(21, dtype=np.float32)[:, None]
     done: list[int] = []
