@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from dashboard import clock, sample
+from dashboard import clock
 from dashboard.database.tables import (
     Alert,
     Device,
@@ -27,7 +27,7 @@ from dashboard.database.tables import (
     Token,
     User,
 )
-from tests.dashboard.rig import PASSWORD, VENDORED, pages
+from tests.dashboard.rig import PASSWORD, VENDORED, LiveRun, pages
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = Path(os.environ.get("MELANOSIZER_CHROMIUM", "/usr/bin/chromium"))
@@ -119,7 +119,7 @@ def test_a_run_goes_live_before_open_eyes_and_two_are_compared(build: Any, desk:
     person = desk(running)
     page = person.go("/runs")
     started = clock.now()
-    live = sample.LiveRun(running.services.workspace, "29990101-000000", started)
+    live = LiveRun(running.services.workspace, "29990101-000000", started)
     row = page.get_by_role("row", name=re.compile("29990101-000000"))
     playwright.expect(row).to_contain_text("running", timeout=PATIENCE_MS)
     row.get_by_role("link", name="29990101-000000").click()
@@ -442,7 +442,7 @@ def test_a_live_page_keeps_ticks_open_details_focus_and_scroll(build: Any, desk:
     page.get_by_role("region", name="runs", exact=True).evaluate("one => one.scrollLeft = 120")
     page.evaluate("window.scrollTo(0, 200)")
     page.get_by_label(f"compare {names[1]}").evaluate("one => one.focus({preventScroll: true})")
-    live = sample.LiveRun(running.services.workspace, "29990101-000000", clock.now())
+    live = LiveRun(running.services.workspace, "29990101-000000", clock.now())
     playwright.expect(page.get_by_role("row", name=re.compile("29990101-000000"))).to_be_attached(
         timeout=PATIENCE_MS
     )
