@@ -83,7 +83,8 @@ def evaluate(
 
 def _served(workspace: Path, version: str | None) -> Path:
     from core.features import MODEL_NAME
-    from core.registry.store import Registry, RegistryError
+    from core.registry.reader import RegistryError
+    from core.registry.store import Registry
     from core.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)

@@ -134,7 +134,7 @@ def recalibrate(
 
 
 def _parent(registry: Registry, version: str | None, workspace: Path) -> VersionRecord:
-    from core.registry.store import UnknownVersionError
+    from core.registry.reader import UnknownVersionError
 
     chosen = version or registry.channels().stable
     if chosen is None:
