@@ -85,7 +85,7 @@ def of(evidence: Evidence) -> Data:
         for group in found.names:
             values = found.values(group)
             if len(values) == 1:
-                single.append((words.GROUPS[group].split(",")[0].lower(), values[0]))
+                single.append((words.group(group), values[0]))
             elif values:
                 rows = [_balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
                 groups.append((words.GROUPS[group], _summed(rows)))

@@ -87,9 +87,8 @@ def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
         unknown = values.get("unknown")
         if unknown:
             total = sum(labels.others + labels.melanomas for labels in values.values())
-            name = words.GROUPS[group].split(",")[0].lower()
             sentences.append(
-                f"The {name} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
+                f"The {words.group(group)} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
             )
     sentences.append(
         "Skin tone is not recorded: the report's slices by skin tone are an estimate from the skin around the lesion."

@@ -37,7 +37,7 @@ class Slice:
     @property
     def name(self) -> str:
         """The slice in words, e.g. ``sex: male``."""
-        return f"{words.GROUPS[self.feature].split(',')[0].lower()}: {words.value(self.value)}"
+        return f"{words.group(self.feature)}: {words.value(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
         for item in evidence.predictions:
             groups.setdefault(getattr(item, feature), []).append(item)
         if len(groups) < 2:
-            single.extend((words.GROUPS[feature].split(",")[0].lower(), value) for value in groups)
+            single.extend((words.group(feature), value) for value in groups)
             continue
         rows = [
             _measure(
@@ -92,9 +92,7 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
     too_small: dict[str, list[str]] = {}
     for row in every:
         if row.feature in judged and not row.judged:
-            too_small.setdefault(words.GROUPS[row.feature].split(",")[0].lower(), []).append(
-                words.value(row.value)
-            )
+            too_small.setdefault(words.group(row.feature), []).append(words.value(row.value))
     considered = [row for row in every if row.judged]
     return Slices(
         by_feature=tables,
