@@ -68,11 +68,6 @@ class Outcome(Frozen):
         """The command line's exit code."""
         return EXIT_CODES[self.status]
 
-    @property
-    def of_a_study(self) -> bool:
-        """Whether it measured something that is never released as the melanoma model."""
-        return self.preset.startswith("studies/")
-
     def uri(self, step: str, output: str) -> Path | None:
         """Return the folder of a step's output, if the step got that far."""
         for item in self.steps:
