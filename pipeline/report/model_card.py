@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import Field
@@ -16,10 +16,12 @@ from core.numbers import count, percent, plural
 from core.records.evaluation import External
 from core.settings import Frozen
 from pipeline.outcome import Outcome
-from pipeline.report import robustness, words
+from pipeline.report import words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 from pipeline.report.slices import Slice, Slices
+
+LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
 
 
 class SliceFigures(Frozen):
@@ -120,6 +122,19 @@ def _reporting(evidence: Evidence) -> Reporting:
     )
 
 
+def weaknesses(robustness: Mapping[str, Any] | None) -> list[str]:
+    """Return a sentence for each change that costs more than `LOST` of the sensitivity, the worst first."""
+    if not robustness or not robustness.get("rows"):
+        return []
+    plain, *changed = robustness["rows"]
+    weak = [row for row in changed if plain["sensitivity"] - row["sensitivity"] > LOST]
+    return [
+        f"With {row['change']} ({row['strength']}) it finds {percent(row['sensitivity'])} of the melanomas of eval "
+        f"at the same operating point, instead of {percent(plain['sensitivity'])}."
+        for row in sorted(weak, key=lambda row: float(row["sensitivity"]))
+    ]
+
+
 def _figures(row: Slice) -> SliceFigures:
     return SliceFigures(
         feature=row.feature,
@@ -139,7 +154,7 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
     refused = [verdict.gate for verdict in result.verdicts if not verdict.passed]
     if refused:
         sentences.append(f"The {' and the '.join(refused)} gate refused this model: it is not to be used.")
-    sentences += robustness.weaknesses(evidence.robustness)
+    sentences += weaknesses(evidence.robustness)
     single = dict(slices.single)
     if "source" in single and not evidence.external:
         sentences.append(
