@@ -28,9 +28,9 @@ import typer
 from core.workspace import Workspace
 from dashboard import sample
 from dashboard.access import cookie
-from dashboard.app import build
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
+from dashboard.services import Services
 from dashboard.settings import Settings
 
 BIG = sample.Size(runs=200, images=600, predictions=100_000, devices=500)
@@ -105,7 +105,7 @@ def pages(
         begun = time.perf_counter()
         sample.workspace(root, BIG)
         settings = Settings(workspace=root, database_url=database, model_server="127.0.0.1:1")
-        services = build(settings)
+        services = Services(settings)
         sample.field(services.database, services.recorder, services.registry.names()[::-1], BIG)
         for run in {run.data_version: run for run in services.runs.all()}.values():
             services.data_index.index(run.data_version, Path(run.data))
@@ -153,7 +153,7 @@ def load(
             f"state_dir: {state}\nmodel_server: {server}\nrate_limit_per_minute: 1000000\n"
             "device_rate_limit_per_minute: 1000000\n"
         )
-        services = build(Settings(workspace=workspace, state_dir=state))
+        services = Services(Settings(workspace=workspace, state_dir=state))
         sessions = cookies(services, users)
         with services.database.write() as session:
             token = services.tokens.issue(

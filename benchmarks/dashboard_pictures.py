@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from benchmarks.dashboard_bench import cookies, served
-from dashboard.app import build
+from dashboard.services import Services
 from dashboard.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
@@ -23,7 +23,7 @@ SHOTS = (
 
 def main(workspace: Path, chromium: str = "/usr/bin/chromium") -> None:
     """Take every picture of SHOTS."""
-    services = build(Settings(workspace=workspace))
+    services = Services(Settings(workspace=workspace))
     cookie_name, _, token = cookies(services, 1)[0].partition("=")
     version = services.registry.all()[0]
     places = {

@@ -10,13 +10,13 @@ import gzip
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 import google_crc32c
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
+
+from core.protos.example_pb2 import Example
 
 Value = bytes | int | float
 Values = list[bytes] | list[int] | list[float]
@@ -78,7 +78,7 @@ def encode(features: Mapping[str, Value]) -> bytes:
 
     Equal features give equal bytes.
     """
-    example = example_class()()
+    example = Example()
     for name, value in features.items():
         feature = example.features.feature[name]
         if isinstance(value, bytes):
@@ -87,7 +87,7 @@ def encode(features: Mapping[str, Value]) -> bytes:
             feature.int64_list.value.append(value)
         else:
             feature.float_list.value.append(value)
-    return bytes(example.SerializeToString(deterministic=True))
+    return example.SerializeToString(deterministic=True)
 
 
 def parse(record: bytes) -> dict[str, Values]:
@@ -96,7 +96,7 @@ def parse(record: bytes) -> dict[str, Values]:
     Raises:
         DamagedRecordsError: the bytes are not a tf.Example.
     """
-    example = example_class()()
+    example = Example()
     try:
         example.ParseFromString(record)
     except DecodeError:
@@ -159,64 +159,3 @@ def _read_all(stream: BinaryIO, name: str, max_bytes: int) -> Iterator[bytes]:
 def _masked_crc(data: bytes) -> bytes:
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-@cache
-def example_class() -> Any:
-    """Build the message of tensorflow/core/example/{example,feature}.proto in a descriptor pool of its own.
-
-    In a pool of its own because the default one may hold TensorFlow's: a second registration is refused.
-    """
-    file = descriptor_pb2.FileDescriptorProto(
-        name="melanosizer/example.proto", package="melanosizer", syntax="proto3"
-    )
-    kind = descriptor_pb2.FieldDescriptorProto
-    for name, type_ in (
-        ("BytesList", kind.TYPE_BYTES),
-        ("FloatList", kind.TYPE_FLOAT),
-        ("Int64List", kind.TYPE_INT64),
-    ):
-        message = file.message_type.add(name=name)
-        values = message.field.add(name="value", number=1, type=type_, label=kind.LABEL_REPEATED)
-        if type_ != kind.TYPE_BYTES:
-            values.options.packed = True
-    feature = file.message_type.add(name="Feature")
-    feature.oneof_decl.add(name="kind")
-    for number, name in enumerate(("BytesList", "FloatList", "Int64List"), start=1):
-        feature.field.add(
-            name=name.replace("List", "_list").lower(),
-            number=number,
-            type=kind.TYPE_MESSAGE,
-            type_name=f".melanosizer.{name}",
-            label=kind.LABEL_OPTIONAL,
-            oneof_index=0,
-        )
-    features = file.message_type.add(name="Features")
-    entry = features.nested_type.add(name="FeatureEntry")
-    entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=kind.TYPE_STRING, label=kind.LABEL_OPTIONAL)
-    entry.field.add(
-        name="value",
-        number=2,
-        type=kind.TYPE_MESSAGE,
-        type_name=".melanosizer.Feature",
-        label=kind.LABEL_OPTIONAL,
-    )
-    features.field.add(
-        name="feature",
-        number=1,
-        type=kind.TYPE_MESSAGE,
-        type_name=".melanosizer.Features.FeatureEntry",
-        label=kind.LABEL_REPEATED,
-    )
-    example = file.message_type.add(name="Example")
-    example.field.add(
-        name="features",
-        number=1,
-        type=kind.TYPE_MESSAGE,
-        type_name=".melanosizer.Features",
-        label=kind.LABEL_OPTIONAL,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("melanosizer.Example"))

@@ -1,4 +1,4 @@
-"""The application: services put together, routes, errors, middleware."""
+"""The application: routes, errors, middleware."""
 
 from __future__ import annotations
 
@@ -14,39 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from core.telemetry import TraceMiddleware
-from core.workspace import Workspace
 from dashboard.access import Viewer, known_person, wants_json
-from dashboard.alerts.delivery import Notifier
-from dashboard.alerts.kinds import Sources
-from dashboard.alerts.retrain import Retrainer
-from dashboard.alerts.watch import AlertWatch
-from dashboard.database import migrate
-from dashboard.database.connection import Database, DatabaseDownError
-from dashboard.event_bus import EventBus
+from dashboard.database.connection import DatabaseDownError
 from dashboard.faults import FaultError, Problem
-from dashboard.field.pictures import Pictures
-from dashboard.field.recorder import Recorder
-from dashboard.field.retention import Retention
-from dashboard.field.tail import LogTail
 from dashboard.gateway import devices as gateway_devices
 from dashboard.gateway import predict
-from dashboard.gateway.client import ModelServer
 from dashboard.middleware import HeadMiddleware, MetricsMiddleware, SecurityHeadersMiddleware
 from dashboard.page import FOLDER, Page, compile_all, respond
-from dashboard.readers.cluster import Cluster
-from dashboard.readers.data_index import DataIndex
-from dashboard.readers.evidence import Evidence
-from dashboard.readers.metadata import Metadata, StoreDamagedError
-from dashboard.readers.registry import LabelSettler, RegistryFiles
-from dashboard.readers.runs import RunFiles
-from dashboard.scrape import Scraper
-from dashboard.security.accounts import Accounts
-from dashboard.security.audit import AuditLog
-from dashboard.security.limits import Rate, SignInGuard
+from dashboard.readers.metadata import StoreDamagedError
 from dashboard.security.oidc import Provider
-from dashboard.security.secret import Secret
-from dashboard.security.sessions import Sessions
-from dashboard.security.tokens import Tokens
 from dashboard.services import Services
 from dashboard.settings import Settings
 from dashboard.views import (
@@ -87,68 +63,9 @@ class FaultPage(Page):
     message: str
 
 
-def build(settings: Settings) -> Services:
-    """Put the services together; brings the database to the newest schema. Raises SettingsError."""
-    workspace = Workspace(settings.workspace.absolute())
-    database = Database(settings.database)
-    migrate.upgrade(database)
-    secret = Secret(settings.state / "secret.key")
-    audit_log = AuditLog(database, secret, settings.state / "audit.head")
-    sessions = Sessions(database, settings)
-    run_files, registry = (
-        RunFiles(workspace),
-        RegistryFiles(workspace, settings.model_name, (settings.model_server.removeprefix("dns:///"),)),
-    )
-    evidence = Evidence(run_files, registry)
-    recorder = Recorder(database)
-    pictures = Pictures(settings.state / "pictures", settings.retention_days)
-    scraper = Scraper(
-        str(settings.model_server_metrics_url or ""), settings.sample_seconds, settings.model_name
-    )
-    watch = AlertWatch(
-        database,
-        settings,
-        Sources(run_files, registry, evidence, scraper),
-        Notifier(database, settings),
-        Retrainer(settings, audit_log),
-        Retention(database, settings.retention_days, pictures),
-    )
-    watch.prepare()
-    watch.refresh()
-    return Services(
-        settings=settings,
-        database=database,
-        secret=secret,
-        audit=audit_log,
-        sessions=sessions,
-        accounts=Accounts(database, audit_log, sessions, settings.password_min_length),
-        tokens=Tokens(database),
-        guard=SignInGuard(database, settings),
-        people_rate=Rate(settings.rate_limit_per_minute),
-        token_rate=Rate(settings.device_rate_limit_per_minute),
-        workspace=workspace,
-        runs=run_files,
-        metadata=Metadata(workspace.metadata),
-        registry=registry,
-        evidence=evidence,
-        cluster=Cluster(settings.kfp_url, settings.kfp_namespace),
-        settler=LabelSettler(registry.store),
-        data_index=DataIndex(database, run_files, settings.state / "thumbnails"),
-        recorder=recorder,
-        tail=LogTail(database, recorder, settings.predictions, settings.model_name, settings.watch_seconds, pictures),
-        model_server=ModelServer(settings),
-        scraper=scraper,
-        pulse=EventBus(
-            {"runs": run_files.stamp, "models": registry.stamp, "alerts": watch.stamp, "predictions": lambda: recorder.written},
-            settings.watch_seconds,
-        ),
-        alerts=watch,
-    )  # fmt: skip
-
-
 def create(settings: Settings) -> FastAPI:
     """The application; its threads start with it. Raises SettingsError."""
-    using = build(settings)
+    using = Services(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from core.settings import Frozen
 from dashboard import clock, words
@@ -52,10 +52,8 @@ def paged(total: int, page: int, rows: int) -> dict[str, int]:
     return {"total": total, "page": min(page, pages), "pages": pages}
 
 
-class Part(BaseModel):
+class Part(Frozen, from_attributes=True):
     """A part of a page; `model_validate` takes a row of the database that has fields of the same names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
 
 # For OpenAPI: what a page may answer besides its JSON.

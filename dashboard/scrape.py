@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 import threading
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
 from itertools import pairwise
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import Field
 
+from core.settings import Frozen
 from core.worker import Worker
 from dashboard import clock
 
@@ -20,16 +20,12 @@ log = logging.getLogger(__name__)
 
 FINE, COARSE = 720, 1440  # samples as they come, and after that one a minute
 MOST_BYTES = 8 << 20
-_LINE = re.compile(r"^([:\w]+)(?:\{(.*)\})?\s+(\S+)")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 PREFIX = ":tensorflow:serving:"
 REQUESTS = PREFIX + "request_count"
 LATENCY = PREFIX + "request_latency"
 QUEUE = PREFIX + "batching_session:queuing_latency"
 ROUTED = "melanosizer_serving_routed_requests"
 SHADOW = "melanosizer_serving_shadow_comparisons"
-
-Labels = tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +41,8 @@ class Sample:
     shadow: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-class Span(BaseModel):
+class Span(Frozen):
     """What happened since the sample before."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: int
     seconds: float
@@ -117,13 +111,17 @@ class Scraper(Worker):
 
 
 def parse(page: str, model_name: str) -> Sample:
-    """A Prometheus page of TF Serving or of the embedded server."""
+    """A Prometheus page of TF Serving or of the embedded server. Raises ValueError for a line that is none."""
     ok = errors = 0.0
-    latency: dict[float, float] = {}
-    queue: dict[float, float] = {}
+    latency: dict[float, float] = defaultdict(float)
+    queue: dict[float, float] = defaultdict(float)
     routed: dict[str, float] = {}
     shadow: dict[str, float] = {}
-    for name, labels, value in _lines(page):
+    for name, labels, value in (
+        (one.name.removesuffix("_total"), one.labels, one.value)
+        for family in text_string_to_metric_families(page)
+        for one in family.samples
+    ):
         mine = labels.get("model_name", model_name) == model_name
         if name == REQUESTS and mine:
             if labels.get("status") == "OK":
@@ -131,31 +129,14 @@ def parse(page: str, model_name: str) -> Sample:
             else:
                 errors += value
         elif name == LATENCY + "_bucket" and mine:
-            bound = _bound(labels)
-            latency[bound] = latency.get(bound, 0) + value
+            latency[float(labels.get("le", "inf"))] += value
         elif name == QUEUE + "_bucket":
-            bound = _bound(labels)
-            queue[bound] = queue.get(bound, 0) + value
+            queue[float(labels.get("le", "inf"))] += value
         elif name == ROUTED and mine:
             routed[labels.get("route", "")] = value
         elif name == SHADOW and mine:
             shadow[labels.get("result", "")] = value
     return Sample(clock.now(), ok, errors, latency, queue, routed, shadow)
-
-
-def _lines(page: str) -> Iterable[tuple[str, dict[str, str], float]]:
-    for line in page.splitlines():
-        match = None if line.startswith("#") else _LINE.match(line)
-        if match:
-            try:
-                yield match[1], dict(_LABEL.findall(match[2] or "")), float(match[3])
-            except ValueError:
-                continue
-
-
-def _bound(labels: dict[str, str]) -> float:
-    text = labels.get("le", "+Inf")
-    return float("inf") if text == "+Inf" else float(text)
 
 
 def between(before: Sample, after: Sample) -> Span:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from core.worker import Worker
 from core.workspace import Workspace
+from dashboard.alerts.delivery import Notifier
+from dashboard.alerts.kinds import Sources
+from dashboard.alerts.retrain import Retrainer
 from dashboard.alerts.watch import AlertWatch
+from dashboard.database import migrate
 from dashboard.database.connection import Database
 from dashboard.event_bus import EventBus
+from dashboard.field.pictures import Pictures
 from dashboard.field.recorder import Recorder
+from dashboard.field.retention import Retention
 from dashboard.field.tail import LogTail
 from dashboard.gateway.client import ModelServer
 from dashboard.readers.cluster import Cluster
@@ -30,54 +36,64 @@ from dashboard.security.tokens import Tokens
 from dashboard.settings import Settings
 
 
-@dataclass(frozen=True)
 class Services:
     """The parts of a running dashboard."""
 
-    settings: Settings
-    database: Database
-    secret: Secret
-    audit: AuditLog
-    sessions: Sessions
-    accounts: Accounts
-    tokens: Tokens
-    guard: SignInGuard
-    people_rate: Rate
-    token_rate: Rate
-    workspace: Workspace
-    runs: RunFiles
-    metadata: Metadata
-    registry: RegistryFiles
-    evidence: Evidence
-    cluster: Cluster
-    settler: LabelSettler
-    data_index: DataIndex
-    recorder: Recorder
-    tail: LogTail
-    model_server: ModelServer
-    scraper: Scraper
-    pulse: EventBus
-    alerts: AlertWatch
+    def __init__(self, settings: Settings) -> None:
+        """Put them together and bring the database to the newest schema; no thread runs yet. Raises SettingsError."""
+        self.settings = settings
+        self.workspace = workspace = Workspace(settings.workspace.absolute())
+        self.database = database = Database(settings.database)
+        migrate.upgrade(database)
+        self.secret = Secret(settings.state / "secret.key")
+        self.audit = AuditLog(database, self.secret, settings.state / "audit.head")
+        self.sessions = Sessions(database, settings)
+        self.accounts = Accounts(database, self.audit, self.sessions, settings.password_min_length)
+        self.tokens = Tokens(database)
+        self.guard = SignInGuard(database, settings)
+        self.people_rate = Rate(settings.rate_limit_per_minute)
+        self.token_rate = Rate(settings.device_rate_limit_per_minute)
+        self.runs = RunFiles(workspace)
+        self.metadata = Metadata(workspace.metadata)
+        server = settings.model_server.removeprefix("dns:///")
+        self.registry = RegistryFiles(workspace, settings.model_name, (server,))
+        self.evidence = Evidence(self.runs, self.registry)
+        self.cluster = Cluster(settings.kfp_url, settings.kfp_namespace)
+        self.settler = LabelSettler(self.registry.store)
+        self.data_index = DataIndex(database, self.runs, settings.state / "thumbnails")
+        self.recorder = recorder = Recorder(database)
+        pictures = Pictures(settings.state / "pictures", settings.retention_days)
+        period = settings.watch_seconds
+        self.tail = LogTail(database, recorder, settings.predictions, settings.model_name, period, pictures)
+        self.model_server = ModelServer(settings)
+        metrics_url = str(settings.model_server_metrics_url or "")
+        self.scraper = Scraper(metrics_url, settings.sample_seconds, settings.model_name)
+        self.alerts = AlertWatch(
+            database,
+            settings,
+            Sources(self.runs, self.registry, self.evidence, self.scraper),
+            Notifier(database, settings),
+            Retrainer(settings, self.audit),
+            Retention(database, settings.retention_days, pictures),
+        )
+        self.alerts.prepare()
+        self.alerts.refresh()
+        stamps = {"runs": self.runs.stamp, "models": self.registry.stamp, "alerts": self.alerts.stamp}
+        self.pulse = EventBus({**stamps, "predictions": lambda: recorder.written}, period)
+
+    @property
+    def _threads(self) -> tuple[Recorder | Worker, ...]:
+        return self.recorder, self.tail, self.data_index, self.scraper, self.pulse, self.alerts, self.settler
 
     def start(self) -> None:
         """Start every thread."""
-        self.recorder.start()
-        self.tail.start()
-        self.data_index.start()
-        self.scraper.start()
-        self.pulse.start()
-        self.alerts.start()
-        self.settler.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop every thread; what waits to be written is written."""
-        self.settler.stop()
-        self.alerts.stop()
-        self.pulse.stop()
-        self.scraper.stop()
-        self.data_index.stop()
-        self.tail.stop()
-        self.recorder.stop()
+        for thread in reversed(self._threads):
+            thread.stop()
         self.database.close()
 
 

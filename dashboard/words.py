@@ -116,17 +116,21 @@ def spoken(value: str) -> str:
     return value.replace("_", " ").replace(".", " ")
 
 
+# The states of each colour; every other one is quiet.
 TONES = {
-    "good": "good", "calm": "calm",     "pushed": "good", "unchanged": "calm", "refused": "bad", "failed": "bad", "damaged": "bad", "running": "live",
-    "interrupted": "warn", "COMPLETE": "good", "CACHED": "calm", "FAILED": "bad", "RUNNING": "live",
-    "CANCELED": "warn", "PENDING": "quiet", "low": "good", "review": "warn", "refer": "bad",
-    "stable": "good", "canary": "calm", "AVAILABLE": "good", "LOADING": "live", "UNLOADING": "warn",
-    "END": "quiet", "critical": "bad", "warning": "warn", "waiting": "warn", "done": "good",
-    "declined": "bad", "silent": "bad", "fine": "good", "troubled": "warn", "melanoma": "bad",
-    "unclear": "warn", "rolled_back": "warn", "promoted": "good", "canary_started": "calm", "canary_ended": "quiet", "SUCCEEDED": "good",
-    "sent": "good", "ready": "good", "indexing": "live", "benign": "good", "shifted": "bad", "moved": "warn",
-    "steady": "good", "too small": "quiet",
-}  # fmt: skip
+    state: colour
+    for colour, states in (
+        (
+            "good",
+            "good pushed COMPLETE low stable AVAILABLE done fine promoted SUCCEEDED sent ready benign steady",
+        ),
+        ("calm", "calm unchanged CACHED canary canary_started"),
+        ("live", "running RUNNING LOADING indexing"),
+        ("warn", "interrupted CANCELED review UNLOADING warning waiting troubled unclear rolled_back moved"),
+        ("bad", "refused failed damaged FAILED refer critical declined silent melanoma shifted"),
+    )
+    for state in states.split()
+}
 
 
 def tone(value: str | None) -> str:
@@ -135,21 +139,13 @@ def tone(value: str | None) -> str:
 
 
 FILTERS: dict[str, Callable[..., str]] = {
+    **{
+        one.__name__: one
+        for one in (
+            *(count, percent, duration, size, plural),
+            *(moment, when, ago, milliseconds, degrees, short, typed, plain, spoken, tone),
+        )
+    },
     "number": number,
-    "count": count,
-    "percent": percent,
-    "duration": duration,
-    "moment": moment,
-    "when": when,
-    "ago": ago,
-    "milliseconds": milliseconds,
-    "size": size,
-    "degrees": degrees,
-    "plural": plural,
-    "short": short,
-    "typed": typed,
-    "plain": plain,
-    "spoken": spoken,
-    "tone": tone,
     "stamp": clock.stamp,
 }

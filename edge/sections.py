@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from core.settings import Frozen
 
 
-class Section(BaseModel):
+class Section(Frozen, validate_default=True):
     """One table of the file: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -14,6 +14,8 @@ from serving.protos import model_server_config_pb2
 from serving.status import invalid_argument
 
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
+# Rows of a batch by default: two of them on two cores were as cheap a row as larger ones (benchmarks/README.md).
+_SMALL_BATCH = 8
 
 
 def read_text_proto(path: str | Path, message: Any) -> Any:
@@ -68,8 +70,18 @@ def read_ssl(path: str | Path) -> Any:
 
 
 def default_batching() -> BatchingParameters:
-    """What --enable_batching alone means."""
-    return BatchingParameters(num_batch_threads=cores())
+    """What --enable_batching alone means: small batches on every core.
+
+    Images of more than one small batch cost no less each, and all of the callers waiting in one batch leave the other
+    core a batch of those few that came later. A request may hold as many rows as ever, and the queue too.
+    """
+    standard = BatchingParameters()
+    return BatchingParameters(
+        max_enqueued_batches=standard.max_enqueued_batches * standard.max_batch_size // _SMALL_BATCH,
+        num_batch_threads=cores(),
+        enable_large_batch_splitting=True,
+        max_execution_batch_size=_SMALL_BATCH,
+    )
 
 
 def read_batching(path: str | Path) -> BatchingParameters:
@@ -79,7 +91,7 @@ def read_batching(path: str | Path) -> BatchingParameters:
         ServingError: INVALID_ARGUMENT naming the field.
     """
     proto = read_text_proto(path, BatchingParametersProto())
-    defaults = default_batching()
+    defaults = BatchingParameters(num_batch_threads=cores())
 
     def value(field: str) -> Any:
         return getattr(proto, field).value if proto.HasField(field) else getattr(defaults, field)

@@ -38,6 +38,9 @@ GROUPS = {
     "tests/pipeline/report/": "runs of every ending",
     "tests/pipeline/kubeflow/": "the compiled pipeline",
     "tests/containers/": "the images",
+    # They wait more than they work.
+    "tests/dashboard/test_browser.py": None,
+    "tests/edge/": None,
 }  # fmt: skip
 
 # Files of tests that take long and share nothing: any process may take the next.

@@ -271,6 +271,7 @@ def test_every_page_is_in_the_navigation() -> None:
     assert [page for page in sorted(pages) if f" {page}\n" not in navigation] == []
 
 
+@pytest.mark.slow  # `make docs` builds it, too
 def test_the_site_is_built_strictly_and_asks_no_other_site(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.color import rgb2lab
 
 from core.features import UNKNOWN
 
@@ -87,13 +86,28 @@ def typology_angle(pixels: NDArray[np.uint8]) -> float | None:
     rows, columns = max(1, round(height * _RING)), max(1, round(width * _RING))
     ring = np.ones((height, width), dtype=bool)
     ring[rows:-rows, columns:-columns] = False
-    lab = rgb2lab(pixels[ring][None])[0]
-    seen = lab[lab[:, 0] > _VIGNETTE]
-    if len(seen) < _ENOUGH * height * width:
+    luminance, blue = (_LINEAR[pixels[ring]] @ _TO_Y_AND_Z).T
+    lightness = 116.0 * _cube_root(luminance) - 16.0
+    seen = lightness > _VIGNETTE
+    if seen.sum() < _ENOUGH * height * width:
         return None
-    skin = seen[seen[:, 0] >= np.median(seen[:, 0])]
-    lightness, _, yellow = np.median(skin, axis=0)
-    return math.degrees(math.atan2(float(lightness) - 50.0, float(yellow)))
+    luminance, blue, lightness = luminance[seen], blue[seen], lightness[seen]
+    skin = lightness >= np.median(lightness)
+    yellow = 200.0 * (_cube_root(luminance[skin]) - _cube_root(blue[skin]))
+    return math.degrees(math.atan2(float(np.median(lightness[skin])) - 50.0, float(np.median(yellow))))
+
+
+# CIELAB (CIE 15:2004) of sRGB (IEC 61966-2-1) under D65: only L* and b* are asked, of grey levels that a table holds.
+_LEVELS: Final = np.arange(256) / 255.0
+_LINEAR: Final = np.where(_LEVELS > 0.04045, ((_LEVELS + 0.055) / 1.055) ** 2.4, _LEVELS / 12.92)
+_TO_Y_AND_Z: Final = np.array([[0.212671, 0.019334], [0.715160, 0.119193], [0.072169, 0.950227]]) / [
+    1.0,
+    1.08883,
+]
+
+
+def _cube_root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(values > 0.008856, np.cbrt(values), 7.787 * values + 16.0 / 116.0)
 
 
 class Seen(NamedTuple):

@@ -11,7 +11,7 @@ JPEG_MAGIC: Final = b"\xff\xd8\xff"
 PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 # Start-of-frame markers: all of C0..CF but DHT (C4), JPG (C8) and DAC (CC).
 _SOF: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SOS: Final = 0xDA
+START_OF_SCAN: Final = 0xDA
 _EOI: Final = 0xD9
 _STANDALONE: Final = frozenset(range(0xD0, 0xD8)) | {0x01}
 _MAX_SEGMENTS: Final = 10_000
@@ -86,7 +86,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         yield marker, at, end
-        if marker == _SOS:
+        if marker == START_OF_SCAN:
             return
         at = end
 

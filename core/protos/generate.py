@@ -13,6 +13,7 @@ MESSAGES = (
     "core/protos/tensor.proto",
     "core/protos/model_server_config.proto",
     "core/protos/data_statistics.proto",
+    "core/protos/example.proto",
     *SERVICES,
 )
 DEFAULT_POOL = "_descriptor_pool.Default()"

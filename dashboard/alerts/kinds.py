@@ -209,8 +209,6 @@ KINDS: dict[str, Kind] = {
     "server_down": Kind("The model server stops answering", "no limit", _server, 0),
 }
 
-SEVERITIES = ("critical", "warning")
-ACTIONS = ("alert", "retrain")
 # What a new database begins with: kind, limit, window, severity, margin, wait (minutes).
 FIRST_RULES: tuple[tuple[str, float, int, str, float, float], ...] = (
     ("device_silent", 60, 60, "warning", 0, 0),

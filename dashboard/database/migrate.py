@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema."""
+"""Brings a database to the newest schema: a new one is made as the tables are now, one of before by the migrations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from dashboard.database.connection import Database
+from dashboard.database.tables import Base
 from dashboard.settings import SettingsError
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -18,8 +19,8 @@ FOLDER = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 7_364_052
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations up to `revision`. Raises SettingsError where the database cannot be used."""
+def upgrade(database: Database) -> None:
+    """Make the tables, or change those of an earlier version. Raises SettingsError where the database cannot be used."""
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     place = database.url.render_as_string(hide_password=True)
@@ -28,7 +29,11 @@ def upgrade(database: Database, revision: str = "head") -> None:
             if not database.sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            if inspect(connection).has_table("alembic_version"):
+                command.upgrade(config, "head")
+            else:
+                Base.metadata.create_all(connection)
+                command.stamp(config, "head")
     except CommandError as error:
         if "Can't locate revision" not in str(error):
             raise

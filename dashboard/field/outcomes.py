@@ -15,8 +15,6 @@ from core.measures.rates import Interval, wilson
 from core.settings import Frozen
 from dashboard.database.tables import Prediction
 
-OUTCOMES = ("melanoma", "benign", "unclear")
-BASES = ("histology", "follow-up", "expert view")
 BINS = 10
 LEAST_KNOWN = 20
 

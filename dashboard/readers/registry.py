@@ -9,8 +9,9 @@ from pydantic import Field
 from core.records.times import milliseconds
 from core.records.verdict import Verdict
 from core.records.version import Channels, Event, VersionRecord
+from core.registry.reader import Damaged
 from core.registry.rollout import Rollout
-from core.registry.store import Damaged, Registry
+from core.registry.store import Registry
 from core.settings import Frozen
 from core.worker import Worker
 from core.workspace import Workspace

@@ -7,8 +7,7 @@ The numbers in it are drawn, not measured; the files have the form that pipeline
 
 from dashboard.sample.data_set import picture
 from dashboard.sample.field import field
-from dashboard.sample.run import LiveRun
 from dashboard.sample.size import Size
 from dashboard.sample.workspace import workspace
 
-__all__ = ["LiveRun", "Size", "field", "picture", "workspace"]
+__all__ = ["Size", "field", "picture", "workspace"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
+from core.records import heartbeat
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Device, Heartbeat, Prediction, Review
@@ -23,12 +24,8 @@ def field(
     moment = now if now is not None else clock.now()
     names = [f"pi-{i:03d}" for i in range(size.devices)]
     for begin in range(0, size.predictions, 2000):
-        recorder.write(
-            [
-                _answer(chance, moment, i, size, versions, names)
-                for i in range(begin, min(size.predictions, begin + 2000))
-            ]
-        )
+        numbers = range(begin, min(size.predictions, begin + 2000))
+        recorder.write([_answer(chance, moment, i, size, versions, names) for i in numbers])
     with database.write() as session:
         for i, name in enumerate(names):
             silent = i % 17 == 5
@@ -110,23 +107,20 @@ def _answer(
 
 
 def _heartbeat(device: Device, seen: int) -> dict[str, Any]:
-    notices = [
-        {
-            "kind": "server_unreachable",
-            "detail": "127.0.0.1:8500: connection refused",
-            "since": clock.stamp(seen),
-        }
-    ]
-    return {
-        "device_id": device.id,
-        "sent_at": clock.stamp(seen),
-        "clock_trusted": True,
-        "uptime_s": 86_400.0,
-        "versions": {"software": device.software, "model": device.model_version, "on_device_model": ""},
-        "queue": {"waiting": device.queue_depth},
-        "notices": notices if device.errors else [],
-        "temperature_c": device.temperature,
-        "memory_bytes": 118_000_000,
-        "disk": {"free_bytes": 11_000_000_000, "kept_bytes": 340_000_000},
-        "camera": "picamera imx477",
-    }
+    sent = clock.local(seen, clock.GREENWICH)
+    notice = heartbeat.Notice(
+        kind="server_unreachable", detail="127.0.0.1:8500: connection refused", since=sent
+    )
+    beat = heartbeat.Heartbeat(
+        device_id=device.id,
+        sent_at=sent,
+        uptime_s=86_400.0,
+        versions=heartbeat.Versions(software=device.software, model=device.model_version),
+        queue=heartbeat.Queue(waiting=device.queue_depth),
+        notices=(notice,) if device.errors else (),
+        temperature_c=device.temperature,
+        memory_bytes=118_000_000,
+        disk=heartbeat.Disk(free_bytes=11_000_000_000, kept_bytes=340_000_000),
+        camera="picamera imx477",
+    )
+    return beat.model_dump(mode="json", by_alias=True)

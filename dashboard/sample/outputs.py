@@ -6,16 +6,15 @@ import csv
 import json
 import random
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from core.measures.auc import auc_interval, compare_unpaired
+from core.measures.auc import auc, auc_interval, compare_unpaired
 from core.measures.calibration import calibration_line
-from core.measures.rates import Interval, Labels, Scores, rate_of
+from core.measures.rates import Interval, Labels, Scores, confusion, rate_of
 from core.measures.summary import measure
-from core.protos import data_statistics_pb2
-from core.records.evaluation import EXTERNAL_FILE, EXTERNALS, External
+from core.protos import data_statistics_pb2 as protos
+from core.records.evaluation import EXTERNAL_FILE, EXTERNALS, External, SliceMetrics
 from dashboard.sample.size import SITES, THRESHOLD, Size
 
 COLUMNS = (
@@ -24,7 +23,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def evaluate(outputs: dict[str, Path], names: list[str], quality: float, seed: int) -> dict[str, Any]:
+def evaluate(outputs: dict[str, Path], names: list[str], quality: float, seed: int) -> SliceMetrics:
     """Write the Evaluator's predictions; returns the metrics on all of them."""
     chance = np.random.default_rng(seed)
     labels = np.array([int(i % 9 == 0) for i in range(len(names))])
@@ -35,27 +34,13 @@ def evaluate(outputs: dict[str, Path], names: list[str], quality: float, seed: i
         rows = csv.writer(table)
         rows.writerow(COLUMNS)
         for i, name in enumerate(names):
-            diagnosis, sex, site = (
-                "melanoma" if labels[i] else "nevus",
-                ("female", "male")[i % 2],
-                SITES[i % len(SITES)],
-            )
             source = "clinic-a" if i % 4 else "clinic-b"
-            rows.writerow(
-                [name, source, labels[i], scores[i], THRESHOLD, 0.0, diagnosis, sex, "45-59", site, "1"]
-            )
+            diagnosis = "melanoma" if labels[i] else "nevus"
+            about = diagnosis, ("female", "male")[i % 2], "45-59", SITES[i % len(SITES)]
+            rows.writerow([name, source, labels[i], scores[i], THRESHOLD, 0.0, *about, "1"])
     _elsewhere(outputs["evaluation"], labels, scores, chance)
-    called = scores >= THRESHOLD
-    positives, negatives = scores[labels == 1], scores[labels == 0]
-    return {
-        "slice": "overall",
-        "auc": float((positives[:, None] > negatives[None, :]).mean()),
-        "auc_precision_recall": 0.5,
-        "true_positives": int((called & (labels == 1)).sum()),
-        "false_negatives": int((~called & (labels == 1)).sum()),
-        "true_negatives": int((~called & (labels == 0)).sum()),
-        "false_positives": int((called & (labels == 0)).sum()),
-    }
+    counts = confusion(labels, scores, THRESHOLD).counts
+    return SliceMetrics(slice="overall", auc=auc(labels, scores), auc_precision_recall=0.5, **counts)
 
 
 def _elsewhere(folder: Path, labels: Labels, scores: Scores, chance: np.random.Generator) -> None:
@@ -101,23 +86,18 @@ def describe(outputs: dict[str, Path], size: Size) -> None:
     for split in ("train", "eval"):
         folder = outputs["statistics"] / f"Split-{split}"
         folder.mkdir(parents=True, exist_ok=True)
-        message = data_statistics_pb2.DatasetFeatureStatisticsList()
+        message = protos.DatasetFeatureStatisticsList()
         data = message.datasets.add(name=split, num_examples=size.images)
-        age = data.features.add(type=data_statistics_pb2.FeatureNameStatistics.FLOAT)
+        age = data.features.add(type=protos.FeatureNameStatistics.FLOAT)
         age.path.step.append("age_approx")
         age.num_stats.common_stats.num_non_missing = size.images
-        age.num_stats.mean, age.num_stats.min, age.num_stats.median, age.num_stats.max = (
-            51.0,
-            20.0,
-            50.0,
-            84.0,
-        )
+        age.num_stats.MergeFrom(protos.NumericStatistics(mean=51, min=20, median=50, max=84))
         histogram = age.num_stats.histograms.add()
         for i in range(10):
             histogram.buckets.add(
                 low_value=20 + 6.4 * i, high_value=26.4 + 6.4 * i, sample_count=10 + (i * 13) % 29
             )
-        sex = data.features.add(type=data_statistics_pb2.FeatureNameStatistics.STRING)
+        sex = data.features.add(type=protos.FeatureNameStatistics.STRING)
         sex.path.step.append("sex")
         sex.string_stats.common_stats.num_non_missing = size.images
         sex.string_stats.unique = 2
@@ -126,10 +106,10 @@ def describe(outputs: dict[str, Path], size: Size) -> None:
         (folder / "FeatureStats.pb").write_bytes(message.SerializeToString())
         found = outputs["anomalies"] / f"Split-{split}"
         found.mkdir(parents=True, exist_ok=True)
-        anomalies = data_statistics_pb2.Anomalies()
+        anomalies = protos.Anomalies()
         if split == "eval":
             info = anomalies.anomaly_info["diagnosis"]
             info.short_description = "Unexpected string values"
             info.description = "Examples contain values missing from the schema: 'lentigo' (~1%)."
-            info.severity = data_statistics_pb2.AnomalyInfo.WARNING
+            info.severity = protos.AnomalyInfo.WARNING
         (found / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())

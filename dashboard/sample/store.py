@@ -20,6 +20,9 @@ STEPS = (
     ("Pusher", "Pusher", ("model", "blessing", "infra_blessing"), (("pushed_model", "PushedModel"),)),
     ("registry", "RegistryRecord", ("pushed_model", "evaluation"), (("record", "HyperParameters"),)),
 )  # fmt: skip
+# ML Metadata's numbers of an execution's states.
+RUNNING, COMPLETE, FAILED, CACHED = 2, 3, 4, 5
+STATES = {RUNNING: "RUNNING", COMPLETE: "COMPLETE", FAILED: "FAILED", CACHED: "CACHED"}
 
 
 class Store:
@@ -46,9 +49,12 @@ class Store:
         self._types: dict[tuple[str, int], int] = {}
 
     def run(
-        self, root: Path, run_id: str, started: int, stop: int, *, failed: bool = False, running: bool = False
+        self, root: Path, run_id: str, started: int, stop: int, last: int = COMPLETE
     ) -> tuple[list[dict[str, Any]], dict[str, Path]]:
-        """Write the first `stop` steps of a run; the steps for run.json, and every output's folder."""
+        """Write the first `stop` steps of a run; the steps for run.json, and every output's folder.
+
+        `last`: the state of the last of them.
+        """
         context = self._insert("Context", type_id=self._type("pipeline_run", 2), name=run_id)
         artifacts: dict[str, int] = {}
         folders: dict[str, Path] = {}
@@ -59,11 +65,10 @@ class Store:
                 folders[key] = root / "artifacts" / name / key / f"{run_id}"
             if number >= stop:
                 continue
-            last = number == stop - 1
-            state = (
-                4 if failed and last else 2 if running and last else 5 if number < 2 and started % 2 else 3
-            )
-            spent = (1 + (number * 7) % 11) * 4000 if state != 5 else 40
+            state = CACHED if number < 2 and started % 2 else COMPLETE
+            if number == stop - 1 and last != COMPLETE:
+                state = last
+            spent = (1 + (number * 7) % 11) * 4000 if state != CACHED else 40
             execution = self._insert(
                 "Execution",
                 type_id=self._type(f"components.{kind}", 0),
@@ -79,7 +84,7 @@ class Store:
                 if key in artifacts:
                     self._event(artifacts[key], execution, 3, key)
             made: dict[str, list[str]] = {}
-            if state in (3, 5):
+            if state in (COMPLETE, CACHED):
                 for key, type_name in outputs:
                     artifacts[key] = self._insert(
                         "Artifact", type_id=self._type(type_name, 1), uri=str(folders[key]), state=2
@@ -87,8 +92,7 @@ class Store:
                     folders[key].mkdir(parents=True, exist_ok=True)
                     self._event(artifacts[key], execution, 4, key)
                     made[key] = [str(folders[key])]
-            word = {2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED"}[state]
-            steps.append({"name": kind, "state": word, "seconds": spent / 1000, "outputs": made})
+            steps.append({"name": kind, "state": STATES[state], "seconds": spent / 1000, "outputs": made})
             at += spent
         self._store.commit()
         return steps, folders

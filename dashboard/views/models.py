@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session, aliased
 
 from core.records.verdict import Verdict
 from core.records.version import Channels, Event
-from core.registry.store import ChangedMeanwhileError, RegistryError
+from core.registry.reader import RegistryError
+from core.registry.store import ChangedMeanwhileError
 from dashboard import clock
 from dashboard.access import Approver, Viewer
 from dashboard.database.connection import by_number

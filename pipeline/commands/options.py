@@ -84,7 +84,8 @@ def released(workspace: Path, version: str | None) -> tuple[Registry, VersionRec
         UsageError: there is none.
     """
     from core.features import MODEL_NAME
-    from core.registry.store import Registry, RegistryError
+    from core.registry.reader import RegistryError
+    from core.registry.store import Registry
     from core.workspace import Workspace
 
     registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)

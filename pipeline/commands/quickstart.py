@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from core.errors import RunFaultError
+from core.imports import uncollected
 from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, existing, overridden
 
 
@@ -37,8 +38,9 @@ def quickstart(
 
     settings = config.load(preset, overridden(overrides))
 
-    from core.workspace import Workspace
-    from pipeline import data_set, demonstration, run, summary
+    with uncollected():
+        from core.workspace import Workspace
+        from pipeline import data_set, demonstration, run, summary
 
     console = Console()
     place = Workspace(workspace)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.imports import uncollected
 from pipeline.commands.options import DataOption, PresetOption, SetOption, WorkspaceOption, overridden
 
 
@@ -44,9 +45,10 @@ def run(
 
     settings = config.load(preset, overridden(overrides))
 
-    from core.workspace import Workspace
-    from pipeline import data_set, run, summary, unseen_sources
-    from pipeline import external as external_data
+    with uncollected():
+        from core.workspace import Workspace
+        from pipeline import data_set, run, summary, unseen_sources
+        from pipeline import external as external_data
 
     console = Console()
     place = Workspace(workspace)

@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
@@ -51,7 +51,7 @@ def locations(
     )
 
 
-def compiled(pipeline: tfx.dsl.Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
+def compiled(pipeline: Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
     """Return the pipeline as the runner takes it."""
     result = compiler.Compiler().compile(pipeline)
     # LocalDagRunner would name the run by the time it starts; the caller's name is on everything else.

@@ -18,7 +18,8 @@ from core.features import MODEL_NAME
 from core.measures import operating_point
 from core.measures.auc import auc, auc_interval
 from core.measures.rates import Interval, rate_of
-from core.registry.store import Registry, UnknownVersionError
+from core.registry.reader import UnknownVersionError
+from core.registry.store import Registry
 from core.settings import Frozen
 from core.workspace import Workspace
 from studies.baselines import perceptron, systems

@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from tfx import v1 as tfx
+from tfx.components.trainer.component import Trainer
+from tfx.proto import trainer_pb2
+from tfx.types.channel import Channel
 
 from components.ingest.errors import IngestError
 from components.transform import images
@@ -44,13 +46,13 @@ class SegmentationSteps:
     def __init__(self, config: SegmentationConfig) -> None:
         self.config = config
 
-    def judge(self, examples: tfx.dsl.Channel, where: Locations) -> Judged:
+    def judge(self, examples: Channel, where: Locations) -> Judged:
         """Return Trainer, model gate and serving gate."""
-        trainer = tfx.components.Trainer(
+        trainer = Trainer(
             run_fn="studies.segmentation.training.run_fn",
             examples=examples,
-            train_args=tfx.proto.TrainArgs(splits=["train"]),
-            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+            train_args=trainer_pb2.TrainArgs(splits=["train"]),
+            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
             custom_config={
                 "segmentation": self.config.model_dump(mode="json"),
                 "cache_dir": where.cache,
@@ -74,7 +76,7 @@ class SegmentationSteps:
             },
         )
 
-    def record(self, pushed_model: tfx.dsl.Channel, judged: Judged, where: Locations) -> Any:
+    def record(self, pushed_model: Channel, judged: Judged, where: Locations) -> Any:
         """Return the registry's record of the U-Net."""
         return SegmentationRecord(
             pushed_model=pushed_model,

@@ -17,9 +17,9 @@ import uvicorn
 from argon2 import PasswordHasher
 
 from dashboard import sample
-from dashboard.app import build as build_services
 from dashboard.database.tables import Base
 from dashboard.security import passwords
+from dashboard.services import Services
 from dashboard.settings import Settings
 from tests.dashboard.rig import POSTGRES, SMALL, Cluster, Double, Inbox, Running, fill
 
@@ -29,7 +29,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example workspace every test copies, with a filled SQLite database in it."""
     root = tmp_path_factory.mktemp("example") / "workspace"
     sample.workspace(root, SMALL)
-    services = build_services(Settings(workspace=root, model_server="127.0.0.1:1"))
+    services = Services(Settings(workspace=root, model_server="127.0.0.1:1"))
     fill(services)
     services.database.close()
     return root
@@ -63,7 +63,7 @@ def postgres(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     # Not below pytest's folder: another pytest closes that to all but its user.
     folder = Path(tempfile.mkdtemp(prefix="dash-postgres-"))
     cluster = Cluster(folder)
-    services = build_services(
+    services = Services(
         Settings(workspace=template, state_dir=tmp_path_factory.mktemp("state"), database_url=cluster.url())
     )
     fill(services)

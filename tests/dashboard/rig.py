@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.server
+import json
 import os
 import re
 import shutil
@@ -17,6 +19,7 @@ import grpc
 from fastapi.testclient import TestClient
 from google.protobuf import text_format
 
+from core.files import write_atomic
 from core.protos import model_server_config_pb2, tensor_pb2
 from core.protos import prediction_service_pb2 as serving
 from core.protos.prediction_service_pb2_grpc import (
@@ -25,8 +28,10 @@ from core.protos.prediction_service_pb2_grpc import (
     add_ModelServiceServicer_to_server,
     add_PredictionServiceServicer_to_server,
 )
-from dashboard import sample
+from core.workspace import MARKER, Workspace
+from dashboard import clock, sample
 from dashboard.app import create
+from dashboard.sample.store import RUNNING, Store
 from dashboard.services import Services
 from dashboard.settings import Settings
 
@@ -245,6 +250,35 @@ def fill(services: Services) -> None:
         sample.field(services.database, services.recorder, services.registry.names()[::-1], SMALL)
     for run in services.runs.all()[-1:]:
         services.data_index.index(run.data_version, services.workspace.root / "data" / "set-0")
+
+
+class LiveRun:
+    """A run under way, step by step: what a page that is open should notice."""
+
+    def __init__(self, made: Workspace, run_id: str, started: int) -> None:
+        self._made, self._run_id, self._started = made, run_id, started
+        folder = made.run(run_id)
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "run.log").touch()
+        self._held = (made.root / MARKER).open("a")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+
+    def until(self, stop: int) -> None:
+        """Write the first steps, the last of them still running."""
+        store = Store(self._made.metadata)
+        store.run(self._made.root, self._run_id, self._started, stop, RUNNING)
+        store.close()
+
+    def finish(self) -> None:
+        """Write run.json."""
+        document = {
+            "run_id": self._run_id, "status": "refused", "reason": "auc is 0.612, must be >= 0.7", "preset": "quick",
+            "data": "", "data_version": "", "started": clock.stamp(self._started), "seconds": 61.0, "version": None,
+            "model": None, "metrics": None, "threshold": None, "verdicts": [], "steps": [],
+        }  # fmt: skip
+        write_atomic(self._made.run(self._run_id) / "run.json", json.dumps(document))
+        self._held.close()
 
 
 class Inbox:

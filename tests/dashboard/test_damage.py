@@ -93,7 +93,10 @@ def test_a_folder_whose_name_is_not_utf_8_is_told_of(build: Any, workspace: Path
     assert viewer.json("/runs")["total"] == 6
 
 
-def test_a_locked_metadata_store_is_waited_for_a_moment_only(build: Any, workspace: Path) -> None:
+def test_a_locked_metadata_store_is_waited_for_a_moment_only(
+    build: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.readers.metadata.PATIENCE_S", 0.2)
     running = build()
     viewer = running.signed_in("viewer")
     number = (

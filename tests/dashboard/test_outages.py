@@ -32,6 +32,13 @@ def recovered(visitor: Any, path: str) -> bool:
     return False
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database is waited for a second, not for several."""
+    monkeypatch.setattr(connection, "REPLY_S", 1.0)
+    monkeypatch.setattr(connection, "LOCK_S", 1.0)
+
+
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers are not turned away after a failure: each one meets the outage itself."""

@@ -10,25 +10,46 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
+import pytest
+
+from dashboard.__main__ import main
 
 
-def run(*arguments: str, **options: object) -> subprocess.Popen[str]:
+class Refused(NamedTuple):
+    """How a start ended that could not be."""
+
+    code: object
+    said: str
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Refused]:
+    """Types the command, in this process, and gives its exit code and what it said on standard error."""
+
+    def refused(*arguments: str) -> Refused:
+        monkeypatch.setattr(sys, "argv", ["dashboard", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Refused(ended.value.code, capsys.readouterr().err)
+
+    return refused
+
+
+def test_the_first_start_prints_a_link_that_opens_and_ctrl_c_ends_it(workspace: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dashboard", *arguments],
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dashboard", "--workspace", str(workspace), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
         cwd=Path(__file__).parents[2],
     )
-
-
-def test_the_first_start_prints_a_link_that_opens_and_ctrl_c_ends_it(workspace: Path) -> None:
-    process = run("--workspace", str(workspace), "--port", "0")
     assert process.stdout is not None
     base = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
     assert base is not None
@@ -43,7 +64,9 @@ def test_the_first_start_prints_a_link_that_opens_and_ctrl_c_ends_it(workspace: 
     assert process.returncode in (0, 130, -signal.SIGINT)
 
 
-def test_what_is_wrong_is_said_without_a_traceback(tmp_path: Path, workspace: Path) -> None:
+def test_what_is_wrong_is_said_without_a_traceback(
+    tmp_path: Path, workspace: Path, start: Callable[..., Refused]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         cases = {
             f"workspace {tmp_path / 'none'}: there is no such folder": [
@@ -59,14 +82,15 @@ def test_what_is_wrong_is_said_without_a_traceback(tmp_path: Path, workspace: Pa
             "cannot be read": ["--workspace", str(workspace), "--config", str(tmp_path / "none.yaml")],
         }
         for message, arguments in cases.items():
-            process = run(*arguments)
-            _, errors = process.communicate(timeout=60)
-            assert process.returncode == 2
-            assert message in errors
-            assert "Traceback" not in errors
+            ended = start(*arguments)
+            assert ended.code == 2
+            assert message in ended.said
+            assert "Traceback" not in ended.said
 
 
-def test_a_place_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, workspace: Path) -> None:
+def test_a_place_that_cannot_be_used_is_named_with_what_to_do(
+    tmp_path: Path, workspace: Path, start: Callable[..., Refused]
+) -> None:
     corrupt = tmp_path / "corrupt.sqlite"
     corrupt.write_bytes(b"no database, ever" * 100)
     newer = tmp_path / "newer.sqlite"
@@ -92,8 +116,7 @@ def test_a_place_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, wo
     for message, (key, value) in cases.items():
         config = tmp_path / "settings.yaml"
         config.write_text(f"{key}: {value}\n" + ("" if key == "workspace" else f"workspace: {workspace}\n"))
-        process = run("--config", str(config), "--port", "0")
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 2, (message, errors)
-        assert message in errors
-        assert "Traceback" not in errors
+        ended = start("--config", str(config), "--port", "0")
+        assert ended.code == 2, (message, ended.said)
+        assert message in ended.said
+        assert "Traceback" not in ended.said

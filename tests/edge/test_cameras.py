@@ -99,6 +99,7 @@ class HangingCamera(FakeCamera):
 
 
 def test_a_camera_that_hangs_is_left_behind_and_opened_again() -> None:
+    others = set(threading.enumerate())
     release = threading.Event()
     plug: dict[str, Any] = {"in": True, "opened": 0, "closed": 0, "frames": 0, "hang": release}
     now = [100.0]
@@ -118,9 +119,8 @@ def test_a_camera_that_hangs_is_left_behind_and_opened_again() -> None:
     assert (keeper.hung, keeper.hopeless, keeper.trouble) == (False, False, None)
     # The threads that were left behind close their cameras when the driver gives way.
     release.set()
-    for thread in threading.enumerate():
-        if thread.name == "camera" and thread is not keeper._hand:
-            thread.join(10)
+    for thread in set(threading.enumerate()) - others - {keeper._hand}:
+        thread.join(10)
     assert (plug["opened"], plug["closed"]) == (3, 2)
     keeper.close()
 

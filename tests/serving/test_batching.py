@@ -9,7 +9,8 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.config_files import read_batching
+from serving.config_files import default_batching, read_batching
+from serving.engine.batching import BatchingParameters
 from serving.status import ServingError
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -141,6 +142,16 @@ def test_defaults_are_those_of_the_scheduler(tmp_path):
         1000,
         0,
         10,
+    )
+
+
+def test_without_a_file_batches_are_small_and_requests_and_queue_as_large_as_ever():
+    chosen, standard = default_batching(), BatchingParameters()
+    assert chosen.splits
+    assert chosen.execution_limit == 8
+    assert chosen.max_batch_size == standard.max_batch_size
+    assert chosen.execution_limit * chosen.max_enqueued_batches == (
+        standard.max_batch_size * standard.max_enqueued_batches
     )
 
 

@@ -420,8 +420,14 @@ def test_a_flag_that_is_not_done_says_so(tmp_path):
         (["--port=70000"], "--port = '70000'"),
         (["--rest_api_port=65536"], "--rest_api_port = '65536'"),
         (["--port=0", "--rest_api_port=0"], "nothing would listen"),
-        (["--port=-1", "--model_base_path=gs://bucket/m"], "this server cannot read gs://bucket/m"),
-        (["--port=-1", "--model_base_path=s3://bucket/m"], "this server cannot read s3://bucket/m"),
+        (
+            ["--port=-1", "--rest_api_port=-1", "--model_base_path=gs://bucket/m"],
+            "this server cannot read gs://bucket/m",
+        ),
+        (
+            ["--port=-1", "--rest_api_port=-1", "--model_base_path=s3://bucket/m"],
+            "this server cannot read s3://bucket/m",
+        ),
         (["--port=-1", "--host=192.0.2.1", "--rest_api_port=8999"], "cannot listen on 192.0.2.1:8999"),
     ],
 )

@@ -99,7 +99,14 @@ def test_an_expired_request_is_not_run(pick, tmp_path, refused):
         assert server.metrics()[runs] == 1
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "sign",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_open_streams_do_not_hold_a_stop_up(pick, tmp_path, sign):
     with start(pick, tmp_path, "--drain_seconds=300") as server:
         watch = health_pb2_grpc.HealthStub(server.channel).Watch(health_pb2.HealthCheckRequest())

@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from core.errors import UsageError
 from core.registry import rollout as rollout_module
 from core.registry import store
+from core.registry.reader import RegistryError
 from core.registry.rollout import Rollout, Waiting
-from core.registry.store import Registry, RegistryError
+from core.registry.store import Registry
 from tests.support.label_rules import LabelledServer
 from tests.support.version_records import version_record
 

@@ -8,14 +8,9 @@ from google.protobuf import text_format
 
 from core.protos import model_server_config_pb2
 from core.records.version import Channels, Labels, VersionRecord
+from core.registry.reader import DamagedRecordError, RegistryError, UnknownVersionError
 from core.registry.rollout import Rollout
-from core.registry.store import (
-    ChangedMeanwhileError,
-    DamagedRecordError,
-    Registry,
-    RegistryError,
-    UnknownVersionError,
-)
+from core.registry.store import ChangedMeanwhileError, Registry
 from tests.support.version_records import version_record
 
 

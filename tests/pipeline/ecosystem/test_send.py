@@ -119,7 +119,9 @@ def test_each_step_is_a_start_and_an_end(
     assert [event["run"]["runId"] for event in found[4:]] == before
 
 
-def test_what_cannot_be_sent_is_told(workspace: Workspace, tmp_path: Path) -> None:
+def test_what_cannot_be_sent_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    # OpenLineage's client tries five times, with longer and longer pauses.
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
     assert isinstance(send(workspace).exception, UsageError)
     with pytest.raises(UsageError, match="no such finished run; valid are 20260102-030405"):
         finished_run.find(workspace, "1")

@@ -1,4 +1,4 @@
-"""A job in a process of its own."""
+"""A job in a process of its own. What this file imports, each of those processes imports."""
 
 import os
 import signal
@@ -7,9 +7,8 @@ from io import StringIO
 
 import pytest
 
-from components.trainer.data.records import DataError
 from components.trainer.progress import Progress
-from core.errors import RunFaultError
+from core.errors import RunFaultError, UsageError
 from studies.ladder import own_process
 
 
@@ -20,7 +19,7 @@ def told(number: int, progress: Progress) -> tuple[int, int]:
 
 
 def refused(progress: Progress) -> None:
-    raise DataError("folds=9: too few")
+    raise UsageError("folds=9: too few")
 
 
 def killed(progress: Progress) -> None:
@@ -35,7 +34,7 @@ def test_result_and_lines_come_back_from_another_process():
 
 
 def test_an_exception_comes_out_as_it_was_raised():
-    with pytest.raises(DataError, match="folds=9: too few"):
+    with pytest.raises(UsageError, match="folds=9: too few"):
         own_process.run(refused, "a job", Progress(StringIO()))
 
 

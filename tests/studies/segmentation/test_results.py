@@ -55,6 +55,7 @@ def test_the_mean_of_the_folds_does_not_compare_answers_of_different_folds(given
     assert predicted.auc_of_folds == 0.5
 
 
+@pytest.mark.slow
 def test_the_fifth_block_learns_from_what_the_fourth_says(given: Material) -> None:
     classifier = FifthBlock("none", 32, 1)
     found = experiment.run(given, classifier, 1, Progress())

@@ -19,6 +19,7 @@ class StoppedError(Exception):
     """The machine went away."""
 
 
+@pytest.mark.slow  # the Trainer's own resuming, of the same loop, is looked at each time
 def test_a_resumed_training_ends_with_the_same_weights(loaded: Loaded, tmp_path: Path) -> None:
     config = SegmentationConfig(height=32, width=48, depth=1, filters=2, epochs=3, batch_size=8, dropout=0.5)
 

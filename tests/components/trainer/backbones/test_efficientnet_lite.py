@@ -26,8 +26,8 @@ def _cut(path: Path, size: int) -> np.ndarray:
     # The counts of tensorflow/tpu's table: 4.652 M, 5.417 M, 6.092 M.
     [
         ("efficientnet_lite0", 224, 4_652_008),
-        ("efficientnet_lite1", 240, 5_416_680),
-        ("efficientnet_lite2", 260, 6_092_072),
+        pytest.param("efficientnet_lite1", 240, 5_416_680, marks=pytest.mark.slow),
+        pytest.param("efficientnet_lite2", 260, 6_092_072, marks=pytest.mark.slow),
     ],
 )
 def test_ported_weights_recognise_known_photographs(

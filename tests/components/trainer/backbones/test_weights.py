@@ -69,7 +69,9 @@ def test_optimizer_slots_in_a_file_are_not_taken_for_layers(tmp_path: Path) -> N
     assert _same(registry.build("tiny_cnn", size=32, weights=str(tmp_path / "compiled.keras")).model(), model)
 
 
-@pytest.mark.parametrize("application", ["ConvNeXtTiny", "MobileNetV3Small"])
+@pytest.mark.parametrize(
+    "application", [pytest.param("ConvNeXtTiny", marks=pytest.mark.slow), "MobileNetV3Small"]
+)
 def test_the_legacy_files_of_keras_applications_load_by_order(application: str, tmp_path: Path) -> None:
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
