@@ -19,7 +19,7 @@ from pipeline.outcome import Outcome
 from pipeline.report import words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
-from pipeline.report.slices import Slice, Slices
+from pipeline.report.slices import Slices
 
 LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
 
@@ -103,7 +103,11 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         },
         positive_predictive_value=performance.chosen.positive_predictive_value,
         negative_predictive_value=performance.chosen.negative_predictive_value,
-        slices=[_figures(row) for _, rows in slices.by_feature for row in rows],
+        slices=[
+            SliceFigures.model_validate(row, from_attributes=True)
+            for _, rows in slices.by_feature
+            for row in rows
+        ],
         gates={verdict.gate: verdict.passed for verdict in result.verdicts},
         external=evidence.external,
         reporting=_reporting(evidence),
@@ -133,19 +137,6 @@ def weaknesses(robustness: Mapping[str, Any] | None) -> list[str]:
         f"at the same operating point, instead of {percent(plain['sensitivity'])}."
         for row in sorted(weak, key=lambda row: float(row["sensitivity"]))
     ]
-
-
-def _figures(row: Slice) -> SliceFigures:
-    return SliceFigures(
-        feature=row.feature,
-        value=row.value,
-        images=row.images,
-        melanomas=row.positives,
-        judged=row.judged,
-        auc=row.auc,
-        sensitivity=row.sensitivity,
-        specificity=row.specificity,
-    )
 
 
 def _not_known(result: Outcome, evidence: Evidence, performance: Performance, slices: Slices) -> list[str]:

@@ -26,7 +26,7 @@ class Slice:
     feature: str
     value: str
     images: int
-    positives: int
+    melanomas: int
     auc: Interval | None
     sensitivity: Interval | None
     specificity: Interval | None
@@ -97,18 +97,15 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
     return Slices(
         by_feature=tables,
         single=single,
-        worst_auc=min(
-            (row for row in considered if row.auc),
-            key=lambda row: row.auc.value if row.auc else 1.0,
-            default=None,
-        ),
-        worst_sensitivity=min(
-            (row for row in considered if row.sensitivity),
-            key=lambda row: row.sensitivity.value if row.sensitivity else 1.0,
-            default=None,
-        ),
+        worst_auc=_worst(considered, "auc"),
+        worst_sensitivity=_worst(considered, "sensitivity"),
         too_small=too_small,
     )
+
+
+def _worst(rows: Sequence[Slice], measure: str) -> Slice | None:
+    known = [row for row in rows if getattr(row, measure)]
+    return min(known, key=lambda row: float(getattr(row, measure).value), default=None)
 
 
 def _order(feature: str, value: str, groups: dict[str, list[Prediction]]) -> tuple[object, ...]:
@@ -142,7 +139,7 @@ def _measure(
         feature=feature,
         value=value,
         images=len(labels),
-        positives=positives,
+        melanomas=positives,
         auc=auc,
         sensitivity=sensitivity,
         specificity=counts.specificity_interval(confidence),
