@@ -29,44 +29,23 @@ FLINK: Final = "1.19.2"
 BEAM_RUNNER: Final = "2.62.0"
 ROOT: Final = Path(__file__).parent.parent
 KEPT: Final = ROOT / ".build" / "flink"
+CONFIGURATION: Final = Path(__file__).with_name("flink_conf")
 
-_POM: Final = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>melanosizer</groupId><artifactId>flink-job-server</artifactId><version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.beam</groupId><artifactId>beam-runners-flink-1.19</artifactId><version>{BEAM_RUNNER}</version>
-    </dependency>
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-  </dependencies>
-</project>
-"""
 # As Flink's own start scripts open them for Java 17.
 _OPENED: Final = (
     "--add-exports=java.base/sun.net.util=ALL-UNNAMED",
     *(
         f"--add-opens=java.base/{package}=ALL-UNNAMED"
         for package in (
-            *("java.lang", "java.lang.reflect", "java.net", "java.io", "java.nio", "java.text", "java.time"),
             *(
-                "java.util",
-                "java.util.concurrent",
-                "java.util.concurrent.atomic",
-                "java.util.concurrent.locks",
+                f"java.{name}"
+                for name in ("lang", "lang.reflect", "net", "io", "nio", "text", "time", "util")
             ),
+            *(f"java.util.concurrent{name}" for name in ("", ".atomic", ".locks")),
             "sun.nio.ch",
         )
     ),
 )
-_LOG: Final = """\
-rootLogger.level=INFO
-rootLogger.appenderRef.console.ref=Console
-appender.console.name=Console
-appender.console.type=CONSOLE
-appender.console.layout.type=PatternLayout
-appender.console.layout.pattern=%d %p %c{1} %m%n
-"""
 
 
 class UnavailableError(Exception):
@@ -90,10 +69,14 @@ def fetch(folder: Path = KEPT) -> Path:
         _run([*pip, "--target", str(partial), f"apache-flink-libraries=={FLINK}"], folder, "Flink from PyPI")
         partial.rename(folder / "flink")
     if not (folder / "job-server").is_dir():
-        (folder / "pom.xml").write_text(_POM)
+        shutil.copy(CONFIGURATION / "pom.xml", folder)
         shutil.rmtree(folder / "job-server.part", ignore_errors=True)
         goal = ["dependency:copy-dependencies", "-DoutputDirectory=job-server.part", "-DincludeScope=runtime"]
-        _run(["mvn", "-q", "-B", *goal], folder, "Beam's Flink runner from Maven Central")
+        _run(
+            ["mvn", "-q", "-B", f"-Dbeam.runner={BEAM_RUNNER}", *goal],
+            folder,
+            "Beam's Flink runner from Maven Central",
+        )
         (folder / "job-server.part").rename(folder / "job-server")
     return folder
 
@@ -158,31 +141,11 @@ class FlinkCluster:
     def _start(self, libraries: Path) -> None:
         configuration = self._folder / "conf"
         configuration.mkdir(exist_ok=True)
-        settings = {
-            "jobmanager.rpc.address": "localhost",
-            "jobmanager.rpc.port": self._rpc,
-            "jobmanager.bind-host": "localhost",
-            "taskmanager.host": "localhost",
-            "taskmanager.bind-host": "localhost",
-            "taskmanager.numberOfTaskSlots": self._slots,
-            "rest.address": "localhost",
-            "rest.bind-address": "localhost",
-            "rest.port": self._rest,
-            # What Flink's start script would compute from the size of the process.
-            "taskmanager.cpu.cores": float(self._slots),
-            "taskmanager.memory.task.heap.size": "512m",
-            "taskmanager.memory.task.off-heap.size": "0b",
-            "taskmanager.memory.managed.size": "512m",
-            "taskmanager.memory.network.min": "2g",
-            "taskmanager.memory.network.max": "2g",
-            "taskmanager.memory.framework.heap.size": "128m",
-            "taskmanager.memory.framework.off-heap.size": "128m",
-            "taskmanager.memory.jvm-metaspace.size": "256m",
-            "taskmanager.memory.jvm-overhead.min": "192m",
-            "taskmanager.memory.jvm-overhead.max": "192m",
-        }
-        (configuration / "config.yaml").write_text("".join(f"{k}: {v}\n" for k, v in settings.items()))
-        (configuration / "log4j.properties").write_text(_LOG)
+        template = (CONFIGURATION / "config.yaml.template").read_text()
+        (configuration / "config.yaml").write_text(
+            template.format(rpc=self._rpc, rest=self._rest, slots=self._slots)
+        )
+        shutil.copy(CONFIGURATION / "log4j.properties", configuration)
         log = f"-Dlog4j.configurationFile=file:{configuration}/log4j.properties"
         # Direct memory: the network's, which a job with this many steps takes whole, and some for Flink itself.
         memory = ["-Xmx768m", "-XX:MaxDirectMemorySize=3g"]

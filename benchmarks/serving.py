@@ -19,7 +19,6 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -35,8 +34,8 @@ import psutil
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks import serving_bombs  # noqa: E402
-from benchmarks.ports import free_ports  # noqa: E402
-from benchmarks.serving_contestant import ENV, HERE, Contestant, load, python, window  # noqa: E402
+from benchmarks.serving_contestant import HERE, load, window  # noqa: E402
+from benchmarks.serving_contestants import Contestants  # noqa: E402
 from benchmarks.serving_images import folder  # noqa: E402
 
 BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
@@ -72,75 +71,23 @@ class Bench:
     def start(self) -> None:
         """Export the model and start all contestants."""
         self.say("exporting EfficientNet-Lite0")
-        models = self.work / "lite0"
-        subprocess.run(
-            python(str(HERE / "serving_model.py"), str(models)), check=True, env=ENV, capture_output=True
-        )
-        self.base = self.work / "served"
-        self.base.mkdir()
-        shutil.copytree(models / "1", self.base / "1")
-        self.spare = models / "versions" / "2"
-        monitoring = self.work / "monitoring.config"
-        monitoring.write_text("prometheus_config { enable: true }")
-        grpc_port, rest_port, flask_port, fast_port, light_port, onnx_port, old_port = free_ports(7)
-        self.ours = Contestant(
-            python(
-                "-m", "serving", "--host=127.0.0.1", f"--port={grpc_port}", f"--rest_api_port={rest_port}",
-                "--model_name=lite0", f"--model_base_path={self.base}", "--enable_batching",
-                f"--monitoring_config_file={monitoring}",
-                "--file_system_poll_wait_seconds=0.2",
-            ), f"127.0.0.1:{grpc_port}", self.work / "ours.log",
-        )  # fmt: skip
-        self.rest_target = f"127.0.0.1:{rest_port}"
-        self.light_base = models / "light"
-        self.light = self.flask = self.fastapi = None
-        if not self.only_throughput:
-            self.light = Contestant(
-                python(
-                    "-m", "serving", "--host=127.0.0.1", f"--port={light_port}", "--model_name=lite0",
-                    f"--model_base_path={self.light_base}", "--enable_batching",
-                ), f"127.0.0.1:{light_port}", self.work / "light.log",
-            )  # fmt: skip
-            keras_file = {"MODEL": str(models / "pixels" / "model.keras")}
-            self.flask = Contestant(
-                python("-m", "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300",
-                       "-b", f"127.0.0.1:{flask_port}", "benchmarks.serving_rivals:flask_app"),
-                f"127.0.0.1:{flask_port}", self.work / "flask.log", {**keras_file, "RIVAL": "flask"},
-            )  # fmt: skip
-            self.fastapi = Contestant(
-                python("-m", "uvicorn", "--host=127.0.0.1", f"--port={fast_port}", "--workers=2", "--log-level=warning",
-                       "benchmarks.serving_rivals:fastapi_app"),
-                f"127.0.0.1:{fast_port}", self.work / "fastapi.log", {**keras_file, "RIVAL": "fastapi"},
-            )  # fmt: skip
-        self.onnx = Contestant(
-            python("-m", "uvicorn", "--host=127.0.0.1", f"--port={onnx_port}", "--workers=2", "--log-level=warning",
-                   "benchmarks.serving_rivals:onnx_app"),
-            f"127.0.0.1:{onnx_port}", self.work / "onnx.log",
-            {"ONNX": str(models / "pixels" / "model.onnx"), "RIVAL": "onnx"},
-        ) if (models / "pixels" / "model.onnx").exists() else None  # fmt: skip
-        # What it needs may not be installed here any more.
-        theirs = (self.old_code or Path()) / ".venv/bin/python"
-        self.old = Contestant(
-            [
-                str(theirs if theirs.exists() else sys.executable), "-m", "serving", "--host=127.0.0.1", f"--port={old_port}", "--model_name=lite0",
-                f"--model_base_path={models / 'unfolded'}", "--enable_batching",
-            ], f"127.0.0.1:{old_port}", self.work / "old.log", {"PYTHONPATH": str(self.old_code)}, self.old_code,
-        ) if self.old_code is not None else None  # fmt: skip
-        for server in (self.ours, self.light, self.flask, self.fastapi, self.onnx, self.old):
-            if server is not None:
-                server.await_listening()
+        self.field = Contestants(self.work, self.old_code, only_throughput=self.only_throughput)
+        self.field.await_listening()
 
     def stop(self) -> None:
         """Stop what runs and remove what was made."""
-        for name in ("ours", "light", "flask", "fastapi", "onnx", "old"):
-            server = getattr(self, name, None)
-            if server is not None:
-                server.stop()
+        if hasattr(self, "field"):
+            self.field.stop()
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _limit(self, batch: int, threads: int) -> dict[str, Any]:
         result = load(
-            "inprocess", str(self.base / "1"), self.images, batch=batch, clients=threads, seconds=self.seconds
+            "inprocess",
+            str(self.field.base / "1"),
+            self.images,
+            batch=batch,
+            clients=threads,
+            seconds=self.seconds,
         )
         result["per_second"] *= batch
         result["client_cpu_ms"] /= batch
@@ -149,12 +96,9 @@ class Bench:
     def throughput(self) -> None:
         """32 clients on each server, the bare graph between them."""
         # Keras and TensorFlow trace on first calls, in each worker and thread: not what is measured.
-        for server, kind in (
-            (self.ours, "grpc"), (self.old, "grpc"), (self.flask, "multipart"), (self.fastapi, "multipart"),
-            (self.onnx, "multipart"),
-        ):  # fmt: skip
-            if server is not None:
-                load(kind, server.target, self.images, clients=32, seconds=self.seconds)
+        servers = {"ours": self.field.ours, **self.field.rivals}
+        for server in servers.values():
+            load(server.kind, server.target, self.images, clients=32, seconds=self.seconds)
         seen: dict[str, list[dict[str, Any]]] = {}
         for number in range(self.rounds):
             self.say(f"throughput, round {number + 1} of {self.rounds}")
@@ -163,16 +107,11 @@ class Bench:
                 "limit 8x1": lambda: self._limit(8, 1),
                 "limit 8x2": lambda: self._limit(8, 2),
                 "limit 4x2": lambda: self._limit(4, 2),
-                "ours": lambda: window(self.ours, "grpc", self.images, clients=32, seconds=self.seconds),
             }
+            for name, server in servers.items():
+                runs[name] = partial(window, server, self.images, clients=32, seconds=self.seconds)
             if not self.only_throughput:
                 runs["rest"] = self._rest
-            for name, rival, kind in (
-                ("flask", self.flask, "multipart"), ("fastapi", self.fastapi, "multipart"),
-                ("onnx", self.onnx, "multipart"), ("old", self.old, "grpc"),
-            ):  # fmt: skip
-                if rival is not None:
-                    runs[name] = partial(window, rival, kind, self.images, clients=32, seconds=self.seconds)
             for name, run in runs.items():
                 seen.setdefault(name, []).append(run())
         limits = [name for name in seen if name.startswith("limit")]
@@ -222,11 +161,9 @@ class Bench:
         self.best_rate = self._median(seen["ours"], "per_second")
 
     def _rest(self) -> dict[str, Any]:
-        target, self.ours.target = self.ours.target, self.rest_target
-        try:
-            return window(self.ours, "rest", self.images, clients=32, seconds=self.seconds)
-        finally:
-            self.ours.target = target
+        return load(
+            "rest", self.field.rest_target, self.images, pid=self.field.ours.process.pid, clients=32, seconds=self.seconds
+        )  # fmt: skip
 
     @staticmethod
     def _median(runs: list[dict[str, Any]], key: str) -> float:
@@ -234,18 +171,20 @@ class Bench:
 
     def latency(self) -> None:
         """p50 added at one client, p99 at eight."""
-        assert self.light is not None  # started unless throughput alone is wanted
+        assert self.field.light is not None  # started unless throughput alone is wanted
         added, over, ratios, p99s = [], [], [], []
         for number in range(self.rounds):
             self.say(f"latency, round {number + 1} of {self.rounds}")
             direct = self._limit(1, 1)
-            one = window(self.ours, "grpc", self.images, clients=1, seconds=self.seconds)
+            one = window(self.field.ours, self.images, clients=1, seconds=self.seconds)
             over.append(one["p50"] - direct["p50"])
-            bare = load("inprocess", str(self.light_base / "1"), self.images, seconds=self.seconds / 2)
-            light = window(self.light, "grpc", self.images, clients=1, seconds=self.seconds / 2)
+            bare = load(
+                "inprocess", str(self.field.models / "light" / "1"), self.images, seconds=self.seconds / 2
+            )
+            light = window(self.field.light, self.images, clients=1, seconds=self.seconds / 2)
             added.append(light["p50"] - bare["p50"])
             batch = self._limit(8, 1)
-            eight = window(self.ours, "grpc", self.images, clients=8, seconds=self.seconds)
+            eight = window(self.field.ours, self.images, clients=8, seconds=self.seconds)
             ratios.append(eight["p99"] / batch["p50"])
             p99s.append((eight["p99"], batch["p50"]))
         rounds = ", ".join(f"{one:.2f}" for one in added)
@@ -271,16 +210,16 @@ class Bench:
         result: dict[str, Any] = {}
         thread = threading.Thread(
             target=lambda: result.update(
-                window(self.ours, "grpc", self.images, clients=8, seconds=seconds, rows=rows_file)
+                window(self.field.ours, self.images, clients=8, seconds=seconds, rows=rows_file)
             )
         )
         thread.start()
         while not self._serving_load():
             time.sleep(0.1)
         time.sleep(seconds / 3)
-        shutil.copytree(self.spare, self.base / "partial")
+        shutil.copytree(self.field.spare, self.field.base / "partial")
         began = time.time()
-        (self.base / "partial").rename(self.base / "2")
+        (self.field.base / "partial").rename(self.field.base / "2")
         while self._states() != {1: "END", 2: "AVAILABLE"}:
             time.sleep(0.02)
         ended = time.time()
@@ -299,7 +238,7 @@ class Bench:
     def _client(self) -> Any:
         from core.tfserving.client import Client
 
-        return Client(self.ours.target)
+        return Client(self.field.ours.target)
 
     def _states(self) -> dict[int, str]:
         with self._client() as client:
@@ -308,7 +247,7 @@ class Bench:
     def _serving_load(self) -> bool:
         import urllib.request
 
-        url = f"http://{self.rest_target}/monitoring/prometheus/metrics"
+        url = f"http://{self.field.rest_target}/monitoring/prometheus/metrics"
         with urllib.request.urlopen(url) as page:
             text = page.read().decode()
         line = next(
@@ -321,14 +260,14 @@ class Bench:
         levels = []
         for number in range(count):
             version = 3 + number
-            shutil.copytree(self.spare, self.base / "partial")
-            (self.base / "partial").rename(self.base / str(version))
+            shutil.copytree(self.field.spare, self.field.base / "partial")
+            (self.field.base / "partial").rename(self.field.base / str(version))
             while self._states().get(version) != "AVAILABLE" or "AVAILABLE" in {
                 state for v, state in self._states().items() if v != version
             } | ({"AVAILABLE"} if "UNLOADING" in self._states().values() else set()):
                 time.sleep(0.05)
-            load("grpc", self.ours.target, self.images, clients=2, seconds=0.5)
-            levels.append(self.ours.rss())
+            load("grpc", self.field.ours.target, self.images, clients=2, seconds=0.5)
+            levels.append(self.field.ours.rss())
         self.row(f"memory after {count} swaps", f"{levels[-1]:.0f} MB", "returns to its level",
                  f"after the 2nd {levels[1]:.0f}, 5th {levels[4]:.0f}, 10th {levels[min(9, count - 1)]:.0f} MB")  # fmt: skip
 
@@ -340,11 +279,11 @@ class Bench:
 
         def sample() -> None:
             while not done.wait(5):
-                levels.append(self.ours.rss())
+                levels.append(self.field.ours.rss())
 
         sampler = threading.Thread(target=sample)
         sampler.start()
-        result = window(self.ours, "grpc", self.images, clients=32, seconds=minutes * 60, rate=rate)
+        result = window(self.field.ours, self.images, clients=32, seconds=minutes * 60, rate=rate)
         done.set()
         sampler.join()
         fifth = max(1, len(levels) // 5)

@@ -38,13 +38,18 @@ class Contestant:
         log: Path,
         env: dict[str, str] | None = None,
         code: Path = ROOT,
+        kind: str = "grpc",
     ) -> None:
-        """Start `command` in the project's folder `code`, which may be another version of it."""
+        """Start `command` in the project's folder `code`, which may be another version of it.
+
+        `kind` is how serving_load.py asks it.
+        """
         with log.open("w") as out:
             self.process = subprocess.Popen(
                 command, stdout=out, stderr=out, cwd=code, env={**ENV, **(env or {})}
             )
         self.target = target
+        self.kind = kind
         self.log = log
 
     def await_listening(self) -> None:
@@ -86,6 +91,6 @@ def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
     return result
 
 
-def window(server: Contestant, kind: str, images: Path, **flags: Any) -> dict[str, Any]:
+def window(server: Contestant, images: Path, **flags: Any) -> dict[str, Any]:
     """A load window with the CPU its server and everybody else used."""
-    return load(kind, server.target, images, pid=server.process.pid, **flags)
+    return load(server.kind, server.target, images, pid=server.process.pid, **flags)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import base64
-import http.client
 import json
 import random
 import resource
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,15 @@ import psutil
 # As a script this folder comes first, and its serving.py would stand for the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-Ask = Callable[[], None]
+from benchmarks.serving_connections import (  # noqa: E402
+    Connection,
+    GrpcConnection,
+    HttpConnection,
+    Rows,
+    ask_all,
+)
+
+Window = Callable[[float], tuple[Rows, list[str]]]
 
 
 def images_of(folder: str) -> list[bytes]:
@@ -35,45 +43,21 @@ def images_of(folder: str) -> list[bytes]:
     return [path.read_bytes() for path in found]
 
 
-def grpc_client(target: str, images: list[bytes], model: str) -> Ask:
-    """Requests serialised beforehand: the client's own work must not be what is measured."""
-    import grpc
-
+def grpc_connection(target: str, images: list[bytes], model: str) -> Connection:
+    """Predict, one image a request."""
     from core.tfserving.tensors import predict_request
 
     messages = [predict_request(model, {"image_bytes": [one]}).SerializeToString() for one in images]
-    # A subchannel of its own for each client, as separate callers have.
-    channel = grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)])
-    call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-    return lambda: (call(random.choice(messages), timeout=60), None)[1]
+    return GrpcConnection(target, "/tensorflow.serving.PredictionService/Predict", messages)
 
 
-def http_client(target: str, path: str, bodies: list[bytes], content_type: str) -> Ask:
-    """A kept connection."""
-    host, _, port = target.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=60)
-
-    def ask() -> None:
-        try:
-            connection.request("POST", path, random.choice(bodies), {"Content-Type": content_type})
-            response = connection.getresponse()
-            data = response.read()
-            if response.status != 200:
-                raise RuntimeError(f"{response.status}: {data[:200]!r}")
-        except Exception:
-            connection.close()
-            raise
-
-    return ask
-
-
-def rest_client(target: str, images: list[bytes], model: str) -> Ask:
+def rest_connection(target: str, images: list[bytes], model: str) -> Connection:
     """Base64 in JSON."""
     bodies = [json.dumps({"instances": [{"b64": base64.b64encode(one).decode()}]}).encode() for one in images]
-    return http_client(target, f"/v1/models/{model}:predict", bodies, "application/json")
+    return HttpConnection(target, f"/v1/models/{model}:predict", bodies, "application/json")
 
 
-def multipart_client(target: str, images: list[bytes], model: str) -> Ask:
+def multipart_connection(target: str, images: list[bytes], model: str) -> Connection:
     """A form upload."""
     del model
     bodies = [
@@ -81,11 +65,14 @@ def multipart_client(target: str, images: list[bytes], model: str) -> Ask:
         b"Content-Type: image/jpeg\r\n\r\n" + one + b"\r\n--B--\r\n"
         for one in images
     ]
-    return http_client(target, "/predict", bodies, "multipart/form-data; boundary=B")
+    return HttpConnection(target, "/predict", bodies, "multipart/form-data; boundary=B")
 
 
-def in_process(folder: str, images: list[bytes], batch: int) -> Ask:
-    """The graph, called without any server."""
+CONNECTIONS = {"grpc": grpc_connection, "rest": rest_connection, "multipart": multipart_connection}
+
+
+def in_process(folder: str, images: list[bytes], batch: int, threads: int) -> Window:
+    """The graph, called without any server, by so many threads."""
     from core.tfserving.tensors import to_proto
     from serving.engine.capi import use_onednn
     from serving.engine.session import Session
@@ -103,7 +90,21 @@ def in_process(folder: str, images: list[bytes], batch: int) -> Ask:
         for tensor in session.run(plan, [feed]):
             tensor.numpy()
 
-    return ask
+    def work(end: float, rows: Rows) -> None:
+        while (start := time.time()) < end:
+            ask()
+            rows.append((start, time.time() - start))
+
+    def window(end: float) -> tuple[Rows, list[str]]:
+        rows: Rows = []
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(work, end, rows) for _ in range(threads)]:
+                done.result()
+        return rows, []
+
+    for _ in range(4):
+        ask()
+    return window
 
 
 def cpu_seconds() -> float:
@@ -126,37 +127,11 @@ def busy_seconds() -> float:
     return float(sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0))
 
 
-def drive(clients: list[Ask], seconds: float, rate: float, pid: int = 0) -> dict[str, Any]:
-    """Run all clients; closed loop, or an open loop of `rate` requests a second in all."""
-    for ask in clients[:4]:
-        ask()
-    rows: list[tuple[float, float]] = []
-    errors: list[str] = []
+def measured(window: Window, seconds: float, pid: int = 0) -> dict[str, Any]:
+    """Run a window and say what came of it, and what it cost this process, the server's and the rest."""
     began_server, began_busy = tree_cpu_seconds(pid), busy_seconds()
     began_cpu, began = cpu_seconds(), time.time()
-    end = began + seconds
-
-    def work(ask: Ask) -> None:
-        due = time.time() + random.uniform(0, len(clients) / rate) if rate else 0.0
-        while (now := time.time()) < end:
-            if rate:
-                if due > now:
-                    time.sleep(min(due - now, end - now))
-                    continue
-                due += random.expovariate(rate / len(clients))
-            start = time.time()
-            try:
-                ask()
-            except Exception as error:
-                errors.append(f"{type(error).__name__}: {error}"[:200])
-            else:
-                rows.append((start, time.time() - start))
-
-    threads = [threading.Thread(target=work, args=(ask,)) for ask in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    rows, errors = window(began + seconds)
     lasted = time.time() - began
     client, server = cpu_seconds() - began_cpu, tree_cpu_seconds(pid) - began_server
     others = max(0.0, busy_seconds() - began_busy - client - server)
@@ -173,7 +148,7 @@ def drive(clients: list[Ask], seconds: float, rate: float, pid: int = 0) -> dict
 def main() -> None:
     """Parse the flags, drive, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", choices=["grpc", "rest", "multipart", "inprocess"], required=True)
+    parser.add_argument("--kind", choices=[*CONNECTIONS, "inprocess"], required=True)
     parser.add_argument("--target", required=True, help="host:port, or the version folder for inprocess")
     parser.add_argument("--images", required=True)
     parser.add_argument("--model", default="lite0")
@@ -186,12 +161,14 @@ def main() -> None:
     flags = parser.parse_args()
     images = images_of(flags.images)
     if flags.kind == "inprocess":
-        ask = in_process(flags.target, images, flags.batch)
-        clients = [ask] * flags.clients
+        window = in_process(flags.target, images, flags.batch, flags.clients)
     else:
-        make = {"grpc": grpc_client, "rest": rest_client, "multipart": multipart_client}[flags.kind]
-        clients = [make(flags.target, images, flags.model) for _ in range(flags.clients)]
-    result = drive(clients, flags.seconds, flags.rate, flags.pid)
+        connections = [
+            CONNECTIONS[flags.kind](flags.target, images, flags.model) for _ in range(flags.clients)
+        ]
+        window = partial(ask_all, connections, rate=flags.rate)
+        ask_all(connections[:4], time.time() + 0.2)
+    result = measured(window, flags.seconds, flags.pid)
     rows = result.pop("rows")
     if flags.rows:
         Path(flags.rows).write_text(json.dumps(rows))

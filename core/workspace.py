@@ -135,17 +135,27 @@ class Workspace:
             yield
 
     def running(self) -> bool | None:
-        """Return whether a run holds the workspace; None where the kernel does not tell.
+        """Return whether a run holds the workspace; None where the kernel does not tell."""
+        locks = self._locks()
+        return None if locks is None else bool(locks)
 
-        Asking for the lock could turn a starting run away, so the kernel's list of locks is read instead.
-        """
+    def holder(self) -> int | None:
+        """Return the process that holds the workspace; None for none, or one that cannot be seen from here."""
+        locks = self._locks()
+        if not locks:
+            return None
+        pid = int(locks[0].split("FLOCK", 1)[1].split()[2])
+        return pid if pid > 1 and pid != os.getpid() and Path(f"/proc/{pid}").exists() else None
+
+    def _locks(self) -> list[str] | None:
+        """Return the kernel's lines about the workspace's lock: asking for it could turn a starting run away."""
         try:
             marker = (self.root / MARKER).stat()
             locks = Path("/proc/locks").read_text()
         except OSError:
             return None
         name = f"{os.major(marker.st_dev):02x}:{os.minor(marker.st_dev):02x}:{marker.st_ino}"
-        return any(name in line and "FLOCK" in line and "WRITE" in line for line in locks.splitlines())
+        return [line for line in locks.splitlines() if name in line and "FLOCK" in line and "WRITE" in line]
 
     def located(self, uri: str) -> Path | None:
         """Return the folder of an artifact inside this workspace; None for one that lies elsewhere.

@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 ROUTERS = (
-    health, sign_in, stream, run_list, compare, runs, artifacts, evaluation, models, lineage, data, serving, field, answers, review, devices, alerts,
-    admin, audit, predict, gateway_devices,
+    health, sign_in, stream, run_list, compare, runs, artifacts, evaluation, models, lineage, data, serving, field,
+    answers, review, devices, alerts, admin, audit, predict, gateway_devices,
 )  # fmt: skip
 
 
@@ -127,7 +127,8 @@ def _answer_faults(app: FastAPI, using: Services) -> None:
             return JSONResponse(problem.model_dump(), status_code=status, headers=headers)
         if not hasattr(request.state, "person"):
             known_person(request, using)
-        page = FaultPage(title={404: "Not found", 403: "Not allowed"}.get(status, "Something is wrong"), status=status, message=message)  # fmt: skip
+        title = {404: "Not found", 403: "Not allowed"}.get(status, "Something is wrong")
+        page = FaultPage(title=title, status=status, message=message)
         made = respond(request, using, "fault.html", page, status=status)
         made.headers.update(headers)
         return made

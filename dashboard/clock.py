@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from datetime import time as dtime
 from zoneinfo import ZoneInfo
 
+from core.records import times
+
 SECOND = 1000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -28,12 +30,12 @@ def parse(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    return of(moment)
 
 
 def stamp(moment: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    return local(moment, GREENWICH).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return times.text(local(moment, GREENWICH))
 
 
 def midnight(day: date, zone: ZoneInfo = GREENWICH) -> int:
@@ -60,4 +62,4 @@ def zones() -> tuple[str, ...]:
 
 def of(moment: datetime) -> int:
     """Milliseconds of a datetime."""
-    return int(moment.timestamp() * 1000)
+    return times.milliseconds(moment)

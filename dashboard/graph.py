@@ -54,7 +54,10 @@ def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]], wi
         for source in sorted(_direct(target, needs))
     ]
     parts += [_box(box, *place[box.key], wide) for box in boxes]
-    head = f'<svg class="graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="group" aria-label="{escape(label)}">'
+    head = (
+        f'<svg class="graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="group" '
+        f'aria-label="{escape(label)}">'
+    )
     return Markup(head + "".join(parts) + "</svg>")  # noqa: S704 - every part was escaped
 
 
@@ -94,7 +97,8 @@ def _edge(source: tuple[float, float], target: tuple[float, float], wide: int) -
     x1, y1 = source[0] + wide, source[1] + HEIGHT / 2
     x2, y2 = target[0], target[1] + HEIGHT / 2
     middle = max(16.0, (x2 - x1) / 2)
-    return f'<path class="edge" d="M{x1:.0f} {y1:.0f}C{x1 + middle:.0f} {y1:.0f} {x2 - middle:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"/>'
+    curve = f"{x1 + middle:.0f} {y1:.0f} {x2 - middle:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+    return f'<path class="edge" d="M{x1:.0f} {y1:.0f}C{curve}"/>'
 
 
 def _box(box: Box, x: float, y: float, wide: int) -> str:

@@ -59,7 +59,7 @@ class Services:
         self.registry = RegistryFiles(workspace, settings.model_name, (server,))
         self.evidence = Evidence(self.runs, self.registry)
         self.cluster = Cluster(settings.kfp_url, settings.kfp_namespace)
-        self.settler = LabelSettler(self.registry.store)
+        self.settler = LabelSettler(self.registry)
         self.data_index = DataIndex(database, self.runs, settings.state / "thumbnails")
         self.recorder = recorder = Recorder(database)
         pictures = Pictures(settings.state / "pictures", settings.retention_days)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from core.tfserving.answers import ModelAnswer
 
@@ -28,7 +28,3 @@ class Answer(ModelAnswer):
     def preliminary(self) -> bool:
         """True for the on-device model's answer, which the server's replaces."""
         return self.origin == "device"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it JSON-able."""
-        return asdict(self)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points, version
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 # Before anything imports TensorFlow: its start-up chatter is not for the user of a command.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -143,11 +143,9 @@ def _run(errors: Console) -> None:
     try:
         app()
     except UsageError as error:
-        errors.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(USAGE)
+        _end(errors, USAGE, str(error))
     except RunFaultError as error:
-        errors.print(f"[bold red]fault:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(FAULT)
+        _end(errors, FAULT, str(error))
     except ModuleNotFoundError as error:
         command = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
         said = missing_extra(
@@ -155,22 +153,24 @@ def _run(errors: Console) -> None:
             f"melanosizer {command}",
             OPTIONAL.get((error.name or "").partition(".")[0]) or EXTRAS.get(command, "pipeline"),
         )
-        errors.print(f"[bold red]error:[/] {_plain(said)}", highlight=False, soft_wrap=True)
-        sys.exit(USAGE)
+        _end(errors, USAGE, said)
     except OSError as error:
         # A full or read-only disk, or a place that may not be written, met where no command expects it.
         if error.errno not in _DISK:
             raise
         said = f"{error.filename or 'a file'}: {error.strerror}; mend that, then run the same command again"
-        errors.print(f"[bold red]fault:[/] {_plain(said)}", highlight=False, soft_wrap=True)
-        sys.exit(FAULT)
+        _end(errors, FAULT, said)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command takes up what was finished")
         sys.exit(130)
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+def _end(errors: Console, code: int, text: str) -> NoReturn:
+    said = text.replace("[", r"\[")
+    errors.print(
+        f"[bold red]{'error' if code == USAGE else 'fault'}:[/] {said}", highlight=False, soft_wrap=True
+    )
+    sys.exit(code)
 
 
 if __name__ == "__main__":

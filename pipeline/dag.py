@@ -31,7 +31,7 @@ from components.evaluator.component import Evaluator
 from components.example_gen.component import ImportExampleGen
 from components.gate.component import DataGate
 from components.gate.latest_accepted import LatestAcceptedStrategy
-from components.pusher.component import Pusher
+from components.pusher.executor import Pusher
 from components.registry.component import RegistryRecord
 from components.serving_check.component import ServingCheck
 from components.tuner.component import TunedHyperparameters

@@ -9,8 +9,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import tensorflow as tf
-
+from core import tfrecord
 from core.errors import RunFaultError
 from core.features import (
     DECISION,
@@ -60,8 +59,7 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
         RunFaultError: the server did not start or did not answer.
     """
     file = sorted((data / "test").glob("*.tfrecord.gz"))[0]
-    record = next(iter(tf.data.TFRecordDataset(str(file), compression_type="GZIP").as_numpy_iterator()))
-    features = tf.train.Example.FromString(record).features.feature
+    features = next(tfrecord.examples(file))
     port = _free_port()
     command = [
         *(sys.executable, "-m", "serving"),
@@ -79,7 +77,7 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
             reader = threading.Thread(target=server.communicate)
             reader.start()
             with Client(f"127.0.0.1:{port}") as client:
-                image = features[IMAGE].bytes_list.value[0]
+                image = tfrecord.first(features, IMAGE)
                 outputs = client.predict(model_name, {IMAGE_BYTES: [image]}).outputs
         except ClientError as error:
             raise RunFaultError(f"the server did not answer: {error}") from None
@@ -89,8 +87,8 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
             if reader is not None:
                 reader.join()
     return AnswerToOne(
-        image_name=features[IMAGE_NAME].bytes_list.value[0].decode(),
-        target=int(features[TARGET].int64_list.value[0]),
+        image_name=tfrecord.text(features, IMAGE_NAME),
+        target=int(tfrecord.first(features, TARGET)),
         probability=float(outputs[PROBABILITY][0]),
         decision=int(outputs[DECISION][0]),
         threshold=float(outputs[THRESHOLD][0]),

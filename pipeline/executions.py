@@ -10,7 +10,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 State = metadata_store_pb2.Execution.State
-DONE = frozenset({State.COMPLETE, State.CACHED})
+DONE = frozenset({"COMPLETE", "CACHED"})
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def unfinished(done: Iterable[Step]) -> list[Step]:
     LocalDagRunner carries on, and exits normally, where a step's inputs could not be resolved; only
     the store tells.
     """
-    return [step for step in done if step.state not in {"COMPLETE", "CACHED"}]
+    return [step for step in done if step.state not in DONE]
 
 
 def _node(store: Any, execution_id: int) -> str:

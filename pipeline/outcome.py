@@ -19,7 +19,7 @@ from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL, Verdict
 from core.registry.store import Registry
 from core.settings import Frozen
-from pipeline.executions import Step, unfinished
+from pipeline.executions import DONE, Step, unfinished
 
 Status = Literal["pushed", "unchanged", "refused", "failed"]
 EXIT_CODES: dict[Status, int] = {"pushed": 0, "unchanged": 0, "refused": REFUSED, "failed": FAULT}
@@ -67,11 +67,6 @@ class Outcome(Frozen):
     def exit_code(self) -> int:
         """The command line's exit code."""
         return EXIT_CODES[self.status]
-
-    @property
-    def of_a_study(self) -> bool:
-        """Whether it measured something that is never released as the melanoma model."""
-        return self.preset.startswith("studies/")
 
     def uri(self, step: str, output: str) -> Path | None:
         """Return the folder of a step's output, if the step got that far."""
@@ -209,7 +204,7 @@ def _model(steps: dict[str, Step]) -> Path | None:
 
 def _folder(steps: dict[str, Step], name: str, output: str) -> Path | None:
     step = steps.get(name)
-    if step is None or step.state not in {"COMPLETE", "CACHED"}:
+    if step is None or step.state not in DONE:
         return None
     artifact = step.output(output)
     return Path(artifact.uri) if artifact else None

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from core.errors import UsageError
 from core.workspace import Workspace
 from pipeline.config import RunConfig
+from pipeline.executions import DONE
 from pipeline.outcome import FILE_NAME, Outcome
 
 _STEPS = (("ImportExampleGen", "examples"), ("Transform", "transform_graph"), ("DataGate", "accepted"))
@@ -82,7 +83,7 @@ def _read(folder: Path) -> Prepared | str:
         return f"{folder.name} has no {FILE_NAME}"
     except ValidationError:
         return f"{folder.name} was made by another release"
-    done = {item.name for item in outcome.steps if item.state in {"COMPLETE", "CACHED"}}
+    done = {item.name for item in outcome.steps if item.state in DONE}
     places: list[Path] = []
     for name, output in _STEPS:
         place = outcome.uri(name, output) if name in done else None

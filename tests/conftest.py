@@ -40,6 +40,7 @@ GROUPS = {
     "tests/containers/": "the images",
     # They wait more than they work.
     "tests/dashboard/test_browser.py": None,
+    "tests/dashboard/test_every_page.py": None,
     "tests/edge/": None,
 }  # fmt: skip
 

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
-import tensorflow as tf
 from pydantic import Field
 
+from core import tfrecord
 from core.features import GROUP_ID, IMAGE
 from core.records.verdict import Check, at_most
 from core.settings import Frozen
@@ -30,33 +30,6 @@ class Overlap(Frozen):
         yield at_most("images_in_two_splits", self.images, 0, detail=detail)
 
 
-def keys(record: bytes) -> Iterator[str]:
-    """Yield what must stay in one split: the group's id and the image's SHA-256."""
-    feature = tf.train.Example.FromString(record).features.feature
-    yield "group " + feature[GROUP_ID].bytes_list.value[0].decode()
-    yield "image " + hashlib.sha256(feature[IMAGE].bytes_list.value[0]).hexdigest()[:16]
-
-
-class SplitsOfKey(beam.CombineFn):
-    """Collects the names of the splits a key was seen in."""
-
-    def create_accumulator(self) -> frozenset[str]:
-        """Return no splits."""
-        return frozenset()
-
-    def add_input(self, mutable_accumulator: frozenset[str], element: str) -> frozenset[str]:
-        """Add one split's name."""
-        return mutable_accumulator | {element}
-
-    def merge_accumulators(self, accumulators: Iterable[frozenset[str]]) -> frozenset[str]:
-        """Join the names seen by several workers."""
-        return frozenset[str]().union(*accumulators)
-
-    def extract_output(self, accumulator: frozenset[str]) -> tuple[str, ...]:
-        """Return the names in order."""
-        return tuple(sorted(accumulator))
-
-
 def read(pipeline: beam.Pipeline, patterns: Mapping[str, str]) -> dict[str, beam.PCollection]:
     """Return the records of each split, from file patterns."""
     return {
@@ -74,7 +47,7 @@ def find(records: Mapping[str, beam.PCollection]) -> beam.PCollection:
     return (
         seen
         | "All splits" >> beam.Flatten()
-        | "Splits of each key" >> beam.CombinePerKey(SplitsOfKey())
+        | "Splits of each key" >> beam.CombinePerKey(beam.combiners.ToSetCombineFn())
         | "In two" >> beam.Filter(_in_two)
         | "Named" >> beam.Map(_named)
     )
@@ -91,13 +64,15 @@ def summarise(sentences: Iterable[str]) -> Overlap:
 
 
 def _keys_of(record: bytes, split: str) -> Iterator[tuple[str, str]]:
-    for key in keys(record):
-        yield key, split
+    """Yield what must stay in one split: the group's id and the image's SHA-256."""
+    values = tfrecord.parse(record)
+    yield f"group {tfrecord.text(values, GROUP_ID)}", split
+    yield f"image {hashlib.sha256(tfrecord.first(values, IMAGE)).hexdigest()[:16]}", split
 
 
-def _in_two(item: tuple[str, tuple[str, ...]]) -> bool:
+def _in_two(item: tuple[str, set[str]]) -> bool:
     return len(item[1]) > 1
 
 
-def _named(item: tuple[str, tuple[str, ...]]) -> str:
-    return f"{item[0]} in {', '.join(item[1])}"
+def _named(item: tuple[str, set[str]]) -> str:
+    return f"{item[0]} in {', '.join(sorted(item[1]))}"

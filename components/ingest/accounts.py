@@ -19,6 +19,9 @@ from components.ingest.shard import Written
 from core import features
 
 _MOST_NAMES: Final = 200
+NOTHING: Final = manifest.Counts(
+    rows_read=0, written=0, quarantined=0, by_reason={}, converted={}, near_duplicates=0, unlisted_files=0
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +91,18 @@ def manifest_of(
 
 
 def _counts(span: Span, before: Manifest | None) -> manifest.Counts:
-    old = before.counts if before else None
+    old = before.counts if before else NOTHING
     read = sum(one.rows_read for one in span.found)
     refused = Counter(refusal.reason for refusal in span.refusals)
     return manifest.Counts(
-        rows_read=read + (old.rows_read if old else 0),
-        written=read - refused.total() + (old.written if old else 0),
-        quarantined=refused.total() + (old.quarantined if old else 0),
-        by_reason=_sum(refused, old.by_reason if old else {}),
-        converted=_sum(span.converted, old.converted if old else {}),
-        near_duplicates=span.near_images + (old.near_duplicates if old else 0),
-        unlisted_files=sum(one.unlisted for one in span.found) + (old.unlisted_files if old else 0),
+        rows_read=old.rows_read + read,
+        written=old.written + read - refused.total(),
+        quarantined=old.quarantined + refused.total(),
+        by_reason=dict(sorted((refused + Counter(old.by_reason)).items())),
+        converted=dict(sorted((Counter(span.converted) + Counter(old.converted)).items())),
+        near_duplicates=old.near_duplicates + span.near_images,
+        unlisted_files=old.unlisted_files + sum(one.unlisted for one in span.found),
     )
-
-
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    total = Counter(one) + Counter(other)
-    return dict(sorted(total.items()))
 
 
 def _span(number: int, now: str, present: Sequence[Dealt]) -> manifest.Span:

@@ -43,10 +43,6 @@ class Fractions(Frozen):
             )
         return self
 
-    def by_name(self) -> dict[str, float]:
-        """The fractions by the name of their split."""
-        return {"train": self.train, "eval": self.eval, "test": self.test}
-
 
 class IngestConfig(Frozen):
     """Sources, labels, splits, limits, and the Beam runner."""

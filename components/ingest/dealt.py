@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +13,6 @@ from core import spreadsheet
 from core.features import SPLITS
 
 NAME: Final = "splits.csv"
-COLUMNS: Final = (
-    "sha256",
-    "fingerprint",
-    "target",
-    "diagnosis",
-    "group",
-    "split",
-    "span",
-    "ties",
-    "digest",
-    "name",
-    "source",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +46,9 @@ class Dealt:
     source: str
 
 
+COLUMNS: Final = tuple(field.name for field in fields(Dealt))
+
+
 def save(images: Iterable[Dealt], folder: Path) -> Path:
     """Write the table into ``folder``."""
     path = folder / NAME
@@ -66,10 +56,8 @@ def save(images: Iterable[Dealt], folder: Path) -> Path:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for one in sorted(images, key=lambda one: (one.span, one.digest, one.sha256)):
-            cells = (one.sha256, one.fingerprint, one.target, one.diagnosis, one.group, one.split, one.span)
-            table.writerow(
-                map(spreadsheet.cell, (*cells, " ".join(one.ties), one.digest, one.name, one.source))
-            )
+            cells = (" ".join(one.ties) if name == "ties" else getattr(one, name) for name in COLUMNS)
+            table.writerow(map(spreadsheet.cell, cells))
     return path
 
 
@@ -101,16 +89,9 @@ def _image(record: dict[str, str]) -> Dealt:
     if record["split"] not in SPLITS:
         raise ValueError(record["split"])
     bytes.fromhex(record["fingerprint"])
-    return Dealt(
-        sha256=record["sha256"],
-        fingerprint=record["fingerprint"],
-        target=int(record["target"]),
-        diagnosis=record["diagnosis"],
-        group=record["group"],
-        split=record["split"],
-        span=int(record["span"]),
-        ties=tuple(record["ties"].split()),
-        digest=record["digest"],
-        name=record["name"],
-        source=record["source"],
-    )
+    read = {
+        "target": int(record["target"]),
+        "span": int(record["span"]),
+        "ties": tuple(record["ties"].split()),
+    }
+    return Dealt(**{name: record[name] for name in COLUMNS} | read)  # type: ignore[arg-type]

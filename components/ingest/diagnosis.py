@@ -1,6 +1,6 @@
 """What data sets call a diagnosis, and which names are melanoma.
 
-The vocabulary is the ISIC Archive's own (all five levels of ``isic_metadata``'s ``DiagnosisEnum``, which its server
+The vocabulary (``diagnosis.yaml``) is the ISIC Archive's own (all five levels of ``isic_metadata``'s ``DiagnosisEnum``, which its server
 checks uploads with), the short names of HAM10000 (Tschandl et al., Sci. Data 5:180161), ISIC 2018 and 2019, PAD-UFES-20
 (Pacheco et al., Data in Brief 32:106221) and derm7pt (Kawahara et al., IEEE J-BHI 23(2)), and what clinics write. A
 name that is in none of them is not understood: it never becomes a label.
@@ -12,8 +12,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from importlib import resources
+from typing import Any, Final
 
+import yaml
 from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
 
 MELANOMA: Final = "mel"
@@ -35,99 +37,16 @@ class Diagnosis:
     malignant: bool | None
 
 
-_SHORT: Final = {
-    "mel": True,
-    "nv": False,
-    "bcc": True,
-    "akiec": True,
-    "scc": True,
-    "bkl": False,
-    "df": False,
-    "vasc": False,
-}
-
-# Which part of the archive's tree is called by a short name; the longest path that matches counts.
-_TREE: Final = {
-    "malignant:malignant melanocytic proliferations (melanoma)": "mel",
-    "benign:benign melanocytic proliferations": "nv",
-    "benign:benign melanocytic proliferations:lentigo simplex": "bkl",
-    "malignant:malignant adnexal epithelial proliferations - follicular:basal cell carcinoma": "bcc",
-    "malignant:malignant epidermal proliferations:squamous cell carcinoma in situ": "scc",
-    "malignant:malignant epidermal proliferations:squamous cell carcinoma, invasive": "scc",
-    # Not a melanoma, whatever becomes of it; HAM10000 has it in one class with Bowen's disease.
-    "indeterminate:indeterminate epidermal proliferations:solar or actinic keratosis": "akiec",
-    "benign:benign epidermal proliferations:lichen planus like keratosis": "bkl",
-    "benign:benign epidermal proliferations:pigmented benign keratosis": "bkl",
-    "benign:benign epidermal proliferations:seborrheic keratosis": "bkl",
-    "benign:benign epidermal proliferations:solar lentigo": "bkl",
-    "benign:flat melanotic pigmentations - not melanocytic nevus:lentigo nos": "bkl",
-    "benign:benign soft tissue proliferations - fibro-histiocytic:dermatofibroma": "df",
-    "benign:benign soft tissue proliferations - vascular": "vasc",
-    "benign:hemorrhagic lesions": "vasc",
-}
-# Names beside the archive's present ones, by what they mean.
-_ALIASES: Final = {
-    "mel": (
-        "melanoma", "nodular melanoma nm", "mm", "ssm", "lmm", "alm", "lentigo maligna",
-        "malignant melanocytic proliferations", "malignant melanocytic proliferations melanoma",
-    ),
-    "nv": (
-        "nev", "nevus", "mole", "moles", "common mole", "reed or spitz nevus",
-        "pigmented spindle cell nevus of reed", "atypical spindle cell nevus of reed", "nävuszellnävus",
-        "naevuszellnaevus", "nevo", "nevo melanocitico", "nevo melanocítico",
-    ),
-    "bcc": ("basal cell carcinoma", "basalioma", "basaliom", "basalzellkarzinom", "carcinome basocellulaire",
-            "carcinoma basocelular", "carcinoma basocellulare"),
-    "akiec": ("ak", "ack", "actinic keratosis", "actinic keratoses", "solar keratosis", "bowen disease",
-              "bowens disease", "morbus bowen", "actinic keratosis bowens disease", "aktinische keratose",
-              "kératose actinique", "intraepithelial carcinoma"),
-    "scc": ("squamous cell carcinoma", "squamous cell carcinoma nos", "spinaliom", "plattenepithelkarzinom",
-            "carcinome épidermoïde"),
-    "bkl": ("sk", "sek", "sebk", "benign keratosis", "benign keratosis like lesion", "benign keratosis like lesions",
-            "seborrheic keratoses", "seborrhoeic keratosis", "seborrheic keratosis irritated", "lichenoid keratosis",
-            "lplk", "lentigo", "solar lentigines", "seborrhoische keratose", "kératose séborrhéique"),
-    "df": ("dermatofibromas", "dermatofibrom", "histiocytoma", "fibrous histiocytoma"),
-    "vasc": ("vascular", "vascular lesion", "vascular lesions", "angioma", "cherry angioma", "hämangiom",
-             "haemangioma", "haematoma", "hematoma"),
-}  # fmt: skip
-_FIRST_LEVELS: Final = {"benign": False, "malignant": True, "indeterminate": None}
-_BENIGN: Final = (
-    "verruca", "wart", "scar", "cafe au lait macule", "melanosis", "sebaceous hyperplasia", "neurofibroma", "nevus spilus",
-    "angiofibroma or fibrous papule", "fibrous papule", "clear cell acanthoma", "sebaceous adenoma", "nevus sebaceous",
-    "epidermal naevus", "becker nevus", "beckers nevus",
-)  # fmt: skip
-_INDETERMINATE: Final = (
-    "aimp", "amp", "atypical melanocytic proliferation", "stump", "meltump", "indeterminate",
-    "indeterminate epidermal proliferations", "indeterminate melanocytic proliferations",
-)  # fmt: skip
-
-# A melanoma or naevus is written in many ways; a name of these words alone, one of the first set among them, is one.
-# Any other word ("no melanoma", "suspected melanoma", "melanoma and naevus") makes it a name that is not understood.
-_MELANOMA_NOUNS: Final = frozenset(
-    {"melanoma", "melanomas", "melanomata", "melanom", "melanome", "melanoom", "czerniak"}
+_WORDS: Final[dict[str, Any]] = yaml.safe_load(
+    resources.files("components.ingest").joinpath("diagnosis.yaml").read_text(encoding="utf-8")
 )
-_MELANOMA_WORDS: Final = frozenset({
-    "malignant", "malignes", "maligne", "malin", "cutaneous", "primary", "invasive", "in", "situ", "insitu",
-    "nodular", "nodulares", "nodulaeres", "nodulaire", "superficial", "superficially", "spreading", "ssm",
-    "superfiziell", "spreitendes", "acral", "akral", "lentiginous", "acrolentiginous", "lentigo", "maligna",
-    "type", "of", "desmoplastic", "amelanotic", "hypomelanotic", "spitzoid", "nevoid", "metastasis",
-    "metastatic", "metastases", "mucosal", "subungual", "uveal", "polypoid", "verrucous", "recurrent",
-    "persistent", "nos", "thin", "less", "than", "more", "mm", "to",
-})  # fmt: skip
-_NEVUS_NOUNS: Final = frozenset({"nevus", "nevi", "naevus", "naevi", "navus", "navi", "nevuses"})
-_NEVUS_WORDS: Final = frozenset({
-    "melanocytic", "melanozytarer", "melanozytaerer", "common", "typical", "atypical", "dysplastic",
-    "clark", "clarks", "spitz", "reed", "blue", "cellular", "junctional", "junction", "compound", "dermal",
-    "intradermal", "congenital", "acquired", "halo", "combined", "recurrent", "persistent", "benign",
-    "pigmented", "acral", "unna", "miescher", "meyerson", "balloon", "cell", "nos", "simple", "lentiginous",
-    "or", "spindle", "papillomatous",
-})  # fmt: skip
-_CARCINOMA_WORDS: Final = frozenset({
-    "nodular", "superficial", "superficially", "spreading", "multifocal", "pigmented", "infiltrating",
-    "infiltrative", "infiltrated", "morpheaform", "morpheic", "sclerosing", "micronodular", "ulcerated",
-    "invasive", "in", "situ", "well", "moderately", "poorly", "differentiated", "cutaneous", "nos",
-    "fibroepithelial", "basosquamous", "recurrent",
-})  # fmt: skip
+_SHORT: Final[dict[str, bool]] = _WORDS["short"]
+_FIRST_LEVELS: Final = {"benign": False, "malignant": True, "indeterminate": None}
+# A name of a kind's words alone, one of its nouns among them, is one of the kind.
+_COMPOSED: Final = tuple(
+    (short, frozenset(_WORDS[f"{kind}_nouns"]), frozenset(_WORDS[f"{kind}_words"]))
+    for short, kind in (("mel", "melanoma"), ("nv", "nevus"))
+)
 
 
 def normalised(text: str | None) -> str:
@@ -194,11 +113,11 @@ def _vocabulary() -> dict[str, Diagnosis]:
             names[normalised(parts[-1])] = (
                 Diagnosis(short, _SHORT[short]) if short else Diagnosis(parts[-1], malignant)
             )
-    for name in _BENIGN:
+    for name in _WORDS["benign"]:
         names.setdefault(normalised(name), Diagnosis(name, False))
-    for name in _INDETERMINATE:
+    for name in _WORDS["indeterminate"]:
         names[normalised(name)] = Diagnosis(name, None)
-    for short, aliases in _ALIASES.items():
+    for short, aliases in _WORDS["aliases"].items():
         for name in (short, *aliases):
             names[normalised(name)] = Diagnosis(short, _SHORT[short])
     return names
@@ -206,7 +125,7 @@ def _vocabulary() -> dict[str, Diagnosis]:
 
 def _short(parts: list[str]) -> str | None:
     paths = (":".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((_TREE[path] for path in paths if path in _TREE), None)
+    return next((_WORDS["tree"][path] for path in paths if path in _WORDS["tree"]), None)
 
 
 def _composed(name: str) -> Diagnosis | None:
@@ -214,10 +133,9 @@ def _composed(name: str) -> Diagnosis | None:
     # Of a thickness the numbers say nothing more; "melanoma 0" may say no.
     if "mm" in words:
         words = {word for word in words if not word.replace(".", "").isdigit()}
-    if words & _MELANOMA_NOUNS and words <= _MELANOMA_NOUNS | _MELANOMA_WORDS:
-        return Diagnosis("mel", True)
-    if words & _NEVUS_NOUNS and words <= _NEVUS_NOUNS | _NEVUS_WORDS:
-        return Diagnosis("nv", False)
+    for short, nouns, others in _COMPOSED:
+        if words & nouns and words <= nouns | others:
+            return Diagnosis(short, _SHORT[short])
     for phrase, short in (
         ("basal cell carcinoma", "bcc"),
         ("bcc", "bcc"),
@@ -226,7 +144,7 @@ def _composed(name: str) -> Diagnosis | None:
         ("actinic keratosis", "akiec"),
     ):
         rest = set(f" {name} ".replace(f" {phrase} ", " ", 1).split())
-        if f" {phrase} " in f" {name} " and rest <= _CARCINOMA_WORDS:
+        if f" {phrase} " in f" {name} " and rest <= set(_WORDS["carcinoma_words"]):
             return Diagnosis(short, True)
     return None
 

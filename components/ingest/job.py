@@ -227,7 +227,7 @@ def _place(resolved: Resolved, config: IngestConfig, before: Sequence[dealt.Deal
     members = [Member(group, row.target, row.diagnosis or "") for row, _, group in resolved.kept]
     members += [Member(one.group, one.target, one.diagnosis) for one in before]
     fixed = {one.group: one.split for one in before} | resolved.dealt
-    splits = split(members, config.fractions.by_name(), config.seed, fixed)
+    splits = split(members, config.fractions.model_dump(), config.seed, fixed)
     return [(row, outcome, group, splits[group]) for row, outcome, group in resolved.kept]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +28,6 @@ def save(refusals: Iterable[Refusal], folder: Path, after: Path | None = None) -
         if not file.tell():
             table.writerow(COLUMNS)
         for refusal in sorted(refusals, key=lambda one: (one.source, one.line, one.image_name)):
-            cells = (
-                refusal.source,
-                refusal.line,
-                refusal.image_name,
-                hdf5.shown(refusal.file),
-                refusal.reason,
-                refusal.detail,
-            )
-            table.writerow(map(spreadsheet.cell, cells))
+            cells = {**asdict(refusal), "file": hdf5.shown(refusal.file)}
+            table.writerow(map(spreadsheet.cell, cells.values()))
     return path

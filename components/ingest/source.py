@@ -11,6 +11,7 @@ from pydantic import Field
 
 from components.ingest import hdf5
 from components.ingest.errors import IngestError
+from components.ingest.layouts import KNOWN
 from components.ingest.layouts.table_file import SUFFIXES
 from core.settings import Frozen
 
@@ -30,31 +31,7 @@ Kind = Literal[
 ]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
-# The tables each layout calls its own, best first; a csv layout takes any of them.
-TABLES: Final[dict[str, tuple[str, ...]]] = {
-    "siim2020": ("train.csv", "ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv"),
-    "isic2016": (
-        "ISBI2016_ISIC_Part3_Training_GroundTruth.csv",
-        "ISBI2016_ISIC_Part3B_Training_GroundTruth.csv",
-    ),
-    "isic2017": ("ISIC-2017_Training_Part3_GroundTruth.csv",),
-    "isic2018": ("ISIC2018_Task3_Training_GroundTruth.csv",),
-    "isic2019": ("ISIC_2019_Training_GroundTruth.csv",),
-    "isic2024": ("train-metadata.csv",),
-    "ham10000": ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab"),
-    "pad-ufes": ("metadata.csv",),
-    "derm7pt": ("meta/meta.csv", "meta.csv"),
-    "isic-archive": ("metadata.csv",),
-    "csv": ("metadata.csv", "manifest.csv", "train.csv"),
-}
-# Archives with one space of identifiers: a lesion of HAM10000 is the same lesion inside ISIC 2019.
-ARCHIVES: Final = frozenset(
-    {"siim2020", "isic2016", "isic2017", "isic2018", "isic2019", "isic2024", "ham10000", "isic-archive"}
-)
-
-
-# Data sets with identifiers of their own.
-NAMED: Final = frozenset({"pad-ufes", "derm7pt"})
+TABLES: Final[dict[str, list[str]]] = KNOWN["tables"]
 
 
 class Source(Frozen):
@@ -107,7 +84,7 @@ class Source(Frozen):
         """The value of the feature `source`."""
         if self.name:
             return self.name
-        if self.kind in ARCHIVES:
+        if self.kind in KNOWN["archives"]:
             return self.kind
         path = self.path.resolve()
         return path.name if path.is_dir() else path.parent.name or path.stem
@@ -119,9 +96,13 @@ class Source(Frozen):
         All sources without a name share one, whatever their folder is called: a folder that is renamed, or comes again
         with a later span, keeps its patients. Two clinics' equal numbers then only stay together; ``name=`` parts them.
         """
-        if self.kind in ARCHIVES:
+        if self.kind in KNOWN["archives"]:
             return "isic"
-        return f"source:{self.name}" if self.name else f"source:{self.kind if self.kind in NAMED else ''}"
+        return (
+            f"source:{self.name}"
+            if self.name
+            else f"source:{self.kind if self.kind in KNOWN['own_identifiers'] else ''}"
+        )
 
     def table(self) -> Path:
         """Return the file with the rows.

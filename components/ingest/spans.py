@@ -81,15 +81,7 @@ def part(whole: Manifest, images: Sequence[Dealt], shards: Mapping[str, Sequence
         update={
             "data_version": manifest.data_version(one.digest for one in images),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "counts": manifest.Counts(
-                rows_read=len(images),
-                written=len(images),
-                quarantined=0,
-                by_reason={},
-                converted={},
-                near_duplicates=0,
-                unlisted_files=0,
-            ),
+            "counts": accounts.NOTHING.model_copy(update={"rows_read": len(images), "written": len(images)}),
             "splits": splits,
             "grown_from": tuple(dict.fromkeys((*whole.grown_from, whole.data_version))),
             "class_weights": splits["train"].class_weights,

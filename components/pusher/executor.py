@@ -9,6 +9,8 @@ from typing import Any
 
 from absl import logging
 from tfx.components.pusher import executor as tfx_pusher
+from tfx.components.pusher.component import Pusher as TfxPusher
+from tfx.dsl.components.base import executor_spec
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
@@ -63,3 +65,9 @@ def push(model: Path, base: Path, version: str) -> Path:
     shutil.copytree(model, partial)
     partial.rename(target)
     return target
+
+
+class Pusher(TfxPusher):
+    """Pushes a blessed model, once."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-import tensorflow as tf
-
+from core import tfrecord
 from core.features import IMAGE
 
 # Each must be refused with INVALID_ARGUMENT, and must leave the model answering.
@@ -25,11 +25,8 @@ def golden(files: Sequence[Path], count: int) -> list[bytes]:
     Raises:
         ValueError: the files hold no image.
     """
-    records = tf.data.TFRecordDataset([str(file) for file in files], compression_type="GZIP").take(count)
-    images = [
-        tf.train.Example.FromString(record).features.feature[IMAGE].bytes_list.value[0]
-        for record in records.as_numpy_iterator()
-    ]
+    records = chain.from_iterable(tfrecord.examples(file) for file in files)
+    images = [bytes(tfrecord.first(record, IMAGE)) for record in islice(records, count)]
     if not images:
         raise ValueError(f"no image in {', '.join(str(file) for file in files) or 'an empty split'}")
     return images

@@ -59,8 +59,7 @@ class Kind:
         return max(0.0, limit - self.direction * margin)
 
 
-def _silent(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-    del sources
+def _silent(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
     edge = clock.now() - int(rule.limit * clock.MINUTE)
     rows = session.execute(select(Device.id, Device.last_seen).where(Device.last_seen < edge)).all()
     return [
@@ -73,14 +72,12 @@ def _silent(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     ]
 
 
-def _temperature(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-    del sources
+def _temperature(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
     rows = session.execute(select(Device.id, Device.temperature).where(Device.temperature > rule.limit)).all()
     return [Finding(row.id, f"{row.id} is at {row.temperature:.1f} °C", row.temperature) for row in rows]
 
 
-def _queue(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-    del sources
+def _queue(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
     rows = session.execute(select(Device.id, Device.queue_depth).where(Device.queue_depth > rule.limit)).all()
     return [
         Finding(row.id, f"{row.queue_depth} examinations wait on {row.id}", row.queue_depth) for row in rows
@@ -150,8 +147,7 @@ def _calibration(session: Session, sources: Sources, rule: Rule) -> list[Finding
     return [Finding(record.version, text, found.p_value)]
 
 
-def _failures(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-    del sources
+def _failures(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
     since = clock.now() - rule.window_minutes * clock.MINUTE
     answers, failures = session.execute(
         select(func.coalesce(func.sum(Hour.answers), 0), func.coalesce(func.sum(Hour.failures), 0)).where(
@@ -165,8 +161,7 @@ def _failures(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     return [Finding("gateway", text, failures / total)]
 
 
-def _run(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-    del session
+def _run(_session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     # A study releases nothing: its runs say nothing of the pipeline's.
     ended = (run for run in sources.runs.all() if run.state != "running" and not run.of_a_study)
     newest = next(ended, None)
@@ -177,8 +172,7 @@ def _run(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     return [Finding(newest.run_id, f"run {newest.run_id} was {newest.state}: {newest.reason[:300]}")]
 
 
-def _server(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-    del session, rule
+def _server(_session: Session, sources: Sources, _rule: Rule) -> list[Finding]:
     trouble = sources.scraper.trouble
     # A server that never answered may simply not be started yet on a laptop.
     return (

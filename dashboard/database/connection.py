@@ -181,8 +181,7 @@ def by_number(session: Session, table: type[T], number: int) -> T | None:
     return session.get(table, number) if 0 < number < 2**62 else None
 
 
-def _prepare_sqlite(connection: Any, record: Any) -> None:
-    del record
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # pysqlite begins transactions late and by itself: we begin them, see _begin_sqlite.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -205,8 +204,7 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _connect_postgres(dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
-    del dialect, record
+def _connect_postgres(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
     return DeadlineConnection.connect(*arguments, **options)
 
 

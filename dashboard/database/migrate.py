@@ -17,10 +17,28 @@ from dashboard.settings import SettingsError
 FOLDER = Path(__file__).parent / "migrations"
 # Several replicas may start at once; PostgreSQL lets one of them migrate.
 MIGRATION_LOCK = 7_364_052
+# What was written stays: neither an update nor a deletion gets past the database.
+REFUSE_CHANGES = {
+    "sqlite": [
+        f"CREATE TRIGGER audit_no_{verb.lower()} BEFORE {verb} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log cannot be edited'); END"
+        for verb in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the audit log cannot be edited'; END $$",
+        "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
+    ],
+}
 
 
 def upgrade(database: Database) -> None:
-    """Make the tables, or change those of an earlier version. Raises SettingsError where the database cannot be used."""
+    """Make the tables, or change those of an earlier version.
+
+    Raises:
+        SettingsError: the database cannot be used.
+    """
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     place = database.url.render_as_string(hide_password=True)
@@ -33,6 +51,8 @@ def upgrade(database: Database) -> None:
                 command.upgrade(config, "head")
             else:
                 Base.metadata.create_all(connection)
+                for statement in REFUSE_CHANGES[connection.dialect.name]:
+                    connection.exec_driver_sql(statement)
                 command.stamp(config, "head")
     except CommandError as error:
         if "Can't locate revision" not in str(error):

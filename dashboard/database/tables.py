@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -17,7 +16,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    event,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -98,26 +96,6 @@ class Audit(Base):
     detail: Mapped[str] = mapped_column(Text)
     previous: Mapped[str] = mapped_column(String(64))
     digest: Mapped[str] = mapped_column(String(64))
-
-
-# What was written stays: neither an update nor a deletion gets past the database.
-REFUSE_CHANGES = {
-    "sqlite": [
-        f"CREATE TRIGGER audit_no_{verb.lower()} BEFORE {verb} ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit log cannot be edited'); END"
-        for verb in ("UPDATE", "DELETE")
-    ],
-    "postgresql": [
-        "CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the audit log cannot be edited'; END $$",
-        "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
-        "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
-    ],
-}
-for _dialect, _statements in REFUSE_CHANGES.items():
-    for _statement in _statements:
-        _ddl = DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
-        event.listen(Audit.__table__, "after_create", _ddl)
 
 
 class Token(Base):

@@ -7,6 +7,7 @@ import base64
 import time
 import uuid
 from collections import defaultdict
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Header, UploadFile
@@ -112,15 +113,7 @@ async def predict(
         latency_ms=round(latency, 2),
         predictions=[
             Predicted(
-                file_name=(one.filename or "")[:200],
-                sha256=fact.sha256,
-                probability=row.probability,
-                decision=row.decision,
-                zone=row.zone,
-                threshold=row.threshold,
-                out_of_distribution=row.out_of_distribution,
-                model_version=row.model_version,
-                heat_map=painted,
+                file_name=(one.filename or "")[:200], sha256=fact.sha256, heat_map=painted, **asdict(row)
             )
             for one, fact, row, painted in zip(image, facts, rows, maps, strict=True)
         ],
@@ -167,14 +160,7 @@ async def _record(
             device_id=device,
             out_of_distribution=row.out_of_distribution,
             latency_ms=round(latency, 2),
-            sha256=fact.sha256,
-            width=fact.width,
-            height=fact.height,
-            bytes=fact.bytes,
-            brightness=fact.brightness,
-            contrast=fact.contrast,
-            redness=fact.redness,
-            sharpness=fact.sharpness,
+            **asdict(fact),
         )
         for number, (row, fact) in enumerate(zip(rows, facts, strict=True))
     ]

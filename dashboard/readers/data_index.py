@@ -134,7 +134,14 @@ class DataIndex(Worker):
             if self.stopping:
                 return total
             total += 1
-            rows[record.name[:160]] = self._row(version, record)
+            name = record.name[:160]
+            rows[name] = {
+                "data_version": version,
+                "name": name,
+                "split": record.split,
+                "target": record.target,
+                "sha256": hashlib.sha256(record.image).hexdigest(),
+            }
             counts["all", "all", record.split, record.target] += 1
             for column, value in record.columns.items():
                 counts[column, value[:80], record.split, record.target] += 1
@@ -152,15 +159,6 @@ class DataIndex(Worker):
         self._write(list(rows.values()))
         self._summarise(version, counts, reference)
         return total
-
-    def _row(self, version: str, record: Record) -> dict[str, object]:
-        return {
-            "data_version": version,
-            "name": record.name[:160],
-            "split": record.split,
-            "target": record.target,
-            "sha256": hashlib.sha256(record.image).hexdigest(),
-        }
 
     def _write(self, rows: list[dict[str, object]]) -> None:
         with self._database.write() as session:

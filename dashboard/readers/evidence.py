@@ -133,19 +133,19 @@ class Evidence:
         """Return its probabilities on the eval split: the reference of its scores."""
         return self._load(run_id, "Trainer", "model_run", "eval_predictions.csv")
 
-    def elsewhere(self, run_id: str) -> tuple[External, ...]:
-        """Return what was measured on pictures from elsewhere; raises ValueError naming a damaged file."""
+    def elsewhere(self, run_id: str) -> tuple[tuple[External, ...], tuple[str, ...]]:
+        """Return what was measured on pictures from elsewhere, and a sentence for a damaged file."""
         folder = self._runs.output(run_id, "Evaluator", "evaluation")
         if folder is None:
-            return ()
+            return (), ()
         try:
-            return evaluation.external(folder)
+            return evaluation.external(folder), ()
         except (OSError, ValueError) as problem:
-            raise ValueError(f"{folder / evaluation.EXTERNAL_FILE} cannot be read: {problem}") from None
+            return (), (f"{folder / evaluation.EXTERNAL_FILE} cannot be read: {problem}",)
 
     def run_of(self, version: str) -> str | None:
         """Return the run that made a version."""
-        record = self._registry.record(version)
+        record = self._registry.readable(version)
         return (record.run_id or None) if record else None
 
     def model_run(self, run_id: str) -> Path | None:

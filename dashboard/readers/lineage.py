@@ -18,8 +18,8 @@ STATES = {"COMPLETE": "COMPLETE", "CACHED": "CACHED", "REFUSED": "FAILED", "FAIL
 
 def nodes(workspace: Workspace, run_id: str) -> list[Node]:
     """The steps of a run in the order they began; their artifacts have negative numbers and no page."""
-    folder = workspace.root / "registry" / "lineage" / run_id
-    if not run_id or folder.parent != workspace.root / "registry" / "lineage" or run_id in (".", ".."):
+    folder = workspace.lineage / run_id
+    if not run_id or folder.parent != workspace.lineage or run_id in (".", ".."):
         return []
     numbers: dict[str, int] = {}
     records = [read_json(path) for path in sorted(folder.glob("[!.]*.json"))]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from core.records.times import milliseconds
 from core.records.verdict import Verdict
-from core.records.version import Channels, Event, VersionRecord
+from core.records.version import Channels, VersionRecord
 from core.registry.reader import Damaged
 from core.registry.rollout import Rollout
 from core.registry.store import Registry
@@ -34,8 +34,8 @@ class Version(Frozen):
     present: bool = Field(description="its SavedModel is still there")
 
 
-class RegistryFiles:
-    """Reads the registry of one model; `store` is the registry itself, and its only writer."""
+class RegistryFiles(Registry):
+    """The registry of one model with what pages show of it."""
 
     def __init__(self, workspace: Workspace, model_name: str, servers: tuple[str, ...] = ()) -> None:
         """Make it.
@@ -48,33 +48,20 @@ class RegistryFiles:
         rollout = Rollout.from_environment()
         if servers and not rollout.servers:
             rollout = Rollout(servers, rollout.settle_seconds)
-        self.store = Registry(workspace.root, model_name, rollout)
-        self._events = workspace.events
+        super().__init__(workspace.root, model_name, rollout)
 
     def names(self) -> list[str]:
         """Return all versions, newest first."""
-        return self.store.versions()[::-1]
+        return self.versions()[::-1]
 
-    def channels(self) -> Channels:
-        """Return which versions are served."""
-        return self.store.channels()
-
-    def events(self) -> list[Event]:
-        """Return every change, oldest first."""
-        return self.store.events()
-
-    def damaged(self) -> tuple[str, ...]:
-        """Return a sentence for each file, or line of one, that cannot be read."""
-        return tuple(str(one) for one in self.store.damaged())
-
-    def record(self, version: str) -> VersionRecord | None:
+    def readable(self, version: str) -> VersionRecord | None:
         """Return a version's record; None where there is none that can be read."""
-        found = self.store.read(version)
+        found = self.read(version)
         return found if isinstance(found, VersionRecord) else None
 
     def trouble(self, version: str) -> str:
         """Return what is wrong with a version's record; empty where it is whole, or where there is none."""
-        found = self.store.read(version)
+        found = self.read(version)
         return str(found) if isinstance(found, Damaged) else ""
 
     def version(self, name: str) -> Version | None:
@@ -89,23 +76,23 @@ class RegistryFiles:
 
     def verdicts(self, version: str) -> tuple[Verdict, ...]:
         """Return what the gates decided when it was released."""
-        record = self.record(version)
+        record = self.readable(version)
         return record.verdicts if record else ()
 
     def model_facts(self, version: str) -> dict[str, Any]:
         """Return what the model says of itself."""
-        record = self.record(version)
+        record = self.readable(version)
         return record.model if record else {}
 
     def data_version(self, version: str) -> str:
         """Return the data set a version was trained on; empty where its record cannot be read."""
-        record = self.record(version)
+        record = self.readable(version)
         return record.parents.data_version if record else ""
 
     def stamp(self) -> object:
         """Changes with every release, promotion and rollback, and when labels follow."""
         marks: list[object] = []
-        for path in (self._events, self.store.served.parent / "models.config"):
+        for path in (self._events, self._config):
             try:
                 found = path.stat()
             except OSError:
@@ -115,7 +102,7 @@ class RegistryFiles:
         return tuple(marks)
 
     def _short(self, name: str, channels: Channels) -> Version | None:
-        record = self.record(name)
+        record = self.readable(name)
         if record is None:
             return None
         return Version(
@@ -128,7 +115,7 @@ class RegistryFiles:
             metrics=record.metrics,
             fingerprint=record.fingerprint,
             channel="stable" if name == channels.stable else "canary" if name == channels.canary else None,
-            present=(self.store.served / name / "saved_model.pb").exists(),
+            present=(self.served / name / "saved_model.pb").exists(),
         )
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from core.records.verdict import Verdict
 from core.settings import Frozen
-from core.workspace import MARKER, Workspace
+from core.workspace import Workspace
 from dashboard import clock
 from dashboard.readers.cache import FileCache
 
@@ -79,7 +79,8 @@ class RunFiles:
             return ()
         shown = (os.fsencode(name).decode("utf-8", "backslashreplace") for name in sorted(names))
         return tuple(
-            f"{self._workspace.runs}/{name}: the folder's name is not UTF-8, or begins with a dot or holds control characters: rename it"
+            f"{self._workspace.runs}/{name}: the folder's name is not UTF-8, or begins with a dot or holds control "
+            "characters: rename it"
             for name in shown
         )
 
@@ -137,7 +138,7 @@ class RunFiles:
         found = self.run(run_id)
         if found is None or found.state != "running":
             return f"run {run_id} is not running: it is {found.state if found else 'not there'}"
-        pid = self._holder()
+        pid = self._workspace.holder()
         if pid is None:
             return "its process is not on this machine, or in another container: stop it where it was started"
         try:
@@ -145,19 +146,6 @@ class RunFiles:
         except OSError as error:
             return f"process {pid} cannot be stopped: {error.strerror}"
         return ""
-
-    def _holder(self) -> int | None:
-        try:
-            marker = (self._workspace.root / MARKER).stat()
-            locks = Path("/proc/locks").read_text()
-        except OSError:
-            return None
-        name = f"{os.major(marker.st_dev):02x}:{os.minor(marker.st_dev):02x}:{marker.st_ino}"
-        for line in locks.splitlines():
-            if name in line and "FLOCK" in line and "WRITE" in line:
-                pid = int(line.split("FLOCK", 1)[1].split()[2])
-                return pid if pid > 1 and pid != os.getpid() and Path(f"/proc/{pid}").exists() else None
-        return None
 
     def stamp(self) -> object:
         """Changes when a run starts, goes on or ends."""

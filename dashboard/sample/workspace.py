@@ -63,9 +63,8 @@ class Example:
         preset = PRESETS[number % len(PRESETS)]
         config = _config(chance, preset)
         quality = 0.78 + 0.14 * number / max(1, size.runs) + chance.uniform(-0.03, 0.03)
-        steps, outputs = self.store.run(
-            self.made.root, run_id, started, STOPS.get(state, len(STEPS)), FAILED if state == "failed" else COMPLETE
-        )  # fmt: skip
+        stop, last = STOPS.get(state, len(STEPS)), FAILED if state == "failed" else COMPLETE
+        steps, outputs = self.store.run(self.made.root, run_id, started, stop, last)
         metrics = None
         if state != "failed":
             names = [f"SAMPLE_{data.name[4:]}_test_{i:05d}" for i in range(round(size.images * 0.3))]

@@ -7,7 +7,6 @@ the database without the key breaks the chain; whoever cuts its end is found by 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from core.files import write_atomic
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Audit
@@ -70,9 +70,7 @@ class AuditLog:
     def _remember(self, number: int, seal: str) -> None:
         if number < self._remembered()[0]:
             return  # another process was faster
-        partial = self._head.with_name(f"{self._head.name}.{os.getpid()}.partial")
-        partial.write_text(f"{number} {seal}\n")
-        partial.replace(self._head)
+        write_atomic(self._head, f"{number} {seal}\n")
 
     def verify(self) -> Verification:
         """Read the chain from its first line to its last."""

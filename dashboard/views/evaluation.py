@@ -113,11 +113,12 @@ def evaluation(
     refer = stored_refer if refer_from is None else refer_from
     low = min(stored_low if low_below is None else low_below, refer)
     labels, scores = predictions.labels, predictions.scores
-    found = using.evidence.quality(using.evidence.run_of(name) or "")
+    run_id = using.evidence.run_of(name) or ""
+    found = using.evidence.quality(run_id)
     if found is None:
         raise missing(f"the test split of version {name} holds one class only: nothing can be measured")
     counts = confusion(labels, scores, chosen)
-    elsewhere, damaged = _elsewhere(using, using.evidence.run_of(name) or "")
+    elsewhere, damaged = using.evidence.elsewhere(run_id)
     data_version = using.registry.data_version(name)
     model = EvaluationPage(
         title=f"Evaluation of {name}",
@@ -198,20 +199,13 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
 
 
 def _predictions(using: Services, name: str) -> Predictions:
-    if using.registry.record(name) is None:
+    if using.registry.readable(name) is None:
         raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
     run_id = using.evidence.run_of(name)
     predictions = using.evidence.of_run(run_id) if run_id else None
     if predictions is None:
         raise missing(f"the evaluation of version {name} is not in this workspace (run {run_id})")
     return predictions
-
-
-def _elsewhere(using: Services, run_id: str) -> tuple[tuple[External, ...], tuple[str, ...]]:
-    try:
-        return using.evidence.elsewhere(run_id), ()
-    except ValueError as problem:
-        return (), (str(problem),)
 
 
 def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:

@@ -111,7 +111,7 @@ class Settle(FormData):
 def models(request: Request, using: Using, person: Viewer) -> Response:
     """Every version, what is served, and why."""
     try:
-        previous: str | None = using.registry.store.previous()
+        previous: str | None = using.registry.previous()
     except RegistryError:
         previous = None
     with using.database.read() as session:
@@ -125,7 +125,7 @@ def models(request: Request, using: Using, person: Viewer) -> Response:
         decisions=tuple(decisions),
         second_person=using.settings.second_person,
         waiting=using.settler.waiting if using.registry.channels().served else "",
-        damaged=using.registry.damaged(),
+        damaged=tuple(str(one) for one in using.registry.damaged()),
         may_decide=person.may("approver"),
     )
     return respond(request, using, "models.html", model)
@@ -138,7 +138,7 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
     if found is None:
         raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
     stable = using.registry.channels().stable
-    record = using.registry.record(name)
+    record = using.registry.readable(name)
     with using.database.read() as session:
         answers = sum(session.scalars(select(Hour.answers).where(Hour.version == name)))
     model = VersionPage(
@@ -162,7 +162,7 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
 @router.post("/models/{name}/promote", response_class=RedirectResponse, status_code=303, responses=DONE)
 def promote(using: Using, person: Approver, name: str, form: Annotated[Change, Form()]) -> RedirectResponse:
     """Serve a version, or ask a second person to; 409 when another one is served than the page showed."""
-    if using.registry.record(name) is None:
+    if using.registry.readable(name) is None:
         raise missing(f"there is no version {name[:40]}")
     if using.registry.channels().stable == name:
         raise FaultError(409, f"version {name} is served already")
@@ -175,7 +175,7 @@ def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) 
     """Serve the named version again, or ask a second person to; 409 when the page showed another state of things."""
     _check_served(using, form.served)
     try:
-        target = using.registry.store.previous()
+        target = using.registry.previous()
     except RegistryError as error:
         raise FaultError(409, str(error)) from None
     if target != form.version:
@@ -304,9 +304,9 @@ def _decide(using: Services, person: Person, action: str, name: str, form: Chang
 def _act(using: Services, action: str, name: str, who: str, why: str, served: str) -> None:
     try:
         if action == "promote":
-            using.registry.store.promote(name, who, why, expected=served or None)
+            using.registry.promote(name, who, why, expected=served or None)
         else:
-            using.registry.store.rollback(name, who, why, expected=served or None)
+            using.registry.rollback(name, who, why, expected=served or None)
     except ChangedMeanwhileError:
         _check_served(using, served)
         raise FaultError(409, f"what is served changed meanwhile: {LOOK_AGAIN}") from None

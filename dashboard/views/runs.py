@@ -215,7 +215,8 @@ def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, 
         if form.seen is not None and form.seen != (kept.changed if kept else 0):
             raise FaultError(
                 409,
-                f"nothing was changed: {kept.changed_by if kept else 'somebody'} has changed this run's notes meanwhile: look again",
+                f"nothing was changed: {kept.changed_by if kept else 'somebody'} has changed this run's notes "
+                "meanwhile: look again",
             )
         session.merge(
             RunNote(

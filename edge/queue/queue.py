@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from core.files import sync_folder, write_atomic
 from edge.answer import Answer
@@ -101,22 +101,9 @@ class Queue:
         self, examination_id: str, state: State, answer: Answer | None = None, trouble: str = ""
     ) -> None:
         """Record what the server said, once: a settled examination stays as it is."""
-        with self._lock:
-            found = self.get(examination_id)
-            if found is None or found.settled:
-                return
-            # A preliminary answer does not outlive a refusal.
-            self._store.update(
-                replace(
-                    found,
-                    state=state,
-                    answer=answer,
-                    answered_at=time.time(),
-                    trouble=trouble,
-                    set_aside=False,
-                )
-            )
-        self._announce()
+        # A preliminary answer does not outlive a refusal.
+        said = {"state": state, "answer": answer, "answered_at": time.time(), "trouble": trouble}
+        self._change(examination_id, _waits, **said, set_aside=False)
 
     def note(self, examination_id: str, *, trouble: str = "", answer: Answer | None = None) -> None:
         """Record a try that failed, or a preliminary answer, while the examination goes on waiting."""
@@ -133,31 +120,26 @@ class Queue:
 
     def mark_reported(self, examination_id: str) -> None:
         """Record that the gateway has this examination."""
-        with self._lock:
-            found = self.get(examination_id)
-            if found is not None:
-                self._store.update(replace(found, reported=True))
-        self._announce()
+        self._change(examination_id, lambda _: True, reported=True)
 
     def set_aside(self, examination_id: str, trouble: str) -> None:
         """Let the next ones pass: the servers fail on this photograph. It keeps waiting, for a person."""
-        with self._lock:
-            found = self.get(examination_id)
-            if found is None or found.settled:
-                return
-            self._store.update(replace(found, set_aside=True, trouble=trouble))
-        self._announce()
+        self._change(examination_id, _waits, set_aside=True, trouble=trouble)
 
     def ask_again(self, examination_id: str) -> None:
         """Put a refused examination, or one that was set aside, back in line: the nurse's way back."""
-        with self._lock:
-            found = self.get(examination_id)
-            if found is not None and found.kept and (found.state == "refused" or found.set_aside):
-                again = replace(
-                    found, state="waiting", set_aside=False, trouble="", reported=False, answered_at=None
-                )
-                self._store.update(again)
-        self._announce()
+        again = {
+            "state": "waiting",
+            "set_aside": False,
+            "trouble": "",
+            "reported": False,
+            "answered_at": None,
+        }
+        self._change(
+            examination_id,
+            lambda found: found.kept and (found.state == "refused" or found.set_aside),
+            **again,
+        )
 
     def leave(self, examination_id: str) -> None:
         """Settle an examination that was set aside without an answer: the nurse will not ask again."""
@@ -345,12 +327,25 @@ class Queue:
             f"the {self._budget // MEGABYTE} MB set aside for them"
         )
 
+    def _change(self, examination_id: str, wanted: Callable[[Examination], bool], **values: Any) -> None:
+        """Give fields of an examination new values, if it is there and `wanted` says so."""
+        with self._lock:
+            found = self.get(examination_id)
+            if found is None or not wanted(found):
+                return
+            self._store.update(replace(found, **values))
+        self._announce()
+
     def _announce(self) -> None:
         with self.changed:
             self.revision += 1
             self.changed.notify_all()
         for listener in self.listeners:
             listener()
+
+
+def _waits(examination: Examination) -> bool:
+    return not examination.settled
 
 
 def _locked(path: Path) -> TextIO:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ class ExaminationStore:
                 raise CorruptStoreError(f"{path}: {verdict}")
             self._db.executescript(SCHEMA)
             self._migrate()
-            # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads it.
+            # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads
+            # it.
             self.select("")
         except sqlite3.OperationalError:
             # A full or failing disk says nothing about what is written on it.
@@ -173,7 +175,7 @@ class ExaminationStore:
     def _seal(self, examination: Examination) -> bytes:
         record = {
             **examination.header(),
-            "answer": examination.answer.as_dict() if examination.answer else None,
+            "answer": asdict(examination.answer) if examination.answer else None,
             "heat_map": examination.heat_map,
             "trouble": examination.trouble,
         }

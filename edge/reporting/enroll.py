@@ -38,8 +38,9 @@ def ensure_key(config: Config) -> bool:
 
 
 def enroll(config: Config, code: str) -> Iterator[str]:
-    """Do what is missing, and says each step; safe to run again: that renews the token, and the certificate where the gateway gives one.
+    """Do what is missing, and say each step.
 
+    It is safe to run again: that renews the token, and the certificate where the gateway gives one.
     Without `gateway.url` only the local steps are done: the request is left for an authority to sign by hand.
     """
     state = config.device.state_dir

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from core.records import examination as records
@@ -29,7 +30,7 @@ def examination_record(examination: Examination, device_id: str) -> dict[str, An
         image=ExaminedImage(sha256=examination.sha256, width=examination.width, height=examination.height),
         quality=Quality(**examination.quality),
         state=examination.state,
-        answer=ExaminationAnswer(**answer.as_dict()) if answer else None,
+        answer=ExaminationAnswer(**asdict(answer)) if answer else None,
         answered_at=of_seconds(examination.answered_at) if examination.answered_at else None,
         trouble=examination.trouble[:1000],
     )

@@ -10,15 +10,20 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import UsageError
-from pipeline.commands.options import DataOption, PresetOption, SetOption, WorkspaceOption, overridden
+from pipeline.commands.options import (
+    DataOption,
+    PresetOption,
+    SetOption,
+    VersionOption,
+    WorkspaceOption,
+    overridden,
+    released_model,
+)
 
 
 def evaluate(
     data: DataOption,
-    version: Annotated[
-        str | None,
-        typer.Option(help="The released version that answers. Without it, the one that is served."),
-    ] = None,
+    version: VersionOption = None,
     model: Annotated[
         Path | None,
         typer.Option(help="The folder of a SavedModel that is measured instead of a released version."),
@@ -54,7 +59,7 @@ def evaluate(
         manifest.verify(data)
     except IngestError as error:
         raise UsageError(f"--data {data}: {error}") from None
-    folder = model or _served(workspace, version)
+    folder = model or released_model(workspace, version)
     wanted = SPLITS if split == "all" else (split,)
     files = [data / shard.file for name in wanted for shard in manifest.splits[name].shards]
     answers = [answer for answer, _ in predictions.predict(Model(folder), files)]
@@ -79,22 +84,3 @@ def evaluate(
     for check in verdict.refusals:
         console.print(f"[red]below the limit:[/] {check.sentence()}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if verdict.passed else 3)
-
-
-def _served(workspace: Path, version: str | None) -> Path:
-    from core.features import MODEL_NAME
-    from core.registry.reader import RegistryError
-    from core.registry.store import Registry
-    from core.workspace import Workspace
-
-    registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
-    chosen = version or registry.channels().stable
-    if chosen is None:
-        raise UsageError(
-            f"--workspace {workspace}: no version was released there yet; run the pipeline first"
-        )
-    try:
-        registry.record(chosen)
-    except RegistryError as error:
-        raise UsageError(f"--version: {error}") from None
-    return registry.served / chosen

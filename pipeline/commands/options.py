@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.errors import UsageError
+
+if TYPE_CHECKING:
+    from core.records.version import VersionRecord
+    from core.registry.store import Registry
 
 
 def existing(path: Path | None) -> Path | None:
@@ -64,6 +68,42 @@ WhyOption = Annotated[
 WhoOption = Annotated[
     str | None, typer.Option("--who", help="The name of who decides. Without it, the user of this shell.")
 ]
+VersionOption = Annotated[
+    str | None, typer.Option("--version", help="A released version. Without it, the one that is served.")
+]
+RunOption = Annotated[
+    str | None,
+    typer.Option("--run", help="The name of a run, as its folder in WORKSPACE/runs. Without it, the newest."),
+]
+
+
+def released(workspace: Path, version: str | None) -> tuple[Registry, VersionRecord]:
+    """Return a workspace's registry, and the record of a version in it, of the served one where none is named.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from core.features import MODEL_NAME
+    from core.registry.reader import RegistryError
+    from core.registry.store import Registry
+    from core.workspace import Workspace
+
+    registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
+    chosen = version or registry.channels().stable
+    if chosen is None:
+        raise UsageError(
+            f"--workspace {workspace}: no version was released there yet; run the pipeline first"
+        )
+    try:
+        return registry, registry.record(chosen)
+    except RegistryError as error:
+        raise UsageError(f"--version: {error}") from None
+
+
+def released_model(workspace: Path, version: str | None) -> Path:
+    """Return the served folder of `released`."""
+    registry, record = released(workspace, version)
+    return registry.served / record.version
 
 
 def overridden(overrides: list[str] | None) -> dict[str, str]:

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from core import spreadsheet
 from core.errors import RunFaultError, UsageError
-from pipeline.commands.options import WorkspaceOption
+from pipeline.commands.options import VersionOption, WorkspaceOption, released_model
 
 BATCH = 32
 SHOWN = 50  # of the files that got no answer
@@ -29,10 +29,7 @@ def predict_batch(
     out: Annotated[
         Path, typer.Option(help="The CSV file that is written, as the SIIM-ISIC competition asks.")
     ],
-    version: Annotated[
-        str | None,
-        typer.Option(help="The released version that answers. Without it, the one that is served."),
-    ] = None,
+    version: VersionOption = None,
     workspace: WorkspaceOption = Path("workspace"),
 ) -> None:
     """Write image_name,target for every image of a folder; target is the probability.
@@ -73,10 +70,9 @@ def predict_batch(
     if not files:
         raise UsageError(f"--images {images}: holds no {', '.join(EXTENSIONS)} file")
 
-    from pipeline.commands.evaluate import _served
     from pipeline.inference import probabilities
 
-    model = _served(workspace, version)
+    model = released_model(workspace, version)
     console = Console()
     broken: dict[str, str] = {}
 

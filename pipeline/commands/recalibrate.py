@@ -11,11 +11,18 @@ from rich.table import Table
 
 from core import home
 from core.errors import UsageError
-from pipeline.commands.options import SetOption, WhoOption, WorkspaceOption, existing, overridden
+from pipeline.commands.options import (
+    SetOption,
+    VersionOption,
+    WhoOption,
+    WorkspaceOption,
+    existing,
+    overridden,
+    released,
+)
 
 if TYPE_CHECKING:
     from core.records.version import VersionRecord
-    from core.registry.store import Registry
     from pipeline.recalibration import Fitted
 
 WANTED_WIDTH = 0.05  # of a sensitivity that somebody could rely on
@@ -57,10 +64,7 @@ def recalibrate(
             help="The sensitivity that the operating point is chosen for, 0.5 to 0.999; used with 20 melanomas or more.",
         ),
     ] = 0.9,
-    version: Annotated[
-        str | None,
-        typer.Option(help="The released version that is recalibrated. Without it, the one that is served."),
-    ] = None,
+    version: VersionOption = None,
     overrides: SetOption = None,
     who: WhoOption = None,
     dry_run: Annotated[
@@ -80,14 +84,11 @@ def recalibrate(
         raise UsageError(
             "give one of --data (labelled pictures) and --field (the dashboard's confirmed outcomes)"
         )
-    from core.features import MODEL_NAME
-    from core.registry.store import Registry
     from core.workspace import Workspace
 
     console = Console()
-    place = Workspace(workspace).existing()
-    registry = Registry(place.root, MODEL_NAME)
-    parent = _parent(registry, version, workspace)
+    registry, parent = released(workspace, version)
+    place = Workspace(workspace)
 
     from components.evaluator.config import EvaluatorConfig
     from components.serving_check.config import ServingCheckConfig
@@ -131,20 +132,6 @@ def recalibrate(
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _parent(registry: Registry, version: str | None, workspace: Path) -> VersionRecord:
-    from core.registry.reader import UnknownVersionError
-
-    chosen = version or registry.channels().stable
-    if chosen is None:
-        raise UsageError(
-            f"--workspace {workspace}: no version was released there yet; run the pipeline first"
-        )
-    try:
-        return registry.record(chosen)
-    except UnknownVersionError as error:
-        raise UsageError(f"--version: {error}") from None
 
 
 def _limits(overrides: list[str] | None) -> dict[str, object]:

@@ -8,17 +8,12 @@ from typing import Annotated
 import typer
 
 from core.errors import UsageError
-from pipeline.commands.options import WorkspaceOption
+from pipeline.commands.options import RunOption, WorkspaceOption
 
 
 def report(
     workspace: WorkspaceOption = Path("workspace"),
-    run_id: Annotated[
-        str | None,
-        typer.Option(
-            "--run", help="The name of a run, as its folder in WORKSPACE/runs. Without it, the newest."
-        ),
-    ] = None,
+    run_id: RunOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -36,24 +31,16 @@ def report(
 
     place = Workspace(workspace).existing()
 
-    from pipeline import outcome
+    from pipeline.ecosystem import finished_run
+
+    chosen = finished_run.choose(place, run_id)
+    # A study writes one report of all its runs, in studies/.
+    if finished_run.of_a_study(place.run(chosen)):
+        raise UsageError(f"--run {chosen}: is a study's; its report is in {place.root / 'studies'}")
+
     from pipeline.outcome import Outcome
     from pipeline.report import page
 
-    ended = sorted(path.parent.name for path in place.runs.glob(f"*/{outcome.FILE_NAME}"))
-    # A study writes one report of all its runs, in studies/.
-    finished = [name for name in ended if not Outcome.load(place.run(name)).of_a_study]
-    if run_id in ended and run_id not in finished:
-        raise UsageError(f"--run {run_id}: is a study's; its report is in {place.root / 'studies'}")
-    if not finished:
-        raise UsageError(
-            f"--workspace {workspace}: no run has finished there yet; `melanosizer run` makes one"
-        )
-    chosen = run_id or finished[-1]
-    if chosen not in finished:
-        raise UsageError(
-            f"--run {chosen}: no such finished run; valid are {', '.join(reversed(finished[-10:]))}"
-        )
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out}: is a folder; name a file, e.g. {out / page.FILE_NAME}")
     print(page.write(Outcome.load(place.run(chosen)), place, out))

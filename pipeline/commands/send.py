@@ -10,14 +10,12 @@ from rich.console import Console
 
 from core.errors import UsageError
 from core.features import MODEL_NAME
-from pipeline.commands.options import WorkspaceOption
+from pipeline.commands.options import RunOption, WorkspaceOption
 
 
 def send(
     workspace: WorkspaceOption = Path("workspace"),
-    run_id: Annotated[
-        str | None, typer.Option("--run", help="The run that is sent. Without it, the newest that has ended.")
-    ] = None,
+    run_id: RunOption = None,
     mlflow: Annotated[
         str,
         typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,32 +13,13 @@ from rich.console import Console
 from core.errors import REFUSED, UsageError
 from pipeline.commands import compile as compiling
 from pipeline.commands.options import SetOption, overridden
-from pipeline.targets.kubeflow.following import RunState, StepState, ending, follow
+from pipeline.targets.kubeflow.following import ending, follow
+
+if TYPE_CHECKING:
+    from pipeline.targets.kubeflow.client import Kubeflow
+    from pipeline.targets.vertex import Vertex
 
 ROOTS = {"kubeflow": ("gs://", "s3://", "minio://"), "vertex": ("gs://",)}
-
-
-class Service(Protocol):
-    """What a target's API offers."""
-
-    def submit(
-        self, package: Path, *, experiment: str, name: str, root: str, parameters: dict[str, str]
-    ) -> str:
-        """Start a run."""
-
-    def schedule(
-        self, package: Path, *, experiment: str, name: str, root: str, parameters: dict[str, str], cron: str
-    ) -> str:
-        """Start a recurring run."""
-
-    def read(self, run_id: str) -> RunState:
-        """Return how a run does."""
-
-    def log(self, run_id: str, step: StepState) -> str:
-        """Return what a step logged."""
-
-    def page(self, run_id: str) -> str:
-        """Return the address of a run's page."""
 
 
 def submit(
@@ -117,19 +98,18 @@ def submit(
             data=data,
             workspace=workspace,
         )
-        if cron:
-            made = service.schedule(
-                package, experiment=experiment, name=title, root=root, parameters=parameters, cron=cron
-            )
-            console.print(f"recurring run {made}: {cron}", highlight=False)
-            return
-        run_id = service.submit(package, experiment=experiment, name=title, root=root, parameters=parameters)
+        run_id = service.submit(
+            package, experiment=experiment, name=title, root=root, parameters=parameters, cron=cron
+        )
+    if cron:
+        console.print(f"recurring run {run_id}: {cron}", highlight=False)
+        return
     console.print(f"run {run_id}\n{service.page(run_id)}", highlight=False, soft_wrap=True)
     if wait:
         raise typer.Exit(watch(service, run_id, console, limit_hours))
 
 
-def watch(service: Service, run_id: str, console: Console, limit_hours: float = 48.0) -> int:
+def watch(service: Kubeflow | Vertex, run_id: str, console: Console, limit_hours: float = 48.0) -> int:
     """Follow a run to its end; print how it ended and return the exit code."""
     final = follow(lambda: service.read(run_id), console, limit_seconds=limit_hours * 3600)
     end = ending(final, lambda step: service.log(run_id, step))
@@ -162,7 +142,7 @@ def _service(
     project: str,
     location: str,
     service_account: str,
-) -> Service:
+) -> Kubeflow | Vertex:
     if target is compiling.Target.kubeflow:
         from pipeline.targets.kubeflow.client import Kubeflow
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
+from core.files import read_json
 from core.records.lineage import LineageRecord, LineageStore
 from core.workspace import Workspace
 
@@ -68,22 +69,37 @@ class FinishedRun:
         return [path for name in FILES if (path := self.folder / name).is_file()]
 
 
+def choose(workspace: Workspace, run_id: str | None) -> str:
+    """Return the name of a run that has ended; of the newest that is not a study's where none is named.
+
+    Raises:
+        UsageError: there is none.
+    """
+    ended = sorted((path.parent.name for path in workspace.existing().runs.glob("*/run.json")), reverse=True)
+    if run_id in ended:
+        return str(run_id)
+    own = [name for name in ended if not of_a_study(workspace.run(name))]
+    if not own:
+        raise UsageError(
+            f"--workspace {workspace.root}: no run has finished there yet; `melanosizer run` makes one"
+        )
+    if run_id:
+        raise UsageError(f"--run {run_id}: no such finished run; valid are {', '.join(own[:10])}")
+    return own[0]
+
+
+def of_a_study(run: Path) -> bool:
+    """Whether the run in a folder measured something that is never released as the melanoma model."""
+    return str((read_json(run / "run.json") or {}).get("preset", "")).startswith("studies/")
+
+
 def find(workspace: Workspace, run_id: str | None) -> FinishedRun:
-    """Read a run; the newest that has ended if none is named.
+    """Read the run that `choose` chooses.
 
     Raises:
         UsageError: there is none, or its record cannot be read.
     """
-    ended = sorted(path.parent.name for path in workspace.existing().runs.glob("*/run.json"))
-    if not ended:
-        raise UsageError(
-            f"--workspace {workspace.root}: no run has ended there yet; `melanosizer run` makes one"
-        )
-    chosen = run_id or ended[-1]
-    if chosen not in ended:
-        raise UsageError(
-            f"--run {chosen}: no such run that has ended; valid are {', '.join(ended[::-1][:10])}"
-        )
+    chosen = choose(workspace, run_id)
     folder = workspace.run(chosen)
     try:
         outcome = json.loads((folder / "run.json").read_text(encoding="utf-8"))

@@ -12,12 +12,12 @@ from core.charts import marks
 from core.features import SPLITS
 from core.numbers import count, percent
 from pipeline.report import words
-from pipeline.report.evidence import Evidence, Quarantined
+from pipeline.report.evidence import Evidence
 
 if TYPE_CHECKING:
-    from components.ingest.manifest import LabelCount, Manifest, SourceCounts, Span
+    from components.ingest.manifest import Manifest
 
-MOST_VALUES = 12  # of one group; the rest is summed up
+MOST_VALUES = 12
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,7 @@ class Data:
         single: features of which all images share one value.
         weights: of another lesion and a melanoma in training.
         accounts: where the rows of the sources went.
-        sources: what was ingested.
-        labels: rows by what the data call them, and what became of them, the most frequent first.
-        rare_labels: those of them that the report sums up; the data card has them all.
-        spans: the parts, in the order they were added.
-        separate: patients, lesions or single images in each split.
-        quarantined: rows left out, by reason.
+        shown: values of a group, or names of a label, that are shown; the rest is summed up.
     """
 
     splits: Sequence[Balance]
@@ -63,12 +58,7 @@ class Data:
     single: Sequence[tuple[str, str]]
     weights: tuple[float, float] | None
     accounts: Sequence[tuple[str, int]]
-    sources: Sequence[SourceCounts]
-    labels: Sequence[LabelCount]
-    rare_labels: Sequence[LabelCount]
-    spans: Sequence[Span]
-    separate: Sequence[tuple[str, int]]
-    quarantined: Sequence[Quarantined] | None
+    shown: int = MOST_VALUES
 
 
 def of(evidence: Evidence) -> Data:
@@ -85,26 +75,17 @@ def of(evidence: Evidence) -> Data:
         for group in found.names:
             values = found.values(group)
             if len(values) == 1:
-                single.append((words.GROUPS[group].split(",")[0].lower(), values[0]))
+                single.append((words.group(group), values[0]))
             elif values:
                 rows = [_balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
                 groups.append((words.GROUPS[group], _summed(rows)))
     weights = balance.get("class_weights")
-    labels = evidence.manifest.labels if evidence.manifest else ()
     return Data(
         splits=splits,
         groups=groups,
         single=single,
         weights=(float(weights["0"]), float(weights["1"])) if weights else None,
         accounts=_accounts(evidence.manifest),
-        sources=evidence.manifest.sources if evidence.manifest else (),
-        labels=labels,
-        rare_labels=labels[MOST_VALUES:],
-        spans=evidence.manifest.spans if evidence.manifest else (),
-        separate=[(name, split.groups) for name, split in evidence.manifest.splits.items()]
-        if evidence.manifest
-        else (),
-        quarantined=evidence.quarantined,
     )
 
 

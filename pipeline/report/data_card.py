@@ -49,7 +49,7 @@ class DataCard(Frozen):
 
 def of(evidence: Evidence, data: Data) -> DataCard:
     """Make the card of the data set a run has read."""
-    found = evidence.groups
+    found, manifest = evidence.groups, evidence.manifest
     balance = evidence.balance or {}
     groups: dict[str, dict[str, Labels]] = {}
     if found is not None:
@@ -63,12 +63,12 @@ def of(evidence: Evidence, data: Data) -> DataCard:
         run_id=evidence.result.run_id,
         splits={row.name: _labels(row.negatives, row.positives) for row in data.splits},
         groups=groups,
-        ingest=evidence.manifest.counts.model_dump() if evidence.manifest else None,
-        sources=[source.model_dump() for source in data.sources],
-        labels=[label.model_dump() for label in data.labels],
-        spans=[span.model_dump() for span in data.spans],
-        quarantined={item.reason: item.rows for item in data.quarantined}
-        if data.quarantined is not None
+        ingest=manifest.counts.model_dump() if manifest else None,
+        sources=[source.model_dump() for source in (manifest.sources if manifest else ())],
+        labels=[label.model_dump() for label in (manifest.labels if manifest else ())],
+        spans=[span.model_dump() for span in (manifest.spans if manifest else ())],
+        quarantined={item.reason: item.rows for item in evidence.quarantined}
+        if evidence.quarantined is not None
         else None,
         class_weights=balance.get("class_weights"),
         overlap=balance.get("overlap"),
@@ -87,9 +87,8 @@ def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
         unknown = values.get("unknown")
         if unknown:
             total = sum(labels.others + labels.melanomas for labels in values.values())
-            name = words.GROUPS[group].split(",")[0].lower()
             sentences.append(
-                f"The {name} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
+                f"The {words.group(group)} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
             )
     sentences.append(
         "Skin tone is not recorded: the report's slices by skin tone are an estimate from the skin around the lesion."

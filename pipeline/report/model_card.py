@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.metadata
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from importlib import resources
+from typing import Any, Final, Literal
 
+import yaml
 from pydantic import Field
 
 from core.measures.rates import Interval
@@ -13,10 +16,12 @@ from core.numbers import count, percent, plural
 from core.records.evaluation import External
 from core.settings import Frozen
 from pipeline.outcome import Outcome
-from pipeline.report import robustness, words
+from pipeline.report import words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
-from pipeline.report.slices import Slice, Slices
+from pipeline.report.slices import Slices
+
+LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
 
 
 class SliceFigures(Frozen):
@@ -76,7 +81,7 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         model_version=str(evidence.model.get("model_version") or evidence.predictions[0].model_version),
         created=result.started,
         run_id=result.run_id,
-        software=_software(),
+        software=importlib.metadata.version("melanosizer"),
         status=result.status,
         warning=words.NOT_A_DEVICE,
         network={key: value for key, value in evidence.model.items() if key != "config"},
@@ -98,7 +103,11 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         },
         positive_predictive_value=performance.chosen.positive_predictive_value,
         negative_predictive_value=performance.chosen.negative_predictive_value,
-        slices=[_figures(row) for _, rows in slices.by_feature for row in rows],
+        slices=[
+            SliceFigures.model_validate(row, from_attributes=True)
+            for _, rows in slices.by_feature
+            for row in rows
+        ],
         gates={verdict.gate: verdict.passed for verdict in result.verdicts},
         external=evidence.external,
         reporting=_reporting(evidence),
@@ -106,67 +115,28 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
     )
 
 
-# Item numbers of TRIPOD+AI 2024 (1 to 27c) and of CLAIM's 2024 update (1 to 44); these no run can know.
-_BY_A_PERSON = (
-    "TRIPOD+AI 3a-3c, CLAIM 3 and 41: the clinical setting, the intended use, who is to use it, and known inequalities",
-    "TRIPOD+AI 5a-6c, CLAIM 7-8 and 13: where and when the pictures were taken, by which devices, and who was eligible",
-    "TRIPOD+AI 8a-8c, CLAIM 14-18: the reference standard: histology, follow-up or consensus, and who assessed it",
-    "TRIPOD+AI 10, CLAIM 21: how large the data set had to be, and why",
-    "TRIPOD+AI 14: what was done about fairness, and why",
-    "TRIPOD+AI 17: ethical approval and consent",
-    "TRIPOD+AI 18a-18f, CLAIM 34 and 42-44: funding, conflicts of interest, protocol, registration, and where data and "
-    "code are had",
-    "TRIPOD+AI 19: how patients and the public took part",
-    "TRIPOD+AI 25-26, CLAIM 40: the interpretation, and the study's limits beyond those below",
-    "TRIPOD+AI 27b-27c: what the users must know, and the next steps",
-)
-
-
 def _reporting(evidence: Evidence) -> Reporting:
-    filled = [
-        "TRIPOD+AI 7, CLAIM 9: how the pictures are prepared, the same in training and serving",
-        "TRIPOD+AI 9a, 11 and 20b, CLAIM 12 and 36: what is known of pictures and patients, and what is missing (data card)",
-        "TRIPOD+AI 20a, CLAIM 10 and 35: what was left out, and why (data card)",
-        "TRIPOD+AI 12a, CLAIM 19-20: the partition by patient or lesion (data card)",
-        "TRIPOD+AI 12c, CLAIM 22-27: the network, its first weights, training, and how the final model was chosen",
-        "TRIPOD+AI 12e, CLAIM 28-29: the measures, each with its interval and method",
-        "TRIPOD+AI 13: sampling and weights of the rarer class, and the calibration after it",
-        "TRIPOD+AI 15: the output, the operating point and the zones, and what they were fitted on",
-        "TRIPOD+AI 21: numbers of images and melanomas in each split",
-        "TRIPOD+AI 22: the full model, as a version with its graph, weights and settings",
-        "TRIPOD+AI 23a, CLAIM 32 and 37-38: discrimination and calibration on the test split, overall and by slice",
-        "TRIPOD+AI 27a: pictures that are no dermoscopy are refused; how often real lesions are",
-        "CLAIM 31 and 39: the worst errors, missed melanomas with heat maps (report)",
-    ]
-    missing = list(_BY_A_PERSON)
-    if evidence.robustness:
-        filled.append("CLAIM 30: robustness to changes of the picture")
-    if evidence.unseen_sources:
-        filled.append(
-            "TRIPOD+AI 12d and 23b: heterogeneity between sources, each left out of training in turn"
-        )
-    if evidence.external:
-        filled.append(
-            "TRIPOD+AI 16 and 20c, CLAIM 33: testing on external data, with the drop and its interval"
-        )
-    else:
-        missing.append(
-            "TRIPOD+AI 16 and 20c, CLAIM 33: testing on external data: run again with --external NAME:PATH"
-        )
-    return Reporting(filled=filled, missing=missing)
-
-
-def _figures(row: Slice) -> SliceFigures:
-    return SliceFigures(
-        feature=row.feature,
-        value=row.value,
-        images=row.images,
-        melanomas=row.positives,
-        judged=row.judged,
-        auc=row.auc,
-        sensitivity=row.sensitivity,
-        specificity=row.specificity,
+    items = yaml.safe_load(
+        resources.files("pipeline.report").joinpath("checklists.yaml").read_text(encoding="utf-8")
     )
+    told = [name for name in ("robustness", "unseen_sources", "external") if getattr(evidence, name)]
+    return Reporting(
+        filled=[*items["by_a_run"], *(items[name] for name in told)],
+        missing=[*items["by_a_person"], *([] if evidence.external else [items["no_external"]])],
+    )
+
+
+def weaknesses(robustness: Mapping[str, Any] | None) -> list[str]:
+    """Return a sentence for each change that costs more than `LOST` of the sensitivity, the worst first."""
+    if not robustness or not robustness.get("rows"):
+        return []
+    plain, *changed = robustness["rows"]
+    weak = [row for row in changed if plain["sensitivity"] - row["sensitivity"] > LOST]
+    return [
+        f"With {row['change']} ({row['strength']}) it finds {percent(row['sensitivity'])} of the melanomas of eval "
+        f"at the same operating point, instead of {percent(plain['sensitivity'])}."
+        for row in sorted(weak, key=lambda row: float(row["sensitivity"]))
+    ]
 
 
 def _not_known(result: Outcome, evidence: Evidence, performance: Performance, slices: Slices) -> list[str]:
@@ -175,7 +145,7 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
     refused = [verdict.gate for verdict in result.verdicts if not verdict.passed]
     if refused:
         sentences.append(f"The {' and the '.join(refused)} gate refused this model: it is not to be used.")
-    sentences += robustness.weaknesses(evidence.robustness)
+    sentences += weaknesses(evidence.robustness)
     single = dict(slices.single)
     if "source" in single and not evidence.external:
         sentences.append(
@@ -196,18 +166,11 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
     for feature in ("sex", "age_band", "anatom_site", "diagnosis"):
         unknown = sum(getattr(item, feature) == "unknown" for item in evidence.predictions)
         if unknown:
-            name = words.GROUPS[feature].split(",")[0].lower()
             sentences.append(
-                f"The {name} of {count(unknown)} of {count(measures.images)} test images is not recorded."
+                f"The {words.group(feature)} of {count(unknown)} of {count(measures.images)} test images is not recorded."
             )
     sentences.append(
         "Skin tone is not recorded in the data; it is estimated from the skin around the lesion, which the camera's "
         "white balance shifts."
     )
     return sentences
-
-
-def _software() -> str:
-    import importlib.metadata
-
-    return importlib.metadata.version("melanosizer")

@@ -19,7 +19,6 @@ from pipeline.report import (
     model_card,
     paper,
     performance,
-    robustness,
     slices,
     training,
 )
@@ -73,7 +72,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "slices": parts,
         "data": the_data,
         "training": training.of(found),
-        "weaknesses": robustness.weaknesses(found.robustness),
+        "weaknesses": model_card.weaknesses(found.robustness),
         "wrong": {
             name: (len(items), mistakes.with_pictures(items, found.pictures, found.heat_maps))
             for name, items in wrong.items()

@@ -26,7 +26,7 @@ class Slice:
     feature: str
     value: str
     images: int
-    positives: int
+    melanomas: int
     auc: Interval | None
     sensitivity: Interval | None
     specificity: Interval | None
@@ -37,7 +37,7 @@ class Slice:
     @property
     def name(self) -> str:
         """The slice in words, e.g. ``sex: male``."""
-        return f"{words.GROUPS[self.feature].split(',')[0].lower()}: {words.value(self.value)}"
+        return f"{words.group(self.feature)}: {words.value(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
         for item in evidence.predictions:
             groups.setdefault(getattr(item, feature), []).append(item)
         if len(groups) < 2:
-            single.extend((words.GROUPS[feature].split(",")[0].lower(), value) for value in groups)
+            single.extend((words.group(feature), value) for value in groups)
             continue
         rows = [
             _measure(
@@ -92,25 +92,20 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
     too_small: dict[str, list[str]] = {}
     for row in every:
         if row.feature in judged and not row.judged:
-            too_small.setdefault(words.GROUPS[row.feature].split(",")[0].lower(), []).append(
-                words.value(row.value)
-            )
+            too_small.setdefault(words.group(row.feature), []).append(words.value(row.value))
     considered = [row for row in every if row.judged]
     return Slices(
         by_feature=tables,
         single=single,
-        worst_auc=min(
-            (row for row in considered if row.auc),
-            key=lambda row: row.auc.value if row.auc else 1.0,
-            default=None,
-        ),
-        worst_sensitivity=min(
-            (row for row in considered if row.sensitivity),
-            key=lambda row: row.sensitivity.value if row.sensitivity else 1.0,
-            default=None,
-        ),
+        worst_auc=_worst(considered, "auc"),
+        worst_sensitivity=_worst(considered, "sensitivity"),
         too_small=too_small,
     )
+
+
+def _worst(rows: Sequence[Slice], measure: str) -> Slice | None:
+    known = [row for row in rows if getattr(row, measure)]
+    return min(known, key=lambda row: float(getattr(row, measure).value), default=None)
 
 
 def _order(feature: str, value: str, groups: dict[str, list[Prediction]]) -> tuple[object, ...]:
@@ -144,7 +139,7 @@ def _measure(
         feature=feature,
         value=value,
         images=len(labels),
-        positives=positives,
+        melanomas=positives,
         auc=auc,
         sensitivity=sensitivity,
         specificity=counts.specificity_interval(confidence),

@@ -3,128 +3,28 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 from typing import Final
+
+import yaml
 
 from core.records.verdict import OVERALL
 
-GROUPS: Final = {
-    "sex": "Sex",
-    "age_band": "Age, years",
-    "anatom_site": "Site",
-    "skin_tone": "Skin tone, estimated",
-    "image_quality": "Image quality, estimated",
-    "source": "Source",
-    "diagnosis": "Diagnosis",
-}
-
-DIAGNOSES: Final = {
-    "mel": "melanoma",
-    "nv": "nevus",
-    "bcc": "basal cell carcinoma",
-    "akiec": "actinic keratosis, Bowen's disease",
-    "scc": "squamous cell carcinoma",
-    "bkl": "benign keratosis",
-    "df": "dermatofibroma",
-    "vasc": "vascular lesion",
-}
+_WORDS: Final[dict[str, dict[str, str]]] = yaml.safe_load(
+    resources.files("pipeline.report").joinpath("words.yaml").read_text(encoding="utf-8")
+)
+GROUPS, DIAGNOSES, METRICS, GATES, STATES, STEPS, FACTS = (
+    _WORDS[name] for name in ("groups", "diagnoses", "metrics", "gates", "states", "steps", "facts")
+)
 CARCINOMAS: Final = frozenset({"bcc", "akiec", "scc"})  # and what becomes one
-
-METRICS: Final = {
-    "auc": "AUC",
-    "partial_auc": "partial AUC above 80 % sensitivity, at most 0.2",
-    "calibration_error": "calibration error",
-    "brier_score": "Brier score",
-    "refused_as_no_dermoscopy": "lesions taken for no dermoscopy",
-    "auc_change": "change of the AUC against the model blessed last",
-    "sensitivity": "sensitivity (melanomas found)",
-    "specificity": "specificity (other lesions cleared)",
-    "positives": "melanomas",
-    "positive_share": "share of melanomas",
-    "positive_share_drift": "change of the share of melanomas since the data accepted last",
-    "groups_in_two_splits": "patients or lesions in two splits",
-    "images_in_two_splits": "identical images in two splits",
-    "schema_anomalies": "anomalies against the schema",
-    "loads_and_answers": "loads in a server's own loader, and answers",
-    "difference_from_python": "largest difference from the Python path",
-    "difference_in_a_batch": "largest difference between single and batched",
-    "refuses": "refuses a bad request",
-    "answers_after_bad_requests": "answers after bad requests",
-    "latency_ms": "time of one image, ms",
-    "load_seconds": "time to load, s",
-}
-
-GATES: Final = {
-    "data": "Data gate",
-    "model": "Model gate",
-    "serving": "Serving gate",
-}
-
-# Their values are 0 or 1.
+# Metrics whose values are 0 or 1.
 YES_OR_NO: Final = frozenset({"loads_and_answers", "refuses", "answers_after_bad_requests"})
-
-STATES: Final = {
-    "COMPLETE": "done",
-    "CACHED": "taken from an earlier run",
-    "FAILED": "failed",
-    "CANCELED": "stopped",
-    "RUNNING": "interrupted",
-    "NEW": "not started",
-    "UNKNOWN": "unknown",
-}
-
 FINISHED: Final = frozenset({"COMPLETE", "CACHED"})
-
-STEPS: Final = {
-    "ImportExampleGen": "Read the data set",
-    "ImportSchemaGen": "Read the schema",
-    "StatisticsGen": "Statistics of the data",
-    "ExampleValidator": "Data against the schema",
-    "ClassBalance": "Class balance",
-    "DataGate": "Data gate",
-    "Transform": "Preprocessing constants",
-    "Trainer": "Training",
-    "Evaluator": "Evaluation and model gate",
-    "ServingCheck": "Serving gate",
-    "Pusher": "Release",
-    "RegistryRecord": "Registry",
-    "Resolver": "Look-up of an earlier run",
-}
-
 COMPARISONS: Final = {">=": "≥", "<=": "≤", "==": "="}
-
 NOT_A_DEVICE: Final = (
     "This is a research tool, not a medical device: no number here may decide about a patient, "
     "and every lesion that worries somebody belongs in front of a dermatologist."
 )
-
-
-FACTS: Final = {
-    "backbone.name": "backbone",
-    "backbone.weights": "first weights",
-    "backbone.tta": "views of each picture that are averaged",
-    "calibration.kind": "calibration",
-    "calibration.scale": "calibration: factor on the log-odds",
-    "calibration.shift": "calibration: added to the log-odds",
-    "calibration.temperature": "calibration: temperature",
-    "classes": "classes",
-    "data_version": "data version",
-    "model_version": "version",
-    "operating_point.wanted_sensitivity": "operating point: sensitivity it was fixed for",
-    "operating_point.sensitivity": "operating point: sensitivity on eval",
-    "operating_point.sensitivity_interval": "operating point: its interval",
-    "operating_point.specificity": "operating point: specificity on eval",
-    "operating_point.specificity_interval": "operating point: the interval of that",
-    "out_of_distribution.limit": "limit beyond which a picture is taken for no dermoscopy",
-    "out_of_distribution.refused_on_eval": "share of eval beyond it",
-    "preprocessing.channel_mean": "mean of red, green and blue, grey levels",
-    "preprocessing.channel_std": "deviation of red, green and blue, grey levels",
-    "preprocessing.resize": "resizing",
-    "preprocessing.size": "size the network sees, px",
-    "readout.others": "weight of a shadowed class in the read-out",
-    "threshold": "operating point: refer from",
-    "zones.low_below": "zone low: below",
-    "zones.refer_from": "zone refer: from",
-}
 
 
 def fact(key: str) -> str:
@@ -133,6 +33,11 @@ def fact(key: str) -> str:
     if member:
         return f"member {int(member[1]) + 1}: {member[2].replace('_', ' ')}{', px' if member[2] == 'size' else ''}"
     return FACTS.get(key, key.replace("_", " ").replace(".", ": "))
+
+
+def group(feature: str) -> str:
+    """Return a feature by which images are grouped, as it stands in a sentence, e.g. ``age`` for ``age_band``."""
+    return GROUPS.get(feature, feature).split(",")[0].lower()
 
 
 def metric(name: str) -> str:
@@ -144,15 +49,14 @@ def slice_name(name: str) -> str:
     """Return ``sex: male`` for ``sex:male``, ``all test images`` for the whole."""
     if name == OVERALL:
         return "all"
-    group, _, rest = name.partition(":")
-    if group == "split":
+    feature, _, rest = name.partition(":")
+    if feature == "split":
         return f"{rest} split"
-    if group == "external":
+    if feature == "external":
         return f"{rest}, from elsewhere"
-    if group == "request":
+    if feature == "request":
         return rest.replace("_", " ")
-    name = GROUPS.get(group, group).split(",")[0].lower()
-    return f"{name}: {value(rest)}"
+    return f"{group(feature)}: {value(rest)}"
 
 
 def became(label: str) -> str:

@@ -49,22 +49,6 @@ class Vertex:
         self._jobs: dict[str, Any] = {}
 
     def submit(
-        self, package: Path, *, experiment: str, name: str, root: str, parameters: Mapping[str, str]
-    ) -> str:
-        """Start a run and return its resource name.
-
-        Raises:
-            UsageError: Google refuses it.
-        """
-        job = self._job(package, name, root, parameters)
-        try:
-            job.submit(service_account=self._service_account, experiment=experiment or None)
-        except Exception as problem:  # the client raises google.api_core's and google.auth's errors alike
-            raise UsageError(f"Vertex AI: {type(problem).__name__}: {problem}") from None
-        self._jobs[job.resource_name] = job
-        return str(job.resource_name)
-
-    def schedule(
         self,
         package: Path,
         *,
@@ -74,23 +58,33 @@ class Vertex:
         parameters: Mapping[str, str],
         cron: str,
     ) -> str:
-        """Start a schedule, one run at a time, and return its resource name.
+        """Start a run, or with ``cron`` a schedule of one run at a time, and return its resource name.
 
         Raises:
             UsageError: Google refuses it.
         """
-        del experiment  # A schedule's runs belong to none.
-        job = self._job(package, name, root, parameters)
+        job = self._platform.PipelineJob(
+            display_name=name,
+            template_path=str(package),
+            pipeline_root=root,
+            parameter_values=dict(parameters),
+            project=self._project,
+            location=self._location,
+        )
         try:
-            found = job.create_schedule(
-                display_name=name,
-                cron=cron,
-                max_concurrent_run_count=1,
-                service_account=self._service_account,
-            )
-        except Exception as problem:  # as above
+            if cron:  # a schedule's runs belong to no experiment
+                found = job.create_schedule(
+                    display_name=name,
+                    cron=cron,
+                    max_concurrent_run_count=1,
+                    service_account=self._service_account,
+                )
+                return str(found.resource_name)
+            job.submit(service_account=self._service_account, experiment=experiment or None)
+        except Exception as problem:  # the client raises google.api_core's and google.auth's errors alike
             raise UsageError(f"Vertex AI: {type(problem).__name__}: {problem}") from None
-        return str(found.resource_name)
+        self._jobs[job.resource_name] = job
+        return str(job.resource_name)
 
     def read(self, run_id: str) -> RunState:
         """Return how a run does.
@@ -121,16 +115,6 @@ class Vertex:
         return (
             f"https://console.cloud.google.com/vertex-ai/locations/{self._location}/pipelines/runs/"
             f"{run_id.rsplit('/', 1)[-1]}?project={self._project}"
-        )
-
-    def _job(self, package: Path, name: str, root: str, parameters: Mapping[str, str]) -> Any:
-        return self._platform.PipelineJob(
-            display_name=name,
-            template_path=str(package),
-            pipeline_root=root,
-            parameter_values=dict(parameters),
-            project=self._project,
-            location=self._location,
         )
 
 

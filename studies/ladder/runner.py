@@ -1,4 +1,4 @@
-"""Runs the ladder: one splits, one budget, resumed where it stopped."""
+"""Runs the ladder: the same splits and budget for every rung, resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(
     """
     folder = workspace.root / "studies" / "ladder"
     folder.mkdir(parents=True, exist_ok=True)
-    splits = _ground(data, workspace.cache, options, SIZE, progress)
+    splits = _ground(data, workspace.cache, options, progress)
     # A share of the whole ladder, however many rungs are asked for now: rows of one table had equal time.
     minutes = None if options.budget is None else options.budget / len(rungs)
     found = LadderResult()
@@ -106,7 +106,6 @@ def run(
             data=data,
             cache=workspace.cache,
             options=options,
-            size=SIZE,
             minutes=minutes,
             own_key=own_key,
             folder=own,
@@ -139,7 +138,6 @@ def _climb(
     data: Path,
     cache: Path,
     options: Options,
-    size: int,
     minutes: float | None,
     own_key: str,
     folder: Path,
@@ -149,7 +147,7 @@ def _climb(
     measured, weights = ladder.run_experiment(
         name,
         rung,
-        _ground(data, cache, options, size, progress),
+        _ground(data, cache, options, progress),
         minutes=minutes,
         own_key=own_key,
         folder=folder,
@@ -161,11 +159,11 @@ def _climb(
     return measured
 
 
-def _ground(data: Path, cache: Path, options: Options, size: int, progress: Progress) -> Splits:
+def _ground(data: Path, cache: Path, options: Options, progress: Progress) -> Splits:
     splits = {
         name: ladder.limited(
             read_split(
-                name, [str(data / name / "*.tfrecord.gz")], size=size, cache_dir=cache, progress=progress
+                name, [str(data / name / "*.tfrecord.gz")], size=SIZE, cache_dir=cache, progress=progress
             ),
             options.train_images if name == "train" else options.eval_images,
             options.seed,

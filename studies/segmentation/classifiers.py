@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 import keras
 import numpy as np
@@ -24,20 +24,6 @@ def frequency_weights(targets: Labels) -> dict[int, float]:
     """Return the study's weight of each label: 1 - frequency."""
     share = float(np.mean(targets))
     return {0: share, 1: 1.0 - share}
-
-
-class FoldClassifier(Protocol):
-    """What the experiment runs fold by fold."""
-
-    name: str
-    weights: str
-    """Where the network's weights came from."""
-
-    def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:
-        """Features of pictures (uint8 [n, s, s, 3])."""
-
-    def fit_predict(self, train: Floats, targets: Labels, held_out: Floats, seed: int) -> Floats:
-        """P(positive) of held-out rows after training on the others."""
 
 
 class FrozenLinear:

@@ -25,7 +25,7 @@ from core.measures.rates import Interval, mcnemar, rate_of
 from core.settings import Frozen
 from studies.segmentation import measured, training
 from studies.segmentation import pairs as pair_files
-from studies.segmentation.classifiers import FoldClassifier, Labels
+from studies.segmentation.classifiers import FifthBlock, FrozenLinear, Labels
 from studies.segmentation.config import SegmentationConfig
 from studies.segmentation.pairs import Loaded
 from studies.segmentation.segmenter import Segmenter
@@ -117,7 +117,7 @@ def material(
     return Material(large.names, large.pictures, truth, predicted, large.targets, rows, jaccard)
 
 
-def run(given: Material, classifier: FoldClassifier, seed: int, progress: Progress) -> Result:
+def run(given: Material, classifier: FrozenLinear | FifthBlock, seed: int, progress: Progress) -> Result:
     """Return the three arms: same folds, same classifier, same budget."""
     variants = {
         VARIANTS[0]: given.pictures,

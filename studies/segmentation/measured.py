@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -83,9 +84,8 @@ def loaded(model: Path) -> Segment:
 def measure(segment: Segment, rows: Iterable[dict[str, bytes]]) -> list[Score]:
     """Return the scores of records that hold image_name, image and mask."""
     found: list[Score] = []
-    batch: list[dict[str, bytes]] = []
-
-    def flush() -> None:
+    rest = iter(rows)
+    while batch := list(islice(rest, _BATCH)):
         masks, confidences = segment([row[features.IMAGE] for row in batch])
         for row, mask, confidence in zip(batch, masks, confidences, strict=True):
             truth = pairs.mask_of(row[pairs.MASK])
@@ -99,14 +99,6 @@ def measure(segment: Segment, rows: Iterable[dict[str, bytes]]) -> list[Score]:
                     float(confidence),
                 )
             )
-        batch.clear()
-
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            flush()
-    if batch:
-        flush()
     return found
 
 

@@ -254,10 +254,7 @@ def collect(run_id: str, workspace: Workspace) -> UnetRun:
 
 
 def _steps(run_id: str, workspace: Workspace) -> list[executions.Step]:
-    from tfx.orchestration import metadata
-
-    connection = metadata.sqlite_metadata_connection_config(str(workspace.metadata.resolve()))
-    return executions.steps(connection, run_id)
+    return executions.steps(local.connection(None, workspace), run_id)
 
 
 def _record(

@@ -21,7 +21,18 @@ from dashboard.database.tables import Base
 from dashboard.security import passwords
 from dashboard.services import Services
 from dashboard.settings import Settings
-from tests.dashboard.rig import POSTGRES, SMALL, Cluster, Double, Inbox, Running, fill
+from tests.dashboard.rig import (
+    ARGUMENTS,
+    CHROMIUM,
+    POSTGRES,
+    SMALL,
+    Cluster,
+    Double,
+    Inbox,
+    Person,
+    Running,
+    fill,
+)
 
 
 @pytest.fixture(scope="session")
@@ -156,6 +167,35 @@ def serve() -> Iterator[Callable[[Running], str]]:
     for server, thread in servers:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser; skips where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def desk(browser: Any, serve: Any) -> Iterator[Any]:
+    """Seat people before an application."""
+    seated: list[Person] = []
+
+    def seat(running: Any, name: str = "jo", role: str = "approver", **context: Any) -> Person:
+        base = addresses.setdefault(id(running), "") or serve(running)
+        addresses[id(running)] = base
+        person = Person(browser, base, **({"viewport": {"width": 1440, "height": 900}} | context))
+        seated.append(person)
+        return person.sign_in(running, name, role)
+
+    addresses: dict[int, str] = {}
+    yield seat
+    for person in seated:
+        person.context.close()
+        assert person.complaints == []
 
 
 @pytest.fixture

@@ -38,6 +38,12 @@ from dashboard.settings import Settings
 SMALL = sample.Size(runs=6, images=90, predictions=300, devices=8)
 PASSWORD = "seven hills beyond the lake"
 VENDORED = Path(__file__).parent / "vendored"
+CHROMIUM = Path(os.environ.get("MELANOSIZER_CHROMIUM", "/usr/bin/chromium"))
+ARGUMENTS = [
+    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE_MS = 30_000
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
@@ -345,3 +351,35 @@ def pages(running: Any) -> list[str]:
         "/admin",
         "/account",
     ]
+
+
+class Person:
+    """Somebody before a screen; what the page's console complains of fails the test."""
+
+    def __init__(self, browser: Any, base: str, **context: Any) -> None:
+        self.base = base
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _hear(self, message: Any) -> None:
+        # A request that a later one replaces, as the slider's do, is aborted, and htmx calls that an error; one that
+        # failed says sendError or responseError as well.
+        aborted = message.text.startswith(("htmx:afterRequest", "htmx:sendAbort"))
+        if message.type == "error" and not aborted:
+            self.complaints.append(message.text)
+
+    def sign_in(self, running: Any, name: str, role: str) -> Person:
+        services = running.services
+        user = services.accounts.named(name) or services.accounts.make(name, role, "test")
+        self.page.goto(f"{self.base}/sign-in/link?token={services.sessions.link(user.id)}")
+        self.page.get_by_role("button", name="Continue").press("Enter")
+        self.page.wait_for_url(re.compile("/account|/runs"))
+        return self
+
+    def go(self, path: str) -> Any:
+        self.page.goto(self.base + path)
+        return self.page

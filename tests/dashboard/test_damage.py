@@ -58,6 +58,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
 @pytest.mark.parametrize("harm", DAMAGE)
 def test_what_is_damaged_stands_beside_what_is_not(build: Any, workspace: Path, harm: str) -> None:
     running = build()
+    running.services.settler.stop()  # every five seconds it would mend what is damaged here
     admin = running.signed_in("admin")
     places = pages(running)
     newest = running.services.runs.ids()[0]

@@ -133,7 +133,7 @@ def test_a_change_between_the_look_and_the_lock_is_noticed(dash: Any) -> None:
     services = dash.services
     newest, older = services.registry.names()[:2]
     jo = dash.signed_in("approver", "jo")
-    store = services.registry.store
+    store = services.registry
     act = store.rollback
 
     def overtaken(version: str | None, who: str, why: str, expected: str | None = None) -> str:

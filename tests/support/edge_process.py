@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -85,7 +87,12 @@ class DeviceProcess:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on: a page that outlives the process must find it again."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port nobody listens on: a page that outlives the process must find it again.
+
+    It lies below those that the kernel gives to whoever asks for any: while the process is down nobody gets it.
+    """
+    for _ in range(100):
+        port = random.SystemRandom().randrange(12_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("no port between 12000 and 30000 is free")

@@ -9,17 +9,13 @@ from typing import Final
 
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
-from components.ingest.layouts import table, table_file
+from components.ingest.layouts import KNOWN, table, table_file
 from components.ingest.layouts.found import Found
 from components.ingest.row import Refusal
 from components.ingest.source import Source
 
 _UNKNOWN: Final = "UNK"
 _FLAG: Final = re.compile(r"^[01](\.0*)?$")
-_NEEDED: Final = {
-    "isic2018": ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"),
-    "isic2019": ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC"),
-}
 
 
 def read(source: Source, config: IngestConfig) -> Found:
@@ -29,7 +25,7 @@ def read(source: Source, config: IngestConfig) -> Found:
         IngestError: the ground truth is missing or has not the columns `image` and the diagnoses.
     """
     truth = table_file.load(source.table())
-    needed = ("image", *_NEEDED[source.kind])
+    needed = ("image", *KNOWN["one_hot_of"][source.kind])
     missing = [name for name in needed if name not in truth.header]
     if missing:
         raise IngestError(

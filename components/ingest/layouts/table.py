@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,66 +14,20 @@ from components.ingest import diagnosis as diagnoses
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.label import Statements, UnlabelledError, decide
-from components.ingest.layouts import table_file
+from components.ingest.layouts import KNOWN, table_file
 from components.ingest.layouts.found import Found
 from components.ingest.layouts.images import open_images
 from components.ingest.layouts.table_file import Table
 from components.ingest.row import Refusal, Row, pseudonym
 from components.ingest.source import Source
 
-# Column names by what they hold, the preferred first. They are the union over the archives: a SIIM-ISIC file
-# that somebody renamed or joined is still read. Of labels every column counts, so that none contradicts another.
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "image": (
-        "image_name",
-        "isic_id",
-        "image_id",
-        "img_id",
-        "image",
-        "filename",
-        "file_name",
-        "file",
-        "path",
-        "ddi_file",
-        "bcn_filename",
-        "md5hash",
-    ),
-    "patient": ("patient_id", "patient"),
-    "lesion": ("lesion_id", "lesion"),
-    "age": ("age_approx", "age"),
-    "sex": ("sex", "gender"),
-    "site": (
-        "anatom_site",
-        "anatom_site_general_challenge",
-        "anatom_site_general",
-        "anatom_site_1",
-        "localization",
-        "region",
-        "location",
-        "site",
-    ),
-}
-# Columns of diagnoses. Those of one line are the archive's levels, deepest first: most rows leave the deep ones empty.
-DIAGNOSES: Final = (
-    ("diagnosis",),
-    ("dx",),
-    ("diagnostic",),
-    ("disease",),
-    *(tuple(f"{level}_{number}" for number in (5, 4, 3, 2)) for level in ("diagnosis", "iddx")),
-)
-TARGETS: Final = ("target", "label", "melanoma")
-MALIGNANCY: Final = ("benign_malignant", "diagnosis_1", "iddx_1", "malignant")
-LABELS: Final = (
-    *TARGETS,
-    *MALIGNANCY,
-    *itertools.chain(*DIAGNOSES),
-    "isic2016",
-    "seborrheic_keratosis",
-)
-ONE_HOT: Final = ("MEL", "NV", "BCC", "AK", "AKIEC", "BKL", "DF", "VASC", "SCC")
-
-# What a layout calls otherwise than the rest.
-_OWN: Final[dict[str, dict[str, str]]] = {"derm7pt": {"derm": "image", "case_num": "lesion"}}
+COLUMNS: Final[dict[str, list[str]]] = KNOWN["columns"]
+DIAGNOSES: Final[list[list[str]]] = KNOWN["diagnoses"]
+TARGETS: Final[list[str]] = KNOWN["targets"]
+MALIGNANCY: Final[list[str]] = KNOWN["malignancy"]
+LABELS: Final = (*TARGETS, *MALIGNANCY, *itertools.chain(*DIAGNOSES), *KNOWN["other_labels"])
+ONE_HOT: Final[list[str]] = KNOWN["one_hot"]
+_OWN: Final[dict[str, dict[str, str]]] = KNOWN["called"]
 _SEXES: Final = {"m": "male", "f": "female", "w": "female"}
 _NO: Final = frozenset({"0", "0.0", "false", "no", "n"})
 _YES: Final = frozenset({"1", "1.0", "true", "yes", "y"})
@@ -88,19 +42,7 @@ _MOST_ODD: Final = 0.01  # share of rows with such a number that may be slips
 KEPT: Final = frozenset(
     name.lower() for names in (*COLUMNS.values(), LABELS, ONE_HOT, *_OWN.values()) for name in names
 )
-# The first whose columns are all there is the table's layout.
-LAYOUTS: Final = (
-    ("isic2016", frozenset({"image_id", "isic2016"})),
-    ("isic2019", frozenset({"mel", "nv", "image", "scc"})),
-    ("isic2018", frozenset({"mel", "nv", "image"})),
-    ("isic2017", frozenset({"image_id", "melanoma", "seborrheic_keratosis"})),
-    ("isic2024", frozenset({"isic_id", "target", "iddx_full"})),
-    ("isic-archive", frozenset({"isic_id"})),
-    ("siim2020", frozenset({"image_name", "benign_malignant", "anatom_site_general_challenge"})),
-    ("ham10000", frozenset({"image_id", "dx"})),
-    ("pad-ufes", frozenset({"img_id", "diagnostic"})),
-    ("derm7pt", frozenset({"derm", "case_num", "diagnosis"})),
-)
+LAYOUTS: Final = [(kind, frozenset(columns)) for kind, columns in KNOWN["signatures"].items()]
 
 
 def kind_of(path: Path) -> str | None:
@@ -203,7 +145,7 @@ def _statements(record: Mapping[str, str]) -> tuple[Statements | UnlabelledError
     names = list(dict.fromkeys(filter(None, (_deepest(record, columns) for columns in DIAGNOSES))))
     targets, malignancies = set[int](), set[bool]()
     words = list(names)
-    for column in (*TARGETS, *MALIGNANCY, "isic2016", "seborrheic_keratosis"):
+    for column in (*TARGETS, *MALIGNANCY, *KNOWN["other_labels"]):
         value = record.get(column, "")
         if diagnoses.is_absent(value):
             continue
@@ -238,7 +180,7 @@ def _statements(record: Mapping[str, str]) -> tuple[Statements | UnlabelledError
     return Statements(first, next(iter(targets), None), next(iter(malignancies), None), tuple(others)), text
 
 
-def _deepest(record: Mapping[str, str], columns: tuple[str, ...]) -> str:
+def _deepest(record: Mapping[str, str], columns: Sequence[str]) -> str:
     """The deepest level that is understood, else the deepest that is filled."""
     filled = [record[name] for name in columns if name in record and not diagnoses.is_absent(record[name])]
     understood = (level for level in filled if diagnoses.understood(level) is not None)

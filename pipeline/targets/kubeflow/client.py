@@ -52,25 +52,6 @@ class Kubeflow:
             )
 
     def submit(
-        self, package: Path, *, experiment: str, name: str, root: str, parameters: Mapping[str, str]
-    ) -> str:
-        """Start a run and return its id.
-
-        Raises:
-            UsageError: the server refuses it.
-        """
-        with self._told(), _quiet():
-            found = self._client.run_pipeline(
-                self._experiment(experiment),
-                name,
-                pipeline_package_path=str(package),
-                params=dict(parameters),
-                pipeline_root=root,
-                service_account=self._service_account,
-            )
-        return str(found.run_id)
-
-    def schedule(
         self,
         package: Path,
         *,
@@ -80,22 +61,25 @@ class Kubeflow:
         parameters: Mapping[str, str],
         cron: str,
     ) -> str:
-        """Start a recurring run, one at a time and without catching up, and return its id.
+        """Start a run and return its id; with ``cron`` a recurring run, one at a time and without catching up.
 
         Raises:
             UsageError: the server refuses it.
         """
+        given = {
+            "pipeline_package_path": str(package),
+            "params": dict(parameters),
+            "pipeline_root": root,
+            "service_account": self._service_account,
+        }
         with self._told(), _quiet():
+            group = self._client.create_experiment(
+                experiment, namespace=self._namespace or None
+            ).experiment_id
+            if not cron:
+                return str(self._client.run_pipeline(group, name, **given).run_id)
             found = self._client.create_recurring_run(
-                self._experiment(experiment),
-                name,
-                cron_expression=cron,
-                max_concurrency=1,
-                no_catchup=True,
-                pipeline_package_path=str(package),
-                params=dict(parameters),
-                pipeline_root=root,
-                service_account=self._service_account,
+                group, name, cron_expression=cron, max_concurrency=1, no_catchup=True, **given
             )
         return str(found.recurring_run_id)
 
@@ -143,10 +127,6 @@ class Kubeflow:
             configuration.api_key_prefix = {"authorization": "Bearer"}
         api = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(configuration))
         api.healthz_service_get_healthz(_request_timeout=10)
-
-    def _experiment(self, name: str) -> str:
-        found = self._client.create_experiment(name, namespace=self._namespace or None)
-        return str(found.experiment_id)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

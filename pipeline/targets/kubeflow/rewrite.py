@@ -14,8 +14,9 @@ from typing import Any
 from core.registry.rollout import SERVERS, SETTLE_SECONDS
 from pipeline.targets.kubeflow import templates
 from pipeline.targets.kubeflow.cluster import Cluster, Place, Volume
-from pipeline.targets.kubeflow.compiled import COMMAND, Spec
 
+Spec = dict[str, Any]
+COMMAND = ("python", "-m", "pipeline.targets.kubeflow.entrypoint")
 LOOK_UP = "look-up"
 ENTRYPOINT = COMMAND[-1]
 # They change the served folder, which no cache key knows, or look at it.

@@ -1,34 +1,38 @@
-"""Writes the compiled pipeline: YAML for Kubeflow Pipelines, a PipelineJob in JSON for Vertex AI."""
+"""Compiles the one DAG for a cluster and writes it: YAML for Kubeflow Pipelines, a PipelineJob in JSON for Vertex AI."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import yaml
+from tfx.dsl.components.common import resolver
+from tfx.dsl.input_resolution.strategies import latest_artifact_strategy
+from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+from tfx.utils import name_utils
 
 from pipeline.config import RunConfig
-from pipeline.targets.kubeflow import compiled, rewrite
+from pipeline.dag import ClassifierSteps, Locations, create_pipeline
+from pipeline.targets.kubeflow import rewrite, templates
 from pipeline.targets.kubeflow.cluster import Cluster, check_steps
-
-Spec = dict[str, Any]
+from pipeline.targets.kubeflow.rewrite import COMMAND, Spec
 
 
 def kubeflow(config: RunConfig, *, image: str, preset: str, cluster: Cluster) -> list[Spec]:
     """Return the two documents Kubeflow Pipelines takes: the pipeline spec and the platform's part."""
-    job, queries = compiled.job(config, image=image, preset=preset)
-    check_steps(cluster, job["pipelineSpec"]["components"])
-    spec = rewrite.portable(job, queries, image=image, cluster=cluster, preset=preset)
-    return list(rewrite.for_kubeflow(spec, cluster))
+    job = _portable(config, image, preset, cluster)
+    return list(rewrite.for_kubeflow(job["pipelineSpec"], cluster))
 
 
 def vertex(config: RunConfig, *, image: str, preset: str, cluster: Cluster) -> Spec:
     """Return the PipelineJob Vertex AI takes, its values those of the cluster's description."""
-    job, queries = compiled.job(config, image=image, preset=preset)
+    return {**_portable(config, image, preset, cluster), "runtimeConfig": {}}
+
+
+def _portable(config: RunConfig, image: str, preset: str, cluster: Cluster) -> Spec:
+    job, queries = _compiled(config, image, preset)
     check_steps(cluster, job["pipelineSpec"]["components"])
     rewrite.portable(job, queries, image=image, cluster=cluster, preset=preset)
-    job["runtimeConfig"] = {}
     return job
 
 
@@ -41,3 +45,45 @@ def save(documents: list[Spec], path: Path, command: str) -> None:
     with path.open("w") as stream:
         stream.write(f"# {command}\n")
         yaml.safe_dump_all(documents, stream, sort_keys=True, width=110)
+
+
+def _locations(preset: str) -> Locations:
+    """Return marks for all that only the run knows; the pipeline root is given when it is submitted."""
+    workspace = templates.mark(templates.WORKSPACE)
+    return Locations(
+        data=templates.mark(templates.DATA),
+        data_version=templates.mark(templates.DATA_VERSION),
+        spans=templates.mark(templates.SPANS),
+        grown_from=templates.mark(templates.GROWN_FROM),
+        artifacts="",
+        workspace=workspace,
+        cache=f"{workspace}/cache",
+        metadata=None,
+        run_id=templates.mark(templates.RUN_ID),
+        preset=preset,
+    )
+
+
+def _compiled(config: RunConfig, image: str, preset: str) -> tuple[Spec, dict[str, Spec]]:
+    """Return the PipelineJob TFX makes, and what each resolver was to look for.
+
+    TFX's compiler knows two resolver strategies and refuses ours; each of our resolvers stands in it as the
+    simpler of the two and comes back beside it as ``{step: {strategy, config}}``.
+    """
+    pipeline = create_pipeline(ClassifierSteps(config), _locations(preset))
+    queries = {}
+    for node in pipeline.components:
+        if isinstance(node, resolver.Resolver):
+            properties = node.exec_properties
+            queries[node.id] = {
+                "strategy": name_utils.get_full_name(properties[resolver.RESOLVER_STRATEGY_CLASS]),
+                "config": properties[resolver.RESOLVER_CONFIG],
+            }
+            node._strategy_class = latest_artifact_strategy.LatestArtifactStrategy
+            node._config = {}
+    runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+        kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
+            default_image=image, default_commands=list(COMMAND), use_pipeline_spec_2_1=True
+        )
+    )
+    return runner.run(pipeline, write_out=False), queries

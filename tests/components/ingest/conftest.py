@@ -151,3 +151,15 @@ def hostile(
         ]
 
     return make
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Callable[..., None]:
+    """images(folder, *names) writes pictures into a folder below tmp_path."""
+
+    def make(folder: str, *names: str) -> None:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            Image.new("RGB", (60, 60)).save(tmp_path / folder / name)
+
+    return make

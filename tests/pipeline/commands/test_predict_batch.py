@@ -38,7 +38,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Five greys, a broken file, a text; a model that answers them."""
     module = Grey()
     tf.saved_model.save(module, str(tmp_path / "model"), signatures={"serving_default": module.answer})
-    monkeypatch.setattr("pipeline.commands.evaluate._served", lambda *_: tmp_path / "model")
+    monkeypatch.setattr("pipeline.commands.predict_batch.released_model", lambda *_: tmp_path / "model")
     monkeypatch.setattr("pipeline.commands.predict_batch.BATCH", 2)
     folder = tmp_path / "images"
     folder.mkdir()
@@ -80,7 +80,7 @@ def test_a_workspace_without_a_release_leaves_nothing_behind(
     def none(*_: object) -> Path:
         raise UsageError("no version was released there yet")
 
-    monkeypatch.setattr("pipeline.commands.evaluate._served", none)
+    monkeypatch.setattr("pipeline.commands.predict_batch.released_model", none)
     done = runner.invoke(app, ["predict-batch", "--images", str(pictures), "--out", str(tmp_path / "x.csv")])
     assert isinstance(done.exception, UsageError)
     assert not list(tmp_path.glob("*x.csv*"))

@@ -123,7 +123,7 @@ def test_what_cannot_be_sent_is_told(workspace: Workspace, monkeypatch: pytest.M
     # OpenLineage's client tries five times, with longer and longer pauses.
     monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
     assert isinstance(send(workspace).exception, UsageError)
-    with pytest.raises(UsageError, match="no such run that has ended; valid are 20260102-030405"):
+    with pytest.raises(UsageError, match="no such finished run; valid are 20260102-030405"):
         finished_run.find(workspace, "1")
     fault = send(workspace, "--openlineage", "http://127.0.0.1:9").exception
     assert isinstance(fault, RunFaultError)

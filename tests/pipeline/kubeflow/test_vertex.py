@@ -56,7 +56,12 @@ def _task(name: str, state: str, message: str = "") -> Any:
 def _submit(platform: _Platform) -> tuple[Vertex, str]:
     service = Vertex("project", "europe-west4", service_account="runner@project", platform=platform)
     run_id = service.submit(
-        Path("p.json"), experiment="nightly", name="monday", root="gs://b/r", parameters={"data": "gs://b/d"}
+        Path("p.json"),
+        experiment="nightly",
+        name="monday",
+        root="gs://b/r",
+        parameters={"data": "gs://b/d"},
+        cron="",
     )
     return service, run_id
 
@@ -96,7 +101,7 @@ def test_a_run_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_schedule_runs_one_at_a_time() -> None:
     platform = _Platform(["PIPELINE_STATE_SUCCEEDED"], [])
     service = Vertex("project", "europe-west4", platform=platform)
-    made = service.schedule(
+    made = service.submit(
         Path("p.json"), experiment="", name="weekly", root="gs://b/r", parameters={}, cron="0 3 * * 1"
     )
     assert made == "schedule-1"
