@@ -100,9 +100,12 @@ def server(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def batching_server(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The shared server with batches of at most 4 rows, padded to 2 or 4, and a queue of 2 batches."""
+    """A server with batches of at most 4 rows, padded to 2 or 4, and a queue of 2 batches.
+
+    It ends with its file: the scheduler's threads look every millisecond for work, from the first request on.
+    """
     folder = tmp_path_factory.mktemp("batching")
     config, batching, monitoring = (
         folder / "models.config",
