@@ -177,7 +177,7 @@ class _HeadLearner:
         rule.build(layer.trainable_variables)
         class_weights = tf.constant(task.class_weights)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(rows: tf.Tensor, wanted: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
                 dropped = tf.nn.dropout(rows, config.head.dropout, seed=config.seed)
