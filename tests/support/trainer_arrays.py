@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,14 @@ def train(config: TrainerConfig, folder: Path, cache: Path | None = None) -> Tra
     backup = Backup(cache / "backup.npz")
     classifier, answers = training.train(config, data(), cache, backup, History(folder), Progress())
     return Trained(classifier, answers, folder)
+
+
+def untraced_step(_config: Any, _task: Any, _network: Any, optimiser: Any, *_: Any) -> Callable[..., float]:
+    """Stands in for `staged._compiled_step` where what is around the steps matters: each moves all weights a little."""
+
+    def step(_batch: Any, factor: Any) -> float:
+        for variable in optimiser.trained:
+            variable.assign(variable + 1e-3)
+        return 1.0 / (1.0 + float(factor))
+
+    return step
