@@ -52,6 +52,7 @@ TINY = preset("smoke").model_copy(
         "stages": (StageConfig(size=64, epochs=4),),
         "tta": 2,
         "batch_size": 8,
+        "robustness_images": 24,
         "optimiser": preset("smoke").optimiser.model_copy(update={"ema": 0.8}),
     }
 )

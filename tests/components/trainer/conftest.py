@@ -33,8 +33,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture
 def unexported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only the training matters, tracing the signatures would take most of the time."""
+    """Where only the training matters, tracing the signatures would take most of the time, and changed pictures a second."""
     monkeypatch.setattr("components.trainer.export.saved_model.write", lambda *args, **kwargs: None)
+    monkeypatch.setattr("components.trainer.run._robustness", lambda *args: None)
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,7 @@ def frozen(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
             "backbone": "tiny_cnn",
             "weights": "none",
             "image_size": 64,
+            "robustness_images": 0,
             "frozen": FrozenConfig(size=48, flips=4, blocks=2, epochs=3, l2=(1e-3, 1e-2)),
         }
     )
