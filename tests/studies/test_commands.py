@@ -181,12 +181,18 @@ def small_ladder(monkeypatch: pytest.MonkeyPatch) -> dict[str, Experiment]:
     return made
 
 
-def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
+def in_this_process(job, _, progress):
+    """Stand in for `own_process.run`: the import of TensorFlow is what takes the time."""
+    return job(progress)
+
+
+def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder, monkeypatch):
     arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
     one = runner.invoke(app, [*arguments, "--rungs", "first"], env=WIDE)
     assert one.exit_code == 0, (one.output, one.exception)
     folder = tmp_path / "studies" / "ladder"
     written = (folder / "01-first.json").stat().st_mtime_ns
+    monkeypatch.setattr("studies.ladder.own_process.run", in_this_process)
     both = runner.invoke(app, arguments, env=WIDE)
     assert both.exit_code == 0, (both.output, both.exception)
     assert "first weights" in both.output
@@ -226,15 +232,20 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder):
 def test_a_rung_that_fails_is_named_and_the_others_go_on(ingested, tmp_path, small_ladder, monkeypatch):
     third = small_ladder["01-first"].model_copy(update={"title": "Third"})
     small_ladder["03-third"] = third
-    run_experiment = ladder.run_experiment
+    run_experiment, trained = ladder.run_experiment, []
 
     def failing(name, *arguments, **options):
         if name == "01-first":
             raise FloatingPointError("the loss is nan")
-        return run_experiment(name, *arguments, **options)
+        trained.append(run_experiment(name, *arguments, **options))
+        return trained[-1]
+
+    def told(name, *_, own_key, **__):
+        measured, weights = trained[0]
+        return measured.model_copy(update={"name": name, "key": own_key}), weights
 
     # Another process would not know of it.
-    monkeypatch.setattr("studies.ladder.own_process.run", lambda job, _, progress: job(progress))
+    monkeypatch.setattr("studies.ladder.own_process.run", in_this_process)
     monkeypatch.setattr(ladder, "run_experiment", failing)
     arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
     done = runner.invoke(app, arguments, env=WIDE)
@@ -245,7 +256,7 @@ def test_a_rung_that_fails_is_named_and_the_others_go_on(ingested, tmp_path, sma
     document = checked(tmp_path / "studies" / "ladder" / "report.html")
     assert "1 of 3 rungs measured" in document.text
     assert "01-first failed: the loss is nan" in document.text
-    monkeypatch.setattr(ladder, "run_experiment", run_experiment)
+    monkeypatch.setattr(ladder, "run_experiment", told)
     mended = runner.invoke(app, arguments, env=WIDE)
     assert mended.exit_code == 0, (mended.output, mended.exception)
     assert "3 of 3 rungs measured" in (tmp_path / "studies" / "ladder" / "report.html").read_text()
