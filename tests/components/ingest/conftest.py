@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import struct
 import zlib
@@ -47,8 +48,14 @@ def encode() -> Encode:
     return encoded
 
 
+@pytest.fixture(scope="session")
+def photo_file(photo: Photo, encode: Encode) -> Callable[[int], bytes]:
+    """The JPEG of a seed; drawn once, as many tests ask for the same."""
+    return functools.cache(lambda seed: encode(photo(seed), quality=90))
+
+
 @pytest.fixture
-def table(tmp_path: Path, photo: Photo, encode: Encode) -> Callable[..., Source]:
+def table(tmp_path: Path, photo_file: Callable[[int], bytes]) -> Callable[..., Source]:
     """table(rows, name, kind) writes a csv with images beside it and returns the source."""
 
     def write(
@@ -62,7 +69,7 @@ def table(tmp_path: Path, photo: Photo, encode: Encode) -> Callable[..., Source]
             writer.writerows(rows)
         for index, row in enumerate(rows):
             path = folder / "images" / f"{row[column]}.jpg"
-            path.write_bytes(encode(photo(zlib.crc32(name.encode()) % 10_000 * 1000 + index), quality=90))
+            path.write_bytes(photo_file(zlib.crc32(name.encode()) % 10_000 * 1000 + index))
         return Source.model_validate({"kind": kind, "path": folder / "metadata.csv"})
 
     return write

@@ -21,7 +21,7 @@ Configure = Callable[..., IngestConfig]
 
 
 @pytest.fixture
-def data(tmp_path: Path, photo: Callable[..., Image.Image], encode: Callable[..., bytes]) -> Write:
+def data(tmp_path: Path, photo_file: Callable[[int], bytes]) -> Write:
     """data(folder, numbers): a table of the images with these numbers; a number is the same picture everywhere."""
 
     def write(folder: str, numbers: range | list[int], **columns: Callable[[int], object]) -> Source:
@@ -34,7 +34,7 @@ def data(tmp_path: Path, photo: Callable[..., Image.Image], encode: Callable[...
                     [f"im{number:04}", int(number % 6 == 0), *(make(number) for make in columns.values())]
                 )
                 path = tmp_path / folder / "images" / f"im{number:04}.jpg"
-                path.write_bytes(encode(photo(number * 7919 + zlib.crc32(b"x") % 97), quality=90))
+                path.write_bytes(photo_file(number * 7919 + zlib.crc32(b"x") % 97))
         return Source(kind="csv", path=tmp_path / folder / "metadata.csv")
 
     return write
