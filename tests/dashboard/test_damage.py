@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import sqlite3
@@ -16,21 +17,69 @@ from tests.dashboard.rig import pages
 RUN = "20200101-000000"
 
 
-def run_json(text: str | bytes) -> Callable[[Path], None]:
-    def harm(root: Path) -> None:
-        folder = root / "runs" / RUN
-        folder.mkdir()
-        (folder / "run.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+# What is wrong with each run.json, and what is said of it; nothing where the rest can be shown.
+RUNS: dict[str, tuple[str | bytes, str]] = {
+    "20200101-000001": ('{"status": "pushed", "metrics": [1, 2]}', "metrics is a list, not a table"),
+    "20200101-000002": ('{"status": "pus', "it is not a JSON object"),
+    "20200101-000003": (b'{"status": "\xff"}', "it is not a JSON object"),
+    "20200101-000004": ('{"status": "pushed", "seconds": "many"}', "seconds: "),
+    "20200101-000005": ('{"status": "pushed", "started": "soon"}', "Invalid isoformat"),
+    "20200101-000006": ('{"status": "pushed", "metrics": {"auc": NaN}, "seconds": Infinity}', ""),
+    "20200101-000007": ('{"status": "failed", "steps": null, "verdicts": 7}', ""),
+    "20200101-000008": ('{"status": "failed", "steps": [1, {"outputs": 3}]}', ""),
+}
 
-    return harm
+
+def run_json(root: Path, run_id: str, content: str | bytes) -> None:
+    folder = root / "runs" / run_id
+    folder.mkdir()
+    (folder / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def registry(name: str, content: bytes, *, more: bool = False) -> Callable[[Path], None]:
-    def harm(root: Path) -> None:
-        path = root / "registry" / name
-        path.write_bytes((path.read_bytes() if more else b"") + content)
+def stands_beside(running: Any, harm: Callable[[], None], *more: str) -> Any:
+    """Do harm: every page answers with what it has, and what is not damaged is listed."""
+    running.services.settler.stop()  # every five seconds it would mend what is damaged here
+    admin = running.signed_in("admin")
+    places = pages(running)
+    newest = running.services.runs.ids()[0]
+    versions = [one["version"] for one in admin.json("/models")["versions"]]
+    harm()
+    for path in {*places, "/runs", *more}:
+        answer = admin.get(path)
+        assert answer.status_code in (200, 404, 503), (path, answer.text[:300])
+        assert (
+            admin.client.get(path, headers={"accept": "application/json"}).status_code == answer.status_code
+        )
+    assert newest in admin.get("/runs").text
+    assert [one["version"] for one in admin.json("/models")["versions"]] == versions
+    return admin
 
-    return harm
+
+def test_damaged_runs_stand_beside_those_that_are_not(build: Any, workspace: Path) -> None:
+    def harm() -> None:
+        for run_id, (content, _) in RUNS.items():
+            run_json(workspace, run_id, content)
+
+    admin = stands_beside(build(), harm, *(f"/runs/{run_id}" for run_id in RUNS))
+    listed = html.unescape(admin.get("/runs").text)
+    for run_id, (_, reason) in RUNS.items():
+        assert run_id in listed
+        assert run_id in admin.get(f"/runs/{run_id}").text
+        assert (f"{run_id}/run.json cannot be read ({reason}" in listed) == bool(reason), run_id
+
+
+def record(root: Path) -> None:
+    (root / "registry" / "melanoma" / "17.json").write_bytes(b"{}")
+    (root / "registry" / "melanoma" / "18.json").write_bytes(b'{"created": "soon"}')
+
+
+def channels(root: Path) -> None:
+    (root / "registry" / "melanoma" / "channels.json").write_bytes(b'{"stable": 123}')
+
+
+def event(root: Path) -> None:
+    with (root / "registry" / "events.jsonl").open("ab") as file:
+        file.write(b'{"why": "\xff"}\n')
 
 
 def metadata(root: Path) -> None:
@@ -38,47 +87,28 @@ def metadata(root: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
 
 
-DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
-    "metrics are a list": (run_json('{"status": "pushed", "metrics": [1, 2]}'), "/runs", "metrics is a list, not a table"),
-    "half a run.json": (run_json('{"status": "pus'), "/runs", "it is not a JSON object"),
-    "no UTF-8": (run_json(b'{"status": "\xff"}'), "/runs", "it is not a JSON object"),
-    "a word for seconds": (run_json('{"status": "pushed", "seconds": "many"}'), "/runs", "seconds: "),
-    "a bad date": (run_json('{"status": "pushed", "started": "soon"}'), "/runs", "Invalid isoformat"),
-    "NaN": (run_json('{"status": "pushed", "metrics": {"auc": NaN}, "seconds": Infinity}'), "/runs", RUN),
-    "steps are null": (run_json('{"status": "failed", "steps": null, "verdicts": 7}'), f"/runs/{RUN}", RUN),
-    "steps are numbers": (run_json('{"status": "failed", "steps": [1, {"outputs": 3}]}'), f"/runs/{RUN}", RUN),
-    "an empty record": (registry("melanoma/17.json", b"{}"), "/models", "17.json cannot be read"),
-    "a record with a bad date": (registry("melanoma/17.json", b'{"created": "soon"}'), "/models", "17.json cannot be read"),
-    "a number for a channel": (registry("melanoma/channels.json", b'{"stable": 123}'), "/models", "channels.json cannot be read"),
-    "an event that is no UTF-8": (registry("events.jsonl", b'{"why": "\xff"}\n', more=True), "/models", "events.jsonl cannot be read"),
-    "a truncated metadata store": (metadata, "/runs/NEWEST", "metadata.sqlite cannot be read"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("harm", DAMAGE)
-def test_what_is_damaged_stands_beside_what_is_not(build: Any, workspace: Path, harm: str) -> None:
+@pytest.mark.parametrize(
+    ("harm", "shown_on", "sentences"),
+    [
+        (record, "/models", ("17.json cannot be read", "18.json cannot be read")),
+        (channels, "/models", ("channels.json cannot be read",)),
+        (event, "/models", ("events.jsonl cannot be read",)),
+        (metadata, "/runs/NEWEST", ("metadata.sqlite cannot be read",)),
+    ],
+)
+def test_a_damaged_file_stands_beside_what_is_not(
+    build: Any, workspace: Path, harm: Callable[[Path], None], shown_on: str, sentences: tuple[str, ...]
+) -> None:
     running = build()
-    running.services.settler.stop()  # every five seconds it would mend what is damaged here
-    admin = running.signed_in("admin")
-    places = pages(running)
-    newest = running.services.runs.ids()[0]
-    versions = [one["version"] for one in admin.json("/models")["versions"]]
-    act, shown_on, sentence = DAMAGE[harm]
-    act(workspace)
-    shown_on = shown_on.replace("NEWEST", newest)
-    for path in {*places, "/runs", shown_on}:
-        answer = admin.get(path)
-        assert answer.status_code in (200, 404, 503), (path, answer.text[:300])
-        assert (
-            admin.client.get(path, headers={"accept": "application/json"}).status_code == answer.status_code
-        )
-    assert sentence in admin.get(shown_on).text.replace("&#34;", '"')
-    assert newest in admin.get("/runs").text
-    assert [one["version"] for one in admin.json("/models")["versions"]] == versions
+    shown_on = shown_on.replace("NEWEST", running.services.runs.ids()[0])
+    admin = stands_beside(running, lambda: harm(workspace), shown_on)
+    shown = html.unescape(admin.get(shown_on).text)
+    for sentence in sentences:
+        assert sentence in shown
 
 
 def test_a_damaged_run_is_one_line_that_names_its_file(build: Any, workspace: Path) -> None:
-    run_json("[]")(workspace)
+    run_json(workspace, RUN, "[]")
     viewer = build().signed_in("viewer")
     (bad,) = viewer.json("/runs?state=damaged")["runs"]
     assert str(workspace / "runs" / RUN / "run.json") in bad["reason"]
