@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+
 import kubernetes_validate
 import pytest
+from kubernetes_validate import utils
 
 from tests.k8s.manifests import OVERLAYS, Rendered, everything, overlay
 
@@ -18,6 +22,14 @@ OPERATORS = {
     ("monitoring.coreos.com/v1", "PrometheusRule"),
     ("monitoring.coreos.com/v1", "ServiceMonitor"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schemas_read_once() -> Iterator[None]:
+    """The package would read all definitions of a version for every object."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "schema_contents", functools.cache(utils.schema_contents))
+        yield
 
 
 def _rendered(name: str) -> Rendered:
