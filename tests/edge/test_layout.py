@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(
     not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"
 )
 LONGEST = "W" * 24
+PICTURE = draw(400, 300)
 ADVICE = ["too_dark", "glare", "blurred", "no_lesion"]
 LONG_TROUBLE = "models.clinic.example:8500: INTERNAL: " + "the server's own long words " * 10
 
@@ -40,10 +41,9 @@ def language(request: pytest.FixtureRequest, ward: Ward) -> Iterator[str]:
 
 def keep(ward: Ward, **changes: Any) -> str:
     """Put an examination on the device without a server."""
-    picture = draw(400, 300)
     blank = Examination(new_id(), 0, LONGEST, 1_795_300_000.0, True, 400, 300, "0" * 64)
     given = replace(blank, **changes)
-    ward.device.queue.add(given, picture)
+    ward.device.queue.add(given, PICTURE)
     return given.id
 
 
@@ -78,7 +78,7 @@ def test_results_fit(ward: Ward, language: str, advice: list[str], trusted: bool
             ward.device.queue.note(one, answer=found)
         else:
             ward.device.queue.settle(one, "answered", found)
-            ward.device.queue.keep_heat_map(one, draw(400, 300))
+            ward.device.queue.keep_heat_map(one, PICTURE)
         ward.go(f"/examinations/{one}")
         expect(ward.page.locator(".zone strong")).to_be_visible()
         fine(ward)
