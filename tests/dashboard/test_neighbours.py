@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import ssl
@@ -62,12 +63,18 @@ def test_the_embedded_servers_own_page_is_understood() -> None:
     assert scrape.quantile(found.latency, 0.5) == pytest.approx(1.5, abs=0.8)
 
 
+@functools.cache
+def key_of(owner: str) -> RSAKey:
+    """A key of this owner; made once, which takes a tenth of a second."""
+    return RSAKey.generate_key(2048, parameters={"kid": "k1"})
+
+
 class Issuer:
     """An OpenID provider with one key."""
 
     def __init__(self, inbox: Any) -> None:
         self.inbox = inbox
-        self.key = RSAKey.generate_key(2048, parameters={"kid": "k1"})
+        self.key = key_of("provider")
         self.claims: dict[str, Any] = {}
         self.signer = self.key
         inbox.answers["/.well-known/openid-configuration"] = self._json(
@@ -153,7 +160,7 @@ def test_a_token_that_is_not_for_this_sign_in_opens_nothing(provided: Any, chang
 
 def test_a_foreign_key_and_a_foreign_state_open_nothing(provided: Any) -> None:
     running, issuer = provided
-    issuer.signer = RSAKey.generate_key(2048, parameters={"kid": "k1"})
+    issuer.signer = key_of("somebody else")
     visitor, sent = leave(running)
     issuer.issue(sent["nonce"])
     assert (
