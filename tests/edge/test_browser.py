@@ -100,9 +100,7 @@ def test_settings_and_the_second_language(ward: Ward) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "de")
     for path in ("/settings", "/", "/history", "/notices"):
         ward.go(path)
-        ward.fits_the_screen()
-        ward.touch_targets_are_large()
-        assert ward.small_text() == []
+        ward.is_fit()
     ward.go("/settings")
     page.tap("text=English")
     expect(page.locator("html")).to_have_attribute("lang", "en")

@@ -71,10 +71,11 @@ class Ward:
         faults = self.page.evaluate(FAULTS)
         assert not faults, "\n".join(faults)
 
-    def small_text(self) -> list[str]:
-        """Return texts that cannot be read at arm's length."""
-        found: list[str] = self.page.evaluate(SMALL_TEXT)
-        return found
+    def is_fit(self) -> None:
+        """Fail as both of these do, or if a text cannot be read at arm's length; one question to the browser."""
+        looks = ", ".join(f"({one})()" for one in (FAULTS, SMALL_TARGETS, SMALL_TEXT))
+        found = self.page.evaluate(f"async () => {{ await document.fonts.ready; return [{looks}]; }}")
+        assert found == [[], [], []], found
 
 
 @contextmanager
