@@ -48,10 +48,10 @@ class Run:
         self.evaluation: dict[str, Any] = self.viewer.json(self.address)
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Any:
-    """The run."""
-    made = Run(tmp_path)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The run, which the tests here only read."""
+    made = Run(tmp_path_factory.mktemp("run"))
     with made.running.client:
         yield made
 
