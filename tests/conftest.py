@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -62,6 +63,15 @@ def pytest_collection_finish() -> None:
     """Look for garbage in what the tests make, and in nothing older."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """Look once for what a file leaves, and never again in what stays of it."""
+    yield
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 class GroupScheduling(LoadScopeScheduling):
