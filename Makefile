@@ -5,8 +5,9 @@ DATA ?=
 PRESET ?= quick
 WORKSPACE ?= workspace
 PYTEST ?=
-# Processes that share the tests: three, as a quarter of the time is waiting, but each takes up to 3 GB.
-WORKERS ?= $(shell awk '/MemTotal/ {n = int($$2 / 4000000); print (n > 3 ? 3 : n < 1 ? 1 : n)}' /proc/meminfo 2>/dev/null || echo 2)
+# Processes that share the tests: three, as a quarter of the time is waiting, but each takes up to 3 GB. A machine of 8 GB has
+# 7.8 million kB for them.
+WORKERS ?= $(shell awk '/MemTotal/ {n = int($$2 / 3500000); print (n > 3 ? 3 : n < 1 ? 1 : n)}' /proc/meminfo 2>/dev/null || echo 2)
 # A number: the order of the test files is drawn from it. Without one it is always the same.
 ORDER ?=
 ARCHITECTURES ?= linux/amd64,linux/arm64
