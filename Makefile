@@ -53,8 +53,9 @@ coverage: setup  ## measure which lines and branches of the product the tests re
 	@.venv/bin/python -m coverage report --sort=cover > .build/coverage/report.txt; code=$$?; \
 		tail -1 .build/coverage/report.txt; echo "each file: .build/coverage/report.txt"; exit $$code
 
+# Large networks take more memory, and little of this is waiting: two processes at most.
 test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
-	@$(SHARED) -m slow $(PYTEST)
+	@$(PYTESTS) -n $(if $(filter 1,$(WORKERS)),1,2) -m slow $(PYTEST)
 
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
 	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers
