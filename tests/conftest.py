@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
-from collections.abc import Generator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -66,7 +66,7 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Look once for what a file leaves, and never again in what stays of it."""
     yield
     if nextitem is not None and nextitem.path != item.path:
