@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 import grpc
 
@@ -86,31 +87,10 @@ class ServingError(Exception):
         return f"{self.code.name}: {self.message}"
 
 
-def invalid_argument(message: str) -> ServingError:
-    """An INVALID_ARGUMENT error."""
-    return ServingError(Code.INVALID_ARGUMENT, message)
-
-
-def failed_precondition(message: str) -> ServingError:
-    """A FAILED_PRECONDITION error."""
-    return ServingError(Code.FAILED_PRECONDITION, message)
-
-
-def not_found(message: str) -> ServingError:
-    """A NOT_FOUND error."""
-    return ServingError(Code.NOT_FOUND, message)
-
-
-def unimplemented(message: str) -> ServingError:
-    """An UNIMPLEMENTED error."""
-    return ServingError(Code.UNIMPLEMENTED, message)
-
-
-def internal(message: str) -> ServingError:
-    """An INTERNAL error."""
-    return ServingError(Code.INTERNAL, message)
-
-
-def unavailable(message: str, retry_after_seconds: float = 1.0) -> ServingError:
-    """An UNAVAILABLE error that says when to come back."""
-    return ServingError(Code.UNAVAILABLE, message, retry_after_seconds=retry_after_seconds)
+invalid_argument = partial(ServingError, Code.INVALID_ARGUMENT)
+failed_precondition = partial(ServingError, Code.FAILED_PRECONDITION)
+not_found = partial(ServingError, Code.NOT_FOUND)
+unimplemented = partial(ServingError, Code.UNIMPLEMENTED)
+internal = partial(ServingError, Code.INTERNAL)
+# Says when to come back.
+unavailable = partial(ServingError, Code.UNAVAILABLE, retry_after_seconds=1.0)
