@@ -13,7 +13,8 @@ from core.tfserving.tensors import DTYPES
 from serving.api.json_parser import bytes_of, is_object, text_bytes, to_text, type_name
 from serving.status import ServingError, invalid_argument, unimplemented
 
-Infos = Mapping[str, Any]
+# The type of each input of a signature.
+Dtypes = Mapping[str, int]
 
 _FLOATS = {tensor_pb2.DT_FLOAT, tensor_pb2.DT_DOUBLE}
 _INT32 = {tensor_pb2.DT_INT32, tensor_pb2.DT_INT16, tensor_pb2.DT_INT8, tensor_pb2.DT_UINT8}
@@ -148,64 +149,54 @@ def _fill(proto: Any, dtype: int, value: Any) -> None:
         proto.tensor_content = array.tobytes()
 
 
-class _FirstInstance:
-    """What the first instance said of one named tensor; the others must say the same."""
-
-    def __init__(self, dtype: int) -> None:
-        self.dtype = dtype
-        self.seen: tuple[int, list[int]] | None = None
-
-    def check(self, value: Any) -> None:
-        """AddInstanceItem."""
-        shape = _dense_shape(value)
-        count = len(_leaves(value, self.dtype, shape))
-        if self.seen is None:
-            self.seen = (count, shape)
-        elif count != self.seen[0]:
-            raise invalid_argument(f"Expecting tensor size: {self.seen[0]} but got: {count}")
-        elif shape != self.seen[1]:
-            raise invalid_argument(
-                f"Expecting shape {_shape_text(self.seen[1])} but got: {_shape_text(shape)}"
-            )
+def _check_item(name: str, value: Any, dtype: int, first: dict[str, tuple[int, list[int]]]) -> None:
+    """AddInstanceItem: all instances have the size and shape of the first one, which is kept in `first`."""
+    shape = _dense_shape(value)
+    count = len(_leaves(value, dtype, shape))
+    size, expected = first.setdefault(name, (count, shape))
+    if count != size:
+        raise invalid_argument(f"Expecting tensor size: {size} but got: {count}")
+    if shape != expected:
+        raise invalid_argument(f"Expecting shape {_shape_text(expected)} but got: {_shape_text(shape)}")
 
 
 def _shape_text(shape: list[int]) -> str:
     return "[" + ",".join(str(size) for size in shape) + "]"
 
 
-def fill_instances(instances: list[Any], infos: Infos, inputs: Any) -> None:
+def fill_instances(instances: list[Any], dtypes: Dtypes, inputs: Any) -> None:
     """Fill the inputs from `instances`, one row each. Raises INVALID_ARGUMENT naming the first bad one."""
-    if not isinstance(instances[0], dict) and len(infos) > 1:
+    if not isinstance(instances[0], dict) and len(dtypes) > 1:
         raise invalid_argument(
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
         )
-    names = sorted(infos)
+    names = sorted(dtypes)
     by_name = is_object(instances[0])
     try:
         if not by_name and not any(map(is_object, instances)):
-            _fill(inputs[names[0]], infos[names[0]].dtype, instances)
+            _fill(inputs[names[0]], dtypes[names[0]], instances)
             return
         if by_name and all(is_object(one) and sorted(one) == names for one in instances):
             for name in names:
-                _fill(inputs[name], infos[name].dtype, [one[name] for one in instances])
+                _fill(inputs[name], dtypes[name], [one[name] for one in instances])
             return
     except ServingError as error:
-        _explain(instances, infos, names, by_name)
+        _explain(instances, dtypes, names, by_name)
         raise error from None
-    _explain(instances, infos, names, by_name)
+    _explain(instances, dtypes, names, by_name)
     raise invalid_argument("Failed to process 'instances' list")
 
 
-def _explain(instances: list[Any], infos: Infos, names: list[str], by_name: bool) -> None:
+def _explain(instances: list[Any], dtypes: Dtypes, names: list[str], by_name: bool) -> None:
     """Raise what is wrong with the first bad instance: FillTensorMapFromInstancesList, one by one."""
-    first = {name: _FirstInstance(infos[name].dtype) for name in names}
+    first: dict[str, tuple[int, list[int]]] = {}
     for i, one in enumerate(instances):
         if not by_name:
             if is_object(one):
                 raise invalid_argument(f"Expecting value/list but got object at item {i} of input list")
             try:
-                first[names[0]].check(one)
+                _check_item(names[0], one, dtypes[names[0]], first)
             except ServingError as error:
                 raise invalid_argument(
                     f"Failed to process element: {i} of 'instances' list. Error: {error.to_string()}"
@@ -215,9 +206,9 @@ def _explain(instances: list[Any], infos: Infos, names: list[str], by_name: bool
             raise invalid_argument(f"Expecting object but got list at item {i} of input list")
         for name, value in one.items():
             try:
-                if name not in first:
+                if name not in dtypes:
                     raise invalid_argument(f"JSON object: does not have named input: {name}")
-                first[name].check(value)
+                _check_item(name, value, dtypes[name], first)
             except ServingError as error:
                 raise invalid_argument(
                     f"Failed to process element: {i} key: {name} of 'instances' list. "
@@ -230,18 +221,18 @@ def _explain(instances: list[Any], infos: Infos, names: list[str], by_name: bool
             )
 
 
-def fill_inputs(value: Any, infos: Infos, inputs: Any) -> None:
+def fill_inputs(value: Any, dtypes: Dtypes, inputs: Any) -> None:
     """Fill the inputs from `inputs`, whole tensors. Raises INVALID_ARGUMENT saying what is wrong."""
     if not is_object(value):
-        if len(infos) > 1:
+        if len(dtypes) > 1:
             raise invalid_argument(
                 "inputs is a plain value/list, but expecting an object as multiple "
                 "input tensors required as per tensorinfo_map"
             )
-        (name,) = infos
-        _fill(inputs[name], infos[name].dtype, value)
+        (name,) = dtypes
+        _fill(inputs[name], dtypes[name], value)
         return
-    for name in sorted(infos):
+    for name in sorted(dtypes):
         if name not in value:
             raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
-        _fill(inputs[name], infos[name].dtype, value[name])
+        _fill(inputs[name], dtypes[name], value[name])
