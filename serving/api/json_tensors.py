@@ -11,6 +11,7 @@ import numpy as np
 from core.protos import tensor_pb2
 from core.tfserving.tensors import DTYPES
 from serving.api.json_parser import bytes_of, is_object, text_bytes, to_text, type_name
+from serving.engine.tensors import shape_text
 from serving.status import ServingError, invalid_argument, unimplemented
 
 # The type of each input of a signature.
@@ -157,11 +158,7 @@ def _check_item(name: str, value: Any, dtype: int, first: dict[str, tuple[int, l
     if count != size:
         raise invalid_argument(f"Expecting tensor size: {size} but got: {count}")
     if shape != expected:
-        raise invalid_argument(f"Expecting shape {_shape_text(expected)} but got: {_shape_text(shape)}")
-
-
-def _shape_text(shape: list[int]) -> str:
-    return "[" + ",".join(str(size) for size in shape) + "]"
+        raise invalid_argument(f"Expecting shape {shape_text(expected)} but got: {shape_text(shape)}")
 
 
 def fill_instances(instances: list[Any], dtypes: Dtypes, inputs: Any) -> None:

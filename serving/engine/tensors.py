@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from ctypes import byref, c_void_p
 from typing import Any
 
@@ -35,6 +36,11 @@ def dtype_name(dtype: int) -> str:
     if dtype in tensor_pb2.DataType.values():
         return tensor_pb2.DataType.Name(dtype)[3:].lower()
     return f"unknown dtype enum ({dtype})"
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """Return a shape as TensorFlow's messages write it: `[2,3]`."""
+    return "[" + ",".join(str(size) for size in shape) + "]"
 
 
 def is_reference(dtype: int) -> bool:
