@@ -83,7 +83,7 @@ class RestApi:
 
     def authenticate(self, caller: Caller) -> None:
         """Raises ServingError UNAUTHENTICATED for whoever may not ask."""
-        self._service.gate_authenticate(caller)
+        self._service.gate.authenticate(caller)
 
     def handle(self, method: str, path: str, body: Body, caller: Caller, memory: Reservation) -> Reply:
         """Answer one request under /v1/.
@@ -114,8 +114,8 @@ class RestApi:
         name, version, label, verb = found.groups()
         kinds: dict[str, tuple[Any, Callable[..., Any]]] = {
             "predict": (predict_pb2.PredictRequest, self._service.predict),
-            "classify": (classification_pb2.ClassificationRequest, self._service.classify),
-            "regress": (regression_pb2.RegressionRequest, self._service.regress),
+            "classify": (classification_pb2.ClassificationRequest, self._service.infer),
+            "regress": (regression_pb2.RegressionRequest, self._service.infer),
         }
         # Regular expressions match any case, the dispatch after them does not.
         if verb not in kinds:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import psutil
 
@@ -129,6 +130,13 @@ class Histogram(Metric):
             counts, total = self._cells.setdefault(labels, ([0] * (len(self._bounds) + 1), [0.0]))
             counts[at] += 1
             total[0] += value
+
+    @contextmanager
+    def time(self, *labels: str) -> Iterator[None]:
+        """Count the microseconds of a block, if it succeeds."""
+        began = time.perf_counter()
+        yield
+        self.observe((time.perf_counter() - began) * 1e6, *labels)
 
     def count(self, *labels: str) -> int:
         """How many values one cell holds."""
