@@ -60,7 +60,7 @@ class Limits:
         metrics.gauge(
             "melanosizer_serving_inflight_requests",
             "Requests admitted and not answered.",
-            lambda: {(): self._inflight},
+            lambda: self._inflight,
         )
 
     @property

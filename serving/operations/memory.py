@@ -40,7 +40,7 @@ class MemoryBudget:
         metrics.gauge(
             "melanosizer_serving_request_memory_bytes",
             "Memory reserved for requests under way.",
-            lambda: {(): self.limit - self._free},
+            lambda: self.limit - self._free,
         )
 
     def reserve(self) -> Reservation:
