@@ -29,7 +29,7 @@ from serving.config_files import (
     single_model_config,
 )
 from serving.engine.capi import use_onednn
-from serving.engine.model import LoadOptions, Model, Slots
+from serving.engine.model import LoadOptions, Model
 from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
 from serving.operations import tls
@@ -116,8 +116,8 @@ class ModelServer:
             tags=tuple(options.saved_model_tags.split(",")),
             threads=_threads(options),
             batching=batching,
-            observer=self.metrics,
-            slots=Slots(options.max_concurrent_runs or 4 * cores()),
+            metrics=self.metrics,
+            slots=threading.BoundedSemaphore(options.max_concurrent_runs or 4 * cores()),
             checks_methods=options.enable_signature_method_name_check,
         )
         manager = VersionManager(

@@ -223,7 +223,7 @@ class Metrics:
         return sorted([*own, *self._gauges], key=lambda one: one.name)
 
     def batched(self, queued_seconds: float, batch_size: int) -> None:
-        """Called by a model after each batched run."""
+        """Count a run that waited so long for its batch, which had so many rows, padding included."""
         self.queuing_latency.observe(queued_seconds * 1e6, self._pool)
         self.processed_batch_size.observe(batch_size, self._pool)
 
