@@ -36,7 +36,7 @@ from serving.operations import tls
 from serving.operations.limits import Limits, RateLimiter
 from serving.operations.memory import MemoryBudget
 from serving.operations.metrics import Metrics
-from serving.operations.request_log import RecordOptions, RequestLog
+from serving.operations.request_log import RequestLog
 from serving.options import Options
 from serving.status import ServingError, invalid_argument
 from serving.versions.core import ServerCore
@@ -159,17 +159,8 @@ class ModelServer:
         if traffic is not None:
             self.service.router = self._router = Router(traffic, self.core, self.metrics)
         if options.request_log_dir is not None:
-            self.service.recorder = self._request_log = RequestLog(
-                RecordOptions(
-                    options.request_log_dir,
-                    options.request_log_sample,
-                    options.request_log_images,
-                    options.request_log_max_bytes,
-                    options.request_log_backups,
-                    options.request_log_queue,
-                ),
-                self.metrics,
-            )
+            self._request_log = RequestLog(options.request_log_dir, options, self.metrics)
+            self.service.recorder = self._request_log
         self._json_workers = JsonWorkers(min(2, cores()))
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
