@@ -240,7 +240,7 @@ class ModelServer:
 
     def _start_http(self) -> HttpServer:
         options = self.options
-        pages = Pages(self.is_ready, self._why_not_ready, self.metrics.page, self._monitoring_path)
+        pages = Pages(self._why_not_ready, self.metrics.page, self._monitoring_path)
         app = App(RestApi(self.service, self._json_workers), pages, options, self.budget)
         server = HttpServer(app, self._rest_tls)
         self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
@@ -249,10 +249,12 @@ class ModelServer:
         return server
 
     def _why_not_ready(self) -> str:
+        """Why load balancers should send requests elsewhere; empty if they should not."""
         if self.limits.is_draining or self._stopping.is_set():
             return "shutting down"
         available = self.core.manager.available()
-        return f"no version available of {[n for n in self.core.model_names() if not available.get(n)]}"
+        missing = [name for name in self.core.model_names() if not available.get(name)]
+        return f"no version available of {missing}" if missing else ""
 
     def _poll_config(self) -> None:
         file = Path(self.options.model_config_file)
@@ -268,10 +270,6 @@ class ModelServer:
 
     def _goes_on(self, file: Path, seen: bytes | None) -> bool:
         return not self._stopping.is_set() and _content(file) == seen
-
-    def is_ready(self) -> bool:
-        """Whether load balancers should send requests here."""
-        return not self.limits.is_draining and not self._stopping.is_set() and self.core.is_ready()
 
     def run_until_signalled(self) -> None:
         """Serve until SIGTERM, SIGHUP or SIGINT, then drain; a second signal stops at once."""
