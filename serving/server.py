@@ -40,7 +40,7 @@ from serving.operations.request_log import RequestLog
 from serving.options import Options
 from serving.status import ServingError, invalid_argument
 from serving.versions.core import ServerCore
-from serving.versions.manager import RetryPolicy, State, VersionManager
+from serving.versions.manager import RetryPolicy, VersionManager
 from serving.versions.traffic import Router, read_traffic
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class ModelServer:
             RetryPolicy(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
             load_threads=max(1, options.num_load_threads),
         )
-        manager.listeners.append(self._count_state)
+        manager.listeners.append(lambda name, _, state: self.metrics.swaps.add(name, state.name))
         self.core = ServerCore(
             manager,
             options.file_system_poll_wait_seconds,
@@ -179,10 +179,6 @@ class ModelServer:
             raise
         log.info("Loaded {name: %s version: %d} in %.2f s", name, version, time.perf_counter() - began)
         return model
-
-    def _count_state(self, name: str, version: int, state: State) -> None:
-        del version
-        self.metrics.swaps.add(name, state.name)
 
     def start(self) -> None:
         """Load the models, then listen.
