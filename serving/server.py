@@ -132,11 +132,8 @@ class ModelServer:
             allow_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
         )
         token = options.auth_token_file.read_text().strip() if options.auth_token_file else None
-        rate = (
-            RateLimiter(options.rate_limit_per_second, options.rate_limit_burst)
-            if options.rate_limit_per_second
-            else None
-        )
+        per_second = options.rate_limit_per_second
+        rate = RateLimiter(per_second, options.rate_limit_burst) if per_second else None
         self.budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
         self.limits = Limits(self.metrics, max_inflight=options.max_inflight_requests, token=token, rate=rate)
         self.service = Service(
@@ -147,26 +144,18 @@ class ModelServer:
             enforce_timeout=options.enforce_session_run_timeout,
         )
         if options.image_guard:
-            self.service.guard = ImageGuard(
-                ImageLimits(
-                    options.image_max_bytes, options.image_max_pixels, options.image_max_batch_pixels
-                ),
-                self.metrics,
-            )
-        self._request_log: RequestLog | None = None
-        self._router: Router | None = None
-        traffic = read_traffic(options.traffic_config_file) if options.traffic_config_file else None
-        if traffic is not None:
-            self.service.router = self._router = Router(traffic, self.core, self.metrics)
+            sizes = (options.image_max_bytes, options.image_max_pixels, options.image_max_batch_pixels)
+            self.service.guard = ImageGuard(ImageLimits(*sizes), self.metrics)
+        if options.traffic_config_file:
+            traffic = read_traffic(options.traffic_config_file)
+            self.service.router = Router(traffic, self.core, self.metrics)
         if options.request_log_dir is not None:
-            self._request_log = RequestLog(options.request_log_dir, options, self.metrics)
-            self.service.recorder = self._request_log
+            self.service.recorder = RequestLog(options.request_log_dir, options, self.metrics)
         self._json_workers = JsonWorkers(min(2, cores()))
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self.ports: dict[str, int] = {}
         self._stopping = threading.Event()
-        self._config_poll: threading.Thread | None = None
 
     def _load(self, name: str, version: int, folder: Path) -> Model:
         began = time.perf_counter()
@@ -212,10 +201,7 @@ class ModelServer:
         elif options.rest_api_port:
             self._http = self._start_http()
         if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
-            self._config_poll = threading.Thread(
-                target=self._poll_config, name="model-config-poll", daemon=True
-            )
-            self._config_poll.start()
+            threading.Thread(target=self._poll_config, name="model-config-poll", daemon=True).start()
         if options.ports_file is not None:
             partial = options.ports_file.with_suffix(".partial")
             partial.write_text(json.dumps({**self.ports, "pid": os.getpid()}))
@@ -229,10 +215,8 @@ class ModelServer:
                     one.close()
 
     def _grpc_address(self) -> str:
-        host = self.options.host or "::"
-        return (
-            f"[{host}]:{max(0, self.options.port)}" if ":" in host else f"{host}:{max(0, self.options.port)}"
-        )
+        host, port = self.options.host or "::", max(0, self.options.port)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _start_http(self) -> HttpServer:
         options = self.options
@@ -307,10 +291,10 @@ class ModelServer:
             self._grpc.refuse(self.options.drain_seconds)
         finished = self.limits.await_idle(self.options.drain_seconds)
         self._stop_listening()
-        log.info(
-            "Drained" if finished else "Stopped with requests unfinished after %s s",
-            *([] if finished else [self.options.drain_seconds]),
-        )
+        if finished:
+            log.info("Drained")
+        else:
+            log.info("Stopped with requests unfinished after %s s", self.options.drain_seconds)
         self._close()
 
     def _stop_listening(self) -> None:
@@ -321,7 +305,7 @@ class ModelServer:
             self._grpc.stop()
 
     def _close(self) -> None:
-        for one in (self._router, self._request_log):
+        for one in (self.service.router, self.service.recorder):
             if one is not None:
                 one.close()
         self._json_workers.close()
