@@ -81,7 +81,7 @@ def _unary(work: Handler, method: Any, budget: MemoryBudget) -> Any:
     def handle(message: bytes, context: Any) -> Any:
         caller = _caller(context)
         try:
-            with budget.reserve() as memory:
+            with Reservation(budget) as memory:
                 memory.take(_MESSAGE_COPIES * len(message))
                 try:
                     parsed = request.FromString(message)

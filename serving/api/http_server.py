@@ -72,7 +72,7 @@ class App:
         if not API.fullmatch(path):
             return Reply(404, b"", "text/html")
         try:
-            with self.budget.reserve() as memory:
+            with Reservation(self.budget) as memory:
                 return await self._answer(request, memory)
         except ServingError as error:
             return error_reply(error)

@@ -29,15 +29,6 @@ _PACKED_TAG: dict[int, bytes] = {
 }
 
 
-def dtype_name(dtype: int) -> str:
-    """Return a type as TensorFlow's messages call it: `float`, `int64`, `string`."""
-    if dtype in DTYPES:
-        return DTYPES[dtype].name
-    if dtype in tensor_pb2.DataType.values():
-        return tensor_pb2.DataType.Name(dtype)[3:].lower()
-    return f"unknown dtype enum ({dtype})"
-
-
 def shape_text(shape: Iterable[int]) -> str:
     """Return a shape as TensorFlow's messages write it: `[2,3]`."""
     return "[" + ",".join(str(size) for size in shape) + "]"
@@ -134,7 +125,9 @@ def from_array(array: Array) -> Tensor:
 def _numpy(dtype: int) -> np.dtype[Any]:
     row = DTYPES.get(dtype)
     if row is None or row.numpy is None:
-        raise internal(f"an output of type {dtype_name(dtype)} cannot be sent")
+        known = dtype in tensor_pb2.DataType.values()
+        name = tensor_pb2.DataType.Name(dtype)[3:].lower() if known else f"unknown dtype enum ({dtype})"
+        raise internal(f"an output of type {name} cannot be sent")
     return row.numpy
 
 

@@ -43,10 +43,6 @@ class MemoryBudget:
             lambda: self.limit - self._free,
         )
 
-    def reserve(self) -> Reservation:
-        """Begin with nothing reserved."""
-        return Reservation(self)
-
     def _take(self, amount: int) -> None:
         with self._lock:
             if amount > self._free:
