@@ -47,28 +47,24 @@ def _one_value(value: Any, dtype: int) -> Any:
     """AddValueToTensor."""
     kind = type(value)
     if dtype in _FLOATS:
-        if kind not in (int, float):
-            raise _type_error(value, dtype)
-        if dtype == tensor_pb2.DT_FLOAT:
-            check_float(value)
-        return value
-    if dtype in _RANGES:
+        fits = kind in (int, float)
+    elif dtype in _RANGES:
         low, high = _RANGES[dtype]
-        if kind is not int or not low <= value <= high:
-            raise _type_error(value, dtype)
-        return value
+        fits = kind is int and low <= value <= high
+    elif dtype == tensor_pb2.DT_STRING:
+        fits = kind in (str, dict)
+    elif dtype == tensor_pb2.DT_BOOL:
+        fits = kind is bool
+    else:
+        name = DTYPES[dtype].name if dtype in DTYPES else str(dtype)
+        raise unimplemented(f"Conversion of JSON Value: {to_text(value)} to type: {name}")
+    if not fits:
+        raise _type_error(value, dtype)
+    if dtype == tensor_pb2.DT_FLOAT:
+        check_float(value)
     if dtype == tensor_pb2.DT_STRING:
-        if kind is dict:
-            return bytes_of(value)
-        if kind is not str:
-            raise _type_error(value, dtype)
-        return text_bytes(value)
-    if dtype == tensor_pb2.DT_BOOL:
-        if kind is not bool:
-            raise _type_error(value, dtype)
-        return value
-    name = DTYPES[dtype].name if dtype in DTYPES else str(dtype)
-    raise unimplemented(f"Conversion of JSON Value: {to_text(value)} to type: {name}")
+        return bytes_of(value) if kind is dict else text_bytes(value)
+    return value
 
 
 def _dense_shape(value: Any) -> list[int]:
