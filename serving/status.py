@@ -60,16 +60,20 @@ GRPC_MESSAGE_LIMIT = 1024
 class ServingError(Exception):
     """A request or a load that failed, with the status a client sees."""
 
-    def __init__(self, code: Code, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        http_status: int | None = None,
+    ) -> None:
+        """`http_status` is that of the code unless it is given."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after_seconds = retry_after_seconds
-
-    @property
-    def http_status(self) -> int:
-        """The HTTP status of this code."""
-        return _HTTP[self.code]
+        self.http_status = http_status or _HTTP[code]
 
     @property
     def grpc_status(self) -> grpc.StatusCode:
