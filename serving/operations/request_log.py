@@ -120,7 +120,10 @@ class RequestLog:
         try:
             header = read_header(data)
             facts |= {"format": header.format, "width": header.width, "height": header.height}
-            facts |= _statistics(data)
+            with Image.open(io.BytesIO(data)) as image:
+                found = measure(reduced(image))
+            # 0 to 255, R, G, B.
+            facts |= {"channel_mean": found.channel_mean, "channel_std": found.channel_std}
         except (HeaderError, UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             facts["unreadable"] = str(error)[:200]
         if self._options.request_log_images:
@@ -179,10 +182,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return _plain(value.tolist()) if hasattr(value, "tolist") else value
-
-
-def _statistics(data: bytes) -> dict[str, Any]:
-    """Mean and standard deviation of each channel (0 to 255, R, G, B) of a reduced image."""
-    with Image.open(io.BytesIO(data)) as image:
-        found = measure(reduced(image))
-    return {"channel_mean": found.channel_mean, "channel_std": found.channel_std}
