@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterable
 from ctypes import byref, c_void_p
 from typing import Any
@@ -167,9 +168,7 @@ MAX_REPEATED_BYTES = 64 << 20
 
 def allocated_bytes(proto: Any) -> int:
     """Return how many bytes TensorFlow takes for a TensorProto, values that it repeats included."""
-    elements = 1
-    for dim in proto.tensor_shape.dim:
-        elements *= max(0, dim.size)
+    elements = math.prod(max(0, dim.size) for dim in proto.tensor_shape.dim)
     if proto.dtype != tensor_pb2.DT_STRING:
         row = DTYPES.get(proto.dtype)
         return elements * (row.numpy.itemsize if row is not None and row.numpy is not None else 16)
