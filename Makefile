@@ -5,8 +5,9 @@ DATA ?=
 PRESET ?= quick
 WORKSPACE ?= workspace
 PYTEST ?=
-# Processes that share the tests: three, as a quarter of the time is waiting, but each takes up to 3 GB.
-WORKERS ?= $(shell awk '/MemTotal/ {n = int($$2 / 4000000); print (n > 3 ? 3 : n < 1 ? 1 : n)}' /proc/meminfo 2>/dev/null || echo 2)
+# Processes that share the tests: three, as a quarter of the time is waiting, but each takes up to 3 GB. A machine of 8 GB has
+# 7.8 million kB for them.
+WORKERS ?= $(shell awk '/MemTotal/ {n = int($$2 / 3500000); print (n > 3 ? 3 : n < 1 ? 1 : n)}' /proc/meminfo 2>/dev/null || echo 2)
 # A number: the order of the test files is drawn from it. Without one it is always the same.
 ORDER ?=
 ARCHITECTURES ?= linux/amd64,linux/arm64
@@ -52,8 +53,9 @@ coverage: setup  ## measure which lines and branches of the product the tests re
 	@.venv/bin/python -m coverage report --sort=cover > .build/coverage/report.txt; code=$$?; \
 		tail -1 .build/coverage/report.txt; echo "each file: .build/coverage/report.txt"; exit $$code
 
+# Large networks take more memory, and little of this is waiting: two processes at most.
 test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
-	@$(SHARED) -m slow $(PYTEST)
+	@$(PYTESTS) -n $(if $(filter 1,$(WORKERS)),1,2) -m slow $(PYTEST)
 
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
 	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers

@@ -72,6 +72,7 @@ class Bench:
         """Export the model and start all contestants."""
         self.say("exporting EfficientNet-Lite0")
         self.field = Contestants(self.work, self.old_code, only_throughput=self.only_throughput)
+        self.field.start()
         self.field.await_listening()
 
     def stop(self) -> None:

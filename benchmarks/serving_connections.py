@@ -50,6 +50,12 @@ class GrpcConnection:
     """Unary calls of one method over HTTP/2 (RFC 9113), its header block written out (RFC 7541)."""
 
     def __init__(self, target: str, method: str, messages: Sequence[bytes]) -> None:
+        self._messages = [b"\0" + len(one).to_bytes(4, "big") + one for one in messages]
+        if (largest := max(map(len, self._messages))) > _FIRST_WINDOW:
+            # More than a stream takes before the server widens its window, which is not waited for here.
+            raise SystemExit(
+                f"a request of {largest} bytes; at most {_FIRST_WINDOW} can be sent: take smaller images"
+            )
         self.socket = _connect(target)
         # :method POST, :scheme http, then literals: :path, :authority, content-type, te.
         self._headers = b"\x83\x86" + b"".join(
@@ -59,7 +65,6 @@ class GrpcConnection:
                 (b"\x00\x02te", b"trailers"),
             )
         )  # fmt: skip
-        self._messages = [b"\0" + len(one).to_bytes(4, "big") + one for one in messages]
         self._stream = -1
         self._window = _FIRST_WINDOW
         self._waiting = b""
@@ -161,19 +166,32 @@ def ask_all(connections: Sequence[Connection], end: float, rate: float = 0.0) ->
         Start and latency of each answer in seconds, and the errors, of which each ends its caller.
     """
     rows: Rows = []
-    errors: list[str] = []
+    errors: dict[int, str] = {}
     asked: dict[int, tuple[float, float]] = {}  # when it was due and when it was sent
     spread = len(connections) / rate if rate else 0.0
     due = [(time.time() + random.uniform(0, spread), number) for number in range(len(connections))]
     heapq.heapify(due)
     with selectors.DefaultSelector() as selector:
+
+        def give_up(number: int, error: Exception) -> None:
+            errors[number] = f"{type(error).__name__}: {error}"[:200]
+            selector.unregister(connections[number].socket)
+            asked.pop(number, None)
+
         for number, one in enumerate(connections):
             selector.register(one.socket, selectors.EVENT_READ, number)
         while (now := time.time()) < end or asked:
             while now < end and due and due[0][0] <= now:
                 at, number = heapq.heappop(due)
+                if number in errors:  # its server closed the connection between two requests
+                    continue
                 asked[number] = at, time.time()
-                connections[number].ask()
+                try:
+                    connections[number].ask()
+                except OSError as error:
+                    give_up(number, error)
+            if len(errors) == len(connections):
+                break
             until = min(due[0][0], end) - now if due and now < end else _PATIENCE
             ready = selector.select(max(0.0, until))
             if not ready and until == _PATIENCE:
@@ -184,14 +202,10 @@ def ask_all(connections: Sequence[Connection], end: float, rate: float = 0.0) ->
                     if not connections[number].read():
                         continue
                 except (OSError, RuntimeError) as error:
-                    errors.append(f"{type(error).__name__}: {error}"[:200])
-                    selector.unregister(key.fileobj)
-                    asked.pop(number, None)
+                    give_up(number, error)
                     continue
                 at, sent = asked.pop(number)
                 now = time.time()
                 rows.append((sent, now - sent))
                 heapq.heappush(due, (at + random.expovariate(1 / spread) if rate else now, number))
-            if len(errors) == len(connections):
-                break
-    return rows, errors
+    return rows, list(errors.values())

@@ -25,23 +25,29 @@ class Contestants:
     """
 
     def __init__(self, work: Path, old_code: Path | None, *, only_throughput: bool) -> None:
-        """Export EfficientNet-Lite0 and start everybody.
+        """Take down who is to take part.
 
         Args:
             work: Folder for models and logs.
             old_code: Checkout of an older version, whose server takes part.
             only_throughput: Only this server, FastAPI with ONNX Runtime and the older one.
         """
-        self._work = work
+        self._work, self._old_code, self._only_throughput = work, old_code, only_throughput
+        self._started: list[Contestant] = []
         self.models = work / "lite0"
+        self.base = work / "served"
+        self.spare = self.models / "versions" / "2"
+        self.light: Contestant | None = None
+        self.rivals: dict[str, Contestant] = {}
+
+    def start(self) -> None:
+        """Export EfficientNet-Lite0 and start everybody; `stop` ends those who were started before an error."""
         subprocess.run(
             python(str(HERE / "serving_model.py"), str(self.models)), check=True, env=ENV, capture_output=True
         )
-        self.base = work / "served"
         self.base.mkdir()
         shutil.copytree(self.models / "1", self.base / "1")
-        self.spare = self.models / "versions" / "2"
-        monitoring = work / "monitoring.config"
+        monitoring = self._work / "monitoring.config"
         monitoring.write_text("prometheus_config { enable: true }")
         self._ports = iter(free_ports(8))  # at once: a port is taken only when its server listens
         rest_port = next(self._ports)
@@ -50,10 +56,8 @@ class Contestants:
             "ours", self.base, f"--rest_api_port={rest_port}", f"--monitoring_config_file={monitoring}",
             "--file_system_poll_wait_seconds=0.2",
         )  # fmt: skip
-        self.light: Contestant | None = None
-        self.rivals: dict[str, Contestant] = {}
         pixels = self.models / "pixels"
-        if not only_throughput:
+        if not self._only_throughput:
             self.light = self._model_server("light", self.models / "light", "--rest_api_port=0")
             keras_file = {"MODEL": str(pixels / "model.keras")}
             self.rivals["flask"] = self._rival(
@@ -63,11 +67,11 @@ class Contestants:
             self.rivals["fastapi"] = self._uvicorn("fastapi", keras_file)
         if (pixels / "model.onnx").exists():
             self.rivals["onnx"] = self._uvicorn("onnx", {"ONNX": str(pixels / "model.onnx")})
-        if old_code is not None:
+        if self._old_code is not None:
             # What it needs may not be installed here any more.
-            theirs = old_code / ".venv/bin/python"
+            theirs = self._old_code / ".venv/bin/python"
             self.rivals["old"] = self._model_server(
-                "old", self.models / "unfolded", "--rest_api_port=0", code=old_code,
+                "old", self.models / "unfolded", "--rest_api_port=0", code=self._old_code,
                 interpreter=theirs if theirs.exists() else Path(sys.executable),
             )  # fmt: skip
 
@@ -85,7 +89,9 @@ class Contestants:
             f"--model_base_path={base}", "--enable_batching", *flags,
         ]  # fmt: skip
         log = self._work / f"{name}.log"
-        return Contestant(command, f"127.0.0.1:{port}", log, {"PYTHONPATH": str(code)}, code)
+        started = Contestant(command, f"127.0.0.1:{port}", log, {"PYTHONPATH": str(code)}, code)
+        self._started.append(started)
+        return started
 
     def _uvicorn(self, name: str, env: dict[str, str]) -> Contestant:
         return self._rival(
@@ -96,23 +102,22 @@ class Contestants:
         port = next(self._ports)
         target = f"127.0.0.1:{port}"
         arguments = [one.format(port=port, target=target) for one in command]
-        return Contestant(
+        started = Contestant(
             python("-m", *arguments, f"benchmarks.serving_rivals:{name}_app"),
             target,
             self._work / f"{name}.log",
             {**env, "RIVAL": name},
             kind="multipart",
         )
-
-    def _all(self) -> list[Contestant]:
-        return [self.ours, *([self.light] if self.light else []), *self.rivals.values()]
+        self._started.append(started)
+        return started
 
     def await_listening(self) -> None:
         """Wait until every port takes connections."""
-        for server in self._all():
+        for server in self._started:
             server.await_listening()
 
     def stop(self) -> None:
-        """Stop all of them."""
-        for server in self._all():
+        """Stop all that were started."""
+        for server in self._started:
             server.stop()

@@ -80,7 +80,8 @@ class Scraper(Worker):
                         raise ValueError(f"more than {MOST_BYTES} bytes")
             sample = parse(body.decode("utf-8", "replace"), self._model)
         except (httpx.HTTPError, ValueError) as error:
-            self.trouble = f"{self._url}: {error}"
+            # Of a name that is none the parser says nothing.
+            self.trouble = f"{self._url}: {str(error) or 'this is not a page for Prometheus'}"
             return
         self.trouble = ""
         self.keep(sample)

@@ -13,7 +13,7 @@ from tfx.utils import path_utils
 
 from components.evaluator import measured
 from components.gate import anomalies
-from core.errors import FAULT, REFUSED
+from core.errors import FAULT, REFUSED, UsageError
 from core.hashing import FACTS
 from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL, Verdict
@@ -81,8 +81,15 @@ class Outcome(Frozen):
 
     @classmethod
     def load(cls, folder: Path) -> Outcome:
-        """Read what :meth:`save` wrote."""
-        return cls.model_validate_json((folder / FILE_NAME).read_text())
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            UsageError: it is damaged.
+        """
+        try:
+            return cls.model_validate_json((folder / FILE_NAME).read_bytes())
+        except ValueError as error:
+            raise UsageError(f"--run {folder.name}: {folder / FILE_NAME} cannot be read: {error}") from None
 
 
 def collect(

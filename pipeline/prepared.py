@@ -8,8 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pydantic import ValidationError
-
 from core.errors import UsageError
 from core.workspace import Workspace
 from pipeline.config import RunConfig
@@ -81,7 +79,7 @@ def _read(folder: Path) -> Prepared | str:
         outcome = Outcome.load(folder)
     except FileNotFoundError:
         return f"{folder.name} has no {FILE_NAME}"
-    except ValidationError:
+    except UsageError:  # damaged, or of other fields
         return f"{folder.name} was made by another release"
     done = {item.name for item in outcome.steps if item.state in DONE}
     places: list[Path] = []

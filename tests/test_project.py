@@ -86,6 +86,19 @@ def test_every_target_is_explained() -> None:
     assert TARGETS - explained == set()
 
 
+@pytest.mark.parametrize(
+    ("kilobytes", "processes"),
+    [(2_000_000, 1), (3_900_000, 1), (7_800_000, 2), (8_130_000, 2), (15_900_000, 3), (65_800_000, 3)],
+)
+def test_the_tests_processes_have_3_gb_each(kilobytes: int, processes: int) -> None:
+    rule = re.search(r"(?m)^WORKERS \?= \$\(shell awk '(.*?)' /proc/meminfo", MAKEFILE)
+    assert rule
+    command = ["awk", rule[1].replace("$$", "$")]
+    memory = f"MemTotal:       {kilobytes} kB\nMemFree:        1000 kB\n"
+    done = subprocess.run(command, input=memory, capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) == processes
+
+
 def test_what_files_share_is_made_in_one_process() -> None:
     """Two processes share the tests by file: single tests, scattered, would make everything twice."""
     files = ["tests/core/test_files.py", "tests/core/measures/test_operating_point.py"]

@@ -1,9 +1,9 @@
 """What data sets call a diagnosis, and which names are melanoma.
 
-The vocabulary (``diagnosis.yaml``) is the ISIC Archive's own (all five levels of ``isic_metadata``'s ``DiagnosisEnum``, which its server
-checks uploads with), the short names of HAM10000 (Tschandl et al., Sci. Data 5:180161), ISIC 2018 and 2019, PAD-UFES-20
-(Pacheco et al., Data in Brief 32:106221) and derm7pt (Kawahara et al., IEEE J-BHI 23(2)), and what clinics write. A
-name that is in none of them is not understood: it never becomes a label.
+The vocabulary (``diagnosis.yaml``) is the ISIC Archive's own (all five levels of ``isic_metadata``'s
+``DiagnosisEnum``, which its server checks uploads with), the short names of HAM10000 (Tschandl et al., Sci. Data
+5:180161), ISIC 2018 and 2019, PAD-UFES-20 (Pacheco et al., Data in Brief 32:106221) and derm7pt (Kawahara et al., IEEE
+J-BHI 23(2)), and what clinics write. A name that is in none of them is not understood: it never becomes a label.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def upgrade(database: Database) -> None:
             if inspect(connection).has_table("alembic_version"):
                 command.upgrade(config, "head")
             else:
-                Base.metadata.create_all(connection)
+                # Tables of these names that somebody else made are not ours to write into: the database refuses.
+                Base.metadata.create_all(connection, checkfirst=False)
                 for statement in REFUSE_CHANGES[connection.dialect.name]:
                     connection.exec_driver_sql(statement)
                 command.stamp(config, "head")

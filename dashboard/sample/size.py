@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PRESETS = ("quick", "full", "smoke")
 SITES = ("back", "abdomen", "lower extremity", "face", "chest")
 THRESHOLD, LOW_BELOW = 0.18, 0.03
 

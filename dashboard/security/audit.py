@@ -7,6 +7,7 @@ the database without the key breaks the chain; whoever cuts its end is found by 
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class AuditLog:
         self._database = database
         self._secret = secret
         self._head = head
+        self._writing = threading.Lock()
 
     def add(self, session: Session, who: str, action: str, subject: str, /, **detail: Any) -> None:
         """Append within the caller's transaction, so that the act and its line come together or not at all."""
@@ -68,9 +70,10 @@ class AuditLog:
         event.listen(session, "after_commit", lambda _: self._remember(number, seal), once=True)
 
     def _remember(self, number: int, seal: str) -> None:
-        if number < self._remembered()[0]:
-            return  # another process was faster
-        write_atomic(self._head, f"{number} {seal}\n")
+        with self._writing:  # requests end at the same time, and a process writes by one name
+            if number < self._remembered()[0]:
+                return  # another one was faster
+            write_atomic(self._head, f"{number} {seal}\n")
 
     def verify(self) -> Verification:
         """Read the chain from its first line to its last."""

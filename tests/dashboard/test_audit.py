@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,22 @@ def test_a_line_whose_act_failed_leaves_the_chain_whole(log: Any) -> None:
         made.add(session, "mira", "promote", "version 5")
         made.add(session, "mira", "promote", "version 6")
     assert (made.verify().intact, made.verify().lines) == (True, 6)
+
+
+def test_lines_that_come_together_leave_the_last_one_remembered(
+    log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, made = log
+    monkeypatch.setattr("os.fsync", lambda _: time.sleep(0.02))  # a slow disk
+
+    def act(number: int) -> None:
+        with database.write() as session:
+            made.add(session, "mira", "promote", f"version {number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(act, range(4, 12)))
+    assert (made.verify().intact, made.verify().lines) == (True, 12)
+    assert (tmp_path / "audit.head").read_text().startswith("12 ")
 
 
 def test_another_key_does_not_make_a_chain_that_passes(log: Any, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dashboard.database import migrate
 from dashboard.database.connection import Database
 from dashboard.database.tables import Base, Device, Hour, Prediction, VersionDevice
 from dashboard.field.recorder import Answer, Recorder
+from dashboard.settings import SettingsError
 
 
 @pytest.fixture
@@ -64,6 +65,14 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(database: Any) -> No
     with database.read() as session:
         assert session.execute(text("SELECT name FROM users")).scalar() == "mira"
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+
+
+def test_tables_that_somebody_else_made_are_left_alone(database: Any) -> None:
+    with database.write() as session:
+        session.execute(text("CREATE TABLE users (name TEXT)"))
+    with pytest.raises(SettingsError, match="already exists"):
+        migrate.upgrade(database)
+    assert inspect(database.engine).get_table_names() == ["users"]
 
 
 def test_counts_grow_with_every_new_answer_and_with_none_twice(database: Any) -> None:

@@ -48,6 +48,9 @@ def test_rates_and_percentiles_come_from_what_changed_between_two_pages(inbox: A
     inbox.answers["/metrics"] = (500, b"")
     scraper.turn()
     assert "500" in scraper.trouble
+    inbox.answers["/metrics"] = (200, b"# TYPE requests-a-second counter")
+    scraper.turn()
+    assert "not a page for Prometheus" in scraper.trouble
     assert len(scraper.samples()) == 2
 
 

@@ -115,9 +115,8 @@ class AdamW(keras.optimizers.AdamW):
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         """Move one variable, by Keras's own formula."""
         index = self._get_variable_index(variable)
-        kind = (
-            variable.dtype
-        )  # the kernel takes numbers of another for the variable's own, and ends the process
+        # The kernel takes numbers of another type for the variable's own, and ends the process.
+        kind = variable.dtype
         step = tf.cast(self.iterations.value + 1, kind)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

@@ -37,3 +37,13 @@ def test_a_workspace_without_runs(tmp_path):
     (tmp_path / ".melanosizer-workspace").touch()
     result = runner.invoke(app, ["report", "--workspace", str(tmp_path)])
     assert "no run has finished there yet" in str(result.exception)
+
+
+def test_a_damaged_record_is_one_sentence(tmp_path):
+    (tmp_path / ".melanosizer-workspace").touch()
+    run = tmp_path / "runs" / fake_run.RUN_ID
+    run.mkdir(parents=True)
+    (run / "run.json").write_bytes(b'{"run_id": "2026')
+    result = runner.invoke(app, ["report", "--workspace", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    assert f"--run {fake_run.RUN_ID}: {run / 'run.json'} cannot be read: " in str(result.exception)

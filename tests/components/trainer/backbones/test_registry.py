@@ -72,7 +72,8 @@ DOCUMENTED = {
     "inception_v3": 23.9,
     "convnext_tiny": 28.6,
 }
-# One of each kind; the others take seconds each, by tracing and by exporting three signatures, and are slow tests.
+# Of each module of backbones one; the others, all families of keras.applications but one among them, take seconds each, by
+# tracing and by exporting three signatures, and are slow tests.
 EACH_TIME = {"efficientnet_lite0", "mobilenetv3_small", "base_cnn", "tiny_cnn"}
 MOMENTS = networks.Moments((150.0, 120.0, 110.0), (40.0, 40.0, 40.0))
 

@@ -1,0 +1,89 @@
+"""What the serving benchmark asks with, and who is stopped when a contestant does not start."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import serving_contestants
+from benchmarks.serving_connections import GrpcConnection, ask_all
+
+
+class Caller:
+    """A connection whose other end answers at once, so many times, and then closes."""
+
+    def __init__(self, answers: int) -> None:
+        self.socket, self._server = socket.socketpair()
+        self._left = answers
+
+    def ask(self) -> None:
+        self.socket.sendall(b"?")
+        self._server.recv(1)
+        self._server.sendall(b"!")
+        self._left -= 1
+        if not self._left:
+            self._server.close()
+
+    def read(self) -> bool:
+        if not self.socket.recv(1):
+            raise ConnectionError("the server has closed the connection")
+        return True
+
+    def close(self) -> None:
+        self.socket.close()
+        self._server.close()
+
+
+@pytest.mark.parametrize("rate", [0.0, 200.0])
+def test_a_caller_whose_connection_was_closed_is_one_error_and_is_not_waited_for(rate: float) -> None:
+    leaving, staying = Caller(1), Caller(1_000_000)
+    began = time.monotonic()
+    rows, errors = ask_all([leaving, staying], time.time() + 0.3, rate)
+    assert time.monotonic() - began < 20  # not the minute that an answer is waited for
+    assert len(errors) == 1
+    assert len(rows) > 2
+    for one in (leaving, staying):
+        one.close()
+
+
+def test_without_callers_there_is_nothing_to_wait_for() -> None:
+    both = [Caller(1), Caller(1)]
+    began = time.monotonic()
+    rows, errors = ask_all(both, time.time() + 60)
+    assert time.monotonic() - began < 20
+    assert (len(rows), len(errors)) == (2, 2)
+    for one in both:
+        one.close()
+
+
+def test_a_request_that_http2_would_not_take_at_once_is_refused() -> None:
+    with pytest.raises(SystemExit, match="at most 65535 can be sent"):
+        GrpcConnection("127.0.0.1:1", "/a/b", [b"x" * 65_535])
+
+
+def test_who_was_started_is_stopped_when_another_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[Any] = []
+
+    class Contestant:
+        def __init__(self, command: list[str], *_: object, **__: object) -> None:
+            if "gunicorn" in command:
+                raise OSError("it cannot be started")
+
+        def stop(self) -> None:
+            stopped.append(self)
+
+    monkeypatch.setattr(serving_contestants, "Contestant", Contestant)
+    monkeypatch.setattr(
+        "subprocess.run", lambda *_, **__: (tmp_path / "lite0" / "1").mkdir(parents=True, exist_ok=True)
+    )
+    field = serving_contestants.Contestants(tmp_path, None, only_throughput=False)
+    with pytest.raises(OSError, match="it cannot be started"):
+        field.start()
+    field.stop()
+    assert stopped == [field.ours, field.light]
