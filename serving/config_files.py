@@ -62,7 +62,7 @@ def _descriptors() -> descriptor_pool.DescriptorPool:
             if isinstance(kind, str):
                 one.type, one.type_name = _Field.TYPE_MESSAGE, kind
             else:
-                one.type = kind
+                one.type = _Field.Type.ValueType(kind)
     pool.Add(file)
     return pool
 
