@@ -12,7 +12,7 @@ from sqlalchemy import select
 from dashboard.access import Admin
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Token, User
-from dashboard.faults import invalid, missing
+from dashboard.faults import invalid, missing, present
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
 from dashboard.security.accounts import AccountError
 from dashboard.security.roles import MEANING, SCOPES, Role, Scope
@@ -162,9 +162,7 @@ def make_token(request: Request, using: Using, person: Admin, form: Annotated[To
 def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
     """End a token."""
     with using.database.write() as session:
-        row = using.tokens.revoke(session, number)
-        if row is None:
-            raise missing(f"there is no token {number}")
+        row = present(using.tokens.revoke(session, number), f"there is no token {number}")
         using.audit.add(session, person.name, "token.revoke", row.name, device=row.device_id)
     return go("/admin")
 

@@ -17,7 +17,7 @@ from dashboard.alerts.delivery import channels
 from dashboard.alerts.kinds import KINDS
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Alert, Delivery, Rule
-from dashboard.faults import FaultError, invalid, missing
+from dashboard.faults import FaultError, invalid, missing, present
 from dashboard.page import ANSWERS, DONE, ListPage, Part, paged, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
@@ -247,10 +247,7 @@ def delete_rule(using: Using, person: Approver, number: int) -> RedirectResponse
 
 
 def _alert(session: Session, number: int) -> Alert:
-    alert = by_number(session, Alert, number)
-    if alert is None:
-        raise missing(f"there is no alert {number}")
-    return alert
+    return present(by_number(session, Alert, number), f"there is no alert {number}")
 
 
 def _rule(session: Session, number: int) -> Rule:

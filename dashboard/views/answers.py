@@ -15,7 +15,7 @@ from dashboard import clock
 from dashboard.access import Reviewer, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import DataImage, Examination, Prediction, Review
-from dashboard.faults import FaultError, invalid, missing
+from dashboard.faults import FaultError, invalid, present
 from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
 from dashboard.services import Services, Using
 from dashboard.views.forms import FormData, go, inside
@@ -199,8 +199,7 @@ def picture(using: Using, _: Viewer, number: int) -> Response:
     """The small picture of an answer, where it was kept."""
     with using.database.read() as session:
         path = picture_of(using, session, _found(session, number))
-    if path is None:
-        raise missing("no picture of this answer was kept")
+    path = present(path, "no picture of this answer was kept")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
@@ -245,10 +244,7 @@ def enter(
 
 
 def _found(session: Session, number: int) -> Prediction:
-    row = by_number(session, Prediction, number)
-    if row is None:
-        raise missing(f"there is no answer {number}")
-    return row
+    return present(by_number(session, Prediction, number), f"there is no answer {number}")
 
 
 def examined(found: Examination | None) -> Examined | None:

@@ -14,7 +14,7 @@ from core.files import read_json
 from core.records.verdict import Verdict
 from core.workspace import contained
 from dashboard.access import Viewer
-from dashboard.faults import missing
+from dashboard.faults import present
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import statistics
@@ -88,9 +88,7 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
 def file(using: Using, _: Viewer, number: int, path: str) -> Response:
     """A file of an artifact, as a download; nothing in it may run."""
     _found_one, folder = _found(using, number)
-    found = contained(folder, path)
-    if found is None:
-        raise missing("the artifact has no such file")
+    found = present(contained(folder, path), "the artifact has no such file")
     kind = "text/plain; charset=utf-8" if found.suffix in PLAIN else "application/octet-stream"
     return FileResponse(
         found, media_type=kind, filename=found.name, headers={"Content-Security-Policy": SANDBOX}
@@ -98,14 +96,12 @@ def file(using: Using, _: Viewer, number: int, path: str) -> Response:
 
 
 def _found(using: Services, number: int) -> tuple[Artifact, Path]:
-    found = using.metadata.artifact(number) if 0 < number < 2**62 else None
-    if found is None:
-        raise missing(f"there is no artifact {number}")
+    found = present(
+        using.metadata.artifact(number) if 0 < number < 2**62 else None, f"there is no artifact {number}"
+    )
     # An address in the store that points elsewhere is not followed.
     folder = using.workspace.located(found.uri)
-    if folder is None:
-        raise missing(f"the files of artifact {number} are not in this workspace: {found.uri}")
-    return found, folder
+    return found, present(folder, f"the files of artifact {number} are not in this workspace: {found.uri}")
 
 
 def _files(folder: Path) -> list[File]:

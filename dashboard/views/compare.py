@@ -14,7 +14,7 @@ from core.charts.performance import NamedCurve
 from core.measures.rates import Interval
 from dashboard import charts
 from dashboard.access import Viewer
-from dashboard.faults import missing
+from dashboard.faults import present
 from dashboard.page import ANSWERS, Page, Part, respond
 from dashboard.readers.runs import Run
 from dashboard.services import Using
@@ -57,9 +57,7 @@ def compare(
     """Metrics, curves and settings of up to five runs."""
     columns, named, histories, configs = [], [], [], []
     for run_id in dict.fromkeys(run or []):
-        found = using.runs.run(run_id)
-        if found is None:
-            raise missing(f"there is no run {run_id[:80]}")
+        found = present(using.runs.run(run_id), f"there is no run {run_id[:80]}")
         predictions = using.evidence.of_run(run_id)
         quality = using.evidence.quality(run_id)
         columns.append(

@@ -18,7 +18,7 @@ from core.measures.drift import population_stability_index
 from core.workspace import contained
 from dashboard.access import Viewer
 from dashboard.database.tables import DataCount, DataSet, Reference
-from dashboard.faults import missing
+from dashboard.faults import missing, present
 from dashboard.field.features import FEATURES
 from dashboard.page import ANSWERS, ListPage, Page, Part, of_kind, paged, respond
 from dashboard.readers import manifest, statistics
@@ -168,9 +168,7 @@ def data_set(
 @router.get("/{version}/quarantine/{row}", response_model=None, responses=of_kind("image/jpeg"))
 def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
     """A small picture of a file that was left out, where it can be decoded at all."""
-    chosen = _known(using).get(version)
-    if chosen is None:
-        raise missing("there is no such data set")
+    chosen = present(_known(using).get(version), "there is no such data set")
     folder = Path(chosen.folder)
     rows = manifest.quarantine(folder)
     found = _file(using, folder, rows[row]) if 0 <= row < len(rows) else None

@@ -12,7 +12,7 @@ from sqlalchemy import case, delete, func, select
 from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
 from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, Token, VersionDevice
-from dashboard.faults import invalid, missing
+from dashboard.faults import invalid, present
 from dashboard.page import ANSWERS, DONE, ListPage, Page, Part, paged, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
@@ -143,9 +143,7 @@ def device(
     """One device."""
     since, until = asked.limits(person.zone)
     with using.database.read() as session:
-        row = session.get(Device, device_id)
-        if row is None:
-            raise missing(f"there is no device {device_id[:64]}")
+        row = present(session.get(Device, device_id), f"there is no device {device_id[:64]}")
         beats = session.scalars(
             select(Heartbeat)
             .where(Heartbeat.device_id == device_id, Heartbeat.at >= since, Heartbeat.at <= until)
@@ -214,9 +212,7 @@ def delete_device(
     if form.confirm != device_id:
         raise invalid(f"confirm: type the device's name, {device_id[:64]}")
     with using.database.write() as session:
-        row = session.get(Device, device_id)
-        if row is None:
-            raise missing(f"there is no device {device_id[:64]}")
+        row = present(session.get(Device, device_id), f"there is no device {device_id[:64]}")
         for number in session.scalars(
             select(Token.id).where(Token.device_id == device_id, Token.revoked.is_(None))
         ).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from core.measures.rates import Confusion, Interval, Labels, Scores, confusion
 from core.records.evaluation import External
 from dashboard import charts
 from dashboard.access import Viewer
-from dashboard.faults import missing
+from dashboard.faults import missing, present
 from dashboard.gateway.client import ServerError
 from dashboard.gateway.predict import MAP_SIDE
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
@@ -114,9 +115,10 @@ def evaluation(
     low = min(stored_low if low_below is None else low_below, refer)
     labels, scores = predictions.labels, predictions.scores
     run_id = using.evidence.run_of(name) or ""
-    found = using.evidence.quality(run_id)
-    if found is None:
-        raise missing(f"the test split of version {name} holds one class only: nothing can be measured")
+    found = present(
+        using.evidence.quality(run_id),
+        f"the test split of version {name} holds one class only: nothing can be measured",
+    )
     counts = confusion(labels, scores, chosen)
     elsewhere, damaged = using.evidence.elsewhere(run_id)
     data_version = using.registry.data_version(name)
@@ -167,19 +169,17 @@ def evaluation(
 @router.get("/{name}/images/{image}", response_model=None, responses=of_kind("image/jpeg"))
 def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     """The small picture of an image of the test split."""
-    path = using.data_index.thumbnail(using.registry.data_version(name), image)
-    if path is None:
-        raise missing("there is no such picture")
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+    return FileResponse(
+        _thumbnail(using, name, image),
+        media_type="image/jpeg",
+        headers={"Cache-Control": "private, max-age=3600"},
+    )
 
 
 @router.get("/{name}/heat-map/{image}", response_model=None, responses=of_kind("text/html"))
 async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
     """Where this version looked, as a piece of a page."""
-    path = using.data_index.thumbnail(using.registry.data_version(name), image)
-    if path is None:
-        raise missing("there is no such picture")
-    data = path.read_bytes()
+    data = _thumbnail(using, name, image).read_bytes()
     trouble, encoded = "", ""
     try:
         loaded = {str(one.version) for one in await using.model_server.versions() if one.state == "AVAILABLE"}
@@ -198,14 +198,17 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
     return HTMLResponse(html)
 
 
+def _thumbnail(using: Services, name: str, image: str) -> Path:
+    found = using.data_index.thumbnail(using.registry.data_version(name), image)
+    return present(found, "there is no such picture")
+
+
 def _predictions(using: Services, name: str) -> Predictions:
     if using.registry.readable(name) is None:
         raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
     run_id = using.evidence.run_of(name)
     predictions = using.evidence.of_run(run_id) if run_id else None
-    if predictions is None:
-        raise missing(f"the evaluation of version {name} is not in this workspace (run {run_id})")
-    return predictions
+    return present(predictions, f"the evaluation of version {name} is not in this workspace (run {run_id})")
 
 
 def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:

@@ -18,7 +18,7 @@ from dashboard import clock
 from dashboard.access import Approver, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Audit, Decision, Hour, User
-from dashboard.faults import FaultError, missing
+from dashboard.faults import FaultError, missing, present
 from dashboard.page import ANSWERS, DONE, Page, Part, respond
 from dashboard.readers.registry import Version
 from dashboard.security.roles import Person
@@ -162,8 +162,7 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
 @router.post("/models/{name}/promote", response_class=RedirectResponse, status_code=303, responses=DONE)
 def promote(using: Using, person: Approver, name: str, form: Annotated[Change, Form()]) -> RedirectResponse:
     """Serve a version, or ask a second person to; 409 when another one is served than the page showed."""
-    if using.registry.readable(name) is None:
-        raise missing(f"there is no version {name[:40]}")
+    present(using.registry.readable(name), f"there is no version {name[:40]}")
     if using.registry.channels().stable == name:
         raise FaultError(409, f"version {name} is served already")
     _decide(using, person, "promote", name, form)
@@ -320,9 +319,7 @@ def _settled(decision: Decision, state: str, person: Person, comment: str) -> No
 
 
 def _waiting(session: Session, number: int) -> Decision:
-    decision = by_number(session, Decision, number)
-    if decision is None:
-        raise missing(f"nothing was asked for under number {number}")
+    decision = present(by_number(session, Decision, number), f"nothing was asked for under number {number}")
     if decision.state != "waiting":
         raise FaultError(409, f"this was settled already: {decision.state}")
     return decision

@@ -19,7 +19,7 @@ from core.workspace import contained
 from dashboard import charts, clock
 from dashboard.access import Approver, Reviewer, Viewer
 from dashboard.database.tables import RunNote
-from dashboard.faults import FaultError, missing
+from dashboard.faults import FaultError, missing, present
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
@@ -89,9 +89,7 @@ def one(
     tasks: tuple[Task, ...] = ()
     run = using.runs.run(run_id)
     if run is None:
-        remote = using.cluster.run(run_id)
-        if remote is None:
-            raise missing(f"there is no run {run_id[:80]}")
+        remote = present(using.cluster.run(run_id), f"there is no run {run_id[:80]}")
         run, tasks = remote[0], tuple(remote[1])
     folder = using.runs.folder(run_id)
     config = using.runs.config(run_id)
@@ -174,8 +172,7 @@ def log_page(
 @router.get("/runs/{run_id}/report", include_in_schema=False)
 def report(using: Using, _: Viewer, run_id: str) -> RedirectResponse:
     """The report, under the name that the links of its cards use."""
-    if using.runs.folder(run_id) is None:
-        raise missing(f"there is no run {run_id[:80]}")
+    present(using.runs.folder(run_id), f"there is no run {run_id[:80]}")
     return RedirectResponse(f"/runs/{quote(run_id, safe='')}/report.html", status_code=303)
 
 
@@ -188,9 +185,10 @@ def report_file(
 ) -> Response:
     """The report and the cards the pipeline wrote; nothing in them may run."""
     folder = using.runs.folder(run_id)
-    path = contained(folder, name) if folder else None
-    if path is None:
-        raise missing(f"run {run_id[:80]} has no {name}; `melanosizer report --run {run_id[:80]}` writes it")
+    path = present(
+        contained(folder, name) if folder else None,
+        f"run {run_id[:80]} has no {name}; `melanosizer report --run {run_id[:80]}` writes it",
+    )
     kind = "application/json" if name.endswith(".json") else "text/html"
     return FileResponse(path, media_type=kind, headers={"Content-Security-Policy": SANDBOX})
 
