@@ -29,17 +29,23 @@ def place(spec: Spec, *, zoom: bool = False) -> Markup:
 def timeline(
     title: str,
     unit: str,
-    named: Mapping[str, Sequence[tuple[float, float]]],
+    rows: Sequence[Any],
+    named: Mapping[str, str],
     *,
+    moment: str = "at",
     low: float | None = 0.0,
     zone: ZoneInfo,
 ) -> Markup:
-    """Return lines over moments, zoomable; nothing before there are two points of one line."""
-    shown = {
-        name: [one for one in points if clock.EARLIEST < one[0] < clock.LATEST]
-        for name, points in named.items()
-        if points
+    """Return a line for each named attribute of the rows over their moments, zoomable; a row without it is left out.
+
+    Nothing before there are two points of one line.
+    """
+    dated = [(at, row) for row in rows if (at := getattr(row, moment)) and clock.EARLIEST < at < clock.LATEST]
+    points = {
+        name: [(float(at), value) for at, row in dated if (value := getattr(row, attribute)) is not None]
+        for name, attribute in named.items()
     }
+    shown = {name: line for name, line in points.items() if line}
     if not any(len(points) > 1 for points in shown.values()):
         return EMPTY
     return place(series.time_series(title, unit, shown, low=low, zone=zone), zoom=True)

@@ -166,18 +166,11 @@ def device(
         versions=tuple((one.version, one.answers, one.last) for one in versions),
         may_manage=person.may("admin"),
     )
+    named = {"temperature": "temperature"}
     extra = {
         "names": NAMES,
-        "temperature": charts.timeline(
-            "temperature",
-            "°C",
-            {"temperature": [(b.at, b.temperature) for b in beats if b.temperature is not None]},
-            low=None,
-            zone=person.zone,
-        ),
-        "queue": charts.timeline(
-            "queue", "waiting", {"waiting": [(b.at, b.queue_depth) for b in beats]}, zone=person.zone
-        ),
+        "temperature": charts.timeline("temperature", "°C", beats, named, low=None, zone=person.zone),
+        "queue": charts.timeline("queue", "waiting", beats, {"waiting": "queue_depth"}, zone=person.zone),
     }
     return respond(request, using, "device.html", model, extra=extra)
 

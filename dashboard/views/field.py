@@ -105,7 +105,8 @@ def field(request: Request, using: Using, person: Viewer, asked: Annotated[Field
         "volume": charts.timeline(
             "answers an hour" if by_hour else "answers a day",
             "answers",
-            {name: [(one.at, getattr(one, name)) for one in history] for name in ("answers", "referred")},
+            history,
+            {"answers": "answers", "referred": "referred"},
             zone=person.zone,
         ),
         "reliability": charts.place(performance.reliability(np.array(found.reliability)))

@@ -113,8 +113,9 @@ def runs(
         may_edit=person.may("reviewer"),
     )
     newest = sorted(listed.runs, key=lambda run: run.started or 0)[-CHARTED:]
-    history = [(float(run.started), run.auc) for run in newest if run.auc is not None and run.started]
-    chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None, zone=person.zone)
+    chart = charts.timeline(
+        "AUC of the runs", "AUC on test", newest, {"AUC": "auc"}, moment="started", low=None, zone=person.zone
+    )
     return respond(request, using, "runs.html", model, extra={"chart": chart})
 
 
