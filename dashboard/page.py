@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
+from sqlalchemy import Select, func
+from sqlalchemy.orm import Session
 
 from core.settings import Frozen
 from dashboard import clock, words
@@ -19,6 +21,7 @@ from dashboard.faults import Problem
 from dashboard.security.roles import Person
 from dashboard.services import Services
 
+T = TypeVar("T")
 FOLDER = Path(__file__).parent
 NAVIGATION = (
     ("/runs", "Runs", "runs"),
@@ -50,6 +53,15 @@ def paged(total: int, page: int, rows: int) -> dict[str, int]:
     """Return the fields of a ListPage; a page beyond the last is the last."""
     pages = max(1, -(-total // rows))
     return {"total": total, "page": min(page, pages), "pages": pages}
+
+
+def page_of(
+    session: Session, statement: Select[tuple[T]], page: int, rows: int
+) -> tuple[Sequence[T], dict[str, int]]:
+    """Return the rows of a page of a statement, and the fields of its ListPage."""
+    count = statement.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
+    place = paged(session.scalar(count) or 0, page, rows)
+    return session.scalars(statement.limit(rows).offset((place["page"] - 1) * rows)).all(), place
 
 
 class Part(Frozen, from_attributes=True):

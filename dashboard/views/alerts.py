@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard import clock
@@ -18,7 +18,7 @@ from dashboard.alerts.kinds import KINDS
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Alert, Delivery, Rule
 from dashboard.faults import FaultError, invalid, missing, present
-from dashboard.page import ANSWERS, DONE, ListPage, Part, paged, respond
+from dashboard.page import ANSWERS, DONE, ListPage, Part, page_of, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.views.forms import FormData, go
@@ -108,17 +108,9 @@ def alerts(
             .order_by(Alert.acknowledged.is_not(None), Alert.id.desc())
             .limit(200)
         ).all()
-        total = (
-            session.scalar(select(func.count()).select_from(Alert).where(Alert.resolved.is_not(None))) or 0
-        )
-        place = paged(total, page, ROWS)
-        past = session.scalars(
-            select(Alert)
-            .where(Alert.resolved.is_not(None))
-            .order_by(Alert.resolved.desc(), Alert.id.desc())
-            .limit(ROWS)
-            .offset((place["page"] - 1) * ROWS)
-        ).all()
+        resolved = select(Alert).where(Alert.resolved.is_not(None))
+        newest_first = resolved.order_by(Alert.resolved.desc(), Alert.id.desc())
+        past, place = page_of(session, newest_first, page, ROWS)
         told: dict[int, list[str]] = {}
         wanted = [alert.id for alert in (*standing, *past)]
         for row in session.scalars(

@@ -13,7 +13,7 @@ from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
 from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, Token, VersionDevice
 from dashboard.faults import invalid, present
-from dashboard.page import ANSWERS, DONE, ListPage, Page, Part, paged, respond
+from dashboard.page import ANSWERS, DONE, ListPage, Page, Part, page_of, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
 from dashboard.time_range import TimeRange
@@ -107,15 +107,8 @@ def devices(
         rows_by_rank = session.execute(select(rank, func.count()).where(*found).group_by(rank))
         counted = {row[0]: row[1] for row in rows_by_rank}
         states = {name: counted.get(number, 0) for number, name in enumerate(RANKS)}
-        total = states[state] if state else sum(states.values())
-        place = paged(total, page, ROWS)
-        rows = session.scalars(
-            select(Device)
-            .where(*wanted)
-            .order_by(rank, case((rank == 0, Device.last_seen), else_=-Device.last_seen), Device.id)
-            .limit(ROWS)
-            .offset((place["page"] - 1) * ROWS)
-        ).all()
+        order = rank, case((rank == 0, Device.last_seen), else_=-Device.last_seen), Device.id
+        rows, place = page_of(session, select(Device).where(*wanted).order_by(*order), page, ROWS)
         rows_by_version = session.execute(
             select(Device.model_version, func.count())
             .where(Device.model_version != "")
