@@ -54,14 +54,14 @@ class ArtifactPage(Page):
 def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response:
     """What an artifact holds."""
     found, folder = _found(using, number)
-    producer = using.metadata.producer(number) or ("", "")
+    run_id, step = using.metadata.producer(number)
     stats = {split: tuple(rows) for split, rows in statistics.statistics(folder).items()}
     verdict = read_json(folder / "verdict.json")
     model = ArtifactPage(
         title=f"{found.type} {number}",
         artifact=found,
-        run_id=producer[0],
-        step=producer[1],
+        run_id=run_id,
+        step=step,
         files=tuple(_files(folder)),
         statistics=stats,
         anomalies=tuple(statistics.anomalies(folder)) if found.type == "ExampleAnomalies" else None,
