@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from core.records.examination import Examination as DeviceExamination
 from core.records.heartbeat import Heartbeat as DeviceHeartbeat
@@ -66,8 +65,7 @@ def enroll(request: Request, using: Using, body: EnrolmentRequest) -> Enrolment:
     with using.database.write() as session:
         by = using.tokens.use_code(session, body.code, body.device_id)
         if by is not None:
-            for number in _tokens(session, body.device_id):
-                using.tokens.revoke(session, number)
+            using.tokens.revoke_all(session, body.device_id)
             token = using.tokens.issue(
                 session, name=body.device_id, scopes=("predict", "report"), device_id=body.device_id, by=by
             )
@@ -215,11 +213,3 @@ def _own(caller: Bearer, *device_ids: str) -> None:
 def _storable(body: BaseModel) -> None:
     if "\\u0000" in body.model_dump_json():
         raise FaultError(422, "the record holds a NUL character")
-
-
-def _tokens(session: Session, device_id: str) -> list[int]:
-    from dashboard.database.tables import Token
-
-    return list(
-        session.scalars(select(Token.id).where(Token.device_id == device_id, Token.revoked.is_(None)))
-    )

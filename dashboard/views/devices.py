@@ -11,13 +11,13 @@ from sqlalchemy import case, delete, func, select
 
 from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
-from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, Token, VersionDevice
+from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, VersionDevice
 from dashboard.faults import invalid, present
 from dashboard.page import ANSWERS, DONE, ListPage, Page, Part, page_of, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
 from dashboard.time_range import TimeRange
-from dashboard.views.forms import FormData, OncePage, go
+from dashboard.views.forms import FormData, OncePage, go, once
 
 router = APIRouter(prefix="/devices", tags=["devices"])
 
@@ -174,14 +174,8 @@ def enrol(request: Request, using: Using, person: Admin, form: Annotated[EnrolFo
     with using.database.write() as session:
         code = using.tokens.code(session, form.device_id, person.name)
         using.audit.add(session, person.name, "device.code", form.device_id)
-    model = OncePage(
-        title=f"Enrol {form.device_id}",
-        label="Code",
-        value=code,
-        note=f"Type it on the device within {CODE_HOURS} hours: melanosizer-edge enroll --code CODE",
-        back="/admin",
-    )
-    return respond(request, using, "once.html", model)
+    note = f"Type it on the device within {CODE_HOURS} hours: melanosizer-edge enroll --code CODE"
+    return once(request, using, title=f"Enrol {form.device_id}", label="Code", value=code, note=note)
 
 
 class DeleteForm(FormData):
@@ -199,10 +193,7 @@ def delete_device(
         raise invalid(f"confirm: type the device's name, {device_id[:64]}")
     with using.database.write() as session:
         row = present(session.get(Device, device_id), f"there is no device {device_id[:64]}")
-        for number in session.scalars(
-            select(Token.id).where(Token.device_id == device_id, Token.revoked.is_(None))
-        ).all():
-            using.tokens.revoke(session, number)
+        using.tokens.revoke_all(session, device_id)
         session.execute(delete(Heartbeat).where(Heartbeat.device_id == device_id))
         session.execute(delete(EnrolmentCode).where(EnrolmentCode.device_id == device_id))
         session.delete(row)

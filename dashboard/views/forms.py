@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi.responses import RedirectResponse
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from dashboard.page import Page
+from dashboard.page import Page, respond
+from dashboard.services import Services
 
 
 class FormData(BaseModel):
@@ -37,6 +39,12 @@ class OncePage(Page):
     value: str
     note: str
     back: str
+
+
+def once(request: Request, using: Services, *, title: str, label: str, value: str, note: str) -> Response:
+    """Show a secret that was made for an administrator; nothing shows it again."""
+    page = OncePage(title=title, label=label, value=value, note=note, back="/admin")
+    return respond(request, using, "once.html", page)
 
 
 def go(place: str) -> RedirectResponse:
