@@ -26,6 +26,7 @@ from dashboard.gateway.predict import MAP_SIDE
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
 from dashboard.readers.evidence import SLICES, Predictions
 from dashboard.services import Services, Using
+from dashboard.views.models import recorded
 
 router = APIRouter(prefix="/models", tags=["evaluation"])
 
@@ -108,20 +109,24 @@ def evaluation(
     refer_from: Probability = None,
 ) -> Response:
     """Everything measured on the test split, at any threshold and with any zones."""
-    predictions = _predictions(using, name)
-    stored, stored_low, stored_refer = stored_limits(using.registry.model_facts(name))
+    record = recorded(using, name)
+    run_id = record.run_id
+    predictions = present(
+        using.evidence.of_run(run_id),
+        f"the evaluation of version {name} is not in this workspace (run {run_id or None})",
+    )
+    stored, stored_low, stored_refer = stored_limits(record.model)
     chosen = stored if threshold is None else threshold
     refer = stored_refer if refer_from is None else refer_from
     low = min(stored_low if low_below is None else low_below, refer)
     labels, scores = predictions.labels, predictions.scores
-    run_id = using.evidence.run_of(name) or ""
     found = present(
         using.evidence.quality(run_id),
         f"the test split of version {name} holds one class only: nothing can be measured",
     )
     counts = confusion(labels, scores, chosen)
     elsewhere, damaged = using.evidence.elsewhere(run_id)
-    data_version = using.registry.data_version(name)
+    data_version = record.parents.data_version
     model = EvaluationPage(
         title=f"Evaluation of {name}",
         version=name,
@@ -199,16 +204,9 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
 
 
 def _thumbnail(using: Services, name: str, image: str) -> Path:
-    found = using.data_index.thumbnail(using.registry.data_version(name), image)
+    record = using.registry.readable(name)
+    found = using.data_index.thumbnail(record.parents.data_version, image) if record else None
     return present(found, "there is no such picture")
-
-
-def _predictions(using: Services, name: str) -> Predictions:
-    if using.registry.readable(name) is None:
-        raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
-    run_id = using.evidence.run_of(name)
-    predictions = using.evidence.of_run(run_id) if run_id else None
-    return present(predictions, f"the evaluation of version {name} is not in this workspace (run {run_id})")
 
 
 def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:

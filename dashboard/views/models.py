@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from core.records.verdict import Verdict
-from core.records.version import Channels, Event
+from core.records.version import Channels, Event, VersionRecord
 from core.registry.reader import RegistryError
 from core.registry.store import ChangedMeanwhileError
 from dashboard import clock
@@ -134,23 +134,21 @@ def models(request: Request, using: Using, person: Viewer) -> Response:
 @router.get("/models/{name}", response_model=VersionPage, responses=ANSWERS)
 def version(request: Request, using: Using, person: Viewer, name: str) -> Response:
     """One version beside the one that is served."""
-    found = using.registry.version(name)
-    if found is None:
-        raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
-    stable = using.registry.channels().stable
-    record = using.registry.readable(name)
+    record = recorded(using, name)
+    channels = using.registry.channels()
+    stable = channels.stable
     with using.database.read() as session:
         answers = sum(session.scalars(select(Hour.answers).where(Hour.version == name)))
     model = VersionPage(
         title=f"Version {name}",
-        version=found,
+        version=using.registry.short(record, channels),
         champion=using.registry.version(stable) if stable and stable != name else None,
-        verdicts=using.registry.verdicts(name),
+        verdicts=record.verdicts,
         events=tuple(
             reversed([event for event in using.registry.events() if name in (event.version, event.previous)])
         ),
-        facts={key: value for key, value in using.registry.model_facts(name).items() if key != "config"},
-        label_counts=record.label_counts if record else {},
+        facts={key: value for key, value in record.model.items() if key != "config"},
+        label_counts=record.label_counts,
         answers=answers,
         served=stable or "",
         waits_for_second=_waits(using, "promote"),
@@ -236,6 +234,14 @@ def decline(using: Using, person: Approver, number: int, form: Annotated[Settle,
         )
     using.pulse.tell("models")
     return go("/models")
+
+
+def recorded(using: Services, name: str) -> VersionRecord:
+    """Return a version's record. Raises FaultError 404 if there is none, or if it cannot be read."""
+    found = using.registry.read(name)
+    if isinstance(found, VersionRecord):
+        return found
+    raise missing(str(found) if found else f"there is no version {name[:40]}")
 
 
 def _let_in(session: Session, asked_by: str, approver: str, since: int) -> bool:

@@ -17,6 +17,7 @@ from dashboard.access import Viewer
 from dashboard.database.tables import Hour
 from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.readers.registry import channel
 from dashboard.scrape import Span
 from dashboard.services import Using
 from dashboard.time_range import TimeRange
@@ -113,7 +114,7 @@ def serving(
                 version=str(one.version),
                 state=one.state,
                 error=one.error,
-                channel=_channel(channels, str(one.version)),
+                channel=channel(channels, str(one.version)),
             )
             for one in loaded
         ),
@@ -138,12 +139,8 @@ def serving(
     return respond(request, using, "serving.html", model, extra=extra)
 
 
-def _channel(channels: Channels, version: str) -> str | None:
-    return "stable" if version == channels.stable else "canary" if version == channels.canary else None
-
-
 def _day(channels: Channels, row: Sequence[Any]) -> OnDay:
     version, answers, failures, *sums = row
     shares = {name: part / answers if answers else None for name, part in zip(SHARES, sums, strict=True)}
-    channel = _channel(channels, version)
-    return OnDay(version=version, channel=channel, answers=answers, failures=failures, **shares)
+    served = channel(channels, version)
+    return OnDay(version=version, channel=served, answers=answers, failures=failures, **shares)
