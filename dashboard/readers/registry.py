@@ -11,6 +11,7 @@ from core.registry.store import Registry
 from core.settings import Frozen
 from core.worker import Worker
 from core.workspace import Workspace
+from dashboard.readers.cache import mark_of
 
 SETTLE_PERIOD_S = 5.0
 
@@ -87,15 +88,7 @@ class RegistryFiles(Registry):
 
     def stamp(self) -> object:
         """Changes with every release, promotion and rollback, and when labels follow."""
-        marks: list[object] = []
-        for path in (self._events, self._config):
-            try:
-                found = path.stat()
-            except OSError:
-                marks.append(None)
-            else:
-                marks.append((found.st_mtime_ns, found.st_size))
-        return tuple(marks)
+        return mark_of(self._events), mark_of(self._config)
 
 
 class LabelSettler(Worker):

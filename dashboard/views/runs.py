@@ -15,7 +15,6 @@ from pydantic import Field
 
 from core.numbers import duration
 from core.records.verdict import Verdict
-from core.workspace import contained
 from dashboard import charts, clock
 from dashboard.access import Approver, Reviewer, Viewer
 from dashboard.database.tables import RunNote
@@ -91,7 +90,6 @@ def one(
     if run is None:
         remote = present(using.cluster.run(run_id), f"there is no run {run_id[:80]}")
         run, tasks = remote[0], tuple(remote[1])
-    folder = using.runs.folder(run_id)
     config = using.runs.config(run_id)
     other = using.runs.config(against) if against else {}
     if against and using.runs.folder(against) is None:
@@ -103,8 +101,7 @@ def one(
         damaged.append(str(error))
         nodes = lineage.nodes(using.workspace, run.run_id) or _recorded(using, run)
     run = run_list.noted(using, [run])[0]
-    log_file = folder / "run.log" if folder else None
-    has_log = log_file is not None and log_file.is_file()
+    log_file = using.runs.file(run_id, "run.log")
     model = RunPage(
         title=f"Run {run.run_id}",
         run=run,
@@ -116,10 +113,10 @@ def one(
         against=against,
         differences=_differences(config, other) if against else (),
         others=tuple(name for name in using.runs.ids()[:60] if name != run_id),
-        report=bool(folder and (folder / "report.html").is_file()),
-        log=has_log,
+        report=using.runs.file(run_id, "report.html") is not None,
+        log=log_file is not None,
         log_tail=tuple(_tail(log_file, "")[0][-TAIL_LINES:])
-        if log_file and has_log and run.state in ("failed", "interrupted", "damaged")
+        if log_file and run.state in ("failed", "interrupted", "damaged")
         else (),
         damaged=tuple(damaged),
         may_note=person.may("reviewer"),
@@ -158,10 +155,7 @@ def log_page(
     level: Annotated[str, Query(pattern=r"^(|WARNING|ERROR)$")] = "",
 ) -> Response:
     """The end of a run's log."""
-    folder = using.runs.folder(run_id)
-    path = folder / "run.log" if folder else None
-    if path is None or not path.is_file():
-        raise missing(f"run {run_id[:80]} has no log")
+    path = present(using.runs.file(run_id, "run.log"), f"run {run_id[:80]} has no log")
     lines, shortened = _tail(path, level)
     model = LogPage(
         title=f"Log of {run_id}", run_id=run_id, lines=tuple(lines), level=level, shortened=shortened
@@ -184,9 +178,8 @@ def report_file(
     name: Literal["report.html", "model_card.html", "model_card.json", "data_card.html", "data_card.json"],
 ) -> Response:
     """The report and the cards the pipeline wrote; nothing in them may run."""
-    folder = using.runs.folder(run_id)
     path = present(
-        contained(folder, name) if folder else None,
+        using.runs.file(run_id, name),
         f"run {run_id[:80]} has no {name}; `melanosizer report --run {run_id[:80]}` writes it",
     )
     kind = "application/json" if name.endswith(".json") else "text/html"
