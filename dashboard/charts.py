@@ -51,22 +51,26 @@ def timeline(
     return place(series.time_series(title, unit, shown, low=low, zone=zone), zoom=True)
 
 
-def lines(
+def by_epoch(
     title: str,
-    x_title: str,
     y_title: str,
-    named: Mapping[str, series.Points],
+    named: Mapping[str, tuple[Sequence[Any], str]],
     *,
     low: float | None = None,
     breaks: Sequence[float] = (),
 ) -> Markup:
-    """Return lines over epochs, zoomable; a name without points keeps its colour. Nothing without any point."""
-    if not any(named.values()):
+    """Return a line over epochs for each pair of rows and attribute, zoomable; what is not a number is left out.
+
+    A name without points keeps its colour. Nothing without any point.
+    """
+    points = {
+        name: [
+            (float(i), float(value))
+            for i, row in enumerate(rows, 1)
+            if (value := getattr(row, attribute)) is not None and math.isfinite(value)
+        ]
+        for name, (rows, attribute) in named.items()
+    }
+    if not any(points.values()):
         return EMPTY
-    return place(series.lines(title, x_title, y_title, named, low=low, breaks=breaks), zoom=True)
-
-
-def by_epoch(rows: Sequence[Any], name: str) -> list[tuple[float, float]]:
-    """Return an attribute of each epoch by its place; what is not a number is left out."""
-    values = [(i + 1, getattr(row, name)) for i, row in enumerate(rows)]
-    return [(float(i), float(value)) for i, value in values if value is not None and math.isfinite(value)]
+    return place(series.lines(title, "epoch", y_title, points, low=low, breaks=breaks), zoom=True)

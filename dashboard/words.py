@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +109,14 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
     if isinstance(value, list) and any(isinstance(one, dict) for one in value):
         return {k: v for i, one in enumerate(value) for k, v in flat(one, f"{path}[{i}]").items()}
     return {path: plain(value)} if path else {}
+
+
+def differing(configs: Sequence[dict[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the settings that are not the same in all configurations, each with its values in their order."""
+    rows = [flat(config) for config in configs]
+    keys = sorted({key for row in rows for key in row})
+    found = ((key, tuple(row.get(key, NONE) for row in rows)) for key in keys)
+    return tuple((key, values) for key, values in found if len(set(values)) > 1)
 
 
 def spoken(value: str) -> str:

@@ -18,7 +18,7 @@ from dashboard.faults import present
 from dashboard.page import ANSWERS, Page, Part, respond
 from dashboard.readers.runs import Run
 from dashboard.services import Using
-from dashboard.words import flat
+from dashboard.words import differing
 
 router = APIRouter(tags=["runs"])
 
@@ -75,26 +75,20 @@ def compare(
             NamedCurve(run_id, quality.roc, quality.auc.value) if quality else NamedCurve(run_id, NO_CURVE)
         )
         histories.append((run_id, using.evidence.epochs(run_id)))
-        configs.append(flat(using.runs.config(run_id)))
-    keys = sorted({key for config in configs for key in config})
-    rows = [(key, tuple(config.get(key, "–") for config in configs)) for key in keys]
+        configs.append(using.runs.config(run_id))
     model = ComparePage(
         title="Compare runs",
         columns=tuple(columns),
         choices=tuple(using.runs.ids()[:200]),
-        differences=tuple(row for row in rows if len(set(row[1])) > 1),
+        differences=differing(configs),
     )
     extra: dict[str, Any] = {
         "roc": charts.place(performance.roc(named)) if any(len(one.points) for one in named) else "",
         "training": [
             (
                 f"{y_title[0].upper()}{y_title[1:]} by epoch",
-                charts.lines(
-                    f"{y_title} by epoch",
-                    "epoch",
-                    y_title,
-                    {name: charts.by_epoch(rows_, key) for name, rows_ in histories},
-                    low=low,
+                charts.by_epoch(
+                    f"{y_title} by epoch", y_title, {name: (rows, key) for name, rows in histories}, low=low
                 ),
             )
             for key, y_title, low in (

@@ -30,7 +30,7 @@ from dashboard.readers.runs import Run
 from dashboard.services import Services, Using
 from dashboard.views import run_list
 from dashboard.views.forms import FormData, go
-from dashboard.words import flat
+from dashboard.words import differing, flat
 
 router = APIRouter(tags=["runs"])
 
@@ -111,7 +111,10 @@ def one(
         epochs=using.evidence.epochs(run_id),
         config=config,
         against=against,
-        differences=_differences(config, other) if against else (),
+        differences=tuple(
+            Difference(key=key, mine=values[0], other=values[1])
+            for key, values in (differing((config, other)) if against else ())
+        ),
         others=tuple(name for name in using.runs.ids()[:60] if name != run_id),
         report=using.runs.file(run_id, "report.html") is not None,
         log=log_file is not None,
@@ -122,24 +125,17 @@ def one(
         may_note=person.may("reviewer"),
         may_stop=person.may("approver") and run.state == "running",
     )
+    restarts = _restarts(model.epochs)
     extra = {
         "dag": _dag(nodes),
-        "loss": charts.lines(
+        "loss": charts.by_epoch(
             "loss by epoch",
-            "epoch",
             "loss",
-            {
-                "train": charts.by_epoch(model.epochs, "loss"),
-                "eval": charts.by_epoch(model.epochs, "eval_log_loss"),
-            },
-            breaks=_restarts(model.epochs),
+            {"train": (model.epochs, "loss"), "eval": (model.epochs, "eval_log_loss")},
+            breaks=restarts,
         ),
-        "auc": charts.lines(
-            "AUC by epoch",
-            "epoch",
-            "AUC on eval",
-            {"eval": charts.by_epoch(model.epochs, "eval_auc")},
-            breaks=_restarts(model.epochs),
+        "auc": charts.by_epoch(
+            "AUC by epoch", "AUC on eval", {"eval": (model.epochs, "eval_auc")}, breaks=restarts
         ),
         "settings": sorted(flat(config).items()),
     }
@@ -248,15 +244,6 @@ def stop(using: Using, person: Approver, run_id: str) -> RedirectResponse:
 def _there(using: Services, run_id: str) -> None:
     if using.runs.folder(run_id) is None and using.cluster.run(run_id) is None:
         raise missing(f"there is no run {run_id[:80]}")
-
-
-def _differences(mine: dict[str, Any], other: dict[str, Any]) -> tuple[Difference, ...]:
-    left, right = flat(mine), flat(other)
-    return tuple(
-        Difference(key=key, mine=left.get(key, "–"), other=right.get(key, "–"))
-        for key in sorted(left.keys() | right.keys())
-        if left.get(key) != right.get(key)
-    )
 
 
 def _nodes(using: Services, run: Run) -> list[Node]:
