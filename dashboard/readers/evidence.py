@@ -85,6 +85,10 @@ def epochs(folder: Path) -> list[Epoch]:
     return result
 
 
+# What is one number or one interval of a Quality; pages name it so as well.
+MEASURES = ("auc", "average_precision", "brier", "calibration_error")
+
+
 @dataclass(frozen=True)
 class Quality:
     """What does not depend on a threshold; every number from core's measures, as in report and cards.

@@ -16,6 +16,7 @@ from dashboard import charts
 from dashboard.access import Viewer
 from dashboard.faults import present
 from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.readers.evidence import MEASURES
 from dashboard.readers.runs import Run
 from dashboard.services import Using
 from dashboard.words import differing
@@ -63,10 +64,7 @@ def compare(
         columns.append(
             Column(
                 run=found,
-                auc=quality.auc if quality else None,
-                average_precision=quality.average_precision if quality else None,
-                brier=quality.brier if quality else None,
-                calibration_error=quality.calibration_error if quality else None,
+                **{measure: getattr(quality, measure, None) for measure in MEASURES},
                 images=len(predictions) if predictions else 0,
             )
         )

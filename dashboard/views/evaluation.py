@@ -24,7 +24,7 @@ from dashboard.faults import missing, present
 from dashboard.gateway.client import ServerError
 from dashboard.gateway.predict import MAP_SIDE
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
-from dashboard.readers.evidence import SLICES, Predictions
+from dashboard.readers.evidence import MEASURES, SLICES, Predictions
 from dashboard.services import Services, Using
 from dashboard.views.models import recorded
 
@@ -134,10 +134,7 @@ def evaluation(
         melanomas=int(labels.sum()),
         stored_threshold=stored,
         threshold=chosen,
-        auc=found.auc,
-        average_precision=found.average_precision,
-        brier=found.brier,
-        calibration_error=found.calibration_error,
+        **{measure: getattr(found, measure) for measure in MEASURES},
         confusion=counts,
         sensitivity=counts.sensitivity_interval(),
         specificity=counts.specificity_interval(),

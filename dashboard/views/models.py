@@ -333,26 +333,18 @@ def _waiting(session: Session, number: int) -> Decision:
 
 def _decisions(session: Session, person: Person) -> list[Asked]:
     asker, settler = aliased(User), aliased(User)
+    names = "id", "action", "version", "why", "asked_at", "state", "settled_at", "comment"
     rows = session.execute(
-        select(Decision, asker.name, settler.name)
+        select(
+            *(getattr(Decision, name) for name in names),
+            asker.name.label("asked_by"),
+            settler.name.label("settled_by"),
+            (Decision.asked_by == person.id).label("mine"),
+        )
+        .select_from(Decision)
         .join(asker, asker.id == Decision.asked_by)
         .outerjoin(settler, settler.id == Decision.settled_by)
         .order_by(Decision.id.desc())
         .limit(EVENTS)
     )
-    return [
-        Asked(
-            id=decision.id,
-            action=decision.action,
-            version=decision.version,
-            why=decision.why,
-            asked_by=asked_by,
-            asked_at=decision.asked_at,
-            state=decision.state,
-            settled_by=settled_by,
-            settled_at=decision.settled_at,
-            comment=decision.comment,
-            mine=decision.asked_by == person.id,
-        )
-        for decision, asked_by, settled_by in rows
-    ]
+    return [Asked.model_validate(row) for row in rows]
