@@ -7,9 +7,9 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from core.records.verdict import Verdict
 from core.settings import Frozen
@@ -17,6 +17,7 @@ from core.workspace import Workspace, contained
 from dashboard import clock
 from dashboard.readers.cache import FileCache, mark_of
 
+M = TypeVar("M", bound=BaseModel)
 # Where the kernel cannot tell, a run whose log says nothing for this long is taken for dead; where it says
 # nobody holds the workspace, the run may still sit in another container, whose locks are not listed here.
 SILENCE_S = 600.0
@@ -119,7 +120,7 @@ class RunFiles:
 
     def verdicts(self, run_id: str) -> tuple[Verdict, ...]:
         """What the gates decided."""
-        return verdicts(self.document(run_id).get("verdicts"))
+        return well_formed(Verdict, self.document(run_id).get("verdicts"))
 
     def output(self, run_id: str, step: str, output: str) -> Path | None:
         """The folder of a step's output, inside the workspace."""
@@ -244,12 +245,12 @@ def _share(part: float | None, rest: float | None) -> float | None:
     return part / (part + rest)
 
 
-def verdicts(found: Any) -> tuple[Verdict, ...]:
-    """Return the verdicts of a document; what has not their form is left out."""
+def well_formed(kind: type[M], found: Any) -> tuple[M, ...]:
+    """Return the entries of a document's list that have the form of a record; others are left out."""
     result = []
     for one in found if isinstance(found, list) else []:
         try:
-            result.append(Verdict.model_validate(one))
+            result.append(kind.model_validate(one))
         except ValueError:
             continue
     return tuple(result)

@@ -19,7 +19,7 @@ from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import statistics
 from dashboard.readers.metadata import Artifact
-from dashboard.readers.runs import verdicts
+from dashboard.readers.runs import well_formed
 from dashboard.readers.statistics import Anomaly, Feature
 from dashboard.services import Services, Using
 
@@ -56,7 +56,6 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
     found, folder = _found(using, number)
     run_id, step = using.metadata.producer(number)
     stats = {split: tuple(rows) for split, rows in statistics.statistics(folder).items()}
-    verdict = read_json(folder / "verdict.json")
     model = ArtifactPage(
         title=f"{found.type} {number}",
         artifact=found,
@@ -65,7 +64,7 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
         files=tuple(_files(folder)),
         statistics=stats,
         anomalies=tuple(statistics.anomalies(folder)) if found.type == "ExampleAnomalies" else None,
-        verdict=next(iter(verdicts([verdict])), None),
+        verdict=next(iter(well_formed(Verdict, [read_json(folder / "verdict.json")])), None),
         text=_text(folder),
     )
     charts: dict[str, Any] = {

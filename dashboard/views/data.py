@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.charts import marks
+from core.files import read_json
 from core.images.decode import ImageRefusedError, thumbnail
 from core.measures.drift import population_stability_index
 from core.workspace import contained
@@ -131,8 +133,8 @@ def data_set(
         data_set=chosen,
         splits=next(iter(balance.pop("all", ())), None),
         balance={column: balance[column] for column in COLUMNS if column in balance},
-        manifest=_accounts(manifest.manifest(folder)),
-        reasons=tuple(manifest.reasons(rows)),
+        manifest=_accounts(read_json(folder / "manifest.json") or {}),
+        reasons=tuple(Counter(row.reason or "not said" for row in rows).most_common()),
         quarantine=tuple(
             LeftOut(
                 row=i,
