@@ -170,7 +170,7 @@ def examination(
         else:
             at = known.at
         if body.answer is None:
-            claim(using.database, session, [(examination_id, body.device_id)])
+            claim(session, [(examination_id, body.device_id)])
     # Also where the record is known: its answer may not have come to disk the first time. The recorder alone decides
     # whether the model server's record was there first: between two transactions it may come at any moment.
     if body.answer is not None:

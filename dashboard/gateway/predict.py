@@ -6,7 +6,6 @@ import asyncio
 import base64
 import time
 import uuid
-from collections import defaultdict
 from dataclasses import asdict
 from typing import Annotated
 
@@ -171,10 +170,9 @@ async def _record(
 
 
 def _failed(using: Services, images: int) -> None:
-    hours: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
-    hours[clock.now() // clock.HOUR * clock.HOUR, ""]["failures"] = images
+    hour = clock.now() // clock.HOUR * clock.HOUR
     with using.database.write() as session:
-        add_hours(using.database, session, hours)
+        add_hours(session, {(hour, ""): {"failures": images}})
 
 
 async def _maps(
