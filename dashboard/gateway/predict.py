@@ -24,7 +24,6 @@ from dashboard.counters import PREDICTIONS
 from dashboard.faults import FaultError, Problem
 from dashboard.field.features import ImageFacts, image_facts
 from dashboard.field.recorder import Answer, QueueFullError, add_hours
-from dashboard.gateway.client import ServerError
 from dashboard.page import ANSWERS
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Services, Using
@@ -98,10 +97,10 @@ async def predict(
     begun = time.perf_counter()
     try:
         rows = await using.model_server.predict(data, request_id, device)
-    except ServerError as error:
+    except FaultError:
         PREDICTIONS.labels("failed").inc(len(data))
         await run_in_threadpool(_failed, using, len(data))
-        raise FaultError(error.status, str(error)) from None
+        raise
     latency = (time.perf_counter() - begun) * 1000
     PREDICTIONS.labels("answered").inc(len(data))
     await _record(using, request_id, device, rows, facts, latency)

@@ -20,8 +20,7 @@ from core.measures.rates import Confusion, Interval, Labels, Scores, confusion
 from core.records.evaluation import External
 from dashboard import charts
 from dashboard.access import Viewer
-from dashboard.faults import missing, present
-from dashboard.gateway.client import ServerError
+from dashboard.faults import FaultError, missing, present
 from dashboard.gateway.predict import MAP_SIDE
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
 from dashboard.readers.evidence import MEASURES, SLICES, Predictions
@@ -194,7 +193,7 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
             import base64
 
             encoded = base64.b64encode(paint(data, heat, MAP_SIDE)).decode()
-    except ServerError:
+    except FaultError:
         trouble = "the model server does not answer"
     html = environment().get_template("heat_map.html").render(encoded=encoded, trouble=trouble, image=image)
     return HTMLResponse(html)

@@ -15,7 +15,7 @@ from core.tfserving.client import ModelVersion
 from dashboard import charts, clock
 from dashboard.access import Viewer
 from dashboard.database.tables import Hour
-from dashboard.gateway.client import ServerError
+from dashboard.faults import FaultError
 from dashboard.page import ANSWERS, Page, Part, respond
 from dashboard.readers.registry import channel
 from dashboard.scrape import Span
@@ -79,7 +79,7 @@ async def _loaded(using: Using, _: Viewer) -> tuple[list[ModelVersion], str]:
     """Return the versions the server holds, and why they cannot be read."""
     try:
         return await using.model_server.versions(), ""
-    except ServerError as error:
+    except FaultError as error:
         return [], str(error)
 
 
