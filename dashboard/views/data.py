@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.charts import marks
+from core.features import SPLITS
 from core.files import read_json
 from core.images.decode import ImageRefusedError, thumbnail
 from core.measures.drift import population_stability_index
@@ -228,15 +229,13 @@ def _balance(session: Session, version: str) -> dict[str, tuple[Count, ...]]:
         cells.setdefault((row.column, row.value), {})[row.split] = (row.negatives, row.positives)
     result: dict[str, list[Count]] = {}
     for (column, value), splits in cells.items():
-        numbers = [splits.get(name, (0, 0)) for name in ("train", "eval", "test")]
+        pairs = {name: splits.get(name, (0, 0)) for name in SPLITS}
         result.setdefault(column, []).append(
             Count(
                 value=value,
-                train=numbers[0],
-                eval=numbers[1],
-                test=numbers[2],
-                total=sum(sum(pair) for pair in numbers),
-                positives=sum(pair[1] for pair in numbers),
+                total=sum(sum(pair) for pair in pairs.values()),
+                positives=sum(pair[1] for pair in pairs.values()),
+                **pairs,
             )
         )
     return {column: tuple(sorted(rows, key=lambda row: -row.total)[:ROWS]) for column, rows in result.items()}

@@ -114,9 +114,7 @@ def lineage(
         image=image,
         matches=tuple(matches),
     )
-    return respond(
-        request, using, "lineage.html", model, extra={"picture": _picture(model) if chosen else ""}
-    )
+    return respond(request, using, "lineage.html", model, extra={"picture": _picture(model)})
 
 
 def _matches(session: Session, versions: list[Version], image: str) -> list[Match]:
