@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
 from sqlalchemy import Select, func
@@ -90,6 +90,8 @@ DONE: dict[int | str, dict[str, Any]] = {
     **{status: ANSWERS[status] for status in (401, 403, 404, 422, 429)},
     409: {"model": Problem, "description": "not possible as things stand"},
 }
+# What every route of a form that changes something is declared with.
+CHANGE: dict[str, Any] = {"response_class": RedirectResponse, "status_code": 303, "responses": DONE}
 
 
 def respond(

@@ -13,7 +13,7 @@ from dashboard.access import Admin
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Token, User
 from dashboard.faults import invalid, missing, present
-from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.page import ANSWERS, CHANGE, DONE, Page, Part, respond
 from dashboard.security.accounts import AccountError
 from dashboard.security.roles import MEANING, SCOPES, Role, Scope
 from dashboard.security.sessions import LINK_MINUTES
@@ -118,7 +118,7 @@ def make_person(
     return _link(request, using, user.id, user.name)
 
 
-@router.post("/people/{number}", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/people/{number}", **CHANGE)
 def change_person(
     using: Using, person: Admin, number: int, form: Annotated[ChangeForm, Form()]
 ) -> RedirectResponse:
@@ -157,7 +157,7 @@ def make_token(request: Request, using: Using, person: Admin, form: Annotated[To
     return once(request, using, title=f"Token {form.name}", label="Token", value=token, note=note)
 
 
-@router.post("/tokens/{number}/revoke", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/tokens/{number}/revoke", **CHANGE)
 def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
     """End a token."""
     with using.database.write() as session:

@@ -18,7 +18,7 @@ from dashboard.alerts.kinds import KINDS
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Alert, Delivery, Rule
 from dashboard.faults import FaultError, invalid, missing, present
-from dashboard.page import ANSWERS, DONE, ListPage, Part, page_of, respond
+from dashboard.page import ANSWERS, CHANGE, ListPage, Part, page_of, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.views.forms import FormData, go
@@ -157,7 +157,7 @@ class Snooze(FormData):
     hours: float = Field(ge=0, le=720, description="0 ends the pause")
 
 
-@router.post("/{number}/acknowledge", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/{number}/acknowledge", **CHANGE)
 def acknowledge(using: Using, person: Reviewer, number: int) -> RedirectResponse:
     """Say that somebody looks after it."""
     with using.database.write() as session:
@@ -170,7 +170,7 @@ def acknowledge(using: Using, person: Reviewer, number: int) -> RedirectResponse
     return go("/alerts")
 
 
-@router.post("/{number}/snooze", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/{number}/snooze", **CHANGE)
 def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, Form()]) -> RedirectResponse:
     """Tell nobody of an alert for a while, also if it ends and comes again meanwhile."""
     with using.database.write() as session:
@@ -184,13 +184,13 @@ def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, 
     return go("/alerts")
 
 
-@router.post("/rules", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/rules", **CHANGE)
 def make_rule(using: Using, person: Approver, form: Annotated[RuleForm, Form()]) -> RedirectResponse:
     """Make a rule."""
     return _keep(using, person, form, None)
 
 
-@router.post("/rules/{number}", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/rules/{number}", **CHANGE)
 def change_rule(
     using: Using, person: Approver, number: int, form: Annotated[RuleForm, Form()]
 ) -> RedirectResponse:
@@ -223,7 +223,7 @@ def _keep(using: Using, person: Person, form: RuleForm, number: int | None) -> R
     return go("/alerts#rules")
 
 
-@router.post("/rules/{number}/delete", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/rules/{number}/delete", **CHANGE)
 def delete_rule(using: Using, person: Approver, number: int) -> RedirectResponse:
     """Delete a rule; its open alerts end, and the history stays."""
     with using.database.write() as session:

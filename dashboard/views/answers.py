@@ -16,7 +16,7 @@ from dashboard.access import Reviewer, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import DataImage, Examination, Prediction, Review
 from dashboard.faults import FaultError, invalid, present
-from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
+from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
 from dashboard.services import Services, Using
 from dashboard.views.forms import FormData, go, inside
 
@@ -199,9 +199,7 @@ def picture(using: Using, _: Viewer, number: int) -> Response:
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
-@router.post(
-    "/predictions/{number}/outcome", response_class=RedirectResponse, status_code=303, responses=DONE
-)
+@router.post("/predictions/{number}/outcome", **CHANGE)
 def enter(
     using: Using, person: Reviewer, number: int, form: Annotated[OutcomeForm, Form()]
 ) -> RedirectResponse:

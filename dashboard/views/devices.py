@@ -13,7 +13,7 @@ from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
 from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, VersionDevice
 from dashboard.faults import invalid, present
-from dashboard.page import ANSWERS, DONE, ListPage, Page, Part, page_of, respond
+from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, Part, page_of, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
 from dashboard.time_range import TimeRange
@@ -184,7 +184,7 @@ class DeleteForm(FormData):
     confirm: str = Field(max_length=64)
 
 
-@router.post("/{device_id}/delete", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/{device_id}/delete", **CHANGE)
 def delete_device(
     using: Using, person: Admin, device_id: str, form: Annotated[DeleteForm, Form()]
 ) -> RedirectResponse:

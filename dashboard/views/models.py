@@ -19,7 +19,7 @@ from dashboard.access import Approver, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Audit, Decision, Hour, User
 from dashboard.faults import FaultError, missing, present
-from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.page import ANSWERS, CHANGE, Page, Part, respond
 from dashboard.readers.registry import Version
 from dashboard.security.roles import Person
 from dashboard.services import Services, Using
@@ -157,7 +157,7 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
     return respond(request, using, "version.html", model, extra={"compared": COMPARED})
 
 
-@router.post("/models/{name}/promote", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/models/{name}/promote", **CHANGE)
 def promote(using: Using, person: Approver, name: str, form: Annotated[Change, Form()]) -> RedirectResponse:
     """Serve a version, or ask a second person to; 409 when another one is served than the page showed."""
     present(using.registry.readable(name), f"there is no version {name[:40]}")
@@ -167,7 +167,7 @@ def promote(using: Using, person: Approver, name: str, form: Annotated[Change, F
     return go("/models")
 
 
-@router.post("/models/rollback", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/models/rollback", **CHANGE)
 def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) -> RedirectResponse:
     """Serve the named version again, or ask a second person to; 409 when the page showed another state of things."""
     _check_served(using, form.served)
@@ -181,7 +181,7 @@ def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) 
     return go("/models")
 
 
-@router.post("/decisions/{number}/approve", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/decisions/{number}/approve", **CHANGE)
 def approve(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
     """Approve what another person asked for; it is done at once."""
     with using.database.write() as session:
@@ -223,7 +223,7 @@ def approve(using: Using, person: Approver, number: int, form: Annotated[Settle,
     return go("/models")
 
 
-@router.post("/decisions/{number}/decline", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/decisions/{number}/decline", **CHANGE)
 def decline(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
     """Decline what was asked for; whoever asked may take it back so."""
     with using.database.write() as session:

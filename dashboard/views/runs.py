@@ -21,7 +21,7 @@ from dashboard.database.tables import RunNote
 from dashboard.faults import FaultError, missing, present
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
-from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
+from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
 from dashboard.readers import lineage
 from dashboard.readers.cluster import Task
 from dashboard.readers.evidence import Epoch
@@ -193,7 +193,7 @@ class NoteForm(FormData):
     )
 
 
-@router.post("/runs/{run_id}/note", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/runs/{run_id}/note", **CHANGE)
 def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, Form()]) -> RedirectResponse:
     """Keep tags and a note, or archive a run; its files stay as they are."""
     _there(using, run_id)
@@ -228,7 +228,7 @@ def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, 
     return go(f"/runs/{quote(run_id, safe='')}")
 
 
-@router.post("/runs/{run_id}/stop", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/runs/{run_id}/stop", **CHANGE)
 def stop(using: Using, person: Approver, run_id: str) -> RedirectResponse:
     """Interrupt a run that is under way."""
     _there(using, run_id)
