@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.worker import Worker
 from dashboard import clock
-from dashboard.alerts.delivery import Notifier, channels
+from dashboard.alerts.delivery import channels, deliver
 from dashboard.alerts.kinds import FIRST_RULES, FIRST_VALUES, KINDS, Finding, Sources
 from dashboard.alerts.retrain import Retrainer
 from dashboard.database.connection import Database
@@ -32,7 +32,6 @@ class AlertWatch(Worker):
         database: Database,
         settings: Settings,
         sources: Sources,
-        notifier: Notifier,
         retrainer: Retrainer,
         retention: Retention,
     ) -> None:
@@ -40,7 +39,6 @@ class AlertWatch(Worker):
         self._database = database
         self._settings = settings
         self._sources = sources
-        self._courier = notifier
         self._retrainer = retrainer
         self._retention = retention
         self.open_count = 0
@@ -68,7 +66,7 @@ class AlertWatch(Worker):
                 except Exception:
                     log.exception("rule %s cannot be evaluated", rule.name)
             self._wake_snoozed()
-            self._courier.deliver()
+            deliver(self._database, self._settings)
             self._retention.turn()
             self.refresh()
 
