@@ -19,11 +19,11 @@ NONE = "–"
 
 
 @pass_context
-def moment(context: Context, value: int | datetime | None) -> str:
+def moment(context: Context, value: int | datetime | None, *, form: str = "%Y-%m-%d\u00a0%H:%M") -> str:
     """A moment to the minute, in the time zone of whoever looks; the head of the table names it."""
     if isinstance(value, datetime):
         value = clock.of(value)
-    return NONE if value is None else f"{clock.local(value, context['zone']):%Y-%m-%d\u00a0%H:%M}"
+    return NONE if value is None else f"{clock.local(value, context['zone']):{form}}"
 
 
 @pass_context
@@ -33,9 +33,7 @@ def when(context: Context, value: int | str | datetime | None) -> str:
         shown = clock.parse(value) if isinstance(value, str) else value
     except (ValueError, OverflowError):
         return str(value)
-    if isinstance(shown, datetime):
-        shown = clock.of(shown)
-    return NONE if shown is None else f"{clock.local(shown, context['zone']):%Y-%m-%d\u00a0%H:%M\u00a0%Z}"
+    return moment(context, shown, form="%Y-%m-%d\u00a0%H:%M\u00a0%Z")
 
 
 def ago(value: int | None) -> str:

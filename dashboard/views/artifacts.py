@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,11 @@ def _found(using: Services, number: int) -> tuple[Artifact, Path]:
 
 
 def _files(folder: Path) -> list[File]:
-    result = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            result.append(File(path=str(path.relative_to(folder)), bytes=path.stat().st_size))
-        if len(result) >= MOST_FILES:
-            break
-    return result
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    return [
+        File(path=str(path.relative_to(folder)), bytes=path.stat().st_size)
+        for path in islice(paths, MOST_FILES)
+    ]
 
 
 def _text(folder: Path) -> str:

@@ -188,12 +188,10 @@ def approve(using: Using, person: Approver, number: int, form: Annotated[Settle,
         decision = _waiting(session, number)
         if decision.asked_by == person.id:
             raise FaultError(403, "a second person has to approve: you asked for this yourself")
-        if decision.served != using.registry.channels().stable:
-            decision.state = "outdated"
-            decision.settled_at = clock.now()
-            outdated = True
+        outdated = decision.served != using.registry.channels().stable
+        if outdated:
+            decision.state, decision.settled_at = "outdated", clock.now()
         else:
-            outdated = False
             asked_by = session.get_one(User, decision.asked_by).name
             if _let_in(session, asked_by, person.name, decision.asked_at):
                 raise FaultError(
@@ -307,11 +305,9 @@ def _decide(using: Services, person: Person, action: str, name: str, form: Chang
 
 
 def _act(using: Services, action: str, name: str, who: str, why: str, served: str) -> None:
+    act = using.registry.promote if action == "promote" else using.registry.rollback
     try:
-        if action == "promote":
-            using.registry.promote(name, who, why, expected=served or None)
-        else:
-            using.registry.rollback(name, who, why, expected=served or None)
+        act(name, who, why, expected=served or None)
     except ChangedMeanwhileError:
         _check_served(using, served)
         raise FaultError(409, f"what is served changed meanwhile: {LOOK_AGAIN}") from None
