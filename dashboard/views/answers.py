@@ -23,7 +23,6 @@ from dashboard.views.forms import FormData, go, inside
 router = APIRouter(prefix="/field", tags=["field"])
 
 ROWS = 50
-VersionName = Annotated[str, Query(pattern=r"^[0-9]{0,19}$")]
 
 
 class Answered(Part):
@@ -114,7 +113,7 @@ def predictions(
     using: Using,
     _: Viewer,
     zone: Annotated[str, Query(pattern=r"^(|low|review|refer)$")] = "",
-    version: VersionName = "",
+    version: Annotated[str, Query(pattern=r"^[0-9]{0,19}$")] = "",
     device: Annotated[str, Query(max_length=64)] = "",
     outcome: Annotated[str, Query(pattern=r"^(|melanoma|benign|unclear)$")] = "",
     before: Annotated[str, Query(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?$")] = "",

@@ -210,16 +210,18 @@ def _known(using: Services) -> dict[str, Known]:
             folders.setdefault(run.data_version, run.data)
     with using.database.read() as session:
         indexed = {row.version: row for row in session.scalars(select(DataSet))}
+    unknown = DataSet(state="unknown", trouble="", images=0)
     return {
         version: Known(
             version=version,
             folder=folders[version],
-            state=indexed[version].state if version in indexed else "unknown",
-            trouble=indexed[version].trouble if version in indexed else "",
-            images=indexed[version].images if version in indexed else 0,
+            state=row.state,
+            trouble=row.trouble,
+            images=row.images,
             runs=tuple(names[:20]),
         )
         for version, names in runs.items()
+        for row in (indexed.get(version, unknown),)
     }
 
 

@@ -21,15 +21,10 @@ class FormData(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _printable(cls, value: Any) -> Any:
-        return without_nul(value)
-
-
-def without_nul(value: Any) -> Any:
-    """The value itself. Raises ValueError for a text with a NUL character, which PostgreSQL cannot store."""
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("holds a NUL character")
-    return value
+    def _storable(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:  # PostgreSQL stores none
+            raise ValueError("holds a NUL character")
+        return value
 
 
 class OncePage(Page):

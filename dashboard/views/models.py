@@ -79,17 +79,12 @@ class VersionPage(Page):
     may_decide: bool
 
 
-class Why(FormData):
-    """A decision's reason."""
+class Change(FormData):
+    """A promotion or rollback, with what the page showed when it was asked for."""
 
     why: str = Field(
         min_length=3, max_length=2000, description="kept for good in the registry and the audit log"
     )
-
-
-class Change(Why):
-    """A promotion or rollback, with what the page showed when it was asked for."""
-
     served: str = Field(
         pattern=r"^[0-9]{0,19}$", description="version the page showed as served; empty for none"
     )
