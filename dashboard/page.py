@@ -85,9 +85,11 @@ def of_kind(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return {**ANSWERS, 200: {"description": "what was asked for", "content": {kind: {} for kind in kinds}}}
 
 
+REFUSALS: dict[int | str, dict[str, Any]] = {status: ANSWERS[status] for status in (401, 403, 422, 429)}
 DONE: dict[int | str, dict[str, Any]] = {
     303: {"description": "done: the page to look at"},
-    **{status: ANSWERS[status] for status in (401, 403, 404, 422, 429)},
+    404: ANSWERS[404],
+    **REFUSALS,
     409: {"model": Problem, "description": "not possible as things stand"},
 }
 # What every route of a form that changes something is declared with.

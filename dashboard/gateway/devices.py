@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse
@@ -17,7 +17,7 @@ from dashboard.access import address, bearer
 from dashboard.database.tables import Device, Examination, Heartbeat
 from dashboard.faults import FaultError, Problem
 from dashboard.field.recorder import Answer, QueueFullError, claim, touch
-from dashboard.page import ANSWERS
+from dashboard.page import REFUSALS
 from dashboard.security.roles import Bearer
 from dashboard.services import Using
 
@@ -26,7 +26,6 @@ router = APIRouter(prefix="/api/v1", tags=["devices"])
 Reporter = Annotated[Bearer, Depends(bearer("report"))]
 DeviceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 AHEAD = clock.DAY
-REFUSALS: dict[int | str, dict[str, Any]] = {status: ANSWERS[status] for status in (401, 403, 422, 429)}
 
 
 class EnrolmentRequest(BaseModel):
@@ -54,7 +53,7 @@ class Taken(BaseModel):
     status: str = Field(description="new, or known")
 
 
-@router.post("/devices/enroll", response_model=Enrolment, responses={**REFUSALS})
+@router.post("/devices/enroll", response_model=Enrolment, responses=REFUSALS)
 def enroll(request: Request, using: Using, body: EnrolmentRequest) -> Enrolment:
     """Sign a device on with its one-time code; its earlier tokens end."""
     place = address(request)

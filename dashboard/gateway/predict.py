@@ -24,7 +24,7 @@ from dashboard.counters import PREDICTIONS
 from dashboard.faults import FaultError, Problem
 from dashboard.field.features import ImageFacts, image_facts
 from dashboard.field.recorder import Answer, QueueFullError, add_hours
-from dashboard.page import ANSWERS
+from dashboard.page import REFUSALS
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Services, Using
 
@@ -66,7 +66,7 @@ class PredictAnswer(BaseModel):
     "/predict",
     response_model=PredictAnswer,
     responses={
-        **{status: ANSWERS[status] for status in (401, 403, 422, 429)},
+        **REFUSALS,
         400: {"model": Problem, "description": "the body is not a multipart form"},
         413: {"model": Problem, "description": "too many images, or too large a body"},
         502: {"model": Problem, "description": "the model server's answer makes no sense"},

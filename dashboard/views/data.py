@@ -185,11 +185,8 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
 
 def _file(using: Services, folder: Path, row: Quarantined) -> Path | None:
     """The file itself, below the data set or a configured source: the table is data, and may name any file."""
-    for place in (folder, *using.settings.source_dirs) if row.path else ():
-        found = contained(place, row.path)
-        if found is not None:
-            return found
-    return None
+    places = (folder, *using.settings.source_dirs) if row.path else ()
+    return next((found for place in places if (found := contained(place, row.path))), None)
 
 
 def _accounts(document: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -190,8 +191,6 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
         elif heat is None:
             trouble = "this version cannot say where it looked (no `explain` signature)"
         else:
-            import base64
-
             encoded = base64.b64encode(paint(data, heat, MAP_SIDE)).decode()
     except FaultError:
         trouble = "the model server does not answer"
