@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from core.settings import Frozen
+from dashboard.faults import FaultError
 
 PATIENCE_S = 2.0
 STATES = {0: "UNKNOWN", 1: "PENDING", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
@@ -42,11 +43,12 @@ class Node(Frozen):
     outputs: tuple[Artifact, ...]
 
 
-class StoreDamagedError(Exception):
+class StoreDamagedError(FaultError):
     """The store cannot be read now."""
 
     def __init__(self, path: Path, error: Exception) -> None:
-        super().__init__(f"{path} cannot be read ({error}): a run may hold it, or it is damaged")
+        text = f"{path} cannot be read ({error}): a run may hold it, or it is damaged"
+        super().__init__(503, text, {"Retry-After": "5"})
 
 
 class Metadata:
