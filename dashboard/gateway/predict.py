@@ -101,14 +101,36 @@ async def predict(
         PREDICTIONS.labels("failed").inc(len(data))
         await run_in_threadpool(_failed, using, len(data))
         raise
-    latency = (time.perf_counter() - begun) * 1000
+    latency = round((time.perf_counter() - begun) * 1000, 2)
     PREDICTIONS.labels("answered").inc(len(data))
-    await _record(using, request_id, device, rows, facts, latency)
+    now = clock.now()
+    answers = [
+        Answer(
+            request_id=request_id,
+            row=number,
+            at=now,
+            origin="gateway",
+            version=row.model_version[:64],
+            probability=row.probability,
+            decision=row.decision,
+            threshold=row.threshold,
+            zone=row.zone,
+            device_id=device,
+            out_of_distribution=row.out_of_distribution,
+            latency_ms=latency,
+            **asdict(fact),
+        )
+        for number, (row, fact) in enumerate(zip(rows, facts, strict=True))
+    ]
+    try:
+        await asyncio.wrap_future(using.recorder.put(answers))
+    except QueueFullError as error:
+        raise FaultError(503, str(error), {"Retry-After": "5"}) from None
     maps = await _maps(using, data, rows, request_id) if heat_map else [None] * len(data)
     answer = PredictAnswer(
         request_id=request_id,
         model=settings.model_name,
-        latency_ms=round(latency, 2),
+        latency_ms=latency,
         predictions=[
             Predicted(
                 file_name=(one.filename or "")[:200], sha256=fact.sha256, heat_map=painted, **asdict(row)
@@ -133,39 +155,6 @@ def _look(using: Services, data: list[bytes]) -> list[tuple[ImageFacts, bytes]]:
                 413 if error.reason == "too_large" else 422, f"image[{number}] {error}"
             ) from None
     return result
-
-
-async def _record(
-    using: Services,
-    request_id: str,
-    device: str | None,
-    rows: list[ModelAnswer],
-    facts: list[ImageFacts],
-    latency: float,
-) -> None:
-    now = clock.now()
-    answers = [
-        Answer(
-            request_id=request_id,
-            row=number,
-            at=now,
-            origin="gateway",
-            version=row.model_version[:64],
-            probability=row.probability,
-            decision=row.decision,
-            threshold=row.threshold,
-            zone=row.zone,
-            device_id=device,
-            out_of_distribution=row.out_of_distribution,
-            latency_ms=round(latency, 2),
-            **asdict(fact),
-        )
-        for number, (row, fact) in enumerate(zip(rows, facts, strict=True))
-    ]
-    try:
-        await asyncio.wrap_future(using.recorder.put(answers))
-    except QueueFullError as error:
-        raise FaultError(503, str(error), {"Retry-After": "5"}) from None
 
 
 def _failed(using: Services, images: int) -> None:
