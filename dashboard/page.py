@@ -56,7 +56,7 @@ def paged(total: int, page: int, rows: int) -> dict[str, int]:
 
 
 def page_of(
-    session: Session, statement: Select[tuple[T]], page: int, rows: int
+    session: Session, statement: Select[T], page: int, rows: int
 ) -> tuple[Sequence[T], dict[str, int]]:
     """Return the rows of a page of a statement, and the fields of its ListPage."""
     count = statement.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)

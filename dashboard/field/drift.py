@@ -72,7 +72,7 @@ def _reference(session: Session, evidence: Evidence, version: str, data_version:
     return result
 
 
-def _filled(rows: Iterable[Row[tuple[str, int, int]]]) -> dict[str, Scores]:
+def _filled(rows: Iterable[Row[str, int, int]]) -> dict[str, Scores]:
     result: dict[str, Scores] = {name: np.zeros(feature.bins) for name, feature in FEATURES.items()}
     for name, number, count in rows:
         if name in FEATURES and number < FEATURES[name].bins:
