@@ -9,6 +9,7 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from dashboard.faults import FaultError
 from dashboard.security.roles import Bearer, Person, Role, Scope
@@ -118,8 +119,6 @@ def require(role: Role) -> Callable[[Request, Services], Awaitable[Person]]:
     """A dependency: somebody who is signed in and has this role; changing requests carry the CSRF token."""
 
     async def person(request: Request, using: Using) -> Person:
-        from starlette.concurrency import run_in_threadpool
-
         # Before anything is read: what changes from now on, the page has not seen.
         request.state.pulse = using.pulse.count
         found = await run_in_threadpool(known_person, request, using)
@@ -145,8 +144,6 @@ def bearer(scope: Scope) -> Callable[[Request, Services], Awaitable[Bearer]]:
 
 
 async def _bearer(request: Request, using: Services, scope: Scope) -> Bearer:
-    from starlette.concurrency import run_in_threadpool
-
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     known = using.tokens.remembered(token)
     if known is None and kind.lower() == "bearer" and token:

@@ -21,7 +21,6 @@ from dashboard.gateway import devices as gateway_devices
 from dashboard.gateway import predict
 from dashboard.middleware import HeadMiddleware, MetricsMiddleware, SecurityHeadersMiddleware
 from dashboard.page import FOLDER, Page, compile_all, respond
-from dashboard.readers.metadata import StoreDamagedError
 from dashboard.security.oidc import Provider
 from dashboard.services import Services
 from dashboard.settings import Settings
@@ -146,10 +145,6 @@ def _answer_faults(app: FastAPI, using: Services) -> None:
         # What was sent is not repeated: it may be a password.
         parts = [f"{'.'.join(str(p) for p in one['loc'])}: {one['msg']}" for one in error.errors()[:5]]
         return answer(request, 422, "; ".join(parts))
-
-    @app.exception_handler(StoreDamagedError)
-    def store(request: Request, error: StoreDamagedError) -> Response:
-        return answer(request, 503, str(error), {"Retry-After": "5"})
 
     @app.exception_handler(DatabaseDownError)
     def database(request: Request, error: DatabaseDownError) -> Response:

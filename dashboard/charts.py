@@ -29,38 +29,48 @@ def place(spec: Spec, *, zoom: bool = False) -> Markup:
 def timeline(
     title: str,
     unit: str,
-    named: Mapping[str, Sequence[tuple[float, float]]],
+    rows: Sequence[Any],
+    named: Mapping[str, str],
     *,
+    moment: str = "at",
     low: float | None = 0.0,
     zone: ZoneInfo,
 ) -> Markup:
-    """Return lines over moments, zoomable; nothing before there are two points of one line."""
-    shown = {
-        name: [one for one in points if clock.EARLIEST < one[0] < clock.LATEST]
-        for name, points in named.items()
-        if points
+    """Return a line for each named attribute of the rows over their moments, zoomable; a row without it is left out.
+
+    Nothing before there are two points of one line.
+    """
+    dated = [(at, row) for row in rows if (at := getattr(row, moment)) and clock.EARLIEST < at < clock.LATEST]
+    points = {
+        name: [(float(at), value) for at, row in dated if (value := getattr(row, attribute)) is not None]
+        for name, attribute in named.items()
     }
+    shown = {name: line for name, line in points.items() if line}
     if not any(len(points) > 1 for points in shown.values()):
         return EMPTY
     return place(series.time_series(title, unit, shown, low=low, zone=zone), zoom=True)
 
 
-def lines(
+def by_epoch(
     title: str,
-    x_title: str,
     y_title: str,
-    named: Mapping[str, series.Points],
+    named: Mapping[str, tuple[Sequence[Any], str]],
     *,
     low: float | None = None,
     breaks: Sequence[float] = (),
 ) -> Markup:
-    """Return lines over epochs, zoomable; a name without points keeps its colour. Nothing without any point."""
-    if not any(named.values()):
+    """Return a line over epochs for each pair of rows and attribute, zoomable; what is not a number is left out.
+
+    A name without points keeps its colour. Nothing without any point.
+    """
+    points = {
+        name: [
+            (float(i), float(value))
+            for i, row in enumerate(rows, 1)
+            if (value := getattr(row, attribute)) is not None and math.isfinite(value)
+        ]
+        for name, (rows, attribute) in named.items()
+    }
+    if not any(points.values()):
         return EMPTY
-    return place(series.lines(title, x_title, y_title, named, low=low, breaks=breaks), zoom=True)
-
-
-def by_epoch(rows: Sequence[Any], name: str) -> list[tuple[float, float]]:
-    """Return an attribute of each epoch by its place; what is not a number is left out."""
-    values = [(i + 1, getattr(row, name)) for i, row in enumerate(rows)]
-    return [(float(i), float(value)) for i, value in values if value is not None and math.isfinite(value)]
+    return place(series.lines(title, "epoch", y_title, points, low=low, breaks=breaks), zoom=True)

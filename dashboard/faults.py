@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
 
 
 class FaultError(Exception):
@@ -29,6 +32,13 @@ class Problem(BaseModel):
 def missing(what: str) -> FaultError:
     """404."""
     return FaultError(404, what)
+
+
+def present(found: T | None, what: str) -> T:
+    """Return what was looked for. Raises FaultError 404 if there is nothing."""
+    if found is None:
+        raise missing(what)
+    return found
 
 
 def invalid(what: str) -> FaultError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from statistics import fmean
 
 from markupsafe import Markup
 
@@ -43,7 +44,7 @@ def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]], wi
     for number, column in rows.items():
         # A node near the middle of what it needs keeps lines short.
         column.sort(
-            key=lambda box: _mean([place[key][1] for key in needs[box.key] if key in place], height / 2)
+            key=lambda box: fmean([place[key][1] for key in needs[box.key] if key in place] or [height / 2])
         )
         top = (height - len(column) * (HEIGHT + GAP_Y) + GAP_Y) / 2
         for i, box in enumerate(column):
@@ -116,7 +117,3 @@ def _box(box: Box, x: float, y: float, wide: int) -> str:
 
 def _cut(text: str, length: float) -> str:
     return escape(isolated(text if len(text) <= length else text[: int(length) - 1] + "…"))
-
-
-def _mean(values: list[float], default: float) -> float:
-    return sum(values) / len(values) if values else default

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
+from sqlalchemy import Select, func
+from sqlalchemy.orm import Session
 
 from core.settings import Frozen
 from dashboard import clock, words
@@ -19,6 +21,7 @@ from dashboard.faults import Problem
 from dashboard.security.roles import Person
 from dashboard.services import Services
 
+T = TypeVar("T")
 FOLDER = Path(__file__).parent
 NAVIGATION = (
     ("/runs", "Runs", "runs"),
@@ -52,6 +55,15 @@ def paged(total: int, page: int, rows: int) -> dict[str, int]:
     return {"total": total, "page": min(page, pages), "pages": pages}
 
 
+def page_of(
+    session: Session, statement: Select[T], page: int, rows: int
+) -> tuple[Sequence[T], dict[str, int]]:
+    """Return the rows of a page of a statement, and the fields of its ListPage."""
+    count = statement.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
+    place = paged(session.scalar(count) or 0, page, rows)
+    return session.scalars(statement.limit(rows).offset((place["page"] - 1) * rows)).all(), place
+
+
 class Part(Frozen, from_attributes=True):
     """A part of a page; `model_validate` takes a row of the database that has fields of the same names."""
 
@@ -73,11 +85,15 @@ def of_kind(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return {**ANSWERS, 200: {"description": "what was asked for", "content": {kind: {} for kind in kinds}}}
 
 
+REFUSALS: dict[int | str, dict[str, Any]] = {status: ANSWERS[status] for status in (401, 403, 422, 429)}
 DONE: dict[int | str, dict[str, Any]] = {
     303: {"description": "done: the page to look at"},
-    **{status: ANSWERS[status] for status in (401, 403, 404, 422, 429)},
+    404: ANSWERS[404],
+    **REFUSALS,
     409: {"model": Problem, "description": "not possible as things stand"},
 }
+# What every route of a form that changes something is declared with.
+CHANGE: dict[str, Any] = {"response_class": RedirectResponse, "status_code": 303, "responses": DONE}
 
 
 def respond(

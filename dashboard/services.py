@@ -8,7 +8,6 @@ from fastapi import Depends, Request
 
 from core.worker import Worker
 from core.workspace import Workspace
-from dashboard.alerts.delivery import Notifier
 from dashboard.alerts.kinds import Sources
 from dashboard.alerts.retrain import Retrainer
 from dashboard.alerts.watch import AlertWatch
@@ -72,7 +71,6 @@ class Services:
             database,
             settings,
             Sources(self.runs, self.registry, self.evidence, self.scraper),
-            Notifier(database, settings),
             Retrainer(settings, self.audit),
             Retention(database, settings.retention_days, pictures),
         )

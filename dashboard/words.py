@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,11 @@ NONE = "–"
 
 
 @pass_context
-def moment(context: Context, value: int | datetime | None) -> str:
+def moment(context: Context, value: int | datetime | None, *, form: str = "%Y-%m-%d\u00a0%H:%M") -> str:
     """A moment to the minute, in the time zone of whoever looks; the head of the table names it."""
     if isinstance(value, datetime):
         value = clock.of(value)
-    return NONE if value is None else f"{clock.local(value, context['zone']):%Y-%m-%d\u00a0%H:%M}"
+    return NONE if value is None else f"{clock.local(value, context['zone']):{form}}"
 
 
 @pass_context
@@ -33,9 +33,7 @@ def when(context: Context, value: int | str | datetime | None) -> str:
         shown = clock.parse(value) if isinstance(value, str) else value
     except (ValueError, OverflowError):
         return str(value)
-    if isinstance(shown, datetime):
-        shown = clock.of(shown)
-    return NONE if shown is None else f"{clock.local(shown, context['zone']):%Y-%m-%d\u00a0%H:%M\u00a0%Z}"
+    return moment(context, shown, form="%Y-%m-%d\u00a0%H:%M\u00a0%Z")
 
 
 def ago(value: int | None) -> str:
@@ -109,6 +107,14 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
     if isinstance(value, list) and any(isinstance(one, dict) for one in value):
         return {k: v for i, one in enumerate(value) for k, v in flat(one, f"{path}[{i}]").items()}
     return {path: plain(value)} if path else {}
+
+
+def differing(configs: Sequence[dict[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the settings that are not the same in all configurations, each with its values in their order."""
+    rows = [flat(config) for config in configs]
+    keys = sorted({key for row in rows for key in row})
+    found = ((key, tuple(row.get(key, NONE) for row in rows)) for key in keys)
+    return tuple((key, values) for key, values in found if len(set(values)) > 1)
 
 
 def spoken(value: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 
 from core.cores import cores
-from serving.config_protos import BatchingParametersProto, MonitoringConfig, SSLConfig
 from serving.engine.batching import BatchingParameters
 from serving.protos import model_server_config_pb2
 from serving.status import invalid_argument
@@ -16,6 +16,62 @@ from serving.status import invalid_argument
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
 # Rows of a batch by default: two of them on two cores were as cheap a row as larger ones (benchmarks/README.md).
 _SMALL_BATCH = 8
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_INT64 = ".google.protobuf.Int64Value"
+# Messages that TensorFlow Serving's Python wheel does not carry: session_bundle_config.proto, monitoring_config.proto,
+# ssl_config.proto. Only their text is read, so the fields' numbers never travel.
+_MESSAGES: dict[str, dict[str, int | str]] = {
+    "BatchingParameters": {
+        "max_batch_size": _INT64,
+        "batch_timeout_micros": _INT64,
+        "max_enqueued_batches": _INT64,
+        "num_batch_threads": _INT64,
+        "thread_pool_name": ".google.protobuf.StringValue",
+        "allowed_batch_sizes": _Field.TYPE_INT64,
+        "pad_variable_length_inputs": _Field.TYPE_BOOL,
+        "enable_large_batch_splitting": ".google.protobuf.BoolValue",
+        "max_execution_batch_size": _INT64,
+    },
+    "PrometheusConfig": {"enable": _Field.TYPE_BOOL, "path": _Field.TYPE_STRING},
+    "MonitoringConfig": {"prometheus_config": ".tensorflow.serving.PrometheusConfig"},
+    "SSLConfig": {
+        "server_key": _Field.TYPE_STRING,
+        "server_cert": _Field.TYPE_STRING,
+        "custom_ca": _Field.TYPE_STRING,
+        "client_verify": _Field.TYPE_BOOL,
+    },
+}
+_REPEATED = "allowed_batch_sizes"
+
+
+def _descriptors() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    file = descriptor_pb2.FileDescriptorProto(
+        name="melanosizer/serving_config.proto",
+        package="tensorflow.serving",
+        syntax="proto3",
+        dependency=["google/protobuf/wrappers.proto"],
+    )
+    for name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for number, (field, kind) in enumerate(fields.items(), 1):
+            label = _Field.LABEL_REPEATED if field == _REPEATED else _Field.LABEL_OPTIONAL
+            one = message.field.add(name=field, number=number, label=label)
+            if isinstance(kind, str):
+                one.type, one.type_name = _Field.TYPE_MESSAGE, kind
+            else:
+                one.type = _Field.Type.ValueType(kind)
+    pool.Add(file)
+    return pool
+
+
+_POOL = _descriptors()
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"tensorflow.serving.{name}"))()
 
 
 def read_text_proto(path: str | Path, message: Any) -> Any:
@@ -54,7 +110,7 @@ def read_monitoring_path(path: str | Path | None) -> str | None:
     """Return the path of the Prometheus page; None if a file switches it off."""
     if not path:
         return PROMETHEUS_PATH
-    config = read_text_proto(path, MonitoringConfig()).prometheus_config
+    config = read_text_proto(path, _message("MonitoringConfig")).prometheus_config
     if not config.enable:
         return None
     return config.path or PROMETHEUS_PATH
@@ -62,7 +118,7 @@ def read_monitoring_path(path: str | Path | None) -> str | None:
 
 def read_ssl(path: str | Path) -> Any:
     """An SSLConfig with its PEM texts; a server key and certificate are required."""
-    config = read_text_proto(path, SSLConfig())
+    config = read_text_proto(path, _message("SSLConfig"))
     for field in ("server_key", "server_cert"):
         if "-----BEGIN" not in getattr(config, field):
             raise invalid_argument(f"{path}: {field} must hold PEM text (-----BEGIN ...), not a file name")
@@ -90,30 +146,16 @@ def read_batching(path: str | Path) -> BatchingParameters:
     Raises:
         ServingError: INVALID_ARGUMENT naming the field.
     """
-    proto = read_text_proto(path, BatchingParametersProto())
-    defaults = BatchingParameters(num_batch_threads=cores())
-
-    def value(field: str) -> Any:
-        return getattr(proto, field).value if proto.HasField(field) else getattr(defaults, field)
-
+    proto = read_text_proto(path, _message("BatchingParameters"))
+    # A wrapper tells that a field is absent, which has another default than 0.
+    given = {field.name: value.value for field, value in proto.ListFields() if field.message_type}
     sizes = tuple(proto.allowed_batch_sizes)
-    parameters = BatchingParameters(
-        max_batch_size=value("max_batch_size"),
-        batch_timeout_micros=value("batch_timeout_micros"),
-        max_enqueued_batches=value("max_enqueued_batches"),
-        num_batch_threads=value("num_batch_threads"),
-        thread_pool_name=value("thread_pool_name"),
+    parameters = replace(
+        BatchingParameters(num_batch_threads=cores()),
         allowed_batch_sizes=sizes,
         pad_variable_length_inputs=proto.pad_variable_length_inputs,
-        enable_large_batch_splitting=value("enable_large_batch_splitting"),
-        max_execution_batch_size=value("max_execution_batch_size"),
+        **given,
     )
-    _check_batching(parameters)
-    return parameters
-
-
-def _check_batching(parameters: BatchingParameters) -> None:
-    sizes = parameters.allowed_batch_sizes
     limit = parameters.execution_limit if parameters.splits else parameters.max_batch_size
     if sizes and sizes[-1] != limit:
         name = "max_execution_batch_size" if limit != parameters.max_batch_size else "max_batch_size"
@@ -129,15 +171,13 @@ def _check_batching(parameters: BatchingParameters) -> None:
         raise invalid_argument(
             f"allowed_batch_sizes must be positive and in increasing order; was {list(sizes)}"
         )
-    if parameters.num_batch_threads < 1:
-        raise invalid_argument(f"num_batch_threads must be positive; was {parameters.num_batch_threads}")
-    if parameters.max_batch_size < 1:
-        raise invalid_argument(f"max_batch_size must be positive; was {parameters.max_batch_size}")
-    if parameters.batch_timeout_micros < 0:
-        raise invalid_argument(
-            f"batch_timeout_micros must be non-negative; was {parameters.batch_timeout_micros}"
-        )
-    if parameters.max_enqueued_batches < 0:
-        raise invalid_argument(
-            f"max_enqueued_batches must be non-negative; was {parameters.max_enqueued_batches}"
-        )
+    for field, minimum, word in (
+        ("num_batch_threads", 1, "positive"),
+        ("max_batch_size", 1, "positive"),
+        ("batch_timeout_micros", 0, "non-negative"),
+        ("max_enqueued_batches", 0, "non-negative"),
+    ):
+        value = getattr(parameters, field)
+        if value < minimum:
+            raise invalid_argument(f"{field} must be {word}; was {value}")
+    return parameters

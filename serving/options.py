@@ -177,12 +177,11 @@ class Options(Frozen):
 
     def not_done(self) -> dict[str, str]:
         """Return the flags that were given and change nothing here, each with the reason."""
-        given = {name: Options.model_fields[name] for name in self.model_fields_set}
-        reasons = {name: unused_reason(name) for name in sorted(given)}
+        reasons = {name: unused_reason(name) for name in sorted(self.model_fields_set)}
         return {
             name: reason
             for name, reason in reasons.items()
-            if reason and getattr(self, name) != given[name].default
+            if reason and getattr(self, name) != Options.model_fields[name].default
         }
 
 

@@ -33,20 +33,15 @@ if _STANDS_IN:
 try:
     from tensorflow.core.example.example_pb2 import Example as Example
     from tensorflow.core.framework.tensor_pb2 import TensorProto as TensorProto
-    from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto as TensorShapeProto
     from tensorflow.core.framework.types_pb2 import DataType as DataType
     from tensorflow.core.protobuf.config_pb2 import ConfigProto as ConfigProto
     from tensorflow.core.protobuf.config_pb2 import RunOptions as RunOptions
-    from tensorflow.core.protobuf.error_codes_pb2 import Code as Code
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef as MetaGraphDef
-    from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef as SignatureDef
-    from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo as TensorInfo
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel as SavedModel
     from tensorflow_serving.apis import classification_pb2 as classification_pb2
     from tensorflow_serving.apis import get_model_metadata_pb2 as get_model_metadata_pb2
     from tensorflow_serving.apis import get_model_status_pb2 as get_model_status_pb2
     from tensorflow_serving.apis import inference_pb2 as inference_pb2
-    from tensorflow_serving.apis import input_pb2 as input_pb2
     from tensorflow_serving.apis import model_management_pb2 as model_management_pb2
     from tensorflow_serving.apis import model_pb2 as model_pb2
     from tensorflow_serving.apis import model_service_pb2_grpc as model_service_pb2_grpc

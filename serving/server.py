@@ -29,18 +29,18 @@ from serving.config_files import (
     single_model_config,
 )
 from serving.engine.capi import use_onednn
-from serving.engine.model import LoadOptions, Model, Slots
+from serving.engine.model import LoadOptions, Model
 from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
 from serving.operations import tls
 from serving.operations.limits import Limits, RateLimiter
 from serving.operations.memory import MemoryBudget
 from serving.operations.metrics import Metrics
-from serving.operations.request_log import RecordOptions, RequestLog
+from serving.operations.request_log import RequestLog
 from serving.options import Options
 from serving.status import ServingError, invalid_argument
 from serving.versions.core import ServerCore
-from serving.versions.manager import RetryPolicy, State, VersionManager
+from serving.versions.manager import RetryPolicy, VersionManager
 from serving.versions.traffic import Router, read_traffic
 
 log = logging.getLogger(__name__)
@@ -116,8 +116,8 @@ class ModelServer:
             tags=tuple(options.saved_model_tags.split(",")),
             threads=_threads(options),
             batching=batching,
-            observer=self.metrics,
-            slots=Slots(options.max_concurrent_runs or 4 * cores()),
+            metrics=self.metrics,
+            slots=threading.BoundedSemaphore(options.max_concurrent_runs or 4 * cores()),
             checks_methods=options.enable_signature_method_name_check,
         )
         manager = VersionManager(
@@ -125,18 +125,15 @@ class ModelServer:
             RetryPolicy(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
             load_threads=max(1, options.num_load_threads),
         )
-        manager.listeners.append(self._count_state)
+        manager.listeners.append(lambda name, _, state: self.metrics.swaps.add(name, state.name))
         self.core = ServerCore(
             manager,
             options.file_system_poll_wait_seconds,
             allow_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
         )
         token = options.auth_token_file.read_text().strip() if options.auth_token_file else None
-        rate = (
-            RateLimiter(options.rate_limit_per_second, options.rate_limit_burst)
-            if options.rate_limit_per_second
-            else None
-        )
+        per_second = options.rate_limit_per_second
+        rate = RateLimiter(per_second, options.rate_limit_burst) if per_second else None
         self.budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
         self.limits = Limits(self.metrics, max_inflight=options.max_inflight_requests, token=token, rate=rate)
         self.service = Service(
@@ -147,35 +144,18 @@ class ModelServer:
             enforce_timeout=options.enforce_session_run_timeout,
         )
         if options.image_guard:
-            self.service.guard = ImageGuard(
-                ImageLimits(
-                    options.image_max_bytes, options.image_max_pixels, options.image_max_batch_pixels
-                ),
-                self.metrics,
-            )
-        self._request_log: RequestLog | None = None
-        self._router: Router | None = None
-        traffic = read_traffic(options.traffic_config_file) if options.traffic_config_file else None
-        if traffic is not None:
-            self.service.router = self._router = Router(traffic, self.core, self.metrics)
+            sizes = (options.image_max_bytes, options.image_max_pixels, options.image_max_batch_pixels)
+            self.service.guard = ImageGuard(ImageLimits(*sizes), self.metrics)
+        if options.traffic_config_file:
+            traffic = read_traffic(options.traffic_config_file)
+            self.service.router = Router(traffic, self.core, self.metrics)
         if options.request_log_dir is not None:
-            self.service.recorder = self._request_log = RequestLog(
-                RecordOptions(
-                    options.request_log_dir,
-                    options.request_log_sample,
-                    options.request_log_images,
-                    options.request_log_max_bytes,
-                    options.request_log_backups,
-                    options.request_log_queue,
-                ),
-                self.metrics,
-            )
+            self.service.recorder = RequestLog(options.request_log_dir, options, self.metrics)
         self._json_workers = JsonWorkers(min(2, cores()))
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         self.ports: dict[str, int] = {}
         self._stopping = threading.Event()
-        self._config_poll: threading.Thread | None = None
 
     def _load(self, name: str, version: int, folder: Path) -> Model:
         began = time.perf_counter()
@@ -188,10 +168,6 @@ class ModelServer:
             raise
         log.info("Loaded {name: %s version: %d} in %.2f s", name, version, time.perf_counter() - began)
         return model
-
-    def _count_state(self, name: str, version: int, state: State) -> None:
-        del version
-        self.metrics.swaps.add(name, state.name)
 
     def start(self) -> None:
         """Load the models, then listen.
@@ -225,10 +201,7 @@ class ModelServer:
         elif options.rest_api_port:
             self._http = self._start_http()
         if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
-            self._config_poll = threading.Thread(
-                target=self._poll_config, name="model-config-poll", daemon=True
-            )
-            self._config_poll.start()
+            threading.Thread(target=self._poll_config, name="model-config-poll", daemon=True).start()
         if options.ports_file is not None:
             partial = options.ports_file.with_suffix(".partial")
             partial.write_text(json.dumps({**self.ports, "pid": os.getpid()}))
@@ -242,14 +215,12 @@ class ModelServer:
                     one.close()
 
     def _grpc_address(self) -> str:
-        host = self.options.host or "::"
-        return (
-            f"[{host}]:{max(0, self.options.port)}" if ":" in host else f"{host}:{max(0, self.options.port)}"
-        )
+        host, port = self.options.host or "::", max(0, self.options.port)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _start_http(self) -> HttpServer:
         options = self.options
-        pages = Pages(self.is_ready, self._why_not_ready, self.metrics.page, self._monitoring_path)
+        pages = Pages(self._why_not_ready, self.metrics.page, self._monitoring_path)
         app = App(RestApi(self.service, self._json_workers), pages, options, self.budget)
         server = HttpServer(app, self._rest_tls)
         self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
@@ -258,10 +229,12 @@ class ModelServer:
         return server
 
     def _why_not_ready(self) -> str:
+        """Why load balancers should send requests elsewhere; empty if they should not."""
         if self.limits.is_draining or self._stopping.is_set():
             return "shutting down"
         available = self.core.manager.available()
-        return f"no version available of {[n for n in self.core.model_names() if not available.get(n)]}"
+        missing = [name for name in self.core.model_names() if not available.get(name)]
+        return f"no version available of {missing}" if missing else ""
 
     def _poll_config(self) -> None:
         file = Path(self.options.model_config_file)
@@ -277,10 +250,6 @@ class ModelServer:
 
     def _goes_on(self, file: Path, seen: bytes | None) -> bool:
         return not self._stopping.is_set() and _content(file) == seen
-
-    def is_ready(self) -> bool:
-        """Whether load balancers should send requests here."""
-        return not self.limits.is_draining and not self._stopping.is_set() and self.core.is_ready()
 
     def run_until_signalled(self) -> None:
         """Serve until SIGTERM, SIGHUP or SIGINT, then drain; a second signal stops at once."""
@@ -322,10 +291,10 @@ class ModelServer:
             self._grpc.refuse(self.options.drain_seconds)
         finished = self.limits.await_idle(self.options.drain_seconds)
         self._stop_listening()
-        log.info(
-            "Drained" if finished else "Stopped with requests unfinished after %s s",
-            *([] if finished else [self.options.drain_seconds]),
-        )
+        if finished:
+            log.info("Drained")
+        else:
+            log.info("Stopped with requests unfinished after %s s", self.options.drain_seconds)
         self._close()
 
     def _stop_listening(self) -> None:
@@ -336,7 +305,7 @@ class ModelServer:
             self._grpc.stop()
 
     def _close(self) -> None:
-        for one in (self._router, self._request_log):
+        for one in (self.service.router, self.service.recorder):
             if one is not None:
                 one.close()
         self._json_workers.close()

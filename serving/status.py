@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import partial
 
 import grpc
 
@@ -59,16 +60,20 @@ GRPC_MESSAGE_LIMIT = 1024
 class ServingError(Exception):
     """A request or a load that failed, with the status a client sees."""
 
-    def __init__(self, code: Code, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        http_status: int | None = None,
+    ) -> None:
+        """`http_status` is that of the code unless it is given."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after_seconds = retry_after_seconds
-
-    @property
-    def http_status(self) -> int:
-        """The HTTP status of this code."""
-        return _HTTP[self.code]
+        self.http_status = http_status or _HTTP[code]
 
     @property
     def grpc_status(self) -> grpc.StatusCode:
@@ -86,31 +91,10 @@ class ServingError(Exception):
         return f"{self.code.name}: {self.message}"
 
 
-def invalid_argument(message: str) -> ServingError:
-    """An INVALID_ARGUMENT error."""
-    return ServingError(Code.INVALID_ARGUMENT, message)
-
-
-def failed_precondition(message: str) -> ServingError:
-    """A FAILED_PRECONDITION error."""
-    return ServingError(Code.FAILED_PRECONDITION, message)
-
-
-def not_found(message: str) -> ServingError:
-    """A NOT_FOUND error."""
-    return ServingError(Code.NOT_FOUND, message)
-
-
-def unimplemented(message: str) -> ServingError:
-    """An UNIMPLEMENTED error."""
-    return ServingError(Code.UNIMPLEMENTED, message)
-
-
-def internal(message: str) -> ServingError:
-    """An INTERNAL error."""
-    return ServingError(Code.INTERNAL, message)
-
-
-def unavailable(message: str, retry_after_seconds: float = 1.0) -> ServingError:
-    """An UNAVAILABLE error that says when to come back."""
-    return ServingError(Code.UNAVAILABLE, message, retry_after_seconds=retry_after_seconds)
+invalid_argument = partial(ServingError, Code.INVALID_ARGUMENT)
+failed_precondition = partial(ServingError, Code.FAILED_PRECONDITION)
+not_found = partial(ServingError, Code.NOT_FOUND)
+unimplemented = partial(ServingError, Code.UNIMPLEMENTED)
+internal = partial(ServingError, Code.INTERNAL)
+# Says when to come back.
+unavailable = partial(ServingError, Code.UNAVAILABLE, retry_after_seconds=1.0)

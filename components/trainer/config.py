@@ -42,6 +42,7 @@ _IDLE_WHERE_FROZEN: Final = (
     "keep",
     "max_minutes",
     "tta",
+    "neutral_light",
     *(f"distil.{name}" for name in DistilConfig.model_fields),
 )
 
@@ -121,6 +122,11 @@ class TrainerConfig(Frozen):
         default=1,
         description="views averaged when serving: 1 = as it is, 2 = and a mirror, 4 = and half turns, "
         "8 = and quarter turns",
+    )
+    neutral_light: bool = Field(
+        default=False,
+        description="every second view of `tta` is shown without the colour of its light (shades of grey), so that "
+        "another camera's colours weigh less",
     )
     calibration: Literal["auto", "temperature", "platt", "isotonic", "none"] = Field(
         default="auto", description="auto chooses by cross-validated log-loss on eval"
@@ -235,6 +241,14 @@ class TrainerConfig(Frozen):
             raise ValueError(
                 "strategy=frozen trains one softmax layer on pooled features: leave out head.units and "
                 "give head.layout: pooled and head.kind: diagnosis or binary"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _neutral_light_has_a_view(self) -> Self:
+        if self.neutral_light and self.tta == 1:
+            raise ValueError(
+                "neutral_light=true with tta=1: it changes every second view; give tta 2, 4 or 8"
             )
         return self
 

@@ -62,6 +62,24 @@ def view(pictures: tf.Tensor, size: int) -> tf.Tensor:
     return tf.image.resize(floats, [size, size], method="bilinear", antialias=True)
 
 
+def neutral_light(pixels: tf.Tensor) -> tf.Tensor:
+    """Divide out the colour of the light, estimated from the bright pixels: shades of grey of Minkowski norm 6.
+
+    Args:
+        pixels: float32 [batch, h, w, 3] in 0..255.
+
+    Returns:
+        As `pixels`; a lamp's or camera's colour cast is gone, the brightness about the same.
+
+    Source: Finlayson and Trezzi, "Shades of gray and colour constancy", 2004; for dermoscopy Barata, Celebi and
+    Marques, "Improving dermoscopy image classification using color constancy", 2015.
+    """
+    squares = tf.square(pixels / 255.0)
+    light = tf.pow(tf.reduce_mean(squares * squares * squares, axis=[1, 2], keepdims=True) + 1e-9, 1.0 / 6.0)
+    grey = tf.sqrt(tf.reduce_mean(tf.square(light), axis=3, keepdims=True))
+    return tf.minimum(pixels * (grey / light), 255.0)
+
+
 def view_uint8(pictures: tf.Tensor, size: int) -> tf.Tensor:
     """`view`, rounded back to uint8 for a cache."""
     return _to_uint8(view(pictures, size))

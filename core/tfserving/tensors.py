@@ -6,6 +6,7 @@ tensorflow/core/framework/tensor.proto and tensor.cc (Apache-2.0).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
@@ -160,11 +161,9 @@ def from_proto(proto: Any) -> Array:
     if row is None:
         raise InvalidResponseError(f"a tensor of type {proto.dtype} cannot be read")
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    count = 1
-    for size in shape:
-        if size < 0:
-            raise InvalidResponseError(f"a tensor of shape {list(shape)} cannot be read")
-        count *= size
+    if any(size < 0 for size in shape):
+        raise InvalidResponseError(f"a tensor of shape {list(shape)} cannot be read")
+    count = math.prod(shape)
     array = _values(proto, row)
     if array.size != count:
         if proto.tensor_content or array.size > count or count > MAX_REPEATED_VALUES:

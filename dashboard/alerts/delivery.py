@@ -29,80 +29,65 @@ def channels(settings: Settings) -> list[str]:
     return [*(["webhook"] if settings.webhook_url else []), *(["email"] if settings.email_to else [])]
 
 
-class Notifier:
-    """Delivers what is due."""
-
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
-        self._settings = settings
-
-    def deliver(self) -> None:
-        """Try every message that is due once."""
-        with self._database.read() as session:
-            due = session.execute(
-                select(Delivery, Alert)
-                .join(Alert, Alert.id == Delivery.alert_id)
-                .where(Delivery.state == "waiting", Delivery.due <= clock.now())
-                .order_by(Delivery.id)
-                .limit(20)
-            ).all()
-        for delivery, alert in due:
-            trouble = self._try(delivery, alert)
-            attempts = delivery.attempts + 1
-            with self._database.write() as session:
-                row = session.get_one(Delivery, delivery.id)
-                row.attempts, row.trouble = attempts, trouble
-                if not trouble:
-                    row.state = "sent"
-                elif attempts >= ATTEMPTS:
-                    row.state = "failed"
-                else:
-                    row.due = clock.now() + FIRST_PAUSE * 2 ** (attempts - 1)
-            if trouble:
-                log.warning("alert %d by %s, attempt %d: %s", alert.id, delivery.channel, attempts, trouble)
-
-    def _try(self, delivery: Delivery, alert: Alert) -> str:
+def deliver(database: Database, settings: Settings) -> None:
+    """Try every message that is due once."""
+    with database.read() as session:
+        due = session.execute(
+            select(Delivery, Alert)
+            .join(Alert, Alert.id == Delivery.alert_id)
+            .where(Delivery.state == "waiting", Delivery.due <= clock.now())
+            .order_by(Delivery.id)
+            .limit(20)
+        ).all()
+    for delivery, alert in due:
+        send, trouble = (_post if delivery.channel == "webhook" else _mail), ""
         try:
-            if delivery.channel == "webhook":
-                self._post(alert, delivery.event)
-            else:
-                self._mail(alert, delivery.event)
+            send(settings, alert, delivery.event)
         except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
-            return f"{type(error).__name__}: {error}"[:300]
-        return ""
+            trouble = f"{type(error).__name__}: {error}"[:300]
+        attempts = delivery.attempts + 1
+        with database.write() as session:
+            row = session.get_one(Delivery, delivery.id)
+            row.attempts, row.trouble = attempts, trouble
+            if not trouble:
+                row.state = "sent"
+            elif attempts >= ATTEMPTS:
+                row.state = "failed"
+            else:
+                row.due = clock.now() + FIRST_PAUSE * 2 ** (attempts - 1)
+        if trouble:
+            log.warning("alert %d by %s, attempt %d: %s", alert.id, delivery.channel, attempts, trouble)
 
-    def _post(self, alert: Alert, event: str) -> None:
-        body = json.dumps(_document(alert, event), sort_keys=True).encode()
-        headers = {"Content-Type": "application/json"}
-        if self._settings.webhook_secret_file is not None:
-            key = self._settings.webhook_secret_file.read_bytes().strip()
-            headers[SIGNATURE] = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
-        # No redirects: the operator named this address and no other.
-        answer = httpx.post(
-            str(self._settings.webhook_url), content=body, headers=headers, timeout=10, follow_redirects=False
-        )
-        answer.raise_for_status()
 
-    def _mail(self, alert: Alert, event: str) -> None:
-        settings = self._settings
-        message = EmailMessage()
-        message["Subject"] = (
-            f"[melanosizer] {'resolved' if event == 'resolved' else alert.severity}: {alert.message[:120]}".replace(
-                "\n", " "
-            )
-        )
-        message["From"] = settings.email_from
-        message["To"] = ", ".join(settings.email_to)
-        where = f"\n\n{settings.public_url}/alerts" if settings.public_url else ""
-        ended = f"\nresolved {clock.stamp(alert.resolved)}" if alert.resolved else ""
-        message.set_content(f"{alert.message}\n\nopened {clock.stamp(alert.opened)}{ended}{where}\n")
-        kind = smtplib.SMTP_SSL if settings.smtp_port == 465 else smtplib.SMTP
-        with kind(settings.smtp_host, settings.smtp_port, timeout=10) as server:
-            if settings.smtp_starttls:
-                server.starttls()
-            if settings.smtp_user and settings.smtp_password_file is not None:
-                server.login(settings.smtp_user, settings.smtp_password_file.read_text().strip())
-            server.send_message(message)
+def _post(settings: Settings, alert: Alert, event: str) -> None:
+    body = json.dumps(_document(alert, event), sort_keys=True).encode()
+    headers = {"Content-Type": "application/json"}
+    if settings.webhook_secret_file is not None:
+        key = settings.webhook_secret_file.read_bytes().strip()
+        headers[SIGNATURE] = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
+    # No redirects: the operator named this address and no other.
+    answer = httpx.post(
+        str(settings.webhook_url), content=body, headers=headers, timeout=10, follow_redirects=False
+    )
+    answer.raise_for_status()
+
+
+def _mail(settings: Settings, alert: Alert, event: str) -> None:
+    message = EmailMessage()
+    subject = f"{'resolved' if event == 'resolved' else alert.severity}: {alert.message[:120]}"
+    message["Subject"] = f"[melanosizer] {subject}".replace("\n", " ")
+    message["From"] = settings.email_from
+    message["To"] = ", ".join(settings.email_to)
+    where = f"\n\n{settings.public_url}/alerts" if settings.public_url else ""
+    ended = f"\nresolved {clock.stamp(alert.resolved)}" if alert.resolved else ""
+    message.set_content(f"{alert.message}\n\nopened {clock.stamp(alert.opened)}{ended}{where}\n")
+    kind = smtplib.SMTP_SSL if settings.smtp_port == 465 else smtplib.SMTP
+    with kind(settings.smtp_host, settings.smtp_port, timeout=10) as server:
+        if settings.smtp_starttls:
+            server.starttls()
+        if settings.smtp_user and settings.smtp_password_file is not None:
+            server.login(settings.smtp_user, settings.smtp_password_file.read_text().strip())
+        server.send_message(message)
 
 
 def _document(alert: Alert, event: str) -> dict[str, object]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.numbers import percent
 from dashboard import clock, words
@@ -72,16 +73,12 @@ def _silent(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
     ]
 
 
-def _temperature(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
-    rows = session.execute(select(Device.id, Device.temperature).where(Device.temperature > rule.limit)).all()
-    return [Finding(row.id, f"{row.id} is at {row.temperature:.1f} °C", row.temperature) for row in rows]
+def _beyond(column: InstrumentedAttribute[Any], message: str) -> Look:
+    def look(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
+        rows = session.execute(select(Device.id, column).where(column > rule.limit)).all()
+        return [Finding(name, message.format(name=name, value=value), value) for name, value in rows]
 
-
-def _queue(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
-    rows = session.execute(select(Device.id, Device.queue_depth).where(Device.queue_depth > rule.limit)).all()
-    return [
-        Finding(row.id, f"{row.queue_depth} examinations wait on {row.id}", row.queue_depth) for row in rows
-    ]
+    return look
 
 
 def _drift(features: tuple[str, ...]) -> Look:
@@ -184,8 +181,14 @@ def _server(_session: Session, sources: Sources, _rule: Rule) -> list[Finding]:
 
 KINDS: dict[str, Kind] = {
     "device_silent": Kind("A device is silent", "minutes without a sign of life", _silent),
-    "device_hot": Kind("A device is hot", "degrees Celsius", _temperature),
-    "device_queue": Kind("Examinations pile up on a device", "examinations waiting", _queue),
+    "device_hot": Kind(
+        "A device is hot", "degrees Celsius", _beyond(Device.temperature, "{name} is at {value:.1f} °C")
+    ),
+    "device_queue": Kind(
+        "Examinations pile up on a device",
+        "examinations waiting",
+        _beyond(Device.queue_depth, "{value} examinations wait on {name}"),
+    ),
     "score_drift": Kind("Probabilities drift", "PSI against the eval split", _drift(("probability",))),
     "image_drift": Kind(
         "Images drift",
@@ -203,7 +206,8 @@ KINDS: dict[str, Kind] = {
     "server_down": Kind("The model server stops answering", "no limit", _server, 0),
 }
 
-# What a new database begins with: kind, limit, window, severity, margin, wait (minutes).
+# What a new database begins with.
+FIRST_VALUES = ("kind", "limit", "window_minutes", "severity", "margin", "wait_minutes")
 FIRST_RULES: tuple[tuple[str, float, int, str, float, float], ...] = (
     ("device_silent", 60, 60, "warning", 0, 0),
     ("device_hot", 80, 60, "warning", 3, 2),

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from core.worker import Worker
 from dashboard import clock
-from dashboard.alerts.delivery import Notifier, channels
-from dashboard.alerts.kinds import FIRST_RULES, KINDS, Finding, Sources
+from dashboard.alerts.delivery import channels, deliver
+from dashboard.alerts.kinds import FIRST_RULES, FIRST_VALUES, KINDS, Finding, Sources
 from dashboard.alerts.retrain import Retrainer
 from dashboard.database.connection import Database
 from dashboard.database.tables import Alert, Delivery, Rule
@@ -32,7 +32,6 @@ class AlertWatch(Worker):
         database: Database,
         settings: Settings,
         sources: Sources,
-        notifier: Notifier,
         retrainer: Retrainer,
         retention: Retention,
     ) -> None:
@@ -40,7 +39,6 @@ class AlertWatch(Worker):
         self._database = database
         self._settings = settings
         self._sources = sources
-        self._courier = notifier
         self._retrainer = retrainer
         self._retention = retention
         self.open_count = 0
@@ -53,38 +51,24 @@ class AlertWatch(Worker):
         with self._database.write() as session:
             if session.scalar(select(func.count()).select_from(Rule)):
                 return
-            session.add_all(
-                Rule(
-                    name=KINDS[kind].title,
-                    kind=kind,
-                    limit=limit,
-                    window_minutes=window,
-                    severity=severity,
-                    action="alert",
-                    enabled=True,
-                    margin=margin,
-                    wait_minutes=wait,
-                )
-                for kind, limit, window, severity, margin, wait in FIRST_RULES
-            )
+            for row in FIRST_RULES:
+                values = dict(zip(FIRST_VALUES, row, strict=True))
+                session.add(Rule(name=KINDS[row[0]].title, action="alert", enabled=True, **values))
 
     def turn(self) -> None:
         """Evaluate every rule once; never twice at a time, or a message would be sent twice."""
         with self._turning, self._database.waiting():
-            self._look()
-
-    def _look(self) -> None:
-        with self._database.read() as session:
-            rules = list(session.scalars(select(Rule).where(Rule.deleted.is_(None)).order_by(Rule.id)))
-        for rule in rules:
-            try:
-                self._settle(rule, *self._found(rule))
-            except Exception:
-                log.exception("rule %s cannot be evaluated", rule.name)
-        self._wake_snoozed()
-        self._courier.deliver()
-        self._retention.turn()
-        self.refresh()
+            with self._database.read() as session:
+                rules = list(session.scalars(select(Rule).where(Rule.deleted.is_(None)).order_by(Rule.id)))
+            for rule in rules:
+                try:
+                    self._settle(rule, *self._found(rule))
+                except Exception:
+                    log.exception("rule %s cannot be evaluated", rule.name)
+            self._wake_snoozed()
+            deliver(self._database, self._settings)
+            self._retention.turn()
+            self.refresh()
 
     def _found(self, rule: Rule) -> tuple[dict[str, Finding], dict[str, Finding]]:
         """Return what is beyond the limit, and what is not yet better than it by the margin."""

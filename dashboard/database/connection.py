@@ -147,33 +147,38 @@ class Database:
         if not self.sqlite:  # a SQLite transaction that writes is alone already
             session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AUDIT_LOCK})
 
-    def upsert(
-        self,
-        session: Session,
-        table: type[Base],
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        add: Sequence[str] = (),
-        replace: Sequence[str] = (),
-    ) -> None:
-        """Insert rows; where the primary key is there already, add to `add` and overwrite `replace`."""
-        if not rows:
-            return
-        insert = (sqlite if self.sqlite else postgresql).insert(table)
-        keys = [column.name for column in table.__table__.primary_key]
-        columns = table.__table__.columns
-        changes: dict[str, Any] = {name: columns[name] + insert.excluded[name] for name in add}
-        changes |= {name: insert.excluded[name] for name in replace}
-        statement = (
-            insert.on_conflict_do_update(index_elements=keys, set_=changes)
-            if changes
-            else insert.on_conflict_do_nothing()
-        )
-        session.execute(statement, list(rows))
-
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def insert(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that can say what becomes of a row that is there already."""
+    kind = session.get_bind().dialect.name
+    return sqlite.insert(table) if kind == "sqlite" else postgresql.insert(table)
+
+
+def upsert(
+    session: Session,
+    table: type[Base],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    add: Sequence[str] = (),
+    replace: Sequence[str] = (),
+) -> None:
+    """Insert rows; where the primary key is there already, add to `add` and overwrite `replace`."""
+    if not rows:
+        return
+    statement = insert(session, table)
+    keys = [column.name for column in table.__table__.primary_key]
+    columns = table.__table__.columns
+    changes: dict[str, Any] = {name: columns[name] + statement.excluded[name] for name in add}
+    changes |= {name: statement.excluded[name] for name in replace}
+    if changes:
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changes)
+    else:
+        statement = statement.on_conflict_do_nothing()
+    session.execute(statement, list(rows))
 
 
 def by_number(session: Session, table: type[T], number: int) -> T | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from core.measures.drift import SHIFTED, STEADY, kolmogorov_smirnov, population_stability_index
@@ -42,7 +44,7 @@ def drift(
     """Every feature's drift of one version's answers since a day."""
     seen = _seen(session, version, since, until or clock.now())
     reference = _reference(session, evidence, version, data_version)
-    return [_compare(name, reference.get(name), seen.get(name)) for name in FEATURES]
+    return [_compare(name, reference[name], seen[name]) for name in FEATURES]
 
 
 def _seen(session: Session, version: str, since: int, until: int) -> dict[str, Scores]:
@@ -51,7 +53,7 @@ def _seen(session: Session, version: str, since: int, until: int) -> dict[str, S
         .where(Bin.day >= since // clock.DAY * clock.DAY, Bin.day <= until, Bin.version == version)
         .group_by(Bin.feature, Bin.bin)
     )
-    return _filled([(feature, number, int(count)) for feature, number, count in rows])
+    return _filled(rows)
 
 
 def _reference(session: Session, evidence: Evidence, version: str, data_version: str) -> dict[str, Scores]:
@@ -60,7 +62,7 @@ def _reference(session: Session, evidence: Evidence, version: str, data_version:
             Reference.data_version == data_version
         )
     )
-    result = _filled([(feature, number, int(count)) for feature, number, count in rows])
+    result = _filled(rows)
     run_id = evidence.run_of(version)
     scores = evidence.on_eval(run_id) if run_id else None
     if scores is not None:
@@ -70,18 +72,15 @@ def _reference(session: Session, evidence: Evidence, version: str, data_version:
     return result
 
 
-def _filled(rows: list[tuple[str, int, int]]) -> dict[str, Scores]:
-    result: dict[str, Scores] = {}
+def _filled(rows: Iterable[Row[str, int, int]]) -> dict[str, Scores]:
+    result: dict[str, Scores] = {name: np.zeros(feature.bins) for name, feature in FEATURES.items()}
     for name, number, count in rows:
         if name in FEATURES and number < FEATURES[name].bins:
-            result.setdefault(name, np.zeros(FEATURES[name].bins))[number] = count
+            result[name][number] = count
     return result
 
 
-def _compare(name: str, reference: Scores | None, seen: Scores | None) -> Drift:
-    empty = np.zeros(FEATURES[name].bins)
-    expected = empty if reference is None else reference
-    actual = empty if seen is None else seen
+def _compare(name: str, expected: Scores, actual: Scores) -> Drift:
     psi = population_stability_index(expected, actual)
     test = kolmogorov_smirnov(expected, actual)
     if psi is None or actual.sum() < LEAST:

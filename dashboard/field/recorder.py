@@ -14,11 +14,10 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from dashboard import clock
-from dashboard.database.connection import Database
+from dashboard.database.connection import Database, insert, upsert
 from dashboard.database.tables import Bin, Device, Hour, Prediction, VersionDevice
 from dashboard.field.features import COUNTED
 
@@ -95,12 +94,11 @@ class Recorder:
     def write(self, answers: Sequence[Answer]) -> int:
         """Write at once; how many were new."""
         with self._database.write() as session:
-            fresh = self._insert(session, answers)
-            count(self._database, session, fresh)
+            fresh = _insert(session, answers)
+            count(session, fresh)
             new = {(answer.request_id, answer.row) for answer in fresh}
             # A device's report of an answer that the server's log brought first: the answer gets its device.
             claim(
-                self._database,
                 session,
                 [
                     (a.request_id, a.device_id)
@@ -142,26 +140,24 @@ class Recorder:
         for answers, done in jobs:
             done.set_result(len(answers))
 
-    def _insert(self, session: Session, answers: Sequence[Answer]) -> list[Answer]:
-        # The first of a request's rows counts; the same again, from another log, is the same answer, and only the
-        # device's own report knows the device.
-        unique = {(answer.request_id, answer.row): answer for answer in reversed(answers)}
-        for answer in answers:
-            key = (answer.request_id, answer.row)
-            if answer.device_id and not unique[key].device_id:
-                unique[key] = replace(unique[key], device_id=answer.device_id)
-        if not unique:
-            return []
-        insert = (sqlite if self._database.sqlite else postgresql).insert(Prediction)
-        statement = insert.on_conflict_do_nothing(index_elements=["request_id", "row"]).returning(
-            Prediction.request_id, Prediction.row
-        )
-        rows = [asdict(answer) for answer in reversed(unique.values())]
-        new = session.execute(statement, rows).all()
-        return [unique[request, row] for request, row in new]
+
+def _insert(session: Session, answers: Sequence[Answer]) -> list[Answer]:
+    # The first of a request's rows counts; the same again, from another log, is the same answer, and only the
+    # device's own report knows the device.
+    unique = {(answer.request_id, answer.row): answer for answer in reversed(answers)}
+    for answer in answers:
+        key = (answer.request_id, answer.row)
+        if answer.device_id and not unique[key].device_id:
+            unique[key] = replace(unique[key], device_id=answer.device_id)
+    if not unique:
+        return []
+    statement = insert(session, Prediction).on_conflict_do_nothing(index_elements=["request_id", "row"])
+    rows = [asdict(answer) for answer in reversed(unique.values())]
+    new = session.execute(statement.returning(Prediction.request_id, Prediction.row), rows).all()
+    return [unique[request, row] for request, row in new]
 
 
-def count(database: Database, session: Session, answers: Sequence[Answer]) -> None:
+def count(session: Session, answers: Sequence[Answer]) -> None:
     """Add answers to every count that pages read."""
     hours: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     bins: Counter[tuple[int, str, str, int]] = Counter()
@@ -183,8 +179,8 @@ def count(database: Database, session: Session, answers: Sequence[Answer]) -> No
         if answer.device_id:
             links[answer.version, answer.device_id] += 1
             last[answer.device_id] = max(last.get(answer.device_id, 0), answer.at)
-    add_hours(database, session, hours)
-    database.upsert(
+    add_hours(session, hours)
+    upsert(
         session,
         Bin,
         [
@@ -193,10 +189,10 @@ def count(database: Database, session: Session, answers: Sequence[Answer]) -> No
         ],
         add=("count",),
     )
-    link(database, session, links, last)
+    link(session, links, last)
 
 
-def add_hours(database: Database, session: Session, hours: dict[tuple[int, str], dict[str, float]]) -> None:
+def add_hours(session: Session, hours: dict[tuple[int, str], dict[str, float]]) -> None:
     """Add to the hourly counts."""
     names = ("answers", "referred", "reviewed", "strange", "failures", "probability", "latency_ms")
     whole = names[:5]
@@ -205,12 +201,12 @@ def add_hours(database: Database, session: Session, hours: dict[tuple[int, str],
         | {name: int(cell.get(name, 0)) if name in whole else cell.get(name, 0.0) for name in names}
         for (hour, version), cell in sorted(hours.items())
     ]
-    database.upsert(session, Hour, rows, add=names)
+    upsert(session, Hour, rows, add=names)
 
 
-def link(database: Database, session: Session, links: Counter[tuple[str, str]], last: dict[str, int]) -> None:
+def link(session: Session, links: Counter[tuple[str, str]], last: dict[str, int]) -> None:
     """Note which devices were answered by which version, and that they live."""
-    database.upsert(
+    upsert(
         session,
         VersionDevice,
         [
@@ -240,7 +236,7 @@ def touch(session: Session, device_id: str, at: int) -> None:
         session.execute(update(Device).where(Device.id == device_id).values(last_seen=at))
 
 
-def claim(database: Database, session: Session, claims: Sequence[tuple[str, str]]) -> None:
+def claim(session: Session, claims: Sequence[tuple[str, str]]) -> None:
     """Give answers without a device theirs: (request id, device id) each; what has one keeps it."""
     links: Counter[tuple[str, str]] = Counter()
     last: dict[str, int] = {}
@@ -255,4 +251,4 @@ def claim(database: Database, session: Session, claims: Sequence[tuple[str, str]
             links[version, device_id] += 1
             last[device_id] = max(last.get(device_id, 0), at)
     if links:
-        link(database, session, links, last)
+        link(session, links, last)

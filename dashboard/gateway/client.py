@@ -12,6 +12,7 @@ from core.tfserving.answers import EXPLAIN, SIGNATURE, ModelAnswer, read_answers
 from core.tfserving.channel import ClientError, CredentialsError, Options, Tls
 from core.tfserving.client import AsyncClient, ModelVersion
 from core.tfserving.tensors import InvalidResponseError, predict_request
+from dashboard.faults import FaultError
 from dashboard.settings import Settings
 
 IMAGE_BYTES = "image_bytes"
@@ -25,16 +26,8 @@ STATUSES = {
 }
 
 
-class ServerError(Exception):
-    """The model server did not answer so that it helps: an HTTP status, and why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class ModelServer:
-    """What the gateway asks of the model server."""
+    """What the gateway asks of the model server; a fault's status is what the caller gets."""
 
     def __init__(self, settings: Settings) -> None:
         self._model = settings.model_name
@@ -54,7 +47,7 @@ class ModelServer:
     async def predict(
         self, images: Sequence[bytes], request_id: str, device_id: str | None
     ) -> list[ModelAnswer]:
-        """Return one answer an image. Raises ServerError."""
+        """Return one answer an image. Raises FaultError."""
         try:
             response = await self._client.predict_raw(
                 predict_request(
@@ -66,7 +59,7 @@ class ModelServer:
         except ClientError as error:
             raise _fault(error) from None
         except InvalidResponseError as error:
-            raise ServerError(502, f"{self._client.target}: {error}") from None
+            raise FaultError(502, f"{self._client.target}: {error}") from None
 
     async def explain(
         self, image: bytes, request_id: str, version: str
@@ -90,7 +83,7 @@ class ModelServer:
             return None
 
     async def versions(self) -> list[ModelVersion]:
-        """Return the versions the server holds, newest first. Raises ServerError."""
+        """Return the versions the server holds, newest first. Raises FaultError."""
         try:
             return await self._client.status(self._model, timeout_s=STATUS_TIMEOUT_S)
         except ClientError as error:
@@ -106,6 +99,6 @@ def _metadata(request_id: str, device_id: str | None) -> list[tuple[str, str]]:
     return [(key, value) for key, value in pairs if value]
 
 
-def _fault(error: ClientError) -> ServerError:
+def _fault(error: ClientError) -> FaultError:
     status = 500 if isinstance(error, CredentialsError) else STATUSES.get(error.code, 502)
-    return ServerError(status, f"{error.target}: {error.code.name}: {error.message[:300]}")
+    return FaultError(status, f"{error.target}: {error.code.name}: {error.message[:300]}")

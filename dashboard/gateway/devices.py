@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from core.records.examination import Examination as DeviceExamination
 from core.records.heartbeat import Heartbeat as DeviceHeartbeat
@@ -18,7 +17,7 @@ from dashboard.access import address, bearer
 from dashboard.database.tables import Device, Examination, Heartbeat
 from dashboard.faults import FaultError, Problem
 from dashboard.field.recorder import Answer, QueueFullError, claim, touch
-from dashboard.page import ANSWERS
+from dashboard.page import REFUSALS
 from dashboard.security.roles import Bearer
 from dashboard.services import Using
 
@@ -27,7 +26,6 @@ router = APIRouter(prefix="/api/v1", tags=["devices"])
 Reporter = Annotated[Bearer, Depends(bearer("report"))]
 DeviceId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 AHEAD = clock.DAY
-REFUSALS: dict[int | str, dict[str, Any]] = {status: ANSWERS[status] for status in (401, 403, 422, 429)}
 
 
 class EnrolmentRequest(BaseModel):
@@ -55,7 +53,7 @@ class Taken(BaseModel):
     status: str = Field(description="new, or known")
 
 
-@router.post("/devices/enroll", response_model=Enrolment, responses={**REFUSALS})
+@router.post("/devices/enroll", response_model=Enrolment, responses=REFUSALS)
 def enroll(request: Request, using: Using, body: EnrolmentRequest) -> Enrolment:
     """Sign a device on with its one-time code; its earlier tokens end."""
     place = address(request)
@@ -66,8 +64,7 @@ def enroll(request: Request, using: Using, body: EnrolmentRequest) -> Enrolment:
     with using.database.write() as session:
         by = using.tokens.use_code(session, body.code, body.device_id)
         if by is not None:
-            for number in _tokens(session, body.device_id):
-                using.tokens.revoke(session, number)
+            using.tokens.revoke_all(session, body.device_id)
             token = using.tokens.issue(
                 session, name=body.device_id, scopes=("predict", "report"), device_id=body.device_id, by=by
             )
@@ -172,7 +169,7 @@ def examination(
         else:
             at = known.at
         if body.answer is None:
-            claim(using.database, session, [(examination_id, body.device_id)])
+            claim(session, [(examination_id, body.device_id)])
     # Also where the record is known: its answer may not have come to disk the first time. The recorder alone decides
     # whether the model server's record was there first: between two transactions it may come at any moment.
     if body.answer is not None:
@@ -215,11 +212,3 @@ def _own(caller: Bearer, *device_ids: str) -> None:
 def _storable(body: BaseModel) -> None:
     if "\\u0000" in body.model_dump_json():
         raise FaultError(422, "the record holds a NUL character")
-
-
-def _tokens(session: Session, device_id: str) -> list[int]:
-    from dashboard.database.tables import Token
-
-    return list(
-        session.scalars(select(Token.id).where(Token.device_id == device_id, Token.revoked.is_(None)))
-    )

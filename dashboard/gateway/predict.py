@@ -6,7 +6,6 @@ import asyncio
 import base64
 import time
 import uuid
-from collections import defaultdict
 from dataclasses import asdict
 from typing import Annotated
 
@@ -25,8 +24,7 @@ from dashboard.counters import PREDICTIONS
 from dashboard.faults import FaultError, Problem
 from dashboard.field.features import ImageFacts, image_facts
 from dashboard.field.recorder import Answer, QueueFullError, add_hours
-from dashboard.gateway.client import ServerError
-from dashboard.page import ANSWERS
+from dashboard.page import REFUSALS
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Services, Using
 
@@ -68,7 +66,7 @@ class PredictAnswer(BaseModel):
     "/predict",
     response_model=PredictAnswer,
     responses={
-        **{status: ANSWERS[status] for status in (401, 403, 422, 429)},
+        **REFUSALS,
         400: {"model": Problem, "description": "the body is not a multipart form"},
         413: {"model": Problem, "description": "too many images, or too large a body"},
         502: {"model": Problem, "description": "the model server's answer makes no sense"},
@@ -99,18 +97,40 @@ async def predict(
     begun = time.perf_counter()
     try:
         rows = await using.model_server.predict(data, request_id, device)
-    except ServerError as error:
+    except FaultError:
         PREDICTIONS.labels("failed").inc(len(data))
         await run_in_threadpool(_failed, using, len(data))
-        raise FaultError(error.status, str(error)) from None
-    latency = (time.perf_counter() - begun) * 1000
+        raise
+    latency = round((time.perf_counter() - begun) * 1000, 2)
     PREDICTIONS.labels("answered").inc(len(data))
-    await _record(using, request_id, device, rows, facts, latency)
+    now = clock.now()
+    answers = [
+        Answer(
+            request_id=request_id,
+            row=number,
+            at=now,
+            origin="gateway",
+            version=row.model_version[:64],
+            probability=row.probability,
+            decision=row.decision,
+            threshold=row.threshold,
+            zone=row.zone,
+            device_id=device,
+            out_of_distribution=row.out_of_distribution,
+            latency_ms=latency,
+            **asdict(fact),
+        )
+        for number, (row, fact) in enumerate(zip(rows, facts, strict=True))
+    ]
+    try:
+        await asyncio.wrap_future(using.recorder.put(answers))
+    except QueueFullError as error:
+        raise FaultError(503, str(error), {"Retry-After": "5"}) from None
     maps = await _maps(using, data, rows, request_id) if heat_map else [None] * len(data)
     answer = PredictAnswer(
         request_id=request_id,
         model=settings.model_name,
-        latency_ms=round(latency, 2),
+        latency_ms=latency,
         predictions=[
             Predicted(
                 file_name=(one.filename or "")[:200], sha256=fact.sha256, heat_map=painted, **asdict(row)
@@ -137,44 +157,10 @@ def _look(using: Services, data: list[bytes]) -> list[tuple[ImageFacts, bytes]]:
     return result
 
 
-async def _record(
-    using: Services,
-    request_id: str,
-    device: str | None,
-    rows: list[ModelAnswer],
-    facts: list[ImageFacts],
-    latency: float,
-) -> None:
-    now = clock.now()
-    answers = [
-        Answer(
-            request_id=request_id,
-            row=number,
-            at=now,
-            origin="gateway",
-            version=row.model_version[:64],
-            probability=row.probability,
-            decision=row.decision,
-            threshold=row.threshold,
-            zone=row.zone,
-            device_id=device,
-            out_of_distribution=row.out_of_distribution,
-            latency_ms=round(latency, 2),
-            **asdict(fact),
-        )
-        for number, (row, fact) in enumerate(zip(rows, facts, strict=True))
-    ]
-    try:
-        await asyncio.wrap_future(using.recorder.put(answers))
-    except QueueFullError as error:
-        raise FaultError(503, str(error), {"Retry-After": "5"}) from None
-
-
 def _failed(using: Services, images: int) -> None:
-    hours: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
-    hours[clock.now() // clock.HOUR * clock.HOUR, ""]["failures"] = images
+    hour = clock.now() // clock.HOUR * clock.HOUR
     with using.database.write() as session:
-        add_hours(using.database, session, hours)
+        add_hours(session, {(hour, ""): {"failures": images}})
 
 
 async def _maps(

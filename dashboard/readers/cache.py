@@ -11,6 +11,15 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+def mark_of(path: Path) -> tuple[int, int] | None:
+    """Return what changes with a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 class FileCache(Generic[T]):
     """Values by file; the least recently used go first."""
 
@@ -22,11 +31,9 @@ class FileCache(Generic[T]):
 
     def get(self, path: Path) -> T | None:
         """What `load` says of the file now; None where there is none."""
-        try:
-            found = path.stat()
-        except OSError:
+        mark = mark_of(path)
+        if mark is None:
             return None
-        mark = (found.st_mtime_ns, found.st_size)
         with self._lock:
             held = self._held.get(path)
             if held is not None and held[0] == mark:

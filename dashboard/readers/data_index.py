@@ -18,7 +18,7 @@ from core import features, tfrecord
 from core.images.decode import ImageRefusedError, thumbnail
 from core.tfrecord import DamagedRecordsError
 from core.worker import Worker
-from dashboard.database.connection import Database
+from dashboard.database.connection import Database, upsert
 from dashboard.database.tables import DataCount, DataImage, DataSet, Reference
 from dashboard.field.features import FEATURES, image_facts
 from dashboard.readers.runs import RunFiles
@@ -84,20 +84,17 @@ class DataIndex(Worker):
 
     def turn(self) -> None:
         """Index what is new."""
-        with self._database.waiting():
-            self._index_new()
-
-    def _index_new(self) -> None:
         folders = {
             run.data_version: Path(run.data) for run in self._runs.all() if run.data_version and run.data
         }
-        with self._database.read() as session:
-            known = set(session.scalars(select(DataSet.version).where(DataSet.state != "indexing")))
-        for version, folder in folders.items():
-            if self.stopping:
-                return
-            if version not in known and folder.is_dir():
-                self.index(version, folder)
+        with self._database.waiting():
+            with self._database.read() as session:
+                known = set(session.scalars(select(DataSet.version).where(DataSet.state != "indexing")))
+            for version, folder in folders.items():
+                if self.stopping:
+                    return
+                if version not in known and folder.is_dir():
+                    self.index(version, folder)
 
     def thumbnail(self, version: str, name: str) -> Path | None:
         """The small picture of an image of the test split."""
@@ -154,15 +151,15 @@ class DataIndex(Worker):
             elif record.split == "test":
                 self._keep(version, record)
             if len(rows) >= BATCH:
-                self._write(list(rows.values()))
+                self._write(rows)
                 rows.clear()
-        self._write(list(rows.values()))
+        self._write(rows)
         self._summarise(version, counts, reference)
         return total
 
-    def _write(self, rows: list[dict[str, object]]) -> None:
+    def _write(self, rows: dict[str, dict[str, object]]) -> None:
         with self._database.write() as session:
-            self._database.upsert(session, DataImage, rows)
+            upsert(session, DataImage, list(rows.values()))
 
     def _summarise(
         self, version: str, counts: Counter[tuple[str, str, str, int]], reference: Counter[tuple[str, int]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from core.records.evaluation import External
 from core.spreadsheet import plain
 from dashboard.readers.cache import FileCache
 from dashboard.readers.registry import RegistryFiles
-from dashboard.readers.runs import RunFiles
+from dashboard.readers.runs import RunFiles, well_formed
 
 # Columns the measurements can be split by.
 SLICES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
@@ -73,16 +72,8 @@ class Epoch(BaseModel):
     images_per_second: float | None = None
 
 
-def epochs(folder: Path) -> list[Epoch]:
-    """The epochs of a model_run folder; empty where the strategy has none."""
-    found: Any = (read_json(folder / "history.json") or {}).get("epochs")
-    result = []
-    for one in found if isinstance(found, list) else []:
-        try:
-            result.append(Epoch.model_validate(one))
-        except ValueError:
-            continue
-    return result
+# What is one number or one interval of a Quality; pages name it so as well.
+MEASURES = ("auc", "average_precision", "brier", "calibration_error")
 
 
 @dataclass(frozen=True)
@@ -153,9 +144,10 @@ class Evidence:
         return self._runs.output(run_id, "Trainer", "model_run")
 
     def epochs(self, run_id: str) -> tuple[Epoch, ...]:
-        """Return the Trainer's history."""
+        """Return the Trainer's history; empty where the strategy has none."""
         folder = self.model_run(run_id)
-        return tuple(epochs(folder)) if folder else ()
+        history = read_json(folder / "history.json") if folder else None
+        return well_formed(Epoch, (history or {}).get("epochs"))
 
     def _load(self, run_id: str, step: str, output: str, name: str) -> Predictions | None:
         folder = self._runs.output(run_id, step, output)

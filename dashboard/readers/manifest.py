@@ -1,14 +1,11 @@
-"""What ingest says of a data set: manifest.json and quarantine.csv."""
+"""What ingest says of the files it left out: quarantine.csv."""
 
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from core.files import read_json
 from core.settings import Frozen
 from core.spreadsheet import plain
 
@@ -22,11 +19,6 @@ class Quarantined(Frozen):
     reason: str
     detail: str
     path: str
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    """The manifest; empty where there is none."""
-    return read_json(folder / "manifest.json") or {}
 
 
 def quarantine(folder: Path) -> list[Quarantined]:
@@ -51,11 +43,6 @@ def quarantine(folder: Path) -> list[Quarantined]:
             )
         )
     return result
-
-
-def reasons(rows: list[Quarantined]) -> list[tuple[str, int]]:
-    """How often each reason occurs."""
-    return Counter(row.reason or "not said" for row in rows).most_common()
 
 
 def _first(row: dict[str, str], *keys: str) -> str:

@@ -6,14 +6,15 @@ Tables and numbers are those of ml_metadata's schema version 10 (metadata_store.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import Field
 
 from core.settings import Frozen
+from dashboard.faults import FaultError
 
 PATIENCE_S = 2.0
 STATES = {0: "UNKNOWN", 1: "PENDING", 2: "RUNNING", 3: "COMPLETE", 4: "FAILED", 5: "CACHED", 6: "CANCELED"}
@@ -42,11 +43,12 @@ class Node(Frozen):
     outputs: tuple[Artifact, ...]
 
 
-class StoreDamagedError(Exception):
+class StoreDamagedError(FaultError):
     """The store cannot be read now."""
 
     def __init__(self, path: Path, error: Exception) -> None:
-        super().__init__(f"{path} cannot be read ({error}): a run may hold it, or it is damaged")
+        text = f"{path} cannot be read ({error}): a run may hold it, or it is damaged"
+        super().__init__(503, text, {"Retry-After": "5"})
 
 
 class Metadata:
@@ -57,19 +59,16 @@ class Metadata:
 
     def nodes(self, run_id: str) -> list[Node]:
         """The steps of a run in the order they began."""
-        with self._open() as store:
-            if store is None:
-                return []
-            rows = store.execute(
-                "SELECT e.id, t.name, e.last_known_state, e.create_time_since_epoch, e.last_update_time_since_epoch,"
-                " (SELECT n.name FROM Association b JOIN Context n ON n.id = b.context_id JOIN Type nt"
-                "  ON nt.id = n.type_id WHERE b.execution_id = e.id AND nt.name = 'node' AND nt.type_kind = 2 LIMIT 1)"
-                " FROM Context c JOIN Type ct ON ct.id = c.type_id JOIN Association a ON a.context_id = c.id"
-                " JOIN Execution e ON e.id = a.execution_id JOIN Type t ON t.id = e.type_id"
-                " WHERE ct.name = 'pipeline_run' AND ct.type_kind = 2 AND c.name = ? ORDER BY e.id",
-                (run_id,),
-            ).fetchall()
-            sides = self._artifacts(store, [row[0] for row in rows])
+        rows = self._rows(
+            "SELECT e.id, t.name, e.last_known_state, e.create_time_since_epoch, e.last_update_time_since_epoch,"
+            " (SELECT n.name FROM Association b JOIN Context n ON n.id = b.context_id JOIN Type nt"
+            "  ON nt.id = n.type_id WHERE b.execution_id = e.id AND nt.name = 'node' AND nt.type_kind = 2 LIMIT 1)"
+            " FROM Context c JOIN Type ct ON ct.id = c.type_id JOIN Association a ON a.context_id = c.id"
+            " JOIN Execution e ON e.id = a.execution_id JOIN Type t ON t.id = e.type_id"
+            " WHERE ct.name = 'pipeline_run' AND ct.type_kind = 2 AND c.name = ? ORDER BY e.id",
+            run_id,
+        )
+        sides = self._artifacts([row[0] for row in rows]) if rows else {}
         return [
             Node(
                 name=(name or kind).rsplit(".", 1)[-1],
@@ -85,68 +84,49 @@ class Metadata:
 
     def artifact(self, number: int) -> Artifact | None:
         """One artifact."""
-        with self._open() as store:
-            row = (
-                store
-                and store.execute(
-                    "SELECT a.id, t.name, a.uri FROM Artifact a JOIN Type t ON t.id = a.type_id WHERE a.id = ?",
-                    (number,),
-                ).fetchone()
-            )
-        return Artifact(id=row[0], type=row[1], key="", uri=row[2] or "") if row else None
+        rows = self._rows(
+            "SELECT a.id, t.name, a.uri FROM Artifact a JOIN Type t ON t.id = a.type_id WHERE a.id = ?",
+            number,
+        )
+        return Artifact(id=rows[0][0], type=rows[0][1], key="", uri=rows[0][2] or "") if rows else None
 
-    def producer(self, number: int) -> tuple[str, str] | None:
-        """The run and the step that made an artifact."""
-        with self._open() as store:
-            row = (
-                store
-                and store.execute(
-                    "SELECT c.name, t.name FROM Event v JOIN Execution e ON e.id = v.execution_id JOIN Type t ON"
-                    " t.id = e.type_id JOIN Association a ON a.execution_id = e.id JOIN Context c ON c.id = a.context_id"
-                    " JOIN Type ct ON ct.id = c.type_id WHERE v.artifact_id = ? AND v.type IN (1, 4)"
-                    " AND ct.name = 'pipeline_run' ORDER BY e.id LIMIT 1",
-                    (number,),
-                ).fetchone()
-            )
-        return (row[0], row[1].rsplit(".", 1)[-1]) if row else None
+    def producer(self, number: int) -> tuple[str, str]:
+        """The run and the step that made an artifact; empty names if nothing did."""
+        rows = self._rows(
+            "SELECT c.name, t.name FROM Event v JOIN Execution e ON e.id = v.execution_id JOIN Type t ON"
+            " t.id = e.type_id JOIN Association a ON a.execution_id = e.id JOIN Context c ON c.id = a.context_id"
+            " JOIN Type ct ON ct.id = c.type_id WHERE v.artifact_id = ? AND v.type IN (1, 4)"
+            " AND ct.name = 'pipeline_run' ORDER BY e.id LIMIT 1",
+            number,
+        )
+        return (rows[0][0], rows[0][1].rsplit(".", 1)[-1]) if rows else ("", "")
 
-    @staticmethod
-    def _artifacts(
-        store: sqlite3.Connection, executions: list[int]
-    ) -> dict[tuple[int, bool], list[Artifact]]:
+    def _artifacts(self, executions: list[int]) -> dict[tuple[int, bool], list[Artifact]]:
         sides: dict[tuple[int, bool], list[Artifact]] = {}
-        if not executions:
-            return sides
         marks = ",".join("?" * len(executions))
-        for execution, kind, number, name, uri, key in store.execute(
+        for execution, kind, number, name, uri, key in self._rows(
             "SELECT v.execution_id, v.type, a.id, t.name, a.uri,"  # noqa: S608 - the marks are question marks
             " (SELECT p.step_key FROM EventPath p WHERE p.event_id = v.id AND p.step_key IS NOT NULL LIMIT 1)"
             " FROM Event v JOIN Artifact a ON a.id = v.artifact_id JOIN Type t ON t.id = a.type_id"
             f" WHERE v.execution_id IN ({marks}) ORDER BY v.id",
-            executions,
+            *executions,
         ):
             if kind in INPUTS or kind in OUTPUTS:
                 found = Artifact(id=number, type=name, key=key or "", uri=uri or "")
                 sides.setdefault((execution, kind in INPUTS), []).append(found)
         return sides
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection | None]:
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return what a query finds; nothing before there are tables: a run makes the file first."""
         if not self._path.exists():
-            yield None
-            return
+            return []
         # Read-only, and patient with the run that writes.
+        address = f"file:{quote(str(self._path))}?mode=ro"
         try:
-            store = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=PATIENCE_S)
+            with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE_S)) as store:
+                made = store.execute(
+                    "SELECT count(*) FROM sqlite_master WHERE name IN ('Association', 'EventPath')"
+                )
+                return store.execute(query, values).fetchall() if made.fetchone()[0] == 2 else []
         except sqlite3.Error as error:
             raise StoreDamagedError(self._path, error) from None
-        try:
-            made = store.execute(
-                "SELECT count(*) FROM sqlite_master WHERE name IN ('Association', 'EventPath')"
-            )
-            # A run makes the file first and its tables after that.
-            yield store if made.fetchone()[0] == 2 else None
-        except sqlite3.Error as error:
-            raise StoreDamagedError(self._path, error) from None
-        finally:
-            store.close()

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from core.records.times import milliseconds
-from core.records.verdict import Verdict
 from core.records.version import Channels, VersionRecord
-from core.registry.reader import Damaged
 from core.registry.rollout import Rollout
 from core.registry.store import Registry
 from core.settings import Frozen
 from core.worker import Worker
 from core.workspace import Workspace
+from dashboard.readers.cache import mark_of
 
 SETTLE_PERIOD_S = 5.0
 
@@ -32,6 +29,11 @@ class Version(Frozen):
     fingerprint: str
     channel: str | None = Field(description="stable, canary, or null")
     present: bool = Field(description="its SavedModel is still there")
+
+
+def channel(channels: Channels, version: str) -> str | None:
+    """Return the channel that serves a version, if one does."""
+    return "stable" if version == channels.stable else "canary" if version == channels.canary else None
 
 
 class RegistryFiles(Registry):
@@ -59,54 +61,20 @@ class RegistryFiles(Registry):
         found = self.read(version)
         return found if isinstance(found, VersionRecord) else None
 
-    def trouble(self, version: str) -> str:
-        """Return what is wrong with a version's record; empty where it is whole, or where there is none."""
-        found = self.read(version)
-        return str(found) if isinstance(found, Damaged) else ""
-
     def version(self, name: str) -> Version | None:
         """Return a version in short."""
-        return self._short(name, self.channels())
+        record = self.readable(name)
+        return self.short(record, self.channels()) if record else None
 
     def all(self) -> list[Version]:
         """Return every version whose record can be read, newest first."""
         channels = self.channels()
-        found = (self._short(name, channels) for name in self.names())
-        return [version for version in found if version is not None]
+        return [self.short(record, channels) for name in self.names() if (record := self.readable(name))]
 
-    def verdicts(self, version: str) -> tuple[Verdict, ...]:
-        """Return what the gates decided when it was released."""
-        record = self.readable(version)
-        return record.verdicts if record else ()
-
-    def model_facts(self, version: str) -> dict[str, Any]:
-        """Return what the model says of itself."""
-        record = self.readable(version)
-        return record.model if record else {}
-
-    def data_version(self, version: str) -> str:
-        """Return the data set a version was trained on; empty where its record cannot be read."""
-        record = self.readable(version)
-        return record.parents.data_version if record else ""
-
-    def stamp(self) -> object:
-        """Changes with every release, promotion and rollback, and when labels follow."""
-        marks: list[object] = []
-        for path in (self._events, self._config):
-            try:
-                found = path.stat()
-            except OSError:
-                marks.append(None)
-            else:
-                marks.append((found.st_mtime_ns, found.st_size))
-        return tuple(marks)
-
-    def _short(self, name: str, channels: Channels) -> Version | None:
-        record = self.readable(name)
-        if record is None:
-            return None
+    def short(self, record: VersionRecord, channels: Channels) -> Version:
+        """Return what lists show of a version."""
         return Version(
-            version=name,
+            version=record.version,
             created=milliseconds(record.created),
             run_id=record.run_id,
             preset=record.preset,
@@ -114,9 +82,13 @@ class RegistryFiles(Registry):
             baseline=record.parents.baseline_version,
             metrics=record.metrics,
             fingerprint=record.fingerprint,
-            channel="stable" if name == channels.stable else "canary" if name == channels.canary else None,
-            present=(self.served / name / "saved_model.pb").exists(),
+            channel=channel(channels, record.version),
+            present=(self.served / record.version / "saved_model.pb").exists(),
         )
+
+    def stamp(self) -> object:
+        """Changes with every release, promotion and rollback, and when labels follow."""
+        return mark_of(self._events), mark_of(self._config)
 
 
 class LabelSettler(Worker):

@@ -7,16 +7,17 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from core.records.verdict import Verdict
 from core.settings import Frozen
-from core.workspace import Workspace
+from core.workspace import Workspace, contained
 from dashboard import clock
-from dashboard.readers.cache import FileCache
+from dashboard.readers.cache import FileCache, mark_of
 
+M = TypeVar("M", bound=BaseModel)
 # Where the kernel cannot tell, a run whose log says nothing for this long is taken for dead; where it says
 # nobody holds the workspace, the run may still sit in another container, whose locks are not listed here.
 SILENCE_S = 600.0
@@ -102,10 +103,15 @@ class RunFiles:
         base, newest = str(self._workspace.runs), ids[:1]
         return [self._of(base, run_id, newest) for run_id in ids]
 
-    def document(self, run_id: str) -> dict[str, Any]:
-        """Return the whole run.json; empty while the run is under way, or where it is damaged."""
+    def file(self, run_id: str, name: str) -> Path | None:
+        """Return a file of a run; None where it is not there."""
         folder = self.folder(run_id)
-        return (self._documents.get(folder / "run.json") if folder else None) or {}
+        return contained(folder, name) if folder else None
+
+    def document(self, run_id: str, name: str = "run.json") -> dict[str, Any]:
+        """Return a whole document of a run; empty while it is not there, or where it is damaged."""
+        folder = self.folder(run_id)
+        return (self._documents.get(folder / name) if folder else None) or {}
 
     def steps(self, run_id: str) -> list[dict[str, Any]]:
         """Return the steps of a run.json; what has not their form is left out."""
@@ -114,7 +120,7 @@ class RunFiles:
 
     def verdicts(self, run_id: str) -> tuple[Verdict, ...]:
         """What the gates decided."""
-        return verdicts(self.document(run_id).get("verdicts"))
+        return well_formed(Verdict, self.document(run_id).get("verdicts"))
 
     def output(self, run_id: str, step: str, output: str) -> Path | None:
         """The folder of a step's output, inside the workspace."""
@@ -127,8 +133,7 @@ class RunFiles:
 
     def config(self, run_id: str) -> dict[str, Any]:
         """The run's configuration."""
-        folder = self.folder(run_id)
-        return (self._documents.get(folder / "config.json") if folder else None) or {}
+        return self.document(run_id, "config.json")
 
     def stop(self, run_id: str) -> str:
         """Interrupt a run as Ctrl-C would; what stood in the way, empty where it was told to stop.
@@ -149,17 +154,9 @@ class RunFiles:
 
     def stamp(self) -> object:
         """Changes when a run starts, goes on or ends."""
-        marks: list[object] = []
-        for run_id in self.ids()[:20]:
-            folder = self._workspace.runs / run_id
-            done = (folder / "run.json").exists()
-            marks.append((run_id, done, (folder / "report.html").exists()))
-        try:
-            found = self._workspace.metadata.stat()
-            marks.append((found.st_mtime_ns, found.st_size))
-        except OSError:
-            marks.append(None)
-        return tuple(marks)
+        folders = [self._workspace.runs / run_id for run_id in self.ids()[:20]]
+        ended = [(one, (one / "run.json").exists(), (one / "report.html").exists()) for one in folders]
+        return ended, mark_of(self._workspace.metadata)
 
     def _of(self, base: str, run_id: str, newest: list[str]) -> Run:
         path = f"{base}/{run_id}/run.json"
@@ -248,12 +245,12 @@ def _share(part: float | None, rest: float | None) -> float | None:
     return part / (part + rest)
 
 
-def verdicts(found: Any) -> tuple[Verdict, ...]:
-    """Return the verdicts of a document; what has not their form is left out."""
+def well_formed(kind: type[M], found: Any) -> tuple[M, ...]:
+    """Return the entries of a document's list that have the form of a record; others are left out."""
     result = []
     for one in found if isinstance(found, list) else []:
         try:
-            result.append(Verdict.model_validate(one))
+            result.append(kind.model_validate(one))
         except ValueError:
             continue
     return tuple(result)

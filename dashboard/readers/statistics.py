@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from core.protos import data_statistics_pb2 as protos
 from core.settings import Frozen
 
+M = TypeVar("M", bound=Message)
 KINDS = {0: "int", 1: "float", 2: "string", 3: "bytes", 4: "struct"}
 TOP_VALUES = 8
 
@@ -40,22 +42,21 @@ class Anomaly(Frozen):
     severity: str
 
 
-def splits(folder: Path) -> dict[str, Path]:
-    """The split folders of an artifact."""
-    return {
-        path.name.removeprefix("Split-"): path for path in sorted(folder.glob("Split-*")) if path.is_dir()
-    }
+def _messages(folder: Path, name: str, kind: type[M]) -> Iterator[tuple[str, M]]:
+    """Yield each split of an artifact with the message in its file; one that cannot be read is left out."""
+    for path in sorted(folder.glob("Split-*")):
+        message = kind()
+        try:
+            message.ParseFromString((path / name).read_bytes())
+        except (OSError, DecodeError):
+            continue
+        yield path.name.removeprefix("Split-"), message
 
 
 def statistics(folder: Path) -> dict[str, list[Feature]]:
     """Features by split of a Statistics artifact."""
     result = {}
-    for split, path in splits(folder).items():
-        message = protos.DatasetFeatureStatisticsList()
-        try:
-            message.ParseFromString((path / "FeatureStats.pb").read_bytes())
-        except (OSError, DecodeError):
-            continue
+    for split, message in _messages(folder, "FeatureStats.pb", protos.DatasetFeatureStatisticsList):
         features = [_feature(one) for data in message.datasets for one in data.features]
         result[split] = sorted(features, key=lambda feature: feature.name)
     return result
@@ -64,12 +65,7 @@ def statistics(folder: Path) -> dict[str, list[Feature]]:
 def anomalies(folder: Path) -> list[Anomaly]:
     """What an ExampleAnomalies artifact holds."""
     result = []
-    for split, path in splits(folder).items():
-        message = protos.Anomalies()
-        try:
-            message.ParseFromString((path / "SchemaDiff.pb").read_bytes())
-        except (OSError, DecodeError):
-            continue
+    for split, message in _messages(folder, "SchemaDiff.pb", protos.Anomalies):
         found = dict(message.anomaly_info)
         if message.HasField("dataset_anomaly_info"):
             found["(whole split)"] = message.dataset_anomaly_info

@@ -78,6 +78,12 @@ class Tokens:
         self._seen.clear()
         return row
 
+    def revoke_all(self, session: Session, device_id: str) -> None:
+        """End every token of a device."""
+        alive = Token.device_id == device_id, Token.revoked.is_(None)
+        session.execute(update(Token).where(*alive).values(revoked=clock.now()))
+        self._seen.clear()
+
     def code(self, session: Session, device_id: str, by: str) -> str:
         """A code with which a device signs on once, within a day; an earlier one of this device ends."""
         text = "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(4))

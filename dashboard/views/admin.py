@@ -12,13 +12,13 @@ from sqlalchemy import select
 from dashboard.access import Admin
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Token, User
-from dashboard.faults import invalid, missing
-from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.faults import invalid, missing, present
+from dashboard.page import ANSWERS, CHANGE, DONE, Page, Part, respond
 from dashboard.security.accounts import AccountError
 from dashboard.security.roles import MEANING, SCOPES, Role, Scope
 from dashboard.security.sessions import LINK_MINUTES
 from dashboard.services import Using
-from dashboard.views.forms import FormData, OncePage, go
+from dashboard.views.forms import FormData, OncePage, go, once
 
 router = APIRouter(prefix="/admin", tags=["administration"])
 
@@ -118,7 +118,7 @@ def make_person(
     return _link(request, using, user.id, user.name)
 
 
-@router.post("/people/{number}", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/people/{number}", **CHANGE)
 def change_person(
     using: Using, person: Admin, number: int, form: Annotated[ChangeForm, Form()]
 ) -> RedirectResponse:
@@ -154,17 +154,14 @@ def make_token(request: Request, using: Using, person: Admin, form: Annotated[To
             session, person.name, "token.make", form.name, device=form.device_id, scopes=sorted(form.scope)
         )
     note = "Send it as `Authorization: Bearer TOKEN`. It is not kept here: copy it now."
-    model = OncePage(title=f"Token {form.name}", label="Token", value=token, note=note, back="/admin")
-    return respond(request, using, "once.html", model)
+    return once(request, using, title=f"Token {form.name}", label="Token", value=token, note=note)
 
 
-@router.post("/tokens/{number}/revoke", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/tokens/{number}/revoke", **CHANGE)
 def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
     """End a token."""
     with using.database.write() as session:
-        row = using.tokens.revoke(session, number)
-        if row is None:
-            raise missing(f"there is no token {number}")
+        row = present(using.tokens.revoke(session, number), f"there is no token {number}")
         using.audit.add(session, person.name, "token.revoke", row.name, device=row.device_id)
     return go("/admin")
 
@@ -172,11 +169,6 @@ def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
 def _link(request: Request, using: Using, user_id: int, name: str) -> Response:
     token = using.sessions.link(user_id)
     base = using.settings.public_url or str(request.base_url).rstrip("/")
-    model = OncePage(
-        title=f"Sign-in link for {name}",
-        label="Link",
-        value=f"{base}/sign-in/link?token={token}",
-        note=f"It works once, within {LINK_MINUTES} minutes. Give it to {name} and nobody else.",
-        back="/admin",
-    )
-    return respond(request, using, "once.html", model)
+    value = f"{base}/sign-in/link?token={token}"
+    note = f"It works once, within {LINK_MINUTES} minutes. Give it to {name} and nobody else."
+    return once(request, using, title=f"Sign-in link for {name}", label="Link", value=value, note=note)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard import clock
@@ -17,8 +17,8 @@ from dashboard.alerts.delivery import channels
 from dashboard.alerts.kinds import KINDS
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Alert, Delivery, Rule
-from dashboard.faults import FaultError, invalid, missing
-from dashboard.page import ANSWERS, DONE, ListPage, Part, paged, respond
+from dashboard.faults import FaultError, invalid, missing, present
+from dashboard.page import ANSWERS, CHANGE, ListPage, Part, page_of, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.views.forms import FormData, go
@@ -108,17 +108,9 @@ def alerts(
             .order_by(Alert.acknowledged.is_not(None), Alert.id.desc())
             .limit(200)
         ).all()
-        total = (
-            session.scalar(select(func.count()).select_from(Alert).where(Alert.resolved.is_not(None))) or 0
-        )
-        place = paged(total, page, ROWS)
-        past = session.scalars(
-            select(Alert)
-            .where(Alert.resolved.is_not(None))
-            .order_by(Alert.resolved.desc(), Alert.id.desc())
-            .limit(ROWS)
-            .offset((place["page"] - 1) * ROWS)
-        ).all()
+        resolved = select(Alert).where(Alert.resolved.is_not(None))
+        newest_first = resolved.order_by(Alert.resolved.desc(), Alert.id.desc())
+        past, place = page_of(session, newest_first, page, ROWS)
         told: dict[int, list[str]] = {}
         wanted = [alert.id for alert in (*standing, *past)]
         for row in session.scalars(
@@ -165,7 +157,7 @@ class Snooze(FormData):
     hours: float = Field(ge=0, le=720, description="0 ends the pause")
 
 
-@router.post("/{number}/acknowledge", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/{number}/acknowledge", **CHANGE)
 def acknowledge(using: Using, person: Reviewer, number: int) -> RedirectResponse:
     """Say that somebody looks after it."""
     with using.database.write() as session:
@@ -178,7 +170,7 @@ def acknowledge(using: Using, person: Reviewer, number: int) -> RedirectResponse
     return go("/alerts")
 
 
-@router.post("/{number}/snooze", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/{number}/snooze", **CHANGE)
 def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, Form()]) -> RedirectResponse:
     """Tell nobody of an alert for a while, also if it ends and comes again meanwhile."""
     with using.database.write() as session:
@@ -192,13 +184,13 @@ def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, 
     return go("/alerts")
 
 
-@router.post("/rules", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/rules", **CHANGE)
 def make_rule(using: Using, person: Approver, form: Annotated[RuleForm, Form()]) -> RedirectResponse:
     """Make a rule."""
     return _keep(using, person, form, None)
 
 
-@router.post("/rules/{number}", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/rules/{number}", **CHANGE)
 def change_rule(
     using: Using, person: Approver, number: int, form: Annotated[RuleForm, Form()]
 ) -> RedirectResponse:
@@ -231,7 +223,7 @@ def _keep(using: Using, person: Person, form: RuleForm, number: int | None) -> R
     return go("/alerts#rules")
 
 
-@router.post("/rules/{number}/delete", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/rules/{number}/delete", **CHANGE)
 def delete_rule(using: Using, person: Approver, number: int) -> RedirectResponse:
     """Delete a rule; its open alerts end, and the history stays."""
     with using.database.write() as session:
@@ -247,10 +239,7 @@ def delete_rule(using: Using, person: Approver, number: int) -> RedirectResponse
 
 
 def _alert(session: Session, number: int) -> Alert:
-    alert = by_number(session, Alert, number)
-    if alert is None:
-        raise missing(f"there is no alert {number}")
-    return alert
+    return present(by_number(session, Alert, number), f"there is no alert {number}")
 
 
 def _rule(session: Session, number: int) -> Rule:

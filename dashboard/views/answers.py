@@ -15,15 +15,14 @@ from dashboard import clock
 from dashboard.access import Reviewer, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import DataImage, Examination, Prediction, Review
-from dashboard.faults import FaultError, invalid, missing
-from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
+from dashboard.faults import FaultError, invalid, present
+from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
 from dashboard.services import Services, Using
 from dashboard.views.forms import FormData, go, inside
 
 router = APIRouter(prefix="/field", tags=["field"])
 
 ROWS = 50
-VersionName = Annotated[str, Query(pattern=r"^[0-9]{0,19}$")]
 
 
 class Answered(Part):
@@ -114,7 +113,7 @@ def predictions(
     using: Using,
     _: Viewer,
     zone: Annotated[str, Query(pattern=r"^(|low|review|refer)$")] = "",
-    version: VersionName = "",
+    version: Annotated[str, Query(pattern=r"^[0-9]{0,19}$")] = "",
     device: Annotated[str, Query(max_length=64)] = "",
     outcome: Annotated[str, Query(pattern=r"^(|melanoma|benign|unclear)$")] = "",
     before: Annotated[str, Query(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?$")] = "",
@@ -180,11 +179,7 @@ def answer(request: Request, using: Using, person: Viewer, number: int) -> Respo
         title=f"Answer {number}",
         answer=Answered.model_validate(row),
         examination=examined(examination),
-        sha256=row.sha256,
-        contrast=row.contrast,
-        redness=row.redness,
-        width=row.width,
-        height=row.height,
+        **{name: getattr(row, name) for name in ("sha256", "contrast", "redness", "width", "height")},
         picture=shown,
         seen=reviews[0].id if reviews else 0,
         reviews=tuple(Past.model_validate(one) for one in reviews),
@@ -199,14 +194,11 @@ def picture(using: Using, _: Viewer, number: int) -> Response:
     """The small picture of an answer, where it was kept."""
     with using.database.read() as session:
         path = picture_of(using, session, _found(session, number))
-    if path is None:
-        raise missing("no picture of this answer was kept")
+    path = present(path, "no picture of this answer was kept")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
-@router.post(
-    "/predictions/{number}/outcome", response_class=RedirectResponse, status_code=303, responses=DONE
-)
+@router.post("/predictions/{number}/outcome", **CHANGE)
 def enter(
     using: Using, person: Reviewer, number: int, form: Annotated[OutcomeForm, Form()]
 ) -> RedirectResponse:
@@ -245,10 +237,7 @@ def enter(
 
 
 def _found(session: Session, number: int) -> Prediction:
-    row = by_number(session, Prediction, number)
-    if row is None:
-        raise missing(f"there is no answer {number}")
-    return row
+    return present(by_number(session, Prediction, number), f"there is no answer {number}")
 
 
 def examined(found: Examination | None) -> Examined | None:

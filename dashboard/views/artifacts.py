@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from core.files import read_json
 from core.records.verdict import Verdict
 from core.workspace import contained
 from dashboard.access import Viewer
-from dashboard.faults import missing
+from dashboard.faults import present
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.readers import statistics
 from dashboard.readers.metadata import Artifact
-from dashboard.readers.runs import verdicts
+from dashboard.readers.runs import well_formed
 from dashboard.readers.statistics import Anomaly, Feature
 from dashboard.services import Services, Using
 
@@ -54,18 +55,17 @@ class ArtifactPage(Page):
 def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response:
     """What an artifact holds."""
     found, folder = _found(using, number)
-    producer = using.metadata.producer(number) or ("", "")
+    run_id, step = using.metadata.producer(number)
     stats = {split: tuple(rows) for split, rows in statistics.statistics(folder).items()}
-    verdict = read_json(folder / "verdict.json")
     model = ArtifactPage(
         title=f"{found.type} {number}",
         artifact=found,
-        run_id=producer[0],
-        step=producer[1],
+        run_id=run_id,
+        step=step,
         files=tuple(_files(folder)),
         statistics=stats,
         anomalies=tuple(statistics.anomalies(folder)) if found.type == "ExampleAnomalies" else None,
-        verdict=next(iter(verdicts([verdict])), None),
+        verdict=next(iter(well_formed(Verdict, [read_json(folder / "verdict.json")])), None),
         text=_text(folder),
     )
     charts: dict[str, Any] = {
@@ -88,9 +88,7 @@ def artifact(request: Request, using: Using, _: Viewer, number: int) -> Response
 def file(using: Using, _: Viewer, number: int, path: str) -> Response:
     """A file of an artifact, as a download; nothing in it may run."""
     _found_one, folder = _found(using, number)
-    found = contained(folder, path)
-    if found is None:
-        raise missing("the artifact has no such file")
+    found = present(contained(folder, path), "the artifact has no such file")
     kind = "text/plain; charset=utf-8" if found.suffix in PLAIN else "application/octet-stream"
     return FileResponse(
         found, media_type=kind, filename=found.name, headers={"Content-Security-Policy": SANDBOX}
@@ -98,24 +96,20 @@ def file(using: Using, _: Viewer, number: int, path: str) -> Response:
 
 
 def _found(using: Services, number: int) -> tuple[Artifact, Path]:
-    found = using.metadata.artifact(number) if 0 < number < 2**62 else None
-    if found is None:
-        raise missing(f"there is no artifact {number}")
+    found = present(
+        using.metadata.artifact(number) if 0 < number < 2**62 else None, f"there is no artifact {number}"
+    )
     # An address in the store that points elsewhere is not followed.
     folder = using.workspace.located(found.uri)
-    if folder is None:
-        raise missing(f"the files of artifact {number} are not in this workspace: {found.uri}")
-    return found, folder
+    return found, present(folder, f"the files of artifact {number} are not in this workspace: {found.uri}")
 
 
 def _files(folder: Path) -> list[File]:
-    result = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            result.append(File(path=str(path.relative_to(folder)), bytes=path.stat().st_size))
-        if len(result) >= MOST_FILES:
-            break
-    return result
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    return [
+        File(path=str(path.relative_to(folder)), bytes=path.stat().st_size)
+        for path in islice(paths, MOST_FILES)
+    ]
 
 
 def _text(folder: Path) -> str:

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BeforeValidator, Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from dashboard.access import Approver
 from dashboard.database.tables import Audit
-from dashboard.page import ANSWERS, ListPage, Part, paged, respond
+from dashboard.page import ANSWERS, ListPage, Part, page_of, respond
 from dashboard.services import Using
 
 router = APIRouter(tags=["audit"])
@@ -55,15 +55,7 @@ def audit(
     """Who did what."""
     wanted = [Audit.action == action] if action else []
     with using.database.read() as session:
-        total = session.scalar(select(func.count()).select_from(Audit).where(*wanted)) or 0
-        place = paged(total, page, ROWS)
-        rows = session.scalars(
-            select(Audit)
-            .where(*wanted)
-            .order_by(Audit.id.desc())
-            .limit(ROWS)
-            .offset((place["page"] - 1) * ROWS)
-        ).all()
+        rows, place = page_of(session, select(Audit).where(*wanted).order_by(Audit.id.desc()), page, ROWS)
         actions = session.scalars(select(Audit.action).distinct().order_by(Audit.action)).all()
     found = using.audit.verify() if verify else None
     model = AuditPage(

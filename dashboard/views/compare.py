@@ -14,11 +14,12 @@ from core.charts.performance import NamedCurve
 from core.measures.rates import Interval
 from dashboard import charts
 from dashboard.access import Viewer
-from dashboard.faults import missing
+from dashboard.faults import present
 from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.readers.evidence import MEASURES
 from dashboard.readers.runs import Run
 from dashboard.services import Using
-from dashboard.words import flat
+from dashboard.words import differing
 
 router = APIRouter(tags=["runs"])
 
@@ -57,18 +58,13 @@ def compare(
     """Metrics, curves and settings of up to five runs."""
     columns, named, histories, configs = [], [], [], []
     for run_id in dict.fromkeys(run or []):
-        found = using.runs.run(run_id)
-        if found is None:
-            raise missing(f"there is no run {run_id[:80]}")
+        found = present(using.runs.run(run_id), f"there is no run {run_id[:80]}")
         predictions = using.evidence.of_run(run_id)
         quality = using.evidence.quality(run_id)
         columns.append(
             Column(
                 run=found,
-                auc=quality.auc if quality else None,
-                average_precision=quality.average_precision if quality else None,
-                brier=quality.brier if quality else None,
-                calibration_error=quality.calibration_error if quality else None,
+                **{measure: getattr(quality, measure, None) for measure in MEASURES},
                 images=len(predictions) if predictions else 0,
             )
         )
@@ -77,26 +73,20 @@ def compare(
             NamedCurve(run_id, quality.roc, quality.auc.value) if quality else NamedCurve(run_id, NO_CURVE)
         )
         histories.append((run_id, using.evidence.epochs(run_id)))
-        configs.append(flat(using.runs.config(run_id)))
-    keys = sorted({key for config in configs for key in config})
-    rows = [(key, tuple(config.get(key, "–") for config in configs)) for key in keys]
+        configs.append(using.runs.config(run_id))
     model = ComparePage(
         title="Compare runs",
         columns=tuple(columns),
         choices=tuple(using.runs.ids()[:200]),
-        differences=tuple(row for row in rows if len(set(row[1])) > 1),
+        differences=differing(configs),
     )
     extra: dict[str, Any] = {
         "roc": charts.place(performance.roc(named)) if any(len(one.points) for one in named) else "",
         "training": [
             (
                 f"{y_title[0].upper()}{y_title[1:]} by epoch",
-                charts.lines(
-                    f"{y_title} by epoch",
-                    "epoch",
-                    y_title,
-                    {name: charts.by_epoch(rows_, key) for name, rows_ in histories},
-                    low=low,
+                charts.by_epoch(
+                    f"{y_title} by epoch", y_title, {name: (rows, key) for name, rows in histories}, low=low
                 ),
             )
             for key, y_title, low in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.charts import marks
+from core.features import SPLITS
+from core.files import read_json
 from core.images.decode import ImageRefusedError, thumbnail
 from core.measures.drift import population_stability_index
 from core.workspace import contained
 from dashboard.access import Viewer
 from dashboard.database.tables import DataCount, DataSet, Reference
-from dashboard.faults import missing
+from dashboard.faults import missing, present
 from dashboard.field.features import FEATURES
 from dashboard.page import ANSWERS, ListPage, Page, Part, of_kind, paged, respond
 from dashboard.readers import manifest, statistics
@@ -131,8 +134,8 @@ def data_set(
         data_set=chosen,
         splits=next(iter(balance.pop("all", ())), None),
         balance={column: balance[column] for column in COLUMNS if column in balance},
-        manifest=_accounts(manifest.manifest(folder)),
-        reasons=tuple(manifest.reasons(rows)),
+        manifest=_accounts(read_json(folder / "manifest.json") or {}),
+        reasons=tuple(Counter(row.reason or "not said" for row in rows).most_common()),
         quarantine=tuple(
             LeftOut(
                 row=i,
@@ -168,9 +171,7 @@ def data_set(
 @router.get("/{version}/quarantine/{row}", response_model=None, responses=of_kind("image/jpeg"))
 def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
     """A small picture of a file that was left out, where it can be decoded at all."""
-    chosen = _known(using).get(version)
-    if chosen is None:
-        raise missing("there is no such data set")
+    chosen = present(_known(using).get(version), "there is no such data set")
     folder = Path(chosen.folder)
     rows = manifest.quarantine(folder)
     found = _file(using, folder, rows[row]) if 0 <= row < len(rows) else None
@@ -184,11 +185,8 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
 
 def _file(using: Services, folder: Path, row: Quarantined) -> Path | None:
     """The file itself, below the data set or a configured source: the table is data, and may name any file."""
-    for place in (folder, *using.settings.source_dirs) if row.path else ():
-        found = contained(place, row.path)
-        if found is not None:
-            return found
-    return None
+    places = (folder, *using.settings.source_dirs) if row.path else ()
+    return next((found for place in places if (found := contained(place, row.path))), None)
 
 
 def _accounts(document: dict[str, Any]) -> dict[str, Any]:
@@ -209,16 +207,18 @@ def _known(using: Services) -> dict[str, Known]:
             folders.setdefault(run.data_version, run.data)
     with using.database.read() as session:
         indexed = {row.version: row for row in session.scalars(select(DataSet))}
+    unknown = DataSet(state="unknown", trouble="", images=0)
     return {
         version: Known(
             version=version,
             folder=folders[version],
-            state=indexed[version].state if version in indexed else "unknown",
-            trouble=indexed[version].trouble if version in indexed else "",
-            images=indexed[version].images if version in indexed else 0,
+            state=row.state,
+            trouble=row.trouble,
+            images=row.images,
             runs=tuple(names[:20]),
         )
         for version, names in runs.items()
+        for row in (indexed.get(version, unknown),)
     }
 
 
@@ -228,15 +228,13 @@ def _balance(session: Session, version: str) -> dict[str, tuple[Count, ...]]:
         cells.setdefault((row.column, row.value), {})[row.split] = (row.negatives, row.positives)
     result: dict[str, list[Count]] = {}
     for (column, value), splits in cells.items():
-        numbers = [splits.get(name, (0, 0)) for name in ("train", "eval", "test")]
+        pairs = {name: splits.get(name, (0, 0)) for name in SPLITS}
         result.setdefault(column, []).append(
             Count(
                 value=value,
-                train=numbers[0],
-                eval=numbers[1],
-                test=numbers[2],
-                total=sum(sum(pair) for pair in numbers),
-                positives=sum(pair[1] for pair in numbers),
+                total=sum(sum(pair) for pair in pairs.values()),
+                positives=sum(pair[1] for pair in pairs.values()),
+                **pairs,
             )
         )
     return {column: tuple(sorted(rows, key=lambda row: -row.total)[:ROWS]) for column, rows in result.items()}

@@ -11,13 +11,13 @@ from sqlalchemy import case, delete, func, select
 
 from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
-from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, Token, VersionDevice
-from dashboard.faults import invalid, missing
-from dashboard.page import ANSWERS, DONE, ListPage, Page, Part, paged, respond
+from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, VersionDevice
+from dashboard.faults import invalid, present
+from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, Part, page_of, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
 from dashboard.time_range import TimeRange
-from dashboard.views.forms import FormData, OncePage, go
+from dashboard.views.forms import FormData, OncePage, go, once
 
 router = APIRouter(prefix="/devices", tags=["devices"])
 
@@ -107,15 +107,8 @@ def devices(
         rows_by_rank = session.execute(select(rank, func.count()).where(*found).group_by(rank))
         counted = {row[0]: row[1] for row in rows_by_rank}
         states = {name: counted.get(number, 0) for number, name in enumerate(RANKS)}
-        total = states[state] if state else sum(states.values())
-        place = paged(total, page, ROWS)
-        rows = session.scalars(
-            select(Device)
-            .where(*wanted)
-            .order_by(rank, case((rank == 0, Device.last_seen), else_=-Device.last_seen), Device.id)
-            .limit(ROWS)
-            .offset((place["page"] - 1) * ROWS)
-        ).all()
+        order = rank, case((rank == 0, Device.last_seen), else_=-Device.last_seen), Device.id
+        rows, place = page_of(session, select(Device).where(*wanted).order_by(*order), page, ROWS)
         rows_by_version = session.execute(
             select(Device.model_version, func.count())
             .where(Device.model_version != "")
@@ -143,9 +136,7 @@ def device(
     """One device."""
     since, until = asked.limits(person.zone)
     with using.database.read() as session:
-        row = session.get(Device, device_id)
-        if row is None:
-            raise missing(f"there is no device {device_id[:64]}")
+        row = present(session.get(Device, device_id), f"there is no device {device_id[:64]}")
         beats = session.scalars(
             select(Heartbeat)
             .where(Heartbeat.device_id == device_id, Heartbeat.at >= since, Heartbeat.at <= until)
@@ -168,18 +159,11 @@ def device(
         versions=tuple((one.version, one.answers, one.last) for one in versions),
         may_manage=person.may("admin"),
     )
+    named = {"temperature": "temperature"}
     extra = {
         "names": NAMES,
-        "temperature": charts.timeline(
-            "temperature",
-            "°C",
-            {"temperature": [(b.at, b.temperature) for b in beats if b.temperature is not None]},
-            low=None,
-            zone=person.zone,
-        ),
-        "queue": charts.timeline(
-            "queue", "waiting", {"waiting": [(b.at, b.queue_depth) for b in beats]}, zone=person.zone
-        ),
+        "temperature": charts.timeline("temperature", "°C", beats, named, low=None, zone=person.zone),
+        "queue": charts.timeline("queue", "waiting", beats, {"waiting": "queue_depth"}, zone=person.zone),
     }
     return respond(request, using, "device.html", model, extra=extra)
 
@@ -190,14 +174,8 @@ def enrol(request: Request, using: Using, person: Admin, form: Annotated[EnrolFo
     with using.database.write() as session:
         code = using.tokens.code(session, form.device_id, person.name)
         using.audit.add(session, person.name, "device.code", form.device_id)
-    model = OncePage(
-        title=f"Enrol {form.device_id}",
-        label="Code",
-        value=code,
-        note=f"Type it on the device within {CODE_HOURS} hours: melanosizer-edge enroll --code CODE",
-        back="/admin",
-    )
-    return respond(request, using, "once.html", model)
+    note = f"Type it on the device within {CODE_HOURS} hours: melanosizer-edge enroll --code CODE"
+    return once(request, using, title=f"Enrol {form.device_id}", label="Code", value=code, note=note)
 
 
 class DeleteForm(FormData):
@@ -206,7 +184,7 @@ class DeleteForm(FormData):
     confirm: str = Field(max_length=64)
 
 
-@router.post("/{device_id}/delete", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/{device_id}/delete", **CHANGE)
 def delete_device(
     using: Using, person: Admin, device_id: str, form: Annotated[DeleteForm, Form()]
 ) -> RedirectResponse:
@@ -214,13 +192,8 @@ def delete_device(
     if form.confirm != device_id:
         raise invalid(f"confirm: type the device's name, {device_id[:64]}")
     with using.database.write() as session:
-        row = session.get(Device, device_id)
-        if row is None:
-            raise missing(f"there is no device {device_id[:64]}")
-        for number in session.scalars(
-            select(Token.id).where(Token.device_id == device_id, Token.revoked.is_(None))
-        ).all():
-            using.tokens.revoke(session, number)
+        row = present(session.get(Device, device_id), f"there is no device {device_id[:64]}")
+        using.tokens.revoke_all(session, device_id)
         session.execute(delete(Heartbeat).where(Heartbeat.device_id == device_id))
         session.execute(delete(EnrolmentCode).where(EnrolmentCode.device_id == device_id))
         session.delete(row)

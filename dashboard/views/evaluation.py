@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,12 +21,12 @@ from core.measures.rates import Confusion, Interval, Labels, Scores, confusion
 from core.records.evaluation import External
 from dashboard import charts
 from dashboard.access import Viewer
-from dashboard.faults import missing
-from dashboard.gateway.client import ServerError
+from dashboard.faults import FaultError, missing, present
 from dashboard.gateway.predict import MAP_SIDE
 from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
-from dashboard.readers.evidence import SLICES, Predictions
+from dashboard.readers.evidence import MEASURES, SLICES, Predictions
 from dashboard.services import Services, Using
+from dashboard.views.models import recorded
 
 router = APIRouter(prefix="/models", tags=["evaluation"])
 
@@ -107,19 +109,24 @@ def evaluation(
     refer_from: Probability = None,
 ) -> Response:
     """Everything measured on the test split, at any threshold and with any zones."""
-    predictions = _predictions(using, name)
-    stored, stored_low, stored_refer = stored_limits(using.registry.model_facts(name))
+    record = recorded(using, name)
+    run_id = record.run_id
+    predictions = present(
+        using.evidence.of_run(run_id),
+        f"the evaluation of version {name} is not in this workspace (run {run_id or None})",
+    )
+    stored, stored_low, stored_refer = stored_limits(record.model)
     chosen = stored if threshold is None else threshold
     refer = stored_refer if refer_from is None else refer_from
     low = min(stored_low if low_below is None else low_below, refer)
     labels, scores = predictions.labels, predictions.scores
-    run_id = using.evidence.run_of(name) or ""
-    found = using.evidence.quality(run_id)
-    if found is None:
-        raise missing(f"the test split of version {name} holds one class only: nothing can be measured")
+    found = present(
+        using.evidence.quality(run_id),
+        f"the test split of version {name} holds one class only: nothing can be measured",
+    )
     counts = confusion(labels, scores, chosen)
     elsewhere, damaged = using.evidence.elsewhere(run_id)
-    data_version = using.registry.data_version(name)
+    data_version = record.parents.data_version
     model = EvaluationPage(
         title=f"Evaluation of {name}",
         version=name,
@@ -127,10 +134,7 @@ def evaluation(
         melanomas=int(labels.sum()),
         stored_threshold=stored,
         threshold=chosen,
-        auc=found.auc,
-        average_precision=found.average_precision,
-        brier=found.brier,
-        calibration_error=found.calibration_error,
+        **{measure: getattr(found, measure) for measure in MEASURES},
         confusion=counts,
         sensitivity=counts.sensitivity_interval(),
         specificity=counts.specificity_interval(),
@@ -167,19 +171,17 @@ def evaluation(
 @router.get("/{name}/images/{image}", response_model=None, responses=of_kind("image/jpeg"))
 def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     """The small picture of an image of the test split."""
-    path = using.data_index.thumbnail(using.registry.data_version(name), image)
-    if path is None:
-        raise missing("there is no such picture")
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+    return FileResponse(
+        _thumbnail(using, name, image),
+        media_type="image/jpeg",
+        headers={"Cache-Control": "private, max-age=3600"},
+    )
 
 
 @router.get("/{name}/heat-map/{image}", response_model=None, responses=of_kind("text/html"))
 async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
     """Where this version looked, as a piece of a page."""
-    path = using.data_index.thumbnail(using.registry.data_version(name), image)
-    if path is None:
-        raise missing("there is no such picture")
-    data = path.read_bytes()
+    data = _thumbnail(using, name, image).read_bytes()
     trouble, encoded = "", ""
     try:
         loaded = {str(one.version) for one in await using.model_server.versions() if one.state == "AVAILABLE"}
@@ -189,23 +191,17 @@ async def heat_map(using: Using, _: Viewer, name: str, image: str) -> Response:
         elif heat is None:
             trouble = "this version cannot say where it looked (no `explain` signature)"
         else:
-            import base64
-
             encoded = base64.b64encode(paint(data, heat, MAP_SIDE)).decode()
-    except ServerError:
+    except FaultError:
         trouble = "the model server does not answer"
     html = environment().get_template("heat_map.html").render(encoded=encoded, trouble=trouble, image=image)
     return HTMLResponse(html)
 
 
-def _predictions(using: Services, name: str) -> Predictions:
-    if using.registry.readable(name) is None:
-        raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
-    run_id = using.evidence.run_of(name)
-    predictions = using.evidence.of_run(run_id) if run_id else None
-    if predictions is None:
-        raise missing(f"the evaluation of version {name} is not in this workspace (run {run_id})")
-    return predictions
+def _thumbnail(using: Services, name: str, image: str) -> Path:
+    record = using.registry.readable(name)
+    found = using.data_index.thumbnail(record.parents.data_version, image) if record else None
+    return present(found, "there is no such picture")
 
 
 def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:

@@ -17,7 +17,7 @@ from core.records import outcome
 from dashboard import charts, clock
 from dashboard.access import Reviewer, Viewer
 from dashboard.database.tables import Hour
-from dashboard.faults import missing
+from dashboard.faults import present
 from dashboard.field.calibration import FieldCalibration, calibration, confirmed
 from dashboard.field.drift import Drift, drift
 from dashboard.field.features import FEATURES
@@ -105,7 +105,8 @@ def field(request: Request, using: Using, person: Viewer, asked: Annotated[Field
         "volume": charts.timeline(
             "answers an hour" if by_hour else "answers a day",
             "answers",
-            {name: [(one.at, getattr(one, name)) for one in history] for name in ("answers", "referred")},
+            history,
+            {"answers": "answers", "referred": "referred"},
             zone=person.zone,
         ),
         "reliability": charts.place(performance.reliability(np.array(found.reliability)))
@@ -132,9 +133,7 @@ def outcomes_file(
     using: Using, person: Reviewer, version: Annotated[str, Query(pattern=r"^[0-9]{1,19}$")]
 ) -> Response:
     """The confirmed outcomes of a version's answers, for `melanosizer recalibrate --field`."""
-    record = using.registry.version(version)
-    if record is None:
-        raise missing(f"there is no version {version}")
+    record = present(using.registry.version(version), f"there is no version {version}")
     with using.database.write() as session:
         rows = confirmed(session, version, record.data_version)
         using.audit.add(session, person.name, "outcomes.export", version, answers=len(rows))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi.responses import RedirectResponse
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from dashboard.page import Page
+from dashboard.page import Page, respond
+from dashboard.services import Services
 
 
 class FormData(BaseModel):
@@ -19,15 +21,10 @@ class FormData(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _printable(cls, value: Any) -> Any:
-        return without_nul(value)
-
-
-def without_nul(value: Any) -> Any:
-    """The value itself. Raises ValueError for a text with a NUL character, which PostgreSQL cannot store."""
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("holds a NUL character")
-    return value
+    def _storable(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:  # PostgreSQL stores none
+            raise ValueError("holds a NUL character")
+        return value
 
 
 class OncePage(Page):
@@ -37,6 +34,12 @@ class OncePage(Page):
     value: str
     note: str
     back: str
+
+
+def once(request: Request, using: Services, *, title: str, label: str, value: str, note: str) -> Response:
+    """Show a secret that was made for an administrator; nothing shows it again."""
+    page = OncePage(title=title, label=label, value=value, note=note, back="/admin")
+    return respond(request, using, "once.html", page)
 
 
 def go(place: str) -> RedirectResponse:

@@ -90,7 +90,7 @@ def lineage(
             .order_by(VersionDevice.answers.desc())
             .limit(50)
         ).scalars()
-        devices = [Answering(device_id=row.device_id, answers=row.answers, last=row.last) for row in rows]
+        devices = [Answering.model_validate(row) for row in rows]
         device_count, answers = session.execute(
             select(func.count(), func.coalesce(func.sum(VersionDevice.answers), 0)).where(
                 VersionDevice.version == name
@@ -114,9 +114,7 @@ def lineage(
         image=image,
         matches=tuple(matches),
     )
-    return respond(
-        request, using, "lineage.html", model, extra={"picture": _picture(model) if chosen else ""}
-    )
+    return respond(request, using, "lineage.html", model, extra={"picture": _picture(model)})
 
 
 def _matches(session: Session, versions: list[Version], image: str) -> list[Match]:

@@ -11,15 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from core.records.verdict import Verdict
-from core.records.version import Channels, Event
+from core.records.version import Channels, Event, VersionRecord
 from core.registry.reader import RegistryError
 from core.registry.store import ChangedMeanwhileError
 from dashboard import clock
 from dashboard.access import Approver, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Audit, Decision, Hour, User
-from dashboard.faults import FaultError, missing
-from dashboard.page import ANSWERS, DONE, Page, Part, respond
+from dashboard.faults import FaultError, missing, present
+from dashboard.page import ANSWERS, CHANGE, Page, Part, respond
 from dashboard.readers.registry import Version
 from dashboard.security.roles import Person
 from dashboard.services import Services, Using
@@ -79,17 +79,12 @@ class VersionPage(Page):
     may_decide: bool
 
 
-class Why(FormData):
-    """A decision's reason."""
+class Change(FormData):
+    """A promotion or rollback, with what the page showed when it was asked for."""
 
     why: str = Field(
         min_length=3, max_length=2000, description="kept for good in the registry and the audit log"
     )
-
-
-class Change(Why):
-    """A promotion or rollback, with what the page showed when it was asked for."""
-
     served: str = Field(
         pattern=r"^[0-9]{0,19}$", description="version the page showed as served; empty for none"
     )
@@ -134,23 +129,21 @@ def models(request: Request, using: Using, person: Viewer) -> Response:
 @router.get("/models/{name}", response_model=VersionPage, responses=ANSWERS)
 def version(request: Request, using: Using, person: Viewer, name: str) -> Response:
     """One version beside the one that is served."""
-    found = using.registry.version(name)
-    if found is None:
-        raise missing(using.registry.trouble(name) or f"there is no version {name[:40]}")
-    stable = using.registry.channels().stable
-    record = using.registry.readable(name)
+    record = recorded(using, name)
+    channels = using.registry.channels()
+    stable = channels.stable
     with using.database.read() as session:
         answers = sum(session.scalars(select(Hour.answers).where(Hour.version == name)))
     model = VersionPage(
         title=f"Version {name}",
-        version=found,
+        version=using.registry.short(record, channels),
         champion=using.registry.version(stable) if stable and stable != name else None,
-        verdicts=using.registry.verdicts(name),
+        verdicts=record.verdicts,
         events=tuple(
             reversed([event for event in using.registry.events() if name in (event.version, event.previous)])
         ),
-        facts={key: value for key, value in using.registry.model_facts(name).items() if key != "config"},
-        label_counts=record.label_counts if record else {},
+        facts={key: value for key, value in record.model.items() if key != "config"},
+        label_counts=record.label_counts,
         answers=answers,
         served=stable or "",
         waits_for_second=_waits(using, "promote"),
@@ -159,18 +152,17 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
     return respond(request, using, "version.html", model, extra={"compared": COMPARED})
 
 
-@router.post("/models/{name}/promote", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/models/{name}/promote", **CHANGE)
 def promote(using: Using, person: Approver, name: str, form: Annotated[Change, Form()]) -> RedirectResponse:
     """Serve a version, or ask a second person to; 409 when another one is served than the page showed."""
-    if using.registry.readable(name) is None:
-        raise missing(f"there is no version {name[:40]}")
+    present(using.registry.readable(name), f"there is no version {name[:40]}")
     if using.registry.channels().stable == name:
         raise FaultError(409, f"version {name} is served already")
     _decide(using, person, "promote", name, form)
     return go("/models")
 
 
-@router.post("/models/rollback", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/models/rollback", **CHANGE)
 def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) -> RedirectResponse:
     """Serve the named version again, or ask a second person to; 409 when the page showed another state of things."""
     _check_served(using, form.served)
@@ -184,19 +176,17 @@ def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) 
     return go("/models")
 
 
-@router.post("/decisions/{number}/approve", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/decisions/{number}/approve", **CHANGE)
 def approve(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
     """Approve what another person asked for; it is done at once."""
     with using.database.write() as session:
         decision = _waiting(session, number)
         if decision.asked_by == person.id:
             raise FaultError(403, "a second person has to approve: you asked for this yourself")
-        if decision.served != using.registry.channels().stable:
-            decision.state = "outdated"
-            decision.settled_at = clock.now()
-            outdated = True
+        outdated = decision.served != using.registry.channels().stable
+        if outdated:
+            decision.state, decision.settled_at = "outdated", clock.now()
         else:
-            outdated = False
             asked_by = session.get_one(User, decision.asked_by).name
             if _let_in(session, asked_by, person.name, decision.asked_at):
                 raise FaultError(
@@ -226,7 +216,7 @@ def approve(using: Using, person: Approver, number: int, form: Annotated[Settle,
     return go("/models")
 
 
-@router.post("/decisions/{number}/decline", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/decisions/{number}/decline", **CHANGE)
 def decline(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
     """Decline what was asked for; whoever asked may take it back so."""
     with using.database.write() as session:
@@ -237,6 +227,14 @@ def decline(using: Using, person: Approver, number: int, form: Annotated[Settle,
         )
     using.pulse.tell("models")
     return go("/models")
+
+
+def recorded(using: Services, name: str) -> VersionRecord:
+    """Return a version's record. Raises FaultError 404 if there is none, or if it cannot be read."""
+    found = using.registry.read(name)
+    if isinstance(found, VersionRecord):
+        return found
+    raise missing(str(found) if found else f"there is no version {name[:40]}")
 
 
 def _let_in(session: Session, asked_by: str, approver: str, since: int) -> bool:
@@ -302,11 +300,9 @@ def _decide(using: Services, person: Person, action: str, name: str, form: Chang
 
 
 def _act(using: Services, action: str, name: str, who: str, why: str, served: str) -> None:
+    act = using.registry.promote if action == "promote" else using.registry.rollback
     try:
-        if action == "promote":
-            using.registry.promote(name, who, why, expected=served or None)
-        else:
-            using.registry.rollback(name, who, why, expected=served or None)
+        act(name, who, why, expected=served or None)
     except ChangedMeanwhileError:
         _check_served(using, served)
         raise FaultError(409, f"what is served changed meanwhile: {LOOK_AGAIN}") from None
@@ -320,9 +316,7 @@ def _settled(decision: Decision, state: str, person: Person, comment: str) -> No
 
 
 def _waiting(session: Session, number: int) -> Decision:
-    decision = by_number(session, Decision, number)
-    if decision is None:
-        raise missing(f"nothing was asked for under number {number}")
+    decision = present(by_number(session, Decision, number), f"nothing was asked for under number {number}")
     if decision.state != "waiting":
         raise FaultError(409, f"this was settled already: {decision.state}")
     return decision
@@ -330,26 +324,18 @@ def _waiting(session: Session, number: int) -> Decision:
 
 def _decisions(session: Session, person: Person) -> list[Asked]:
     asker, settler = aliased(User), aliased(User)
+    names = "id", "action", "version", "why", "asked_at", "state", "settled_at", "comment"
     rows = session.execute(
-        select(Decision, asker.name, settler.name)
+        select(
+            *(getattr(Decision, name) for name in names),
+            asker.name.label("asked_by"),
+            settler.name.label("settled_by"),
+            (Decision.asked_by == person.id).label("mine"),
+        )
+        .select_from(Decision)
         .join(asker, asker.id == Decision.asked_by)
         .outerjoin(settler, settler.id == Decision.settled_by)
         .order_by(Decision.id.desc())
         .limit(EVENTS)
     )
-    return [
-        Asked(
-            id=decision.id,
-            action=decision.action,
-            version=decision.version,
-            why=decision.why,
-            asked_by=asked_by,
-            asked_at=decision.asked_at,
-            state=decision.state,
-            settled_by=settled_by,
-            settled_at=decision.settled_at,
-            comment=decision.comment,
-            mine=decision.asked_by == person.id,
-        )
-        for decision, asked_by, settled_by in rows
-    ]
+    return [Asked.model_validate(row) for row in rows]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -71,17 +71,6 @@ class RunsPage(ListPage):
     may_edit: bool
 
 
-@dataclass(frozen=True)
-class Listed:
-    """Runs that match, and what there is to choose from."""
-
-    runs: list[Run]
-    states: dict[str, int]
-    presets: tuple[str, ...]
-    data_versions: tuple[str, ...]
-    tags: tuple[str, ...]
-
-
 @router.get("/", include_in_schema=False)
 def root(_: Viewer) -> RedirectResponse:
     """The first page."""
@@ -96,25 +85,23 @@ def runs(
     asked: Annotated[RunFilter, Query()],
 ) -> Response:
     """Runs of this workspace and of the cluster."""
-    listed = matching(using, asked, person)
-    place = paged(len(listed.runs), asked.page, PAGE)
+    found, choices = matching(using, asked, person)
+    place = paged(len(found), asked.page, PAGE)
     page = place["page"]
     model = RunsPage(
         title="Runs",
-        runs=tuple(listed.runs[(page - 1) * PAGE : page * PAGE]),
+        runs=tuple(found[(page - 1) * PAGE : page * PAGE]),
         **place,
-        states=listed.states,
-        presets=listed.presets,
-        data_versions=listed.data_versions,
-        tags=listed.tags,
+        **choices,
         asked=asked,
         cluster_trouble=using.cluster.trouble,
         damaged=using.runs.damaged(),
         may_edit=person.may("reviewer"),
     )
-    newest = sorted(listed.runs, key=lambda run: run.started or 0)[-CHARTED:]
-    history = [(float(run.started), run.auc) for run in newest if run.auc is not None and run.started]
-    chart = charts.timeline("AUC of the runs", "AUC on test", {"AUC": history}, low=None, zone=person.zone)
+    newest = sorted(found, key=lambda run: run.started or 0)[-CHARTED:]
+    chart = charts.timeline(
+        "AUC of the runs", "AUC on test", newest, {"AUC": "auc"}, moment="started", low=None, zone=person.zone
+    )
     return respond(request, using, "runs.html", model, extra={"chart": chart})
 
 
@@ -125,7 +112,7 @@ def export(
     asked: Annotated[ExportFilter, Query()],
 ) -> Response:
     """Every run that matches, as one file."""
-    rows = [run.model_dump(mode="json") for run in matching(using, asked, person).runs]
+    rows = [run.model_dump(mode="json") for run in matching(using, asked, person)[0]]
     if asked.to == "json":
         return Response(
             json.dumps(rows, indent=1),
@@ -139,10 +126,12 @@ def export(
     )
 
 
-def matching(using: Services, asked: RunFilter, person: Person) -> Listed:
-    """Return the runs that match, sorted; runs without the value that is sorted by come last."""
+def matching(using: Services, asked: RunFilter, person: Person) -> tuple[list[Run], dict[str, Any]]:
+    """Return the runs that match, sorted, and the fields of a RunsPage that say what there is to choose from.
+
+    Runs without the value that is sorted by come last.
+    """
     found = noted(using, [*using.runs.all(), *using.cluster.runs()])
-    states: dict[str, int] = {}
     first, end = asked.limits(person.zone)
     dated = asked.since or asked.until
     chosen = [
@@ -150,23 +139,17 @@ def matching(using: Services, asked: RunFilter, person: Person) -> Listed:
         for run in found
         if _matches(run, asked) and (not dated or (run.started is not None and first <= run.started < end))
     ]
-    for run in chosen:
-        states[run.state] = states.get(run.state, 0) + 1
+    choices = {
+        "states": Counter(run.state for run in chosen),
+        "presets": tuple(sorted({run.preset for run in found if run.preset})),
+        "data_versions": tuple(dict.fromkeys(run.data_version for run in found if run.data_version)),
+        "tags": tuple(sorted({tag for run in found for tag in run.tags})),
+    }
     chosen = [run for run in chosen if not asked.state or run.state == asked.state]
-    if asked.sort == "run_id":
-        chosen.sort(key=lambda run: run.run_id, reverse=asked.order == "down")
-    else:
-        chosen.sort(key=lambda run: run.run_id, reverse=True)
-        known = [run for run in chosen if getattr(run, asked.sort) is not None]
-        known.sort(key=lambda run: float(getattr(run, asked.sort)), reverse=asked.order == "down")
-        chosen = known + [run for run in chosen if getattr(run, asked.sort) is None]
-    return Listed(
-        runs=chosen,
-        states=states,
-        presets=tuple(sorted({run.preset for run in found if run.preset})),
-        data_versions=tuple(dict.fromkeys(run.data_version for run in found if run.data_version)),
-        tags=tuple(sorted({tag for run in found for tag in run.tags})),
-    )
+    chosen.sort(key=lambda run: run.run_id, reverse=True)
+    known = [run for run in chosen if getattr(run, asked.sort) is not None]
+    known.sort(key=lambda run: getattr(run, asked.sort), reverse=asked.order == "down")
+    return known + [run for run in chosen if getattr(run, asked.sort) is None], choices
 
 
 def noted(using: Services, runs: Sequence[Run]) -> list[Run]:

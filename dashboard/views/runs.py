@@ -15,14 +15,13 @@ from pydantic import Field
 
 from core.numbers import duration
 from core.records.verdict import Verdict
-from core.workspace import contained
 from dashboard import charts, clock
 from dashboard.access import Approver, Reviewer, Viewer
 from dashboard.database.tables import RunNote
-from dashboard.faults import FaultError, missing
+from dashboard.faults import FaultError, missing, present
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
-from dashboard.page import ANSWERS, DONE, Page, Part, of_kind, respond
+from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
 from dashboard.readers import lineage
 from dashboard.readers.cluster import Task
 from dashboard.readers.evidence import Epoch
@@ -31,7 +30,7 @@ from dashboard.readers.runs import Run
 from dashboard.services import Services, Using
 from dashboard.views import run_list
 from dashboard.views.forms import FormData, go
-from dashboard.words import flat
+from dashboard.words import differing, flat
 
 router = APIRouter(tags=["runs"])
 
@@ -89,11 +88,8 @@ def one(
     tasks: tuple[Task, ...] = ()
     run = using.runs.run(run_id)
     if run is None:
-        remote = using.cluster.run(run_id)
-        if remote is None:
-            raise missing(f"there is no run {run_id[:80]}")
+        remote = present(using.cluster.run(run_id), f"there is no run {run_id[:80]}")
         run, tasks = remote[0], tuple(remote[1])
-    folder = using.runs.folder(run_id)
     config = using.runs.config(run_id)
     other = using.runs.config(against) if against else {}
     if against and using.runs.folder(against) is None:
@@ -105,8 +101,7 @@ def one(
         damaged.append(str(error))
         nodes = lineage.nodes(using.workspace, run.run_id) or _recorded(using, run)
     run = run_list.noted(using, [run])[0]
-    log_file = folder / "run.log" if folder else None
-    has_log = log_file is not None and log_file.is_file()
+    log_file = using.runs.file(run_id, "run.log")
     model = RunPage(
         title=f"Run {run.run_id}",
         run=run,
@@ -116,35 +111,31 @@ def one(
         epochs=using.evidence.epochs(run_id),
         config=config,
         against=against,
-        differences=_differences(config, other) if against else (),
+        differences=tuple(
+            Difference(key=key, mine=values[0], other=values[1])
+            for key, values in (differing((config, other)) if against else ())
+        ),
         others=tuple(name for name in using.runs.ids()[:60] if name != run_id),
-        report=bool(folder and (folder / "report.html").is_file()),
-        log=has_log,
+        report=using.runs.file(run_id, "report.html") is not None,
+        log=log_file is not None,
         log_tail=tuple(_tail(log_file, "")[0][-TAIL_LINES:])
-        if log_file and has_log and run.state in ("failed", "interrupted", "damaged")
+        if log_file and run.state in ("failed", "interrupted", "damaged")
         else (),
         damaged=tuple(damaged),
         may_note=person.may("reviewer"),
         may_stop=person.may("approver") and run.state == "running",
     )
+    restarts = _restarts(model.epochs)
     extra = {
         "dag": _dag(nodes),
-        "loss": charts.lines(
+        "loss": charts.by_epoch(
             "loss by epoch",
-            "epoch",
             "loss",
-            {
-                "train": charts.by_epoch(model.epochs, "loss"),
-                "eval": charts.by_epoch(model.epochs, "eval_log_loss"),
-            },
-            breaks=_restarts(model.epochs),
+            {"train": (model.epochs, "loss"), "eval": (model.epochs, "eval_log_loss")},
+            breaks=restarts,
         ),
-        "auc": charts.lines(
-            "AUC by epoch",
-            "epoch",
-            "AUC on eval",
-            {"eval": charts.by_epoch(model.epochs, "eval_auc")},
-            breaks=_restarts(model.epochs),
+        "auc": charts.by_epoch(
+            "AUC by epoch", "AUC on eval", {"eval": (model.epochs, "eval_auc")}, breaks=restarts
         ),
         "settings": sorted(flat(config).items()),
     }
@@ -160,10 +151,7 @@ def log_page(
     level: Annotated[str, Query(pattern=r"^(|WARNING|ERROR)$")] = "",
 ) -> Response:
     """The end of a run's log."""
-    folder = using.runs.folder(run_id)
-    path = folder / "run.log" if folder else None
-    if path is None or not path.is_file():
-        raise missing(f"run {run_id[:80]} has no log")
+    path = present(using.runs.file(run_id, "run.log"), f"run {run_id[:80]} has no log")
     lines, shortened = _tail(path, level)
     model = LogPage(
         title=f"Log of {run_id}", run_id=run_id, lines=tuple(lines), level=level, shortened=shortened
@@ -174,8 +162,7 @@ def log_page(
 @router.get("/runs/{run_id}/report", include_in_schema=False)
 def report(using: Using, _: Viewer, run_id: str) -> RedirectResponse:
     """The report, under the name that the links of its cards use."""
-    if using.runs.folder(run_id) is None:
-        raise missing(f"there is no run {run_id[:80]}")
+    present(using.runs.folder(run_id), f"there is no run {run_id[:80]}")
     return RedirectResponse(f"/runs/{quote(run_id, safe='')}/report.html", status_code=303)
 
 
@@ -187,10 +174,10 @@ def report_file(
     name: Literal["report.html", "model_card.html", "model_card.json", "data_card.html", "data_card.json"],
 ) -> Response:
     """The report and the cards the pipeline wrote; nothing in them may run."""
-    folder = using.runs.folder(run_id)
-    path = contained(folder, name) if folder else None
-    if path is None:
-        raise missing(f"run {run_id[:80]} has no {name}; `melanosizer report --run {run_id[:80]}` writes it")
+    path = present(
+        using.runs.file(run_id, name),
+        f"run {run_id[:80]} has no {name}; `melanosizer report --run {run_id[:80]}` writes it",
+    )
     kind = "application/json" if name.endswith(".json") else "text/html"
     return FileResponse(path, media_type=kind, headers={"Content-Security-Policy": SANDBOX})
 
@@ -206,7 +193,7 @@ class NoteForm(FormData):
     )
 
 
-@router.post("/runs/{run_id}/note", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/runs/{run_id}/note", **CHANGE)
 def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, Form()]) -> RedirectResponse:
     """Keep tags and a note, or archive a run; its files stay as they are."""
     _there(using, run_id)
@@ -241,7 +228,7 @@ def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, 
     return go(f"/runs/{quote(run_id, safe='')}")
 
 
-@router.post("/runs/{run_id}/stop", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/runs/{run_id}/stop", **CHANGE)
 def stop(using: Using, person: Approver, run_id: str) -> RedirectResponse:
     """Interrupt a run that is under way."""
     _there(using, run_id)
@@ -257,15 +244,6 @@ def stop(using: Using, person: Approver, run_id: str) -> RedirectResponse:
 def _there(using: Services, run_id: str) -> None:
     if using.runs.folder(run_id) is None and using.cluster.run(run_id) is None:
         raise missing(f"there is no run {run_id[:80]}")
-
-
-def _differences(mine: dict[str, Any], other: dict[str, Any]) -> tuple[Difference, ...]:
-    left, right = flat(mine), flat(other)
-    return tuple(
-        Difference(key=key, mine=left.get(key, "–"), other=right.get(key, "–"))
-        for key in sorted(left.keys() | right.keys())
-        if left.get(key) != right.get(key)
-    )
 
 
 def _nodes(using: Services, run: Run) -> list[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import func, select
@@ -15,14 +15,17 @@ from core.tfserving.client import ModelVersion
 from dashboard import charts, clock
 from dashboard.access import Viewer
 from dashboard.database.tables import Hour
-from dashboard.gateway.client import ServerError
+from dashboard.faults import FaultError
 from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.readers.registry import channel
 from dashboard.scrape import Span
-from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.time_range import TimeRange
 
 router = APIRouter(tags=["serving"])
+
+COUNTS = ("answers", "failures")
+SHARES = ("referred", "reviewed", "strange", "probability", "latency_ms")  # of the answers, or their mean
 
 
 class ServingRange(TimeRange):
@@ -72,51 +75,31 @@ class ServingPage(Page):
     days: tuple[OnDay, ...]
 
 
-@router.get("/serving", response_model=ServingPage, responses=ANSWERS)
-async def serving(
-    request: Request, using: Using, person: Viewer, asked: Annotated[ServingRange, Query()]
-) -> Response:
-    """Requests, errors, latency, queue and versions."""
-    from starlette.concurrency import run_in_threadpool
-
-    trouble = ""
-    loaded: list[ModelVersion] = []
+async def _loaded(using: Using, _: Viewer) -> tuple[list[ModelVersion], str]:
+    """Return the versions the server holds, and why they cannot be read."""
     try:
-        loaded = await using.model_server.versions()
-    except ServerError as error:
-        trouble = str(error)
-    return await run_in_threadpool(_page, request, using, person, asked, loaded, trouble)
+        return await using.model_server.versions(), ""
+    except FaultError as error:
+        return [], str(error)
 
 
-def _page(
+@router.get("/serving", response_model=ServingPage, responses=ANSWERS)
+def serving(
     request: Request,
     using: Using,
-    person: Person,
-    asked: ServingRange,
-    loaded: list[ModelVersion],
-    trouble: str,
+    person: Viewer,
+    server: Annotated[tuple[list[ModelVersion], str], Depends(_loaded)],
+    asked: Annotated[ServingRange, Query()],
 ) -> Response:
+    """Requests, errors, latency, queue and versions."""
+    loaded, trouble = server
     channels = using.registry.channels()
     spans = using.scraper.spans(*asked.limits(person.zone))
     samples = using.scraper.samples()
     newest = samples[-1] if samples else None
     with using.database.read() as session:
         rows = session.execute(
-            select(
-                Hour.version,
-                *(
-                    func.sum(column)
-                    for column in (
-                        Hour.answers,
-                        Hour.failures,
-                        Hour.referred,
-                        Hour.reviewed,
-                        Hour.strange,
-                        Hour.probability,
-                        Hour.latency_ms,
-                    )
-                ),
-            )
+            select(Hour.version, *(func.sum(getattr(Hour, name)) for name in COUNTS + SHARES))
             .where(Hour.hour >= (clock.now() - clock.DAY) // clock.HOUR * clock.HOUR)
             .group_by(Hour.version)
         ).all()
@@ -131,7 +114,7 @@ def _page(
                 version=str(one.version),
                 state=one.state,
                 error=one.error,
-                channel=_channel(channels, str(one.version)),
+                channel=channel(channels, str(one.version)),
             )
             for one in loaded
         ),
@@ -144,54 +127,20 @@ def _page(
         shadow=newest.shadow if newest else {},
         days=tuple(_day(channels, row) for row in sorted(rows, key=lambda row: -row[1]) if row[0]),
     )
-    latencies = (("median", "p50_ms"), ("95 %", "p95_ms"), ("99 %", "p99_ms"))
+    lines = {
+        "rate": ("requests a second", "requests/s", {"answered": "requests", "failed": "errors"}),
+        "latency": ("latency", "ms", {"median": "p50_ms", "95 %": "p95_ms", "99 %": "p99_ms"}),
+        "queue": ("time in the queue", "ms, 95 %", {"queue": "queue_p95_ms"}),
+    }
     extra = {
-        "rate": charts.timeline(
-            "requests a second",
-            "requests/s",
-            {
-                "answered": [(s.at, s.requests) for s in spans],
-                "failed": [(s.at, s.errors) for s in spans],
-            },
-            zone=person.zone,
-        ),
-        "latency": charts.timeline(
-            "latency",
-            "ms",
-            {
-                name: [(s.at, value) for s in spans if (value := getattr(s, key)) is not None]
-                for name, key in latencies
-            },
-            zone=person.zone,
-        ),
-        "queue": charts.timeline(
-            "time in the queue",
-            "ms, 95 %",
-            {"queue": [(s.at, s.queue_p95_ms) for s in spans if s.queue_p95_ms is not None]},
-            zone=person.zone,
-        ),
+        name: charts.timeline(title, unit, spans, named, zone=person.zone)
+        for name, (title, unit, named) in lines.items()
     }
     return respond(request, using, "serving.html", model, extra=extra)
 
 
-def _channel(channels: Channels, version: str) -> str | None:
-    return "stable" if version == channels.stable else "canary" if version == channels.canary else None
-
-
 def _day(channels: Channels, row: Sequence[Any]) -> OnDay:
-    version, answers, failures, referred, reviewed, strange, probability, latency = row
-
-    def share(part: float) -> float | None:
-        return part / answers if answers else None
-
-    return OnDay(
-        version=version,
-        channel=_channel(channels, version),
-        answers=answers,
-        failures=failures,
-        referred=share(referred),
-        reviewed=share(reviewed),
-        strange=share(strange),
-        probability=share(probability),
-        latency_ms=share(latency),
-    )
+    version, answers, failures, *sums = row
+    shares = {name: part / answers if answers else None for name, part in zip(SHARES, sums, strict=True)}
+    served = channel(channels, version)
+    return OnDay(version=version, channel=served, answers=answers, failures=failures, **shares)

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from dashboard import clock
 from dashboard.access import Viewer, address, check_csrf, cookie
 from dashboard.faults import FaultError, invalid
-from dashboard.page import ANSWERS, DONE, Page, respond
+from dashboard.page import ANSWERS, CHANGE, DONE, Page, respond
 from dashboard.security.oidc import Provider
 from dashboard.security.passwords import WeakPasswordError
 from dashboard.security.roles import Person
@@ -100,7 +100,7 @@ def sign_in_page(
     return _sign_in_page(request, using, inside(next), "")
 
 
-@router.post("/sign-in", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/sign-in", **CHANGE)
 async def sign_in(request: Request, using: Using, form: Annotated[SignInForm, Form()]) -> Response:
     """Sign in with name and password."""
     request.state.person = None
@@ -142,7 +142,7 @@ def link(
     )
 
 
-@router.post("/sign-in/link", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/sign-in/link", **CHANGE)
 async def use_link(request: Request, using: Using, form: Annotated[LinkForm, Form()]) -> Response:
     """Sign in with a one-time link."""
     request.state.person = None
@@ -190,7 +190,7 @@ def account(request: Request, using: Using, person: Viewer) -> Response:
     return _account(request, using, person, "")
 
 
-@router.post("/account/password", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/account/password", **CHANGE)
 def password(
     request: Request, using: Using, person: Viewer, form: Annotated[PasswordForm, Form()]
 ) -> Response:
@@ -210,7 +210,7 @@ def password(
     return go("/runs")
 
 
-@router.post("/account/time-zone", response_class=RedirectResponse, status_code=303, responses=DONE)
+@router.post("/account/time-zone", **CHANGE)
 def time_zone(using: Using, person: Viewer, form: Annotated[TimeZoneForm, Form()]) -> RedirectResponse:
     """Choose the time zone that every page is shown in to this person."""
     if form.time_zone not in clock.zones():
@@ -229,7 +229,7 @@ async def provider(
     return await _provider(request).redirect(request, using, inside(next))
 
 
-@router.get("/sign-in/oidc/callback", responses=DONE, status_code=303, response_class=RedirectResponse)
+@router.get("/sign-in/oidc/callback", **CHANGE)
 async def callback(request: Request, using: Using) -> Response:
     """Come back from it."""
     found = await _provider(request).arrive(request, using)

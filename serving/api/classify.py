@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,20 +11,11 @@ from core.protos import tensor_pb2
 from core.tfserving.tensors import Array
 from serving.engine.model import Model
 from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
-from serving.engine.tensors import Tensor, from_proto
+from serving.engine.tensors import Tensor, from_proto, shape_text
 from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, regression_pb2
 from serving.status import invalid_argument, unimplemented
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
-
-
-def _debug_name(dtype: int) -> str:
-    name: str = DataType.Name(dtype)
-    return name
-
-
-def _debug_shape(shape: tuple[int, ...]) -> str:
-    return "[" + ",".join(str(size) for size in shape) + "]"
 
 
 def example_count(request: Any) -> int:
@@ -67,14 +58,6 @@ def examples_tensor(request: Any) -> Tensor:
         proto.string_val.extend(context + e.SerializeToString() for e in both.examples)
     proto.tensor_shape.dim.add(size=len(proto.string_val))
     return from_proto(proto, _INPUTS)
-
-
-def _signature(model: Model, spec: Any, tensors_of: Callable[[Model, Any], tuple[str, list[str]]]) -> Any:
-    key = spec.signature_name or DEFAULT_SIGNATURE
-    signature = model.signatures.get(key)
-    if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {key}")
-    return signature, *tensors_of(model, signature)
 
 
 def _check_method(model: Model, signature: Any, kind: str, method: str) -> None:
@@ -120,12 +103,10 @@ def _regress_tensors(model: Model, signature: Any) -> tuple[str, list[str]]:
 def _checked(tensor: Tensor, what: str, dtype: int, count: int) -> Array:
     shape = tensor.shape
     if len(shape) != 2:
-        raise invalid_argument(
-            f"Expected Tensor shape: [batch_size num_classes] but got {_debug_shape(shape)}"
-        )
+        raise invalid_argument(f"Expected Tensor shape: [batch_size num_classes] but got {shape_text(shape)}")
     if tensor.dtype != dtype:
         raise invalid_argument(
-            f"Expected {what} Tensor of {_debug_name(dtype)}. Got: {_debug_name(tensor.dtype)}"
+            f"Expected {what} Tensor of {DataType.Name(dtype)}. Got: {DataType.Name(tensor.dtype)}"
         )
     if shape[0] != count:
         raise invalid_argument(f"Expected {what} output batch size of {count}. Got: {shape[0]}")
@@ -169,12 +150,12 @@ def _fill_values(signature: Any, count: int, by_name: dict[str, Tensor], result:
     if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
         raise invalid_argument(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
-            f"{_debug_shape(shape)}"
+            f"{shape_text(shape)}"
         )
     if shape[0] != count:
         raise invalid_argument(f"Input batch size did not match output batch size: {count} vs. {shape[0]}")
     if tensor.dtype != tensor_pb2.DT_FLOAT:
-        raise invalid_argument(f"Expected output Tensor of DT_FLOAT.  Got: {_debug_name(tensor.dtype)}")
+        raise invalid_argument(f"Expected output Tensor of DT_FLOAT.  Got: {DataType.Name(tensor.dtype)}")
     for value in np.ravel(tensor.numpy()):
         result.regressions.add().value = float(value)
 
@@ -185,28 +166,36 @@ def _fill_spec(response: Any, model: Model, spec: Any) -> None:
     response.model_spec.version.value = model.version
 
 
-def run_classify(model: Model, request: Any, timeout_ms: int = 0) -> Any:
-    """Answer a ClassificationRequest."""
-    signature, feed, fetches = _signature(model, request.model_spec, _classify_tensors)
+# What a method feeds and fetches, and how its result is filled.
+_METHODS = {
+    CLASSIFY_METHOD: (_classify_tensors, _fill_classes),
+    REGRESS_METHOD: (_regress_tensors, _fill_values),
+}
+
+
+def _run(model: Model, request: Any, method: str, response: Any, timeout_ms: int) -> Any:
+    key = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    signature = model.signatures.get(key)
+    if signature is None:
+        raise invalid_argument(f"No signature was found with the name: {key}")
+    tensors_of, fill = _METHODS[method]
+    feed, fetches = tensors_of(model, signature)
     tensor = examples_tensor(request)
     outputs = model.run({feed: tensor}, fetches, timeout_ms)
-    response = classification_pb2.ClassificationResponse()
     _fill_spec(response, model, request.model_spec)
     response.result.SetInParent()
-    _fill_classes(signature, tensor.shape[0], dict(zip(fetches, outputs, strict=True)), response.result)
+    fill(signature, tensor.shape[0], dict(zip(fetches, outputs, strict=True)), response.result)
     return response
+
+
+def run_classify(model: Model, request: Any, timeout_ms: int = 0) -> Any:
+    """Answer a ClassificationRequest."""
+    return _run(model, request, CLASSIFY_METHOD, classification_pb2.ClassificationResponse(), timeout_ms)
 
 
 def run_regress(model: Model, request: Any, timeout_ms: int = 0) -> Any:
     """Answer a RegressionRequest."""
-    signature, feed, fetches = _signature(model, request.model_spec, _regress_tensors)
-    tensor = examples_tensor(request)
-    outputs = model.run({feed: tensor}, fetches, timeout_ms)
-    response = regression_pb2.RegressionResponse()
-    _fill_spec(response, model, request.model_spec)
-    response.result.SetInParent()
-    _fill_values(signature, tensor.shape[0], dict(zip(fetches, outputs, strict=True)), response.result)
-    return response
+    return _run(model, request, REGRESS_METHOD, regression_pb2.RegressionResponse(), timeout_ms)
 
 
 def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:
@@ -231,7 +220,9 @@ def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:
         signature = model.signatures.get(key)
         if signature is None:
             raise invalid_argument(f"Requested signature not found in model graph: {key}")
-        one_feed, one_fetches = _task_tensors(model, task.method_name, signature)
+        if task.method_name not in _METHODS:
+            raise unimplemented(f"Unsupported signature method_name: {task.method_name}")
+        one_feed, one_fetches = _METHODS[task.method_name][0](model, signature)
         feed = feed or one_feed
         if feed != one_feed:
             raise invalid_argument("Input tensor must be the same for all Signatures.")
@@ -244,18 +235,8 @@ def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:
     for task, signature in tasks:
         result = response.results.add()
         _fill_spec(result, model, task.model_spec)
-        if task.method_name == CLASSIFY_METHOD:
-            result.classification_result.SetInParent()
-            _fill_classes(signature, tensor.shape[0], by_name, result.classification_result)
-        else:
-            result.regression_result.SetInParent()
-            _fill_values(signature, tensor.shape[0], by_name, result.regression_result)
+        is_classify = task.method_name == CLASSIFY_METHOD
+        filled = result.classification_result if is_classify else result.regression_result
+        filled.SetInParent()
+        _METHODS[task.method_name][1](signature, tensor.shape[0], by_name, filled)
     return response
-
-
-def _task_tensors(model: Model, method: str, signature: Any) -> tuple[str, list[str]]:
-    if method == CLASSIFY_METHOD:
-        return _classify_tensors(model, signature)
-    if method == REGRESS_METHOD:
-        return _regress_tensors(model, signature)
-    raise unimplemented(f"Unsupported signature method_name: {method}")

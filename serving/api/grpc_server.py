@@ -7,13 +7,14 @@ import importlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
@@ -21,15 +22,7 @@ from core.telemetry import TRACEPARENT
 from serving.api.caller import Caller
 from serving.api.service import Service
 from serving.operations.memory import MemoryBudget, Reservation
-from serving.protos import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    inference_pb2,
-    model_management_pb2,
-    predict_pb2,
-    regression_pb2,
-)
+from serving.protos import model_management_pb2
 from serving.status import Code, ServingError, failed_precondition, internal, invalid_argument
 
 log = logging.getLogger(__name__)
@@ -45,7 +38,7 @@ _MESSAGE_COPIES = 4
 # Answers that are on their way are sent; only open streams use it up, and a stop ends within a second of the last answer.
 _STREAM_SECONDS = 0.8
 
-Handler = Callable[[Any, Caller, Reservation], Any]
+Handler = Callable[[Any, Caller, str, Reservation], Any]
 Reload = Callable[[Any, Callable[[], bool]], None]
 
 
@@ -73,28 +66,28 @@ def _address(peer: str) -> str:
 
 def fail(context: Any, error: ServingError) -> None:
     """End an RPC with a ServingError, with retry information where there is any."""
-    trailing: list[tuple[str, str]] = []
-    if error.retry_after_seconds is not None:
-        trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after_seconds * 1000))))
-        trailing.append(("retry-after", f"{error.retry_after_seconds:.3f}"))
-    if trailing:
-        context.set_trailing_metadata(tuple(trailing))
+    seconds = error.retry_after_seconds
+    if seconds is not None:
+        context.set_trailing_metadata(
+            (("grpc-retry-pushback-ms", str(int(seconds * 1000))), ("retry-after", f"{seconds:.3f}"))
+        )
     context.abort(error.grpc_status, error.grpc_message())
 
 
-def _unary(work: Handler, request: Any, response: Any, budget: MemoryBudget) -> Any:
-    """A handler that parses the message itself: only once there is memory for it."""
+def _unary(work: Handler, method: Any, budget: MemoryBudget) -> Any:
+    """A handler of a method (its descriptor) that parses the message itself: only once there is memory for it."""
+    request, response = map(GetMessageClass, (method.input_type, method.output_type))
 
     def handle(message: bytes, context: Any) -> Any:
         caller = _caller(context)
         try:
-            with budget.reserve() as memory:
+            with Reservation(budget) as memory:
                 memory.take(_MESSAGE_COPIES * len(message))
                 try:
                     parsed = request.FromString(message)
                 except DecodeError as error:
                     raise internal(f"Exception deserializing request: {error}") from None
-                return work(parsed, caller, memory)
+                return work(parsed, caller, method.name, memory)
         except ServingError as error:
             log.debug("request %s failed: %s", caller.request_id, error.to_string())
             fail(context, error)
@@ -109,7 +102,7 @@ def _reload_handler(service: Service, reload: Reload) -> Any:
     def handle(message: Any, context: Any) -> Any:
         response = model_management_pb2.ReloadConfigResponse()
         try:
-            service.gate_authenticate(_caller(context))
+            service.gate.authenticate(_caller(context))
             if message.config.WhichOneof("config") != "model_config_list":
                 raise invalid_argument(
                     "ServerModelConfig type not supported by HandleReloadConfigRequest."
@@ -132,41 +125,25 @@ def _reload_handler(service: Service, reload: Reload) -> Any:
 
 
 def _handlers(service: Service, reload: Reload, budget: MemoryBudget) -> Iterator[Any]:
-    def methods(table: Mapping[str, tuple[Handler, Any, Any]]) -> dict[str, Any]:
-        return {name: _unary(*row, budget) for name, row in table.items()}
+    def without_memory(work: Callable[[Any, Caller], Any]) -> Handler:
+        return lambda request, caller, *_: work(request, caller)
 
-    def named(api: str, work: Callable[..., Any]) -> Handler:
-        return lambda request, caller, memory: work(request, caller, api, memory)
-
-    def unnamed(work: Callable[..., Any]) -> Handler:
-        return lambda request, caller, _: work(request, caller)
-
-    predict, metadata, status = predict_pb2, get_model_metadata_pb2, get_model_status_pb2
-    classify, regress, several = classification_pb2, regression_pb2, inference_pb2
-    predictions = {
-        "Predict": (named("Predict", service.predict), predict.PredictRequest, predict.PredictResponse),
-        "Classify": (
-            named("Classify", service.classify), classify.ClassificationRequest, classify.ClassificationResponse,
-        ),
-        "Regress": (named("Regress", service.regress), regress.RegressionRequest, regress.RegressionResponse),
-        "MultiInference": (
-            named("MultiInference", service.multi_inference),
-            several.MultiInferenceRequest, several.MultiInferenceResponse,
-        ),
-        "GetModelMetadata": (
-            unnamed(service.metadata), metadata.GetModelMetadataRequest, metadata.GetModelMetadataResponse,
-        ),
-    }  # fmt: skip
-    models = {
-        "GetModelStatus": (
-            unnamed(service.status),
-            status.GetModelStatusRequest,
-            status.GetModelStatusResponse,
-        )
+    works: dict[str, dict[str, Handler]] = {
+        PREDICTION_SERVICE: {
+            "Predict": service.predict,
+            "Classify": service.infer,
+            "Regress": service.infer,
+            "MultiInference": service.infer,
+            "GetModelMetadata": without_memory(service.metadata),
+        },
+        MODEL_SERVICE: {"GetModelStatus": without_memory(service.status)},
     }
-    yield grpc.method_handlers_generic_handler(PREDICTION_SERVICE, methods(predictions))
-    reloads = {"HandleReloadConfigRequest": _reload_handler(service, reload)}
-    yield grpc.method_handlers_generic_handler(MODEL_SERVICE, methods(models) | reloads)
+    for name, methods in works.items():
+        known = descriptor_pool.Default().FindServiceByName(name).methods_by_name
+        handlers = {api: _unary(work, known[api], budget) for api, work in methods.items()}
+        if name == MODEL_SERVICE:
+            handlers["HandleReloadConfigRequest"] = _reload_handler(service, reload)
+        yield grpc.method_handlers_generic_handler(name, handlers)
 
 
 def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
@@ -206,6 +183,7 @@ class GrpcServer:
                 *parse_channel_arguments(channel_arguments),
             ],
         )
+        _register_descriptors()
         self._server.add_generic_rpc_handlers(tuple(_handlers(service, reload, budget)))
         names = [PREDICTION_SERVICE, MODEL_SERVICE, reflection.SERVICE_NAME]
         self._health: Any = None
@@ -213,7 +191,6 @@ class GrpcServer:
             self._health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             names.append(health.SERVICE_NAME)
-        _register_descriptors()
         names.append(_REFLECTION_V1)
         servicer = reflection.ReflectionServicer(names, pool=_MethodPool())
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self._server)
@@ -256,7 +233,7 @@ class GrpcServer:
 
 
 def _register_descriptors() -> None:
-    """Put the two services into the descriptor pool for reflection.
+    """Put the two services into the descriptor pool.
 
     The wheel's generated modules do that and then trip over an attribute that today's protobuf has made
     read-only: the descriptors are registered by then.

@@ -62,9 +62,8 @@ class Request:
         self.peer = peer
         self.id = self.headers.get(b"x-request-id", b"").decode("latin-1")[:128] or uuid.uuid4().hex
         options = self.headers.get(b"connection", b"").lower()
-        old = event.http_version < b"1.1"
-        self.is_old = old
-        self.keep_alive = b"keep-alive" in options if old else b"close" not in options
+        self.is_old = event.http_version < b"1.1"
+        self.keep_alive = b"keep-alive" in options if self.is_old else b"close" not in options
 
     async def body(self, memory: Reservation, most: int) -> Body:
         """Read the whole body."""
@@ -184,12 +183,9 @@ class Connection(asyncio.BufferedProtocol):
                 reply = replace(error_reply(invalid_argument(text)), status=error.error_status_hint)
                 await self._send(reply, uuid.uuid4().hex, "", keep_alive=False)
                 return
-            came, self._rest = self._unread(), None
+            came = self._parser.trailing_data[0] if self._rest is None else self._rest
+            self._rest = None
             wait = _KEEP_ALIVE_SECONDS
-
-    def _unread(self) -> bytes:
-        """What came after the request."""
-        return self._parser.trailing_data[0] if self._rest is None else self._rest
 
     def abort(self) -> None:
         """Close at once."""

@@ -19,12 +19,7 @@ import uvloop
 
 from core.telemetry import TRACEPARENT
 from serving.api.caller import Caller
-from serving.api.http_connection import (
-    READ_BYTES,
-    Connection,
-    Request,
-    too_large,
-)
+from serving.api.http_connection import READ_BYTES, Connection, Request, too_large
 from serving.api.json_worker import Body
 from serving.api.rest import API, Reply, RestApi, error_reply
 from serving.operations.memory import MemoryBudget, Reservation
@@ -38,8 +33,7 @@ log = logging.getLogger(__name__)
 class Pages:
     """What the pages outside the API tell."""
 
-    is_ready: Callable[[], bool]
-    why_not: Callable[[], str]
+    why_not_ready: Callable[[], str]
     metrics: Callable[[], str]
     metrics_path: str | None = None
 
@@ -47,13 +41,7 @@ class Pages:
 class App:
     """Answers requests, however they were read."""
 
-    def __init__(
-        self,
-        api: RestApi,
-        pages: Pages,
-        options: Options,
-        budget: MemoryBudget,
-    ) -> None:
+    def __init__(self, api: RestApi, pages: Pages, options: Options, budget: MemoryBudget) -> None:
         self.options = options
         self.budget = budget
         self.is_closing = False
@@ -72,9 +60,9 @@ class App:
         if path == "/healthz":
             return Reply(200, b"ok\n", "text/plain")
         if path == "/readyz":
-            if self._pages.is_ready():
-                return Reply(200, b"ready\n", "text/plain")
-            return Reply(503, f"not ready: {self._pages.why_not()}\n".encode(), "text/plain")
+            if why_not := self._pages.why_not_ready():
+                return Reply(503, f"not ready: {why_not}\n".encode(), "text/plain")
+            return Reply(200, b"ready\n", "text/plain")
         if path == self._pages.metrics_path:
             return Reply(200, self._pages.metrics().encode(), "text/plain")
         if method == "OPTIONS" and (
@@ -84,7 +72,7 @@ class App:
         if not API.fullmatch(path):
             return Reply(404, b"", "text/html")
         try:
-            with self.budget.reserve() as memory:
+            with Reservation(self.budget) as memory:
                 return await self._answer(request, memory)
         except ServingError as error:
             return error_reply(error)
@@ -110,25 +98,14 @@ class App:
                 caller = replace(caller, deadline=time.monotonic() + timeout_ms / 1000)
             # Whatever contains gzip is gzip, and only that is (http_server.cc).
             zipped = b"gzip" in request.headers.get(b"content-encoding", b"").lower()
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._workers, self._work, request.method, request.path, body, zipped, caller, memory
-            )
+
+            def work() -> Reply:
+                text = unzip(body, memory, self.options.rest_api_max_body_bytes) if zipped else body
+                return self._api.handle(request.method, request.path, text, caller, memory)
+
+            return await asyncio.get_running_loop().run_in_executor(self._workers, work)
         finally:
             self._inflight -= 1
-
-    def _work(
-        self,
-        method: str,
-        path: str,
-        body: Body,
-        zipped: bool,
-        caller: Caller,
-        memory: Reservation,
-    ) -> Reply:
-        if zipped:
-            body = unzip(body, memory, self.options.rest_api_max_body_bytes)
-        return self._api.handle(method, path, body, caller, memory)
 
 
 def unzip(body: Body, memory: Reservation, most: int) -> bytearray:

@@ -10,13 +10,14 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import rapidjson
 
 from serving.status import ServingError, invalid_argument
 
-TOO_DEEP = "JSON Parse error: nested too deeply"
 _AT = re.compile(r"Parse error at offset (\d+): (.*)", re.DOTALL)
 _FOLLOWED = "The document root must not be followed by other values."
 _BASE64_SPACE = re.compile(r"[ \t\n\v\f\r]+")
@@ -47,6 +48,16 @@ class _Decoder(rapidjson.Decoder):
 _DECODE = _Decoder(number_mode=rapidjson.NM_NATIVE | rapidjson.NM_NAN)
 
 
+@contextmanager
+def bounded_depth() -> Iterator[None]:
+    """Refuse a document that is nested deeper than Python's stack, for a block or as a decorator."""
+    try:
+        yield
+    except RecursionError:
+        raise invalid_argument("JSON Parse error: nested too deeply") from None
+
+
+@bounded_depth()
 def parse(body: bytes | bytearray) -> dict[str, Any]:
     """Return the JSON object in `body`; bytes that are not UTF-8 come back as lone surrogates (surrogateescape).
 
@@ -55,10 +66,7 @@ def parse(body: bytes | bytearray) -> dict[str, Any]:
     """
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
-    try:
-        document = _parse(body[3:] if body.startswith(b"\xef\xbb\xbf") else body)
-    except RecursionError:
-        raise invalid_argument(TOO_DEEP) from None
+    document = _parse(body[3:] if body.startswith(b"\xef\xbb\xbf") else body)
     if not isinstance(document, dict):
         raise format_error(document, "Is not object")
     return document

@@ -47,12 +47,8 @@ def error(message: str) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    return _decimals(value) if value.dtype == np.float32 else value.tolist()
-
-
-def _decimals(values: Any) -> Any:
-    """Float32 as doubles with the same shortest digits: the standard library would write those of the double."""
-    return np.asarray(values, np.float32).astype(str).astype(np.float64).tolist()
+    """Python's values; float32 as doubles with the same shortest digits, not with those of the double."""
+    return (value.astype(str).astype(np.float64) if value.dtype == np.float32 else value).tolist()
 
 
 def _values(name: str, proto: Any) -> tuple[Any, bool]:
@@ -86,23 +82,13 @@ def _nested(flat: list[Any], shape: list[int]) -> Any:
     """Nested lists of any number of dimensions."""
     if not shape:
         return flat[0]
-    count = 1
-    for size in shape:
-        count *= size
-    if count == 0:
-        return _empty(shape)
+    if 0 in shape:  # an empty list for each place of the dimensions before it
+        for size in reversed(shape[: shape.index(0)]):
+            flat = [flat] * size
+        return flat
     for size in reversed(shape[1:]):
         flat = [flat[i : i + size] for i in range(0, len(flat), size)]
     return flat
-
-
-def _empty(shape: list[int]) -> list[Any]:
-    """A tensor without elements: an empty list for each place of the dimensions before the first 0."""
-    before = shape[: shape.index(0)]
-    result: list[Any] = []
-    for size in reversed(before):
-        result = [result] * size
-    return result
 
 
 def row_format(tensors: Mapping[str, Any]) -> bytes:

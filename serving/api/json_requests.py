@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from serving.api.json_parser import (
-    TOO_DEEP,
+    bounded_depth,
     bytes_of,
     format_error,
     is_object,
@@ -15,7 +15,7 @@ from serving.api.json_parser import (
     text_bytes,
     type_name,
 )
-from serving.api.json_tensors import Infos, check_float, fill_inputs, fill_instances
+from serving.api.json_tensors import Dtypes, check_float, fill_inputs, fill_instances
 from serving.engine.signatures import DEFAULT_SIGNATURE
 from serving.protos import Example
 from serving.status import invalid_argument
@@ -34,24 +34,15 @@ def _fill_signature(document: Mapping[str, Any], request: Any) -> None:
     request.model_spec.signature_name = plain_name(name)
 
 
-def inputs_of(signatures: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    """Return the inputs of a signature (the default one for ""), by the signatures' names.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT if there is no such signature.
-    """
-    key = name or DEFAULT_SIGNATURE
-    if key not in signatures:
-        raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
-    return signatures[key]
-
-
-def fill_predict(body: bytes | bytearray, infos_of: Callable[[str], Infos], request: Any) -> str:
+@bounded_depth()
+def fill_predict(
+    body: bytes | bytearray, signatures: Callable[[], Mapping[str, Dtypes]], request: Any
+) -> str:
     """Fill a PredictRequest.
 
     Args:
         body: The JSON text.
-        infos_of: Returns the inputs (TensorInfo by name) of a signature.
+        signatures: Returns the types of the inputs of each signature of the model.
         request: The PredictRequest.
 
     Returns:
@@ -61,17 +52,14 @@ def fill_predict(body: bytes | bytearray, infos_of: Callable[[str], Infos], requ
         ServingError: INVALID_ARGUMENT, saying what is wrong where.
     """
     document = parse(body)
-    try:
-        return _fill_predict(document, infos_of, request)
-    except RecursionError:
-        raise invalid_argument(TOO_DEEP) from None
-
-
-def _fill_predict(document: Mapping[str, Any], infos_of: Callable[[str], Infos], request: Any) -> str:
     _fill_signature(document, request)
     name = request.model_spec.signature_name
-    infos = infos_of(name)
-    if not infos:
+    dtypes = signatures().get(name or DEFAULT_SIGNATURE)
+    if dtypes is None:
+        raise invalid_argument(
+            f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def'
+        )
+    if not dtypes:
         raise invalid_argument(f"Failed to get input map for signature: {name or 'DEFAULT'}")
     if _INSTANCES in document:
         if _INPUTS in document:
@@ -84,10 +72,10 @@ def _fill_predict(document: Mapping[str, Any], infos_of: Callable[[str], Infos],
             raise format_error(document, f"Expecting '{_INSTANCES}' to be an list/array")
         if not instances:
             raise format_error(document, f"No values in '{_INSTANCES}' array")
-        fill_instances(instances, infos, request.inputs)
+        fill_instances(instances, dtypes, request.inputs)
         return "row"
     if _INPUTS in document:
-        fill_inputs(document[_INPUTS], infos, request.inputs)
+        fill_inputs(document[_INPUTS], dtypes, request.inputs)
         return "column"
     raise invalid_argument("Missing 'inputs' or 'instances' key")
 
@@ -132,6 +120,7 @@ def _fill_example(value: Any, example: Any) -> None:
             _add_to_feature(one, name, feature)
 
 
+@bounded_depth()
 def fill_examples(body: bytes | bytearray, request: Any) -> None:
     """Fill a ClassificationRequest or RegressionRequest.
 
@@ -139,13 +128,6 @@ def fill_examples(body: bytes | bytearray, request: Any) -> None:
         ServingError: INVALID_ARGUMENT, saying what is wrong where.
     """
     document = parse(body)
-    try:
-        _fill_examples(document, request)
-    except RecursionError:
-        raise invalid_argument(TOO_DEEP) from None
-
-
-def _fill_examples(document: Mapping[str, Any], request: Any) -> None:
     _fill_signature(document, request)
     context = _CONTEXT in document
     if context:

@@ -11,9 +11,11 @@ import numpy as np
 from core.protos import tensor_pb2
 from core.tfserving.tensors import DTYPES
 from serving.api.json_parser import bytes_of, is_object, text_bytes, to_text, type_name
+from serving.engine.tensors import shape_text
 from serving.status import ServingError, invalid_argument, unimplemented
 
-Infos = Mapping[str, Any]
+# The type of each input of a signature.
+Dtypes = Mapping[str, int]
 
 _FLOATS = {tensor_pb2.DT_FLOAT, tensor_pb2.DT_DOUBLE}
 _INT32 = {tensor_pb2.DT_INT32, tensor_pb2.DT_INT16, tensor_pb2.DT_INT8, tensor_pb2.DT_UINT8}
@@ -45,28 +47,24 @@ def _one_value(value: Any, dtype: int) -> Any:
     """AddValueToTensor."""
     kind = type(value)
     if dtype in _FLOATS:
-        if kind not in (int, float):
-            raise _type_error(value, dtype)
-        if dtype == tensor_pb2.DT_FLOAT:
-            check_float(value)
-        return value
-    if dtype in _RANGES:
+        fits = kind in (int, float)
+    elif dtype in _RANGES:
         low, high = _RANGES[dtype]
-        if kind is not int or not low <= value <= high:
-            raise _type_error(value, dtype)
-        return value
+        fits = kind is int and low <= value <= high
+    elif dtype == tensor_pb2.DT_STRING:
+        fits = kind in (str, dict)
+    elif dtype == tensor_pb2.DT_BOOL:
+        fits = kind is bool
+    else:
+        name = DTYPES[dtype].name if dtype in DTYPES else str(dtype)
+        raise unimplemented(f"Conversion of JSON Value: {to_text(value)} to type: {name}")
+    if not fits:
+        raise _type_error(value, dtype)
+    if dtype == tensor_pb2.DT_FLOAT:
+        check_float(value)
     if dtype == tensor_pb2.DT_STRING:
-        if kind is dict:
-            return bytes_of(value)
-        if kind is not str:
-            raise _type_error(value, dtype)
-        return text_bytes(value)
-    if dtype == tensor_pb2.DT_BOOL:
-        if kind is not bool:
-            raise _type_error(value, dtype)
-        return value
-    name = DTYPES[dtype].name if dtype in DTYPES else str(dtype)
-    raise unimplemented(f"Conversion of JSON Value: {to_text(value)} to type: {name}")
+        return bytes_of(value) if kind is dict else text_bytes(value)
+    return value
 
 
 def _dense_shape(value: Any) -> list[int]:
@@ -148,64 +146,50 @@ def _fill(proto: Any, dtype: int, value: Any) -> None:
         proto.tensor_content = array.tobytes()
 
 
-class _FirstInstance:
-    """What the first instance said of one named tensor; the others must say the same."""
-
-    def __init__(self, dtype: int) -> None:
-        self.dtype = dtype
-        self.seen: tuple[int, list[int]] | None = None
-
-    def check(self, value: Any) -> None:
-        """AddInstanceItem."""
-        shape = _dense_shape(value)
-        count = len(_leaves(value, self.dtype, shape))
-        if self.seen is None:
-            self.seen = (count, shape)
-        elif count != self.seen[0]:
-            raise invalid_argument(f"Expecting tensor size: {self.seen[0]} but got: {count}")
-        elif shape != self.seen[1]:
-            raise invalid_argument(
-                f"Expecting shape {_shape_text(self.seen[1])} but got: {_shape_text(shape)}"
-            )
+def _check_item(name: str, value: Any, dtype: int, first: dict[str, tuple[int, list[int]]]) -> None:
+    """AddInstanceItem: all instances have the size and shape of the first one, which is kept in `first`."""
+    shape = _dense_shape(value)
+    count = len(_leaves(value, dtype, shape))
+    size, expected = first.setdefault(name, (count, shape))
+    if count != size:
+        raise invalid_argument(f"Expecting tensor size: {size} but got: {count}")
+    if shape != expected:
+        raise invalid_argument(f"Expecting shape {shape_text(expected)} but got: {shape_text(shape)}")
 
 
-def _shape_text(shape: list[int]) -> str:
-    return "[" + ",".join(str(size) for size in shape) + "]"
-
-
-def fill_instances(instances: list[Any], infos: Infos, inputs: Any) -> None:
+def fill_instances(instances: list[Any], dtypes: Dtypes, inputs: Any) -> None:
     """Fill the inputs from `instances`, one row each. Raises INVALID_ARGUMENT naming the first bad one."""
-    if not isinstance(instances[0], dict) and len(infos) > 1:
+    if not isinstance(instances[0], dict) and len(dtypes) > 1:
         raise invalid_argument(
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
         )
-    names = sorted(infos)
+    names = sorted(dtypes)
     by_name = is_object(instances[0])
     try:
         if not by_name and not any(map(is_object, instances)):
-            _fill(inputs[names[0]], infos[names[0]].dtype, instances)
+            _fill(inputs[names[0]], dtypes[names[0]], instances)
             return
         if by_name and all(is_object(one) and sorted(one) == names for one in instances):
             for name in names:
-                _fill(inputs[name], infos[name].dtype, [one[name] for one in instances])
+                _fill(inputs[name], dtypes[name], [one[name] for one in instances])
             return
     except ServingError as error:
-        _explain(instances, infos, names, by_name)
+        _explain(instances, dtypes, names, by_name)
         raise error from None
-    _explain(instances, infos, names, by_name)
+    _explain(instances, dtypes, names, by_name)
     raise invalid_argument("Failed to process 'instances' list")
 
 
-def _explain(instances: list[Any], infos: Infos, names: list[str], by_name: bool) -> None:
+def _explain(instances: list[Any], dtypes: Dtypes, names: list[str], by_name: bool) -> None:
     """Raise what is wrong with the first bad instance: FillTensorMapFromInstancesList, one by one."""
-    first = {name: _FirstInstance(infos[name].dtype) for name in names}
+    first: dict[str, tuple[int, list[int]]] = {}
     for i, one in enumerate(instances):
         if not by_name:
             if is_object(one):
                 raise invalid_argument(f"Expecting value/list but got object at item {i} of input list")
             try:
-                first[names[0]].check(one)
+                _check_item(names[0], one, dtypes[names[0]], first)
             except ServingError as error:
                 raise invalid_argument(
                     f"Failed to process element: {i} of 'instances' list. Error: {error.to_string()}"
@@ -215,9 +199,9 @@ def _explain(instances: list[Any], infos: Infos, names: list[str], by_name: bool
             raise invalid_argument(f"Expecting object but got list at item {i} of input list")
         for name, value in one.items():
             try:
-                if name not in first:
+                if name not in dtypes:
                     raise invalid_argument(f"JSON object: does not have named input: {name}")
-                first[name].check(value)
+                _check_item(name, value, dtypes[name], first)
             except ServingError as error:
                 raise invalid_argument(
                     f"Failed to process element: {i} key: {name} of 'instances' list. "
@@ -230,18 +214,18 @@ def _explain(instances: list[Any], infos: Infos, names: list[str], by_name: bool
             )
 
 
-def fill_inputs(value: Any, infos: Infos, inputs: Any) -> None:
+def fill_inputs(value: Any, dtypes: Dtypes, inputs: Any) -> None:
     """Fill the inputs from `inputs`, whole tensors. Raises INVALID_ARGUMENT saying what is wrong."""
     if not is_object(value):
-        if len(infos) > 1:
+        if len(dtypes) > 1:
             raise invalid_argument(
                 "inputs is a plain value/list, but expecting an object as multiple "
                 "input tensors required as per tensorinfo_map"
             )
-        (name,) = infos
-        _fill(inputs[name], infos[name].dtype, value)
+        (name,) = dtypes
+        _fill(inputs[name], dtypes[name], value)
         return
-    for name in sorted(infos):
+    for name in sorted(dtypes):
         if name not in value:
             raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
-        _fill(inputs[name], infos[name].dtype, value[name])
+        _fill(inputs[name], dtypes[name], value[name])

@@ -4,8 +4,8 @@ The parser holds the interpreter's lock: 10 MB of numbers in the server's own pr
 half a second. A worker is started with the first long body and ends when its standard input does, so none outlives
 the server.
 
-Each way a message is an 8-byte little-endian length and so many bytes, a JSON header and then a payload: the kind of
-request and the types of the model's inputs with the body in; the status with the serialised request out.
+Each way a message is an 8-byte little-endian length and so many bytes, a JSON header and then a payload: the types of
+the model's inputs (null for a request of examples) with the body in; the status with the serialised request out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import IO, Any
 
 from serving.api import json_requests
+from serving.api.json_tensors import Dtypes
 from serving.operations.memory import JsonSize
 from serving.protos import classification_pb2, predict_pb2
 from serving.status import Code, ServingError, internal
@@ -36,9 +36,7 @@ _LONG_VALUES, _LONG_BYTES = 50_000, 1 << 20
 # A tenth of a core if somebody else wants it.
 _NICENESS = 10
 _PIPE_BYTES = 1 << 20
-_PREDICT, _EXAMPLES = "predict", "examples"
 
-Dtypes = Mapping[str, Mapping[str, int]]
 Body = bytes | bytearray | memoryview
 
 
@@ -72,15 +70,10 @@ class JsonWorkers:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
 
-    def fill_predict(self, body: Body, dtypes: Dtypes, request: Any, timeout_s: float | None) -> str:
-        """Do as json_requests.fill_predict; `dtypes` has the type of each input of each signature."""
-        return self._fill({"kind": _PREDICT, "dtypes": dtypes}, body, request, timeout_s)
-
-    def fill_examples(self, body: Body, request: Any, timeout_s: float | None) -> None:
-        """Do as json_requests.fill_examples."""
-        self._fill({"kind": _EXAMPLES}, body, request, timeout_s)
-
-    def _fill(self, header: dict[str, Any], body: Body, request: Any, timeout_s: float | None) -> str:
+    def fill(
+        self, body: Body, signatures: Mapping[str, Dtypes] | None, request: Any, timeout_s: float | None
+    ) -> str:
+        """Do as json_requests.fill_predict; as fill_examples without `signatures`."""
         try:
             worker = self._idle.get(timeout=timeout_s)
         except queue.Empty:
@@ -95,7 +88,7 @@ class JsonWorkers:
             if timeout_s is not None:
                 timer = threading.Timer(timeout_s, worker.kill)
                 timer.start()
-            answer, message = _ask(worker, header, body)
+            answer, message = _ask(worker, signatures, body)
             alive = worker
         finally:
             if timer is not None:
@@ -134,7 +127,7 @@ class JsonWorkers:
             self._running.clear()
 
 
-def _ask(worker: subprocess.Popen[bytes], header: dict[str, Any], body: Body) -> tuple[dict[str, Any], bytes]:
+def _ask(worker: subprocess.Popen[bytes], header: Any, body: Body) -> tuple[dict[str, Any], bytes]:
     if worker.stdin is None or worker.stdout is None:
         raise internal("the process that reads JSON has no pipes")
     try:
@@ -148,25 +141,20 @@ def _ask(worker: subprocess.Popen[bytes], header: dict[str, Any], body: Body) ->
     return json.loads(answer), message
 
 
-def _read(header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+def _read(signatures: Mapping[str, Dtypes] | None, body: bytes) -> tuple[dict[str, Any], bytes]:
     """Fill a request; the answer's header and the request."""
     request: Any
     try:
-        if header["kind"] == _EXAMPLES:
+        if signatures is None:
             # A RegressionRequest has the same fields.
             request, form = classification_pb2.ClassificationRequest(), ""
             json_requests.fill_examples(body, request)
         else:
             request = predict_pb2.PredictRequest()
-            form = json_requests.fill_predict(body, lambda name: _infos(header["dtypes"], name), request)
+            form = json_requests.fill_predict(body, lambda: signatures, request)
     except ServingError as error:
         return {"code": int(error.code), "message": error.message}, b""
     return {"code": 0, "form": form}, request.SerializeToString()
-
-
-def _infos(dtypes: Dtypes, name: str) -> dict[str, Any]:
-    inputs = json_requests.inputs_of(dtypes, name)
-    return {key: SimpleNamespace(dtype=dtype) for key, dtype in inputs.items()}
 
 
 def main() -> None:

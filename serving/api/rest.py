@@ -13,6 +13,7 @@ from google.protobuf import json_format
 
 from serving.api import json_replies, json_requests
 from serving.api.caller import Caller
+from serving.api.json_tensors import Dtypes
 from serving.api.json_worker import Body, JsonWorkers, is_long
 from serving.api.service import Service
 from serving.operations.memory import JsonSize, Reservation
@@ -82,7 +83,7 @@ class RestApi:
 
     def authenticate(self, caller: Caller) -> None:
         """Raises ServingError UNAUTHENTICATED for whoever may not ask."""
-        self._service.gate_authenticate(caller)
+        self._service.gate.authenticate(caller)
 
     def handle(self, method: str, path: str, body: Body, caller: Caller, memory: Reservation) -> Reply:
         """Answer one request under /v1/.
@@ -113,8 +114,8 @@ class RestApi:
         name, version, label, verb = found.groups()
         kinds: dict[str, tuple[Any, Callable[..., Any]]] = {
             "predict": (predict_pb2.PredictRequest, self._service.predict),
-            "classify": (classification_pb2.ClassificationRequest, self._service.classify),
-            "regress": (regression_pb2.RegressionRequest, self._service.regress),
+            "classify": (classification_pb2.ClassificationRequest, self._service.infer),
+            "regress": (regression_pb2.RegressionRequest, self._service.infer),
         }
         # Regular expressions match any case, the dispatch after them does not.
         if verb not in kinds:
@@ -122,9 +123,8 @@ class RestApi:
         kind, work = kinds[verb]
         request = kind()
         _fill_spec(request.model_spec, name, version, label)
-        fill = self._fill_predict if verb == "predict" else self._fill_examples
         try:
-            form = fill(body, is_long, request, caller)
+            form = self._fill(body, is_long, request, caller)
         except ServingError as error:
             # A body that is wrong counts as a request of its model, like any other failure.
             self._service.metrics.request_count.add(request.model_spec.name, error.code.name)
@@ -137,28 +137,24 @@ class RestApi:
         write = json_replies.row_format if form == "row" else json_replies.column_format
         return write(response.outputs)
 
-    def _inputs(self, spec: Any) -> dict[str, Any]:
-        """The inputs of each signature of a model."""
+    def _signatures(self, spec: Any) -> dict[str, Dtypes]:
+        """The types of the inputs of each signature of a model."""
         with self._service.core.use(spec) as model:
-            return {name: signature.inputs for name, signature in model.signatures.items()}
+            return {
+                name: {key: info.dtype for key, info in signature.inputs.items()}
+                for name, signature in model.signatures.items()
+            }
 
-    def _fill_examples(self, body: Body, is_long: bool, request: Any, caller: Caller) -> None:
+    def _fill(self, body: Body, is_long: bool, request: Any, caller: Caller) -> str:
+        """Fill a request, a long one in another process; return the format of Predict's reply."""
+        spec, is_predict = request.model_spec, isinstance(request, predict_pb2.PredictRequest)
         if is_long:
-            self._workers.fill_examples(body, request, caller.seconds_left())
-        else:
-            json_requests.fill_examples(bytes(body), request)
-
-    def _fill_predict(self, body: Body, is_long: bool, request: Any, caller: Caller) -> str:
-        spec = request.model_spec
-        if not is_long:
-            return json_requests.fill_predict(
-                bytes(body), lambda name: json_requests.inputs_of(self._inputs(spec), name), request
-            )
-        dtypes = {
-            name: {key: info.dtype for key, info in inputs.items()}
-            for name, inputs in self._inputs(spec).items()
-        }
-        return self._workers.fill_predict(body, dtypes, request, caller.seconds_left())
+            signatures = self._signatures(spec) if is_predict else None
+            return self._workers.fill(body, signatures, request, caller.seconds_left())
+        if is_predict:
+            return json_requests.fill_predict(bytes(body), lambda: self._signatures(spec), request)
+        json_requests.fill_examples(bytes(body), request)
+        return ""
 
     def _describe(self, found: re.Match[str], caller: Caller) -> bytes:
         name, version, label, part = found.groups()

@@ -36,27 +36,20 @@ class Buffer(Structure):
     _fields_ = [("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p)]
 
 
+# Arguments that several functions take together: an array and its length, before or after it.
+_TEXTS = POINTER(c_char_p)
+_NODES = [c_int, POINTER(c_void_p)]
+_OUTPUTS = [c_int, POINTER(Output)]
+_TENSORS = [POINTER(Output), POINTER(c_void_p), c_int]
+
 _SLOW: dict[str, tuple[Any, list[Any]]] = {
     "TF_LoadSessionFromSavedModel": (
         c_void_p,
-        [c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, c_void_p, c_void_p],
+        [c_void_p, c_void_p, c_char_p, _TEXTS, c_int, c_void_p, c_void_p, c_void_p],
     ),
     "TF_SessionRun": (
         None,
-        [
-            c_void_p,
-            c_void_p,
-            POINTER(Output),
-            POINTER(c_void_p),
-            c_int,
-            POINTER(Output),
-            POINTER(c_void_p),
-            c_int,
-            POINTER(c_void_p),
-            c_int,
-            c_void_p,
-            c_void_p,
-        ],
+        [c_void_p, c_void_p, *_TENSORS, *_TENSORS, POINTER(c_void_p), c_int, c_void_p, c_void_p],
     ),
     "TF_CloseSession": (None, [c_void_p, c_void_p]),
     "TF_DeleteSession": (None, [c_void_p, c_void_p]),
@@ -88,11 +81,8 @@ _FAST: dict[str, tuple[Any, list[Any]]] = {
     "TF_StringGetSize": (c_size_t, [c_void_p]),
     "TF_GraphOperationByName": (c_void_p, [c_void_p, c_char_p]),
     "TF_OperationName": (c_char_p, [c_void_p]),
-    "TF_OperationOpType": (c_char_p, [c_void_p]),
     "TF_OperationNumInputs": (c_int, [c_void_p]),
     "TF_OperationInput": (Output, [Input]),
-    "TF_OperationInputType": (c_int, [Input]),
-    "TF_OperationNumOutputs": (c_int, [c_void_p]),
     "TF_OperationOutputType": (c_int, [Output]),
     "TF_OperationNumControlInputs": (c_int, [c_void_p]),
     "TF_OperationGetControlInputs": (c_int, [c_void_p, POINTER(c_void_p), c_int]),
@@ -110,21 +100,7 @@ _FAST: dict[str, tuple[Any, list[Any]]] = {
     "TF_SetAttrFuncName": (None, [c_void_p, c_char_p, c_char_p, c_size_t]),
     "TF_GraphToFunction": (
         c_void_p,
-        [
-            c_void_p,
-            c_char_p,
-            c_ubyte,
-            c_int,
-            POINTER(c_void_p),
-            c_int,
-            POINTER(Output),
-            c_int,
-            POINTER(Output),
-            POINTER(c_char_p),
-            c_void_p,
-            c_char_p,
-            c_void_p,
-        ],
+        [c_void_p, c_char_p, c_ubyte, *_NODES, *_OUTPUTS, *_OUTPUTS, _TEXTS, c_void_p, c_char_p, c_void_p],
     ),
     "TF_GraphCopyFunction": (None, [c_void_p, c_void_p, c_void_p, c_void_p]),
     "TF_DeleteFunction": (None, [c_void_p]),

@@ -23,15 +23,21 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.tfserving.tensors import Array, Value, from_proto, predict_request
 from serving.api.json_worker import read_chunk, write_chunk
+from serving.api.predict import run_predict
+from serving.engine.capi import use_onednn
+from serving.engine.model import LoadOptions, Model
 from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.engine.warmup import warm_up
 from serving.protos import predict_pb2
-from serving.status import Code
+from serving.status import ServingError, internal
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def check_saved_model(
         died = ""
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "serving.engine.load_check", str(folder)],
+                [sys.executable, "-m", "serving.engine.check", str(folder)],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
@@ -114,7 +120,7 @@ def check_saved_model(
         results = []
         while (header := read_chunk(stdout)) is not None:
             results.append(_answer(header, read_chunk(stdout) or b""))
-    missing = Answer(error=f"{Code.INTERNAL.name}: {died or 'the process gave no answer'}. {tail}")
+    missing = Answer(error=internal(f"{died or 'the process gave no answer'}. {tail}").to_string())
     if not results:
         return LoadCheck(missing.error, 0.0, ())
     load, answers = results[0], results[1:]
@@ -124,8 +130,40 @@ def check_saved_model(
 
 
 def _answer(header: bytes, response: bytes) -> Answer:
-    facts = json.loads(header)
-    if facts["code"]:
-        return Answer(error=f"{Code(facts['code']).name}: {facts['message']}", seconds=facts["seconds"])
     message = predict_pb2.PredictResponse.FromString(response)
-    return Answer({key: from_proto(proto) for key, proto in message.outputs.items()}, "", facts["seconds"])
+    return Answer({key: from_proto(proto) for key, proto in message.outputs.items()}, **json.loads(header))
+
+
+def _write(began: float, error: ServingError | None = None, response: Any = None) -> None:
+    facts = {"error": error.to_string() if error else "", "seconds": time.perf_counter() - began}
+    write_chunk(sys.stdout.buffer, json.dumps(facts).encode())
+    write_chunk(sys.stdout.buffer, response.SerializeToString() if response else b"")
+
+
+def main(folder: str) -> None:
+    """Be the fresh process: load a SavedModel and warm it up as the server would, then answer requests.
+
+    Standard input is one chunk a PredictRequest. Standard output is two chunks for the load and for each request: a
+    JSON header and a PredictResponse, empty for an error.
+    """
+    use_onednn()  # as the server will run it
+    began = time.perf_counter()
+    try:
+        model = Model("check", 0, Path(folder), LoadOptions())
+        warm_up(model)
+    except ServingError as error:
+        _write(began, error)
+        return
+    _write(began)
+    while (data := read_chunk(sys.stdin.buffer)) is not None:
+        began = time.perf_counter()
+        try:
+            response = run_predict(model, predict_pb2.PredictRequest.FromString(data))
+        except ServingError as error:
+            _write(began, error)
+        else:
+            _write(began, response=response)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -9,12 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from serving.engine.batching import BatchingParameters, NotBatchableError, batched_plan
 from serving.engine.session import Plan, Session, Threads
 from serving.engine.signatures import Signatures, read_signatures
 from serving.engine.tensors import Tensor
+from serving.operations.metrics import Metrics
 from serving.status import Code, ServingError, invalid_argument
 
 log = logging.getLogger(__name__)
@@ -25,33 +26,6 @@ _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 _OWN_NODE = re.compile(r"\s*\[\[\{\{node melanosizer_batch/[^}]*\}\}\]\]")
 
 
-class BatchObserver(Protocol):
-    """Told how each batched run went."""
-
-    def batched(self, queued_seconds: float, batch_size: int) -> None:
-        """A run waited `queued_seconds` for its batch, which was `batch_size` long, padding included."""
-
-
-class Slots:
-    """How many unbatched runs go on at once: each needs the activations of a whole model in memory."""
-
-    def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(count)
-
-    def take(self, timeout_ms: int) -> None:
-        """Wait for a slot.
-
-        Raises:
-            ServingError: DEADLINE_EXCEEDED when the request's time is up before: its work is not begun.
-        """
-        if not self._free.acquire(timeout=timeout_ms / 1000 if timeout_ms > 0 else None):
-            raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded while waiting to be run")
-
-    def give(self) -> None:
-        """Give the slot back."""
-        self._free.release()
-
-
 @dataclass(frozen=True)
 class LoadOptions:
     """How models are loaded."""
@@ -59,8 +33,9 @@ class LoadOptions:
     tags: tuple[str, ...] = ("serve",)
     threads: Threads = field(default_factory=Threads)
     batching: BatchingParameters | None = None
-    observer: BatchObserver | None = None
-    slots: Slots | None = None
+    metrics: Metrics | None = None
+    # For unbatched runs of all models: each needs the activations of a whole model in memory.
+    slots: threading.BoundedSemaphore | None = None
     checks_methods: bool = False
 
 
@@ -78,7 +53,7 @@ class Model:
         self.folder = folder
         self.signatures: Signatures = read_signatures(folder, options.tags)
         self.checks_methods = options.checks_methods
-        self._observer = options.observer
+        self._metrics = options.metrics
         self._slots = options.slots
         self._session = Session(folder, options.tags, options.threads)
         try:
@@ -88,7 +63,6 @@ class Model:
             raise
         self._plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = {}
         self._batched: dict[tuple[frozenset[str], frozenset[str]], tuple[Plan, list[str], list[str]]] = {}
-        self._lock = threading.Lock()
         if options.batching is not None:
             self._add_batching(options.batching)
 
@@ -129,17 +103,16 @@ class Model:
         key = (names, tuple(fetches))
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._session.plan(names, fetches)
-            with self._lock:
-                self._plans[key] = plan
+            plan = self._plans[key] = self._session.plan(names, fetches)
         tensors = [feeds[n] for n in names]
-        if self._slots is None:
-            return self._session.run(plan, tensors, timeout_ms)
-        self._slots.take(timeout_ms)
+        seconds = timeout_ms / 1000 if timeout_ms > 0 else None
+        if self._slots is not None and not self._slots.acquire(timeout=seconds):
+            raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded while waiting to be run")
         try:
             return self._session.run(plan, tensors, timeout_ms)
         finally:
-            self._slots.give()
+            if self._slots is not None:
+                self._slots.release()
 
     def _run_batched(
         self,
@@ -165,10 +138,10 @@ class Model:
                 retry_after_seconds=error.retry_after_seconds,
             ) from None
         by_name = dict(zip(fetch_names, results, strict=False))
-        if self._observer is not None:
+        if self._metrics is not None:
             started, size = results[-2].numpy(), results[-1].numpy()
             if started.size:
-                self._observer.batched(max(0.0, float(started[0]) - queued), int(size[0]))
+                self._metrics.batched(max(0.0, float(started[0]) - queued), int(size[0]))
         return [by_name[name] for name in fetches]
 
     def close(self) -> None:

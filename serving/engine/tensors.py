@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import math
+from collections.abc import Iterable
 from ctypes import byref, c_void_p
 from typing import Any
 
@@ -28,13 +30,9 @@ _PACKED_TAG: dict[int, bytes] = {
 }
 
 
-def dtype_name(dtype: int) -> str:
-    """Return a type as TensorFlow's messages call it: `float`, `int64`, `string`."""
-    if dtype in DTYPES:
-        return DTYPES[dtype].name
-    if dtype in tensor_pb2.DataType.values():
-        return tensor_pb2.DataType.Name(dtype)[3:].lower()
-    return f"unknown dtype enum ({dtype})"
+def shape_text(shape: Iterable[int]) -> str:
+    """Return a shape as TensorFlow's messages write it: `[2,3]`."""
+    return "[" + ",".join(str(size) for size in shape) + "]"
 
 
 def is_reference(dtype: int) -> bool:
@@ -128,7 +126,9 @@ def from_array(array: Array) -> Tensor:
 def _numpy(dtype: int) -> np.dtype[Any]:
     row = DTYPES.get(dtype)
     if row is None or row.numpy is None:
-        raise internal(f"an output of type {dtype_name(dtype)} cannot be sent")
+        known = dtype in tensor_pb2.DataType.values()
+        name = tensor_pb2.DataType.Name(dtype)[3:].lower() if known else f"unknown dtype enum ({dtype})"
+        raise internal(f"an output of type {name} cannot be sent")
     return row.numpy
 
 
@@ -168,9 +168,7 @@ MAX_REPEATED_BYTES = 64 << 20
 
 def allocated_bytes(proto: Any) -> int:
     """Return how many bytes TensorFlow takes for a TensorProto, values that it repeats included."""
-    elements = 1
-    for dim in proto.tensor_shape.dim:
-        elements *= max(0, dim.size)
+    elements = math.prod(max(0, dim.size) for dim in proto.tensor_shape.dim)
     if proto.dtype != tensor_pb2.DT_STRING:
         row = DTYPES.get(proto.dtype)
         return elements * (row.numpy.itemsize if row is not None and row.numpy is not None else 16)

@@ -52,25 +52,21 @@ def warm_up(model: Model, metrics: Metrics | None = None, iterations: int = 1) -
     log.info("Starting to read warmup data for model at %s", path)
     began = time.perf_counter()
     count = 0
-    records = tfrecord.read(path)
-    while True:
-        try:
-            data = next(records, None)
-        except tfrecord.DamagedRecordsError as error:
-            raise ServingError(
-                Code.DATA_LOSS, f"{error}. Please verify your warmup data is in TFRecord format."
-            ) from None
-        if data is None:
-            break
-        try:
-            record = prediction_log_pb2.PredictionLog.FromString(data)
-        except DecodeError as error:
-            raise invalid_argument(f"Failed to parse warmup record: {data[:80]!r} from {path}") from error
-        for _ in range(iterations):
-            _replay(model, record)
-        count += 1
-        if count > MAX_RECORDS:
-            raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
+    try:
+        for count, data in enumerate(tfrecord.read(path), 1):
+            try:
+                record = prediction_log_pb2.PredictionLog.FromString(data)
+            except DecodeError as error:
+                raise invalid_argument(f"Failed to parse warmup record: {data[:80]!r} from {path}") from error
+            for _ in range(iterations):
+                _replay(model, record)
+            if count > MAX_RECORDS:
+                raise invalid_argument(
+                    f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}"
+                )
+    except tfrecord.DamagedRecordsError as error:
+        text = f"{error}. Please verify your warmup data is in TFRecord format."
+        raise ServingError(Code.DATA_LOSS, text) from None
     micros = (time.perf_counter() - began) * 1e6
     if metrics is not None:
         metrics.warmup_latency.observe(micros, str(model.folder), "OK")

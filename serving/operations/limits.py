@@ -54,19 +54,14 @@ class Limits:
         self._max_inflight = max_inflight
         self._token = token
         self._rate = rate
-        self._inflight = 0
-        self._draining = False
+        self.inflight = 0  # admitted and not answered yet
+        self.is_draining = False
         self._changed = threading.Condition()
         metrics.gauge(
             "melanosizer_serving_inflight_requests",
             "Requests admitted and not answered.",
-            lambda: {(): self._inflight},
+            lambda: self.inflight,
         )
-
-    @property
-    def inflight(self) -> int:
-        """Requests admitted and not answered yet."""
-        return self._inflight
 
     @contextmanager
     def admit(self, caller: Caller) -> Iterator[None]:
@@ -87,19 +82,19 @@ class Limits:
                     retry_after_seconds=wait,
                 )
         with self._changed:
-            if self._draining:
+            if self.is_draining:
                 self._metrics.rejected.add("draining")
                 raise unavailable("The server is shutting down")
-            if self._max_inflight and self._inflight >= self._max_inflight:
+            if self._max_inflight and self.inflight >= self._max_inflight:
                 self._metrics.rejected.add("full")
-                raise unavailable(f"{self._inflight} requests are under way, the most allowed at once")
-            self._inflight += 1
+                raise unavailable(f"{self.inflight} requests are under way, the most allowed at once")
+            self.inflight += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inflight -= 1
-                if self._inflight == 0:
+                self.inflight -= 1
+                if self.inflight == 0:
                     self._changed.notify_all()
 
     def authenticate(self, caller: Caller) -> None:
@@ -112,17 +107,12 @@ class Limits:
                 Code.UNAUTHENTICATED, "A valid bearer token is required (authorization: Bearer ...)"
             )
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether the server is on its way out."""
-        return self._draining
-
     def drain(self) -> None:
         """Admit nobody any more."""
         with self._changed:
-            self._draining = True
+            self.is_draining = True
 
     def await_idle(self, timeout: float) -> bool:
         """Block until nothing is in flight; False after `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._inflight == 0, timeout)
+            return self._changed.wait_for(lambda: self.inflight == 0, timeout)

@@ -13,22 +13,6 @@ from serving.status import Code, ServingError
 _PIECE_BYTES = 128 << 10
 
 
-class OverBudgetError(ServingError):
-    """RESOURCE_EXHAUSTED over gRPC and, because it passes, 503 over HTTP."""
-
-    def __init__(self, needed: int, free: int, limit: int) -> None:
-        super().__init__(
-            Code.RESOURCE_EXHAUSTED,
-            f"The request needs {needed} bytes of memory; {max(0, free)} of {limit} are free",
-            retry_after_seconds=1.0,
-        )
-
-    @property
-    def http_status(self) -> int:
-        """Service Unavailable."""
-        return 503
-
-
 class MemoryBudget:
     """Bytes that requests may take together. Thread-safe."""
 
@@ -40,18 +24,19 @@ class MemoryBudget:
         metrics.gauge(
             "melanosizer_serving_request_memory_bytes",
             "Memory reserved for requests under way.",
-            lambda: {(): self.limit - self._free},
+            lambda: self.limit - self._free,
         )
-
-    def reserve(self) -> Reservation:
-        """Begin with nothing reserved."""
-        return Reservation(self)
 
     def _take(self, amount: int) -> None:
         with self._lock:
             if amount > self._free:
                 self._metrics.rejected.add("memory")
-                raise OverBudgetError(amount, self._free, self.limit)
+                raise ServingError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"The request needs {amount} bytes of memory; {max(0, self._free)} of {self.limit} are free",
+                    retry_after_seconds=1.0,
+                    http_status=503,  # Service Unavailable: it passes
+                )
             self._free -= amount
 
     def _give(self, amount: int) -> None:
@@ -70,7 +55,7 @@ class Reservation:
         """Hold more.
 
         Raises:
-            OverBudgetError: There is not so much left.
+            ServingError: RESOURCE_EXHAUSTED if there is not so much left.
         """
         self._budget._take(amount)
         self._held += amount

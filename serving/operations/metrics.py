@@ -9,7 +9,8 @@ import bisect
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 import psutil
 
@@ -48,9 +49,17 @@ class Metric:
         pairs = [f'{k}="{_escape(v)}"' for k, v in zip(self.labels, values, strict=True)]
         return ",".join([*pairs, extra] if extra else pairs)
 
+    def _line(self, labels: Labels, value: float) -> str:
+        return f"{self.name}{{{self._text(labels)}}} {value if value % 1 else int(value)}"
+
     def lines(self) -> Iterator[str]:
         """The lines of the page, without the type line."""
         raise AssertionError(f"{type(self).__name__} prints no lines")
+
+
+def _bounded(labels: Labels, cells: Collection[Labels]) -> Labels:
+    """The labels of the cell to use."""
+    return labels if labels in cells or len(cells) < MAX_LABEL_SETS else ("other",) * len(labels)
 
 
 class Counter(Metric):
@@ -65,8 +74,7 @@ class Counter(Metric):
     def add(self, *labels: str, by: float = 1) -> None:
         """Add to one cell."""
         with self._lock:
-            if labels not in self._values and len(self._values) >= MAX_LABEL_SETS:
-                labels = ("other",) * len(labels)
+            labels = _bounded(labels, self._values)
             self._values[labels] = self._values.get(labels, 0) + by
 
     def value(self, *labels: str) -> float:
@@ -79,11 +87,7 @@ class Counter(Metric):
         with self._lock:
             cells = sorted(self._values.items())
         for labels, value in cells:
-            yield (
-                f"{self.name}{{{self._text(labels)}}} {value:g}"
-                if value % 1
-                else f"{self.name}{{{self._text(labels)}}} {int(value)}"
-            )
+            yield self._line(labels, value)
 
 
 class Gauge(Metric):
@@ -91,20 +95,13 @@ class Gauge(Metric):
 
     kind = "gauge"
 
-    def __init__(
-        self, name: str, help_text: str, read: Callable[[], dict[Labels, float]], labels: Sequence[str] = ()
-    ) -> None:
-        super().__init__(name, help_text, labels)
+    def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        super().__init__(name, help_text)
         self._read = read
 
     def lines(self) -> Iterator[str]:
-        """One line a cell."""
-        for labels, value in sorted(self._read().items()):
-            yield (
-                f"{self.name}{{{self._text(labels)}}} {value!r}"
-                if value % 1
-                else f"{self.name}{{{self._text(labels)}}} {int(value)}"
-            )
+        """The one line."""
+        yield self._line((), self._read())
 
 
 class Histogram(Metric):
@@ -124,17 +121,17 @@ class Histogram(Metric):
         # A bound belongs to the bucket above it in TensorFlow's samplers (upper_bound).
         at = bisect.bisect_right(self._bounds, value)
         with self._lock:
-            if labels not in self._cells and len(self._cells) >= MAX_LABEL_SETS:
-                labels = ("other",) * len(labels)
+            labels = _bounded(labels, self._cells)
             counts, total = self._cells.setdefault(labels, ([0] * (len(self._bounds) + 1), [0.0]))
             counts[at] += 1
             total[0] += value
 
-    def count(self, *labels: str) -> int:
-        """How many values one cell holds."""
-        with self._lock:
-            cell = self._cells.get(labels)
-            return sum(cell[0]) if cell else 0
+    @contextmanager
+    def time(self, *labels: str) -> Iterator[None]:
+        """Count the microseconds of a block, if it succeeds."""
+        began = time.perf_counter()
+        yield
+        self.observe((time.perf_counter() - began) * 1e6, *labels)
 
     def lines(self) -> Iterator[str]:
         """Cumulative buckets, sum and count of each cell."""
@@ -157,97 +154,83 @@ class Metrics:
     """Every metric of the server."""
 
     def __init__(self, thread_pool_name: str = "model_server_batch_threads") -> None:
-        self._metrics: list[Metric] = []
+        self._gauges: list[Gauge] = []
         self._pool = thread_pool_name
         prefix = ":tensorflow:serving:"
         api = ("model_name", "API", "entrypoint")
-        self.request_count = self._counter(
+        self.request_count = Counter(
             prefix + "request_count", "The total number of requests.", ("model_name", "status")
         )
-        self.request_latency = self._histogram(
+        self.request_latency = Histogram(
             prefix + "request_latency", "Wall time of a request in microseconds.", LATENCY_BUCKETS, api
         )
-        self.runtime_latency = self._histogram(
+        self.runtime_latency = Histogram(
             prefix + "runtime_latency",
             "Wall time of TensorFlow's run in microseconds.",
             LATENCY_BUCKETS,
             ("model_name", "API", "runtime"),
         )
-        self.warmup_latency = self._histogram(
+        self.warmup_latency = Histogram(
             prefix + "model_warmup_latency",
             "Wall time of warming a model up, in microseconds.",
             LATENCY_BUCKETS,
             ("model_path", "status"),
         )
-        self.queuing_latency = self._histogram(
+        self.queuing_latency = Histogram(
             prefix + "batching_session:queuing_latency",
             "Wall time spent in the batch queue, in microseconds.",
             QUEUE_BUCKETS,
             ("thread_pool_name",),
         )
-        self.processed_batch_size = self._histogram(
+        self.processed_batch_size = Histogram(
             prefix + "batching_session:processed_batch_size",
             "Rows of the batch a request was run in, padding included.",
             SIZE_BUCKETS,
             ("thread_pool_name",),
         )
-        self.example_count = self._counter(
+        self.example_count = Counter(
             prefix + "request_example_count_total", "The total number of tensorflow.Examples.", ("model",)
         )
         own = "melanosizer_serving_"
-        self.rejected = self._counter(
-            own + "rejected_requests", "Requests refused before any work.", ("reason",)
-        )
-        self.images_refused = self._counter(
-            own + "refused_images", "Images refused before the graph.", ("reason",)
-        )
-        self.records = self._counter(own + "prediction_records", "Prediction records by fate.", ("fate",))
-        self.routed = self._counter(own + "routed_requests", "Requests by route.", ("model_name", "route"))
-        self.shadow = self._counter(
+        self.rejected = Counter(own + "rejected_requests", "Requests refused before any work.", ("reason",))
+        self.images_refused = Counter(own + "refused_images", "Images refused before the graph.", ("reason",))
+        self.records = Counter(own + "prediction_records", "Prediction records by fate.", ("fate",))
+        self.routed = Counter(own + "routed_requests", "Requests by route.", ("model_name", "route"))
+        self.shadow = Counter(
             own + "shadow_comparisons",
             "Shadow answers compared with the primary's.",
             ("model_name", "result"),
         )
-        self.swaps = self._counter(
+        self.swaps = Counter(
             own + "version_state_changes", "Versions that reached a state.", ("model_name", "state")
         )
         process = psutil.Process(os.getpid())
         started = time.time()
-        self.gauge(
-            "process_resident_memory_bytes", "Resident memory.", lambda: {(): process.memory_info().rss}
-        )
-        self.gauge("process_open_fds", "Open file descriptors.", lambda: {(): process.num_fds()})
-        self.gauge("process_threads", "Threads.", lambda: {(): process.num_threads()})
-        self.gauge("process_cpu_seconds", "CPU seconds used.", lambda: {(): sum(process.cpu_times()[:2])})
-        self.gauge("process_start_time_seconds", "Start, UTC unix seconds.", lambda: {(): started})
+        self.gauge("process_resident_memory_bytes", "Resident memory.", lambda: process.memory_info().rss)
+        self.gauge("process_open_fds", "Open file descriptors.", lambda: process.num_fds())
+        self.gauge("process_threads", "Threads.", lambda: process.num_threads())
+        self.gauge("process_cpu_seconds", "CPU seconds used.", lambda: sum(process.cpu_times()[:2]))
+        self.gauge("process_start_time_seconds", "Start, UTC unix seconds.", lambda: started)
 
-    def _counter(self, name: str, help_text: str, labels: Sequence[str]) -> Counter:
-        metric = Counter(name, help_text, labels)
-        self._metrics.append(metric)
-        return metric
+    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a gauge that `read` gives the value of."""
+        self._gauges.append(Gauge(name, help_text, read))
 
-    def _histogram(
-        self, name: str, help_text: str, bounds: Sequence[float], labels: Sequence[str]
-    ) -> Histogram:
-        metric = Histogram(name, help_text, bounds, labels)
-        self._metrics.append(metric)
-        return metric
-
-    def gauge(
-        self, name: str, help_text: str, read: Callable[[], dict[Labels, float]], labels: Sequence[str] = ()
-    ) -> None:
-        """Add a gauge that `read` gives the values of."""
-        self._metrics.append(Gauge(name, help_text, read, labels))
+    @property
+    def _metrics(self) -> list[Metric]:
+        """All there are, by name."""
+        own = [one for one in vars(self).values() if isinstance(one, Metric)]
+        return sorted([*own, *self._gauges], key=lambda one: one.name)
 
     def batched(self, queued_seconds: float, batch_size: int) -> None:
-        """Called by a model after each batched run."""
+        """Count a run that waited so long for its batch, which had so many rows, padding included."""
         self.queuing_latency.observe(queued_seconds * 1e6, self._pool)
         self.processed_batch_size.observe(batch_size, self._pool)
 
     def page(self) -> str:
         """The Prometheus page."""
         lines: list[str] = []
-        for metric in sorted(self._metrics, key=lambda m: m.name):
+        for metric in self._metrics:
             lines.append(f"# HELP {metric.name} {metric.help_text}")
             lines.append(f"# TYPE {metric.name} {metric.kind}")
             lines.extend(metric.lines())

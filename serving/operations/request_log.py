@@ -16,7 +16,6 @@ import random
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,50 +27,39 @@ from core.images.statistics import measure, reduced
 from core.protos.tensor_pb2 import DT_STRING
 from core.records.prediction import FILE_NAME, record_prediction
 from core.records.times import of_seconds
-from core.tfserving.tensors import Array, from_proto
+from core.tfserving.tensors import IMAGE_BYTES, Array, from_proto
 from serving.api.caller import Caller
 from serving.engine.model import Model
 from serving.operations.metrics import Metrics
+from serving.options import Options
 
 log = logging.getLogger(__name__)
 
-_IMAGE = "image_bytes"
 # A record describes images. Requests with thousands of rows, or rows of thousands of numbers, are not images.
 MAX_ROWS = 256
 MAX_VALUES = 64
 _CLOSE_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class RecordOptions:
-    """Where records go and how much of them."""
-
-    folder: Path
-    sample: float = 1.0
-    keep_images: bool = False
-    max_bytes: int = 64 << 20
-    backups: int = 5
-    queue_size: int = 2048
-
-
 class RequestLog:
     """Takes requests with their answers and writes records."""
 
-    def __init__(self, options: RecordOptions, metrics: Metrics) -> None:
+    def __init__(self, folder: Path, options: Options, metrics: Metrics) -> None:
         self._options = options
         self._metrics = metrics
         self._queue: queue.Queue[tuple[float, Any, Any, Caller, int, float] | None] = queue.Queue(
-            options.queue_size
+            options.request_log_queue
         )
         self._file: IO[str] | None = None
-        options.folder.mkdir(parents=True, exist_ok=True)
-        self._path = options.folder / FILE_NAME
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / FILE_NAME
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
         self._thread.start()
 
     def record(self, model: Model, request: Any, response: Any, caller: Caller, seconds: float) -> None:
         """Put a request into the queue, if it is sampled and there is room."""
-        if self._options.sample < 1 and random.random() >= self._options.sample:  # noqa: S311 - no secret
+        sample = self._options.request_log_sample
+        if sample < 1 and random.random() >= sample:  # noqa: S311 - no secret
             self._metrics.records.add("not_sampled")
             return
         try:
@@ -102,8 +90,8 @@ class RequestLog:
             if _countable(dim.size for dim in proto.tensor_shape.dim)
         }
         images: list[bytes] = []
-        if _IMAGE in request.inputs and request.inputs[_IMAGE].dtype == DT_STRING:
-            images = list(request.inputs[_IMAGE].string_val)
+        if IMAGE_BYTES in request.inputs and request.inputs[IMAGE_BYTES].dtype == DT_STRING:
+            images = list(request.inputs[IMAGE_BYTES].string_val)
         rows = len(images) or max((len(a) for a in outputs.values() if a.ndim), default=1)
         records = []
         if rows > MAX_ROWS:
@@ -132,10 +120,13 @@ class RequestLog:
         try:
             header = read_header(data)
             facts |= {"format": header.format, "width": header.width, "height": header.height}
-            facts |= _statistics(data)
+            with Image.open(io.BytesIO(data)) as image:
+                found = measure(reduced(image))
+            # 0 to 255, R, G, B.
+            facts |= {"channel_mean": found.channel_mean, "channel_std": found.channel_std}
         except (HeaderError, UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             facts["unreadable"] = str(error)[:200]
-        if self._options.keep_images:
+        if self._options.request_log_images:
             facts["data"] = base64.b64encode(data).decode()
         return facts
 
@@ -144,7 +135,7 @@ class RequestLog:
             self._file = self._path.open("a", encoding="utf-8")
         self._file.write("\n".join(lines) + "\n")
         self._file.flush()
-        if self._file.tell() >= self._options.max_bytes:
+        if self._file.tell() >= self._options.request_log_max_bytes:
             self._rotate()
 
     def _rotate(self) -> None:
@@ -152,7 +143,7 @@ class RequestLog:
         if self._file is not None:
             self._file.close()
             self._file = None
-        for number in range(self._options.backups, 0, -1):
+        for number in range(self._options.request_log_backups, 0, -1):
             older = self._path.with_suffix(f".jsonl.{number}")
             newer = self._path if number == 1 else self._path.with_suffix(f".jsonl.{number - 1}")
             if newer.exists():
@@ -191,10 +182,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return _plain(value.tolist()) if hasattr(value, "tolist") else value
-
-
-def _statistics(data: bytes) -> dict[str, Any]:
-    """Mean and standard deviation of each channel (0 to 255, R, G, B) of a reduced image."""
-    with Image.open(io.BytesIO(data)) as image:
-        found = measure(reduced(image))
-    return {"channel_mean": found.channel_mean, "channel_std": found.channel_std}

@@ -18,7 +18,7 @@ def grpc_credentials(config: Any) -> grpc.ServerCredentials:
     Raises:
         ServingError: INVALID_ARGUMENT if key and certificate do not fit, or there is no authority to verify with.
     """
-    _context(config, "ssl_config_file")  # gRPC would only say that it cannot listen
+    http_context(config, "ssl_config_file")  # gRPC would only say that it cannot listen
     roots = config.custom_ca.encode() or None
     return grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
@@ -27,12 +27,8 @@ def grpc_credentials(config: Any) -> grpc.ServerCredentials:
     )
 
 
-def http_context(config: Any) -> ssl.SSLContext:
-    """Return the same for HTTP: TLS 1.2 or later. Raises as grpc_credentials."""
-    return _context(config, "rest_api_ssl_config_file")
-
-
-def _context(config: Any, flag: str) -> ssl.SSLContext:
+def http_context(config: Any, flag: str = "rest_api_ssl_config_file") -> ssl.SSLContext:
+    """Return the same for HTTP: TLS 1.2 or later. Raises as grpc_credentials, naming the flag."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     with tempfile.TemporaryDirectory() as folder:

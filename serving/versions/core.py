@@ -119,11 +119,6 @@ class ServerCore:
         """The models of the configuration."""
         return [one.name for one in self._config.model_config_list.config]
 
-    def is_ready(self) -> bool:
-        """Whether every configured model has a version that answers."""
-        available = self.manager.available()
-        return all(available.get(name) for name in self.model_names())
-
     def close(self) -> None:
         """Stop watching and unload everything."""
         self._watcher.close()

@@ -55,7 +55,6 @@ class _Managed:
     folder: Path
     state: State = State.START
     aspired: bool = True
-    error: ServingError | None = None
     model: Model | None = None
     users: int = 0
     stop_retrying: threading.Event = field(default_factory=threading.Event)
@@ -122,7 +121,7 @@ class VersionManager:
                 # What failed is taken again when it has become something else: a copy that is now whole.
                 if known is None or (known.state is State.END and known.has_changed()):
                     managed[version] = _Managed(folder)
-                    self._publish(name, version, State.START)
+                    self._enter(State.START, name, version, managed[version])
             self._reconcile(name)
 
     def _reconcile(self, name: str) -> None:
@@ -135,15 +134,13 @@ class VersionManager:
             if one.aspired or one.state is not State.AVAILABLE:
                 continue
             if ready or not wanted:
-                one.state = State.UNLOADING
-                self._publish(name, version, State.UNLOADING)
+                self._enter(State.UNLOADING, name, version, one)
                 self._unload_when_idle(name, version, one)
         for version in sorted(managed, reverse=True):
             one = managed[version]
             if one.state is State.START and not self._closing:
                 if not one.aspired:
-                    one.state = State.END
-                    self._publish(name, version, State.END)
+                    self._enter(State.END, name, version, one)
                     continue
                 one.state = State.LOADING
                 workers = self._workers if self._is_serving() else self._first_workers
@@ -158,7 +155,7 @@ class VersionManager:
 
     def _load(self, name: str, version: int, one: _Managed) -> None:
         with self._changed:
-            self._publish(name, version, State.LOADING)
+            self._enter(State.LOADING, name, version, one)
         error: ServingError | None = None
         for attempt in range(1 + self._retries.max_retries):
             if attempt:
@@ -181,13 +178,15 @@ class VersionManager:
                 log.exception("Loading servable: {name: %s version: %d} broke", name, version)
                 error = ServingError(Code.INTERNAL, f"{type(failure).__name__}: {failure}")
             else:
-                self._loaded(name, version, one, model)
+                log.info("Successfully loaded servable version {name: %s version: %d}", name, version)
+                with self._changed:
+                    one.model = model
+                    self._enter(State.AVAILABLE, name, version, one)
+                    self._reconcile(name)
                 return
             log.error("Loading servable: {name: %s version: %d} failed: %s", name, version, error.to_string())
         with self._changed:
-            one.error = error
-            one.state = State.END
-            self._publish(name, version, State.END, error)
+            self._enter(State.END, name, version, one, error)
             if not one.aspired:
                 self._managed.get(name, {}).pop(version, None)
             self._reconcile(name)
@@ -202,16 +201,8 @@ class VersionManager:
                 return True
         return not one.stop_retrying.is_set()
 
-    def _loaded(self, name: str, version: int, one: _Managed, model: Model) -> None:
-        log.info("Successfully loaded servable version {name: %s version: %d}", name, version)
-        with self._changed:
-            one.model = model
-            one.state = State.AVAILABLE
-            self._publish(name, version, State.AVAILABLE)
-            self._reconcile(name)
-
     def _unload_when_idle(self, name: str, version: int, one: _Managed) -> None:
-        if one.users == 0:
+        if one.state is State.UNLOADING and one.users == 0:
             self._unloaders.submit(self._unload, name, version, one)
 
     def _unload(self, name: str, version: int, one: _Managed) -> None:
@@ -222,12 +213,14 @@ class VersionManager:
             _return_memory()
         log.info("Unloaded servable version {name: %s version: %d}", name, version)
         with self._changed:
-            one.state = State.END
             self._managed.get(name, {}).pop(version, None)
-            self._publish(name, version, State.END)
+            self._enter(State.END, name, version, one)
             self._reconcile(name)
 
-    def _publish(self, name: str, version: int, state: State, error: ServingError | None = None) -> None:
+    def _enter(
+        self, state: State, name: str, version: int, one: _Managed, error: ServingError | None = None
+    ) -> None:
+        one.state = state
         self._sequence += 1
         self._statuses.setdefault(name, {})[version] = VersionStatus(state, error, self._sequence)
         self._changed.notify_all()
@@ -262,11 +255,7 @@ class VersionManager:
             del model
             with self._changed:
                 one.users -= 1
-                self._after_use(name, model_version, one)
-
-    def _after_use(self, name: str, version: int, one: _Managed) -> None:
-        if one.state is State.UNLOADING:
-            self._unload_when_idle(name, version, one)
+                self._unload_when_idle(name, model_version, one)
 
     # --- looking
 

@@ -164,7 +164,8 @@ def run_experiment(
     )
     network.model.set_weights(snapshot.weights)
     member = Member(network, snapshot.size)
-    shares = predict(Classifier((member,), chosen, config.tta), splits.test.pictures, progress, "test")
+    classifier = Classifier((member,), chosen, config.tta, config.neutral_light)
+    shares = predict(classifier, splits.test.pictures, progress, "test")
     positive = np.asarray(chosen.positive) == 1
     probabilities = shares.class_probabilities[:, positive].sum(axis=1).astype(np.float64)
     write_predictions(folder / PREDICTIONS, splits.test, probabilities)

@@ -9,9 +9,11 @@ import grpc
 import numpy as np
 import pytest
 
+from core.tfserving.tensors import from_proto
 from serving.config_files import default_batching, read_batching
 from serving.engine.batching import BatchingParameters
 from serving.status import ServingError
+from tests.support.server_process import ServerProcess
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 POOL = 'thread_pool_name="model_server_batch_threads"'
@@ -153,6 +155,23 @@ def test_without_a_file_batches_are_small_and_requests_and_queue_as_large_as_eve
     assert chosen.execution_limit * chosen.max_enqueued_batches == (
         standard.max_batch_size * standard.max_enqueued_batches
     )
+
+
+def test_without_a_file_a_request_of_a_thousand_rows_is_answered_in_order(pick, tmp_path, refused):
+    base = pick("affine", 1)
+    with ServerProcess(
+        tmp_path / "server", "--model_name=affine", f"--model_base_path={base}", "--enable_batching"
+    ) as server:
+        server.await_state("affine", 1, "AVAILABLE")
+        rows = np.arange(1000, dtype=np.float32)
+        answer = from_proto(server.predict("affine", {"x": rows}).outputs["y"])
+        np.testing.assert_array_equal(answer, rows / 2 + 2)
+        key = f":tensorflow:serving:batching_session:processed_batch_size_%s{{{POOL}}}"
+        metrics = server.metrics()
+        assert (metrics[key % "count"], metrics[key % "sum"]) == (1, 8)
+        with refused() as it:
+            server.predict("affine", {"x": np.zeros(1001, np.float32)})
+    assert (it.code, it.text) == (INVALID, "Task size 1001 is larger than maximum input batch size 1000")
 
 
 def test_requests_of_different_width_each_get_their_answer(batching_server):

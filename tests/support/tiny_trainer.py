@@ -51,6 +51,7 @@ TINY = preset("smoke").model_copy(
     update={
         "stages": (StageConfig(size=64, epochs=4),),
         "tta": 2,
+        "neutral_light": True,
         "batch_size": 8,
         "robustness_images": 24,
         "optimiser": preset("smoke").optimiser.model_copy(update={"ema": 0.8}),

@@ -129,6 +129,7 @@ class Served:
                 "weights": members[0].network.backbone.weights,
                 "members": [{"size": member.size} for member in members],
                 "tta": self.classifier.tta,
+                "neutral_light": self.classifier.neutral_light,
             },
             "classes": [
                 {"name": name, "positive": positive == 1.0}

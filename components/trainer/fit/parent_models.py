@@ -92,7 +92,9 @@ def load_teacher(folder: Path) -> tuple[Classifier, int]:
         )
         h5_file.assign(network.model, weights, number)
         members.append(Member(network, one["size"]))
-    return Classifier(tuple(members), classes, facts["backbone"]["tta"]), int(prepared["size"])
+    # Versions of before this setting do not say it.
+    views = facts["backbone"]["tta"], facts["backbone"].get("neutral_light", False)
+    return Classifier(tuple(members), classes, *views), int(prepared["size"])
 
 
 def teacher_answers(

@@ -158,7 +158,7 @@ def _answers(
     progress: Progress,
 ) -> tuple[Classifier, Answers]:
     """Ask the trained networks about eval and a sample of train."""
-    classifier = Classifier(members, task.classes, config.tta)
+    classifier = Classifier(members, task.classes, config.tta, config.neutral_light)
     graph = InferenceGraph(classifier, config.image_size)
     # Whose features the out-of-distribution detector uses.
     first = Classifier(members[:1], task.classes, 1)
@@ -211,7 +211,7 @@ def _folded(
             workers=workers,
         )
         found = _members(own, task, training)
-        voting = Classifier(found, task.classes, config.tta)
+        voting = Classifier(found, task.classes, config.tta, config.neutral_light)
         class_probabilities[outside] = predict(
             voting, task.train.only(outside).pictures, progress, f"fold {number + 1}, left out"
         ).class_probabilities

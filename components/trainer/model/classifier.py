@@ -39,11 +39,13 @@ class Classifier:
         members: the networks.
         classes: what their logits mean.
         tta: views of each picture whose logits are averaged: 1, 2, 4 or 8.
+        neutral_light: every second view is shown without its light's colour.
     """
 
     members: tuple[Member, ...]
     classes: Classes
     tta: int
+    neutral_light: bool = False
 
     @property
     def metadata(self) -> Metadata | None:
@@ -76,7 +78,10 @@ class Classifier:
             metadata_features = tf.tile(metadata_features, [self.tta, 1])
         for member in self.members:
             # All views in one batch: one call keeps every core busy, and small batches cost more an image.
-            pixels = tf.concat(views(view(pictures, member.size), self.tta), axis=0)
+            shown = views(view(pictures, member.size), self.tta)
+            if self.neutral_light:
+                shown[1::2] = [images.neutral_light(one) for one in shown[1::2]]
+            pixels = tf.concat(shown, axis=0)
             outputs = member.network(pixels, metadata_features=metadata_features)
             logits = tf.split(outputs.logits, self.tta)
             if features is None:

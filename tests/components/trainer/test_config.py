@@ -39,6 +39,7 @@ def test_no_snapshot_is_refused() -> None:
         ({"head": {"layout": "conv1x1", "units": [8], "hidden": 256}}, "head.hidden=256 belongs to"),
         ({"head": {"units": [8], "hidden": 256}}, "head.hidden=256 belongs to"),
         ({"frozen": {"flips": 3}}, "1, 2, 4 or 8"),
+        ({"neutral_light": True}, "neutral_light=true with tta=1: .* give tta 2, 4 or 8"),
     ],
 )
 def test_what_would_not_be_done_is_refused(given: dict[str, object], says: str) -> None:

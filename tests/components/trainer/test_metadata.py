@@ -33,6 +33,7 @@ def small(**head: object) -> TrainerConfig:
             "stages": (StageConfig(size=32, epochs=1),),
             "batch_size": 48,
             "tta": 1,
+            "neutral_light": False,
             "head": HeadConfig.model_validate({"kind": "binary", "dropout": 0.2, **head}),
         }
     )

@@ -250,6 +250,7 @@ def test_stages_of_several_sizes_become_one_ensemble(scratch: tiny_trainer.Train
             "max_minutes": 5.0,
             "patience": 1,
             "tta": 1,
+            "neutral_light": False,
             "batch_size": 32,
             "litert": ("float32",),
         }

@@ -80,3 +80,19 @@ def test_view_keeps_pixels_of_the_same_size_and_averages_larger_ones() -> None:
     assert small.shape == (1, 16, 16, 3)
     np.testing.assert_allclose(tf.reduce_mean(small), np.mean(pictures), atol=1.0)
     assert images.view_uint8(pictures, 16).dtype == tf.uint8
+
+
+def test_neutral_light_takes_a_lamps_colour_out() -> None:
+    pixels = np.random.default_rng(3).uniform(20.0, 150.0, [2, 16, 16, 3]).astype(np.float32)
+    lamp = np.array([1.3, 1.0, 0.8], np.float32)
+    plain, lit = (images.neutral_light(tf.constant(one)).numpy() for one in (pixels, pixels * lamp))
+    # What the lamp multiplies is gone but for one factor of brightness.
+    ratio = lit / plain
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1, :1, :1], ratio.shape), rtol=1e-4)
+    np.testing.assert_allclose(ratio, 1.0, atol=0.1)
+
+
+@pytest.mark.parametrize("grey", [0.0, 1.0, 128.0, 255.0])
+def test_neutral_light_leaves_grey_alone(grey: float) -> None:
+    pixels = tf.fill([1, 8, 8, 3], grey)
+    np.testing.assert_allclose(images.neutral_light(pixels).numpy(), grey, rtol=1e-5)
