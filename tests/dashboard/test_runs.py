@@ -101,6 +101,7 @@ def test_tags_and_notes_are_kept_and_an_archived_run_leaves_the_list(filled: Any
 
 HOLDER = """
 import fcntl, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 stream = open(sys.argv[1], "a")
 fcntl.flock(stream, fcntl.LOCK_EX)
 print("held", flush=True)
