@@ -90,6 +90,7 @@ def configured(name: str, seed: int, size: int, epochs: float) -> TrainerConfig:
         "stages": [{"size": size, "epochs": epochs, "test_size": size * 5 // 4}],
         "max_minutes": None,
         "tta": 1,
+        "neutral_light": False,  # it needs a second view
         "seed": seed,
         "augmentation": {**base["augmentation"], **augmentation},
         **{part: {**base[part], **changes} for part, changes in rest.items()},
