@@ -75,7 +75,8 @@ def neutral_light(pixels: tf.Tensor) -> tf.Tensor:
     Marques, "Improving dermoscopy image classification using color constancy", 2015.
     """
     squares = tf.square(pixels / 255.0)
-    light = tf.pow(tf.reduce_mean(squares * squares * squares, axis=[1, 2], keepdims=True) + 1e-9, 1.0 / 6.0)
+    sixths = tf.reduce_mean(squares * squares * squares, axis=[1, 2], keepdims=True)
+    light = tf.pow(tf.maximum(sixths, 1e-9), 1.0 / 6.0)
     grey = tf.sqrt(tf.reduce_mean(tf.square(light), axis=3, keepdims=True))
     return tf.minimum(pixels * (grey / light), 255.0)
 
