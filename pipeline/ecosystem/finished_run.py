@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,17 @@ def choose(workspace: Workspace, run_id: str | None) -> str:
     ended = sorted((path.parent.name for path in workspace.existing().runs.glob("*/run.json")), reverse=True)
     if run_id in ended:
         return str(run_id)
-    own = [name for name in ended if not of_a_study(workspace.run(name))]
-    if not own:
+    # Lazily: a workspace may hold thousands of runs, and the newest is nearly always one.
+    own = (name for name in ended if not of_a_study(workspace.run(name)))
+    newest = next(own, None)
+    if newest is None:
         raise UsageError(
             f"--workspace {workspace.root}: no run has finished there yet; `melanosizer run` makes one"
         )
     if run_id:
-        raise UsageError(f"--run {run_id}: no such finished run; valid are {', '.join(own[:10])}")
-    return own[0]
+        valid = ", ".join((newest, *islice(own, 9)))
+        raise UsageError(f"--run {run_id}: no such finished run; valid are {valid}")
+    return newest
 
 
 def of_a_study(run: Path) -> bool:
