@@ -12,6 +12,7 @@ from core.charts import marks
 from core.measures.rates import Confusion, Interval
 from core.numbers import MINUS, count, moment, percent, rate
 from core.records.verdict import OVERALL, Check
+from pipeline.executions import DONE
 from pipeline.report import mistakes, words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
@@ -87,9 +88,7 @@ def _status(evidence: Evidence) -> tuple[str, str]:
         ]
         trained = "" if result.model else " No model was trained."
         return f"Refused by the {' and the '.join(gates)}", f"{served}{trained}"
-    stopped = [
-        words.STEPS.get(step.name, step.name) for step in result.steps if step.state not in words.FINISHED
-    ]
+    stopped = [words.STEPS.get(step.name, step.name) for step in result.steps if step.state not in DONE]
     return f"The run failed{' at: ' + stopped[0].lower() if stopped else ''}", served
 
 

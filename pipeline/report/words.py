@@ -19,7 +19,6 @@ GROUPS, DIAGNOSES, METRICS, GATES, STATES, STEPS, FACTS = (
 CARCINOMAS: Final = frozenset({"bcc", "akiec", "scc"})  # and what becomes one
 # Metrics whose values are 0 or 1.
 YES_OR_NO: Final = frozenset({"loads_and_answers", "refuses", "answers_after_bad_requests"})
-FINISHED: Final = frozenset({"COMPLETE", "CACHED"})
 COMPARISONS: Final = {">=": "≥", "<=": "≤", "==": "="}
 NOT_A_DEVICE: Final = (
     "This is a research tool, not a medical device: no number here may decide about a patient, "
