@@ -61,7 +61,7 @@ def resamples(labels: Labels, samples: int, seed: int) -> Iterator[NDArray[np.in
 def bounds(drawn: ArrayLike, confidence: float) -> NDArray[np.float64]:
     """Return the lower and the upper quantile of resampled values, along their first axis."""
     tail = (1 - confidence) / 2
-    return np.asarray(np.quantile(drawn, [tail, 1 - tail], axis=0), np.float64)
+    return np.asarray(np.quantile(np.asarray(drawn), [tail, 1 - tail], axis=0), np.float64)
 
 
 def rate_of(hits: NDArray[np.bool_], confidence: float = 0.95) -> Interval:
