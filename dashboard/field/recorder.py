@@ -110,23 +110,16 @@ class Recorder:
         return len(fresh)
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            job = self._queue.get()
+        while (job := self._queue.get()) is not None:
             jobs: list[Job] = []
-            while True:
-                if job is None:
-                    stopping = True
-                else:
-                    jobs.append(job)
-                if stopping or sum(len(answers) for answers, _ in jobs) >= MOST:
+            while job is not None:
+                jobs.append(job)
+                if self._queue.empty() or sum(len(answers) for answers, _ in jobs) >= MOST:
                     break
-                try:
-                    job = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if jobs:
-                self._settle(jobs)
+                job = self._queue.get()  # this thread alone takes from the queue: it does not wait
+            self._settle(jobs)
+            if job is None:
+                return
 
     def _settle(self, jobs: list[Job]) -> None:
         try:
@@ -161,8 +154,6 @@ def count(session: Session, answers: Sequence[Answer]) -> None:
     """Add answers to every count that pages read."""
     hours: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     bins: Counter[tuple[int, str, str, int]] = Counter()
-    links: Counter[tuple[str, str]] = Counter()
-    last: dict[str, int] = {}
     for answer in answers:
         cell = hours[answer.at // clock.HOUR * clock.HOUR, answer.version]
         cell["answers"] += 1
@@ -176,9 +167,6 @@ def count(session: Session, answers: Sequence[Answer]) -> None:
             value = getattr(answer, name)
             if value is not None:
                 bins[day, answer.version, name, feature.bin(value)] += 1
-        if answer.device_id:
-            links[answer.version, answer.device_id] += 1
-            last[answer.device_id] = max(last.get(answer.device_id, 0), answer.at)
     add_hours(session, hours)
     upsert(
         session,
@@ -189,7 +177,7 @@ def count(session: Session, answers: Sequence[Answer]) -> None:
         ],
         add=("count",),
     )
-    link(session, links, last)
+    link(session, [(a.version, a.device_id, a.at) for a in answers if a.device_id])
 
 
 def add_hours(session: Session, hours: dict[tuple[int, str], dict[str, float]]) -> None:
@@ -204,8 +192,13 @@ def add_hours(session: Session, hours: dict[tuple[int, str], dict[str, float]]) 
     upsert(session, Hour, rows, add=names)
 
 
-def link(session: Session, links: Counter[tuple[str, str]], last: dict[str, int]) -> None:
-    """Note which devices were answered by which version, and that they live."""
+def link(session: Session, answered: Sequence[tuple[str, str, int]]) -> None:
+    """Note which devices were answered by which version, and that they live: (version, device, moment) each."""
+    links = Counter((version, device) for version, device, _ in answered)
+    totals = Counter(device for _, device, _ in answered)
+    last: dict[str, int] = {}
+    for _, device, at in answered:
+        last[device] = max(last.get(device, 0), at)
     upsert(
         session,
         VersionDevice,
@@ -216,14 +209,9 @@ def link(session: Session, links: Counter[tuple[str, str]], last: dict[str, int]
         add=("answers",),
         replace=("last",),
     )
-    totals: Counter[str] = Counter()
-    for (_, device), number in links.items():
-        totals[device] += number
-    for device in sorted(totals):
+    for device, number in sorted(totals.items()):
         touch(session, device, last[device])
-        session.execute(
-            update(Device).where(Device.id == device).values(answered=Device.answered + totals[device])
-        )
+        session.execute(update(Device).where(Device.id == device).values(answered=Device.answered + number))
 
 
 def touch(session: Session, device_id: str, at: int) -> None:
@@ -238,17 +226,13 @@ def touch(session: Session, device_id: str, at: int) -> None:
 
 def claim(session: Session, claims: Sequence[tuple[str, str]]) -> None:
     """Give answers without a device theirs: (request id, device id) each; what has one keeps it."""
-    links: Counter[tuple[str, str]] = Counter()
-    last: dict[str, int] = {}
+    taken: list[tuple[str, str, int]] = []
     for request_id, device_id in claims:
-        taken = session.execute(
+        rows = session.execute(
             update(Prediction)
             .where(Prediction.request_id == request_id, Prediction.device_id.is_(None))
             .values(device_id=device_id)
             .returning(Prediction.version, Prediction.at)
-        ).all()
-        for version, at in taken:
-            links[version, device_id] += 1
-            last[device_id] = max(last.get(device_id, 0), at)
-    if links:
-        link(session, links, last)
+        )
+        taken += [(row.version, device_id, row.at) for row in rows]
+    link(session, taken)
