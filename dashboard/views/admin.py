@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BeforeValidator, Field
 from sqlalchemy import select
 
-from dashboard.access import Admin
+from dashboard.access import Admin, base_url
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Token, User
 from dashboard.faults import invalid, missing, present
@@ -168,7 +168,6 @@ def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
 
 def _link(request: Request, using: Using, user_id: int, name: str) -> Response:
     token = using.sessions.link(user_id)
-    base = using.settings.public_url or str(request.base_url).rstrip("/")
-    value = f"{base}/sign-in/link?token={token}"
+    value = f"{base_url(request, using)}/sign-in/link?token={token}"
     note = f"It works once, within {LINK_MINUTES} minutes. Give it to {name} and nobody else."
     return once(request, using, title=f"Sign-in link for {name}", label="Link", value=value, note=note)
