@@ -12,9 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard import clock
 from dashboard.database.connection import Database, insert, upsert
@@ -152,10 +153,10 @@ def _insert(session: Session, answers: Sequence[Answer]) -> list[Answer]:
 
 def count(session: Session, answers: Sequence[Answer]) -> None:
     """Add answers to every count that pages read."""
-    hours: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    cells: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     bins: Counter[tuple[int, str, str, int]] = Counter()
     for answer in answers:
-        cell = hours[answer.at // clock.HOUR * clock.HOUR, answer.version]
+        cell = cells[answer.at // clock.HOUR * clock.HOUR, answer.version]
         cell["answers"] += 1
         cell["referred"] += answer.zone == "refer"
         cell["reviewed"] += answer.zone == "review"
@@ -167,7 +168,7 @@ def count(session: Session, answers: Sequence[Answer]) -> None:
             value = getattr(answer, name)
             if value is not None:
                 bins[day, answer.version, name, feature.bin(value)] += 1
-    add_hours(session, hours)
+    add_hours(session, cells)
     upsert(
         session,
         Bin,
@@ -180,16 +181,28 @@ def count(session: Session, answers: Sequence[Answer]) -> None:
     link(session, [(a.version, a.device_id, a.at) for a in answers if a.device_id])
 
 
-def add_hours(session: Session, hours: dict[tuple[int, str], dict[str, float]]) -> None:
+def add_hours(session: Session, cells: dict[tuple[int, str], dict[str, float]]) -> None:
     """Add to the hourly counts."""
-    names = ("answers", "referred", "reviewed", "strange", "failures", "probability", "latency_ms")
-    whole = names[:5]
+    whole = ("answers", "referred", "reviewed", "strange", "failures")
+    parts = ("probability", "latency_ms")
     rows = [
         {"hour": hour, "version": version}
-        | {name: int(cell.get(name, 0)) if name in whole else cell.get(name, 0.0) for name in names}
-        for (hour, version), cell in sorted(hours.items())
+        | {name: int(cell.get(name, 0)) for name in whole}
+        | {name: cell.get(name, 0.0) for name in parts}
+        for (hour, version), cell in sorted(cells.items())
     ]
-    upsert(session, Hour, rows, add=names)
+    upsert(session, Hour, rows, add=whole + parts)
+
+
+def hours(
+    session: Session, by: InstrumentedAttribute[Any], names: Sequence[str], since: int, *wanted: Any
+) -> Sequence[Row[Any]]:
+    """Return the sums of some hourly counts from a moment on, in the order of what they are told apart `by`."""
+    sums = (func.sum(getattr(Hour, name)).label(name) for name in names)
+    first = since // clock.HOUR * clock.HOUR
+    return session.execute(
+        select(by, *sums).where(Hour.hour >= first, *wanted).group_by(by).order_by(by)
+    ).all()
 
 
 def link(session: Session, answered: Sequence[tuple[str, str, int]]) -> None:
