@@ -87,19 +87,13 @@ def root(_: Viewer) -> RedirectResponse:
 
 
 @router.get("/runs", response_model=RunsPage, responses=ANSWERS)
-def runs(
-    request: Request,
-    using: Using,
-    person: Viewer,
-    asked: Annotated[RunFilter, Query()],
-) -> Response:
+def runs(request: Request, using: Using, person: Viewer, asked: Annotated[RunFilter, Query()]) -> Response:
     """Runs of this workspace and of the cluster."""
     found, choices = matching(using, asked, person)
-    place = paged(len(found), asked.page, PAGE)
-    page = place["page"]
+    place, first = paged(len(found), asked.page, PAGE)
     model = RunsPage(
         title="Runs",
-        runs=tuple(found[(page - 1) * PAGE : page * PAGE]),
+        runs=tuple(found[first : first + PAGE]),
         **place,
         **choices,
         asked=asked,
@@ -115,24 +109,14 @@ def runs(
 
 
 @router.get("/runs/export", response_model=None, responses=of_kind("text/csv", "application/json"))
-def export(
-    using: Using,
-    person: Viewer,
-    asked: Annotated[ExportFilter, Query()],
-) -> Response:
+def export(using: Using, person: Viewer, asked: Annotated[ExportFilter, Query()]) -> Response:
     """Every run that matches, as one file."""
     rows = [run.model_dump(mode="json") for run in matching(using, asked, person)[0]]
-    if asked.to == "json":
-        return Response(
-            json.dumps(rows, indent=1),
-            media_type="application/json",
-            headers={"Content-Disposition": 'attachment; filename="runs.json"'},
-        )
-    return Response(
-        as_csv(rows),
-        media_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="runs.csv"'},
+    text, kind = (
+        (json.dumps(rows, indent=1), "application/json") if asked.to == "json" else (as_csv(rows), "text/csv")
     )
+    headers = {"Content-Disposition": f'attachment; filename="runs.{asked.to}"'}
+    return Response(text, media_type=kind, headers=headers)
 
 
 class Column(Part):
