@@ -138,8 +138,8 @@ def _calibration(session: Session, sources: Sources, rule: Rule) -> list[Finding
 
 def _failures(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
     rows = hours(session, Hour.version, ("answers", "failures"), _since(rule))
-    failures = sum(row.failures for row in rows)
-    total = failures + sum(row.answers for row in rows)
+    failures = sum(failed for _, _, failed in rows)
+    total = failures + sum(answered for _, answered, _ in rows)
     if total < LEAST_ANSWERS or failures / total <= rule.limit:
         return []
     text = f"{percent(failures / total)} of {total} requests failed, limit {percent(rule.limit)}"

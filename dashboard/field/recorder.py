@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard import clock
@@ -196,13 +196,12 @@ def add_hours(session: Session, cells: dict[tuple[int, str], dict[str, float]]) 
 
 def hours(
     session: Session, by: InstrumentedAttribute[Any], names: Sequence[str], since: int, *wanted: Any
-) -> Sequence[Row[Any]]:
+) -> list[Sequence[Any]]:
     """Return the sums of some hourly counts from a moment on, in the order of what they are told apart `by`."""
     sums = (func.sum(getattr(Hour, name)).label(name) for name in names)
     first = since // clock.HOUR * clock.HOUR
-    return session.execute(
-        select(by, *sums).where(Hour.hour >= first, *wanted).group_by(by).order_by(by)
-    ).all()
+    rows = session.execute(select(by, *sums).where(Hour.hour >= first, *wanted).group_by(by).order_by(by))
+    return [*rows]
 
 
 def link(session: Session, answered: Sequence[tuple[str, str, int]]) -> None:
