@@ -18,6 +18,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def first_fault(error: ValidationError) -> str:
+    """Return the first thing pydantic refused of a record, after the key it stands at."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
 def explain(error: ValidationError, model: type[BaseModel] | None = None, *, prefix: str = "") -> list[str]:
     """Say for each refused setting which key it is, what it was, and what would be valid.
 
