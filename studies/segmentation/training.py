@@ -30,7 +30,7 @@ from studies.segmentation.pairs import Loaded
 from studies.segmentation.segmenter import Segmenter, regions
 
 THRESHOLDS: Final = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
-_SEEDS_A_STEP: Final = 1000
+_SEEDS_A_STEP: Final = 100
 
 
 @dataclass(frozen=True)

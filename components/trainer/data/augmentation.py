@@ -26,52 +26,12 @@ def augment(pictures: tf.Tensor, seed: tf.Tensor, size: int, config: Augmentatio
         float32 [batch, size, size, 3] in 0..255.
     """
     draws = RandomDraws(seed, tf.shape(pictures)[0])
-    return spoil(resample(tf.cast(pictures, tf.float32), draws, (size, size), config), draws, config)
-
-
-def resample(
-    pixels: tf.Tensor, draws: RandomDraws, shape: tuple[int, int], config: AugmentationConfig
-) -> tf.Tensor:
-    """Turn, zoom, stretch, shear, mirror and shift: float32 [batch, h, w, channels] to height and width `shape`."""
-    batch, height, width = tf.shape(pixels)[0], pixels.shape[1], pixels.shape[2]
-    turn = math.radians(config.rotation)
-    angle = draws.uniform(-turn, turn)
-    if config.quarter_turns:
-        angle += tf.floor(draws.uniform(0.0, 4.0)) * (math.pi / 2)
-    scale = draws.uniform(config.zoom[0], config.zoom[1]) * (width / shape[1])
-    stretch = tf.exp(draws.uniform(-config.aspect, config.aspect))
-    shear = draws.uniform(-config.shear, config.shear)
-    mirror_x = tf.sign(draws.uniform(-1.0, 1.0)) if config.flip else tf.ones([batch])
-    mirror_y = tf.sign(draws.uniform(-1.0, 1.0)) if config.flip else tf.ones([batch])
-    shift_x = draws.uniform(-config.shift, config.shift) * width
-    shift_y = draws.uniform(-config.shift, config.shift) * height
-    cos, sin = tf.cos(angle), tf.sin(angle)
-    wide, high = scale * stretch * mirror_x, scale / stretch * mirror_y
-    # Output pixel (x, y) about its centre -> source pixel: scale, shear, then rotate, then shift.
-    a0, a1 = wide * cos, high * (shear * cos - sin)
-    b0, b1 = wide * sin, high * (shear * sin + cos)
-    y, x = (shape[0] - 1) / 2, (shape[1] - 1) / 2
-    a2 = (width - 1) / 2 + shift_x - (a0 + a1 * (y / x)) * x
-    b2 = (height - 1) / 2 + shift_y - (b0 + b1 * (y / x)) * x
-    zeros = tf.zeros([batch])
-    resampled = tf.raw_ops.ImageProjectiveTransformV3(
-        images=pixels,
-        transforms=tf.stack([a0, a1, a2, b0, b1, b2, zeros, zeros], axis=1),
-        output_shape=tf.constant(shape),
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
-    )
-    return tf.ensure_shape(resampled, [None, *shape, pixels.shape[3]])
-
-
-def spoil(pixels: tf.Tensor, draws: RandomDraws, config: AugmentationConfig) -> tf.Tensor:
-    """Change colour, light, lens and what lies on the skin: float32 [batch, h, w, 3], the result in 0..255."""
+    pixels = _resample(tf.cast(pictures, tf.float32), draws, size, config)
     pixels = _colour(pixels, draws, config)
     if config.tint or config.chroma or config.lightness:
         pixels = camera.perceived(pixels, draws, config)
     if config.illumination or config.vignette:
-        pixels *= camera.light(pixels, draws, config)
+        pixels *= camera.light(draws, size, config)
     if config.blur:
         where = draws.chance(config.blur)
         pixels = where * camera.softened(pixels) + (1.0 - where) * pixels
@@ -79,18 +39,51 @@ def spoil(pixels: tf.Tensor, draws: RandomDraws, config: AugmentationConfig) -> 
         gain = column(draws.uniform(-min(config.sharpness, 1.0), config.sharpness))
         pixels += gain * (pixels - camera.softened(pixels))
     if config.ruler:
-        pixels = camera.ruled(pixels, draws, config.ruler)
+        pixels = camera.ruled(pixels, draws, size, config.ruler)
     if config.corners:
-        pixels = camera.rounded(pixels, draws, config.corners)
+        pixels = camera.rounded(pixels, draws, size, config.corners)
     if config.jpeg != (100, 100):
         pixels = _compressed(pixels, draws, config.jpeg)
     if config.noise:
         pixels += column(draws.uniform(0.0, config.noise)) * draws.normal(tf.shape(pixels))
     if config.hair:
-        pixels = _hairs(pixels, draws, config.hair)
+        pixels = _hairs(pixels, draws, size, config.hair)
     if config.cutout:
-        pixels = _cutout(pixels, draws, config.cutout)
+        pixels = _cutout(pixels, draws, size, config.cutout)
     return tf.clip_by_value(pixels, 0.0, 255.0)
+
+
+def _resample(pixels: tf.Tensor, draws: RandomDraws, size: int, config: AugmentationConfig) -> tf.Tensor:
+    source = pixels.shape[1]
+    batch = tf.shape(pixels)[0]
+    turn = math.radians(config.rotation)
+    angle = draws.uniform(-turn, turn)
+    if config.quarter_turns:
+        angle += tf.floor(draws.uniform(0.0, 4.0)) * (math.pi / 2)
+    scale = draws.uniform(config.zoom[0], config.zoom[1]) * (source / size)
+    stretch = tf.exp(draws.uniform(-config.aspect, config.aspect))
+    shear = draws.uniform(-config.shear, config.shear)
+    mirror_x = tf.sign(draws.uniform(-1.0, 1.0)) if config.flip else tf.ones([batch])
+    mirror_y = tf.sign(draws.uniform(-1.0, 1.0)) if config.flip else tf.ones([batch])
+    shift_x = draws.uniform(-config.shift, config.shift) * source
+    shift_y = draws.uniform(-config.shift, config.shift) * source
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    wide, high = scale * stretch * mirror_x, scale / stretch * mirror_y
+    # Output pixel (x, y) about its centre -> source pixel: scale, shear, then rotate, then shift.
+    a0, a1 = wide * cos, high * (shear * cos - sin)
+    b0, b1 = wide * sin, high * (shear * sin + cos)
+    centre_out, centre_in = (size - 1) / 2, (source - 1) / 2
+    a2 = centre_in + shift_x - (a0 + a1) * centre_out
+    b2 = centre_in + shift_y - (b0 + b1) * centre_out
+    zeros = tf.zeros([batch])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=pixels,
+        transforms=tf.stack([a0, a1, a2, b0, b1, b2, zeros, zeros], axis=1),
+        output_shape=tf.constant([size, size]),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
 
 
 def _colour(pixels: tf.Tensor, draws: RandomDraws, config: AugmentationConfig) -> tf.Tensor:
@@ -123,17 +116,15 @@ def _compressed(pixels: tf.Tensor, draws: RandomDraws, qualities: tuple[int, int
     return tf.cast(again, tf.float32)
 
 
-def _hairs(pixels: tf.Tensor, draws: RandomDraws, share: float) -> tf.Tensor:
+def _hairs(pixels: tf.Tensor, draws: RandomDraws, size: int, share: float) -> tf.Tensor:
     """Dark arcs, none to eight a picture: pixels nearer than half a hair's width to a circle of random centre."""
-    ys, xs = _rows_and_columns(pixels)
-    height, width = pixels.shape[1], pixels.shape[2]
     arcs = [
         (
-            draws.uniform(0.5, 3.0) * width,  # radius
+            draws.uniform(0.5, 3.0) * size,  # radius
             draws.uniform(0.0, 2 * math.pi),  # where the centre lies from a point of the picture
-            draws.uniform(0.0, 1.0) * width,
-            draws.uniform(0.0, 1.0) * height,
-            draws.uniform(0.003, 0.008) * width,  # how thick it is
+            draws.uniform(0.0, 1.0) * size,
+            draws.uniform(0.0, 1.0) * size,
+            draws.uniform(0.003, 0.008) * size,  # width
             draws.chance(0.5),
         )
         for _ in range(_ARCS)
@@ -141,32 +132,26 @@ def _hairs(pixels: tf.Tensor, draws: RandomDraws, share: float) -> tf.Tensor:
     colour = draws.uniform(10.0, 70.0, 1, 1, 1)
     # Numbers are drawn for every picture, planes only for those that get hair.
     rows = tf.where(tf.reshape(draws.chance(share), [-1]) > 0.0)
+    ys, xs = tf.range(size, dtype=tf.float32)[None, :, None], tf.range(size, dtype=tf.float32)[None, None, :]
     hairy = tf.gather_nd(pixels, rows)
     dark = tf.zeros_like(hairy[..., :1])
     for arc in arcs:
-        radius, direction, x, y, thick, there = (plane(tf.gather_nd(values, rows)) for values in arc)
+        radius, direction, x, y, width, there = (plane(tf.gather_nd(values, rows)) for values in arc)
         distance = tf.sqrt(
             tf.square(xs - x - radius * tf.cos(direction)) + tf.square(ys - y - radius * tf.sin(direction))
         )
-        cover = tf.clip_by_value(thick + 0.5 - tf.abs(distance - radius), 0.0, 1.0) * there
+        cover = tf.clip_by_value(width + 0.5 - tf.abs(distance - radius), 0.0, 1.0) * there
         dark = tf.maximum(dark, cover[..., None])
     hairy = hairy * (1.0 - dark) + tf.gather_nd(colour, rows) * dark
     return tf.tensor_scatter_nd_update(pixels, rows, hairy)
 
 
-def _cutout(pixels: tf.Tensor, draws: RandomDraws, share: float) -> tf.Tensor:
-    ys, xs = _rows_and_columns(pixels)
-    height, width = pixels.shape[1], pixels.shape[2]
-    side = share * width
+def _cutout(pixels: tf.Tensor, draws: RandomDraws, size: int, share: float) -> tf.Tensor:
+    side = share * size
+    ys, xs = tf.meshgrid(tf.range(size, dtype=tf.float32), tf.range(size, dtype=tf.float32), indexing="ij")
     inside = tf.logical_and(
-        tf.abs(xs - plane(draws.uniform(0.0, 1.0)) * width) < side / 2,
-        tf.abs(ys - plane(draws.uniform(0.0, 1.0)) * height) < side / 2,
+        tf.abs(xs[None] - plane(draws.uniform(0.0, 1.0)) * size) < side / 2,
+        tf.abs(ys[None] - plane(draws.uniform(0.0, 1.0)) * size) < side / 2,
     )
     hole = tf.cast(inside, tf.float32)[..., None]
     return pixels * (1.0 - hole) + 127.0 * hole
-
-
-def _rows_and_columns(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the numbers of the rows [1, h, 1] and of the columns [1, 1, w]."""
-    rows, columns = (tf.range(side, dtype=tf.float32) for side in pixels.shape[1:3])
-    return rows[None, :, None], columns[None, None, :]

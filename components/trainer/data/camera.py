@@ -56,9 +56,9 @@ def perceived(pixels: tf.Tensor, draws: RandomDraws, config: AugmentationConfig)
     return srgb(tf.concat([lightness, lab[..., 1:] * vivid + tint], axis=-1))
 
 
-def light(pixels: tf.Tensor, draws: RandomDraws, config: AugmentationConfig) -> tf.Tensor:
-    """Return the light's share on each pixel, [batch, h, w, 1]: uneven from side to side, dark in the corners."""
-    ys, xs = _axes(pixels)
+def light(draws: RandomDraws, size: int, config: AugmentationConfig) -> tf.Tensor:
+    """Return the light's share on each pixel, [batch, size, size, 1]: uneven from side to side, dark in the corners."""
+    ys, xs = _axes(size)
     direction = plane(draws.uniform(0.0, 2 * math.pi))
     fall = plane(draws.uniform(0.0, config.illumination))
     along = (xs * tf.cos(direction) + ys * tf.sin(direction)) / math.sqrt(2.0)  # -1..1 from corner to corner
@@ -73,19 +73,19 @@ def softened(pixels: tf.Tensor) -> tf.Tensor:
     return tf.nn.depthwise_conv2d(pixels, kernel, [1, 1, 1, 1], "SAME")
 
 
-def rounded(pixels: tf.Tensor, draws: RandomDraws, share: float) -> tf.Tensor:
+def rounded(pixels: tf.Tensor, draws: RandomDraws, size: int, share: float) -> tf.Tensor:
     """Black out what lies outside a circle that nearly fills the picture; its edge is two pixels soft."""
-    ys, xs = _axes(pixels)
+    ys, xs = _axes(size)
     radius = plane(draws.uniform(0.95, 1.35))
     x, y = plane(draws.uniform(-0.08, 0.08)), plane(draws.uniform(-0.08, 0.08))
     outside = tf.sqrt(tf.square(xs - x) + tf.square(ys - y)) - radius
-    cover = tf.clip_by_value(outside * pixels.shape[1] / 4.0, 0.0, 1.0)[..., None] * draws.chance(share)
+    cover = tf.clip_by_value(outside * size / 4.0, 0.0, 1.0)[..., None] * draws.chance(share)
     return pixels * (1.0 - cover) + 8.0 * cover
 
 
-def ruled(pixels: tf.Tensor, draws: RandomDraws, share: float) -> tf.Tensor:
+def ruled(pixels: tf.Tensor, draws: RandomDraws, size: int, share: float) -> tf.Tensor:
     """Draw a ruler's marks along one edge, at a slant, every fifth twice as long."""
-    ys, xs = _axes(pixels)
+    ys, xs = _axes(size)
     slant = plane(tf.floor(draws.uniform(0.0, 4.0)) * (math.pi / 2) + draws.uniform(-0.2, 0.2))
     along = xs * tf.cos(slant) + ys * tf.sin(slant)
     across = ys * tf.cos(slant) - xs * tf.sin(slant)
@@ -100,7 +100,7 @@ def ruled(pixels: tf.Tensor, draws: RandomDraws, share: float) -> tf.Tensor:
     return pixels * (1.0 - cover) + draws.uniform(0.0, 80.0, 1, 1, 1) * cover
 
 
-def _axes(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return rows [1, h, 1] and columns [1, 1, w] from -1 to 1."""
-    rows, columns = (tf.linspace(-1.0, 1.0, side) for side in pixels.shape[1:3])
-    return rows[None, :, None], columns[None, None, :]
+def _axes(size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return rows [1, size, 1] and columns [1, 1, size] from -1 to 1."""
+    line = tf.linspace(-1.0, 1.0, size)
+    return line[None, :, None], line[None, None, :]

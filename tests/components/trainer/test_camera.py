@@ -49,23 +49,23 @@ def test_a_tint_moves_colour_and_keeps_lightness() -> None:
 
 
 def test_light_falls_to_one_side_and_to_the_corners() -> None:
-    vignette = camera.light(GREY, draws(), AugmentationConfig(vignette=0.5)).numpy()[..., 0]
+    vignette = camera.light(draws(), 64, AugmentationConfig(vignette=0.5)).numpy()[..., 0]
     assert (vignette[:, 32, 32] >= vignette[:, 0, 0]).all()
     assert 0.5 <= vignette.min() < 0.7
-    uneven = camera.light(GREY, draws(), AugmentationConfig(illumination=0.5)).numpy()[..., 0]
+    uneven = camera.light(draws(), 64, AugmentationConfig(illumination=0.5)).numpy()[..., 0]
     assert np.abs(uneven[:, 0, 0] - uneven[:, 63, 63]).max() > 0.1
     assert 0.5 <= uneven.min() <= uneven.max() <= 1.0
 
 
 def test_a_round_field_of_view_is_black_outside_and_leaves_the_middle() -> None:
-    found = camera.rounded(GREY, draws(), 1.0).numpy()
+    found = camera.rounded(GREY, draws(), 64, 1.0).numpy()
     assert (found[:, 24:40, 24:40] == 150).all()
     assert (found[:, 0, 0].min(axis=-1) < 20).any()
-    assert (camera.rounded(GREY, draws(), 0.0).numpy() == 150).all()
+    assert (camera.rounded(GREY, draws(), 64, 0.0).numpy() == 150).all()
 
 
 def test_a_ruler_lies_at_an_edge() -> None:
-    found = camera.ruled(GREY, draws(), 1.0).numpy()
+    found = camera.ruled(GREY, draws(), 64, 1.0).numpy()
     assert (found[:, 24:40, 24:40] == 150).all()
     dark = (found < 149).any(axis=-1).mean(axis=(1, 2))
     assert (dark > 0.002).all()
