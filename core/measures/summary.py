@@ -80,9 +80,13 @@ def _bootstrap(
     labels: Labels, scores: Scores, samples: int, confidence: float, seed: int
 ) -> dict[str, Interval]:
     """Return partial AUC and Brier score with quantiles of a resampling within each class."""
-    intervals = {}
-    for name, function in (("brier", brier), ("partial_auc", partial_auc)):
-        drawn = [function(labels[index], scores[index]) for index in resamples(labels, samples, seed)]
-        low, high = bounds(drawn, confidence)
-        intervals[name] = Interval(value=function(labels, scores), low=float(low), high=float(high))
-    return intervals
+    functions = {"brier": brier, "partial_auc": partial_auc}
+    drawn = [
+        [function(labels[index], scores[index]) for function in functions.values()]
+        for index in resamples(labels, samples, seed)
+    ]
+    ends = bounds(drawn, confidence)
+    return {
+        name: Interval(value=function(labels, scores), low=float(low), high=float(high))
+        for (name, function), low, high in zip(functions.items(), *ends, strict=True)
+    }
