@@ -24,7 +24,7 @@ from dashboard.services import Services
 T = TypeVar("T")
 FOLDER = Path(__file__).parent
 NAVIGATION = ("runs", "models", "lineage", "data", "serving", "field", "devices", "alerts")
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
+PageNumber = Annotated[int, Query(ge=1, le=100_000)]
 
 
 class Page(Frozen):

@@ -14,7 +14,7 @@ from dashboard.access import Admin, Approver, base_url
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Audit, Token, User
 from dashboard.faults import invalid, missing, present
-from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, PageNumber, Part, page_of, respond
+from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, Part, page_of, respond
 from dashboard.security.accounts import AccountError
 from dashboard.security.roles import MEANING, SCOPES, Role, Scope
 from dashboard.security.sessions import LINK_MINUTES
@@ -204,7 +204,7 @@ def audit(
     request: Request,
     using: Using,
     _: Approver,
-    page: PageNumber = 1,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     action: Annotated[str, Query(pattern=r"^[a-z.-]{0,40}$")] = "",
     verify: bool = False,
 ) -> Response:
