@@ -29,6 +29,9 @@ class CheckJob:
     limits: Limits
     staging: str
 
+    def __len__(self) -> int:
+        return len(self.files)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -43,8 +46,6 @@ class Outcome:
         written_file: where those bytes lie.
         fingerprint: perceptual hash, hexadecimal.
         converted: why it was re-encoded, else empty.
-        width: pixels, as written.
-        height: pixels, as written.
     """
 
     number: int
@@ -55,8 +56,6 @@ class Outcome:
     written_file: str = ""
     fingerprint: str = ""
     converted: str = ""
-    width: int = 0
-    height: int = 0
 
 
 def check(job: CheckJob) -> list[Outcome]:
@@ -88,12 +87,6 @@ def _one(number: int, file: str, job: CheckJob) -> tuple[Outcome, bytes]:
         path.write_bytes(good.jpeg)
         written = str(path)
     outcome = Outcome(
-        number=number,
-        sha256=good.sha256,
-        written_sha256=sha256,
-        written_file=written,
-        converted=good.converted,
-        width=good.width,
-        height=good.height,
+        number, sha256=good.sha256, written_sha256=sha256, written_file=written, converted=good.converted
     )
     return outcome, good.grey

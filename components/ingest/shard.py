@@ -12,6 +12,7 @@ from typing import Final
 
 from components.ingest import picture
 from core import features, tfrecord
+from core.hashing import file_hash
 from core.images.decode import ImageRefusedError
 from core.tfrecord import Value
 
@@ -40,6 +41,9 @@ class ShardJob:
     path: str
     records: tuple[Record, ...]
 
+    def __len__(self) -> int:
+        return len(self.records)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -66,8 +70,7 @@ def write(job: ShardJob) -> Written:
         (tfrecord.encode({features.IMAGE: _bytes(record), **record.values}) for record in job.records),
     )
     path = Path(job.path)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = file_hash(path)
     # ExampleGen tells files apart by size and time alone: equal files have equal times, others do not.
     seconds = _TIME_ZERO + int(sha256[:7], 16)
     os.utime(path, (seconds, seconds))
