@@ -12,7 +12,7 @@ from rich.console import Console
 
 from components.evaluator import predictions
 from components.evaluator.config import EvaluatorConfig, ExternalData
-from components.ingest import by_source
+from components.ingest import spans
 from core.features import SPLITS
 from core.files import write_atomic
 from core.measures.auc import auc_interval, compare
@@ -74,7 +74,7 @@ def measure(
         console: shows the progress.
     """
     data, file = Path(result.data), workspace.run(result.run_id) / FILE_NAME
-    names = by_source.sources(data)
+    names = spans.sources(data)
     found: list[UnseenSource] = []
     if len(names) < 2:
         console.print(
@@ -107,8 +107,8 @@ def _one(
     from pipeline import run
 
     data = Path(result.data)
-    rest = by_source.select(data, set(names) - {name}, home / "rest")
-    left = by_source.select(data, {name}, home / "left")
+    rest = spans.select_sources(data, set(names) - {name}, home / "rest")
+    left = spans.select_sources(data, {name}, home / "left")
     if why := _unusable(rest, left):
         return UnseenSource(name=name, skipped=why)
     outside = ExternalData(
