@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import fcntl
+import glob
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -89,12 +90,12 @@ def _foreign(out: Path) -> str:
 
 
 def _clear_up(out: Path) -> None:
-    for old in out.parent.glob(f".{_escaped(out.name)}.old-*"):
+    for old in out.parent.glob(f".{glob.escape(out.name)}.old-*"):
         if not out.exists() and (old / "data").is_dir():
             (old / "data").rename(out)
         if not _is_running(old):
             shutil.rmtree(old, ignore_errors=True)
-    for staging in out.parent.glob(f".{_escaped(out.name)}.ingest-*"):
+    for staging in out.parent.glob(f".{glob.escape(out.name)}.ingest-*"):
         if not _is_running(staging):
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -109,10 +110,6 @@ def _is_running(folder: Path) -> bool:
     except OSError:
         return True
     return False
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{one}]" if one in "[]*?" else one for one in name)
 
 
 def _replace(out: Path, staging: Path, *, keep: bool) -> None:
