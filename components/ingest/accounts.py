@@ -12,9 +12,8 @@ from typing import Final
 from components.ingest import manifest
 from components.ingest.config import IngestConfig
 from components.ingest.dealt import Dealt
-from components.ingest.layouts.found import Found
 from components.ingest.manifest import Manifest
-from components.ingest.row import Refusal
+from components.ingest.row import Found, Refusal
 from components.ingest.shard import Written
 from core import features
 

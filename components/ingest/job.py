@@ -28,11 +28,10 @@ from components.ingest.copies import Resolved
 from components.ingest.errors import IngestError
 from components.ingest.folder import staged, take_over
 from components.ingest.layouts import table_file
-from components.ingest.layouts.found import Found
 from components.ingest.layouts.read import read
 from components.ingest.manifest import Manifest
 from components.ingest.picture import Limits
-from components.ingest.row import Refusal, Row
+from components.ingest.row import Found, Refusal, Row
 from components.ingest.shard import Record, ShardJob, Written
 from components.ingest.split import Member, split
 from core import features

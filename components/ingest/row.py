@@ -1,9 +1,10 @@
-"""One row of a data set, and why a row was refused."""
+"""Rows of a data set, and why some were refused."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Final
 
 # Every reason a row is quarantined for, and what it means.
@@ -90,6 +91,47 @@ class Refusal:
     def of(cls, row: Row, reason: str, detail: str) -> Refusal:
         """Refuse ``row``."""
         return cls(row.source, row.line, row.image_name, row.file or "", reason, detail)
+
+
+@dataclass(slots=True)
+class Found:
+    """Rows and refusals of one source; together they are every row that was read.
+
+    Attributes:
+        source: value of the feature `source`.
+        rows: usable so far.
+        refusals: rows that cannot be used.
+        unlisted: image files in the folder that no row names.
+        labels: rows by what their label columns say and what became of it (0, 1 or a reason).
+        diagnoses: canonical names that were understood, `malignant` among them where that is stated.
+    """
+
+    source: str
+    rows: list[Row] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    unlisted: int = 0
+    labels: Counter[tuple[str, str]] = field(default_factory=Counter)
+    diagnoses: set[str] = field(default_factory=set)
+
+    @property
+    def rows_read(self) -> int:
+        """How many rows the source has."""
+        return len(self.rows) + len(self.refusals)
+
+    def refuse(self, line: int, image_name: str, file: str, reason: str, detail: str) -> None:
+        """Add a row that cannot be used; the arguments are ``Refusal``'s."""
+        self.refusals.append(Refusal(self.source, line, image_name, file, reason, detail))
+
+    def count(self, words: str, became: str, diagnosis: str | None, malignant: bool | None) -> None:
+        """Note what a row's label columns say, and what became of it."""
+        self.labels[words, became] += 1
+        if diagnosis is not None:
+            self.diagnoses.add(diagnosis)
+        elif became == "1":
+            # A target column calls melanoma 1.
+            self.diagnoses.add("mel")
+        if malignant:
+            self.diagnoses.add("malignant")
 
 
 def pseudonym(id_space: str, kind: str, identifier: str) -> str:
