@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption, command_line
+from studies.options import SeedOption, command_line, show, tell
 
 
 def baselines(
@@ -79,12 +78,12 @@ def baselines(
     (out / "rows.json").write_text(
         json.dumps([row.model_dump(mode="json") for row in everything], indent=1) + "\n"
     )
-    table = Table(title=f"test: {test.images} images, {test.positives} positive", title_justify="left")
-    for heading in ("system", "AUC", "sensitivity", "specificity", "figures", "fitting"):
-        table.add_column(heading)
-    for row in sorted(everything, key=lambda one: -one.auc.value):
-        table.add_row(*baselines_page.cells(row))
-    console.print(table)
+    show(
+        console,
+        f"test: {test.images} images, {test.positives} positive",
+        [baselines_page.cells(row) for row in sorted(everything, key=lambda one: -one.auc.value)],
+        ("system", "AUC", "sensitivity", "specificity", "figures", "fitting"),
+    )
     if missing:
-        console.print(missing, highlight=False, soft_wrap=True)
-    console.print(f"report: {path}", highlight=False, soft_wrap=True)
+        tell(console, missing)
+    tell(console, f"report: {path}")

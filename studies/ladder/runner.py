@@ -14,10 +14,8 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from components.ingest.manifest import Manifest
-from components.trainer.data.records import read_split
 from components.trainer.progress import Progress
 from core.errors import RunFaultError
-from core.features import SPLITS
 from core.files import write_atomic
 from core.workspace import Workspace
 from studies.ladder import networks as ladder
@@ -160,16 +158,9 @@ def _climb(
 
 
 def _ground(data: Path, cache: Path, options: Options, progress: Progress) -> Splits:
-    splits = {
-        name: ladder.limited(
-            read_split(
-                name, [str(data / name / "*.tfrecord.gz")], size=SIZE, cache_dir=cache, progress=progress
-            ),
-            options.train_images if name == "train" else options.eval_images,
-            options.seed,
-        )
-        for name in SPLITS
-    }
+    splits = ladder.read_splits(
+        data, SIZE, cache, options.train_images, options.eval_images, options.seed, progress
+    )
     return Splits(splits["train"], splits["eval"], splits["test"], options.seed)
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import REFUSED, UsageError
 from pipeline.commands.options import WorkspaceOption, overridden
-from studies.options import SeedOption, command_line, validated
-
-if TYPE_CHECKING:
-    from studies.segmentation.experiment import Result
-    from studies.segmentation.runner import UnetRun
+from studies.options import SeedOption, command_line, show, tell, validated
 
 PARTS = ("unet", "experiment", "vgg16")
 
@@ -61,7 +56,7 @@ def segmentation(
     from components.trainer.progress import Progress
     from core.workspace import Workspace
     from studies import page
-    from studies.segmentation import experiment, runner
+    from studies.segmentation import experiment, measured, runner
     from studies.segmentation import page as segmentation_page
     from studies.segmentation.classifiers import FifthBlock, FrozenLinear
     from studies.segmentation.config import STUDY, SegmentationConfig
@@ -116,40 +111,29 @@ def segmentation(
         segmentation_page.page(run, galleries, results, kept.out_of_fold_jaccard, facts), out / page.FILE_NAME
     )
     if run is not None:
-        console.print(_unet_table(run))
+        rows = [
+            ("pairs", str(len(run.scores))),
+            ("Jaccard", str(measured.interval([score.jaccard for score in run.scores]))),
+            ("Dice", str(measured.interval([score.dice for score in run.scores]))),
+            ("version", run.version or "none pushed"),
+        ]
+        show(console, "U-Net on held-out pairs", rows)
     for result in results:
-        console.print(_experiment_table(result))
-        console.print(result.sentence, highlight=False, soft_wrap=True)
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
-    if run is not None and "unet" in wanted and any(not verdict.passed for verdict in run.verdicts):
-        for verdict in run.verdicts:
-            for check in verdict.refusals:
-                console.print(f"[red]refused:[/] {check.sentence()}", highlight=False, soft_wrap=True)
-        raise typer.Exit(REFUSED)
-
-
-def _unet_table(run: UnetRun) -> Table:
-    from studies.segmentation.measured import interval
-
-    table = Table(title="U-Net on held-out pairs", show_header=False, title_justify="left")
-    table.add_row("pairs", str(len(run.scores)))
-    table.add_row("Jaccard", str(interval([score.jaccard for score in run.scores])))
-    table.add_row("Dice", str(interval([score.dice for score in run.scores])))
-    table.add_row("version", run.version or "none pushed")
-    return table
-
-
-def _experiment_table(result: Result) -> Table:
-    table = Table(title=f"{result.classifier} (first weights: {result.weights})", title_justify="left")
-    for heading in ("images", "AUC", "accuracy", "sensitivity", "specificity", "p"):
-        table.add_column(heading)
-    for arm in result.arms:
-        table.add_row(
-            arm.variant,
-            str(arm.auc),
-            str(arm.accuracy),
-            str(arm.sensitivity),
-            str(arm.specificity),
-            "" if arm.p_auc is None else f"{arm.p_auc:.3f}",
-        )
-    return table
+        arms = [
+            (
+                arm.variant,
+                *map(str, (arm.auc, arm.accuracy, arm.sensitivity, arm.specificity)),
+                "" if arm.p_auc is None else f"{arm.p_auc:.3f}",
+            )
+            for arm in result.arms
+        ]
+        headings = ("images", "AUC", "accuracy", "sensitivity", "specificity", "p")
+        show(console, f"{result.classifier} (first weights: {result.weights})", arms, headings)
+        tell(console, result.sentence)
+    tell(console, f"report: {report}")
+    if run is not None and "unet" in wanted:
+        refusals = [check for verdict in run.verdicts for check in verdict.refusals]
+        for check in refusals:
+            tell(console, f"[red]refused:[/] {check.sentence()}")
+        if refusals:
+            raise typer.Exit(REFUSED)
