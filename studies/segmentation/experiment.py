@@ -87,7 +87,7 @@ class Material:
 
 
 def check(files: Sequence[str], count: int) -> None:
-    """EvalPoint whether there are labels enough for the folds, before anything is trained.
+    """Check whether there are labels enough for the folds, before anything is trained.
 
     Raises:
         ValueError: labels are unknown or too few.
