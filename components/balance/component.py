@@ -65,15 +65,11 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
             splits = records.read(pipeline, patterns)
             records.overlaps(splits) | "Overlap" >> beam.io.WriteToText(f"{scratch}/overlap")
             records.count(splits) | "Groups" >> beam.io.WriteToText(f"{scratch}/groups")
-        lines = {
-            name: [
-                line
-                for part in sorted(Path(scratch).glob(f"{name}*"))
-                for line in part.read_text().splitlines()
-            ]
+        overlap, groups = (
+            "".join(part.read_text() for part in sorted(Path(scratch).glob(f"{name}*"))).splitlines()
             for name in ("overlap", "groups")
-        }
-    found = records.summarise(lines["overlap"])
+        )
+    found = records.summarise(overlap)
     limits = BalanceConfig.model_validate_json(config)
     parts = [labels.LabelCounts.model_validate(value) for value in json.loads(spans)]
     checks = (*labels.checks(limits, counts, before), *labels.span_checks(limits, parts), *found.checks())
@@ -89,6 +85,6 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
         "label_counts": {split: value.model_dump() for split, value in counts.items()},
         "class_weights": {"0": weights[0], "1": weights[1]},
         "overlap": found.model_dump(),
-        "groups": records.collect(lines["groups"]),
+        "groups": records.collect(groups),
     }
     (folder / "balance.json").write_text(json.dumps(content, indent=2) + "\n")
