@@ -61,21 +61,13 @@ class Locations:
 
 @dataclass(frozen=True)
 class Judged:
-    """What stands between the examples and the Pusher.
+    """What stands between the examples and the Pusher."""
 
-    Attributes:
-        nodes: all of it, in the order it runs.
-        model: what may be pushed.
-        blessing: the model gate's.
-        infra_blessing: the serving gate's.
-        evidence: what the record is written from, by the name it has there.
-    """
-
-    nodes: Sequence[Any]
-    model: Channel
-    blessing: Channel
-    infra_blessing: Channel
-    evidence: Mapping[str, Channel]
+    nodes: Sequence[Any]  # all of it, in the order it runs
+    model: Channel  # what may be pushed
+    blessing: Channel  # the model gate's
+    infra_blessing: Channel  # the serving gate's
+    evidence: Mapping[str, Channel]  # what the record is written from, by the name it has there
 
 
 class Steps(Protocol):

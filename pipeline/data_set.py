@@ -19,6 +19,7 @@ from core import features, tfrecord
 from core.errors import RunFaultError, UsageError
 from core.images.decode import ImageRefusedError
 from core.workspace import Workspace
+from pipeline.console import say
 from pipeline.progress import counted
 from pipeline.synthetic.cohort import OccupiedError, synthesise
 from pipeline.synthetic.config import SynthConfig
@@ -87,9 +88,7 @@ def _versioned(found: Source, home: Path, console: Console) -> Path:
     folder = home / manifest.data_version[:12]
     if folder.is_dir():
         shutil.rmtree(incoming)
-        console.print(
-            f"the same images as before: data version {manifest.data_version[:12]}", highlight=False
-        )
+        say(console, f"the same images as before: data version {manifest.data_version[:12]}")
     else:
         incoming.rename(folder)
     return folder
@@ -125,7 +124,7 @@ def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
     raw = workspace.root / "data" / f"synthetic-{images}-images"
     out = workspace.root / "data" / f"synthetic-{images}"
     if not (out / NAME).is_file():
-        console.print(f"making {images} synthetic lesions", highlight=False)
+        say(console, f"making {images} synthetic lesions")
         try:
             with counted(console) as listener:
                 synthesise(
@@ -140,12 +139,9 @@ def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
 
 
 def _ingest(found: Source, out: Path, console: Console, remember: Path | None = None) -> Manifest:
-    console.print(f"ingesting {found}", highlight=False)
+    say(console, f"ingesting {found}")
     with counted(console) as listener:
         manifest = ingest(IngestConfig(sources=(found,)), out, remember=remember, listener=listener)
     counts = manifest.counts
-    console.print(
-        f"{counts.rows_read} rows read: {counts.written} written, {counts.quarantined} quarantined",
-        highlight=False,
-    )
+    say(console, f"{counts.rows_read} rows read: {counts.written} written, {counts.quarantined} quarantined")
     return manifest

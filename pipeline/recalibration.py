@@ -38,33 +38,19 @@ from core.registry.store import Registry
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted on one part of the pictures, and what it gives on the other.
+    """What was fitted on one part of the pictures, and what it gives on the other."""
 
-    Attributes:
-        recalibration: the map of stated probabilities.
-        threshold: of the recalibrated probability.
-        wanted_sensitivity: that the threshold was chosen for; None if it decides as before.
-        zones: of the recalibrated probability.
-        images: that were fitted on.
-        melanomas: of these.
-        before: the released model on the other part.
-        after: the recalibrated one on the same images.
-        line_before: calibration intercept and slope before.
-        line_after: the same after.
-        answers: the recalibrated answers to the other part.
-    """
-
-    recalibration: Recalibration
-    threshold: float
-    wanted_sensitivity: float | None
-    zones: Zones
-    images: int
-    melanomas: int
-    before: Measures
-    after: Measures
-    line_before: CalibrationLine
-    line_after: CalibrationLine
-    answers: Sequence[Prediction]
+    recalibration: Recalibration  # the map of stated probabilities
+    threshold: float  # of the recalibrated probability
+    wanted_sensitivity: float | None  # that the threshold was chosen for; None if it decides as before
+    zones: Zones  # of the recalibrated probability
+    images: int  # that were fitted on
+    melanomas: int  # of these
+    before: Measures  # the released model on the other part
+    after: Measures  # the recalibrated one on the same images
+    line_before: CalibrationLine  # calibration intercept and slope before
+    line_after: CalibrationLine  # the same after
+    answers: Sequence[Prediction]  # the recalibrated answers to the other part
 
 
 def halves(labels: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.bool_]:
@@ -147,21 +133,13 @@ def fit(
 
 @dataclass(frozen=True)
 class Site:
-    """What a clinic knows of a released version: its answers and what the lesions turned out to be.
+    """What a clinic knows of a released version: its answers and what the lesions turned out to be."""
 
-    Attributes:
-        answers: of the version.
-        groups: patient or lesion of each.
-        data_version: SHA-256 of where they come from.
-        images: encoded pictures that the serving gate asks about.
-        slices: features whose values are judged on their own.
-    """
-
-    answers: Sequence[Prediction]
-    groups: Sequence[str]
-    data_version: str
-    images: Sequence[bytes]
-    slices: Sequence[str]
+    answers: Sequence[Prediction]  # of the version
+    groups: Sequence[str]  # patient or lesion of each
+    data_version: str  # SHA-256 of where they come from
+    images: Sequence[bytes]  # encoded pictures that the serving gate asks about
+    slices: Sequence[str]  # features whose values are judged on their own
 
 
 def ask(model: Path, data: Path, limits: EvaluatorConfig, images: int) -> Site:

@@ -96,16 +96,8 @@ def execute(
                 error = _sentence(fault, data)
                 _log.exception("the run failed")
             steps = executions.steps(local.connection(config.metadata_url, workspace), run_id)
-            result = outcome.collect(
-                run_id=run_id,
-                preset=preset,
-                data=data.resolve(),
-                data_version=manifest.data_version,
-                started=started,
-                seconds=round(time.monotonic() - begun, 1),
-                steps=steps,
-                error=error,
-            )
+            seconds = round(time.monotonic() - begun, 1)
+            result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
             lineage.write(
                 steps,
                 run_id=run_id,

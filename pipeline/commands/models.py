@@ -12,6 +12,7 @@ from core import home
 from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
 from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
+from pipeline.console import say
 
 if TYPE_CHECKING:
     from core.registry.store import Registry
@@ -40,24 +41,17 @@ def list_versions(workspace: WorkspaceOption = Path("workspace"), as_json: JsonO
         if not isinstance(record, VersionRecord):
             rows.append(dict.fromkeys(_COLUMNS) | {"version": version, "created (UTC)": "damaged"})
             continue
-        rows.append(
-            dict(
-                zip(
-                    _COLUMNS,
-                    (
-                        version,
-                        labels.get(version),
-                        f"{record.created:%Y-%m-%d %H:%M}",
-                        record.preset,
-                        *(record.metrics.get(name) for name in ("auc", "sensitivity", "specificity")),
-                        record.parents.data_version[:12],
-                    ),
-                    strict=True,
-                )
-            )
+        values = (
+            version,
+            labels.get(version),
+            f"{record.created:%Y-%m-%d %H:%M}",
+            record.preset,
+            *(record.metrics.get(name) for name in ("auc", "sensitivity", "specificity")),
+            record.parents.data_version[:12],
         )
+        rows.append(dict(zip(_COLUMNS, values, strict=True)))
     for one in registry.damaged():
-        Console(stderr=True).print(f"warning: {one}", highlight=False)
+        say(Console(stderr=True), f"warning: {one}")
     print_list(rows, title=f"versions of {registry.model_name}", key="version", as_json=as_json)
 
 
@@ -120,7 +114,7 @@ def canary(
     registry = _registry(workspace)
     registry.canary(version, who or home.user(), why)
     if version is None:
-        Console().print("the canary is ended", highlight=False)
+        say(Console(), "the canary is ended")
     else:
         _release(registry, version, f"canary: version {version}")
 
@@ -134,7 +128,7 @@ def settle(workspace: WorkspaceOption = Path("workspace")) -> None:
     Example:  melanosizer models settle
     """
     waiting = _registry(workspace).settle()
-    Console().print(f"version {waiting}" if waiting else "labels are as decided", highlight=False)
+    say(Console(), f"version {waiting}" if waiting else "labels are as decided")
 
 
 def _release(registry: Registry, version: str, done: str) -> None:
@@ -142,9 +136,7 @@ def _release(registry: Registry, version: str, done: str) -> None:
     console = Console()
     with console.status(f"version {version} is loaded by the servers"):
         waiting = registry.release(version)
-    console.print(
-        f"version {waiting}; `melanosizer models settle` goes on" if waiting else done, highlight=False
-    )
+    say(console, f"version {waiting}; `melanosizer models settle` goes on" if waiting else done)
 
 
 def _registry(workspace: Path) -> Registry:

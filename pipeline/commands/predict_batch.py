@@ -16,6 +16,7 @@ from rich.progress import track
 from core import spreadsheet
 from core.errors import RunFaultError, UsageError
 from pipeline.commands.options import VersionOption, WorkspaceOption, released_model
+from pipeline.console import say
 
 BATCH = 32
 SHOWN = 50  # of the files that got no answer
@@ -101,7 +102,7 @@ def predict_batch(
         raise RunFaultError(f"--out {error.filename or out}: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
-    console.print(f"{answered} of {len(files)} images answered, written to {out}", highlight=False)
+    say(console, f"{answered} of {len(files)} images answered, written to {out}")
     _list("not answered", broken, "red", console)
     _list("not an image", refused, "yellow", console)
     raise typer.Exit(2 if broken else 0)
@@ -119,8 +120,6 @@ def _names(files: list[Path], root: Path) -> list[str]:
 
 def _list(what: str, files: dict[str, str], colour: str, console: Console) -> None:
     for name, reason in list(files.items())[:SHOWN]:
-        console.print(
-            f"[{colour}]{what}:[/] {escape(name)}: {escape(reason)}", highlight=False, soft_wrap=True
-        )
+        say(console, f"[{colour}]{what}:[/] {escape(name)}: {escape(reason)}")
     if len(files) > SHOWN:
-        console.print(f"[{colour}]{what}:[/] and {len(files) - SHOWN} more", highlight=False)
+        say(console, f"[{colour}]{what}:[/] and {len(files) - SHOWN} more")

@@ -13,6 +13,7 @@ from rich.console import Console
 from core.errors import REFUSED, UsageError
 from pipeline.commands import compile as compiling
 from pipeline.commands.options import SetOption, overridden
+from pipeline.console import say
 from pipeline.targets.kubeflow.following import ending, follow
 
 if TYPE_CHECKING:
@@ -74,11 +75,10 @@ def submit(
     settings = config.load(preset, overridden(overrides))
     console = Console()
     if target is compiling.Target.kubeflow and root.startswith("s3://"):
-        console.print(
+        say(
+            console,
             f"note: --root {root}: KFP's launcher reads s3:// only with `providers` in the namespace's ConfigMap "
             "kfp-launcher (docs/kubeflow.md); without, the first step fails",
-            highlight=False,
-            soft_wrap=True,
         )
     service = _service(target, host, namespace, token, project, location, service_account)
     title = name or f"{Path(preset).stem} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
@@ -102,9 +102,9 @@ def submit(
             package, experiment=experiment, name=title, root=root, parameters=parameters, cron=cron
         )
     if cron:
-        console.print(f"recurring run {run_id}: {cron}", highlight=False)
+        say(console, f"recurring run {run_id}: {cron}")
         return
-    console.print(f"run {run_id}\n{service.page(run_id)}", highlight=False, soft_wrap=True)
+    say(console, f"run {run_id}\n{service.page(run_id)}")
     if wait:
         raise typer.Exit(watch(service, run_id, console, limit_hours))
 
@@ -114,9 +114,9 @@ def watch(service: Kubeflow | Vertex, run_id: str, console: Console, limit_hours
     final = follow(lambda: service.read(run_id), console, limit_seconds=limit_hours * 3600)
     end = ending(final, lambda step: service.log(run_id, step))
     words = {0: "succeeded", REFUSED: "[bold yellow]refused[/]"}.get(end.exit_code, "[bold red]failed[/]")
-    console.print(f"run {run_id} {words}", highlight=False, soft_wrap=True)
+    say(console, f"run {run_id} {words}")
     if end.reason:
-        console.print(end.reason, markup=False, highlight=False, soft_wrap=True)
+        say(console, end.reason, markup=False)
     return end.exit_code
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import RunFaultError, UsageError
+from pipeline.console import say, table
 
 
 def synth(
@@ -65,7 +66,7 @@ def synth(
     except OSError as error:
         raise RunFaultError(f"{error.filename or out}: {error.strerror or error}") from None
     console.print(_summary(written, time.monotonic() - start))
-    console.print(f"next: melanosizer run --data {out}", highlight=False, soft_wrap=True)
+    say(console, f"next: melanosizer run --data {out}")
 
 
 def _summary(written: Path, seconds: float) -> Table:
@@ -74,11 +75,12 @@ def _summary(written: Path, seconds: float) -> Table:
 
     with written.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    table = Table(title=str(written), title_justify="left", show_header=False)
     diagnoses = Counter(row["diagnosis"] for row in rows)
-    table.add_row("images", f"{len(rows)} in {seconds:.0f} s, {len(rows) / seconds:.0f} a second")
-    table.add_row("patients", str(len({row["patient_id"] for row in rows})))
-    table.add_row("diagnoses", ", ".join(f"{count} {name}" for name, count in diagnoses.most_common()))
     positives = sum(row["target"] == "1" for row in rows)
-    table.add_row("melanoma", f"{positives} ({positives / len(rows):.1%})")
-    return table
+    facts = {
+        "images": f"{len(rows)} in {seconds:.0f} s, {len(rows) / seconds:.0f} a second",
+        "patients": str(len({row["patient_id"] for row in rows})),
+        "diagnoses": ", ".join(f"{count} {name}" for name, count in diagnoses.most_common()),
+        "melanoma": f"{positives} ({positives / len(rows):.1%})",
+    }
+    return table(str(written), ("", ""), facts.items())

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from components.ingest.manifest import Manifest
 from core.charts import marks
 from core.features import SPLITS
 from core.numbers import count, percent
 from pipeline.report import words
 from pipeline.report.evidence import Evidence
-
-if TYPE_CHECKING:
-    from components.ingest.manifest import Manifest
 
 MOST_VALUES = 12
 
@@ -42,30 +39,21 @@ class Balance:
 
 @dataclass(frozen=True)
 class Data:
-    """What is shown of the data set.
+    """What is shown of the data set."""
 
-    Attributes:
-        splits: balance of each split.
-        groups: balance of each value of sex, age, site, diagnosis and source.
-        single: features of which all images share one value.
-        weights: of another lesion and a melanoma in training.
-        accounts: where the rows of the sources went.
-        shown: values of a group, or names of a label, that are shown; the rest is summed up.
-    """
-
-    splits: Sequence[Balance]
-    groups: Sequence[tuple[str, Sequence[Balance]]]
-    single: Sequence[tuple[str, str]]
-    weights: tuple[float, float] | None
-    accounts: Sequence[tuple[str, int]]
-    shown: int = MOST_VALUES
+    splits: Sequence[Balance]  # balance of each split
+    groups: Sequence[tuple[str, Sequence[Balance]]]  # of each value of sex, age, site, diagnosis and source
+    single: Sequence[tuple[str, str]]  # features of which all images share one value
+    weights: tuple[float, float] | None  # of another lesion and a melanoma in training
+    accounts: Sequence[tuple[str, int]]  # where the rows of the sources went
+    shown: int = MOST_VALUES  # values of a group, or names of a label, that are shown; the rest is summed up
 
 
 def of(evidence: Evidence) -> Data:
     """Collect what is known of the data set."""
     balance = evidence.balance or {}
     splits = [
-        _balance(f"{name}", labels["negatives"], labels["positives"])
+        _balance(name, labels["negatives"], labels["positives"])
         for name, labels in balance.get("label_counts", {}).items()
     ]
     groups: list[tuple[str, Sequence[Balance]]] = []
@@ -102,13 +90,14 @@ def _summed(rows: list[Balance]) -> list[Balance]:
 
 def _balance(name: str, negatives: int, positives: int) -> Balance:
     images = negatives + positives
-    tips = [
-        (float(positives), "melanoma", f"{count(positives)} melanomas"),
-        (float(negatives), "other", f"{count(negatives)} others"),
-    ]
     share = percent(positives / images) if images else "none"
-    tips[0] = (tips[0][0], tips[0][1], f"{tips[0][2]}, {share}")
-    return Balance(name, negatives, positives, marks.stacked(tips))
+    bar = marks.stacked(
+        [
+            (float(positives), "melanoma", f"{count(positives)} melanomas, {share}"),
+            (float(negatives), "other", f"{count(negatives)} others"),
+        ]
+    )
+    return Balance(name, negatives, positives, bar)
 
 
 def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:

@@ -8,12 +8,14 @@ from datetime import timedelta
 
 from markupsafe import Markup
 
+from components.evaluator.predictions import Prediction
+from components.evaluator.worst import false_alarms
 from core.charts import marks
 from core.measures.rates import Confusion, Interval
 from core.numbers import MINUS, count, moment, percent, rate
 from core.records.verdict import OVERALL, Check
-from pipeline.executions import DONE
-from pipeline.report import mistakes, words
+from pipeline.outcome import DONE
+from pipeline.report import words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 
@@ -59,12 +61,15 @@ def of(evidence: Evidence, performance: Performance | None) -> Headline:
         lead=lead,
         refusals=[(verdict.gate, check) for verdict in result.verdicts for check in verdict.refusals],
         tiles=_tiles(evidence, performance) if performance else _data_tiles(evidence),
-        meaning=_meaning(performance.chosen, mistakes.carcinomas(evidence.predictions))
-        if performance
-        else "",
+        meaning=_meaning(performance.chosen, carcinomas(evidence.predictions)) if performance else "",
         thousand=_bar(parts) if parts else None,
         legend=parts,
     )
+
+
+def carcinomas(predictions: Sequence[Prediction]) -> int:
+    """Count the false alarms that belong in front of a dermatologist for another reason than melanoma."""
+    return sum(item.diagnosis in words.CARCINOMAS for item in false_alarms(predictions))
 
 
 def _status(evidence: Evidence) -> tuple[str, str]:

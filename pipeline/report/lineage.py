@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from core import hashing
 from core.charts import marks
 from core.numbers import count, limit, plural
 from core.workspace import Workspace
@@ -131,8 +132,6 @@ def _config(evidence: Evidence, workspace: Workspace) -> Link:
 
 
 def _model(evidence: Evidence) -> Link:
-    from core import hashing
-
     folder = Path(evidence.result.model or "")
     version = str(evidence.model.get("model_version", "unknown"))
     facts = []

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.evaluator import worst
+from components.evaluator.predictions import Prediction
 from core.measures.calibration import CALIBRATION_METHOD
+from core.workspace import Workspace
+from pipeline.outcome import Outcome
 from pipeline.report import (
     data,
     data_card,
@@ -15,7 +21,6 @@ from pipeline.report import (
     headline,
     hub_card,
     lineage,
-    mistakes,
     model_card,
     paper,
     performance,
@@ -24,11 +29,16 @@ from pipeline.report import (
 )
 from pipeline.report.evidence import Evidence
 
-if TYPE_CHECKING:
-    from core.workspace import Workspace
-    from pipeline.outcome import Outcome
-
 FILE_NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong answer, its picture, and that under the heat map: data URIs, "" where there is none."""
+
+    prediction: Prediction
+    picture: str
+    heat_map: str
 
 
 def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Path:
@@ -74,12 +84,11 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "training": training.of(found),
         "weaknesses": model_card.weaknesses(found.robustness),
         "wrong": {
-            name: (len(items), mistakes.with_pictures(items, found.pictures, found.heat_maps))
-            for name, items in wrong.items()
+            name: (len(items), _with_pictures(items[: worst.SHOWN], found)) for name, items in wrong.items()
         },
-        "carcinomas": mistakes.carcinomas(found.predictions),
+        "carcinomas": headline.carcinomas(found.predictions),
         "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),
-        "contact_sheet": mistakes.data_uri(found.contact_sheet),
+        "contact_sheet": _data_uri(found.contact_sheet),
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
         "network": lineage.described(found.model),
@@ -91,6 +100,24 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     if model_facts is not None:
         files["model_card.html"] = _page("model_card.html.j2", context)
     return files
+
+
+def _with_pictures(wrong: Sequence[Prediction], found: Evidence) -> list[Mistake]:
+    return [
+        Mistake(
+            item,
+            _data_uri(found.pictures.get(item.image_name)),
+            _data_uri(found.heat_maps.get(item.image_name)),
+        )
+        for item in wrong
+    ]
+
+
+def _data_uri(image: bytes | None) -> str:
+    if image is None:
+        return ""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def _page(template: str, context: dict[str, Any]) -> str:

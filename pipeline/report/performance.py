@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from components.evaluator import predictions
 from core.charts import performance as charts
 from core.charts.performance import NamedCurve
 from core.charts.spec import svg
@@ -39,41 +40,23 @@ class ZoneRow:
 
 @dataclass(frozen=True)
 class Performance:
-    """Everything measured on the test split.
+    """Everything measured on the test split."""
 
-    Attributes:
-        labels: 0 or 1, shape [n].
-        scores: probabilities, shape [n].
-        measures: AUC, calibration error and Brier score with their intervals.
-        sensitivity: with Wilson's interval.
-        specificity: with Wilson's interval.
-        predictive_value: melanomas by referred lesions, with Wilson's interval; None when nothing is referred.
-        chosen: what the stored operating point decides.
-        average_precision: area under the precision-recall curve.
-        table: the same for other thresholds.
-        predictive: (prevalence, positive, negative predictive value).
-        line: intercept and slope of the calibration.
-        refused: share of the test lesions taken for no dermoscopy.
-        confidence: coverage of all intervals.
-        zones: what each zone of the model holds, () where the model has none.
-        eval_answers: label and probability of the eval images.
-    """
-
-    labels: Labels
-    scores: Scores
-    measures: Measures
-    sensitivity: Interval
-    specificity: Interval
-    predictive_value: Interval | None
-    chosen: Confusion
-    average_precision: float
-    table: Sequence[Confusion]
-    predictive: Sequence[tuple[float, float | None, float | None]]
-    refused: Interval
-    line: CalibrationLine
-    confidence: float
-    zones: Sequence[ZoneRow]
-    eval_answers: Sequence[tuple[int, float]]
+    labels: Labels  # 0 or 1, shape [n]
+    scores: Scores  # probabilities, shape [n]
+    measures: Measures  # AUC, calibration error and Brier score with their intervals
+    sensitivity: Interval  # with Wilson's interval
+    specificity: Interval  # with Wilson's interval
+    predictive_value: Interval | None  # melanomas by referred lesions; None if nothing is referred
+    chosen: Confusion  # what the stored operating point decides
+    average_precision: float  # area under the precision-recall curve
+    table: Sequence[Confusion]  # the same for other thresholds
+    predictive: Sequence[tuple[float, float | None, float | None]]  # prevalence; predictive values, + and -
+    refused: Interval  # share of the test lesions taken for no dermoscopy
+    line: CalibrationLine  # intercept and slope of the calibration
+    confidence: float  # coverage of all intervals
+    zones: Sequence[ZoneRow]  # what each zone of the model holds, () where the model has none
+    eval_answers: Sequence[tuple[int, float]]  # label and probability of the eval images
 
     @property
     def prevalence(self) -> float:
@@ -119,8 +102,6 @@ class Performance:
 
 def of(evidence: Evidence) -> Performance | None:
     """Measure the answers of a run; None where there are none, or only of one class."""
-    from components.evaluator import predictions
-
     if not evidence.predictions:
         return None
     labels, scores = predictions.arrays(evidence.predictions)

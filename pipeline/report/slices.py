@@ -42,21 +42,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices by feature, and the worst of those that are judged.
+    """All slices by feature, and the worst of those that are judged."""
 
-    Attributes:
-        by_feature: slices by the feature's name in words.
-        single: features of which all images share one value.
-        worst_auc: the judged slice with the lowest AUC.
-        worst_sensitivity: the judged slice with the lowest sensitivity.
-        too_small: values the gate looks at but cannot judge, by feature.
-    """
-
-    by_feature: Sequence[tuple[str, Sequence[Slice]]]
-    single: Sequence[tuple[str, str]]
-    worst_auc: Slice | None
-    worst_sensitivity: Slice | None
-    too_small: dict[str, list[str]]
+    by_feature: Sequence[tuple[str, Sequence[Slice]]]  # slices by the feature's name in words
+    single: Sequence[tuple[str, str]]  # features of which all images share one value
+    worst_auc: Slice | None  # the judged slice with the lowest AUC
+    worst_sensitivity: Slice | None  # the judged slice with the lowest sensitivity
+    too_small: dict[str, list[str]]  # values the gate looks at but cannot judge, by feature
 
 
 def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Slices:

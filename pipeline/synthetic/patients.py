@@ -27,27 +27,16 @@ _SKIN_SHARES: Final = np.array((0.14, 0.34, 0.28, 0.13, 0.07, 0.04))
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One lesion of one patient; an empty string is an unknown value.
+    """One lesion of one patient; an empty string is an unknown value."""
 
-    Attributes:
-        number: 0-based place in the cohort.
-        patient: pseudonym.
-        lesion: pseudonym.
-        diagnosis: mel, nv, bkl or bcc.
-        age: years, rounded to five as in the archives.
-        sex: male, female or empty.
-        site: one of ``SITES`` or empty.
-        skin_type: Fitzpatrick 1 to 6.
-    """
-
-    number: int
-    patient: str
-    lesion: str
-    diagnosis: str
-    age: str
-    sex: str
-    site: str
-    skin_type: int
+    number: int  # 0-based place in the cohort
+    patient: str  # pseudonym
+    lesion: str  # pseudonym
+    diagnosis: str  # mel, nv, bkl or bcc
+    age: str  # years, rounded to five as in the archives
+    sex: str  # male, female or empty
+    site: str  # one of ``SITES`` or empty
+    skin_type: int  # Fitzpatrick 1 to 6
 
 
 def cohort(config: SynthConfig) -> list[Case]:

@@ -11,6 +11,7 @@ from typing import Literal
 from rich.console import Console
 
 from core.errors import FAULT, REFUSED, RunFaultError
+from pipeline.console import say
 
 RunStatus = Literal["running", "succeeded", "failed", "canceled"]
 # Both targets' words for a step that is over.
@@ -41,19 +42,12 @@ class StepState:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run on a cluster, as its API tells it.
+    """A run on a cluster, as its API tells it."""
 
-    Attributes:
-        status: of the run.
-        steps: by the id of the task: names are not unique.
-        error: what the API says of the run itself.
-        logs: the command that shows the steps' logs where the API does not.
-    """
-
-    status: RunStatus
-    steps: dict[str, StepState] = field(default_factory=dict)
-    error: str = ""
-    logs: str = ""
+    status: RunStatus  # of the run
+    steps: dict[str, StepState] = field(default_factory=dict)  # by the id of the task: names are not unique
+    error: str = ""  # what the API says of the run itself
+    logs: str = ""  # the command that shows the steps' logs where the API does not
 
     @property
     def settled(self) -> bool:
@@ -116,7 +110,7 @@ def follow(
         for key, step in sorted(run.steps.items(), key=lambda item: item[1].began):
             if told.get(key) != step.state and (step.state in ENDED or step.state == "RUNNING"):
                 took = f" in {step.seconds:.0f} s" if step.seconds is not None and step.state in ENDED else ""
-                console.print(f"  {step.name:22} {step.state.lower()}{took}", highlight=False)
+                say(console, f"  {step.name:22} {step.state.lower()}{took}")
             told[key] = step.state
         if run.status != "running":
             unsettled += 1
@@ -129,11 +123,10 @@ def follow(
             )
         if clock() - changed >= QUIET_SECONDS:
             changed = clock()
-            console.print(
+            say(
+                console,
                 f"  nothing has changed for {QUIET_SECONDS / 60:.0f} min: a run whose Workflow was deleted never "
                 f"ends; Ctrl-C ends the following only{_where(run)}",
-                highlight=False,
-                soft_wrap=True,
             )
         wait()
 
