@@ -21,8 +21,7 @@ from core.images.decode import ImageRefusedError
 from core.workspace import Workspace
 from pipeline.console import say
 from pipeline.progress import counted
-from pipeline.synthetic.cohort import OccupiedError, synthesise
-from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.cohort import OccupiedError, SynthConfig, synthesise
 
 
 def ready(data: Path, workspace: Workspace, console: Console, wanted: str | None = None) -> Path:

@@ -45,8 +45,7 @@ def synth(
     from pydantic import ValidationError
 
     from pipeline.progress import counted
-    from pipeline.synthetic.cohort import OccupiedError, synthesise
-    from pipeline.synthetic.config import SynthConfig
+    from pipeline.synthetic.cohort import OccupiedError, SynthConfig, synthesise
 
     try:
         config = SynthConfig(images=images, size=size, seed=seed, melanoma_share=melanoma_share, masks=masks)
