@@ -107,11 +107,7 @@ def preset_names() -> list[str]:
 
 
 def load(preset: str, overrides: Mapping[str, str] | None = None) -> RunConfig:
-    """Read a preset by name, or a YAML file by path, and apply ``overrides``.
-
-    Args:
-        preset: a name of :func:`preset_names`, or the path of a YAML file.
-        overrides: values by dotted key, e.g. ``{"evaluator.min_auc": "0.9"}``; a value is read as YAML.
+    """Read a preset by name, or a YAML file by path, and put ``overrides``, YAML texts by dotted key, into it.
 
     Raises:
         UsageError: no such preset, not YAML, an unknown key, or a value out of range.

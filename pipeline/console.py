@@ -25,14 +25,7 @@ def say_refusals(console: Console, verdicts: Iterable[Verdict]) -> None:
 def table(
     title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
 ) -> Table:
-    """Return a table whose cells fold instead of being cut.
-
-    Args:
-        title: above it.
-        headings: of the columns; no line of headings is printed if all are empty.
-        rows: cells.
-        right: headings of columns of numbers.
-    """
+    """Return a table whose cells fold instead of being cut; without a line of headings if all are empty."""
     made = Table(title=title, title_justify="left", show_header=any(headings))
     for heading in headings:
         made.add_column(heading, overflow="fold", justify="right" if heading in right else "left")

@@ -29,12 +29,7 @@ def ready(data: Path, workspace: Workspace, console: Console, wanted: str | None
 
     ``data`` is one already, or its manifest, or images that are ingested into the workspace first: into a folder of
     their own for each version, so that the same images give the same folder, and no run loses the data of another.
-
-    Args:
-        data: what the user calls data.
-        workspace: where images are ingested to.
-        console: what a person watches.
-        wanted: numbers of the spans that are taken, as in `2-4`; None takes all.
+    ``wanted`` are the numbers of the spans that are taken, as in `2-4`; None takes all.
 
     Raises:
         UsageError: there is nothing there that could be ingested, or a span that is not there.

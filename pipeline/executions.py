@@ -87,14 +87,9 @@ def steps(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> list[
 def collect(
     where: Locations, steps: Sequence[Step], *, started: datetime, seconds: float, error: str
 ) -> Outcome:
-    """Read the verdicts and measurements of a run out of the artifacts its steps left.
+    """Read the verdicts and measurements of a run out of the artifacts that all its steps left.
 
-    Args:
-        where: of the run.
-        steps: all of them.
-        started: when, UTC.
-        seconds: how long it took.
-        error: what a step raised, if one did.
+    ``error`` is what a step raised, if one did.
     """
     by_name = {step.name: step for step in steps}
     verdicts = _verdicts(by_name)

@@ -56,14 +56,8 @@ class Fitted:
 def halves(labels: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.bool_]:
     """Return which images are fitted on: every other group of each label, in the order of the groups' hashes.
 
-    A group (patient or lesion) is never divided. The same pictures give the same halves.
-
-    Args:
-        labels: 0 or 1, shape [n].
-        groups: group of each image.
-
-    Returns:
-        bool, shape [n].
+    A group (patient or lesion) is never divided. The same pictures give the same halves. Labels (0 or 1), groups and
+    the result are of shape [n].
     """
     positive = {group for group, label in zip(groups, labels, strict=True) if label}
     ordered = sorted(set(groups), key=lambda group: hashlib.sha256(group.encode()).digest())
@@ -82,15 +76,9 @@ def fit(
     samples: int = 500,
     confidence: float = 0.95,
 ) -> Fitted:
-    """Fit on one half, measure on the other.
+    """Fit on one half of the released model's answers, measure on the other.
 
-    Args:
-        answers: of the released model.
-        groups: patient or lesion of each.
-        sensitivity: that the operating point is chosen for, if there are enough melanomas.
-        costs: that place the zones.
-        samples: bootstrap resamples.
-        confidence: coverage of the intervals.
+    The operating point is chosen for ``sensitivity`` if there are enough melanomas; ``samples`` are the bootstrap's.
 
     Raises:
         UsageError: too few melanomas or others.
@@ -212,16 +200,7 @@ def release(
 ) -> tuple[str, tuple[Verdict, ...]]:
     """Put the recalibrated model through the model gate and the serving gate, and release it if both let it.
 
-    Args:
-        registry: of the workspace; the caller holds the workspace's lock.
-        parent: the version that was recalibrated.
-        site: what it was fitted to.
-        fitted: what was fitted.
-        limits: of the model gate, on the half that was measured on.
-        who: decides.
-
-    Returns:
-        The new version, "" if a gate refused; and the verdicts.
+    Returns the new version, "" if a gate refused, and the verdicts. The caller holds the workspace's lock.
     """
     from components.pusher.executor import push
     from components.serving_check import trial

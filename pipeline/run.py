@@ -42,15 +42,8 @@ def execute(
     """Run the pipeline on the ingested data set ``data`` and return what came of it.
 
     A gate that refuses and a step that fails are outcomes, not exceptions; ``Ctrl-C`` comes out as
-    KeyboardInterrupt, and the next run takes up what was finished.
-
-    Args:
-        config: what to run.
-        preset: its name.
-        workspace: where everything is made.
-        data: folder of the ingested data set.
-        console: what a person watches.
-        locked: whether the caller holds the workspace's lock already.
+    KeyboardInterrupt, and the next run takes up what was finished. ``locked`` says that the caller holds the
+    workspace's lock already.
 
     Raises:
         UsageError: the workspace, the data set or the configuration cannot be used; no step has begun.

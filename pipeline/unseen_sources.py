@@ -62,14 +62,8 @@ def measure(
 ) -> tuple[UnseenSource, ...]:
     """Train without each source of a finished run's data in turn, and measure on it; written beside the run's record.
 
-    Every training has a workspace of its own, which is deleted when its figures are written.
-
-    Args:
-        config: of the run.
-        result: the run, which has a model.
-        preset: its name.
-        workspace: of the run; the caller holds its lock.
-        console: shows the progress.
+    Every training has a workspace of its own, which is deleted when its figures are written. The run has a model; the
+    caller holds its workspace's lock.
     """
     data, file = Path(result.data), workspace.run(result.run_id) / FILE_NAME
     names = by_source.sources(data)

@@ -23,17 +23,9 @@ _STATUS = {"pushed": "FINISHED", "unchanged": "FINISHED", "refused": "FAILED", "
 def send(
     run: FinishedRun, uri: str, *, experiment: str = EXPERIMENT, model_name: str, stable: str | None
 ) -> str:
-    """Send a run; one that the server has already is left as it is.
+    """Send a run and return MLflow's id of it; one that the server has already is left as it is.
 
-    Args:
-        run: what is sent.
-        uri: of the tracking server, such as http://127.0.0.1:5000.
-        experiment: made if it is not there.
-        model_name: the registered model's name on the server.
-        stable: the version that is served now, which gets the alias `stable`.
-
-    Returns:
-        MLflow's id of the run.
+    The experiment is made if it is not there; ``stable``, the version that is served now, gets that alias.
 
     Raises:
         RunFaultError: the server does not answer, or refuses.

@@ -42,13 +42,7 @@ class Mistake:
 
 
 def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Path:
-    """Write the report and the cards of a run, and return the report's path.
-
-    Args:
-        result: the run, whatever its end.
-        workspace: where the run's folder is.
-        out: the report's file; default: `report.html` in the run's folder. The cards lie beside it.
-    """
+    """Write the report of a run, by default into its folder, and the cards beside it; return the report's path."""
     path = out or workspace.run(result.run_id) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, text in render(evidence.gather(result, workspace), workspace, path.name).items():

@@ -42,18 +42,17 @@ COLUMNS: Final = (
 # Tells a folder that this module wrote from one of the user's.
 MARKER: Final = "synthetic.json"
 
-SITES: Final = (
-    "back",
-    "lower extremity",
-    "trunk",
-    "upper extremity",
-    "abdomen",
-    "face",
-    "chest",
-    "neck",
-    "scalp",
-)
-_SITE_SHARES: Final = np.array((0.24, 0.22, 0.15, 0.12, 0.10, 0.08, 0.04, 0.03, 0.02))
+_SITE_SHARES: Final = {
+    "back": 0.24,
+    "lower extremity": 0.22,
+    "trunk": 0.15,
+    "upper extremity": 0.12,
+    "abdomen": 0.10,
+    "face": 0.08,
+    "chest": 0.04,
+    "neck": 0.03,
+    "scalp": 0.02,
+}
 _SKIN_SHARES: Final = np.array((0.14, 0.34, 0.28, 0.13, 0.07, 0.04))
 
 
@@ -93,7 +92,7 @@ class Case:
     diagnosis: str  # mel, nv, bkl or bcc
     age: str  # years, rounded to five as in the archives
     sex: str  # male, female or empty
-    site: str  # one of ``SITES`` or empty
+    site: str  # empty: unknown
     skin_type: int  # Fitzpatrick 1 to 6
 
 
@@ -124,7 +123,9 @@ def cohort(config: SynthConfig) -> list[Case]:
                     diagnosis=str(diagnosis),
                     age=f"{age}.0" if known[0] else "",
                     sex=sex if known[1] else "",
-                    site=str(rng.choice(SITES, p=_SITE_SHARES)) if known[2] else "",
+                    site=str(rng.choice(list(_SITE_SHARES), p=list(_SITE_SHARES.values())))
+                    if known[2]
+                    else "",
                     skin_type=skin_type,
                 )
             )
@@ -146,13 +147,8 @@ def synthesise(
 
     Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (the columns of ``COLUMNS``; lengths in
     millimetres, ``colours`` separated by spaces) and ``synthetic.json`` (the configuration). The folder appears
-    whole or not at all.
-
-    Args:
-        config: what to render.
-        out: folder; replaced when it is an earlier synthetic cohort.
-        force: replace whatever is there.
-        progress: called with images done and images in all.
+    whole or not at all, in place of an earlier synthetic cohort, or with ``force`` of whatever is there. ``progress``
+    is called with images done and images in all.
 
     Raises:
         OccupiedError: ``out`` holds other files and ``force`` is not set.

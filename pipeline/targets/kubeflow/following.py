@@ -77,13 +77,7 @@ def follow(
 ) -> RunState:
     """Print each step's beginning and end until the run is over, and return its last state.
 
-    Args:
-        read: asks the cluster; raises OSError while it cannot be reached.
-        console: where the lines go.
-        pause: waits between two questions; default: five seconds.
-        patience: how many questions in a row may fail.
-        limit_seconds: how long the run is followed at most.
-        clock: seconds that pass.
+    ``read`` may raise OSError ``patience`` times in a row; ``pause`` waits between two questions.
 
     Raises:
         RunFaultError: the cluster has not answered for too long, or the time is over; the run itself may go on.
@@ -138,11 +132,8 @@ def _where(run: RunState) -> str:
 def ending(run: RunState, log: Callable[[StepState], str]) -> Ending:
     """Return the exit code and the reason of a finished run.
 
-    A container's exit code does not reach KFP's API, so a refusal is told from a fault by the log.
-
-    Args:
-        run: the finished run.
-        log: returns the log of a step, empty where it cannot be had.
+    A container's exit code does not reach KFP's API, so a refusal is told from a fault by the step's ``log``, which
+    is empty where it cannot be had.
     """
     if run.status == "succeeded":
         return Ending(0, "")

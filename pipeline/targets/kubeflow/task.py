@@ -29,12 +29,7 @@ class Task:
 
     @classmethod
     def read(cls, executor_input: Message, inputs_spec: Message) -> Task:
-        """Take an ExecutorInput apart.
-
-        Args:
-            executor_input: KFP's, in JSON form.
-            inputs_spec: the component's `inputDefinitions`: KFP loses the types of input artifacts.
-        """
+        """Take KFP's ExecutorInput apart; the component's `inputDefinitions` say the types of inputs, which it loses."""
         given = executor_input.get("inputs", {})
         asked = executor_input.get("outputs", {})
         parameters = dict(given.get("parameterValues", {}))
