@@ -74,14 +74,8 @@ class Steps(Protocol):
     """What a pipeline does with its examples, and what it writes down of a pushed model."""
 
     pipeline_name: str
-
-    @property
-    def model_name(self) -> str:
-        """The name that clients ask the server for."""
-
-    @property
-    def beam_args(self) -> Sequence[str]:
-        """Apache Beam's pipeline options."""
+    model_name: str  # that clients ask the server for
+    beam_args: Sequence[str]  # Apache Beam's pipeline options
 
     def judge(self, examples: Channel, where: Locations) -> Judged:
         """Return fresh components that train a model and judge it."""
@@ -143,16 +137,8 @@ class ClassifierSteps:
                 "the data of a finished run by `melanosizer train-worker`"
             )
         self.config = config
-
-    @property
-    def model_name(self) -> str:
-        """The name that clients ask the server for."""
-        return self.config.model_name
-
-    @property
-    def beam_args(self) -> Sequence[str]:
-        """Apache Beam's pipeline options."""
-        return self.config.beam_args
+        self.model_name = config.model_name
+        self.beam_args: Sequence[str] = config.beam_args
 
     def judge(self, examples: Channel, where: Locations) -> Judged:
         """Return everything from the schema to the serving gate."""

@@ -7,7 +7,7 @@ import importlib.metadata
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -216,15 +216,10 @@ def release(
     facts = {
         "model_version": version,
         "threshold": fitted.threshold,
-        "operating_point": {
-            **parent.model["operating_point"],
-            **_operating_point(fitted),
-        },
-        "zones": {"low_below": fitted.zones.low_below, "refer_from": fitted.zones.refer_from},
+        "operating_point": {**parent.model["operating_point"], **_operating_point(fitted)},
+        "zones": asdict(fitted.zones),
         "recalibration": {
-            "kind": fitted.recalibration.kind,
-            "scale": fitted.recalibration.scale,
-            "shift": fitted.recalibration.shift,
+            **asdict(fitted.recalibration),
             "from_version": parent.version,
             "data_version": site.data_version,
             "images": fitted.images,

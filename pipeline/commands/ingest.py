@@ -119,7 +119,13 @@ def ingest(
         "decoders": decoders,
         "beam_options": tuple(beam) if beam else None,
     }
-    config = _config(source, {**(_of_data_set(out) if add else {}), **_given(values)})
+    config = _config(
+        source,
+        {
+            **(_of_data_set(out) if add else {}),
+            **{key: value for key, value in values.items() if value is not None},
+        },
+    )
     console = Console()
     try:
         with counted(console) as listener:
@@ -164,10 +170,6 @@ def _config(sources: list[str], values: dict[str, object]) -> IngestConfig:
         raise UsageError(f"--source: {error}") from None
     except ValidationError as error:
         raise UsageError("; ".join(explain(error, IngestConfig, prefix=""))) from None
-
-
-def _given(values: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _of_data_set(out: Path) -> dict[str, object]:

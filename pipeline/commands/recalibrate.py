@@ -94,11 +94,17 @@ def recalibrate(
     from components.evaluator.config import EvaluatorConfig
     from components.serving_check.config import ServingCheckConfig
     from components.trainer.settings import ZonesConfig
-    from pipeline import data_set, recalibration
+    from pipeline import config, data_set, recalibration
 
-    limits = EvaluatorConfig.model_validate(
-        {**parent.config.get("evaluator", {}), "external": (), **_limits(overrides)}
-    )
+    changed = overridden(overrides)
+    for key, value in changed.items():
+        if not key.startswith("evaluator."):
+            raise UsageError(
+                f"--set {key}={value}: only the model gate's limits can be set here, as evaluator.NAME"
+            )
+    settings = {"evaluator": {**parent.config.get("evaluator", {}), "external": ()}}
+    config.override(settings, changed)
+    limits = config.validated(EvaluatorConfig, settings["evaluator"], "--set evaluator")
     costs = ZonesConfig.model_validate(parent.config.get("trainer", {}).get("zones", {}))
     with place.locked():
         if field is not None:
@@ -130,20 +136,6 @@ def recalibrate(
         console,
         f"version {new} is released, version {parent.version} its parent; `melanosizer models rollback` goes back.",
     )
-
-
-def _limits(overrides: list[str] | None) -> dict[str, object]:
-    import yaml
-
-    values: dict[str, object] = {}
-    for key, value in overridden(overrides).items():
-        part, _, name = key.partition(".")
-        if part != "evaluator" or not name:
-            raise UsageError(
-                f"--set {key}={value}: only the model gate's limits can be set here, as evaluator.NAME"
-            )
-        values[name] = yaml.safe_load(value)
-    return values
 
 
 def _table(parent: VersionRecord, fitted: Fitted) -> Table:

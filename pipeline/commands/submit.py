@@ -80,7 +80,15 @@ def submit(
             f"note: --root {root}: KFP's launcher reads s3:// only with `providers` in the namespace's ConfigMap "
             "kfp-launcher (docs/kubeflow.md); without, the first step fails",
         )
-    service = _service(target, host, namespace, token, project, location, service_account)
+    service: Kubeflow | Vertex
+    if target is compiling.Target.kubeflow:
+        from pipeline.targets.kubeflow.client import Kubeflow
+
+        service = Kubeflow(host, namespace=namespace, token=token, service_account=service_account)
+    else:
+        from pipeline.targets.vertex import Vertex
+
+        service = Vertex(project, location, service_account=service_account)
     title = name or f"{Path(preset).stem} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     given = {"data": data, "workspace": workspace, "preset": Path(preset).stem}
     parameters = {key: value for key, value in given.items() if value}
@@ -112,12 +120,12 @@ def submit(
 def watch(service: Kubeflow | Vertex, run_id: str, console: Console, limit_hours: float = 48.0) -> int:
     """Follow a run to its end; print how it ended and return the exit code."""
     final = follow(lambda: service.read(run_id), console, limit_seconds=limit_hours * 3600)
-    end = ending(final, lambda step: service.log(run_id, step))
-    words = {0: "succeeded", REFUSED: "[bold yellow]refused[/]"}.get(end.exit_code, "[bold red]failed[/]")
+    exit_code, reason = ending(final, lambda step: service.log(run_id, step))
+    words = {0: "succeeded", REFUSED: "[bold yellow]refused[/]"}.get(exit_code, "[bold red]failed[/]")
     say(console, f"run {run_id} {words}")
-    if end.reason:
-        say(console, end.reason, markup=False)
-    return end.exit_code
+    if reason:
+        say(console, reason, markup=False)
+    return exit_code
 
 
 def _check(target: compiling.Target, root: str, cron: str, wait: bool) -> None:
@@ -132,21 +140,3 @@ def _check(target: compiling.Target, root: str, cron: str, wait: bool) -> None:
         )
     if cron and wait:
         raise UsageError("--wait: a recurring run has no end; leave out one of --cron and --wait")
-
-
-def _service(
-    target: compiling.Target,
-    host: str,
-    namespace: str,
-    token: str,
-    project: str,
-    location: str,
-    service_account: str,
-) -> Kubeflow | Vertex:
-    if target is compiling.Target.kubeflow:
-        from pipeline.targets.kubeflow.client import Kubeflow
-
-        return Kubeflow(host, namespace=namespace, token=token, service_account=service_account)
-    from pipeline.targets.vertex import Vertex
-
-    return Vertex(project, location, service_account=service_account)

@@ -63,48 +63,40 @@ def _facts(card: ModelCard) -> dict[str, str]:
     }
 
 
+def _measured(card: ModelCard) -> list[tuple[dict[str, str], Mapping[str, Interval]]]:
+    """Return each data set, as the hub describes it, with the figures measured on it."""
+    own = {"name": "own test split", "split": "test", "revision": card.data_version}
+    found: list[tuple[dict[str, str], Mapping[str, Interval]]] = [(own, card.metrics)]
+    for one in card.external:
+        metrics = {
+            "auc": one.auc,
+            "sensitivity": one.sensitivity,
+            "specificity": one.specificity,
+            "calibration_error": one.ece,
+            "brier_score": one.brier,
+        }
+        found.append(({"name": one.name, "split": "all", "revision": one.data_version}, metrics))
+    return found
+
+
 def _results(card: ModelCard) -> list[dict[str, Any]]:
-    own = _result("own test split", "test", card.data_version, card.metrics)
     return [
-        own,
-        *(
-            _result(
-                one.name,
-                "all",
-                one.data_version,
-                {
-                    "auc": one.auc,
-                    "sensitivity": one.sensitivity,
-                    "specificity": one.specificity,
-                    "calibration_error": one.ece,
-                    "brier_score": one.brier,
-                },
-            )
-            for one in card.external
-        ),
+        {
+            "task": {"type": "image-classification", "name": "melanoma in dermoscopic images"},
+            "dataset": {"type": "dermoscopy", **data},
+            "metrics": [
+                {"type": _METRICS.get(key, key), "name": words.metric(key), "value": round(value.value, 4)}
+                for key, value in metrics.items()
+            ],
+        }
+        for data, metrics in _measured(card)
     ]
 
 
-def _result(name: str, split: str, version: str, metrics: Mapping[str, Interval]) -> dict[str, Any]:
-    return {
-        "task": {"type": "image-classification", "name": "melanoma in dermoscopic images"},
-        "dataset": {"type": "dermoscopy", "name": name, "split": split, "revision": version},
-        "metrics": [
-            {"type": _METRICS.get(key, key), "name": words.metric(key), "value": round(value.value, 4)}
-            for key, value in metrics.items()
-        ],
-    }
-
-
 def _table(card: ModelCard) -> str:
-    columns = ["own test split", *(one.name for one in card.external)]
-    rows = [("AUC", [card.metrics["auc"], *(one.auc for one in card.external)])]
-    for label, key, attribute in (
-        ("sensitivity", "sensitivity", "sensitivity"),
-        ("specificity", "specificity", "specificity"),
-        ("calibration error", "calibration_error", "ece"),
-    ):
-        rows.append((label, [card.metrics[key], *(getattr(one, attribute) for one in card.external)]))
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {label} | {' | '.join(map(str, values))} |" for label, values in rows]
+    columns = _measured(card)
+    lines = [f"| | {' | '.join(data['name'] for data, _ in columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for key in ("auc", "sensitivity", "specificity", "calibration_error"):
+        label = "AUC" if key == "auc" else key.replace("_", " ")
+        lines.append(f"| {label} | {' | '.join(str(metrics[key]) for _, metrics in columns)} |")
     return "\n".join(lines)

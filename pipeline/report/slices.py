@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
@@ -56,8 +55,7 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
 
     A feature of which all images share one value says nothing and is only named (``single``).
     """
-    limits = evidence.config.get("evaluator", {})
-    judged = tuple(limits.get("slices", ()))
+    judged = tuple(evidence.config.get("evaluator", {}).get("slices", ()))
     tables: list[tuple[str, Sequence[Slice]]] = []
     single: list[tuple[str, str]] = []
     for feature in FEATURES:
@@ -68,15 +66,7 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
             single.extend((words.group(feature), value) for value in groups)
             continue
         rows = [
-            _measure(
-                feature,
-                value,
-                groups[value],
-                limits,
-                feature in judged,
-                evidence.confidence,
-                (overall_auc, overall_sensitivity),
-            )
+            _measure(evidence, feature, value, groups[value], overall_auc, overall_sensitivity)
             for value in sorted(groups, key=lambda value: _order(feature, value, groups))
         ]
         tables.append((words.GROUPS[feature], rows))
@@ -107,25 +97,23 @@ def _order(feature: str, value: str, groups: dict[str, list[Prediction]]) -> tup
 
 
 def _measure(
+    evidence: Evidence,
     feature: str,
     value: str,
     items: Sequence[Prediction],
-    limits: dict[str, Any],
-    judged: bool,
-    confidence: float,
-    overall: tuple[float, float],
+    overall_auc: float,
+    overall_sensitivity: float,
 ) -> Slice:
+    limits, confidence = evidence.config.get("evaluator", {}), evidence.confidence
     labels, scores = arrays(items)
     counts = confusion(labels, scores, items[0].threshold)
     positives, negatives = counts.positives, counts.negatives
-    auc = None
-    if positives and negatives:
-        auc = auc_interval(labels, scores, confidence)
+    auc = auc_interval(labels, scores, confidence) if positives and negatives else None
     sensitivity = counts.sensitivity_interval(confidence)
     enough = positives >= limits.get("min_slice_positives", 10) and negatives >= limits.get(
         "min_slice_negatives", 20
     )
-    held = judged and enough
+    held = feature in limits.get("slices", ()) and enough
     kind = "model" if held else "faint"
     return Slice(
         feature=feature,
@@ -139,14 +127,14 @@ def _measure(
         auc_chart=marks.whisker(
             auc,
             low=AUC_FROM,
-            overall=overall[0],
+            overall=overall_auc,
             limit=limits.get("min_slice_auc") if held else None,
             kind=kind,
         ),
         sensitivity_chart=marks.whisker(
             sensitivity,
             low=0.0,
-            overall=overall[1],
+            overall=overall_sensitivity,
             limit=limits.get("min_slice_sensitivity") if held else None,
             kind=kind,
         ),

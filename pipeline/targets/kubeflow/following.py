@@ -58,14 +58,6 @@ class RunState:
         return states <= ENDED and (self.status != "failed" or bool(states & BROKEN) or bool(self.error))
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended."""
-
-    exit_code: int
-    reason: str
-
-
 def follow(
     read: Callable[[], RunState],
     console: Console,
@@ -129,24 +121,24 @@ def _where(run: RunState) -> str:
     return f". Its logs: {run.logs}" if run.logs else ""
 
 
-def ending(run: RunState, log: Callable[[StepState], str]) -> Ending:
+def ending(run: RunState, log: Callable[[StepState], str]) -> tuple[int, str]:
     """Return the exit code and the reason of a finished run.
 
     A container's exit code does not reach KFP's API, so a refusal is told from a fault by the step's ``log``, which
     is empty where it cannot be had.
     """
     if run.status == "succeeded":
-        return Ending(0, "")
+        return 0, ""
     if run.status == "canceled":
-        return Ending(FAULT, "the run was canceled")
+        return FAULT, "the run was canceled"
     broken = [step for step in run.steps.values() if step.state in BROKEN]
     for step in broken:
         text = f"{step.error}\n{log(step)}"
         for line in reversed(text.splitlines()):
             _, found, reason = line.partition(REFUSED_MARK)
             if found:
-                return Ending(REFUSED, f"{step.name}: {reason.strip()}")
+                return REFUSED, f"{step.name}: {reason.strip()}"
     names = ", ".join(f"{step.name} ({step.error})" if step.error else step.name for step in broken)
     reason = run.error or f"failed steps: {names or 'none is named'}; their logs say why"
     unread = run.logs and any(not step.pods for step in broken)
-    return Ending(FAULT, f"{reason}: {run.logs}" if unread else reason)
+    return FAULT, f"{reason}: {run.logs}" if unread else reason
