@@ -182,17 +182,20 @@ class ClassifierSteps:
         )
         transform.add_upstream_node(gate)
         custom_config = self.config.custom_config(workspace=where.workspace, cache=where.cache)
+        learning: dict[str, Any] = {
+            "examples": examples,
+            "transform_graph": transform.outputs["transform_graph"],
+            "schema": schema.outputs["schema"],
+            "train_args": trainer_pb2.TrainArgs(splits=["train"]),
+            "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
+        }
         # What the gate accepted and, if a search is configured, the best settings.
         hyperparameters = gate.outputs["accepted"]
         search: list[Any] = []
         if self.config.tuner is not None:
             tuner = Tuner(
                 tuner_fn="components.tuner.search.tuner_fn",
-                examples=examples,
-                transform_graph=transform.outputs["transform_graph"],
-                schema=schema.outputs["schema"],
-                train_args=trainer_pb2.TrainArgs(splits=["train"]),
-                eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+                **learning,
                 custom_config={**custom_config, "tuner": self.config.tuner.model_dump(mode="json")},
             )
             tuner.add_upstream_node(gate)
@@ -205,12 +208,8 @@ class ClassifierSteps:
             search = [tuner, tuned]
         trainer = Trainer(
             run_fn="components.trainer.run.run_fn",
-            examples=examples,
-            transform_graph=transform.outputs["transform_graph"],
-            schema=schema.outputs["schema"],
+            **learning,
             hyperparameters=hyperparameters,
-            train_args=trainer_pb2.TrainArgs(splits=["train"]),
-            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
             custom_config=custom_config,
         )
         # The model blessed before, for the change of the AUC; none on a first run.

@@ -95,8 +95,8 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         metrics={
             "auc": measures.auc,
             "partial_auc": measures.partial_auc,
-            "sensitivity": performance.sensitivity,
-            "specificity": performance.specificity,
+            "sensitivity": measures.sensitivity,
+            "specificity": measures.specificity,
             "calibration_error": measures.ece,
             "brier_score": measures.brier,
             "refused_as_no_dermoscopy": performance.refused,
@@ -151,13 +151,13 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
         sentences.append(
             f"Every test image comes from {single['source']}: other cameras, clinics and populations were not measured."
         )
-    spread = performance.sensitivity
+    spread = measures.sensitivity
     sentences.append(
         f"The sensitivity stands on {plural(measures.positives, 'melanoma')}: the true one lies between "
         f"{percent(spread.low)} and {percent(spread.high)} with {percent(performance.confidence, 0)} confidence."
     )
     sentences.append(
-        f"Predictive values hold where {percent(performance.prevalence)} of the lesions are melanomas, as in the test "
+        f"Predictive values hold where {percent(performance.chosen.prevalence)} of the lesions are melanomas, as in the test "
         "split; where melanomas are rarer, fewer of the referred have one."
     )
     if slices.too_small:

@@ -54,7 +54,7 @@ def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Pat
 def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) -> dict[str, str]:
     """Return the text of each file by its name; the cards link to the report as ``report_name``."""
     measured = performance.of(found)
-    parts = slices.of(found, measured.measures.auc.value, measured.sensitivity.value) if measured else None
+    parts = slices.of(found, measured.measures) if measured else None
     the_data = data.of(found)
     data_facts = data_card.of(found, the_data)
     files = {"data_card.json": _json(data_facts.model_dump(mode="json"))}

@@ -16,7 +16,7 @@ from core.charts.spec import svg
 from core.measures import curves
 from core.measures.auc import auc
 from core.measures.calibration import CalibrationLine, calibration_line, reliability
-from core.measures.rates import Confusion, Interval, Labels, Scores, confusion, threshold_table, wilson
+from core.measures.rates import Confusion, Interval, Labels, Scores, confusion, rate_of, threshold_table
 from core.measures.summary import Measures, measure
 from core.numbers import probability
 from pipeline.report.evidence import Evidence
@@ -44,9 +44,7 @@ class Performance:
 
     labels: Labels  # 0 or 1, shape [n]
     scores: Scores  # probabilities, shape [n]
-    measures: Measures  # AUC, calibration error and Brier score with their intervals
-    sensitivity: Interval  # with Wilson's interval
-    specificity: Interval  # with Wilson's interval
+    measures: Measures
     predictive_value: Interval | None  # melanomas by referred lesions; None if nothing is referred
     chosen: Confusion  # what the stored operating point decides
     average_precision: float  # area under the precision-recall curve
@@ -57,11 +55,6 @@ class Performance:
     confidence: float  # coverage of all intervals
     zones: Sequence[ZoneRow]  # what each zone of the model holds, () where the model has none
     eval_answers: Sequence[tuple[int, float]]  # label and probability of the eval images
-
-    @property
-    def prevalence(self) -> float:
-        """Melanomas by images."""
-        return self.measures.positives / self.measures.images
 
     def roc_chart(self) -> Markup:
         """Draw the ROC curve on test with its band, and on eval: a gap between the two is over-fitting."""
@@ -88,7 +81,7 @@ class Performance:
             self.average_precision,
             curves.precision_recall_band(self.labels, self.scores, self.confidence),
         )
-        return svg(charts.precision_recall([test], self.prevalence, self.chosen))
+        return svg(charts.precision_recall([test], self.chosen.prevalence, self.chosen))
 
     def reliability_chart(self) -> Markup:
         """Draw the reliability diagram."""
@@ -110,26 +103,19 @@ def of(evidence: Evidence) -> Performance | None:
     threshold = evidence.predictions[0].threshold
     confidence = evidence.confidence
     chosen = confusion(labels, scores, threshold, "operating point")
-    sensitivity = chosen.sensitivity_interval(confidence)
-    specificity = chosen.specificity_interval(confidence)
-    refused = sum(item.out_of_distribution >= REFUSED for item in evidence.predictions)
-    refusals = wilson(refused, len(labels), confidence)
-    if sensitivity is None or specificity is None or refusals is None:
-        return None
+    refused = np.array([item.out_of_distribution >= REFUSED for item in evidence.predictions])
     return Performance(
         labels=labels,
         scores=scores,
         measures=measure(
             labels, scores, threshold, samples=evidence.bootstrap_samples, confidence=confidence
         ),
-        sensitivity=sensitivity,
-        specificity=specificity,
         predictive_value=chosen.predictive_value_interval(confidence),
         chosen=chosen,
         average_precision=curves.average_precision(labels, scores),
         table=threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),
         predictive=[(share, *chosen.predictive_values_at(share)) for share in PREVALENCES],
-        refused=refusals,
+        refused=rate_of(refused, confidence),
         line=calibration_line(labels, scores, confidence),
         zones=_zones(labels, scores, evidence.model.get("zones")),
         eval_answers=evidence.eval_answers,

@@ -11,6 +11,7 @@ from components.evaluator.predictions import Prediction, arrays
 from core.charts import marks
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval, confusion
+from core.measures.summary import Measures
 from pipeline.report import words
 from pipeline.report.evidence import Evidence
 
@@ -50,7 +51,7 @@ class Slices:
     too_small: dict[str, list[str]]  # values the gate looks at but cannot judge, by feature
 
 
-def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Slices:
+def of(evidence: Evidence, overall: Measures) -> Slices:
     """Measure every value of every feature.
 
     A feature of which all images share one value says nothing and is only named (``single``).
@@ -66,7 +67,7 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
             single.extend((words.group(feature), value) for value in groups)
             continue
         rows = [
-            _measure(evidence, feature, value, groups[value], overall_auc, overall_sensitivity)
+            _measure(evidence, feature, value, groups[value], overall)
             for value in sorted(groups, key=lambda value: _order(feature, value, groups))
         ]
         tables.append((words.GROUPS[feature], rows))
@@ -97,12 +98,7 @@ def _order(feature: str, value: str, groups: dict[str, list[Prediction]]) -> tup
 
 
 def _measure(
-    evidence: Evidence,
-    feature: str,
-    value: str,
-    items: Sequence[Prediction],
-    overall_auc: float,
-    overall_sensitivity: float,
+    evidence: Evidence, feature: str, value: str, items: Sequence[Prediction], overall: Measures
 ) -> Slice:
     limits, confidence = evidence.config.get("evaluator", {}), evidence.confidence
     labels, scores = arrays(items)
@@ -127,14 +123,14 @@ def _measure(
         auc_chart=marks.whisker(
             auc,
             low=AUC_FROM,
-            overall=overall_auc,
+            overall=overall.auc.value,
             limit=limits.get("min_slice_auc") if held else None,
             kind=kind,
         ),
         sensitivity_chart=marks.whisker(
             sensitivity,
             low=0.0,
-            overall=overall_sensitivity,
+            overall=overall.sensitivity.value,
             limit=limits.get("min_slice_sensitivity") if held else None,
             kind=kind,
         ),
