@@ -121,11 +121,7 @@ def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
         say(console, f"making {images} synthetic lesions")
         try:
             with counted(console) as listener:
-                synthesise(
-                    SynthConfig(images=images),
-                    raw,
-                    progress=lambda done, total: listener("draw", done, total),
-                )
+                synthesise(SynthConfig(images=images), raw, listener=listener)
             _ingest(source.detect(raw), out, console)
         except (IngestError, OccupiedError) as error:
             raise UsageError(f"--workspace {workspace.root}: {error}") from None

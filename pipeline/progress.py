@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
+from components.ingest.progress import Listener
 from pipeline.console import say
 
 # Their messages are the runner's only sign of life; a test holds them against the runner's source.
@@ -118,7 +119,7 @@ class ImageLines:
 
 
 @contextmanager
-def counted(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+def counted(console: Console) -> Iterator[Listener]:
     """Yield what to call with stage, done and total: lines in a log, one bar a stage on a terminal."""
     if not console.is_terminal:
         yield ImageLines(console)

@@ -9,9 +9,8 @@ import typer
 from rich.console import Console
 
 from core import home
-from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
-from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
+from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption, registry_of
 from pipeline.console import say
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def list_versions(workspace: WorkspaceOption = Path("workspace"), as_json: JsonO
     """
     from core.records.version import VersionRecord
 
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     channels = registry.channels()
     labels = {channels.canary: "canary", channels.stable: "stable"}
     rows: list[dict[str, object]] = []
@@ -61,7 +60,7 @@ def show(version: VersionArgument, workspace: WorkspaceOption = Path("workspace"
 
     Example:  melanosizer models show 1795303056 | jq .verdicts
     """
-    print(_registry(workspace).record(version).model_dump_json(indent=2))
+    print(registry_of(workspace).record(version).model_dump_json(indent=2))
 
 
 @models.command("promote")
@@ -75,7 +74,7 @@ def promote(
 
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     registry.promote(version, who or home.user(), why)
     _release(registry, version, f"serving version {version}")
 
@@ -93,7 +92,7 @@ def rollback(
 
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     target = registry.rollback(version, who or home.user(), why)
     _release(registry, target, f"rolled back: serving version {target}")
 
@@ -111,7 +110,7 @@ def canary(
 
     Example:  melanosizer models canary 1795303056 --why "half of the devices for a week"
     """
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     registry.canary(version, who or home.user(), why)
     if version is None:
         say(Console(), "the canary is ended")
@@ -127,7 +126,7 @@ def settle(workspace: WorkspaceOption = Path("workspace")) -> None:
 
     Example:  melanosizer models settle
     """
-    waiting = _registry(workspace).settle()
+    waiting = registry_of(workspace).settle()
     say(Console(), f"version {waiting}" if waiting else "labels are as decided")
 
 
@@ -137,10 +136,3 @@ def _release(registry: Registry, version: str, done: str) -> None:
     with console.status(f"version {version} is loaded by the servers"):
         waiting = registry.release(version)
     say(console, f"version {waiting}; `melanosizer models settle` goes on" if waiting else done)
-
-
-def _registry(workspace: Path) -> Registry:
-    from core.registry.store import Registry
-    from core.workspace import Workspace
-
-    return Registry(Workspace(workspace).existing().root, MODEL_NAME)

@@ -45,7 +45,7 @@ def synth(
     from pydantic import ValidationError
 
     from pipeline.progress import counted
-    from pipeline.synthetic.cohort import OccupiedError, SynthConfig, synthesise
+    from pipeline.synthetic.cohort import SynthConfig, synthesise
 
     try:
         config = SynthConfig(images=images, size=size, seed=seed, melanoma_share=melanoma_share, masks=masks)
@@ -57,11 +57,7 @@ def synth(
     start = time.monotonic()
     try:
         with counted(console) as listener:
-            written = synthesise(
-                config, out, force=force, progress=lambda done, total: listener("draw", done, total)
-            )
-    except OccupiedError as error:
-        raise UsageError(str(error)) from None
+            written = synthesise(config, out, force=force, listener=listener)
     except OSError as error:
         raise RunFaultError(f"{error.filename or out}: {error.strerror or error}") from None
     console.print(_summary(written, time.monotonic() - start))

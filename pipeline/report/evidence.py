@@ -42,6 +42,13 @@ class Quarantined(NamedTuple):
     examples: tuple[str, ...]
 
 
+def ordered(group: str, totals: Mapping[str, int]) -> list[str]:
+    """Return the values of a group, the most frequent first, unknown last; age bands by age."""
+    if group == AGE_BAND:
+        return sorted(totals, key=lambda value: (value == UNKNOWN, not value.startswith("under"), value))
+    return sorted(totals, key=lambda value: (value == UNKNOWN, -totals[value], value))
+
+
 @dataclass(frozen=True)
 class Groups:
     """Images of a data set by sex, age, site, diagnosis and source, as the class balance step counted them."""
@@ -55,14 +62,12 @@ class Groups:
         return list(dict.fromkeys(name for groups in self.counts.values() for name in groups))
 
     def values(self, group: str) -> list[str]:
-        """Return the values of a group, the most frequent first, unknown last; age bands by age."""
+        """Return the values of a group, see `ordered`."""
         totals: Counter[str] = Counter()
         for groups in self.counts.values():
             for value, labels in groups.get(group, {}).items():
                 totals[value] += sum(labels)
-        if group == AGE_BAND:
-            return sorted(totals, key=lambda value: (value == UNKNOWN, not value.startswith("under"), value))
-        return sorted(totals, key=lambda value: (value == UNKNOWN, -totals[value], value))
+        return ordered(group, totals)
 
     def labels(self, group: str, value: str, splits: Collection[str]) -> tuple[int, int]:
         """Return other lesions and melanomas of one value of a group."""
@@ -129,6 +134,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     trained = Path(result.model) if result.model else None
     manifest = _manifest(data, result, reader)
     config = without_paths(reader.read(run_folder, "config.json", _json) or {})
+    records = workspace.records(str(config.get("model_name", MODEL_NAME))) if result.version else None
     balanced = reader.read(balance, "balance.json", _json)
     kinds = {"missed": worst.missed(answers), "false_alarm": worst.false_alarms(answers)}
     return Evidence(
@@ -141,7 +147,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         manifest=manifest,
         quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
         model=without_paths(reader.read(trained, str(FACTS), _json) or {}),
-        record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
+        record=reader.read(records, f"{result.version}.json", _version),
         groups=Groups(balanced["groups"]) if balanced and balanced.get("groups") else None,
         pictures=_pictures(evaluation, worst.PICTURES, kinds, reader),
         heat_maps=_pictures(evaluation, worst.HEAT_MAPS, kinds, reader),
@@ -198,14 +204,8 @@ def _pictures(
     return found
 
 
-def _record(result: Outcome, workspace: Workspace, model_name: str, reader: _Reader) -> VersionRecord | None:
-    if result.version is None:
-        return None
-    return reader.read(
-        workspace.records(model_name),
-        f"{result.version}.json",
-        lambda path: VersionRecord.model_validate_json(path.read_text()),
-    )
+def _version(path: Path) -> VersionRecord:
+    return VersionRecord.model_validate_json(path.read_text())
 
 
 def _json(path: Path) -> dict[str, Any]:

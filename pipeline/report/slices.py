@@ -13,7 +13,7 @@ from core.measures.auc import auc_interval
 from core.measures.rates import Interval, confusion
 from core.measures.summary import Measures
 from pipeline.report import words
-from pipeline.report.evidence import Evidence
+from pipeline.report.evidence import Evidence, ordered
 
 FEATURES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
 AUC_FROM = 0.4  # left end of the small AUC axes: below it a model is broken anyway
@@ -68,7 +68,7 @@ def of(evidence: Evidence, overall: Measures) -> Slices:
             continue
         rows = [
             _measure(evidence, feature, value, groups[value], overall)
-            for value in sorted(groups, key=lambda value: _order(feature, value, groups))
+            for value in ordered(feature, {value: len(items) for value, items in groups.items()})
         ]
         tables.append((words.GROUPS[feature], rows))
     every = [row for _, rows in tables for row in rows]
@@ -89,12 +89,6 @@ def of(evidence: Evidence, overall: Measures) -> Slices:
 def _worst(rows: Sequence[Slice], measure: str) -> Slice | None:
     known = [row for row in rows if getattr(row, measure)]
     return min(known, key=lambda row: float(getattr(row, measure).value), default=None)
-
-
-def _order(feature: str, value: str, groups: dict[str, list[Prediction]]) -> tuple[object, ...]:
-    if feature == "age_band":
-        return (value == "unknown", not value.startswith("under"), value)
-    return (value == "unknown", -len(groups[value]), value)
 
 
 def _measure(

@@ -6,7 +6,6 @@ import csv
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from components.ingest.progress import Listener
+from core.errors import UsageError
 from core.settings import Frozen
 from pipeline.synthetic import render, traits
 from pipeline.synthetic.traits import BENIGN, MELANOMA
@@ -132,7 +133,7 @@ def cohort(config: SynthConfig) -> list[Case]:
     return cases
 
 
-class OccupiedError(ValueError):
+class OccupiedError(UsageError):
     """The output folder holds something that no synthetic cohort wrote."""
 
 
@@ -141,14 +142,13 @@ def synthesise(
     out: Path | str,
     *,
     force: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    listener: Listener | None = None,
 ) -> Path:
     """Render ``config.images`` lesions into ``out`` and return the path of its ``metadata.csv``.
 
     Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (the columns of ``COLUMNS``; lengths in
     millimetres, ``colours`` separated by spaces) and ``synthetic.json`` (the configuration). The folder appears
-    whole or not at all, in place of an earlier synthetic cohort, or with ``force`` of whatever is there. ``progress``
-    is called with images done and images in all.
+    whole or not at all, in place of an earlier synthetic cohort, or with ``force`` of whatever is there.
 
     Raises:
         OccupiedError: ``out`` holds other files and ``force`` is not set.
@@ -161,7 +161,7 @@ def synthesise(
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        _write(config, staging, progress)
+        _write(config, staging, listener)
         staging.chmod(0o755)
         if out.is_dir() and not out.is_symlink():
             shutil.rmtree(out)
@@ -174,7 +174,7 @@ def synthesise(
     return out / "metadata.csv"
 
 
-def _write(config: SynthConfig, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+def _write(config: SynthConfig, folder: Path, listener: Listener | None) -> None:
     (folder / "images").mkdir()
     if config.masks:
         (folder / "masks").mkdir()
@@ -188,8 +188,8 @@ def _write(config: SynthConfig, folder: Path, progress: Callable[[int, int], Non
         table.writeheader()
         for done, row in enumerate(pool.map(lambda case: _one(config, case, folder), cases), start=1):
             table.writerow(row)
-            if progress is not None:
-                progress(done, len(cases))
+            if listener is not None:
+                listener("draw", done, len(cases))
     (folder / MARKER).write_text(
         config.model_dump_json(indent=2, exclude={"workers"}) + "\n", encoding="utf-8"
     )

@@ -137,16 +137,10 @@ def _give_parameters(step: str, task: Spec, component: Spec) -> None:
         if not isinstance(text, str):
             continue
         text = text.replace(templates.schemas_folder(), templates.mark(templates.SCHEMAS))
-        marks = templates.mentioned(text)
-        if (
-            len(marks) == 1
-            and text == templates.mark(only := next(iter(marks)))
-            and only != templates.SCHEMAS
-        ):
-            inputs[name] = _source(only)
-        else:
-            inputs[name] = _constant(text)
-            needed |= marks - {templates.SCHEMAS}
+        marks = templates.mentioned(text) - {templates.SCHEMAS}
+        alone = next((one for one in marks if text == templates.mark(one)), None)
+        inputs[name] = _source(alone) if alone else _constant(text)
+        needed |= marks - {alone}
     if step == "registry":
         inputs["preset"] = _source(templates.PRESET)
     # A step that looks its own version of the data up cannot be given it.
