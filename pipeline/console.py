@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from core.records.verdict import Verdict
+if TYPE_CHECKING:
+    from core.records.verdict import Verdict
 
 
 def say(console: Console, text: str, *, markup: bool = True) -> None:

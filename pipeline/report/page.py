@@ -16,10 +16,8 @@ from core.workspace import Workspace
 from pipeline.outcome import Outcome
 from pipeline.report import (
     data,
-    data_card,
     evidence,
     headline,
-    hub_card,
     lineage,
     model_card,
     paper,
@@ -56,12 +54,12 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     measured = performance.of(found)
     parts = slices.of(found, measured.measures) if measured else None
     the_data = data.of(found)
-    data_facts = data_card.of(found, the_data)
+    data_facts = data.card(found, the_data)
     files = {"data_card.json": _json(data_facts.model_dump(mode="json"))}
     model_facts = model_card.of(found, measured, parts) if measured and parts else None
     if model_facts is not None:
         files["model_card.json"] = _json(model_facts.model_dump(mode="json"))
-        files[hub_card.FILE_NAME] = hub_card.markdown(model_facts)
+        files[model_card.HUB_FILE_NAME] = model_card.markdown(model_facts)
     wrong = {
         "missed": worst.missed(found.predictions),
         "false_alarms": worst.false_alarms(found.predictions),
