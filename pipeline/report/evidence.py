@@ -86,9 +86,7 @@ class Evidence:
     result: Outcome
     config: dict[str, Any] = field(default_factory=dict)  # as it was saved, {} where it was not
     predictions: Sequence[Prediction] = ()  # of every test image, () without a model
-    eval_answers: Sequence[
-        tuple[int, float]
-    ] = ()  # label, probability: the operating point was fixed on them
+    eval_answers: Sequence[tuple[int, float]] = ()  # label, probability; the threshold was fixed on them
     history: dict[str, Any] | None = None  # of each epoch, from the Trainer
     balance: dict[str, Any] | None = None  # from the class balance step
     manifest: Manifest | None = None  # of the data set, if it is still the version the run read

@@ -102,6 +102,7 @@ def cohort(config: SynthConfig) -> list[Case]:
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0]))
     positives = max(3, round(config.images * config.melanoma_share))
     names, shares = list(BENIGN), list(BENIGN.values())
+    sites, site_shares = list(_SITE_SHARES), list(_SITE_SHARES.values())
     benign = rng.choice(names, size=config.images - positives, p=shares)
     diagnoses = rng.permutation(np.concatenate([np.full(positives, MELANOMA), benign]))
     cases: list[Case] = []
@@ -124,9 +125,7 @@ def cohort(config: SynthConfig) -> list[Case]:
                     diagnosis=str(diagnosis),
                     age=f"{age}.0" if known[0] else "",
                     sex=sex if known[1] else "",
-                    site=str(rng.choice(list(_SITE_SHARES), p=list(_SITE_SHARES.values())))
-                    if known[2]
-                    else "",
+                    site=str(rng.choice(sites, p=site_shares)) if known[2] else "",
                     skin_type=skin_type,
                 )
             )
