@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from components.ingest.progress import Listener
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
-from components.ingest.progress import Listener
 from pipeline.console import say
 
 # Their messages are the runner's only sign of life; a test holds them against the runner's source.

@@ -13,9 +13,9 @@ from typing import Final
 
 import cv2
 import numpy as np
+from components.ingest.progress import Listener
 from pydantic import Field
 
-from components.ingest.progress import Listener
 from core.errors import UsageError
 from core.settings import Frozen
 from pipeline.synthetic import render, traits

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from core.errors import UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption, command_line, show, tell
+from pipeline.console import say, table
+from studies.options import SeedOption, command_line
 
 
 def baselines(
@@ -78,12 +79,10 @@ def baselines(
     (out / "rows.json").write_text(
         json.dumps([row.model_dump(mode="json") for row in everything], indent=1) + "\n"
     )
-    show(
-        console,
-        f"test: {test.images} images, {test.positives} positive",
-        [baselines_page.cells(row) for row in sorted(everything, key=lambda one: -one.auc.value)],
-        ("system", "AUC", "sensitivity", "specificity", "figures", "fitting"),
-    )
+    title = f"test: {test.images} images, {test.positives} positive"
+    headings = ("system", "AUC", "sensitivity", "specificity", "figures", "fitting")
+    ranked = sorted(everything, key=lambda one: -one.auc.value)
+    console.print(table(title, headings, [baselines_page.cells(row) for row in ranked]))
     if missing:
-        tell(console, missing)
-    tell(console, f"report: {path}")
+        say(console, missing)
+    say(console, f"report: {path}")

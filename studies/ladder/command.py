@@ -10,7 +10,8 @@ from rich.console import Console
 
 from core.errors import FAULT, UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption, command_line, show, tell
+from pipeline.console import say, table
+from studies.options import SeedOption, command_line
 
 WIDE = 140  # columns of a terminal that holds every figure of a rung
 
@@ -89,7 +90,7 @@ def ladder(
         raise UsageError(str(error)) from None
     written(found)
     for name, reason in found.failures.items():
-        tell(console, f"[red]failed:[/] {name}: {reason}")
+        say(console, f"[red]failed:[/] {name}: {reason}")
     results = found.results
     if not results:
         raise typer.Exit(FAULT)
@@ -97,7 +98,7 @@ def ladder(
     shown = [cell for cell in ladder_page.CELLS if console.width >= WIDE or cell in ladder_page.SHORT]
     cells = [dict(zip(ladder_page.CELLS, ladder_page.cells(row), strict=True)) for row in results]
     title = f"test: {results[0].images} images, {results[0].positives} positive"
-    show(console, title, [[row[cell] for cell in shown] for row in cells], shown, ladder_page.SHORT)
-    tell(console, f"report: {report}")
+    console.print(table(title, shown, [[row[cell] for cell in shown] for row in cells]))
+    say(console, f"report: {report}")
     if found.failures:
         raise typer.Exit(FAULT)

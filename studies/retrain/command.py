@@ -10,7 +10,8 @@ from rich.console import Console
 
 from core.errors import UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption, show, tell, validated
+from pipeline.console import say, table
+from studies.options import SeedOption
 
 
 def retrain(
@@ -50,6 +51,7 @@ def retrain(
     from components.trainer.progress import Progress
     from core.workspace import Workspace
     from pipeline import data_set
+    from pipeline.config import validated
     from studies import page
     from studies.ladder import networks
     from studies.retrain import flow
@@ -69,7 +71,7 @@ def retrain(
         "random_brightness": random_brightness,
         "seed": seed,
     }
-    config = validated(flow.RetrainConfig, {key: str(value) for key, value in values.items()})
+    config = validated(flow.RetrainConfig, values, "study retrain")
     place = Workspace(workspace)
     place.prepare()
     console, progress = Console(), Progress()
@@ -96,5 +98,5 @@ def retrain(
         ("specificity", str(found.test.specificity)),
         ("misclassified", wrong),
     ]
-    show(console, f"{backbone}, first weights: {found.weights}", rows)
-    tell(console, f"report: {report}")
+    console.print(table(f"{backbone}, first weights: {found.weights}", ("", ""), rows))
+    say(console, f"report: {report}")

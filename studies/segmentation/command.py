@@ -10,7 +10,8 @@ from rich.console import Console
 
 from core.errors import REFUSED, UsageError
 from pipeline.commands.options import WorkspaceOption, overridden
-from studies.options import SeedOption, command_line, show, tell, validated
+from pipeline.console import say, table
+from studies.options import SeedOption, command_line
 
 PARTS = ("unet", "experiment", "vgg16")
 
@@ -55,6 +56,7 @@ def segmentation(
     from components.trainer.model.backbones.errors import WeightsFileError
     from components.trainer.progress import Progress
     from core.workspace import Workspace
+    from pipeline.config import override, validated
     from studies import page
     from studies.segmentation import experiment, measured, runner
     from studies.segmentation import page as segmentation_page
@@ -66,7 +68,9 @@ def segmentation(
     unknown = [part for part in wanted if part not in PARTS]
     if unknown or not wanted:
         raise UsageError(f"--parts {parts}: valid are {', '.join(PARTS)}, with commas")
-    config = validated(SegmentationConfig, {"seed": str(seed)} | overridden(overrides))
+    content: dict[str, object] = {"seed": seed}
+    override(content, overridden(overrides))
+    config = validated(SegmentationConfig, content, "study segmentation")
     place = Workspace(workspace)
     place.prepare()
     console, progress = Console(), Progress()
@@ -117,7 +121,7 @@ def segmentation(
             ("Dice", str(measured.interval([score.dice for score in run.scores]))),
             ("version", run.version or "none pushed"),
         ]
-        show(console, "U-Net on held-out pairs", rows)
+        console.print(table("U-Net on held-out pairs", ("", ""), rows))
     for result in results:
         arms = [
             (
@@ -128,12 +132,12 @@ def segmentation(
             for arm in result.arms
         ]
         headings = ("images", "AUC", "accuracy", "sensitivity", "specificity", "p")
-        show(console, f"{result.classifier} (first weights: {result.weights})", arms, headings)
-        tell(console, result.sentence)
-    tell(console, f"report: {report}")
+        console.print(table(f"{result.classifier} (first weights: {result.weights})", headings, arms))
+        say(console, result.sentence)
+    say(console, f"report: {report}")
     if run is not None and "unet" in wanted:
         refusals = [check for verdict in run.verdicts for check in verdict.refusals]
         for check in refusals:
-            tell(console, f"[red]refused:[/] {check.sentence()}")
+            say(console, f"[red]refused:[/] {check.sentence()}")
         if refusals:
             raise typer.Exit(REFUSED)

@@ -17,11 +17,13 @@ from rich.console import Console
 from tfx.components.trainer.component import Trainer
 from tfx.proto import trainer_pb2
 from tfx.types.channel import Channel
+from tfx.utils import path_utils
 
 from components.ingest.errors import IngestError
 from components.transform import images
 from core.errors import RunFaultError, UsageError
 from core.features import IMAGE, IMAGE_NAME
+from core.hashing import FACTS
 from core.records.verdict import Verdict
 from core.workspace import Workspace
 from pipeline import executions, native_output
@@ -152,6 +154,7 @@ def run_pipeline(
             workspace=workspace, data=data, data_version=data_version, run_id=run_id, preset=PRESET
         )
         compiled = local.compiled(create_pipeline(SegmentationSteps(config), where), run_id)
+        error = ""
         with (
             native_output.hidden(folder / "native.log"),
             logged(console, folder, local.step_names(compiled)),
@@ -160,12 +163,14 @@ def run_pipeline(
                 local.run(compiled)
             except Exception as fault:
                 _log.exception("the run failed")
-                reason = f"{type(fault).__name__}: {fault}"
-                _record(run_id, workspace, data, data_version, started, None, reason)
-                raise RunFaultError(f"{reason}; see {folder / 'run.log'}") from fault
-    found = collect(run_id, workspace)
-    _record(run_id, workspace, data, data_version, started, found)
-    return found
+                error = f"{type(fault).__name__}: {fault}"
+        seconds = round((datetime.now(UTC) - started).total_seconds(), 1)
+        steps = executions.steps(local.connection(None, workspace), run_id)
+        result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
+        result.save(folder)
+        if error:
+            raise RunFaultError(f"{error}; see {folder / 'run.log'}")
+    return collect(run_id, workspace)
 
 
 def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Picture]]]:
@@ -225,11 +230,7 @@ def collect(run_id: str, workspace: Workspace) -> UnetRun:
     Raises:
         RunFaultError: a step left nothing.
     """
-    from tfx.utils import path_utils
-
-    from core.hashing import FACTS
-
-    by_name = {step.name: step for step in _steps(run_id, workspace)}
+    by_name = {step.name: step for step in executions.steps(local.connection(None, workspace), run_id)}
 
     def artifact(step: str, output: str) -> executions.Artifact:
         found = by_name[step].output(output) if step in by_name else None
@@ -251,41 +252,3 @@ def collect(run_id: str, workspace: Workspace) -> UnetRun:
         version=str(pushed["pushed_version"]) if pushed.get("pushed_version") else None,
         facts=json.loads((model / FACTS).read_text()),
     )
-
-
-def _steps(run_id: str, workspace: Workspace) -> list[executions.Step]:
-    return executions.steps(local.connection(None, workspace), run_id)
-
-
-def _record(
-    run_id: str,
-    workspace: Workspace,
-    data: Path,
-    data_version: str,
-    started: datetime,
-    found: UnetRun | None,
-    fault: str = "",
-) -> None:
-    """Leave the run's end beside its log, as every run's, for the dashboard."""
-    from pipeline.outcome import Outcome, Status, StepOutcome
-
-    refusals = [check.sentence() for verdict in found.verdicts for check in verdict.refusals] if found else []
-    status: Status = "failed"
-    if found is not None:
-        status = "refused" if refusals else "pushed" if found.version else "unchanged"
-    Outcome(
-        run_id=run_id,
-        status=status,
-        reason=fault or "; ".join(refusals),
-        preset=PRESET,
-        data=str(data.resolve()),
-        data_version=data_version,
-        started=started,
-        seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
-        version=found.version if found else None,
-        model=str(found.model) if found else None,
-        metrics=None,
-        threshold=None,
-        verdicts=tuple(found.verdicts) if found else (),
-        steps=tuple(StepOutcome.of(step) for step in _steps(run_id, workspace)),
-    ).save(workspace.run(run_id))
