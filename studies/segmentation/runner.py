@@ -17,7 +17,6 @@ from rich.console import Console
 from tfx.components.trainer.component import Trainer
 from tfx.proto import trainer_pb2
 from tfx.types.channel import Channel
-from tfx.utils import path_utils
 
 from components.ingest.errors import IngestError
 from components.transform import images
@@ -29,6 +28,7 @@ from core.workspace import Workspace
 from pipeline import executions, native_output
 from pipeline.config import LOCAL_BEAM_ARGS
 from pipeline.dag import Judged, Locations, create_pipeline
+from pipeline.outcome import Outcome
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
 from studies.page import Picture, picture
@@ -114,7 +114,7 @@ class UnetRun:
 
     run_id: str
     scores: list[Score]
-    verdicts: list[Verdict]
+    verdicts: Sequence[Verdict]
     history: list[dict[str, float]]
     model: Path
     version: str | None
@@ -230,25 +230,16 @@ def collect(run_id: str, workspace: Workspace) -> UnetRun:
     Raises:
         RunFaultError: a step left nothing.
     """
-    by_name = {step.name: step for step in executions.steps(local.connection(None, workspace), run_id)}
-
-    def artifact(step: str, output: str) -> executions.Artifact:
-        found = by_name[step].output(output) if step in by_name else None
-        if found is None:
-            raise RunFaultError(f"run {run_id}: step {step} left no {output}; see its run.log")
-        return found
-
-    model = Path(path_utils.serving_model_path(artifact("Trainer", "model").uri))
-    evaluation = Path(artifact("SegmentationEvaluator", "evaluation").uri)
-    check = Path(artifact("SegmentationCheck", "infra_blessing").uri)
-    pushed = artifact("Pusher", "pushed_model").properties
-    history = Path(artifact("Trainer", "model_run").uri) / "history.json"
+    found = Outcome.load(workspace.run(run_id))
+    evaluation, training = found.uri("SegmentationEvaluator", "evaluation"), found.uri("Trainer", "model_run")
+    if found.model is None or evaluation is None or training is None:
+        raise RunFaultError(f"run {run_id}: its Trainer or its Evaluator left nothing; see its run.log")
     return UnetRun(
         run_id=run_id,
         scores=measured.load(evaluation),
-        verdicts=[Verdict.load(evaluation), Verdict.load(check)],
-        history=json.loads(history.read_text())["epochs"],
-        model=model,
-        version=str(pushed["pushed_version"]) if pushed.get("pushed_version") else None,
-        facts=json.loads((model / FACTS).read_text()),
+        verdicts=found.verdicts,
+        history=json.loads((training / "history.json").read_text())["epochs"],
+        model=Path(found.model),
+        version=found.version if found.status == "pushed" else None,
+        facts=json.loads((Path(found.model) / FACTS).read_text()),
     )
