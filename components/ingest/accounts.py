@@ -25,23 +25,14 @@ NOTHING: Final = manifest.Counts(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What one run of ingest read and wrote.
+    """What one run of ingest read and wrote."""
 
-    Attributes:
-        number: 1 is the first.
-        found: each source as it was read.
-        refusals: rows that were quarantined.
-        converted: written images that were re-encoded, by why.
-        near_images: written images with a near-copy.
-        shards: files by split.
-    """
-
-    number: int
-    found: Sequence[Found]
-    refusals: Sequence[Refusal]
-    converted: Mapping[str, int]
-    near_images: int
-    shards: Mapping[str, Sequence[Written]]
+    number: int  # 1 is the first
+    found: Sequence[Found]  # each source as it was read
+    refusals: Sequence[Refusal]  # rows that were quarantined
+    converted: Mapping[str, int]  # written images that were re-encoded, by why
+    near_images: int  # written images with a near-copy
+    shards: Mapping[str, Sequence[Written]]  # files by split
 
 
 def manifest_of(

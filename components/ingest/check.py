@@ -17,17 +17,11 @@ from core.images.decode import ImageRefusedError
 
 @dataclass(frozen=True, slots=True)
 class CheckJob:
-    """Files to be checked.
+    """Files to be checked."""
 
-    Attributes:
-        files: number and path of each.
-        limits: what is refused.
-        staging: folder for converted images.
-    """
-
-    files: tuple[tuple[int, str], ...]
-    limits: Limits
-    staging: str
+    files: tuple[tuple[int, str], ...]  # number and path of each
+    limits: Limits  # what is refused
+    staging: str  # folder for converted images
 
     def __len__(self) -> int:
         return len(self.files)
@@ -35,27 +29,16 @@ class CheckJob:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one file.
+    """What came of one file."""
 
-    Attributes:
-        number: as in the job.
-        reason: a key of ``row.REASONS``, empty where the image is good.
-        detail: what exactly.
-        sha256: of the file as it was found.
-        written_sha256: of the bytes that go into the record.
-        written_file: where those bytes lie.
-        fingerprint: perceptual hash, hexadecimal.
-        converted: why it was re-encoded, else empty.
-    """
-
-    number: int
-    reason: str = ""
-    detail: str = ""
-    sha256: str = ""
-    written_sha256: str = ""
-    written_file: str = ""
-    fingerprint: str = ""
-    converted: str = ""
+    number: int  # as in the job
+    reason: str = ""  # a key of ``row.REASONS``, empty where the image is good
+    detail: str = ""  # what exactly
+    sha256: str = ""  # of the file as it was found
+    written_sha256: str = ""  # of the bytes that go into the record
+    written_file: str = ""  # where those bytes lie
+    fingerprint: str = ""  # perceptual hash, hexadecimal
+    converted: str = ""  # why it was re-encoded, else empty
 
 
 def check(job: CheckJob) -> list[Outcome]:

@@ -20,21 +20,14 @@ Checked = tuple[Row, Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Checked images without copies.
+    """Checked images without copies."""
 
-    Attributes:
-        kept: what is written, each with the pseudonymous key of its group, ordered by source and name.
-        refusals: copies, conflicts, and what ties different splits together.
-        near_pairs: pairs of kept images that are nearly the same.
-        near_images: how many images are in such a pair.
-        dealt: split of each group that was dealt before.
-    """
-
+    # What is written, each with the pseudonymous key of its group, ordered by source and name.
     kept: list[tuple[Row, Outcome, str]]
-    refusals: list[Refusal]
-    near_pairs: int
-    near_images: int
-    dealt: dict[str, str] = field(default_factory=dict)
+    refusals: list[Refusal]  # copies, conflicts, and what ties different splits together
+    near_pairs: int  # pairs of kept images that are nearly the same
+    near_images: int  # how many images are in such a pair
+    dealt: dict[str, str] = field(default_factory=dict)  # split of each group that was dealt before
 
 
 def resolve(

@@ -34,54 +34,31 @@ REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image as its data set describes it; None is an unknown value.
+    """One image as its data set describes it; None is an unknown value."""
 
-    Attributes:
-        source: value of the feature `source`.
-        line: line of the table, the header being 1; for folders the place in the sorted listing.
-        image_name: name in its source, without folder and ending.
-        file: path of the image, None where it was not found.
-        patient: key of the patient, unique over all sources, pseudonymous.
-        lesion: the same for the lesion.
-        target: 1 is positive.
-        diagnosis: canonical short name (mel, nv, ...) where one is known, else the source's words.
-        age: years.
-        sex: lower case.
-        site: lower case.
-    """
-
-    source: str
-    line: int
-    image_name: str
-    file: str | None
-    patient: str | None
-    lesion: str | None
-    target: int
-    diagnosis: str | None
-    age: float | None
-    sex: str | None
-    site: str | None
+    source: str  # value of the feature `source`
+    line: int  # line of the table, the header being 1; for folders the place in the sorted listing
+    image_name: str  # name in its source, without folder and ending
+    file: str | None  # path of the image, None where it was not found
+    patient: str | None  # key of the patient, unique over all sources, pseudonymous
+    lesion: str | None  # the same for the lesion
+    target: int  # 1 is positive
+    diagnosis: str | None  # canonical short name (mel, nv, ...) where one is known, else the source's words
+    age: float | None  # years
+    sex: str | None  # lower case
+    site: str | None  # lower case
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that is not written.
+    """A row that is not written."""
 
-    Attributes:
-        source: value of the feature `source`.
-        line: as in ``Row``.
-        image_name: as far as it is known.
-        file: path of the image, empty where it is not known.
-        reason: a key of ``REASONS``.
-        detail: what exactly.
-    """
-
-    source: str
-    line: int
-    image_name: str
-    file: str
-    reason: str
-    detail: str
+    source: str  # value of the feature `source`
+    line: int  # as in ``Row``
+    image_name: str  # as far as it is known
+    file: str  # path of the image, empty where it is not known
+    reason: str  # a key of ``REASONS``
+    detail: str  # what exactly
 
     def __post_init__(self) -> None:
         if self.reason not in REASONS:
@@ -95,22 +72,15 @@ class Refusal:
 
 @dataclass(slots=True)
 class Found:
-    """Rows and refusals of one source; together they are every row that was read.
+    """Rows and refusals of one source; together they are every row that was read."""
 
-    Attributes:
-        source: value of the feature `source`.
-        rows: usable so far.
-        refusals: rows that cannot be used.
-        unlisted: image files in the folder that no row names.
-        labels: rows by what their label columns say and what became of it (0, 1 or a reason).
-        diagnoses: canonical names that were understood, `malignant` among them where that is stated.
-    """
-
-    source: str
-    rows: list[Row] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    unlisted: int = 0
+    source: str  # value of the feature `source`
+    rows: list[Row] = field(default_factory=list)  # usable so far
+    refusals: list[Refusal] = field(default_factory=list)  # rows that cannot be used
+    unlisted: int = 0  # image files in the folder that no row names
+    # Rows by what their label columns say and what became of it (0, 1 or a reason).
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Canonical names that were understood, `malignant` among them where that is stated.
     diagnoses: set[str] = field(default_factory=set)
 
     @property

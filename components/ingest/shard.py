@@ -21,17 +21,11 @@ _TIME_ZERO: Final = 1_000_000_000  # September 2001; seven digits of a hash add 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image to be written.
+    """One image to be written."""
 
-    Attributes:
-        file: path of the JPEG, as it is written.
-        sha256: what its bytes must hash to.
-        values: every feature but the image.
-    """
-
-    file: str
-    sha256: str
-    values: dict[str, Value]
+    file: str  # path of the JPEG, as it is written
+    sha256: str  # what its bytes must hash to
+    values: dict[str, Value]  # every feature but the image
 
 
 @dataclass(frozen=True, slots=True)

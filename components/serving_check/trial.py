@@ -47,23 +47,14 @@ def golden(files: Sequence[Path], count: int) -> list[bytes]:
 
 @dataclass(frozen=True)
 class Tried:
-    """What a server would get of a model.
+    """What a server would get of a model."""
 
-    Attributes:
-        error: why the model could not be loaded, or did not answer an image; without one the rest is given.
-        load_seconds: until it was ready.
-        alone: the answer to each image.
-        together: the answer to all of them as one batch.
-        refusals: a check for each bad request.
-        again: answers to the first image, after the bad requests.
-    """
-
-    error: str
-    load_seconds: float
-    alone: Sequence[Answer] = ()
-    together: Answer = field(default_factory=Answer)
-    refusals: Sequence[Check] = ()
-    again: Sequence[Answer] = ()
+    error: str  # why the model could not be loaded, or did not answer an image; without one the rest is given
+    load_seconds: float  # until it was ready
+    alone: Sequence[Answer] = ()  # the answer to each image
+    together: Answer = field(default_factory=Answer)  # the answer to all of them as one batch
+    refusals: Sequence[Check] = ()  # a check for each bad request
+    again: Sequence[Answer] = ()  # answers to the first image, after the bad requests
 
 
 def ask(

@@ -26,17 +26,11 @@ _CHUNK: Final = 32
 
 @dataclass(frozen=True)
 class Table:
-    """One split as the classical systems see it.
+    """One split as the classical systems see it."""
 
-    Attributes:
-        values: float32 [n, figures].
-        targets: int64 [n], 1 = positive.
-        seconds: what computing the values took, over all images and workers.
-    """
-
-    values: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.int64]
-    seconds: float
+    values: npt.NDArray[np.float32]  # float32 [n, figures]
+    targets: npt.NDArray[np.int64]  # int64 [n], 1 = positive
+    seconds: float  # what computing the values took, over all images and workers
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Table:

@@ -27,21 +27,13 @@ SIZE = 256  # px: what the base CNN asks for; the other networks look at 224 of 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose.
+    """What the user chose."""
 
-    Attributes:
-        budget: minutes for the whole ladder, in equal shares; None = every preset's epochs.
-        train_images: of the training split, None = all; the same for every rung.
-        eval_images: of eval and of test each, None = all.
-        seed: of everything that is drawn.
-        again: train the chosen rungs even where they are done.
-    """
-
-    budget: float | None
-    train_images: int | None
-    eval_images: int | None
-    seed: int
-    again: bool = False
+    budget: float | None  # minutes for the whole ladder, in equal shares; None = every preset's epochs
+    train_images: int | None  # of the training split, None = all; the same for every rung
+    eval_images: int | None  # of eval and of test each, None = all
+    seed: int  # of everything that is drawn
+    again: bool = False  # train the chosen rungs even where they are done
 
 
 @dataclass

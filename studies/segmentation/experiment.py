@@ -67,23 +67,15 @@ class Result(Frozen):
 
 @dataclass(frozen=True)
 class Material:
-    """Pictures and masks at one size, and the rows of each fold.
-
-    Attributes:
-        pictures: uint8 [n, SIZE, SIZE, 3].
-        truth: bool [n, SIZE, SIZE].
-        predicted: bool [n, SIZE, SIZE], out-of-fold.
-        targets: int64 [n].
-        jaccard: of each predicted mask at SIZE.
-    """
+    """Pictures and masks at one size, and the rows of each fold."""
 
     names: tuple[str, ...]
-    pictures: Pictures
-    truth: Masks
-    predicted: Masks
-    targets: Labels
+    pictures: Pictures  # uint8 [n, SIZE, SIZE, 3]
+    truth: Masks  # bool [n, SIZE, SIZE]
+    predicted: Masks  # bool [n, SIZE, SIZE], out-of-fold
+    targets: Labels  # int64 [n]
     rows: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
-    jaccard: npt.NDArray[np.float64]
+    jaccard: npt.NDArray[np.float64]  # of each predicted mask at SIZE
 
 
 def check(files: Sequence[str], count: int) -> None:

@@ -118,19 +118,12 @@ def write(pairs: Sequence[Pair], out: Path, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Pairs at the network's input size.
+    """Pairs at the network's input size."""
 
-    Attributes:
-        names: of the pictures.
-        pictures: uint8 [n, height, width, 3].
-        masks: uint8 [n, height, width], 0 or 255.
-        targets: int64 [n]; -1 where UNKNOWN.
-    """
-
-    names: tuple[str, ...]
-    pictures: npt.NDArray[np.uint8]
-    masks: npt.NDArray[np.uint8]
-    targets: npt.NDArray[np.int64]
+    names: tuple[str, ...]  # of the pictures
+    pictures: npt.NDArray[np.uint8]  # uint8 [n, height, width, 3]
+    masks: npt.NDArray[np.uint8]  # uint8 [n, height, width], 0 or 255
+    targets: npt.NDArray[np.int64]  # int64 [n]; -1 where UNKNOWN
 
     def __len__(self) -> int:
         return len(self.names)

@@ -98,25 +98,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UnetRun:
-    """What the pipeline left.
+    """What the pipeline left."""
 
-    Attributes:
-        run_id: of the run.
-        scores: of every test picture.
-        verdicts: of the gates.
-        history: a row an epoch.
-        model: the SavedModel's folder.
-        version: that was pushed, None where a gate refused or nothing changed.
-        facts: what the model says of itself.
-    """
-
-    run_id: str
-    scores: list[Score]
-    verdicts: list[Verdict]
-    history: list[dict[str, float]]
-    model: Path
-    version: str | None
-    facts: dict[str, object]
+    run_id: str  # of the run
+    scores: list[Score]  # of every test picture
+    verdicts: list[Verdict]  # of the gates
+    history: list[dict[str, float]]  # a row an epoch
+    model: Path  # the SavedModel's folder
+    version: str | None  # that was pushed, None where a gate refused or nothing changed
+    facts: dict[str, object]  # what the model says of itself
 
 
 def write_pairs(data: Path, workspace: Workspace, seed: int) -> tuple[Path, str]:

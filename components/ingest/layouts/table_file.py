@@ -27,21 +27,13 @@ _ISIC_NAME: Final = re.compile(r"^ISIC_\d+(_downsampled)?$")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as it lies in its file.
+    """A table as it lies in its file."""
 
-    Attributes:
-        path: the file.
-        header: column names, stripped.
-        lines: line number and cells of every row that has a cell a column.
-        ragged: line number of every other row, and what is wrong with it.
-        all_columns: the header with the columns that were left out.
-    """
-
-    path: Path
-    header: tuple[str, ...]
-    lines: list[tuple[int, list[str]]]
-    ragged: list[tuple[int, str]]
-    all_columns: tuple[str, ...]
+    path: Path  # the file
+    header: tuple[str, ...]  # column names, stripped
+    lines: list[tuple[int, list[str]]]  # line number and cells of every row that has a cell a column
+    ragged: list[tuple[int, str]]  # line number of every other row, and what is wrong with it
+    all_columns: tuple[str, ...]  # the header with the columns that were left out
 
 
 def load(path: Path, wanted: frozenset[str] | None = None) -> Table:
