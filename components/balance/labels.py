@@ -92,9 +92,7 @@ def checks(
 def span_checks(config: BalanceConfig, spans: Sequence[LabelCounts]) -> Iterable[Check]:
     """Yield the check of the newest span against those before it, where there are enough images to judge.
 
-    Args:
-        config: the limits.
-        spans: labels of each span, over all splits, oldest first.
+    ``spans`` are the labels of each span, over all splits, oldest first.
     """
     if len(spans) < 2 or spans[-1].images < config.min_span_images:
         return

@@ -42,14 +42,9 @@ def manifest_of(
     before: Manifest | None,
     grown_from: Sequence[str] = (),
 ) -> Manifest:
-    """Return the manifest of a data set with a new span.
+    """Return the manifest of a data set with a new span, from that of the spans before it (None for the first).
 
-    Args:
-        span: the new one.
-        images: every image of the data set, those of earlier spans too.
-        config: of the new span.
-        before: the manifest without the new span, None where it is the first.
-        grown_from: data versions whose splits are kept.
+    ``images`` are all of the data set, those of earlier spans too; ``grown_from`` data versions whose splits are kept.
     """
     present = [one for one in images if one.span]
     splits = {

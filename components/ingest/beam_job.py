@@ -28,12 +28,9 @@ class JobRunner:
     """Runs jobs as Beam pipelines; Beam workers in this process share its pool, those in others start their own."""
 
     def __init__(self, config: IngestConfig, folder: Path, listener: Listener | None) -> None:
-        """Start nothing yet, see :func:`started`.
+        """Start nothing yet, see :func:`started`; every Beam worker must reach the folder.
 
-        Args:
-            config: Beam's options, and how many processes.
-            folder: jobs and results are exchanged in a sub-folder, so every Beam worker must reach it.
-            listener: called with the stage, and images done and in all.
+        The listener is called with the stage, and images done and in all.
         """
         self.folder = folder
         self.pool = Pool(_size(config.decoders))
@@ -97,13 +94,7 @@ class RunJobs(beam.DoFn):
     """
 
     def __init__(self, folder: str, workers: int | None, runner: str) -> None:
-        """Keep what is pickled.
-
-        Args:
-            folder: with the jobs and for the results; every worker must reach it.
-            workers: processes, where there is no runner; None is one for each core, 0 runs the jobs in the Beam worker.
-            runner: name of the runner, whose processes are used in its own process.
-        """
+        """Keep what is pickled: the folder of jobs and results, ``IngestConfig.decoders``, and the runner's name."""
         self._folder = folder
         self._workers = workers
         self._runner = runner

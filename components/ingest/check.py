@@ -33,7 +33,7 @@ class Outcome:
 
     number: int  # as in the job
     reason: str = ""  # a key of ``row.REASONS``, empty where the image is good
-    detail: str = ""  # what exactly
+    detail: str = ""
     sha256: str = ""  # of the file as it was found
     written_sha256: str = ""  # of the bytes that go into the record
     written_file: str = ""  # where those bytes lie

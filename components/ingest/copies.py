@@ -46,7 +46,7 @@ def resolve(
     image that ties two splits together is refused.
 
     Args:
-        checked: images with their rows, in any order.
+        checked: in any order.
         limit: near-copies' hashes differ in at most this many bits.
         before: what was dealt before.
         adding: whether that stays in the data, so that its copies are refused.

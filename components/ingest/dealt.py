@@ -21,14 +21,14 @@ class Dealt:
 
     sha256: str  # of the file as it was found
     fingerprint: str  # perceptual hash, hexadecimal
-    target: int  # its label
+    target: int
     diagnosis: str  # its diagnosis, empty where it is unknown
     group: str  # pseudonymous key of its group
     split: str  # train, eval or test
     span: int  # in which part of the data it came; 0 where it is not in the data at present
     ties: tuple[str, ...]  # what ties it to others: pseudonymous keys of patient and lesion, its bytes
     digest: str  # SHA-256 over its split, its features and the SHA-256 of its bytes as written
-    name: str  # image_name
+    name: str  # its image_name
     source: str  # value of the feature `source`
 
 

@@ -29,14 +29,11 @@ def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]
 
     What a killed job left beside ``out`` is removed first, and what it had moved away is put back.
 
-    Args:
-        out: the folder to be made or replaced.
-        force: move away what ingest did not write; it is kept beside ``out``.
-        sources: tables and folders that are read, and must outlive this.
+    With ``force`` what ingest did not write is moved away, and kept beside ``out``.
 
     Raises:
-        IngestError: a source lies in ``out``, or ``out`` holds something that ingest did not write and ``force`` is
-            not set.
+        IngestError: one of the ``sources``, which are read, lies in ``out``, or ``out`` holds something that ingest did
+            not write and ``force`` is not set.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise IngestError(f"{out} is a file or a link: choose a folder for the output")
@@ -134,13 +131,7 @@ def _replace(out: Path, staging: Path, *, keep: bool) -> None:
 
 
 def take_over(folder: Path, staging: Path, prefixes: tuple[str, ...] = ("",)) -> None:
-    """Bring the shards of an ingested data set into ``staging``: linked where the file system can, else copied.
-
-    Args:
-        folder: the data set.
-        staging: where they are to be.
-        prefixes: with which the names of the wanted ones begin.
-    """
+    """Bring shards whose names begin with a prefix into ``staging``: linked where the file system can, else copied."""
     for split in SPLITS:
         for path in sorted((folder / split).glob(f"*{_SHARD}")):
             if not path.name.startswith(prefixes):

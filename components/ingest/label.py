@@ -31,11 +31,7 @@ class Statements:
 
 
 def decide(said: Statements, positive: tuple[str, ...]) -> tuple[int, str | None]:
-    """Return the label and the canonical diagnosis.
-
-    Args:
-        said: the row's statements.
-        positive: the configured positive diagnoses; none means melanoma.
+    """Return the label and the canonical diagnosis; without ``positive`` diagnoses positive means melanoma.
 
     Raises:
         UnlabelledError: the statements contradict each other, are not understood, or settle nothing.

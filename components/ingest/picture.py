@@ -65,8 +65,8 @@ class Checked:
 
     sha256: str  # of the file's bytes, hexadecimal
     grey: bytes  # luminance of [32, 32] uint8 as bytes, for the perceptual hash
-    width: int  # pixels, as it will be written
-    height: int  # pixels
+    width: int  # pixels, as it will be written, like the height
+    height: int
     converted: str  # why it was re-encoded, empty where the bytes pass unchanged
     jpeg: bytes | None  # the new bytes where it was re-encoded, else None
 

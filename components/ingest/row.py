@@ -58,7 +58,7 @@ class Refusal:
     image_name: str  # as far as it is known
     file: str  # path of the image, empty where it is not known
     reason: str  # a key of ``REASONS``
-    detail: str  # what exactly
+    detail: str
 
     def __post_init__(self) -> None:
         if self.reason not in REASONS:
@@ -108,11 +108,7 @@ def pseudonym(id_space: str, kind: str, identifier: str) -> str:
     """Return a key of 20 hexadecimal digits, the same for the same identifier in the same space.
 
     It keeps names out of the records and out of whatever is made from them. It is not anonymisation: who has the
-    list of identifiers can compute the keys again.
-
-    Args:
-        id_space: sources that share identifiers share a space.
-        kind: patient, lesion or image.
-        identifier: as the source writes it.
+    list of identifiers can compute the keys again. Sources that share identifiers share an ``id_space``; ``kind`` is
+    patient, lesion or image.
     """
     return hashlib.sha256(f"{id_space}\0{kind}\0{identifier}".encode()).hexdigest()[:20]

@@ -42,12 +42,7 @@ def sources(folder: Path) -> tuple[str, ...]:
 
 
 def select(folder: Path, numbers: Collection[int], out: Path) -> Manifest:
-    """Make a data set of some spans of the one in ``folder``; its files are linked.
-
-    Args:
-        folder: an ingested data set.
-        numbers: of the spans that are wanted.
-        out: the new folder; it appears whole or not at all.
+    """Make a data set of some spans of the one in ``folder``; its files are linked, and it appears whole or not at all.
 
     Raises:
         IngestError: the data set lacks one of them, or cannot be read.
@@ -78,10 +73,7 @@ def select(folder: Path, numbers: Collection[int], out: Path) -> Manifest:
 def select_sources(folder: Path, wanted: Collection[str], out: Path) -> Manifest:
     """Make a data set of the images of some sources of the one in ``folder``; each record stays in its split.
 
-    Args:
-        folder: an ingested data set.
-        wanted: values of the feature `source`.
-        out: the new folder; it appears whole or not at all.
+    ``wanted`` are values of the feature `source`. The new folder appears whole or not at all.
 
     Raises:
         IngestError: the data set cannot be read.

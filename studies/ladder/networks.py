@@ -148,15 +148,8 @@ def run_experiment(
 ) -> tuple[ExperimentResult, Weights]:
     """Train one rung and measure it on test; returns its weights for the rung that starts from them.
 
-    Args:
-        name: of the rung.
-        rung: its preset.
-        splits: the same for all rungs.
-        minutes: its share of the budget; None = as long as its epochs take.
-        own_key: see `key`.
-        folder: for history, backup and the predictions on test.
-        initial: weights of the rung before, where this one starts from them.
-        progress: gets a line an epoch.
+    Without `minutes` it takes as long as its epochs do. `own_key` is its `key`; `folder` gets history, backup and the
+    predictions on test; `initial` are the weights of the rung before, if this one starts from them.
     """
     config = rung.trainer.model_copy(update={"seed": splits.seed, "max_minutes": minutes})
     keras.utils.set_random_seed(config.seed)

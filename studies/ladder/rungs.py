@@ -68,14 +68,10 @@ def chosen(wanted: Sequence[str]) -> dict[str, ExperimentPreset]:
 
 
 def with_weights(rungs: Mapping[str, Experiment], given: Sequence[str]) -> dict[str, Experiment]:
-    """Return the rungs, those of a named backbone starting from a file instead of ImageNet's download.
-
-    Args:
-        rungs: all of them.
-        given: BACKBONE=PATH#sha256=HEX each.
+    """Return all rungs, those of a named backbone starting from a file instead of ImageNet's download.
 
     Raises:
-        UsageError: not of that form, or no rung asks for ImageNet's weights of that backbone.
+        UsageError: a text is not of the form BACKBONE=PATH#sha256=HEX, or no rung asks for ImageNet's weights of that backbone.
     """
     files: dict[str, str] = {}
     asking = {rung.trainer.backbone for rung in rungs.values() if rung.trainer.weights == "imagenet"}

@@ -118,13 +118,7 @@ class Segmenter:
 
 
 def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:
-    """Write a self-contained SavedModel; `serving_default` answers as `segment` does.
-
-    Args:
-        segmenter: the model.
-        folder: where to; replaced.
-        facts: assets.extra/melanosizer.json besides version and threshold.
-    """
+    """Write a self-contained SavedModel, with `facts` in its assets; `serving_default` answers as `segment` does."""
     archive = keras.export.ExportArchive()
     archive.track(segmenter.model)
     spec = tf.TensorSpec([None], tf.string, name=features.IMAGE_BYTES)

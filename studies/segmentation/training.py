@@ -89,15 +89,9 @@ def train(
     backup: Backup | None = None,
     history: History | None = None,
 ) -> Trained:
-    """Train from random weights, through the product's own loop.
+    """Train from random weights, through the product's own loop; an interrupted training goes on from the backup.
 
-    Args:
-        config: network, augmentation and schedule.
-        pairs: at the network's size.
-        evaluation: chooses the best epoch and the threshold.
-        progress: gets a line an epoch.
-        backup: where an interrupted training goes on from.
-        history: gets a row an epoch.
+    Pairs have the network's size; `evaluation` chooses the best epoch and the threshold.
 
     Raises:
         FloatingPointError: the loss is not finite.
