@@ -69,7 +69,6 @@ class Result(Frozen):
 class Material:
     """Pictures and masks at one size, and the rows of each fold."""
 
-    names: tuple[str, ...]
     pictures: Pictures  # uint8 [n, SIZE, SIZE, 3]
     truth: Masks  # bool [n, SIZE, SIZE]
     predicted: Masks  # bool [n, SIZE, SIZE], out-of-fold
@@ -106,7 +105,7 @@ def material(
     truth = large.masks > 127
     jaccard = np.array([measured.jaccard(one, other) for one, other in zip(predicted, truth, strict=True)])
     progress.line("out-of-fold Jaccard %.4f", jaccard.mean())
-    return Material(large.names, large.pictures, truth, predicted, large.targets, rows, jaccard)
+    return Material(large.pictures, truth, predicted, large.targets, rows, jaccard)
 
 
 def run(given: Material, classifier: FrozenLinear | FifthBlock, seed: int, progress: Progress) -> Result:
