@@ -27,9 +27,8 @@ _LOCK: Final = "lock"
 def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]:
     """Yield a folder beside ``out`` that becomes ``out`` when the block ends without an exception.
 
-    What a killed job left beside ``out`` is removed first, and what it had moved away is put back.
-
-    With ``force`` what ingest did not write is moved away, and kept beside ``out``.
+    What a killed job left beside ``out`` is removed first, and what it had moved away is put back. With ``force`` what
+    ingest did not write is moved away, and kept beside ``out``.
 
     Raises:
         IngestError: one of the ``sources``, which are read, lies in ``out``, or ``out`` holds something that ingest did

@@ -7,7 +7,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from components.ingest import diagnosis as diagnoses
@@ -44,21 +43,21 @@ KEPT: Final = frozenset(
 LAYOUTS: Final = [(kind, frozenset(columns)) for kind, columns in KNOWN["signatures"].items()]
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(columns: Sequence[str]) -> str | None:
     """Name the layout of a table by its columns; None where it is not a table that is known."""
-    names = {name.lower() for name in table_file.header(path)}
-    kind = next((kind for kind, columns in LAYOUTS if columns <= names), None)
+    names = {name.lower() for name in columns}
+    kind = next((kind for kind, signature in LAYOUTS if signature <= names), None)
     if kind is None and names & set(COLUMNS["image"]) and names & set(LABELS):
         return "csv"
     return kind
 
 
-def closest(path: Path) -> str:
+def closest(columns: Sequence[str]) -> str:
     """Say which layout a table that is not known comes closest to, and what it lacks; empty for none."""
-    names = {name.lower() for name in table_file.header(path)}
+    names = {name.lower() for name in columns}
     # Of ISIC 2016 there is no header to compare with.
-    kind, columns = max(LAYOUTS[1:], key=lambda layout: len(layout[1] & names) / len(layout[1]))
-    return f"closest is {kind}, without {', '.join(sorted(columns - names))}" if columns & names else ""
+    kind, needed = max(LAYOUTS[1:], key=lambda layout: len(layout[1] & names) / len(layout[1]))
+    return f"closest is {kind}, without {', '.join(sorted(needed - names))}" if needed & names else ""
 
 
 def read(source: Source, config: IngestConfig) -> Found:
