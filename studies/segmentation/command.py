@@ -75,7 +75,7 @@ def segmentation(
     place.prepare()
     console, progress = Console(), Progress()
     folder, version = runner.write_pairs(data, place, seed)
-    files = experiment.files_of(str(folder))
+    files = sorted(folder.glob("*/*.tfrecord.gz"))
     try:
         if wanted != ["unet"]:
             experiment.check(files, folds)  # before an hour of training

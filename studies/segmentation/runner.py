@@ -175,7 +175,7 @@ def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Pi
     wanted = {score.image_name for _, scores in groups for score in scores}
     segment = measured.loaded(run.model)
     drawn: dict[str, npt.NDArray[np.uint8]] = {}
-    for row in pairs.records([str(path) for path in sorted((data / "test").glob("*.tfrecord.gz"))]):
+    for row in pairs.records(sorted((data / "test").glob("*.tfrecord.gz"))):
         name = row[IMAGE_NAME].decode()
         if name in wanted:
             masks, _ = segment([row[IMAGE]])
