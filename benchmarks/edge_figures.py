@@ -30,8 +30,8 @@ from PIL import Image
 from edge.camera.photograph import prepare
 from edge.camera.quality import check
 from edge.camera.sample import draw
+from edge.config import QualitySection
 from edge.queue.examination import new_id
-from edge.sections import QualitySection
 from tests.support.edge_doubles import ModelServer, answer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 from edge.camera.quality import check, measure
-from edge.sections import QualitySection
+from edge.config import QualitySection
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" / "data"))

@@ -16,12 +16,10 @@ from core.records.heartbeat import Disk
 from core.worker import Worker
 from edge.asking.client import ModelServerClient
 from edge.asking.fallback import OnDeviceFallback
-from edge.asking.heat_maps import HeatMapFetcher
 from edge.asking.on_device import ModelStore
-from edge.asking.probe import HealthProbe
-from edge.asking.sender import Sender
-from edge.camera.camera import CameraHungError, CameraLostError
-from edge.camera.keeper import CameraKeeper, open_camera
+from edge.asking.sender import HealthProbe, HeatMapFetcher, Sender
+from edge.camera.camera import CameraHungError, CameraLostError, open_camera
+from edge.camera.keeper import CameraKeeper
 from edge.camera.photograph import BadPhotographError, Photograph, prepare
 from edge.camera.quality import Quality, check
 from edge.config import Config

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from edge.sections import PinsSection
+from edge.config import PinsSection
 
 BOUNCE_S = 0.05
 

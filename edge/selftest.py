@@ -17,7 +17,7 @@ from core.records.heartbeat import Disk
 from edge import certificates
 from edge.asking.client import ModelServerClient
 from edge.asking.on_device import ModelStore
-from edge.camera.keeper import open_camera
+from edge.camera.camera import open_camera
 from edge.camera.photograph import Photograph, prepare
 from edge.camera.quality import check
 from edge.camera.sample import draw

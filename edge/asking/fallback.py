@@ -13,9 +13,10 @@ from core.worker import Worker
 from edge.asking.on_device import ModelStore, ModelUnusableError
 from edge.camera.photograph import BadPhotographError
 from edge.certificates import CertificateError
+from edge.config import FallbackSection
 from edge.queue.encryption import DamagedError
 from edge.queue.queue import Queue
-from edge.reporting.gateway import GatewayRefusesError, GatewayUnreachableError
+from edge.reporting.gateway import GatewayError
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +30,16 @@ class OnDeviceFallback(Worker):
         self,
         queue: Queue,
         store: ModelStore,
+        section: FallbackSection,
         *,
-        after_s: float,
-        check_s: float,
         stop: threading.Event,
         now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__("fallback", check_s, stop=stop)
+        super().__init__("fallback", section.check_s, stop=stop)
         self._queue = queue
         self._store = store
-        self._after = after_s
-        self._check = check_s
+        self._after = section.after_s
+        self._check = section.check_s
         self._now = now
         self._loaded = False
         self._due = 0.0
@@ -96,12 +96,6 @@ class OnDeviceFallback(Worker):
         try:
             act()
             self.trouble = ""
-        except (
-            ModelUnusableError,
-            OSError,
-            CertificateError,
-            GatewayRefusesError,
-            GatewayUnreachableError,
-        ) as error:
+        except (ModelUnusableError, OSError, CertificateError, GatewayError) as error:
             self.trouble = str(error)
             log.warning("on-device model: %s", error)

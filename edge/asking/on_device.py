@@ -27,8 +27,8 @@ from core.files import write_atomic
 from core.settings import explain
 from core.tfserving.answers import Zone
 from core.tfserving.tensors import InvalidResponseError
-from edge.answer import Answer
 from edge.camera.photograph import pixels_of
+from edge.queue.examination import Answer
 
 log = logging.getLogger(__name__)
 

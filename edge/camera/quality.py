@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from core.images.statistics import laplacian
 from edge.camera.photograph import Pixels
-from edge.sections import QualitySection
+from edge.config import QualitySection
 
 SIDE = 224
 GRID = 56  # the lesion is sought on a coarse grid: hairs vanish, moles stay
@@ -131,13 +132,9 @@ def find_lesion(luminance: Plane, field: Mask) -> Lesion | None:
 
 
 def _focus(luminance: Plane, field: Mask) -> float:
-    inner = luminance[1:-1, 1:-1]
-    laplacian = (
-        luminance[:-2, 1:-1] + luminance[2:, 1:-1] + luminance[1:-1, :-2] + luminance[1:-1, 2:] - 4.0 * inner
-    )
     # The edge of the field of view is sharp in every picture and says nothing about the skin.
     away = field[1:-1, 1:-1] & field[:-2, 1:-1] & field[2:, 1:-1] & field[1:-1, :-2] & field[1:-1, 2:]
-    return float(laplacian[away].var()) if away.any() else 0.0
+    return float(laplacian(luminance)[away].var()) if away.any() else 0.0
 
 
 def _glare(colour: Pixels, field: Mask) -> float:

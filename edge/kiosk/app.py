@@ -19,18 +19,16 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
-from edge.camera.barcodes import read_code
 from edge.camera.camera import CameraLostError
 from edge.camera.photograph import BadPhotographError
+from edge.config import LANGUAGES
 from edge.device import Device, Draft
 from edge.kiosk import streams, views
-from edge.kiosk.catalogue import translator
-from edge.kiosk.code_pattern import CodePattern
+from edge.kiosk.code_pattern import CodePattern, read_code
 from edge.kiosk.security import HEADERS, KioskSecurityMiddleware
 from edge.queue.encryption import DamagedError
 from edge.queue.examination import ID, Examination, new_id
 from edge.queue.queue import StorageFullError
-from edge.sections import LANGUAGES
 
 ROOT = Path(str(files("edge.kiosk")))
 ROWS = 5
@@ -375,7 +373,7 @@ class Kiosk:
         return self._templates.TemplateResponse(request, template, context, status_code=status_code)
 
     def _t(self, key: str, **values: object) -> str:
-        text: str = translator(views.language(self._device))(key, **values)
+        text: str = views.translator(views.language(self._device))(key, **values)
         return text
 
 

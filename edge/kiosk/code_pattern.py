@@ -1,4 +1,4 @@
-"""The pattern of an examination code: what fits, what may still become a fitting code, and an example."""
+"""Examination codes: their pattern, what may still become a fitting code, an example, and reading one from a picture."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from itertools import count
 from typing import Any
+
+from edge.camera.photograph import pixels_of
 
 ANYTHING = ".*"
 SHOWN = 4  # characters of the example where the pattern leaves their number open
@@ -44,6 +46,15 @@ class CodePattern:
     def fits(self, code: str) -> bool:
         """Return whether this is a whole code."""
         return self._whole.fullmatch(code) is not None
+
+
+def read_code(jpeg: bytes) -> str | None:
+    """Return the text of the first QR code, Data Matrix or Code 128 in the picture; None if there is none."""
+    zxing = import_module("zxingcpp")
+    kinds = zxing.BarcodeFormat
+    wanted = (kinds.QRCode, kinds.DataMatrix, kinds.Code128)
+    found = zxing.read_barcodes(pixels_of(jpeg), formats=wanted)
+    return str(found[0].text).strip() if found else None
 
 
 class _UnknownError(Exception):

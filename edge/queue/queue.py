@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from core.files import sync_folder, write_atomic
-from edge.answer import Answer
 from edge.queue.encryption import DamagedError, Encryptor, KeyFileError
-from edge.queue.examination import Examination, State
+from edge.queue.examination import Answer, Examination, State
 from edge.queue.pictures import PictureFiles
 from edge.queue.store import CorruptStoreError, ExaminationStore
 

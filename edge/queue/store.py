@@ -11,9 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge.answer import Answer
 from edge.queue.encryption import DamagedError, Encryptor
-from edge.queue.examination import Examination
+from edge.queue.examination import Answer, Examination
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS examinations (

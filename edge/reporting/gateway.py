@@ -18,11 +18,15 @@ from edge.config import Config
 API = "/api/v1"
 
 
-class GatewayUnreachableError(Exception):
+class GatewayError(Exception):
+    """The gateway did not take what it was sent; the text says why."""
+
+
+class GatewayUnreachableError(GatewayError):
     """The gateway did not answer, or said it is not able to now."""
 
 
-class GatewayRefusesError(Exception):
+class GatewayRefusesError(GatewayError):
     """The gateway answered and refused; the text is its own."""
 
 

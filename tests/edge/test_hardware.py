@@ -14,9 +14,9 @@ from gpiozero.pins.mock import MockFactory
 
 from core.worker import Worker
 from edge import watchdog
+from edge.config import PinsSection
 from edge.pins import Pins, PinsError
-from edge.reporting import vitals
-from edge.sections import PinsSection
+from edge.reporting.records import memory_bytes, temperature_c
 
 
 @pytest.fixture
@@ -100,6 +100,6 @@ def test_dead_silent_and_failing_workers_are_named() -> None:
 def test_the_temperature_is_read_where_there_is_one(tmp_path: Path) -> None:
     path = tmp_path / "temp"
     path.write_text("48312\n")
-    assert vitals.temperature_c(path) == pytest.approx(48.312)
-    assert vitals.temperature_c(tmp_path / "none") is None
-    assert vitals.memory_bytes() > 10_000_000
+    assert temperature_c(path) == pytest.approx(48.312)
+    assert temperature_c(tmp_path / "none") is None
+    assert memory_bytes() > 10_000_000

@@ -11,14 +11,12 @@ import pytest
 
 from core.protos import prediction_service_pb2 as serving
 from edge.asking.client import ModelServerClient
-from edge.asking.heat_maps import HeatMapFetcher
-from edge.asking.probe import HealthProbe
-from edge.asking.sender import Sender
+from edge.asking.sender import HealthProbe, HeatMapFetcher, Sender
 from edge.asking.status import RULES
+from edge.config import ServerSection
 from edge.notices import Notices
 from edge.queue.examination import Examination
 from edge.queue.queue import Queue
-from edge.sections import ServerSection
 from tests.support.edge_doubles import ModelServer, Network, answer, scored
 
 Capture = Callable[..., Examination]
