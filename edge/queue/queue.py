@@ -110,11 +110,8 @@ class Queue:
             found = self.get(examination_id)
             if found is None or found.settled:
                 return
-            self._store.update(
-                replace(
-                    found, trouble=trouble, tries=found.tries + bool(trouble), answer=answer or found.answer
-                )
-            )
+            tries = found.tries + bool(trouble)
+            self._store.update(replace(found, trouble=trouble, tries=tries, answer=answer or found.answer))
         self._announce()
 
     def mark_reported(self, examination_id: str) -> None:
@@ -135,9 +132,7 @@ class Queue:
             "answered_at": None,
         }
         self._change(
-            examination_id,
-            lambda found: found.kept and (found.state == "refused" or found.set_aside),
-            **again,
+            examination_id, lambda one: one.kept and (one.state == "refused" or one.set_aside), **again
         )
 
     def leave(self, examination_id: str) -> None:
@@ -178,13 +173,11 @@ class Queue:
 
     def get(self, examination_id: str) -> Examination | None:
         """Return the examination with this id."""
-        rows = self._store.select("WHERE id = ?", (examination_id,))
-        return rows[0] if rows else None
+        return self._first("WHERE id = ?", (examination_id,))
 
     def next_waiting(self) -> Examination | None:
         """Return the oldest examination that no server has answered and that was not set aside."""
-        rows = self._store.select("WHERE state = 'waiting' AND NOT set_aside ORDER BY number LIMIT 1")
-        return rows[0] if rows else None
+        return self._first("WHERE state = 'waiting' AND NOT set_aside ORDER BY number LIMIT 1")
 
     def all_set_aside(self) -> list[Examination]:
         """Return what the servers fail on, oldest first."""
@@ -195,8 +188,8 @@ class Queue:
 
         Reports keep the order, but do not wait behind one that was set aside.
         """
-        rows = self._store.select("WHERE reported = 0 AND NOT set_aside ORDER BY number LIMIT 1")
-        return rows[0] if rows and rows[0].settled else None
+        found = self._first("WHERE reported = 0 AND NOT set_aside ORDER BY number LIMIT 1")
+        return found if found is not None and found.settled else None
 
     def search(self, text: str) -> list[Examination]:
         """Return the examinations whose code holds `text` or whose number it is, newest first.
@@ -240,11 +233,11 @@ class Queue:
         return self._store.counts()
 
     def bytes_kept(self) -> int:
-        """Bytes of all pictures on the disk."""
+        """Return the bytes of all pictures on the disk."""
         return self._store.bytes_kept()
 
     def free_bytes(self) -> int:
-        """Bytes free on the partition."""
+        """Return the bytes free on the partition."""
         return shutil.disk_usage(self._folder).free
 
     def fact(self, name: str, default: str) -> str:
@@ -252,7 +245,7 @@ class Queue:
         return self._store.fact(name, default)
 
     def remember(self, name: str, value: str) -> None:
-        """Remembers a value across restarts."""
+        """Remember a value across restarts."""
         self._store.remember(name, value)
 
     def close(self) -> None:
@@ -260,8 +253,11 @@ class Queue:
         self._store.close()
         self._folder_lock.close()
 
+    def _first(self, where: str, values: tuple[Any, ...] = ()) -> Examination | None:
+        return next(iter(self._store.select(where, values)), None)
+
     def _check_key(self) -> None:
-        """Refuses a key that this queue was not sealed with: its data is not damaged, only unreadable."""
+        """Refuse a key that this queue was not sealed with: its data is not damaged, only unreadable."""
         path = self._folder / "key.check"
         if not path.exists():
             write_atomic(path, self._encryptor.encrypt(b"melanosizer", "key.check"), mode=0o600)
@@ -270,8 +266,7 @@ class Queue:
             self._encryptor.decrypt(path.read_bytes(), "key.check")
         except DamagedError:
             raise KeyFileError(
-                f"the encryption key is not the one that {self._folder} was sealed with: put"
-                f" the right key file "
+                f"the encryption key is not the one that {self._folder} was sealed with: put the right key file "
                 "back (storage.key_file), or start with an empty state folder"
             ) from None
 
@@ -307,19 +302,16 @@ class Queue:
         free = self.free_bytes()
         if free - size < self._min_free:
             raise StorageFullError(
-                f"{free // MEGABYTE} MB are free on the card, "
-                f"and {self._min_free // MEGABYTE} MB must stay free"
+                f"{free // MEGABYTE} MB are free on the card, and {self._min_free // MEGABYTE} MB must stay free"
             )
-        kept = self.bytes_kept()
-        if kept + size <= self._budget:
+        if self.bytes_kept() + size <= self._budget:
             return
         sent = (
             "WHERE kept = 1 AND (state = 'answered' OR (state != 'waiting' AND reported = 1)) ORDER BY number"
         )
         for old in self._store.select(sent):
-            kept -= self._store.bytes_kept(old.id)
             self.drop_picture(old.id)
-            if kept + size <= self._budget:
+            if self.bytes_kept() + size <= self._budget:
                 return
         raise StorageFullError(
             f"{self.counts()['waiting']} unsent photographs fill "
