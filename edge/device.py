@@ -79,9 +79,7 @@ class Device:
             self.notices.add("queue_rebuilt", str(self.queue.rebuilt))
         self.clock = Clock(self.queue)
         self.camera = CameraKeeper(
-            lambda: open_camera(config.camera),
-            config.camera.preview_fps,
-            deadline_s=config.camera.deadline_s,
+            lambda: open_camera(config.camera), config.camera.preview_fps, deadline_s=config.camera.deadline_s
         )
         self.client = ModelServerClient(config.server, config.device.id, now=self.clock.now, stop=self.stop)
         pause = config.server.longest_pause_s
@@ -92,8 +90,22 @@ class Device:
         self._heat_maps = HeatMapFetcher(self.queue, self.client, stop=self.stop)
         self.sender.answered = self._heat_maps.owe
         self.gateway = Gateway(config, now=self.clock.now, witness=self.clock.compare)
-        self.reporter = self._make_reporter() if config.gateway.url else None
-        self.fallback = self._make_fallback() if config.fallback.enabled else None
+        self.reporter: FleetReporter | None = None
+        if config.gateway.url:
+            self.reporter = FleetReporter(
+                self.queue,
+                self.gateway,
+                self.notices,
+                device_id=config.device.id,
+                heartbeat=self.heartbeat,
+                heartbeat_s=config.gateway.heartbeat_s,
+                stop=self.stop,
+            )
+        self.fallback: OnDeviceFallback | None = None
+        if config.fallback.enabled:
+            section, folder = config.fallback, config.device.state_dir / "model"
+            store = ModelStore(folder, section.source, self.gateway.fetch, section.threads)
+            self.fallback = OnDeviceFallback(self.queue, store, section, stop=self.stop, now=self.clock.now)
         self.draft: Draft | None = None
         self.presses = 0  # of the GPIO shutter; the page watches the number
         self._capturing = threading.Lock()
@@ -206,7 +218,7 @@ class Device:
 
     def indicator_state(self) -> str:
         """For the light: `ready`, `waiting` (for a server), or `trouble` (no photograph can be taken)."""
-        if any(self.notices.has(kind) for kind in ("storage_full", "camera_lost", "camera_hung")):
+        if self.notices.has("storage_full", "camera_lost", "camera_hung"):
             return "trouble"
         return "waiting" if self.notices.all() or self.queue.counts()["waiting"] else "ready"
 
@@ -285,7 +297,7 @@ class Device:
 
     def _watch_camera(self) -> None:
         """Look whether a camera that failed is back, also while no page shows its picture."""
-        if self.notices.has("camera_lost") or self.notices.has("camera_hung"):
+        if self.notices.has("camera_lost", "camera_hung"):
             with contextlib.suppress(CameraLostError):
                 self.preview()
 
@@ -314,26 +326,3 @@ class Device:
         gone = self.queue.forget_settled(self.clock.now() - days * DAY_S, reported=fleet)
         if gone:
             log.info("removed %d examinations sent more than %g days ago", gone, days)
-
-    def _make_reporter(self) -> FleetReporter:
-        return FleetReporter(
-            self.queue,
-            self.gateway,
-            self.notices,
-            device_id=self.config.device.id,
-            heartbeat=self.heartbeat,
-            heartbeat_s=self.config.gateway.heartbeat_s,
-            stop=self.stop,
-        )
-
-    def _make_fallback(self) -> OnDeviceFallback:
-        section = self.config.fallback
-        folder = self.config.device.state_dir / "model"
-        return OnDeviceFallback(
-            self.queue,
-            ModelStore(folder, section.source, self.gateway.fetch, section.threads),
-            after_s=section.after_s,
-            check_s=section.check_s,
-            stop=self.stop,
-            now=self.clock.now,
-        )

@@ -38,9 +38,8 @@ class Pins:
         except Exception as error:  # gpiozero raises its own errors, and those of the pin library underneath
             self.close()
             raise PinsError(
-                f"the GPIO header cannot be used ({error}): check pins.shutter and pins.led,"
-                f" and that /dev/gpiochip0 "
-                "is passed to the container"
+                f"the GPIO header cannot be used ({error}): check pins.shutter and pins.led, and that "
+                "/dev/gpiochip0 is passed to the container"
             ) from None
 
     def show(self, state: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -117,12 +118,9 @@ def _storage(config: Config) -> str:
 
 
 def _camera(config: Config) -> str:
-    camera = open_camera(config.camera)
-    try:
+    with closing(open_camera(config.camera)) as camera:
         camera.preview()
         taken = _prepared(config, camera.capture())
-    finally:
-        camera.close()
     found = check(taken.pixels, config.quality)
     advice = f"; advice: {', '.join(found.advice)}" if found.advice else ""
     return f"{camera.name}: {taken.width}x{taken.height}, {len(taken.jpeg) // 1000} kB{advice}"
@@ -143,18 +141,15 @@ def _queue(config: Config) -> str:
     taken = _prepared(config, draw())
     encryptor = Encryptor(load_key(config.storage_key_file))
     with tempfile.TemporaryDirectory(dir=config.device.state_dir, prefix=".selftest-") as place:
-        for round_trip in range(2):
-            queue = Queue(Path(place), encryptor, budget_bytes=100 * MEGABYTE, min_free_bytes=0)
-            try:
-                if round_trip == 0:
-                    one = Examination(
-                        new_id(), 0, "SELFTEST", time.time(), True, taken.width, taken.height, taken.sha256
-                    )
-                    queue.add(one, taken.jpeg)
-                elif queue.picture(queue.page(1)[0].id) != taken.jpeg:
-                    raise RuntimeError("what was written is not what is read")
-            finally:
-                queue.close()
+        sizes = {"budget_bytes": 100 * MEGABYTE, "min_free_bytes": 0}
+        with closing(Queue(Path(place), encryptor, **sizes)) as queue:
+            size = (taken.width, taken.height)
+            queue.add(
+                Examination(new_id(), 0, "SELFTEST", time.time(), True, *size, taken.sha256), taken.jpeg
+            )
+        with closing(Queue(Path(place), encryptor, **sizes)) as queue:
+            if queue.picture(queue.page(1)[0].id) != taken.jpeg:
+                raise RuntimeError("what was written is not what is read")
     return "sealed, written, read back after reopening"
 
 
@@ -175,15 +170,11 @@ def _pins(config: Config) -> str:
 def _on_device(config: Config) -> str:
     if not config.fallback.enabled:
         raise NotConfiguredError("fallback.enabled is false")
-    gateway = Gateway(config, now=time.time)
-    try:
-        store = ModelStore(
-            config.device.state_dir / "model", config.fallback.source, gateway.fetch, config.fallback.threads
-        )
+    with closing(Gateway(config, now=time.time)) as gateway:
+        section, folder = config.fallback, config.device.state_dir / "model"
+        store = ModelStore(folder, section.source, gateway.fetch, section.threads)
         store.load()
         store.update()
-    finally:
-        gateway.close()
     if store.model is None:
         raise CheckFailed("no model yet: set fallback.source")
     answer = store.model.answer(_prepared(config, draw()).jpeg)
@@ -202,11 +193,8 @@ def _certificate(config: Config) -> str:
 
 
 def _servers(config: Config) -> str:
-    client = ModelServerClient(config.server, config.device.id)
-    try:
+    with closing(ModelServerClient(config.server, config.device.id)) as client:
         health = client.health()
-    finally:
-        client.close()
     texts = [f"{found.address}: {found.version or found.trouble}" for found in health]
     if not any(found.version for found in health):
         raise RuntimeError("; ".join(texts))
@@ -217,28 +205,17 @@ def _servers(config: Config) -> str:
 
 def _answer(config: Config) -> str:
     taken = _prepared(config, draw())
-    client = ModelServerClient(config.server, config.device.id)
-    try:
+    with closing(ModelServerClient(config.server, config.device.id)) as client:
         answer = client.ask(taken.jpeg, new_id())
-    finally:
-        client.close()
     return f"drawn lesion {answer.probability:.3f}, zone {answer.zone}, version {answer.model_version}"
 
 
 def _gateway(config: Config) -> str:
     if not config.gateway.url:
         raise NotConfiguredError("no gateway.url")
-    gateway = Gateway(config, now=time.time)
-    try:
-        gateway.post_heartbeat(
-            heartbeat(
-                config.device.id,
-                camera="self-test",
-                disk=Disk(free_bytes=shutil.disk_usage(config.device.state_dir).free),
-            )
-        )
-    finally:
-        gateway.close()
+    disk = Disk(free_bytes=shutil.disk_usage(config.device.state_dir).free)
+    with closing(Gateway(config, now=time.time)) as gateway:
+        gateway.post_heartbeat(heartbeat(config.device.id, camera="self-test", disk=disk))
     return f"{config.gateway.url} takes this device's heartbeat"
 
 

@@ -46,11 +46,17 @@ def create_app(device: Device) -> Starlette:
         exception_handlers={
             OSError: kiosk.disk_trouble,
             sqlite3.OperationalError: kiosk.disk_trouble,
+            **dict.fromkeys((StorageFullError, CameraLostError, BadPhotographError), kiosk.trouble),
+            NotFoundError: kiosk.not_found,
             HTTPException: kiosk.no_page,
             Exception: kiosk.internal_error,
         },
         middleware=[Middleware(KioskSecurityMiddleware, hosts=device.config.kiosk.allowed_hosts)],
     )
+
+
+class NotFoundError(Exception):
+    """An examination, or a picture, that is not there."""
 
 
 class Kiosk:
@@ -108,21 +114,18 @@ class Kiosk:
 
     async def capture(self, request: Request) -> Response:
         """Take a photograph; the press's id makes sending it twice harmless."""
-        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
-            press, code = str(form.get("press", "")), str(form.get("code", "")).strip().upper()
+        form = await _form(request)
+        press, code = form.get("press", ""), form.get("code", "").strip().upper()
         if not ID.fullmatch(press):
             return self._error(request, 400, "press is not an examination id")
         if not self._code.fits(code):
             return self._error(request, 400, self._t("capture.bad_code", example=self._code.example))
-        try:
-            taken = await run_in_threadpool(self._device.capture, press, code)
-            if isinstance(taken, Draft):
-                if _wants_json(request):
-                    return JSONResponse({"retake": list(taken.quality.advice), "id": press}, status_code=422)
-                return RedirectResponse("/retake", status_code=303)
-            await run_in_threadpool(self._wait_for_answer, press)
-        except (StorageFullError, CameraLostError, BadPhotographError) as error:
-            return self._trouble(request, str(error))
+        taken = await run_in_threadpool(self._device.capture, press, code)
+        if isinstance(taken, Draft):
+            if _wants_json(request):
+                return JSONResponse({"retake": list(taken.quality.advice), "id": press}, status_code=422)
+            return RedirectResponse("/retake", status_code=303)
+        await run_in_threadpool(self._wait_for_answer, press)
         if _wants_json(request):
             return await self.result_json(request, press)
         return RedirectResponse(f"/examinations/{press}", status_code=303)
@@ -137,29 +140,23 @@ class Kiosk:
 
     async def keep_draft(self, request: Request) -> Response:
         """Send the photograph that should have been taken again."""
-        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
-            press = str(form.get("press", ""))
-        try:
-            kept = await run_in_threadpool(self._device.keep_draft, press)
-            if kept is None:
-                return RedirectResponse("/", status_code=303)
-            await run_in_threadpool(self._wait_for_answer, kept.id)
-        except StorageFullError as error:
-            return self._trouble(request, str(error))
+        press = (await _form(request)).get("press", "")
+        kept = await run_in_threadpool(self._device.keep_draft, press)
+        if kept is None:
+            return RedirectResponse("/", status_code=303)
+        await run_in_threadpool(self._wait_for_answer, kept.id)
         return RedirectResponse(f"/examinations/{kept.id}", status_code=303)
 
-    async def draft_picture(self, request: Request) -> Response:
+    async def draft_picture(self, _request: Request) -> Response:
         """Show the photograph the advice is about."""
         draft = self._device.draft
         if draft is None:
-            return self._not_found(request)
+            raise NotFoundError
         return Response(draft.photograph.jpeg, media_type="image/jpeg")
 
     async def result_page(self, request: Request) -> Response:
         """One examination."""
         examination = await self._examination(request)
-        if examination is None:
-            return self._not_found(request)
         unusual = examination.answer is not None and examination.answer.out_of_distribution >= views.UNUSUAL
         return self._page(
             request,
@@ -188,13 +185,11 @@ class Kiosk:
 
     async def ask_again(self, request: Request) -> Response:
         """Put a refused examination, or one that was set aside, back in the queue."""
-        await run_in_threadpool(self._device.sender.ask_again, request.path_params["id"])
-        return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
+        return await self._act(request, self._device.sender.ask_again)
 
     async def leave(self, request: Request) -> Response:
         """Settle an examination that was set aside without an answer."""
-        await run_in_threadpool(self._device.sender.leave, request.path_params["id"])
-        return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
+        return await self._act(request, self._device.sender.leave)
 
     async def history_page(self, request: Request) -> Response:
         """Show examinations, newest first, all or those that are searched for."""
@@ -236,14 +231,12 @@ class Kiosk:
 
     async def change_settings(self, request: Request) -> Response:
         """Keep the nurse's choice across restarts."""
-        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
-            choices = {name: str(value) for name, value in form.items()}
+        choices = await _form(request)
         valid = {"language": LANGUAGES, "guide": ("on", "off")}
         for name, value in choices.items():
             if value not in valid.get(name, ()):
-                return self._error(
-                    request, 400, f"{name} = {value!r}: valid: {valid.get(name, tuple(valid))}"
-                )
+                told = f"{name} = {value!r}: valid: {valid.get(name, tuple(valid))}"
+                return self._error(request, 400, told)
         for name, value in choices.items():
             await run_in_threadpool(self._device.queue.remember, name, value)
         return RedirectResponse("/settings", status_code=303)
@@ -315,7 +308,18 @@ class Kiosk:
     async def disk_trouble(self, request: Request, error: Exception) -> Response:
         """Answer what could not be written, on any page: it is the memory card's trouble."""
         self._device.notices.add("storage_full", str(error))
-        return self._trouble(request, str(error))
+        return await self.trouble(request, error)
+
+    async def trouble(self, request: Request, error: Exception) -> Response:
+        """Answer a photograph that could not be taken or kept with the notices that say why."""
+        if _wants_json(request):
+            return JSONResponse({"error": str(error)}, status_code=503)
+        notices = self._device.notices.all()
+        return self._page(request, "notices.html", "notices", status_code=503, notices=notices)
+
+    async def not_found(self, request: Request, _error: Exception) -> Response:
+        """Answer for an examination, or a picture of one, that is not there."""
+        return self._error(request, 404, self._t("error.not_found"))
 
     async def no_page(self, request: Request, error: Exception) -> Response:
         """Answer an address that is not one, or a method it does not take."""
@@ -339,27 +343,24 @@ class Kiosk:
         with queue.changed:
             queue.changed.wait_for(settled, timeout=self._device.config.kiosk.wait_s)
 
-    async def _examination(self, request: Request) -> Examination | None:
-        return await run_in_threadpool(self._device.queue.get, request.path_params["id"])
+    async def _examination(self, request: Request) -> Examination:
+        found = await run_in_threadpool(self._device.queue.get, request.path_params["id"])
+        if found is None:
+            raise NotFoundError
+        return found
+
+    async def _act(self, request: Request, act: Callable[[str], None]) -> Response:
+        examination_id = request.path_params["id"]
+        await run_in_threadpool(act, examination_id)
+        return RedirectResponse(f"/examinations/{examination_id}", status_code=303)
 
     async def _image(self, request: Request, read: Callable[[str], bytes]) -> Response:
         examination = await self._examination(request)
-        if examination is None:
-            return self._not_found(request)
         try:
             data = await run_in_threadpool(read, examination.id)
         except DamagedError:
-            return self._not_found(request)
+            raise NotFoundError from None
         return Response(data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
-
-    def _trouble(self, request: Request, detail: str) -> Response:
-        if _wants_json(request):
-            return JSONResponse({"error": detail}, status_code=503)
-        notices = self._device.notices.all()
-        return self._page(request, "notices.html", "notices", status_code=503, notices=notices)
-
-    def _not_found(self, request: Request) -> Response:
-        return self._error(request, 404, self._t("error.not_found"))
 
     def _error(self, request: Request, code: int, text: str) -> Response:
         if _wants_json(request):
@@ -375,6 +376,11 @@ class Kiosk:
     def _t(self, key: str, **values: object) -> str:
         text: str = views.translator(views.language(self._device))(key, **values)
         return text
+
+
+async def _form(request: Request) -> dict[str, str]:
+    async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
+        return {name: str(value) for name, value in form.items()}
 
 
 def _wants_json(request: Request) -> bool:

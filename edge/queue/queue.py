@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from core.errors import UsageError
 from core.files import sync_folder, write_atomic
 from edge.queue.encryption import DamagedError, Encryptor, KeyFileError
 from edge.queue.examination import Answer, Examination, State
@@ -35,7 +36,7 @@ class StorageFullError(Exception):
     """There is no room for another capture; the text says why."""
 
 
-class FolderInUseError(Exception):
+class FolderInUseError(UsageError):
     """Another process works in this state folder; the text says which."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from core.errors import UsageError
 from core.files import write_atomic
 from edge.queue.encryption import DamagedError
 from edge.queue.examination import Examination
@@ -14,7 +15,7 @@ from edge.reporting.records import examination_record
 PAGE = 200
 
 
-class ExportError(Exception):
+class ExportError(UsageError):
     """The target cannot be used; the text says why."""
 
 
