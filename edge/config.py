@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.errors import UsageError
+from core.records.heartbeat import DEVICE_ID_PATTERN
 from core.settings import Frozen, Share, explain
 
 LANGUAGES = ("en", "de")
 SYSTEM_STATE = Path("/var/lib/melanosizer-edge")
 # A name, an IPv4 address or a bracketed IPv6 address, and the gRPC port.
 SERVER_ADDRESS = re.compile(r"(dns:///)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
-DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
+DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
 
 
 class ConfigError(UsageError):

@@ -18,7 +18,7 @@ MOST_FAILURES = 10
 
 
 def notify(message: str) -> None:
-    """Tells systemd (`READY=1`, `WATCHDOG=1`); does nothing where systemd did not start this process."""
+    """Tell systemd (`READY=1`, `WATCHDOG=1`); do nothing if systemd did not start this process."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -33,7 +33,7 @@ def notify(message: str) -> None:
 
 
 class Watchdog(Worker):
-    """Looks at the workers every few seconds."""
+    """Looks every few seconds for what has `stalled` (its name, empty when all is well), and ends the process then."""
 
     def __init__(
         self,
@@ -43,14 +43,6 @@ class Watchdog(Worker):
         period_s: float = 5.0,
         give_up: Callable[[int], None] = os._exit,
     ) -> None:
-        """Make it.
-
-        Args:
-            stalled: names what has stopped; empty when all is well.
-            stop: ends the watch.
-            period_s: seconds between looks.
-            give_up: ends the process with an exit code.
-        """
         super().__init__("watchdog", period_s, stop=stop)
         self._stalled = stalled
         self._give_up = give_up

@@ -56,14 +56,7 @@ class ModelServerClient:
         now: Callable[[], float] = time.time,
         stop: threading.Event | None = None,
     ) -> None:
-        """Make the client; a connection is opened with the first question.
-
-        Args:
-            section: the servers, and how patiently they are asked.
-            device_id: sent with each question.
-            now: Unix seconds, to compare certificates with.
-            stop: ends the pauses between tries.
-        """
+        """Make the client; `now` (Unix seconds) is compared with certificates, `stop` ends the pauses between tries."""
         self._section = section
         self._device = device_id
         self._now = now

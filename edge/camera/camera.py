@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from edge.camera.photograph import BadPhotographError, shrink
 from edge.config import CameraSection
@@ -23,38 +23,6 @@ class CameraLostError(Exception):
 
 class CameraHungError(CameraLostError):
     """The camera took a request and gave neither a picture nor an error within its deadline."""
-
-
-class Camera(Protocol):
-    """A source of photographs; every method raises CameraLostError when the hardware is gone.
-
-    Attributes:
-        name: what the settings page shows.
-    """
-
-    name: str
-
-    def preview(self) -> bytes:
-        """Return one small JPEG of what the camera sees now."""
-        ...
-
-    def capture(self) -> bytes:
-        """Return one JPEG at full size."""
-        ...
-
-    def close(self) -> None:
-        """Give the hardware back; safe to call twice."""
-        ...
-
-
-def open_camera(config: CameraSection) -> Camera:
-    """Return the camera that `camera.source` names; CameraLostError when it is not there."""
-    kind, _, place = config.source.partition(":")
-    if kind == "folder":
-        return FolderCamera(Path(place).expanduser(), config.preview_edge)
-    if kind == "v4l2":
-        return V4L2Camera(place, config.width, config.height, config.preview_edge)
-    return PiCamera(config.width, config.height, config.preview_edge)
 
 
 class PiCamera:
@@ -119,21 +87,11 @@ class V4L2Camera:
     """A UVC camera that delivers MJPEG; linuxpy is imported when the camera is opened.
 
     One stream at full size serves preview and capture: changing the size of most UVC cameras takes seconds. The
-    JPEGs are the camera's own, never encoded again.
+    JPEGs are the camera's own, never encoded again. `device` may be a pattern such as `/dev/video*`: the first that
+    opens is taken. Sizes are in pixels.
     """
 
     def __init__(self, device: str, width: int, height: int, preview_edge: int) -> None:
-        """Open the camera.
-
-        Args:
-            device: path of the device file, or a pattern such as `/dev/video*`: the first that opens.
-            width: capture width in pixels.
-            height: capture height in pixels.
-            preview_edge: longest edge of a preview picture in pixels.
-
-        Raises:
-            CameraLostError: none can be opened.
-        """
         self._edge = preview_edge
         self._device: Any = None
         reasons = []
@@ -228,6 +186,20 @@ class FolderCamera:
         if not images:
             raise CameraLostError(f"{self.name} holds no image ({', '.join(SUFFIXES)}): put one there")
         return images[self._next % len(images)]
+
+
+# What each of them raises is CameraLostError, when the hardware is gone.
+Camera = PiCamera | V4L2Camera | FolderCamera
+
+
+def open_camera(config: CameraSection) -> Camera:
+    """Return the camera that `camera.source` names; CameraLostError when it is not there."""
+    kind, _, place = config.source.partition(":")
+    if kind == "folder":
+        return FolderCamera(Path(place).expanduser(), config.preview_edge)
+    if kind == "v4l2":
+        return V4L2Camera(place, config.width, config.height, config.preview_edge)
+    return PiCamera(config.width, config.height, config.preview_edge)
 
 
 @lru_cache(maxsize=4)

@@ -154,9 +154,8 @@ def _rim(luminance: Plane) -> Mask:
     """Return the dark surround: dark pixels reachable from a corner. A dark lesion inside is not part of it."""
     small = _coarse(luminance) < RIM_DARK
     seed = np.zeros_like(small)
-    for row in (0, -1):
-        for column in (0, -1):
-            seed[row, column] = small[row, column]
+    corners = np.ix_((0, -1), (0, -1))
+    seed[corners] = small[corners]
     rim = _grow(seed, small)
     if not rim.any():
         return np.zeros(luminance.shape, np.bool_)

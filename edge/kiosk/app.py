@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from edge.camera.camera import CameraLostError
 from edge.camera.photograph import BadPhotographError
 from edge.config import LANGUAGES
 from edge.device import Device, Draft
-from edge.kiosk import streams, views
+from edge.kiosk import views
 from edge.kiosk.code_pattern import CodePattern, read_code
 from edge.kiosk.security import HEADERS, KioskSecurityMiddleware
 from edge.queue.encryption import DamagedError
@@ -36,6 +39,10 @@ MOST_FORM_BYTES = 10_000
 # As many previews and scans at once: a camera that hangs must not hold the threads of the other pages.
 CAMERA_CALLS = 4
 RETURN_S = 20
+LOOK_S = 0.2
+BEAT_S = 2.0
+STILL_S = 1.0
+RECONNECT_MS = 500
 
 
 def create_app(device: Device) -> Starlette:
@@ -276,21 +283,25 @@ class Kiosk:
         """One picture of the live preview, as soon as it differs from the one `seen`; 204 for one that stays."""
         if self._camera_calls.available_tokens < 1:
             return JSONResponse({"error": "the camera is busy"}, status_code=503)
-        seen = request.query_params.get("seen", "")
-        try:
-            found = await streams.frame(self._device, seen, self._camera_calls)
-        except CameraLostError as error:
-            return JSONResponse({"error": str(error)}, status_code=503)
-        if found is None:
-            return Response(status_code=204)
-        tag, picture = found
-        return Response(picture, media_type="image/jpeg", headers={"X-Frame": tag})
+        # A page asks for one after the other, so that it knows of each how old it is; a stream in an `<img>` would
+        # stand still without a word.
+        due = time.monotonic() + STILL_S
+        while not self._device.stop.is_set():
+            try:
+                picture = await to_thread.run_sync(self._device.preview, limiter=self._camera_calls)
+            except CameraLostError as error:
+                return JSONResponse({"error": str(error)}, status_code=503)
+            tag = hashlib.sha256(picture).hexdigest()[:16]
+            if tag != request.query_params.get("seen", ""):
+                return Response(picture, media_type="image/jpeg", headers={"X-Frame": tag})
+            if time.monotonic() >= due:
+                break
+            await asyncio.sleep(1.0 / self._device.config.camera.preview_fps)
+        return Response(status_code=204)
 
     async def events(self, request: Request) -> Response:
-        """Stream the news."""
-        return StreamingResponse(
-            streams.events(self._device, request.is_disconnected), media_type="text/event-stream"
-        )
+        """Stream the news: the state at once and after every change, and a `beat` that says the device is alive."""
+        return StreamingResponse(self._events(request), media_type="text/event-stream")
 
     async def healthz(self, _request: Request) -> Response:
         """For the container's health check: 200 while all workers go round and the camera does not hang."""
@@ -331,6 +342,19 @@ class Kiosk:
         response = self._error(request, 500, self._t("error.internal"))
         response.headers.update(HEADERS)  # this answer is made outside the middleware
         return response
+
+    async def _events(self, request: Request) -> AsyncIterator[str]:
+        yield f"retry: {RECONNECT_MS}\n\n"
+        last, beat = "", 0.0
+        while not self._device.stop.is_set() and not await request.is_disconnected():
+            now = views.live_state(self._device)
+            if now != last:
+                last = now
+                yield f"data: {now}\n\n"
+            elif time.monotonic() >= beat:
+                beat = time.monotonic() + BEAT_S
+                yield "event: beat\ndata:\n\n"
+            await asyncio.sleep(LOOK_S)
 
     def _wait_for_answer(self, examination_id: str) -> None:
         """Wait a moment, so that on a good network the first page already holds the answer."""

@@ -15,7 +15,7 @@ SHOWN = 4  # characters of the example where the pattern leaves their number ope
 
 
 class CodePattern:
-    """A regular expression for whole codes, and what follows from it for those who type one.
+    """A regular expression (that Python and JavaScript read alike) for whole codes, and what follows from it.
 
     Attributes:
         source: the expression itself.
@@ -24,14 +24,6 @@ class CodePattern:
     """
 
     def __init__(self, source: str) -> None:
-        """Derive prefix and example.
-
-        Args:
-            source: a regular expression that Python and JavaScript read alike.
-
-        Raises:
-            re.error: not a regular expression.
-        """
         self.source = source
         self._whole = re.compile(source)
         # The library's own parser: a second one would read some pattern differently.

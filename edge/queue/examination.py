@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from core.records.examination import ID_PATTERN
 from core.tfserving.answers import ModelAnswer
 
 Origin = Literal["server", "device"]
@@ -15,7 +16,7 @@ Origin = Literal["server", "device"]
 State = Literal["waiting", "answered", "refused", "damaged"]
 # Sealed together with the picture.
 HEADER = ("id", "number", "code", "captured_at", "clock_trusted", "width", "height", "sha256", "quality")
-ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+ID = re.compile(ID_PATTERN)
 
 
 @dataclass(frozen=True)
