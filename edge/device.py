@@ -17,7 +17,7 @@ from core.worker import Worker
 from edge.asking.client import ModelServerClient
 from edge.asking.fallback import OnDeviceFallback
 from edge.asking.on_device import ModelStore
-from edge.asking.sender import HealthProbe, HeatMapFetcher, Sender
+from edge.asking.sender import HeatMapFetcher, Sender
 from edge.camera.camera import CameraHungError, CameraLostError, open_camera
 from edge.camera.keeper import CameraKeeper
 from edge.camera.photograph import BadPhotographError, Photograph, prepare
@@ -32,7 +32,7 @@ from edge.reporting.clock import Clock
 from edge.reporting.gateway import Gateway
 from edge.reporting.records import heartbeat
 from edge.reporting.reporter import FleetReporter
-from edge.watchdog import Watchdog, stalled
+from edge.watchdog import LOOK_S, stalled, watch
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +84,7 @@ class Device:
         self.client = ModelServerClient(config.server, config.device.id, now=self.clock.now, stop=self.stop)
         pause = config.server.longest_pause_s
         self.sender = Sender(self.queue, self.client, self.notices, longest_pause_s=pause, stop=self.stop)
-        self._probe = HealthProbe(
-            self.queue, self.client, self.sender, self.notices, period_s=pause, stop=self.stop
-        )
+        self._probe = Worker("probe", pause, self.sender.probe, stop=self.stop)
         self._heat_maps = HeatMapFetcher(self.queue, self.client, stop=self.stop)
         self.sender.answered = self._heat_maps.owe
         self.gateway = Gateway(config, now=self.clock.now, witness=self.clock.compare)
@@ -114,7 +112,7 @@ class Device:
         self._sweep_at = 0.0
         self._housekeeper = Worker("housekeeper", HOUSEKEEPING_S, self._keep_house, stop=self.stop)
         self._camera_watch = Worker("camera watch", CAMERA_WATCH_S, self._watch_camera, stop=self.stop)
-        self._watchdog = Watchdog(self.stalled, stop=self.stop)
+        self._watchdog = Worker("watchdog", LOOK_S, lambda: watch(self.stalled), stop=self.stop)
 
     @property
     def _workers(self) -> list[Worker]:

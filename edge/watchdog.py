@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from core.worker import Worker
 
 log = logging.getLogger(__name__)
 
+LOOK_S = 5.0
 EXIT_STALLED = 70
 MOST_FAILURES = 10
 
@@ -32,29 +32,14 @@ def notify(message: str) -> None:
         log.warning("systemd could not be told %s: %s", message, error)
 
 
-class Watchdog(Worker):
-    """Looks every few seconds for what has `stalled` (its name, empty when all is well), and ends the process then."""
-
-    def __init__(
-        self,
-        stalled: Callable[[], str],
-        *,
-        stop: threading.Event,
-        period_s: float = 5.0,
-        give_up: Callable[[int], None] = os._exit,
-    ) -> None:
-        super().__init__("watchdog", period_s, stop=stop)
-        self._stalled = stalled
-        self._give_up = give_up
-
-    def turn(self) -> None:
-        """Look once."""
-        name = self._stalled()
-        if name:
-            log.critical("%s has stopped: ending the process to be started again", name)
-            self._give_up(EXIT_STALLED)
-            return
-        notify("WATCHDOG=1")
+def watch(stalled: Callable[[], str], *, give_up: Callable[[int], None] = os._exit) -> None:
+    """Tell systemd that all is well, or end the process with `give_up` if something has `stalled` (its name)."""
+    name = stalled()
+    if name:
+        log.critical("%s has stopped: ending the process to be started again", name)
+        give_up(EXIT_STALLED)
+        return
+    notify("WATCHDOG=1")
 
 
 def stalled(workers: dict[Worker, float]) -> str:

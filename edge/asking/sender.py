@@ -1,4 +1,4 @@
-"""What speaks with the model servers: the sender, the heat maps after its answers, and the probe while nothing waits."""
+"""What speaks with the model servers: the sender, and the fetcher of heat maps after its answers."""
 
 from __future__ import annotations
 
@@ -119,6 +119,25 @@ class Sender(Worker):
         self._forgive(examination_id)
         self._review_notice()
 
+    def probe(self) -> None:
+        """Ask every server for its model's status, so that the status line is true before the next patient comes.
+
+        The sender alone speaks while examinations wait: it is woken if a server is good.
+        """
+        health = self._client.health()
+        good = next((found for found in health if found.version), None)
+        waiting = self._queue.next_waiting() is not None
+        if good and waiting:
+            self.wake()
+        elif good:
+            # Garbage was seen in an answer, and a look at the model's status cannot take that back.
+            self._notices.clear(*(kind for kind in SERVER_NOTICES if kind != "server_garbage"))
+            self.version = good.version
+        elif not waiting:
+            trouble = "; ".join(found.trouble for found in health)
+            certificate = "certificate" in trouble.lower()
+            self._notices.add("certificate_expired" if certificate else "server_unreachable", trouble)
+
     def _failure(self, examination: Examination, error: AskError) -> bool:
         rule = error.rule
         if rule.handling == "picture":
@@ -208,42 +227,3 @@ class HeatMapFetcher(Worker):
         if heat_map is not None:
             self._queue.keep_heat_map(examination_id, heat_map)
         return 0.0
-
-
-class HealthProbe(Worker):
-    """Asks every server for its model's status, so that the status line is true before the next patient comes.
-
-    The sender alone speaks while examinations wait.
-    """
-
-    def __init__(
-        self,
-        queue: Queue,
-        client: ModelServerClient,
-        sender: Sender,
-        notices: Notices,
-        *,
-        period_s: float,
-        stop: threading.Event,
-    ) -> None:
-        super().__init__("probe", period_s, stop=stop)
-        self._queue = queue
-        self._client = client
-        self._sender = sender
-        self._notices = notices
-
-    def turn(self) -> None:
-        """Probe once: a good server takes the notices down and wakes the sender."""
-        health = self._client.health()
-        good = next((found for found in health if found.version), None)
-        waiting = self._queue.next_waiting() is not None
-        if good and waiting:
-            self._sender.wake()
-        elif good:
-            # Garbage was seen in an answer, and a look at the model's status cannot take that back.
-            self._notices.clear(*(kind for kind in SERVER_NOTICES if kind != "server_garbage"))
-            self._sender.version = good.version
-        elif not waiting:
-            trouble = "; ".join(found.trouble for found in health)
-            certificate = "certificate" in trouble.lower()
-            self._notices.add("certificate_expired" if certificate else "server_unreachable", trouble)

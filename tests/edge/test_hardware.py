@@ -68,8 +68,7 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         watchdog.notify("READY=1")
         assert listener.recv(100) == b"READY=1"
-        dog = watchdog.Watchdog(lambda: "", stop=threading.Event())
-        dog.turn()
+        watchdog.watch(lambda: "")
         assert listener.recv(100) == b"WATCHDOG=1"
     monkeypatch.delenv("NOTIFY_SOCKET")
     watchdog.notify("nobody listens")
@@ -77,8 +76,7 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_stalled_loop_ends_the_process() -> None:
     codes: list[int] = []
-    dog = watchdog.Watchdog(lambda: "sender", stop=threading.Event(), give_up=codes.append)
-    dog.turn()
+    watchdog.watch(lambda: "sender", give_up=codes.append)
     assert codes == [watchdog.EXIT_STALLED]
 
 

@@ -10,8 +10,9 @@ import grpc
 import pytest
 
 from core.protos import prediction_service_pb2 as serving
+from core.worker import Worker
 from edge.asking.client import ModelServerClient
-from edge.asking.sender import HealthProbe, HeatMapFetcher, Sender
+from edge.asking.sender import HeatMapFetcher, Sender
 from edge.asking.status import RULES
 from edge.config import ServerSection
 from edge.notices import Notices
@@ -32,7 +33,7 @@ class Post:
         self.sender = Sender(queue, self.client, self.notices, longest_pause_s=0.2, stop=self.stop)
         self.heat_maps = HeatMapFetcher(queue, self.client, stop=self.stop)
         self.sender.answered = self.heat_maps.owe
-        self.probe = HealthProbe(queue, self.client, self.sender, self.notices, period_s=0.2, stop=self.stop)
+        self.probe = Worker("probe", 0.2, self.sender.probe, stop=self.stop)
 
     def wait(self, done: Callable[[], bool]) -> None:
         with self.queue.changed:
