@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import logging
 import os
 import sqlite3
@@ -11,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,8 @@ def _selftest(config: Config, options: argparse.Namespace) -> int:
     counts = Counter(finding.verdict for finding in findings)
     failed = counts["fail"]
     if options.json:
-        print(selftest.as_json(findings))
+        report = {"ok": not failed, "findings": [asdict(finding) for finding in findings]}
+        print(json.dumps(report, indent=1))
     else:
         works = counts["ok"] + counts["warn"]
         print(f"{works} parts work, {counts['skip']} are not configured, {failed} failed")

@@ -203,16 +203,12 @@ class Device:
 
     def try_again(self) -> None:
         """Try camera, servers and gateway again now, as the nurse asked."""
-        self.check_room()
+        if self.queue.free_bytes() > self.config.storage.min_free_mb * MEGABYTE:
+            self.notices.clear("storage_full")
         self.notices.clear("queue_rebuilt", "picture_damaged")
         self.sender.wake()
         if self.reporter is not None:
             self.reporter.wake()
-
-    def check_room(self) -> None:
-        """Take the notice of a full card down when there is room again."""
-        if self.queue.free_bytes() > self.config.storage.min_free_mb * MEGABYTE:
-            self.notices.clear("storage_full")
 
     def indicator_state(self) -> str:
         """For the light: `ready`, `waiting` (for a server), or `trouble` (no photograph can be taken)."""

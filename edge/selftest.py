@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -80,12 +79,6 @@ def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
         except Exception as error:  # a self-test reports every failure and goes on
             verdict, text = "fail", str(error) or type(error).__name__
         yield Finding(part, verdict, text, round((time.perf_counter() - start) * 1e3, 1))
-
-
-def as_json(findings: list[Finding]) -> str:
-    """Return the report for programs."""
-    good = all(finding.verdict != "fail" for finding in findings)
-    return json.dumps({"ok": good, "findings": [asdict(finding) for finding in findings]}, indent=1)
 
 
 def _clock(_config: Config) -> str:

@@ -111,7 +111,6 @@ class Kiosk:
         fits = self._code.fits(code)
         return self._page(
             request,
-            "capture.html",
             "capture",
             press=new_id(),
             code=code if fits else "",
@@ -143,7 +142,7 @@ class Kiosk:
         if draft is None:
             return RedirectResponse("/", status_code=303)
         may = not self._device.config.quality.refuse
-        return self._page(request, "retake.html", "capture", draft=draft, may_send=may)
+        return self._page(request, "retake", draft=draft, may_send=may)
 
     async def keep_draft(self, request: Request) -> Response:
         """Send the photograph that should have been taken again."""
@@ -167,7 +166,6 @@ class Kiosk:
         unusual = examination.answer is not None and examination.answer.out_of_distribution >= views.UNUSUAL
         return self._page(
             request,
-            "result.html",
             "result",
             examination=examination,
             unusual=unusual,
@@ -212,7 +210,6 @@ class Kiosk:
         rows = found[first : first + ROWS] if text else await run_in_threadpool(queue.page, ROWS, first)
         return self._page(
             request,
-            "history.html",
             "history",
             rows=rows,
             number=number,
@@ -229,7 +226,6 @@ class Kiosk:
             servers = await run_in_threadpool(self._device.client.health)
         return self._page(
             request,
-            "settings.html",
             "settings",
             facts=views.facts(self._device, self._t),
             servers=servers,
@@ -250,7 +246,7 @@ class Kiosk:
 
     async def notices_page(self, request: Request) -> Response:
         """Show what is wrong, and the way back."""
-        return self._page(request, "notices.html", "notices", notices=self._device.notices.all())
+        return self._page(request, "notices", notices=self._device.notices.all())
 
     async def try_again(self, _request: Request) -> Response:
         """Try everything again now, as the nurse asked."""
@@ -277,7 +273,7 @@ class Kiosk:
 
     async def status_bar(self, request: Request) -> Response:
         """Show the status line alone, to be put in place of the old one."""
-        return self._page(request, "status.html", "")
+        return self._page(request, "status")
 
     async def preview(self, request: Request) -> Response:
         """One picture of the live preview, as soon as it differs from the one `seen`; 204 for one that stays."""
@@ -326,7 +322,7 @@ class Kiosk:
         if _wants_json(request):
             return JSONResponse({"error": str(error)}, status_code=503)
         notices = self._device.notices.all()
-        return self._page(request, "notices.html", "notices", status_code=503, notices=notices)
+        return self._page(request, "notices", status_code=503, notices=notices)
 
     async def not_found(self, request: Request, _error: Exception) -> Response:
         """Answer for an examination, or a picture of one, that is not there."""
@@ -389,13 +385,11 @@ class Kiosk:
     def _error(self, request: Request, code: int, text: str) -> Response:
         if _wants_json(request):
             return JSONResponse({"error": text}, status_code=code)
-        return self._page(request, "error.html", "error", status_code=code, text=text, return_s=RETURN_S)
+        return self._page(request, "error", status_code=code, text=text, return_s=RETURN_S)
 
-    def _page(
-        self, request: Request, template: str, page: str, *, status_code: int = 200, **values: Any
-    ) -> Response:
+    def _page(self, request: Request, page: str, *, status_code: int = 200, **values: Any) -> Response:
         context = views.context(self._device, page, pattern=self._code, **values)
-        return self._templates.TemplateResponse(request, template, context, status_code=status_code)
+        return self._templates.TemplateResponse(request, f"{page}.html", context, status_code=status_code)
 
     def _t(self, key: str, **values: object) -> str:
         text: str = views.translator(views.language(self._device))(key, **values)

@@ -30,6 +30,7 @@ from edge.queue.store import CorruptStoreError, ExaminationStore
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+EVERY_ONE = -1  # as the limit of a page
 
 
 class StorageFullError(Exception):
