@@ -51,6 +51,9 @@ class CheckFailed(Exception):  # noqa: N818 (a finding, which goes on; not a fau
     """A part works, but not as it should; the text says what to look at."""
 
 
+VERDICTS: dict[type[Exception], Verdict] = {NotConfiguredError: "skip", CheckFailed: "warn"}
+
+
 def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
     """Every look, in the order of a visit; `with_server=False` leaves out what needs the network."""
     tests: list[tuple[str, Callable[[Config], str]]] = [
@@ -72,12 +75,8 @@ def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
         verdict: Verdict = "ok"
         try:
             text = test(config)
-        except NotConfiguredError as error:
-            verdict, text = "skip", str(error)
-        except CheckFailed as error:
-            verdict, text = "warn", str(error)
         except Exception as error:  # a self-test reports every failure and goes on
-            verdict, text = "fail", str(error) or type(error).__name__
+            verdict, text = VERDICTS.get(type(error), "fail"), str(error) or type(error).__name__
         yield Finding(part, verdict, text, round((time.perf_counter() - start) * 1e3, 1))
 
 

@@ -39,7 +39,6 @@ class OnDeviceFallback(Worker):
         self._queue = queue
         self._store = store
         self._after = section.after_s
-        self._check = section.check_s
         self._now = now
         self._loaded = False
         self._due = 0.0
@@ -58,14 +57,14 @@ class OnDeviceFallback(Worker):
             self._attempt(self._store.load)
         if time.monotonic() >= self._due:
             self._attempt(self._store.update)
-            self._due = time.monotonic() + self._check
+            self._due = time.monotonic() + self._period_s
         pause = self.answer_waiting()
         return min(pause, max(0.1, self._due - time.monotonic()))
 
     def answer_waiting(self) -> float:
         """Answer what has waited `after_s`; return the seconds until the next one will have."""
         model = self._store.model
-        pause = self._check
+        pause = self._period_s
         if model is None:
             return pause
         for examination in self._queue.page(LATEST):

@@ -60,7 +60,6 @@ class Sender(Worker):
         self._queue = queue
         self._client = client
         self._notices = notices
-        self._longest_pause = longest_pause_s
         self._clock = clock
         self._failed = 0
         self._strikes: Counter[str] = Counter()
@@ -81,7 +80,7 @@ class Sender(Worker):
             self._notices.add("storage_full", str(error))
             done = False
         self._failed = 0 if done else self._failed + 1
-        return backoff_s(self._failed, self._longest_pause) if self._failed else 0.0
+        return backoff_s(self._failed, self._period_s) if self._failed else 0.0
 
     def send(self, examination: Examination) -> bool:
         """Try one examination once.
@@ -168,7 +167,7 @@ class Sender(Worker):
     def _give_second_chances(self) -> float:
         """Put what was set aside long enough ago back in line; return the seconds until the next is due."""
         self._review_notice()
-        pause = self._longest_pause
+        pause = self._period_s
         for examination in self._queue.all_set_aside():
             first = (self._clock() + SECOND_CHANCE_S, SECOND_CHANCE_S)
             due, _ = self._second_chance.setdefault(examination.id, first)

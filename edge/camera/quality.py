@@ -1,8 +1,7 @@
 """Is this photograph good enough to be asked about, and if not, what should change?
 
 Everything is measured at 224 pixels on the short side, which is what the network looks at: blur that it
-cannot see does no harm. The limits are configuration; their defaults were chosen on real dermoscopic images
-(`benchmarks/edge_quality.py`).
+cannot see does no harm.
 """
 
 from __future__ import annotations

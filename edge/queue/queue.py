@@ -47,11 +47,7 @@ class Queue:
     def __init__(self, folder: Path, encryptor: Encryptor, *, budget_bytes: int, min_free_bytes: int) -> None:
         """Open or create the queue, which belongs to this process until it is closed.
 
-        Args:
-            folder: the state folder.
-            encryptor: seals what is written.
-            budget_bytes: most bytes for pictures; sent ones go first.
-            min_free_bytes: what must stay free on the partition.
+        Pictures take `budget_bytes` at most, of which sent ones go first, and leave `min_free_bytes` free.
 
         Raises:
             FolderInUseError: another process works in the folder.

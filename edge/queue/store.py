@@ -56,7 +56,6 @@ class ExaminationStore:
             if verdict != "ok":
                 raise CorruptStoreError(f"{path}: {verdict}")
             self._db.executescript(SCHEMA)
-            self._migrate()
             # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads it.
             self.select("")
         except (sqlite3.DatabaseError, CorruptStoreError) as error:
@@ -116,10 +115,9 @@ class ExaminationStore:
 
     def bytes_kept(self) -> int:
         """Return the bytes of all pictures that are on the disk."""
-        query = "SELECT COALESCE(SUM(bytes), 0) FROM examinations WHERE kept = 1"
         with self._lock:
-            (size,) = self._db.execute(query).fetchone()
-        return int(size)
+            found = self._db.execute("SELECT COALESCE(SUM(bytes), 0) FROM examinations WHERE kept = 1")
+            return int(found.fetchone()[0])
 
     def last_number(self) -> int:
         """Return the highest number ever given: numbers are not used twice, also after rows were removed."""
@@ -140,12 +138,6 @@ class ExaminationStore:
         """Close the file."""
         with self._lock:
             self._db.close()
-
-    def _migrate(self) -> None:
-        """Add what a database of an earlier release lacks."""
-        columns = {row[1] for row in self._db.execute("PRAGMA table_info(examinations)")}
-        if "set_aside" not in columns:
-            self._db.execute("ALTER TABLE examinations ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0")
 
     def _values(self, examination: Examination) -> dict[str, Any]:
         """Return the columns by name; what is personal goes into `sealed`."""

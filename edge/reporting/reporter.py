@@ -45,7 +45,6 @@ class FleetReporter(Worker):
         self._notices = notices
         self._device_id = device_id
         self._heartbeat = heartbeat
-        self._period = heartbeat_s
         self._longest_pause = longest_pause_s
         self._due = 0.0
         self._failed = 0
@@ -63,7 +62,7 @@ class FleetReporter(Worker):
         else:
             self._notices.clear(*GATEWAY_NOTICES)
             self._failed = 0
-            return 0.0 if reported else max(0.0, min(self._due - time.monotonic(), self._period))
+            return 0.0 if reported else max(0.0, min(self._due - time.monotonic(), self._period_s))
         self._failed += 1
         return backoff_s(self._failed, self._longest_pause)
 
@@ -77,7 +76,7 @@ class FleetReporter(Worker):
         """
         trouble: Exception | None = None
         if time.monotonic() >= self._due:
-            self._due = time.monotonic() + self._period
+            self._due = time.monotonic() + self._period_s
             try:
                 self._gateway.post_heartbeat(self._heartbeat())
             except (GatewayError, CertificateError) as error:
