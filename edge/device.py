@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,13 +158,8 @@ class Device:
 
     def preview(self) -> bytes:
         """Return one small JPEG for the screen; CameraLostError, also put up as a notice."""
-        try:
-            frame = self.camera.preview()
-        except CameraLostError as error:
-            self._camera_failed(error)
-            raise
-        self.notices.clear("camera_lost", "camera_hung")
-        return frame
+        with self._camera_notices():
+            return self.camera.preview()
 
     def capture(self, examination_id: str, code: str) -> Examination | Draft:
         """Take a photograph and keeps it durably; a Draft when its quality asks for another one.
@@ -175,14 +171,9 @@ class Device:
             known = self.queue.get(examination_id)
             if known is not None:
                 return known
-            try:
-                taken = self.camera.capture()
-                section = self.config.photograph
-                photograph = prepare(taken, section.longest_edge, section.jpeg_quality)
-            except (CameraLostError, BadPhotographError) as error:
-                self._camera_failed(error)
-                raise
-            self.notices.clear("camera_lost", "camera_hung")
+            section = self.config.photograph
+            with self._camera_notices():
+                photograph = prepare(self.camera.capture(), section.longest_edge, section.jpeg_quality)
             quality = check(photograph.pixels, self.config.quality)
             draft = Draft(examination_id, code, self.clock.now(), photograph, quality)
             if not quality.good:
@@ -284,10 +275,17 @@ class Device:
             self.notices.clear("clock_wrong")
         return not trouble
 
-    def _camera_failed(self, error: Exception) -> None:
-        hung = isinstance(error, CameraHungError)
-        self.notices.clear("camera_lost" if hung else "camera_hung")
-        self.notices.add("camera_hung" if hung else "camera_lost", str(error))
+    @contextlib.contextmanager
+    def _camera_notices(self) -> Iterator[None]:
+        """Put the camera's failure up as a notice, or take the notice of an earlier one down."""
+        try:
+            yield
+        except (CameraLostError, BadPhotographError) as error:
+            hung = isinstance(error, CameraHungError)
+            self.notices.clear("camera_lost" if hung else "camera_hung")
+            self.notices.add("camera_hung" if hung else "camera_lost", str(error))
+            raise
+        self.notices.clear("camera_lost", "camera_hung")
 
     def _watch_camera(self) -> None:
         """Look whether a camera that failed is back, also while no page shows its picture."""

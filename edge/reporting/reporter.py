@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from core.records.heartbeat import NoticeKind
 from core.worker import Worker
 from edge.asking.sender import backoff_s
 from edge.certificates import CertificateError
@@ -20,7 +19,6 @@ from edge.reporting.records import examination_record
 
 log = logging.getLogger(__name__)
 
-GATEWAY_NOTICES: tuple[NoticeKind, ...] = ("gateway_unreachable", "gateway_refuses")
 LONGEST_PAUSE_S = 60.0
 
 
@@ -60,7 +58,7 @@ class FleetReporter(Worker):
         except (OSError, sqlite3.OperationalError) as error:
             self._notices.add("storage_full", str(error))
         else:
-            self._notices.clear(*GATEWAY_NOTICES)
+            self._notices.clear("gateway_unreachable", "gateway_refuses")
             self._failed = 0
             return 0.0 if reported else max(0.0, min(self._due - time.monotonic(), self._period_s))
         self._failed += 1
