@@ -111,6 +111,7 @@ def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
         f"{size / 1e9:.1f}".replace(".", t("number.decimal"))
         for size in (device.queue.bytes_kept(), device.queue.free_bytes())
     )
+    degrees = "–" if temperature is None else t("status.degrees", value=round(temperature))
     on_device = device.fallback.version if device.fallback else ""
     return [
         (t("settings.device"), device.config.device.id),
@@ -118,10 +119,7 @@ def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
         (t("settings.model"), device.sender.version or t("settings.none")),
         (t("settings.on_device"), on_device or t("settings.none")),
         (t("settings.storage"), t("settings.storage_value", kept=kept, free=free)),
-        (
-            t("settings.temperature"),
-            "–" if temperature is None else t("status.degrees", value=round(temperature)),
-        ),
+        (t("settings.temperature"), degrees),
         (t("settings.software"), __version__),
     ]
 
@@ -165,12 +163,7 @@ def clock(moment: float) -> str:
 
 
 def percent(share: float, decimal: str) -> str:
-    """Return a share of 1 in percent; only certainty reads as 0 % or 100 %.
-
-    Args:
-        share: 0 to 1.
-        decimal: the language's decimal mark.
-    """
+    """Return a share of 1 in percent, with the language's `decimal` mark; only certainty reads as 0 % or 100 %."""
     value = share * 100
     if 0 < value < 0.05:
         text = "< 0.1"

@@ -203,14 +203,9 @@ class Queue:
         return self._store.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
 
     def forget_settled(self, before: float, *, reported: bool) -> int:
-        """Remove what was settled before a moment; what is unsent stays, however old.
+        """Remove what was settled `before` (Unix seconds), if `reported` only what the gateway has; return how many.
 
-        Args:
-            before: Unix seconds.
-            reported: only what the gateway has, too.
-
-        Returns:
-            How many were removed.
+        What is unsent stays, however old.
         """
         where = "WHERE state != 'waiting' AND settled_at < ?" + (" AND reported = 1" if reported else "")
         old = self._store.select(where, (before,))
