@@ -30,11 +30,10 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-# tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode.
+# tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode; 500 for the others.
 _HTTP = {
     Code.OK: 200,
     Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
     Code.INVALID_ARGUMENT: 400,
     Code.DEADLINE_EXCEEDED: 504,
     Code.NOT_FOUND: 404,
@@ -45,9 +44,7 @@ _HTTP = {
     Code.ABORTED: 409,
     Code.OUT_OF_RANGE: 400,
     Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
     Code.UNAUTHENTICATED: 401,
 }
 
@@ -73,7 +70,7 @@ class ServingError(Exception):
         self.code = code
         self.message = message
         self.retry_after_seconds = retry_after_seconds
-        self.http_status = http_status or _HTTP[code]
+        self.http_status = http_status or _HTTP.get(code, 500)
 
     @property
     def grpc_status(self) -> grpc.StatusCode:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
+from google.protobuf.message import DecodeError
 
 from serving.protos import SavedModel
 from serving.status import Code, ServingError, not_found
@@ -37,12 +38,8 @@ def read_signatures(folder: Path, tags: Sequence[str] = ("serve",)) -> Signature
                 f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {folder}. "
                 "Check that the directory exists and that you have the right permissions for accessing it."
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, DecodeError, text_format.ParseError) as error:
         raise ServingError(Code.DATA_LOSS, f"Can't parse {folder} as binary proto: {error}") from error
-    except Exception as error:
-        if isinstance(error, ServingError):
-            raise
-        raise ServingError(Code.DATA_LOSS, f"Can't parse {folder} as binary proto") from error
     for meta_graph in model.meta_graphs:
         if set(meta_graph.meta_info_def.tags) == set(tags):
             return dict(meta_graph.signature_def)
