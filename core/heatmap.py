@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.images.decode import encode_jpeg
+
 _STRENGTH = 0.6  # share of colour where the map is highest
 _QUALITY = 85
 
@@ -27,7 +29,7 @@ def paint(photograph: bytes, heat: bytes | NDArray[np.float32], side: int | None
     """
     if isinstance(heat, bytes):
         with Image.open(io.BytesIO(heat), formats=("JPEG", "PNG")) as ready:
-            return _encoded(ready.convert("RGB"))
+            return encode_jpeg(ready.convert("RGB"), _QUALITY)
     with Image.open(io.BytesIO(photograph), formats=("JPEG", "PNG")) as opened:
         picture = opened.convert("RGB")
     if side is not None:
@@ -40,10 +42,4 @@ def paint(photograph: bytes, heat: bytes | NDArray[np.float32], side: int | None
         [np.full_like(strength, 255), 220 * (1 - strength), np.zeros_like(strength)], axis=2
     )
     mixed = np.asarray(picture, np.float32) * (1 - _STRENGTH * strength) + colour * _STRENGTH * strength
-    return _encoded(Image.fromarray(mixed.clip(0, 255).astype(np.uint8)))
-
-
-def _encoded(picture: Image.Image) -> bytes:
-    target = io.BytesIO()
-    picture.save(target, "JPEG", quality=_QUALITY)
-    return target.getvalue()
+    return encode_jpeg(Image.fromarray(mixed.clip(0, 255).astype(np.uint8)), _QUALITY)

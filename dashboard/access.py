@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from dashboard.faults import FaultError
@@ -29,6 +29,24 @@ def cookie(using: Services, name: str = "session") -> str:
     """
     prefix = "__Host-" if using.settings.secure else ""
     return f"{prefix}melanosizer-{name}-{using.secret.sign('cookie', 'name')[:8]}"
+
+
+def set_cookie(answer: Response, using: Services, name: str, value: str, seconds: float) -> None:
+    """Give a browser a cookie that no script reads; no seconds take it back."""
+    answer.set_cookie(
+        name,
+        value,
+        max_age=int(seconds),
+        path="/",
+        secure=using.settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def base_url(request: Request, using: Services) -> str:
+    """Return the address that people type, without a slash at its end."""
+    return using.settings.public_url or str(request.base_url).rstrip("/")
 
 
 def address(request: Request) -> str:
@@ -64,12 +82,14 @@ def wants_json(request: Request) -> bool:
     return json >= 0 and (html < 0 or json < html)
 
 
+def _csrf_subject(request: Request, using: Services) -> str:
+    person: Person | None = getattr(request.state, "person", None)
+    return person.session if person else digest(request.cookies.get(cookie(using, "visitor"), ""))
+
+
 def csrf_token(request: Request, using: Services) -> str:
     """What a form of this browser has to send back."""
-    person: Person | None = getattr(request.state, "person", None)
-    if person is not None:
-        return using.secret.sign(CSRF_USE, person.session)
-    return using.secret.sign(CSRF_USE, digest(request.cookies.get(cookie(using, "visitor"), "")))
+    return using.secret.sign(CSRF_USE, _csrf_subject(request, using))
 
 
 async def check_csrf(request: Request, using: Services) -> None:
@@ -82,9 +102,7 @@ async def check_csrf(request: Request, using: Services) -> None:
         form = await request.form()
         value = form.get(CSRF_FIELD)
         sent = value if isinstance(value, str) else ""
-    held = getattr(request.state, "person", None)
-    subject = held.session if held else digest(request.cookies.get(cookie(using, "visitor"), ""))
-    if not sent or not using.secret.verify(CSRF_USE, subject, sent):
+    if not sent or not using.secret.verify(CSRF_USE, _csrf_subject(request, using), sent):
         raise FaultError(403, "the form is out of date: go back, reload the page, and send it again")
 
 
@@ -138,37 +156,28 @@ def bearer(scope: Scope) -> Callable[[Request, Services], Awaitable[Bearer]]:
     """A dependency: a token with this scope. People's cookies do not count."""
 
     async def found(request: Request, using: Using) -> Bearer:
-        return await _bearer(request, using, scope)
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        known = using.tokens.remembered(token)
+        if known is None and kind.lower() == "bearer" and token:
+            known = await run_in_threadpool(using.tokens.bearer, token)
+        if known is None or kind.lower() != "bearer":
+            _limited(using.people_rate.wait(f"address:{address(request)}"))
+            text = "send `Authorization: Bearer TOKEN` with a token that is valid"
+            raise FaultError(401, text, {"WWW-Authenticate": "Bearer"})
+        _limited(using.token_rate.wait(f"token:{known.token_id}"))
+        if scope not in known.scopes:
+            raise FaultError(403, f"this token may {', '.join(sorted(known.scopes))}, not {scope}")
+        return known
 
     return found
 
 
-async def _bearer(request: Request, using: Services, scope: Scope) -> Bearer:
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    known = using.tokens.remembered(token)
-    if known is None and kind.lower() == "bearer" and token:
-        known = await run_in_threadpool(using.tokens.bearer, token)
-    if known is None or kind.lower() != "bearer":
-        _limited(using.people_rate.wait(f"address:{address(request)}"))
-        raise FaultError(
-            401,
-            "send `Authorization: Bearer TOKEN` with a token that is valid",
-            {"WWW-Authenticate": "Bearer"},
-        )
-    _limited(using.token_rate.wait(f"token:{known.token_id}"))
-    if scope not in known.scopes:
-        raise FaultError(403, f"this token may {', '.join(sorted(known.scopes))}, not {scope}")
-    return known
-
-
 def either(role: Role, scope: Scope) -> Callable[[Request, Services], Awaitable[Person | Bearer]]:
     """A dependency: a token with this scope, or a person with this role."""
-    person = require(role)
+    person, token = require(role), bearer(scope)
 
     async def caller(request: Request, using: Using) -> Person | Bearer:
-        if "authorization" in request.headers:
-            return await _bearer(request, using, scope)
-        return await person(request, using)
+        return await (token if "authorization" in request.headers else person)(request, using)
 
     return caller
 

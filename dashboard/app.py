@@ -29,8 +29,6 @@ from dashboard.views import (
     alerts,
     answers,
     artifacts,
-    audit,
-    compare,
     data,
     devices,
     evaluation,
@@ -43,15 +41,14 @@ from dashboard.views import (
     runs,
     serving,
     sign_in,
-    stream,
 )
 
 log = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 ROUTERS = (
-    health, sign_in, stream, run_list, compare, runs, artifacts, evaluation, models, lineage, data, serving, field,
-    answers, review, devices, alerts, admin, audit, predict, gateway_devices,
+    health, sign_in, run_list, runs, artifacts, evaluation, models, lineage, data, serving, field, answers, review,
+    devices, alerts, admin, predict, gateway_devices,
 )  # fmt: skip
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
@@ -23,16 +23,8 @@ from dashboard.services import Services
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parent
-NAVIGATION = (
-    ("/runs", "Runs", "runs"),
-    ("/models", "Models", "models"),
-    ("/lineage", "Lineage", "lineage"),
-    ("/data", "Data", "data"),
-    ("/serving", "Serving", "serving"),
-    ("/field", "Field", "field"),
-    ("/devices", "Devices", "devices"),
-    ("/alerts", "Alerts", "alerts"),
-)
+NAVIGATION = ("runs", "models", "lineage", "data", "serving", "field", "devices", "alerts")
+PageNumber = Annotated[int, Query(ge=1, le=100_000)]
 
 
 class Page(Frozen):
@@ -49,10 +41,11 @@ class ListPage(Page):
     pages: int
 
 
-def paged(total: int, page: int, rows: int) -> dict[str, int]:
-    """Return the fields of a ListPage; a page beyond the last is the last."""
+def paged(total: int, page: int, rows: int) -> tuple[dict[str, int], int]:
+    """Return the fields of a ListPage and the index of its first row; a page beyond the last is the last."""
     pages = max(1, -(-total // rows))
-    return {"total": total, "page": min(page, pages), "pages": pages}
+    page = min(page, pages)
+    return {"total": total, "page": page, "pages": pages}, (page - 1) * rows
 
 
 def page_of(
@@ -60,8 +53,8 @@ def page_of(
 ) -> tuple[Sequence[T], dict[str, int]]:
     """Return the rows of a page of a statement, and the fields of its ListPage."""
     count = statement.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
-    place = paged(session.scalar(count) or 0, page, rows)
-    return session.scalars(statement.limit(rows).offset((place["page"] - 1) * rows)).all(), place
+    place, first = paged(session.scalar(count) or 0, page, rows)
+    return session.scalars(statement.limit(rows).offset(first)).all(), place
 
 
 class Part(Frozen, from_attributes=True):

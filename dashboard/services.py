@@ -14,9 +14,8 @@ from dashboard.alerts.watch import AlertWatch
 from dashboard.database import migrate
 from dashboard.database.connection import Database
 from dashboard.event_bus import EventBus
-from dashboard.field.pictures import Pictures
 from dashboard.field.recorder import Recorder
-from dashboard.field.retention import Retention
+from dashboard.field.retention import Pictures, Retention
 from dashboard.field.tail import LogTail
 from dashboard.gateway.client import ModelServer
 from dashboard.readers.cluster import Cluster
@@ -61,7 +60,7 @@ class Services:
         self.settler = LabelSettler(self.registry)
         self.data_index = DataIndex(database, self.runs, settings.state / "thumbnails")
         self.recorder = recorder = Recorder(database)
-        pictures = Pictures(settings.state / "pictures", settings.retention_days)
+        pictures = Pictures(settings.state / "pictures")
         period = settings.watch_seconds
         self.tail = LogTail(database, recorder, settings.predictions, settings.model_name, period, pictures)
         self.model_server = ModelServer(settings)

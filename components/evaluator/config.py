@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.settings import Frozen
+from core.settings import Frozen, Share
 
 SliceFeature = Literal["sex", "age_band", "anatom_site", "source", "skin_tone", "image_quality"]
 
@@ -16,13 +16,9 @@ class ExternalData(Frozen):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="the name on pages and in gates")
     path: str = Field(description="an ingested data set, or images that ingest can read")
-    min_auc: float = Field(
-        default=0.0, ge=0, le=1, description="lower bound of the AUC on it; 0 = measured, not judged"
-    )
-    min_sensitivity: float = Field(
+    min_auc: Share = Field(default=0.0, description="lower bound of the AUC on it; 0 = measured, not judged")
+    min_sensitivity: Share = Field(
         default=0.0,
-        ge=0,
-        le=1,
         description="lower bound of the sensitivity on it at the stored operating point; 0 = not judged",
     )
     folder: str = Field(default="", description="the ingested data set; filled in when the run starts")
@@ -36,40 +32,27 @@ class ExternalData(Frozen):
 class EvaluatorConfig(Frozen):
     """Limits of the model gate, measured on the test split."""
 
-    min_auc: float = Field(
-        default=0.75, ge=0, le=1, description="lower bound of the ROC AUC on all test images"
-    )
-    max_auc_loss: float = Field(
+    min_auc: Share = Field(default=0.75, description="lower bound of the ROC AUC on all test images")
+    max_auc_loss: Share = Field(
         default=0.02,
-        ge=0,
-        le=1,
         description="how far the AUC may lie below that of the model blessed last on this data version",
     )
-    min_sensitivity: float = Field(
+    min_sensitivity: Share = Field(
         default=0.75,
-        ge=0,
-        le=1,
-        description=(
-            "share of melanomas found at the stored operating point; below the sensitivity the point was fixed "
-            "for on eval, because the test split is another sample"
-        ),
+        description="share of melanomas found at the stored operating point; below the sensitivity the point was fixed "
+        "for on eval, because the test split is another sample",
     )
-    min_specificity: float = Field(
-        default=0.30,
-        ge=0,
-        le=1,
-        description="share of other lesions cleared at the stored operating point",
+    min_specificity: Share = Field(
+        default=0.30, description="share of other lesions cleared at the stored operating point"
     )
     slices: tuple[SliceFeature, ...] = Field(
         default=("sex", "age_band", "anatom_site", "skin_tone", "image_quality"),
         description="every value of these is judged on its own; skin_tone and image_quality are estimated "
         "from the picture",
     )
-    min_slice_auc: float = Field(
-        default=0.60, ge=0, le=1, description="lower bound of the AUC of the worst slice"
-    )
-    min_slice_sensitivity: float = Field(
-        default=0.50, ge=0, le=1, description="lower bound of the sensitivity of the worst slice"
+    min_slice_auc: Share = Field(default=0.60, description="lower bound of the AUC of the worst slice")
+    min_slice_sensitivity: Share = Field(
+        default=0.50, description="lower bound of the sensitivity of the worst slice"
     )
     min_slice_positives: int = Field(
         default=10, ge=1, description="a slice with fewer melanomas is shown, never judged: it would be noise"

@@ -65,16 +65,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         verdict.save(folder)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
-        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, artifact.uri)
+        texts = {
+            constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY: artifact.uri,
+            RUN_KEY: exec_properties[RUN_KEY],
+        }
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, artifact.id)
-        blessing.set_string_custom_property(RUN_KEY, exec_properties[RUN_KEY])
         if before:
-            blessing.set_string_custom_property(
-                constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, before[0].uri
-            )
+            texts[constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY] = before[0].uri
             blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, before[0].id)
             # For the registry: in a container of its own it cannot look into the baseline's folder.
-            blessing.set_string_custom_property(BASELINE_VERSION, _version(before[0].uri))
+            texts[BASELINE_VERSION] = _version(before[0].uri)
+        for name, text in texts.items():
+            blessing.set_string_custom_property(name, text)
         bless_model(blessing, verdict.passed)
 
 
@@ -102,16 +104,7 @@ def _ask_elsewhere(
     own = folder / EXTERNAL / data.name
     own.mkdir(parents=True, exist_ok=True)
     predictions.save(found, own)
-    return external.validate(
-        data.name,
-        data.data_version,
-        found,
-        here,
-        copies=len(left_out),
-        slices=config.slices,
-        samples=config.bootstrap_samples,
-        confidence=config.confidence,
-    )
+    return external.validate(data, found, here, config)
 
 
 def _probabilities(model_uri: str, files: list[Path]) -> list[Prediction]:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from components.evaluator.config import EvaluatorConfig, ExternalData
 from components.evaluator.measured import from_predictions
 from components.evaluator.predictions import Prediction, arrays
 from core.measures.auc import auc_interval, compare_unpaired
@@ -20,47 +21,30 @@ REFUSED: Final = 0.5  # out_of_distribution is 1 if the model takes the image fo
 
 
 def validate(
-    name: str,
-    data_version: str,
-    elsewhere: Sequence[Prediction],
-    here: Sequence[Prediction],
-    *,
-    copies: int = 0,
-    slices: Sequence[str] = (),
-    samples: int = 500,
-    confidence: float = 0.95,
+    data: ExternalData, elsewhere: Sequence[Prediction], here: Sequence[Prediction], config: EvaluatorConfig
 ) -> External:
-    """Measure answers to an external data set beside those to the own test split.
-
-    Args:
-        name: of the data set.
-        data_version: SHA-256 of it.
-        elsewhere: the model's answers to it.
-        here: the model's answers to the own test split.
-        copies: images that were left out.
-        slices: features whose values are measured on their own.
-        samples: bootstrap resamples.
-        confidence: coverage of the intervals.
+    """Measure the model's answers to an external data set beside those to the own test split, `here`.
 
     Raises:
         ValueError: a data set holds one class only.
     """
+    samples, confidence = config.bootstrap_samples, config.confidence
     labels, scores = arrays(elsewhere)
     try:
         found = measure(labels, scores, elsewhere[0].threshold, samples=samples, confidence=confidence)
     except ValueError:
         raise ValueError(
-            f"external data set {name}: {int(labels.sum())} of {len(labels)} images are melanomas; "
+            f"external data set {data.name}: {int(labels.sum())} of {len(labels)} images are melanomas; "
             "both kinds are needed"
         ) from None
     test = compare_unpaired(arrays(here), (labels, scores), confidence)
     line = calibration_line(labels, scores, confidence)
     return External(
-        name=name,
-        data_version=data_version,
+        name=data.name,
+        data_version=data.data_version,
         images=len(labels),
         melanomas=int(labels.sum()),
-        copies=copies,
+        copies=len(data.copies),
         auc=auc_interval(labels, scores, confidence),
         drop=Interval(value=test.difference, low=test.low, high=test.high),
         drop_p=test.p,
@@ -71,7 +55,7 @@ def validate(
         intercept=line.intercept,
         slope=line.slope,
         refused=rate_of(np.array([item.out_of_distribution >= REFUSED for item in elsewhere]), confidence),
-        slices=tuple(item for item in from_predictions(elsewhere, slices) if ":" in item.slice),
+        slices=tuple(item for item in from_predictions(elsewhere, config.slices) if ":" in item.slice),
     )
 
 

@@ -14,8 +14,6 @@ from core.features import IMAGE_BYTES
 from core.tfserving.answers import EXPLAIN
 
 OVERLAY: Final = "overlay_bytes"
-
-
 _LOG = logging.getLogger(__name__)
 
 

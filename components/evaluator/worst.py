@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from components.evaluator.predictions import Prediction
+from core.images import decode
 
 if TYPE_CHECKING:
     from components.evaluator.model import Model
@@ -55,41 +56,28 @@ class WorstErrors:
         """
         for name in (PICTURES, HEAT_MAPS):
             (folder / name).mkdir(exist_ok=True)
+        sizes = {}
         for kind, items in (("missed", missed(self._images)), ("false_alarm", false_alarms(self._images))):
             for number, item in enumerate(items[:SHOWN]):
                 if picture := thumbnail(self._images[item]):
                     (folder / PICTURES / f"{kind}_{number:02d}.jpg").write_bytes(picture)
-        asked = missed(self._images)[:SHOWN]
+                    with Image.open(io.BytesIO(picture)) as small:
+                        sizes[item] = small.size
+        asked = [item for item in missed(self._images)[:SHOWN] if item in sizes]
         for number, overlay in enumerate(model.overlays([self._images[item] for item in asked])):
-            with Image.open(io.BytesIO(self._images[asked[number]])) as original:
-                size = _within(original.size, THUMBNAIL)
-            (folder / HEAT_MAPS / f"missed_{number:02d}.jpg").write_bytes(stretched(overlay, size))
+            name = f"missed_{number:02d}.jpg"
+            (folder / HEAT_MAPS / name).write_bytes(stretched(overlay, sizes[asked[number]]))
 
 
-def thumbnail(image: bytes, side: int = THUMBNAIL) -> bytes | None:
-    """Return a JPEG of at most ``side`` px, without metadata; None if the bytes are not an image."""
+def thumbnail(image: bytes) -> bytes | None:
+    """Return a JPEG of at most 176 px, without metadata; None if the bytes are not an image."""
     try:
-        with Image.open(io.BytesIO(image)) as picture:
-            size = _within(picture.size, side)
-            picture.draft("RGB", (2 * side, 2 * side))  # a large JPEG is decoded at a fraction of its size
-            small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+        return decode.thumbnail(image, THUMBNAIL, quality=QUALITY)
+    except decode.ImageRefusedError:
         return None
-    return _encoded(small)
 
 
 def stretched(overlay: bytes, size: tuple[int, int]) -> bytes:
     """Return the square overlay in a thumbnail's size: side by side, both show a spot at the same place."""
     with Image.open(io.BytesIO(overlay)) as square:
-        return _encoded(square.convert("RGB").resize(size, Image.Resampling.LANCZOS))
-
-
-def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
-    scale = min(1.0, side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _encoded(picture: Image.Image) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=QUALITY, optimize=True, progressive=True)
-    return out.getvalue()
+        return decode.encode_jpeg(square.convert("RGB").resize(size, Image.Resampling.LANCZOS), QUALITY)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from components.trainer.settings import (
     AugmentationConfig,
@@ -17,7 +18,7 @@ from components.trainer.settings import (
     StageConfig,
     ZonesConfig,
 )
-from core.settings import Frozen
+from core.settings import Frozen, explain
 
 # The frozen strategy caches features of pictures as they are and trains one linear layer on them.
 _IDLE_WHERE_FROZEN: Final = (
@@ -177,7 +178,7 @@ class TrainerConfig(Frozen):
     )
 
     @model_validator(mode="after")
-    def _folds_and_teachers_need_a_network_that_trains(self) -> Self:
+    def _folds_and_teachers_fit_the_training(self) -> Self:
         if self.folds == 1:
             raise ValueError("folds=1: give 0 for one network on all of train, or at least 2 parts")
         for key, value in (("folds", self.folds), ("distil_from", self.distil_from)):
@@ -186,10 +187,6 @@ class TrainerConfig(Frozen):
                     f"{key}={value} with strategy=frozen: choose a strategy that trains the network, "
                     "last_blocks or fine_tune"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _nothing_knows_the_fold_that_is_left_out(self) -> Self:
         for key, value in (("weights", self.weights), ("distil_from", self.distil_from or "")):
             if self.folds and value.startswith("pushed:"):
                 raise ValueError(
@@ -252,6 +249,20 @@ class TrainerConfig(Frozen):
             )
         return self
 
+    def tuned(self, values: Mapping[str, Any]) -> TrainerConfig:
+        """Return it with other values, such as {"optimiser.weight_decay": 0.05, "stages.0.rate": 0.5}.
+
+        Raises:
+            ValueError: no such key, or a value that is not valid; the message names both.
+        """
+        content = self.model_dump(mode="json")
+        for key, value in values.items():
+            _set(content, key, value)
+        try:
+            return TrainerConfig.model_validate(content)
+        except ValidationError as error:
+            raise ValueError(f"{dict(values)}: {'; '.join(explain(error, TrainerConfig))}") from None
+
     @property
     def sides(self) -> tuple[int, ...]:
         """Sides, px, of all pictures the network is shown."""
@@ -282,17 +293,27 @@ class TrainerConfig(Frozen):
 
     @model_validator(mode="after")
     def _stages_fit_the_picture(self) -> Self:
-        for index, stage in enumerate(self.stages if self.strategy != "frozen" else ()):
-            if max(stage.size, stage.test_size or 0) > self.image_size:
+        shown = {f"stages[{i}]": max(one.size, one.test_size or 0) for i, one in enumerate(self.stages)}
+        if self.strategy == "frozen":
+            shown = {"frozen.size": self.frozen.size}
+        for key, side in shown.items():
+            if side > self.image_size:
                 raise ValueError(
-                    f"stages[{index}] wants {max(stage.size, stage.test_size or 0)} px but image_size="
-                    f"{self.image_size}: raise image_size or lower the stage"
+                    f"{key} wants {side} px but image_size={self.image_size}: raise image_size or lower {key}"
                 )
-        if self.strategy == "frozen" and self.frozen.size > self.image_size:
-            raise ValueError(
-                f"frozen.size={self.frozen.size} but image_size={self.image_size}: raise image_size "
-                "or lower frozen.size"
-            )
         if not any(stage.snapshot for stage in self.stages):
             raise ValueError("stages: no stage has snapshot: true; give it to the last one")
         return self
+
+
+def _set(content: Any, key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for part in [*parents, last]:
+        known = range(len(content)) if isinstance(content, list) else content
+        index: Any = int(part) if isinstance(content, list) and part.isdigit() else part
+        if not isinstance(content, list | dict) or index not in known:
+            names = ", ".join(str(name) for name in known) if isinstance(content, list | dict) else "none"
+            raise ValueError(f"{key}: the trainer has no such key; at {part!r} there are {names}")
+        if part is last:
+            content[index] = value
+        content = content[index]

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.trainer import tuned
 from components.trainer.config import TrainerConfig
 from components.trainer.data.records import spread, write_predictions
 from components.trainer.export import (
@@ -72,7 +71,7 @@ def run_fn(fn_args: Any) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     given = fn_args.hyperparameters or {}
     if given.get("tuned"):
-        config = tuned.apply(config, given["tuned"])
+        config = config.tuned(given["tuned"])
         found = {"tuned": given["tuned"], "trials": given.get("trials", [])}
         if workers.chief:
             (run_dir / TRIALS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

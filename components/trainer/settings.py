@@ -7,9 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.trainer.fit.lr_finder import FinderConfig
-from core.settings import Frozen
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+from core.settings import Fraction, Frozen, Share
 
 
 class HeadConfig(Frozen):
@@ -31,9 +29,7 @@ class HeadConfig(Frozen):
     hidden: int = Field(
         default=0, ge=0, le=4096, description="units of a dense layer before the logits; 0 = none"
     )
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.3, description="share of features dropped"
-    )
+    dropout: Fraction = Field(default=0.3, description="share of features dropped")
     others: float | None = Field(
         default=None,
         gt=0.0,
@@ -52,8 +48,7 @@ class HeadConfig(Frozen):
         "alone, the signature serving_with_metadata takes what is known",
     )
     metadata_dropout: Share = Field(
-        default=0.5,
-        description="probability in training that age, sex, site, and all of them, are hidden",
+        default=0.5, description="probability in training that age, sex, site, and all of them, are hidden"
     )
 
 
@@ -93,7 +88,7 @@ class OptimiserConfig(Frozen):
     weight_decay: float = Field(default=0.02, ge=0, description="decoupled decay, on kernels only (adamw)")
     l1: float = Field(default=0.0, ge=0, description="L1 penalty on kernels, added to the loss")
     l2: float = Field(default=0.0, ge=0, description="L2 penalty on kernels, added to the loss")
-    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    ema: Fraction = Field(
         default=0.0,
         description="decay per step of the moving average of weights that is evaluated and exported; 0 = none",
     )
@@ -103,9 +98,7 @@ class OptimiserConfig(Frozen):
         default="cosine",
         description="shape of the learning rate over a stage; plateau: it falls when eval's AUC stops rising",
     )
-    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.05, description="share of a stage in which the rate rises from 0"
-    )
+    warmup: Fraction = Field(default=0.05, description="share of a stage in which the rate rises from 0")
     final: Share = Field(
         default=0.01,
         description="share of the peak rate that is left at the end of a stage; the floor of step and plateau",
@@ -181,43 +174,31 @@ class AugmentationConfig(Frozen):
         default=(0.72, 1.05),
         description="smallest and largest share of the picture's side that is shown: below 1 a crop, enlarged",
     )
-    aspect: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.0, description="largest relative stretch of one side"
-    )
+    aspect: Fraction = Field(default=0.0, description="largest relative stretch of one side")
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(
         default=0.08, description="largest shift, share of the side: where a crop lies"
     )
-    shear: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.0, description="largest shear, radians")
-    brightness: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.15, description="largest relative change"
-    )
-    contrast: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.2, description="largest relative change"
-    )
-    saturation: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.2, description="largest relative change"
-    )
-    colour: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    shear: Fraction = Field(default=0.0, description="largest shear, radians")
+    brightness: Fraction = Field(default=0.15, description="largest relative change")
+    contrast: Fraction = Field(default=0.2, description="largest relative change")
+    saturation: Fraction = Field(default=0.2, description="largest relative change")
+    colour: Fraction = Field(
         default=0.0, description="largest gain of one channel: another camera's white balance"
     )
-    gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    gamma: Fraction = Field(
         default=0.0, description="largest change of the logarithm of the tone curve's exponent"
     )
     tint: Annotated[float, Field(ge=0.0, le=0.2)] = Field(
         default=0.0, description="largest shift of both colour axes of OKLab: another light, another camera"
     )
-    chroma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.0, description="largest change of the logarithm of OKLab's chroma"
-    )
-    lightness: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    chroma: Fraction = Field(default=0.0, description="largest change of the logarithm of OKLab's chroma")
+    lightness: Fraction = Field(
         default=0.0, description="largest change of the logarithm of the exponent of OKLab's lightness"
     )
-    illumination: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    illumination: Fraction = Field(
         default=0.0, description="largest relative fall of the light from one side to the other"
     )
-    vignette: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.0, description="largest relative darkening of the corners"
-    )
+    vignette: Fraction = Field(default=0.0, description="largest relative darkening of the corners")
     corners: Share = Field(
         default=0.0,
         description="probability of a round field of view, black outside: some dermatoscopes' lens",
@@ -241,9 +222,7 @@ class AugmentationConfig(Frozen):
     cutout: Annotated[float, Field(ge=0.0, lt=0.7)] = Field(
         default=0.0, description="side of a grey square, share of the picture's side"
     )
-    mixup: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        default=0.0, description="alpha of the Beta distribution"
-    )
+    mixup: Share = Field(default=0.0, description="alpha of the Beta distribution")
     mixstyle: Share = Field(
         default=0.0,
         description="probability that the pictures of a batch exchange part of the means and deviations of their "

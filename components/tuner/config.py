@@ -6,7 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.trainer import tuned
 from components.trainer.config import TrainerConfig
 from core.settings import Frozen
 
@@ -68,7 +67,7 @@ def ends(config: TrainerConfig, settings: TunerConfig) -> tuple[TrainerConfig, .
         ValueError: a key that the trainer does not have, or a value that it does not take.
     """
     return tuple(
-        tuned.apply(config, {key: value})
+        config.tuned({key: value})
         for key, one in settings.space.items()
         for value in (one.values if isinstance(one, Choice) else (one.low, one.high))
     )

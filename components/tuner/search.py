@@ -15,7 +15,6 @@ import tensorflow as tf
 from keras_tuner.engine import base_tuner
 from tfx.components.tuner.component import TunerFnResult
 
-from components.trainer import tuned
 from components.trainer.config import TrainerConfig
 from components.trainer.export import readout
 from components.trainer.fit import training
@@ -110,7 +109,7 @@ class Search(base_tuner.BaseTuner):
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:  # noqa: ARG002 - keras-tuner's signature
         """Trains one proposal."""
         values = dict(trial.hyperparameters.values)
-        config = shortened(tuned.apply(self._config, values), self._settings.effort)
+        config = shortened(self._config.tuned(values), self._settings.effort)
         try:
             found = score(config, self._data, self._cache_dir)
         except FloatingPointError as error:  # diverged: bad settings, not a broken run

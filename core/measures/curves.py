@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.measures.calibration import log_odds
-from core.measures.rates import Labels, Scores
+from core.measures.rates import Labels, Scores, bounds, resamples
 
 Curve = NDArray[np.float64]
 
@@ -85,14 +85,8 @@ def _band(
     seed: int,
     curve: Callable[[Scores, Labels], NDArray[np.float64]],
 ) -> Curve:
-    random = np.random.default_rng(seed)
-    classes = [np.flatnonzero(labels == value) for value in (0, 1)]
-    drawn = np.empty((BAND_SAMPLES, BAND_GRID))
-    for row in range(BAND_SAMPLES):
-        index = np.concatenate([random.choice(group, len(group)) for group in classes])
-        drawn[row] = curve(scores[index], labels[index])
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    drawn = [curve(scores[index], labels[index]) for index in resamples(labels, BAND_SAMPLES, seed)]
+    low, high = bounds(drawn, confidence)
     return np.column_stack([_GRID, low, high])
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from core.settings import Frozen
 
@@ -48,6 +48,20 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Interval | N
     return Interval(
         value=rate, low=min(rate, max(0.0, centre - half)), high=max(rate, min(1.0, centre + half))
     )
+
+
+def resamples(labels: Labels, samples: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the indices of bootstrap resamples, drawn within each class."""
+    random = np.random.default_rng(seed)
+    classes = [np.flatnonzero(labels == value) for value in (0, 1)]
+    for _ in range(samples):
+        yield np.concatenate([random.choice(group, len(group)) for group in classes])
+
+
+def bounds(drawn: ArrayLike, confidence: float) -> NDArray[np.float64]:
+    """Return the lower and the upper quantile of resampled values, along their first axis."""
+    tail = (1 - confidence) / 2
+    return np.asarray(np.quantile(np.asarray(drawn), [tail, 1 - tail], axis=0), np.float64)
 
 
 def rate_of(hits: NDArray[np.bool_], confidence: float = 0.95) -> Interval:

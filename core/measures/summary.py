@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from pydantic import Field
 
 from core.measures.auc import auc_interval, partial_auc
 from core.measures.calibration import CALIBRATION_METHOD, brier, calibration_interval, squared_gap
-from core.measures.rates import Interval, Labels, Scores, rate_of
+from core.measures.rates import Interval, Labels, Scores, bounds, rate_of, resamples
 from core.settings import Frozen
 
 
@@ -74,8 +72,7 @@ def _calibration_error(
     for _ in range(samples):
         index = random.integers(0, len(labels), len(labels))
         drawn.append(squared_gap(labels[index], scores[index]).debiased)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = bounds(drawn, confidence)
     return calibration_interval(squared_gap(labels, scores), float(low), float(high))
 
 
@@ -83,20 +80,13 @@ def _bootstrap(
     labels: Labels, scores: Scores, samples: int, confidence: float, seed: int
 ) -> dict[str, Interval]:
     """Return partial AUC and Brier score with quantiles of a resampling within each class."""
-    functions: dict[str, Callable[[Labels, Scores], float]] = {
-        "brier": brier,
-        "partial_auc": partial_auc,
+    functions = {"brier": brier, "partial_auc": partial_auc}
+    drawn = [
+        [function(labels[index], scores[index]) for function in functions.values()]
+        for index in resamples(labels, samples, seed)
+    ]
+    ends = bounds(drawn, confidence)
+    return {
+        name: Interval(value=function(labels, scores), low=float(low), high=float(high))
+        for (name, function), low, high in zip(functions.items(), *ends, strict=True)
     }
-    random = np.random.default_rng(seed)
-    classes = [np.flatnonzero(labels == value) for value in (0, 1)]
-    drawn: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(samples):
-        index = np.concatenate([random.choice(group, len(group)) for group in classes if len(group)])
-        for name, function in functions.items():
-            drawn[name].append(function(labels[index], scores[index]))
-    tail = (1 - confidence) / 2
-    intervals = {}
-    for name, function in functions.items():
-        low, high = np.quantile(drawn[name], [tail, 1 - tail])
-        intervals[name] = Interval(value=function(labels, scores), low=float(low), high=float(high))
-    return intervals

@@ -11,11 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from core import hashing
 from core.files import write_atomic
@@ -46,8 +45,8 @@ class LineageRecord(Frozen):
     step: str = Field(min_length=1, description="the step's id in the pipeline, e.g. data-gate")
     target: Literal["local", "kubeflow", "vertex"]
     state: State = Field(description="REFUSED: a gate's answer; CACHED: an earlier run's outputs were taken")
-    started: datetime = Field(description="UTC")
-    finished: datetime = Field(description="UTC")
+    started: AwareDatetime = Field(description="UTC")
+    finished: AwareDatetime = Field(description="UTC")
     software: str = Field(description="version of Melanosizer")
     inputs: dict[str, tuple[LineageArtifact, ...]]
     outputs: dict[str, tuple[LineageArtifact, ...]]
@@ -83,7 +82,7 @@ class LineageStore:
         for path in sorted(folder.glob("[!.]*.json")):
             try:
                 yield LineageRecord.model_validate_json(path.read_text())
-            except (OSError, ValidationError):
+            except (OSError, ValueError):
                 continue
 
 

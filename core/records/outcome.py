@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from core.errors import UsageError
 from core.records.times import Moment
-from core.settings import Frozen
+from core.settings import Frozen, first_fault
 from core.spreadsheet import cell, plain
 
 
@@ -70,10 +70,5 @@ def _read(path: Path, number: int, line: dict[str, str]) -> FieldOutcome:
     try:
         return FieldOutcome.model_validate({name: plain(text or "") for name, text in line.items()})
     except (ValidationError, AttributeError) as problem:
-        first = (
-            problem.errors()[0]
-            if isinstance(problem, ValidationError)
-            else {"loc": ("columns",), "msg": "too many"}
-        )
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"--field {path}, line {number}: {key}: {first['msg']}") from None
+        fault = first_fault(problem) if isinstance(problem, ValidationError) else "columns: too many"
+        raise UsageError(f"--field {path}, line {number}: {fault}") from None

@@ -73,34 +73,35 @@ class GateRefusedError(Exception):
 
 def at_least(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
     """Return the check ``value >= limit``; a value that is missing or NaN fails."""
-    passed = value is not None and not math.isnan(value) and value >= limit
-    return Check(
-        metric=metric,
-        slice=slice,
-        value=_finite(value),
-        comparison=">=",
-        limit=limit,
-        passed=passed,
-        detail=detail,
-    )
+    passed = value is not None and value >= limit
+    return _check(metric, value, ">=", limit, passed, slice, detail)
 
 
 def at_most(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
     """Return the check ``value <= limit``; a value that is missing or NaN fails."""
-    passed = value is not None and not math.isnan(value) and value <= limit
+    passed = value is not None and value <= limit
+    return _check(metric, value, "<=", limit, passed, slice, detail)
+
+
+def _check(
+    metric: str,
+    value: float | None,
+    comparison: Literal[">=", "<="],
+    limit: float,
+    passed: bool,
+    slice: str,
+    detail: str,
+) -> Check:
     return Check(
         metric=metric,
         slice=slice,
-        value=_finite(value),
-        comparison="<=",
+        value=None if value is None or not math.isfinite(value) else float(value),
+        comparison=comparison,
         limit=limit,
-        passed=passed,
+        # A comparison with numpy's numbers is not a bool.
+        passed=bool(passed),
         detail=detail,
     )
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _number(value: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from google.protobuf import text_format
 
@@ -53,11 +52,6 @@ def render(model: ServedModel, present: str = "") -> str:
     for label, version in model.labels.items():
         added.version_labels[label] = int(version)
     return text_format.MessageToString(config)
-
-
-def base_path(served: Path) -> str:
-    """Return a model's folder as the server asks for it: an absolute path."""
-    return str(served.resolve())
 
 
 def _parse(text: str) -> ModelServerConfig:

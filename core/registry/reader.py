@@ -12,6 +12,7 @@ from core.errors import UsageError
 from core.records.version import Channels, Event, Labels, VersionRecord
 from core.registry import model_server_config
 from core.registry.model_server_config import DamagedConfigError
+from core.settings import first_fault
 from core.workspace import Workspace
 
 _LARGEST = 2**63 - 1
@@ -244,7 +245,5 @@ def _parse(path: Path, version: str) -> VersionRecord | Damaged:
 
 def _short(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return f"{where}: {first['msg']}" if where else first["msg"]
+        return first_fault(error)
     return getattr(error, "strerror", None) or str(error)

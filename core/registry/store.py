@@ -19,6 +19,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import EllipsisType
@@ -212,26 +213,28 @@ class Registry(RegistryReader):
         write_atomic(self._channels, channels.model_dump_json(exclude_none=channels.served is None) + "\n")
         self._write_config(channels)
 
-    def _write_config(self, channels: Channels) -> None:
-        """Bring models.config to what the channels say; leave it alone, its time included, if it says that."""
-        labels = {
-            label: version for label, version in channels.labels.model_dump().items() if version is not None
-        }
+    def _write_config(self, channels: Channels) -> bool:
+        """Bring models.config to what the channels say; leave it alone, its time included, if it says that.
+
+        Returns:
+            Whether other versions or labels of this model stood there.
+        """
         wanted = ServedModel(
             name=self.model_name,
-            base_path=model_server_config.base_path(self.served),
+            base_path=str(self.served.resolve()),
             versions=channels.versions,
-            labels=dict(sorted(labels.items())),
+            labels=channels.labels.model_dump(exclude_none=True),
         )
         present = self._read_config()
         if isinstance(present, Damaged):
             # A slip of a hand in it must not stop a rollback: it is made of the channels, which are whole.
             _LOG.warning("%s; it is written again from channels.json", present)
-        elif wanted in model_server_config.read(present):
-            return
-        write_atomic(
-            self._config, model_server_config.render(wanted, "" if isinstance(present, Damaged) else present)
-        )
+            write_atomic(self._config, model_server_config.render(wanted))
+            return False
+        found = model_server_config.read(present)
+        if wanted not in found:
+            write_atomic(self._config, model_server_config.render(wanted, present))
+        return wanted not in [replace(one, base_path=wanted.base_path) for one in found]
 
     def _complete(self) -> Event | None:
         """Complete a change that a killed process had begun, and return it."""
@@ -243,22 +246,12 @@ class Registry(RegistryReader):
             _LOG.warning("%s; it is written again from the events", present)
         before = self.channels()
         wanted = after(before, events[-1]) if events else before
-        begun = wanted != present or self._config_differs(wanted)
-        if wanted != present:
+        begun = wanted != present
+        if begun:
             self._write(wanted)
         else:
-            self._write_config(wanted)
+            begun = self._write_config(wanted)
         return events[-1] if events and begun else None
-
-    def _config_differs(self, channels: Channels) -> bool:
-        present = self._read_config()
-        if isinstance(present, Damaged):
-            return False
-        mine = [one for one in model_server_config.read(present) if one.name == self.model_name]
-        labels = {
-            label: version for label, version in channels.labels.model_dump().items() if version is not None
-        }
-        return not mine or mine[0].labels != labels or mine[0].versions != channels.versions
 
     @contextmanager
     def _locked(self) -> Iterator[Event | None]:

@@ -91,13 +91,6 @@ def _mail(settings: Settings, alert: Alert, event: str) -> None:
 
 
 def _document(alert: Alert, event: str) -> dict[str, object]:
-    return {
-        "id": alert.id,
-        "event": event,
-        "subject": alert.subject,
-        "severity": alert.severity,
-        "message": alert.message,
-        "value": alert.value,
-        "opened": clock.stamp(alert.opened),
-        "resolved": clock.stamp(alert.resolved) if alert.resolved else None,
-    }
+    document = {name: getattr(alert, name) for name in ("id", "subject", "severity", "message", "value")}
+    resolved = clock.stamp(alert.resolved) if alert.resolved else None
+    return document | {"event": event, "opened": clock.stamp(alert.opened), "resolved": resolved}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.numbers import percent
@@ -15,6 +15,7 @@ from dashboard.database.tables import Device, Hour, Rule
 from dashboard.field.calibration import calibration, confirmed
 from dashboard.field.drift import LEAST, drift
 from dashboard.field.outcomes import quality
+from dashboard.field.recorder import hours
 from dashboard.readers.evidence import Evidence
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
@@ -81,19 +82,16 @@ def _beyond(column: InstrumentedAttribute[Any], message: str) -> Look:
     return look
 
 
+def _since(rule: Rule) -> int:
+    return clock.now() - rule.window_minutes * clock.MINUTE
+
+
 def _drift(features: tuple[str, ...]) -> Look:
     def look(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-        stable = sources.registry.channels().stable
-        version = sources.registry.version(stable) if stable else None
+        version = sources.registry.stable()
         if version is None:
             return []
-        rows = drift(
-            session,
-            sources.evidence,
-            version=version.version,
-            data_version=version.data_version,
-            since=clock.now() - rule.window_minutes * clock.MINUTE,
-        )
+        rows = drift(session, sources.evidence, version.version, version.data_version, _since(rule))
         return [
             Finding(
                 f"{version.version} {row.feature}",
@@ -113,25 +111,19 @@ def _drift(features: tuple[str, ...]) -> Look:
 
 def _sensitivity(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     stable = sources.registry.channels().stable
-    if stable is None:
+    found = quality(session, stable, _since(rule)) if stable else None
+    if stable is None or found is None or found.sensitivity is None or found.melanomas < LEAST_MELANOMAS:
         return []
-    found = quality(session, stable, clock.now() - rule.window_minutes * clock.MINUTE)
-    if (
-        found.sensitivity is None
-        or found.melanomas < LEAST_MELANOMAS
-        or found.sensitivity.value >= rule.limit
-    ):
-        return []
+    value = found.sensitivity.value
     text = (
-        f"version {stable} found {percent(found.sensitivity.value)} of {found.melanomas} melanomas in the "
-        f"field, limit {percent(rule.limit)}"
+        f"version {stable} found {percent(value)} of {found.melanomas} melanomas in the field, "
+        f"limit {percent(rule.limit)}"
     )
-    return [Finding(stable, text, found.sensitivity.value)]
+    return [Finding(stable, text, value)] if value < rule.limit else []
 
 
 def _calibration(session: Session, sources: Sources, rule: Rule) -> list[Finding]:
-    stable = sources.registry.channels().stable
-    record = sources.registry.version(stable) if stable else None
+    record = sources.registry.stable()
     if record is None:
         return []
     found = calibration(confirmed(session, record.version, record.data_version), record.version)
@@ -145,13 +137,9 @@ def _calibration(session: Session, sources: Sources, rule: Rule) -> list[Finding
 
 
 def _failures(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
-    since = clock.now() - rule.window_minutes * clock.MINUTE
-    answers, failures = session.execute(
-        select(func.coalesce(func.sum(Hour.answers), 0), func.coalesce(func.sum(Hour.failures), 0)).where(
-            Hour.hour >= since // clock.HOUR * clock.HOUR
-        )
-    ).one()
-    total = answers + failures
+    rows = hours(session, Hour.version, ("answers", "failures"), _since(rule))
+    failures = sum(failed for _, _, failed in rows)
+    total = failures + sum(answered for _, answered, _ in rows)
     if total < LEAST_ANSWERS or failures / total <= rule.limit:
         return []
     text = f"{percent(failures / total)} of {total} requests failed, limit {percent(rule.limit)}"
@@ -164,19 +152,16 @@ def _run(_session: Session, sources: Sources, rule: Rule) -> list[Finding]:
     newest = next(ended, None)
     if newest is None or newest.state not in ("failed", "refused", "interrupted"):
         return []
-    if newest.started is not None and newest.started < clock.now() - rule.window_minutes * clock.MINUTE:
+    if newest.started is not None and newest.started < _since(rule):
         return []
     return [Finding(newest.run_id, f"run {newest.run_id} was {newest.state}: {newest.reason[:300]}")]
 
 
 def _server(_session: Session, sources: Sources, _rule: Rule) -> list[Finding]:
     trouble = sources.scraper.trouble
-    # A server that never answered may simply not be started yet on a laptop.
-    return (
-        [Finding("model server", f"the model server stopped answering: {trouble}")]
-        if trouble and sources.scraper.samples()
-        else []
-    )
+    if not trouble or not sources.scraper.samples():
+        return []  # a server that never answered may simply not be started yet on a laptop
+    return [Finding("model server", f"the model server stopped answering: {trouble}")]
 
 
 KINDS: dict[str, Kind] = {

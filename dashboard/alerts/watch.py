@@ -93,26 +93,14 @@ class AlertWatch(Worker):
     def stamp(self) -> object:
         """Changes with every alert that opens, is acknowledged or resolved."""
         with self._database.read() as session:
-            return tuple(
-                session.execute(
-                    select(
-                        func.max(Alert.id),
-                        func.max(Alert.resolved),
-                        func.max(Alert.acknowledged),
-                        func.max(Alert.snoozed_until),
-                        func.sum(Alert.value),
-                    )
-                ).one()
-            )
+            moments = (Alert.id, Alert.resolved, Alert.acknowledged, Alert.snoozed_until)
+            newest = (func.max(column) for column in moments)
+            return tuple(session.execute(select(*newest, func.sum(Alert.value))).one())
 
     def _settle(self, rule: Rule, beyond: dict[str, Finding], still: dict[str, Finding]) -> None:
+        standing = select(Alert).where(Alert.rule_id == rule.id, Alert.resolved.is_(None))
         with self._database.read() as session:
-            known = {
-                alert.subject: alert
-                for alert in session.scalars(
-                    select(Alert).where(Alert.rule_id == rule.id, Alert.resolved.is_(None))
-                )
-            }
+            known = {alert.subject: alert for alert in session.scalars(standing)}
         opening = self._waited(rule, "open", beyond.keys() - known.keys())
         ending = self._waited(rule, "end", known.keys() - still.keys())
         changed = {
@@ -128,10 +116,7 @@ class AlertWatch(Worker):
             current = session.get(Rule, rule.id)
             if current is None or current.deleted is not None:
                 return
-            standing = session.scalars(
-                select(Alert).where(Alert.rule_id == rule.id, Alert.resolved.is_(None))
-            ).all()
-            for alert in standing:
+            for alert in session.scalars(standing).all():
                 if alert.subject in ending:
                     alert.resolved = clock.now()
                     self._tell(session, alert, "resolved")
@@ -190,15 +175,7 @@ class AlertWatch(Worker):
         ):
             return  # nobody was told that it began
         session.add_all(
-            Delivery(
-                alert_id=alert.id,
-                channel=channel,
-                event=event,
-                state="waiting",
-                attempts=0,
-                due=clock.now(),
-                trouble="",
-            )
+            Delivery(alert_id=alert.id, channel=channel, event=event, state="waiting", due=clock.now())
             for channel in channels(self._settings)
         )
 

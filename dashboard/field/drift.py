@@ -35,25 +35,21 @@ class Drift(Frozen):
 def drift(
     session: Session,
     evidence: Evidence,
-    *,
     version: str,
     data_version: str,
     since: int,
     until: int | None = None,
 ) -> list[Drift]:
     """Every feature's drift of one version's answers since a day."""
-    seen = _seen(session, version, since, until or clock.now())
-    reference = _reference(session, evidence, version, data_version)
-    return [_compare(name, reference[name], seen[name]) for name in FEATURES]
-
-
-def _seen(session: Session, version: str, since: int, until: int) -> dict[str, Scores]:
+    first, end = since // clock.DAY * clock.DAY, until or clock.now()
     rows = session.execute(
         select(Bin.feature, Bin.bin, func.sum(Bin.count))
-        .where(Bin.day >= since // clock.DAY * clock.DAY, Bin.day <= until, Bin.version == version)
+        .where(Bin.day >= first, Bin.day <= end, Bin.version == version)
         .group_by(Bin.feature, Bin.bin)
     )
-    return _filled(rows)
+    seen = _filled(rows)
+    reference = _reference(session, evidence, version, data_version)
+    return [_compare(name, reference[name], seen[name]) for name in FEATURES]
 
 
 def _reference(session: Session, evidence: Evidence, version: str, data_version: str) -> dict[str, Scores]:

@@ -12,9 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard import clock
 from dashboard.database.connection import Database, insert, upsert
@@ -110,23 +111,16 @@ class Recorder:
         return len(fresh)
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            job = self._queue.get()
+        while (job := self._queue.get()) is not None:
             jobs: list[Job] = []
-            while True:
-                if job is None:
-                    stopping = True
-                else:
-                    jobs.append(job)
-                if stopping or sum(len(answers) for answers, _ in jobs) >= MOST:
+            while job is not None:
+                jobs.append(job)
+                if self._queue.empty() or sum(len(answers) for answers, _ in jobs) >= MOST:
                     break
-                try:
-                    job = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if jobs:
-                self._settle(jobs)
+                job = self._queue.get()  # this thread alone takes from the queue: it does not wait
+            self._settle(jobs)
+            if job is None:
+                return
 
     def _settle(self, jobs: list[Job]) -> None:
         try:
@@ -159,12 +153,10 @@ def _insert(session: Session, answers: Sequence[Answer]) -> list[Answer]:
 
 def count(session: Session, answers: Sequence[Answer]) -> None:
     """Add answers to every count that pages read."""
-    hours: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    cells: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     bins: Counter[tuple[int, str, str, int]] = Counter()
-    links: Counter[tuple[str, str]] = Counter()
-    last: dict[str, int] = {}
     for answer in answers:
-        cell = hours[answer.at // clock.HOUR * clock.HOUR, answer.version]
+        cell = cells[answer.at // clock.HOUR * clock.HOUR, answer.version]
         cell["answers"] += 1
         cell["referred"] += answer.zone == "refer"
         cell["reviewed"] += answer.zone == "review"
@@ -176,10 +168,7 @@ def count(session: Session, answers: Sequence[Answer]) -> None:
             value = getattr(answer, name)
             if value is not None:
                 bins[day, answer.version, name, feature.bin(value)] += 1
-        if answer.device_id:
-            links[answer.version, answer.device_id] += 1
-            last[answer.device_id] = max(last.get(answer.device_id, 0), answer.at)
-    add_hours(session, hours)
+    add_hours(session, cells)
     upsert(
         session,
         Bin,
@@ -189,23 +178,39 @@ def count(session: Session, answers: Sequence[Answer]) -> None:
         ],
         add=("count",),
     )
-    link(session, links, last)
+    link(session, [(a.version, a.device_id, a.at) for a in answers if a.device_id])
 
 
-def add_hours(session: Session, hours: dict[tuple[int, str], dict[str, float]]) -> None:
+def add_hours(session: Session, cells: dict[tuple[int, str], dict[str, float]]) -> None:
     """Add to the hourly counts."""
-    names = ("answers", "referred", "reviewed", "strange", "failures", "probability", "latency_ms")
-    whole = names[:5]
+    whole = ("answers", "referred", "reviewed", "strange", "failures")
+    parts = ("probability", "latency_ms")
     rows = [
         {"hour": hour, "version": version}
-        | {name: int(cell.get(name, 0)) if name in whole else cell.get(name, 0.0) for name in names}
-        for (hour, version), cell in sorted(hours.items())
+        | {name: int(cell.get(name, 0)) for name in whole}
+        | {name: cell.get(name, 0.0) for name in parts}
+        for (hour, version), cell in sorted(cells.items())
     ]
-    upsert(session, Hour, rows, add=names)
+    upsert(session, Hour, rows, add=whole + parts)
 
 
-def link(session: Session, links: Counter[tuple[str, str]], last: dict[str, int]) -> None:
-    """Note which devices were answered by which version, and that they live."""
+def hours(
+    session: Session, by: InstrumentedAttribute[Any], names: Sequence[str], since: int, *wanted: Any
+) -> list[Sequence[Any]]:
+    """Return the sums of some hourly counts from a moment on, in the order of what they are told apart `by`."""
+    sums = (func.sum(getattr(Hour, name)).label(name) for name in names)
+    first = since // clock.HOUR * clock.HOUR
+    rows = session.execute(select(by, *sums).where(Hour.hour >= first, *wanted).group_by(by).order_by(by))
+    return [*rows]
+
+
+def link(session: Session, answered: Sequence[tuple[str, str, int]]) -> None:
+    """Note which devices were answered by which version, and that they live: (version, device, moment) each."""
+    links = Counter((version, device) for version, device, _ in answered)
+    totals = Counter(device for _, device, _ in answered)
+    last: dict[str, int] = {}
+    for _, device, at in answered:
+        last[device] = max(last.get(device, 0), at)
     upsert(
         session,
         VersionDevice,
@@ -216,14 +221,9 @@ def link(session: Session, links: Counter[tuple[str, str]], last: dict[str, int]
         add=("answers",),
         replace=("last",),
     )
-    totals: Counter[str] = Counter()
-    for (_, device), number in links.items():
-        totals[device] += number
-    for device in sorted(totals):
+    for device, number in sorted(totals.items()):
         touch(session, device, last[device])
-        session.execute(
-            update(Device).where(Device.id == device).values(answered=Device.answered + totals[device])
-        )
+        session.execute(update(Device).where(Device.id == device).values(answered=Device.answered + number))
 
 
 def touch(session: Session, device_id: str, at: int) -> None:
@@ -238,17 +238,13 @@ def touch(session: Session, device_id: str, at: int) -> None:
 
 def claim(session: Session, claims: Sequence[tuple[str, str]]) -> None:
     """Give answers without a device theirs: (request id, device id) each; what has one keeps it."""
-    links: Counter[tuple[str, str]] = Counter()
-    last: dict[str, int] = {}
+    taken: list[tuple[str, str, int]] = []
     for request_id, device_id in claims:
-        taken = session.execute(
+        rows = session.execute(
             update(Prediction)
             .where(Prediction.request_id == request_id, Prediction.device_id.is_(None))
             .values(device_id=device_id)
             .returning(Prediction.version, Prediction.at)
-        ).all()
-        for version, at in taken:
-            links[version, device_id] += 1
-            last[device_id] = max(last.get(device_id, 0), at)
-    if links:
-        link(session, links, last)
+        )
+        taken += [(row.version, device_id, row.at) for row in rows]
+    link(session, taken)

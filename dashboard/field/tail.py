@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from core.images.statistics import ImageStatistics
 from core.records.prediction import parse
@@ -15,8 +16,8 @@ from core.records.times import milliseconds
 from core.worker import Worker
 from dashboard.database.connection import Database
 from dashboard.database.tables import Cursor
-from dashboard.field.pictures import Pictures
 from dashboard.field.recorder import Answer, Recorder
+from dashboard.field.retention import Pictures
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +108,10 @@ def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) ->
     image = record.image
     if pictures is not None and image is not None and image.data:
         pictures.keep(image.sha256, image.data)
-    mean, std = (image.channel_mean, image.channel_std) if image else (None, None)
-    colours = ImageStatistics.of(mean, std) if mean and std else None
+    facts: dict[str, Any] = image.model_dump(include={"sha256", "width", "height", "bytes"}) if image else {}
+    if image is not None and image.channel_mean and image.channel_std:
+        colours = ImageStatistics.of(image.channel_mean, image.channel_std)
+        facts |= {name: getattr(colours, name) for name in ("brightness", "contrast", "redness")}
     return Answer(
         request_id=record.request_id[:128],
         row=record.row,
@@ -122,11 +125,5 @@ def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) ->
         device_id=record.device_id,
         out_of_distribution=record.out_of_distribution,
         latency_ms=record.latency_ms,
-        sha256=image.sha256 if image else None,
-        width=image.width if image else None,
-        height=image.height if image else None,
-        bytes=image.bytes if image else None,
-        brightness=colours.brightness if colours else None,
-        contrast=colours.contrast if colours else None,
-        redness=colours.redness if colours else None,
+        **facts,
     )

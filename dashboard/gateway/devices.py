@@ -8,10 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from core.records.examination import Examination as DeviceExamination
+from core.records.examination import ExaminationAnswer
 from core.records.heartbeat import Heartbeat as DeviceHeartbeat
+from core.records.prediction import ANSWER_FIELDS
 from dashboard import clock
 from dashboard.access import address, bearer
 from dashboard.database.tables import Device, Examination, Heartbeat
@@ -99,13 +101,9 @@ def heartbeat(using: Using, caller: Reporter, device_id: DeviceId, body: DeviceH
                 device_id=device_id, at=at, queue_depth=depth, temperature=body.temperature_c, errors=errors
             )
         )
-        newest = session.scalar(
-            select(Heartbeat.at)
-            .where(Heartbeat.device_id == device_id)
-            .order_by(Heartbeat.at.desc())
-            .limit(1)
-        )
-        if newest is None or newest <= at:
+        # The session writes the heartbeat before it asks: there is always a newest one.
+        newest = session.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.device_id == device_id))
+        if newest == at:
             session.execute(
                 update(Device)
                 .where(Device.id == device_id)
@@ -174,30 +172,22 @@ def examination(
     # whether the model server's record was there first: between two transactions it may come at any moment.
     if body.answer is not None:
         try:
-            using.recorder.put([_answer(body, at)]).result(timeout=30)
+            using.recorder.put([_answer(body, body.answer, at)]).result(timeout=30)
         except (QueueFullError, TimeoutError) as error:
             raise FaultError(503, f"the answer is not on disk yet: {error}", {"Retry-After": "5"}) from None
-    if known is not None:
-        return JSONResponse(Taken(status="known").model_dump())
-    return JSONResponse(Taken(status="new").model_dump(), status_code=201)
+    status, code = ("new", 201) if known is None else ("known", 200)
+    return JSONResponse(Taken(status=status).model_dump(), status_code=code)
 
 
-def _answer(body: DeviceExamination, at: int) -> Answer:
-    answer = body.answer
-    if answer is None:
-        raise ValueError("an examination without an answer")
+def _answer(body: DeviceExamination, answer: ExaminationAnswer, at: int) -> Answer:
     return Answer(
         request_id=body.id,
         row=0,
         at=at,
         origin="device",
         version=answer.model_version,
-        probability=answer.probability,
-        decision=answer.decision,
-        threshold=answer.threshold,
-        zone=answer.zone,
         device_id=body.device_id,
-        out_of_distribution=answer.out_of_distribution,
+        **answer.model_dump(include=set(ANSWER_FIELDS)),
         sha256=body.image.sha256,
         width=body.image.width,
         height=body.image.height,

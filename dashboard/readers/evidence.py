@@ -19,7 +19,7 @@ from core.measures.rates import Interval
 from core.records import evaluation
 from core.records.evaluation import External
 from core.spreadsheet import plain
-from dashboard.readers.cache import FileCache
+from dashboard.readers.cache import cached
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles, well_formed
 
@@ -107,26 +107,28 @@ class Evidence:
     def __init__(self, runs: RunFiles, registry: RegistryFiles) -> None:
         self._runs = runs
         self._registry = registry
-        self._predictions: FileCache[Predictions | None] = FileCache(load_predictions, 24)
+        self._predictions = cached(load_predictions, 24)
         # Bands are costly and do not depend on a threshold: they are drawn once a run.
-        self._quality: FileCache[Quality | None] = FileCache(_measure, 200)
+        self._quality = cached(_measure, 200)
 
     def of_run(self, run_id: str) -> Predictions | None:
         """Return the model's probabilities on the test split."""
-        return self._load(run_id, "Evaluator", "evaluation", "predictions.csv")
+        folder = self._evaluation(run_id)
+        return self._predictions(folder / "predictions.csv") if folder else None
 
     def quality(self, run_id: str) -> Quality | None:
         """Return what a run's model is worth on the test split; None with one class only."""
-        folder = self._runs.output(run_id, "Evaluator", "evaluation")
-        return self._quality.get(folder / "predictions.csv") if folder else None
+        folder = self._evaluation(run_id)
+        return self._quality(folder / "predictions.csv") if folder else None
 
     def on_eval(self, run_id: str) -> Predictions | None:
         """Return its probabilities on the eval split: the reference of its scores."""
-        return self._load(run_id, "Trainer", "model_run", "eval_predictions.csv")
+        folder = self.model_run(run_id)
+        return self._predictions(folder / "eval_predictions.csv") if folder else None
 
     def elsewhere(self, run_id: str) -> tuple[tuple[External, ...], tuple[str, ...]]:
         """Return what was measured on pictures from elsewhere, and a sentence for a damaged file."""
-        folder = self._runs.output(run_id, "Evaluator", "evaluation")
+        folder = self._evaluation(run_id)
         if folder is None:
             return (), ()
         try:
@@ -139,19 +141,18 @@ class Evidence:
         record = self._registry.readable(version)
         return (record.run_id or None) if record else None
 
-    def model_run(self, run_id: str) -> Path | None:
-        """Return Trainer's folder of logs."""
-        return self._runs.output(run_id, "Trainer", "model_run")
-
     def epochs(self, run_id: str) -> tuple[Epoch, ...]:
         """Return the Trainer's history; empty where the strategy has none."""
         folder = self.model_run(run_id)
         history = read_json(folder / "history.json") if folder else None
         return well_formed(Epoch, (history or {}).get("epochs"))
 
-    def _load(self, run_id: str, step: str, output: str, name: str) -> Predictions | None:
-        folder = self._runs.output(run_id, step, output)
-        return self._predictions.get(folder / name) if folder else None
+    def _evaluation(self, run_id: str) -> Path | None:
+        return self._runs.output(run_id, "Evaluator", "evaluation")
+
+    def model_run(self, run_id: str) -> Path | None:
+        """Return Trainer's folder of logs."""
+        return self._runs.output(run_id, "Trainer", "model_run")
 
 
 def _measure(path: Path) -> Quality | None:

@@ -66,6 +66,11 @@ class RegistryFiles(Registry):
         record = self.readable(name)
         return self.short(record, self.channels()) if record else None
 
+    def stable(self) -> Version | None:
+        """Return the version that is served; None where there is none whose record can be read."""
+        name = self.channels().stable
+        return self.version(name) if name else None
+
     def all(self) -> list[Version]:
         """Return every version whose record can be read, newest first."""
         channels = self.channels()

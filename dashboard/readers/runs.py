@@ -15,7 +15,7 @@ from core.records.verdict import Verdict
 from core.settings import Frozen
 from core.workspace import Workspace, contained
 from dashboard import clock
-from dashboard.readers.cache import FileCache, mark_of
+from dashboard.readers.cache import cached, mark_of
 
 M = TypeVar("M", bound=BaseModel)
 # Where the kernel cannot tell, a run whose log says nothing for this long is taken for dead; where it says
@@ -57,7 +57,7 @@ class RunFiles:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._documents: FileCache[dict[str, Any] | None] = FileCache(_document, 1000)
+        self._documents = cached(_document, 1000)
         # By name and with a plain stat: thousands of runs are looked at for one page.
         self._summaries: dict[str, tuple[tuple[int, int], Run]] = {}
 
@@ -111,7 +111,7 @@ class RunFiles:
     def document(self, run_id: str, name: str = "run.json") -> dict[str, Any]:
         """Return a whole document of a run; empty while it is not there, or where it is damaged."""
         folder = self.folder(run_id)
-        return (self._documents.get(folder / name) if folder else None) or {}
+        return (self._documents(folder / name) if folder else None) or {}
 
     def steps(self, run_id: str) -> list[dict[str, Any]]:
         """Return the steps of a run.json; what has not their form is left out."""

@@ -23,7 +23,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 from starlette.concurrency import run_in_threadpool
 
-from dashboard.access import cookie
+from dashboard.access import base_url, cookie, set_cookie
 from dashboard.database.tables import User
 from dashboard.faults import FaultError
 from dashboard.security.roles import ROLES, Role
@@ -42,17 +42,11 @@ GROUP_NAMES = ("name", "displayName", "value", "id")
 
 @dataclass(frozen=True)
 class Arrival:
-    """Somebody who came back from the provider.
-
-    Attributes:
-        user: the account.
-        place: the page that was asked for first.
-        id_token: what the provider wants to see again at sign-out.
-    """
+    """Somebody who came back from the provider."""
 
     user: User
-    place: str
-    id_token: str
+    place: str  # the page that was asked for first
+    id_token: str  # what the provider wants to see again at sign-out
 
 
 class Provider:
@@ -78,7 +72,7 @@ class Provider:
             found["authorization_endpoint"],
             self._client_id,
             "code",
-            redirect_uri=self._base(request, using) + "/sign-in/oidc/callback",
+            redirect_uri=base_url(request, using) + "/sign-in/oidc/callback",
             scope="openid profile email",
             state=state,
             nonce=nonce,
@@ -86,15 +80,8 @@ class Provider:
             code_challenge_method="S256",
         )
         answer = RedirectResponse(address, status_code=303)
-        answer.set_cookie(
-            _cookie(using, state),
-            str(self._sealed.dumps({"state": state, "nonce": nonce, "verifier": verifier, "place": place})),
-            max_age=MINUTES * 60,
-            path="/",
-            secure=using.settings.secure,
-            httponly=True,
-            samesite="lax",
-        )
+        held = self._sealed.dumps({"state": state, "nonce": nonce, "verifier": verifier, "place": place})
+        set_cookie(answer, using, _cookie(using, state), str(held), MINUTES * 60)
         return answer
 
     async def arrive(self, request: Request, using: Services) -> Arrival:
@@ -103,9 +90,8 @@ class Provider:
         try:
             held = self._sealed.loads(request.cookies.get(_cookie(using, given), ""), max_age=MINUTES * 60)
         except BadSignature:
-            raise FaultError(
-                403, "the sign-in took too long or began elsewhere: start again at /sign-in"
-            ) from None
+            text = "the sign-in took too long or began elsewhere: start again at /sign-in"
+            raise FaultError(403, text) from None
         if not secrets.compare_digest(given.encode(), held["state"].encode()):
             raise FaultError(403, "the provider's answer belongs to another sign-in: start again at /sign-in")
         if "error" in request.query_params:
@@ -143,7 +129,7 @@ class Provider:
             return None
         sent = {
             "client_id": self._client_id,
-            "post_logout_redirect_uri": self._base(request, using) + "/sign-in",
+            "post_logout_redirect_uri": base_url(request, using) + "/sign-in",
             **({"id_token_hint": id_token} if id_token else {}),
         }
         return f"{end}{'&' if '?' in end else '?'}{urlencode(sent)}"
@@ -179,7 +165,7 @@ class Provider:
         form = {
             "grant_type": "authorization_code",
             "code": request.query_params.get("code", ""),
-            "redirect_uri": self._base(request, using) + "/sign-in/oidc/callback",
+            "redirect_uri": base_url(request, using) + "/sign-in/oidc/callback",
             "code_verifier": verifier,
         }
         # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
@@ -237,10 +223,6 @@ class Provider:
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=self._tls)
-
-    @staticmethod
-    def _base(request: Request, using: Services) -> str:
-        return using.settings.public_url or str(request.base_url).rstrip("/")
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

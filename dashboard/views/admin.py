@@ -1,26 +1,29 @@
-"""People, tokens, and enrolment of devices."""
+"""People, tokens, and the audit log of what they did."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BeforeValidator, Field
 from sqlalchemy import select
 
-from dashboard.access import Admin
+from dashboard.access import Admin, Approver, base_url
 from dashboard.database.connection import by_number
-from dashboard.database.tables import Token, User
+from dashboard.database.tables import Audit, Token, User
 from dashboard.faults import invalid, missing, present
-from dashboard.page import ANSWERS, CHANGE, DONE, Page, Part, respond
+from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, Part, page_of, respond
 from dashboard.security.accounts import AccountError
 from dashboard.security.roles import MEANING, SCOPES, Role, Scope
 from dashboard.security.sessions import LINK_MINUTES
 from dashboard.services import Using
 from dashboard.views.forms import FormData, OncePage, go, once
 
-router = APIRouter(prefix="/admin", tags=["administration"])
+router = APIRouter(tags=["administration"])
+
+AUDIT_ROWS = 50
 
 
 class Account(Part):
@@ -80,7 +83,7 @@ class TokenForm(FormData):
     scope: list[Scope] = Field(min_length=1, description="what it may be used for")
 
 
-@router.get("", response_model=AdminPage, responses=ANSWERS)
+@router.get("/admin", response_model=AdminPage, responses=ANSWERS)
 def admin(request: Request, using: Using, _: Admin) -> Response:
     """Everybody and every token."""
     with using.database.read() as session:
@@ -106,7 +109,7 @@ def admin(request: Request, using: Using, _: Admin) -> Response:
 ONCE = {**ANSWERS, 409: DONE[409]}
 
 
-@router.post("/people", response_model=OncePage, responses=ONCE)
+@router.post("/admin/people", response_model=OncePage, responses=ONCE)
 def make_person(
     request: Request, using: Using, person: Admin, form: Annotated[PersonForm, Form()]
 ) -> Response:
@@ -118,7 +121,7 @@ def make_person(
     return _link(request, using, user.id, user.name)
 
 
-@router.post("/people/{number}", **CHANGE)
+@router.post("/admin/people/{number}", **CHANGE)
 def change_person(
     using: Using, person: Admin, number: int, form: Annotated[ChangeForm, Form()]
 ) -> RedirectResponse:
@@ -130,7 +133,7 @@ def change_person(
     return go("/admin")
 
 
-@router.post("/people/{number}/link", response_model=OncePage, responses=ONCE)
+@router.post("/admin/people/{number}/link", response_model=OncePage, responses=ONCE)
 def new_link(request: Request, using: Using, person: Admin, number: int) -> Response:
     """A new sign-in link for somebody who lost a password."""
     with using.database.write() as session:
@@ -141,7 +144,7 @@ def new_link(request: Request, using: Using, person: Admin, number: int) -> Resp
     return _link(request, using, user.id, user.name)
 
 
-@router.post("/tokens", response_model=OncePage, responses=ONCE)
+@router.post("/admin/tokens", response_model=OncePage, responses=ONCE)
 def make_token(request: Request, using: Using, person: Admin, form: Annotated[TokenForm, Form()]) -> Response:
     """Make a token; it is shown once."""
     if "report" in form.scope and not form.device_id:
@@ -157,7 +160,7 @@ def make_token(request: Request, using: Using, person: Admin, form: Annotated[To
     return once(request, using, title=f"Token {form.name}", label="Token", value=token, note=note)
 
 
-@router.post("/tokens/{number}/revoke", **CHANGE)
+@router.post("/admin/tokens/{number}/revoke", **CHANGE)
 def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
     """End a token."""
     with using.database.write() as session:
@@ -168,7 +171,59 @@ def revoke(using: Using, person: Admin, number: int) -> RedirectResponse:
 
 def _link(request: Request, using: Using, user_id: int, name: str) -> Response:
     token = using.sessions.link(user_id)
-    base = using.settings.public_url or str(request.base_url).rstrip("/")
-    value = f"{base}/sign-in/link?token={token}"
+    value = f"{base_url(request, using)}/sign-in/link?token={token}"
     note = f"It works once, within {LINK_MINUTES} minutes. Give it to {name} and nobody else."
     return once(request, using, title=f"Sign-in link for {name}", label="Link", value=value, note=note)
+
+
+class Line(Part):
+    """One line."""
+
+    id: int
+    at: int
+    who: str
+    action: str
+    subject: str
+    detail: Annotated[dict[str, Any], BeforeValidator(json.loads)]
+    digest: str
+
+
+class AuditPage(ListPage):
+    """The log, newest first, and what reading its whole chain said."""
+
+    lines: tuple[Line, ...]
+    action: str
+    actions: tuple[str, ...]
+    checked: bool = Field(description="the whole chain was read for this answer")
+    intact: bool | None
+    trouble: str
+
+
+@router.get("/audit", response_model=AuditPage, responses=ANSWERS)
+def audit(
+    request: Request,
+    using: Using,
+    _: Approver,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    action: Annotated[str, Query(pattern=r"^[a-z.-]{0,40}$")] = "",
+    verify: bool = False,
+) -> Response:
+    """Who did what."""
+    wanted = [Audit.action == action] if action else []
+    with using.database.read() as session:
+        rows, place = page_of(
+            session, select(Audit).where(*wanted).order_by(Audit.id.desc()), page, AUDIT_ROWS
+        )
+        actions = session.scalars(select(Audit.action).distinct().order_by(Audit.action)).all()
+    found = using.audit.verify() if verify else None
+    model = AuditPage(
+        title="Audit log",
+        lines=tuple(Line.model_validate(row) for row in rows),
+        **place,
+        action=action,
+        actions=tuple(actions),
+        checked=found is not None,
+        intact=found.intact if found else None,
+        trouble=found.trouble if found else "",
+    )
+    return respond(request, using, "audit.html", model)

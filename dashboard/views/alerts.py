@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from dashboard.alerts.kinds import KINDS
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Alert, Delivery, Rule
 from dashboard.faults import FaultError, invalid, missing, present
-from dashboard.page import ANSWERS, CHANGE, ListPage, Part, page_of, respond
+from dashboard.page import ANSWERS, CHANGE, ListPage, PageNumber, Part, page_of, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.views.forms import FormData, go
@@ -96,9 +96,7 @@ def mark(rule: Rule) -> str:
 
 
 @router.get("", response_model=AlertsPage, responses=ANSWERS)
-def alerts(
-    request: Request, using: Using, person: Viewer, page: Annotated[int, Query(ge=1, le=100_000)] = 1
-) -> Response:
+def alerts(request: Request, using: Using, person: Viewer, page: PageNumber = 1) -> Response:
     """Everything about alerts."""
     with using.database.read() as session:
         names = {rule.id: rule for rule in session.scalars(select(Rule).order_by(Rule.id))}

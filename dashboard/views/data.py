@@ -23,7 +23,7 @@ from dashboard.access import Viewer
 from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing, present
 from dashboard.field.features import FEATURES
-from dashboard.page import ANSWERS, ListPage, Page, Part, of_kind, paged, respond
+from dashboard.page import ANSWERS, ListPage, Page, PageNumber, Part, of_kind, paged, respond
 from dashboard.readers import manifest, statistics
 from dashboard.readers.data_index import THUMBNAIL_SIDE
 from dashboard.readers.manifest import Quarantined
@@ -102,9 +102,8 @@ class DataSetPage(ListPage):
 @router.get("", response_model=DataPage, responses=ANSWERS)
 def data_sets(request: Request, using: Using, _: Viewer) -> Response:
     """Every data set a run used, newest first."""
-    return respond(
-        request, using, "data_sets.html", DataPage(title="Data", data_sets=tuple(_known(using).values()))
-    )
+    model = DataPage(title="Data", data_sets=tuple(_known(using).values()))
+    return respond(request, using, "data_sets.html", model)
 
 
 @router.get("/{version}", response_model=DataSetPage, responses=ANSWERS)
@@ -114,7 +113,7 @@ def data_set(
     _: Viewer,
     version: str,
     against: Annotated[str, Query(max_length=64)] = "",
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    page: PageNumber = 1,
 ) -> Response:
     """One data set."""
     known = _known(using)
@@ -123,8 +122,7 @@ def data_set(
         raise missing(f"there is no data set {(against if chosen else version)[:64]}")
     folder = Path(chosen.folder)
     rows = manifest.quarantine(folder)
-    place = paged(len(rows), page, ROWS)
-    page = place["page"]
+    place, first = paged(len(rows), page, ROWS)
     with using.database.read() as session:
         balance = _balance(session, version)
         shifts = _shifts(session, version, against) if against else []
@@ -144,7 +142,7 @@ def data_set(
                 detail=row.detail,
                 picture=_file(using, folder, row) is not None,
             )
-            for i, row in list(enumerate(rows))[(page - 1) * ROWS : page * ROWS]
+            for i, row in enumerate(rows[first : first + ROWS], first)
         ),
         **place,
         anomalies=tuple(found),

@@ -13,7 +13,7 @@ from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
 from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, VersionDevice
 from dashboard.faults import invalid, present
-from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, Part, page_of, respond
+from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, PageNumber, Part, page_of, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
 from dashboard.time_range import TimeRange
@@ -93,7 +93,7 @@ def devices(
     request: Request,
     using: Using,
     _: Viewer,
-    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    page: PageNumber = 1,
     search: Annotated[str, Query(max_length=64)] = "",
     state: Annotated[str, Query(pattern=r"^(|silent|troubled|fine)$")] = "",
 ) -> Response:

@@ -9,7 +9,6 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.charts import performance, series
@@ -22,6 +21,7 @@ from dashboard.field.calibration import FieldCalibration, calibration, confirmed
 from dashboard.field.drift import Drift, drift
 from dashboard.field.features import FEATURES
 from dashboard.field.outcomes import FieldQuality, quality
+from dashboard.field.recorder import hours
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.services import Using
 from dashboard.time_range import TimeRange
@@ -80,9 +80,7 @@ def field(request: Request, using: Using, person: Viewer, asked: Annotated[Field
     with using.database.read() as session:
         history = _history(session, asked.version, since, until, None if by_hour else person.zone)
         found = quality(session, asked.version or None, since, until)
-        drifts = drift(
-            session, using.evidence, version=of, data_version=data_version, since=since, until=until
-        )
+        drifts = drift(session, using.evidence, of, data_version, since, until)
         outcomes = confirmed(session, of, data_version)
         model = FieldPage(
             title="Field",
@@ -150,15 +148,9 @@ def _history(
 ) -> tuple[Volume, ...]:
     """Return the counts of each day in a time zone, of each hour without one."""
     counts = ("answers", "failures", "referred", "reviewed")
-    wanted = [Hour.hour >= since // clock.HOUR * clock.HOUR, Hour.hour <= until]
-    rows = session.execute(
-        select(Hour.hour, *(func.sum(getattr(Hour, name)) for name in counts))
-        .where(*wanted, *([Hour.version == version] if version else []))
-        .group_by(Hour.hour)
-        .order_by(Hour.hour)
-    )
+    wanted = [Hour.hour <= until, *([Hour.version == version] if version else [])]
     found: dict[int, Volume] = {}
-    for hour, *values in rows:
+    for hour, *values in hours(session, Hour.hour, counts, since, *wanted):
         at = hour if zone is None else clock.midnight(clock.local(hour, zone).date(), zone)
         old = found.get(at, Volume(at=at))
         sums = {name: getattr(old, name) + int(value) for name, value in zip(counts, values, strict=True)}

@@ -1,22 +1,25 @@
-"""Health pages and the dashboard's own Prometheus page."""
+"""What programs ask: health, the dashboard's own metrics, and the stream every open page listens to."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
-from dashboard.access import either
+from dashboard.access import Viewer, either
 from dashboard.counters import ALERTS, REGISTRY, SKIPPED
+from dashboard.faults import FaultError
 from dashboard.page import of_kind
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Using
 
 router = APIRouter(tags=["health"])
+
+MOST_STREAMS = 12
 
 
 class Health(BaseModel):
@@ -47,3 +50,25 @@ def metrics(using: Using, _: Annotated[Person | Bearer, Depends(either("viewer",
     ALERTS.set(using.alerts.open_count)
     SKIPPED.set(using.tail.skipped)
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/events", response_model=None, responses=of_kind("text/event-stream"))
+async def events(
+    using: Using,
+    person: Viewer,
+    since: Annotated[int, Query(ge=0, le=2**62)] = 2**62,
+    last_event_id: Annotated[str, Header(pattern=r"^[0-9]{0,18}$")] = "",
+) -> StreamingResponse:
+    """Names of what changed, as server-sent events: runs, models, alerts, predictions.
+
+    `since`: the count of the page that listens; a browser that comes back names the last event it heard of instead.
+    """
+    if using.pulse.open(person.id) >= MOST_STREAMS:
+        raise FaultError(
+            429, f"more than {MOST_STREAMS} pages of yours are open already", {"Retry-After": "10"}
+        )
+    return StreamingResponse(
+        using.pulse.listen(person.id, int(last_event_id or since)),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )

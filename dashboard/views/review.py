@@ -83,9 +83,7 @@ def queue(request: Request, using: Using, person: Viewer, asked: Annotated[Queue
             or 0
             for zone in asked.zones
         }
-        total = sum(counted.values())
-        place = paged(total, asked.page, ROWS)
-        offset = (place["page"] - 1) * ROWS
+        place, offset = paged(sum(counted.values()), asked.page, ROWS)
         rows: list[Any] = []
         # A walk along the index for each zone instead of one sort of everything that waits.
         for zone, count in counted.items():

@@ -1,4 +1,4 @@
-"""The list of runs: what is asked for, found, sorted, and written into a file."""
+"""Many runs: the list as it is asked for, found, sorted and written into a file; up to five side by side."""
 
 from __future__ import annotations
 
@@ -9,24 +9,33 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import select
 
+from core.charts import performance
+from core.charts.performance import NamedCurve
+from core.measures.rates import Interval
 from core.spreadsheet import cell
 from dashboard import charts, clock
 from dashboard.access import Viewer
 from dashboard.database.tables import RunNote
-from dashboard.page import ANSWERS, ListPage, of_kind, paged, respond
+from dashboard.faults import present
+from dashboard.page import ANSWERS, ListPage, Page, Part, of_kind, paged, respond
+from dashboard.readers.evidence import MEASURES
 from dashboard.readers.runs import Run
 from dashboard.security.roles import Person
 from dashboard.services import Services, Using
 from dashboard.time_range import EMPTY_IS_NONE, Days
+from dashboard.words import differing
 
 router = APIRouter(tags=["runs"])
 
 PAGE = 25
+MOST_COMPARED = 5
+NO_CURVE = np.empty((0, 2))
 CHARTED = 60
 Sort = Literal["started", "auc", "sensitivity", "specificity", "seconds", "run_id"]
 # A cell that begins so is a formula in a spreadsheet.
@@ -78,19 +87,13 @@ def root(_: Viewer) -> RedirectResponse:
 
 
 @router.get("/runs", response_model=RunsPage, responses=ANSWERS)
-def runs(
-    request: Request,
-    using: Using,
-    person: Viewer,
-    asked: Annotated[RunFilter, Query()],
-) -> Response:
+def runs(request: Request, using: Using, person: Viewer, asked: Annotated[RunFilter, Query()]) -> Response:
     """Runs of this workspace and of the cluster."""
     found, choices = matching(using, asked, person)
-    place = paged(len(found), asked.page, PAGE)
-    page = place["page"]
+    place, first = paged(len(found), asked.page, PAGE)
     model = RunsPage(
         title="Runs",
-        runs=tuple(found[(page - 1) * PAGE : page * PAGE]),
+        runs=tuple(found[first : first + PAGE]),
         **place,
         **choices,
         asked=asked,
@@ -106,24 +109,86 @@ def runs(
 
 
 @router.get("/runs/export", response_model=None, responses=of_kind("text/csv", "application/json"))
-def export(
-    using: Using,
-    person: Viewer,
-    asked: Annotated[ExportFilter, Query()],
-) -> Response:
+def export(using: Using, person: Viewer, asked: Annotated[ExportFilter, Query()]) -> Response:
     """Every run that matches, as one file."""
     rows = [run.model_dump(mode="json") for run in matching(using, asked, person)[0]]
-    if asked.to == "json":
-        return Response(
-            json.dumps(rows, indent=1),
-            media_type="application/json",
-            headers={"Content-Disposition": 'attachment; filename="runs.json"'},
-        )
-    return Response(
-        as_csv(rows),
-        media_type="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="runs.csv"'},
+    text, kind = (
+        (json.dumps(rows, indent=1), "application/json") if asked.to == "json" else (as_csv(rows), "text/csv")
     )
+    headers = {"Content-Disposition": f'attachment; filename="runs.{asked.to}"'}
+    return Response(text, media_type=kind, headers=headers)
+
+
+class Column(Part):
+    """One of several runs."""
+
+    run: Run
+    auc: Interval | None
+    average_precision: float | None
+    brier: float | None
+    calibration_error: float | None
+    images: int
+
+
+class ComparePage(Page):
+    """Several runs side by side."""
+
+    columns: tuple[Column, ...]
+    choices: tuple[str, ...]
+    differences: tuple[tuple[str, tuple[str, ...]], ...] = Field(
+        description="settings that are not all equal"
+    )
+
+
+@router.get("/runs/compare", response_model=ComparePage, responses=ANSWERS)
+def compare(
+    request: Request,
+    using: Using,
+    _: Viewer,
+    run: Annotated[list[str] | None, Query(max_length=MOST_COMPARED)] = None,
+) -> Response:
+    """Metrics, curves and settings of up to five runs."""
+    columns, named, histories, configs = [], [], [], []
+    for run_id in dict.fromkeys(run or []):
+        found = present(using.runs.run(run_id), f"there is no run {run_id[:80]}")
+        predictions = using.evidence.of_run(run_id)
+        quality = using.evidence.quality(run_id)
+        columns.append(
+            Column(
+                run=found,
+                **{measure: getattr(quality, measure, None) for measure in MEASURES},
+                images=len(predictions) if predictions else 0,
+            )
+        )
+        # A run without a curve keeps its place in the legend: a colour is one run's on the whole page.
+        named.append(
+            NamedCurve(run_id, quality.roc, quality.auc.value) if quality else NamedCurve(run_id, NO_CURVE)
+        )
+        histories.append((run_id, using.evidence.epochs(run_id)))
+        configs.append(using.runs.config(run_id))
+    model = ComparePage(
+        title="Compare runs",
+        columns=tuple(columns),
+        choices=tuple(using.runs.ids()[:200]),
+        differences=differing(configs),
+    )
+    extra: dict[str, Any] = {
+        "roc": charts.place(performance.roc(named)) if any(len(one.points) for one in named) else "",
+        "training": [
+            (
+                f"{y_title[0].upper()}{y_title[1:]} by epoch",
+                charts.by_epoch(
+                    f"{y_title} by epoch", y_title, {name: (rows, key) for name, rows in histories}, low=low
+                ),
+            )
+            for key, y_title, low in (
+                ("eval_auc", "AUC on eval", None),
+                ("loss", "training loss", None),
+                ("false_negatives", "melanomas of eval missed at 0.5", 0.0),
+            )
+        ],
+    }
+    return respond(request, using, "compare.html", model, extra=extra)
 
 
 def matching(using: Services, asked: RunFilter, person: Person) -> tuple[list[Run], dict[str, Any]]:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
-from sqlalchemy import func, select
 
 from core.records.version import Channels
 from core.tfserving.client import ModelVersion
@@ -16,6 +15,7 @@ from dashboard import charts, clock
 from dashboard.access import Viewer
 from dashboard.database.tables import Hour
 from dashboard.faults import FaultError
+from dashboard.field.recorder import hours
 from dashboard.page import ANSWERS, Page, Part, respond
 from dashboard.readers.registry import channel
 from dashboard.scrape import Span
@@ -98,11 +98,7 @@ def serving(
     samples = using.scraper.samples()
     newest = samples[-1] if samples else None
     with using.database.read() as session:
-        rows = session.execute(
-            select(Hour.version, *(func.sum(getattr(Hour, name)) for name in COUNTS + SHARES))
-            .where(Hour.hour >= (clock.now() - clock.DAY) // clock.HOUR * clock.HOUR)
-            .group_by(Hour.version)
-        ).all()
+        rows = hours(session, Hour.version, COUNTS + SHARES, clock.now() - clock.DAY)
     model = ServingPage(
         title="Serving",
         server=using.settings.model_server,

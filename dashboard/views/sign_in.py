@@ -11,7 +11,8 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from dashboard import clock
-from dashboard.access import Viewer, address, check_csrf, cookie
+from dashboard.access import Viewer, address, check_csrf, cookie, set_cookie
+from dashboard.database.tables import User
 from dashboard.faults import FaultError, invalid
 from dashboard.page import ANSWERS, CHANGE, DONE, Page, respond
 from dashboard.security.oidc import Provider
@@ -112,15 +113,10 @@ def _sign_in(request: Request, using: Services, form: SignInForm) -> Response:
     place = address(request)
     wait = using.guard.wait(form.name, place)
     if wait:
-        minutes = -(-wait // 60)
-        return _sign_in_page(
-            request,
-            using,
-            inside(form.next),
-            f"Too many wrong passwords. Try again in {minutes} min.",
-            429,
-            {"Retry-After": str(wait)},
-        )
+        trouble = f"Too many wrong passwords. Try again in {-(-wait // 60)} min."
+        answer = _sign_in_page(request, using, inside(form.next), trouble, 429)
+        answer.headers["Retry-After"] = str(wait)
+        return answer
     user = using.accounts.check(form.name, form.password)
     if user is None:
         using.guard.failed(form.name, place)
@@ -161,8 +157,6 @@ def _use_link(request: Request, using: Services, token: str) -> Response:
             403,
             "this link was used already, or is too old: start the dashboard again, or ask an administrator",
         )
-    from dashboard.database.tables import User
-
     with using.database.read() as session:
         user = session.get_one(User, user_id)
     return _begin(request, using, user.id, user.name, "/account" if user.password is None else "/runs")
@@ -180,7 +174,7 @@ async def sign_out(request: Request, using: Using, person: Viewer) -> Response:
         # A page and not a redirect: the policy lets no form lead to another site, not even over one of ours.
         request.state.person = None
         answer = respond(request, using, "sign_out.html", SignOutPage(title="Signed out", provider=place))
-    answer.delete_cookie(cookie(using), path="/", secure=using.settings.secure, httponly=True, samesite="lax")
+    set_cookie(answer, using, cookie(using), "", 0)
     return answer
 
 
@@ -256,32 +250,15 @@ def _begin(
     with using.database.write() as session:
         using.audit.add(session, name, "sign-in", name, address=address(request))
     answer = go(place)
-    answer.set_cookie(
-        cookie(using),
-        token,
-        max_age=int(using.settings.session_hours * 3600),
-        path="/",
-        secure=using.settings.secure,
-        httponly=True,
-        samesite="lax",
-    )
-    answer.delete_cookie(cookie(using, "visitor"), path="/", secure=using.settings.secure, httponly=True)
+    set_cookie(answer, using, cookie(using), token, using.settings.session_hours * 3600)
+    set_cookie(answer, using, cookie(using, "visitor"), "", 0)
     return answer
 
 
-def _sign_in_page(
-    request: Request,
-    using: Services,
-    place: str,
-    trouble: str,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-) -> Response:
+def _sign_in_page(request: Request, using: Services, place: str, trouble: str, status: int = 200) -> Response:
     request.state.person = None
     page = SignInPage(title="Sign in", next=place, trouble=trouble, oidc=bool(using.settings.oidc_issuer))
-    answer = respond(request, using, "sign_in.html", page, status=status)
-    answer.headers.update(headers or {})
-    return _with_visitor(request, using, answer)
+    return _with_visitor(request, using, respond(request, using, "sign_in.html", page, status=status))
 
 
 def _with_visitor(request: Request, using: Services, answer: Response) -> Response:
@@ -289,9 +266,7 @@ def _with_visitor(request: Request, using: Services, answer: Response) -> Respon
     name = cookie(using, "visitor")
     if name not in request.cookies:
         token = secrets.token_urlsafe(32)
-        answer.set_cookie(
-            name, token, max_age=3600, path="/", secure=using.settings.secure, httponly=True, samesite="lax"
-        )
+        set_cookie(answer, using, name, token, 3600)
         mark = using.secret.sign("csrf", digest(""))
         fresh = using.secret.sign("csrf", digest(token))
         answer.body = bytes(answer.body).replace(mark.encode(), fresh.encode())

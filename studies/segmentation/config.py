@@ -6,9 +6,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from core.settings import Frozen
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+from core.settings import Fraction, Frozen, Share
 
 MODEL_NAME: Final = "segmentation"
 
@@ -20,24 +18,18 @@ class PairsAugmentationConfig(Frozen):
         default=(0.55, 1.5),
         description="smallest and largest share of the picture's side that is shown; above 1 mirrors its rim",
     )
-    aspect: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.25, description="largest stretch, log")
-    shear: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.1, description="largest shear, radians")
+    aspect: Fraction = Field(default=0.25, description="largest stretch, log")
+    shear: Fraction = Field(default=0.1, description="largest shear, radians")
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(
         default=0.18, description="largest shift, share of the side"
     )
-    gain: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    gain: Fraction = Field(
         default=0.25, description="largest gain of one channel, log: another camera's white balance"
     )
-    gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.4, description="largest change of the tone curve's exponent, log"
-    )
-    contrast: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        default=0.4, description="largest relative change"
-    )
-    saturation: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        default=0.6, description="largest relative change"
-    )
-    light: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+    gamma: Fraction = Field(default=0.4, description="largest change of the tone curve's exponent, log")
+    contrast: Fraction = Field(default=0.4, description="largest relative change")
+    saturation: Share = Field(default=0.6, description="largest relative change")
+    light: Fraction = Field(
         default=0.25, description="largest slope of the light across the picture, relative"
     )
     blur: Share = Field(default=0.3, description="probability of a slight blur")
@@ -64,7 +56,7 @@ class SegmentationConfig(Frozen):
     width: int = Field(default=128, ge=16, le=512, description="of the network's input, px (study: 80)")
     depth: int = Field(default=4, ge=1, le=6, description="halvings of the picture on the way down")
     filters: int = Field(default=16, ge=2, le=128, description="of the first level, doubled at each halving")
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(default=0.2, description="at the bottom")
+    dropout: Fraction = Field(default=0.2, description="at the bottom")
     dice: Share = Field(default=0.5, description="share of the Dice loss; the rest is binary cross-entropy")
     augmentation: PairsAugmentationConfig = Field(
         default_factory=PairsAugmentationConfig, description="random changes"

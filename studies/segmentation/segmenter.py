@@ -13,9 +13,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.trainer.export import saved_model
-from components.trainer.export.saved_model import METADATA, WARMUP, write_warmup
+from components.trainer.export.saved_model import WARMUP, write_warmup
 from components.transform import images
 from core import features
+from core.hashing import FACTS
 from studies.segmentation import region, unet
 from studies.segmentation.config import MODEL_NAME, SegmentationConfig
 
@@ -156,5 +157,5 @@ def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:
         "config": segmenter.config.model_dump(mode="json"),
     }
     text = json.dumps(everything, indent=1, sort_keys=True)
-    (extra / METADATA).write_text(text + "\n", encoding="utf-8")
+    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
     write_warmup(extra / WARMUP, [(SEGMENT, saved_model.warmup_pictures())], model=MODEL_NAME)

@@ -18,8 +18,13 @@ def _write(root: Path, run_id: str, step: str, minute: int, **changes: Any) -> N
     folder = root / "registry" / "lineage" / run_id
     folder.mkdir(parents=True, exist_ok=True)
     content = {
+        "run_id": run_id,
         "step": step,
+        "target": "kubeflow",
         "state": "COMPLETE",
+        "software": "0.1.0",
+        "configuration": {},
+        "configuration_sha256": "b" * 64,
         "started": f"2026-11-22T03:{minute:02}:00Z",
         "finished": f"2026-11-22T03:{minute:02}:30Z",
         "inputs": {},

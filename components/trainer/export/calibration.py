@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from scipy import optimize
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 
-from core.measures.calibration import log_loss
+from core.measures.calibration import log_loss, log_odds
 from core.measures.rates import Labels, Scores
 
 Kind = Literal["temperature", "platt", "isotonic", "none"]
@@ -94,20 +95,20 @@ def _cross_validated(kind: Kind, targets: Labels, probabilities: Scores) -> floa
 
 
 def _temperature(targets: Labels, probabilities: Scores) -> Calibration:
-    logits = _logits(probabilities)
+    logits = log_odds(probabilities)
 
     def cost(log_scale: float) -> float:
-        return log_loss(targets, _sigmoid(np.exp(log_scale) * logits))
+        return log_loss(targets, expit(np.exp(log_scale) * logits))
 
     found = optimize.minimize_scalar(cost, bounds=(-4.0, 4.0), method="bounded")
     return Calibration("temperature", scale=float(np.exp(found.x)))
 
 
 def _platt(targets: Labels, probabilities: Scores) -> Calibration:
-    logits = _logits(probabilities)
+    logits = log_odds(probabilities)
 
     def cost(parameters: npt.NDArray[np.float64]) -> float:
-        return log_loss(targets, _sigmoid(np.exp(parameters[0]) * logits + parameters[1]))
+        return log_loss(targets, expit(np.exp(parameters[0]) * logits + parameters[1]))
 
     found = optimize.minimize(cost, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9})
     return Calibration("platt", scale=float(np.exp(found.x[0])), shift=float(found.x[1]))
@@ -115,15 +116,13 @@ def _platt(targets: Labels, probabilities: Scores) -> Calibration:
 
 def _isotonic(targets: Labels, probabilities: Scores) -> Calibration:
     steps = IsotonicRegression(y_min=_EDGE, y_max=1.0 - _EDGE).fit(probabilities, targets)
-    values = steps.predict(np.unique(probabilities))
+    inside = np.unique(probabilities)
+    values = steps.predict(inside)
     # One knot in the middle of every step, and the ends beyond the lowest and the highest: between them the map
     # rises, so ranks (and the AUC) survive.
-    inside = np.unique(probabilities)
-    knots = [(0.0, _EDGE / 2)]
-    knots += [(float(inside[values == level].mean()), float(level)) for level in np.unique(values)]
-    knots.append((1.0, 1.0 - _EDGE / 2))
-    kept = [knots[0]]
-    for x, y in knots[1:]:
+    kept = [(0.0, _EDGE / 2)]
+    middles = [(float(inside[values == level].mean()), float(level)) for level in np.unique(values)]
+    for x, y in (*middles, (1.0, 1.0 - _EDGE / 2)):
         if x > kept[-1][0] + 1e-6:
             kept.append((x, max(y, kept[-1][1])))
     return Calibration("isotonic", knots=tuple(kept))
@@ -139,12 +138,3 @@ _FITS: dict[Kind, Callable[[Labels, Scores], Calibration]] = {
     "isotonic": _isotonic,
     "none": _none,
 }
-
-
-def _logits(probabilities: Scores) -> npt.NDArray[np.float64]:
-    clipped = np.clip(np.asarray(probabilities, np.float64), 1e-6, 1 - 1e-6)
-    return np.log(clipped) - np.log1p(-clipped)
-
-
-def _sigmoid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return 1.0 / (1.0 + np.exp(-values))

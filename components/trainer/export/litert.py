@@ -13,10 +13,11 @@ import re
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from core.measures.auc import auc
 from core.measures.rates import Labels, Scores
 
 Kind = Literal["float32", "float16", "int8"]
-KINDS: Final[tuple[Kind, ...]] = ("float32", "float16", "int8")
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 Answer = Callable[[tf.Tensor], tf.Tensor]
 Pictures = npt.NDArray[np.uint8]
 
@@ -37,20 +38,9 @@ DESCRIPTION_FILE: Final = "litert.json"
 # Left in float32 by int8 wherever they stand: pooling, head and what follows. Of 256 steps between them, the
 # probabilities of most lesions would be tied.
 _FLOAT_TAIL: Final = (
-    "MEAN",
-    "FULLY_CONNECTED",
-    "STRIDED_SLICE",
-    "SOFTMAX",
-    "LOGISTIC",
-    "LOG",
-    "SUM",
-    "SUB",
-    "MUL",
-    "DIV",
-    "NEG",
-    "MINIMUM",
-    "MAXIMUM",
-)
+    "MEAN", "FULLY_CONNECTED", "STRIDED_SLICE", "SOFTMAX", "LOGISTIC",
+    "LOG", "SUM", "SUB", "MUL", "DIV", "NEG", "MINIMUM", "MAXIMUM",
+)  # fmt: skip
 
 
 class ConversionError(RuntimeError):
@@ -113,15 +103,14 @@ def _int8(converter: Any, representative: Pictures) -> bytes:
     optimizations, converter.optimizations = converter.optimizations, []
     tail = _after_the_network(converter.convert())
     converter.optimizations = optimizations
-    converter.representative_dataset = lambda: _one_by_one(representative)
+    converter.representative_dataset = lambda: ([picture[None]] for picture in representative)
     options = tf.lite.experimental.QuantizationDebugOptions(
         denylisted_ops=list(_FLOAT_TAIL), denylisted_nodes=tail
     )
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
     )
-    model: bytes = debugger.get_nondebug_quantized_model()
-    return model
+    return bytes(debugger.get_nondebug_quantized_model())
 
 
 def _after_the_network(float_model: bytes) -> list[str]:
@@ -131,11 +120,6 @@ def _after_the_network(float_model: bytes) -> list[str]:
     steps = interpreter._get_ops_details()
     last = max((i for i, step in enumerate(steps) if "CONV_2D" in step["op_name"]), default=-1)
     return [names[output] for step in steps[last + 1 :] for output in step["outputs"] if output in names]
-
-
-def _one_by_one(pictures: Pictures) -> Iterator[list[Pictures]]:
-    for picture in pictures:
-        yield [picture[None]]
 
 
 def view(pictures: tf.Tensor, size: int) -> tf.Tensor:
@@ -150,21 +134,18 @@ def view(pictures: tf.Tensor, size: int) -> tf.Tensor:
         return floats
     with tf.init_scope():
         identity = tf.eye(side)[None, :, :, None]
-        matrix = tf.image.resize(identity, [size, side], method="bilinear", antialias=True)[
-            0, :, :, 0
-        ].numpy()
+        matrix = tf.image.resize(identity, [size, side], method="bilinear", antialias=True).numpy()
+    narrowing = tf.constant(matrix[0, :, :, 0].T)
     # [b, s, s, c]: columns first, then rows.
-    columns = tf.linalg.matmul(tf.transpose(floats, [0, 1, 3, 2]), tf.constant(matrix.T))
-    rows = tf.linalg.matmul(tf.transpose(columns, [0, 3, 2, 1]), tf.constant(matrix.T))
+    columns = tf.linalg.matmul(tf.transpose(floats, [0, 1, 3, 2]), narrowing)
+    rows = tf.linalg.matmul(tf.transpose(columns, [0, 3, 2, 1]), narrowing)
     return tf.transpose(rows, [0, 3, 1, 2])
 
 
 def operations(model: bytes) -> dict[str, int]:
     """How many operations of each kind the model holds."""
-    counts: dict[str, int] = {}
-    for detail in _interpreter(model, 1, delegate=False)._get_ops_details():
-        counts[detail["op_name"]] = counts.get(detail["op_name"], 0) + 1
-    return counts
+    details = _interpreter(model, 1, delegate=False)._get_ops_details()
+    return Counter(detail["op_name"] for detail in details)
 
 
 def probabilities(model: bytes, pictures: Pictures, threads: int = 1) -> npt.NDArray[np.float32]:
@@ -264,8 +245,7 @@ class Export:
         }
 
 
-@dataclass(frozen=True)
-class Exports:
+class Exports(NamedTuple):
     """What came of every kind: those that were measured, the one for the device, and why others failed."""
 
     measured: tuple[Export, ...]

@@ -45,8 +45,14 @@ def write(
         version: the new version, a decimal string.
         facts: what changes in `assets.extra/melanosizer.json`.
     """
+
+    def answer(probability: tf.Tensor) -> dict[str, tf.Tensor]:
+        before = tf.clip_by_value(probability, _EDGE, 1.0 - _EDGE)
+        odds = tf.math.log(before) - tf.math.log1p(-before)
+        mapped = tf.sigmoid(recalibration.scale * odds + recalibration.shift)
+        return stated(mapped, threshold, zones, version)
+
     loaded = tf.saved_model.load(str(model))
-    answer = _Answers(recalibration, threshold, zones, version)
     module = tf.Module()
     module.base = loaded
     signatures = {name: _wrapped(signature, answer) for name, signature in loaded.signatures.items()}
@@ -55,53 +61,43 @@ def write(
         model / "assets.extra",
         folder / "assets.extra",
         dirs_exist_ok=True,
-        ignore=lambda _, names: [name for name in names if name == _LEFT_OUT],
+        ignore=shutil.ignore_patterns(_LEFT_OUT),
     )
     kept = json.loads((model / FACTS).read_text(encoding="utf-8"))
     text = json.dumps({**kept, **facts}, indent=1, sort_keys=True, ensure_ascii=False)
     (folder / FACTS).write_text(text + "\n", encoding="utf-8")
 
 
-class _Answers:
-    """Maps the outputs of a signature."""
-
-    def __init__(self, recalibration: Recalibration, threshold: float, zones: Zones, version: str) -> None:
-        self._map = recalibration
-        self._threshold, self._zones, self._version = threshold, zones, version
-
-    def __call__(self, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        if features.PROBABILITY not in outputs:
-            return outputs
-        stated = tf.clip_by_value(outputs[features.PROBABILITY], _EDGE, 1.0 - _EDGE)
-        odds = tf.math.log(stated) - tf.math.log1p(-stated)
-        probability = tf.sigmoid(self._map.scale * odds + self._map.shift)
-        ones = tf.ones_like(probability)
-        zone = tf.where(
-            probability < self._zones.low_below,
-            operating_point.LOW,
-            tf.where(probability >= self._zones.refer_from, operating_point.REFER, operating_point.REVIEW),
-        )
-        changed = {
-            features.PROBABILITY: probability,
-            features.THRESHOLD: ones * self._threshold,
-            features.ZONE: zone,
-            features.LOW_BELOW: ones * self._zones.low_below,
-            features.REFER_FROM: ones * self._zones.refer_from,
-            features.MODEL_VERSION: tf.fill(tf.shape(probability), self._version),
-        }
-        if features.DECISION in outputs:
-            decided = probability >= self._threshold
-            changed[features.DECISION] = tf.cast(decided, outputs[features.DECISION].dtype)
-        return {name: changed.get(name, value) for name, value in outputs.items()}
+def stated(probability: tf.Tensor, threshold: float, zones: Zones, version: str) -> dict[str, tf.Tensor]:
+    """Return what a version states of calibrated probabilities (float32 [batch]), by the names of its outputs."""
+    ones = tf.ones_like(probability)
+    zone = tf.where(
+        probability < zones.low_below,
+        operating_point.LOW,
+        tf.where(probability >= zones.refer_from, operating_point.REFER, operating_point.REVIEW),
+    )
+    return {
+        features.PROBABILITY: probability,
+        features.DECISION: tf.cast(probability >= threshold, tf.int64),
+        features.THRESHOLD: ones * threshold,
+        features.ZONE: zone,
+        features.LOW_BELOW: ones * zones.low_below,
+        features.REFER_FROM: ones * zones.refer_from,
+        features.MODEL_VERSION: tf.fill(tf.shape(probability), version),
+    }
 
 
-def _wrapped(signature: Any, answer: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> Any:
-    """Return a function of the same inputs as ``signature`` whose outputs are mapped."""
+def _wrapped(signature: Any, answer: Callable[[tf.Tensor], dict[str, tf.Tensor]]) -> Any:
+    """Return a function of the same inputs as ``signature`` whose probability is mapped, and what follows from it."""
     specs = signature.structured_input_signature[1]
 
     @tf.function
     def called(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(signature(**inputs))
+        outputs = signature(**inputs)
+        if features.PROBABILITY not in outputs:
+            return outputs
+        changed = answer(outputs[features.PROBABILITY])
+        return {name: tf.cast(changed.get(name, value), value.dtype) for name, value in outputs.items()}
 
     return called.get_concrete_function(
         **{name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -20,9 +20,9 @@ from components.trainer.data.records import spread
 from core.measures.auc import auc
 from core.measures.rates import Labels, Scores
 
-Picture = npt.NDArray[np.uint8]
-Pictures = npt.NDArray[np.uint8]
+Pictures = npt.NDArray[np.uint8]  # one or many
 Answer = Callable[[Pictures], Scores]
+Effect = Callable[[Pictures, np.random.Generator], Pictures]
 
 _HAIRS: Final = 12
 _WHOLE: Final = 224  # strengths in px are meant at this side
@@ -34,30 +34,7 @@ class Change:
 
     name: str
     strength: str
-    apply: Callable[[Picture, np.random.Generator], Picture]
-
-
-@dataclass(frozen=True)
-class Row:
-    """Figures under one change.
-
-    Attributes:
-        change: its name.
-        strength: in words.
-        auc: of the changed pictures.
-        lost: AUC of the same pictures as they are, less that.
-        sensitivity: at the stored operating point.
-        specificity: at the stored operating point.
-        changed: share of pictures whose decision is another one.
-    """
-
-    change: str
-    strength: str
-    auc: float
-    lost: float
-    sensitivity: float
-    specificity: float
-    changed: float
+    apply: Effect
 
 
 def measure(
@@ -81,7 +58,8 @@ def measure(
         seed: of the hairs.
 
     Returns:
-        robustness.json: images, positives, and a row a change, the first one unchanged.
+        robustness.json: images, positives, and a row a change, the first one unchanged: AUC, what of it is `lost`,
+        sensitivity and specificity at the threshold, and the share of pictures whose decision is `changed`.
     """
     chosen = _chosen(targets, count)
     shown, truth, plain = pictures[chosen], targets[chosen], probabilities[chosen]
@@ -94,7 +72,7 @@ def measure(
         "split": "eval",
         "images": len(chosen),
         "positives": int(truth.sum()),
-        "rows": [asdict(row) for row in rows],
+        "rows": rows,
     }
 
 
@@ -105,25 +83,27 @@ def _chosen(targets: Labels, count: int) -> npt.NDArray[np.int64]:
     return np.sort(np.concatenate([positives, negatives]))
 
 
-def _row(name: str, strength: str, truth: Labels, answers: Scores, plain: Scores, threshold: float) -> Row:
+def _row(
+    name: str, strength: str, truth: Labels, answers: Scores, plain: Scores, threshold: float
+) -> dict[str, Any]:
     positive, above = truth == 1, answers >= threshold
-    return Row(
-        change=name,
-        strength=strength,
-        auc=auc(truth, answers),
-        lost=auc(truth, plain) - auc(truth, answers),
-        sensitivity=float(above[positive].mean()),
-        specificity=float((~above[~positive]).mean()),
-        changed=float(np.mean(above != (plain >= threshold))),
-    )
+    return {
+        "change": name,
+        "strength": strength,
+        "auc": auc(truth, answers),
+        "lost": auc(truth, plain) - auc(truth, answers),
+        "sensitivity": float(above[positive].mean()),
+        "specificity": float((~above[~positive]).mean()),
+        "changed": float(np.mean(above != (plain >= threshold))),
+    }
 
 
-def _blur(sigma: float) -> Callable[[Picture, np.random.Generator], Picture]:
+def _blur(sigma: float) -> Effect:
     return lambda picture, _: _uint8(cv2.GaussianBlur(picture, (0, 0), sigma * len(picture) / _WHOLE))
 
 
-def _jpeg(quality: int) -> Callable[[Picture, np.random.Generator], Picture]:
-    def apply(picture: Picture, _: np.random.Generator) -> Picture:
+def _jpeg(quality: int) -> Effect:
+    def apply(picture: Pictures, _: np.random.Generator) -> Pictures:
         out = io.BytesIO()
         Image.fromarray(picture).save(out, "JPEG", quality=quality)
         return np.asarray(Image.open(out).convert("RGB"))
@@ -131,16 +111,16 @@ def _jpeg(quality: int) -> Callable[[Picture, np.random.Generator], Picture]:
     return apply
 
 
-def _gain(red: float, green: float, blue: float) -> Callable[[Picture, np.random.Generator], Picture]:
+def _gain(red: float, green: float, blue: float) -> Effect:
     return lambda picture, _: _uint8(picture.astype(np.float32) * np.array([red, green, blue], np.float32))
 
 
-def _contrast(factor: float) -> Callable[[Picture, np.random.Generator], Picture]:
+def _contrast(factor: float) -> Effect:
     return lambda picture, _: _uint8((picture.astype(np.float32) - picture.mean()) * factor + picture.mean())
 
 
-def _crop(share: float) -> Callable[[Picture, np.random.Generator], Picture]:
-    def apply(picture: Picture, _: np.random.Generator) -> Picture:
+def _crop(share: float) -> Effect:
+    def apply(picture: Pictures, _: np.random.Generator) -> Pictures:
         side = len(picture)
         margin = round(side * (1.0 - share) / 2)
         inner = picture[margin : side - margin, margin : side - margin]
@@ -149,8 +129,8 @@ def _crop(share: float) -> Callable[[Picture, np.random.Generator], Picture]:
     return apply
 
 
-def _turn(degrees: float) -> Callable[[Picture, np.random.Generator], Picture]:
-    def apply(picture: Picture, _: np.random.Generator) -> Picture:
+def _turn(degrees: float) -> Effect:
+    def apply(picture: Pictures, _: np.random.Generator) -> Pictures:
         side = len(picture)
         matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, 1.0)
         return _uint8(cv2.warpAffine(picture, matrix, (side, side), borderMode=cv2.BORDER_REFLECT))
@@ -158,7 +138,7 @@ def _turn(degrees: float) -> Callable[[Picture, np.random.Generator], Picture]:
     return apply
 
 
-def _hair(picture: Picture, draw: np.random.Generator) -> Picture:
+def _hair(picture: Pictures, draw: np.random.Generator) -> Pictures:
     """Dark curved lines across the picture, as wide as hair on a 224-pixel one."""
     side = len(picture)
     drawn = picture.copy()
@@ -172,7 +152,7 @@ def _hair(picture: Picture, draw: np.random.Generator) -> Picture:
     return drawn
 
 
-def _uint8(pixels: npt.ArrayLike) -> Picture:
+def _uint8(pixels: npt.ArrayLike) -> Pictures:
     return np.clip(np.rint(np.asarray(pixels, np.float32)), 0, 255).astype(np.uint8)
 
 

@@ -17,13 +17,12 @@ from components.trainer.export import litert
 from components.trainer.export.explain import Explainer
 from components.trainer.export.served import Served
 from components.trainer.model.backbones import h5_file
-from components.trainer.model.backbones.weights import VERSION_WEIGHTS
 from core import features
+from core.hashing import FACTS, WEIGHTS
 from core.measures.rates import Scores
 
 EXAMPLES: Final = "examples"  # input of serving_examples
 WITH_METADATA: Final = "serving_with_metadata"  # only where head.metadata is on
-METADATA: Final = "melanosizer.json"
 LITERT: Final = "litert"  # folder of what the device loads
 WARMUP: Final = "tf_serving_warmup_requests"
 _WARMUP_BATCHES: Final = (1, 8)
@@ -44,45 +43,35 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     if not served.graph.constant:
         for member in served.graph.classifier.members:
             archive.track(member.network.model)
-    strings = tf.TensorSpec([None], tf.string)
-
-    def serving_default(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return served.answer(image_bytes)
-
-    def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return served.examples(examples)
-
     explainer = Explainer(served)
-
-    def explain(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return explainer(image_bytes)
-
-    def with_metadata(
-        image_bytes: tf.Tensor, age_approx: tf.Tensor, sex: tf.Tensor, anatom_site: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        return served.with_metadata(image_bytes, age_approx, sex, anatom_site)
-
-    archive.add_endpoint("serving_default", serving_default, [_named(strings, features.IMAGE_BYTES)])
-    archive.add_endpoint("serving_examples", serving_examples, [_named(strings, EXAMPLES)])
-    archive.add_endpoint("explain", explain, [_named(strings, features.IMAGE_BYTES)])
+    # Wrapped, because an endpoint's inputs are named as its function's parameters are.
+    archive.add_endpoint(
+        "serving_default", lambda image_bytes: served.answer(image_bytes), [_strings(features.IMAGE_BYTES)]
+    )
+    archive.add_endpoint("serving_examples", lambda examples: served.examples(examples), [_strings(EXAMPLES)])
+    archive.add_endpoint(
+        "explain", lambda image_bytes: explainer(image_bytes), [_strings(features.IMAGE_BYTES)]
+    )
     if served.classifier.metadata is not None:
         archive.add_endpoint(
             WITH_METADATA,
-            with_metadata,
+            lambda image_bytes, age_approx, sex, anatom_site: served.with_metadata(
+                image_bytes, age_approx, sex, anatom_site
+            ),
             [
-                _named(strings, features.IMAGE_BYTES),
+                _strings(features.IMAGE_BYTES),
                 tf.TensorSpec([None], tf.float32, name=features.AGE),
-                _named(strings, features.SEX),
-                _named(strings, features.SITE),
+                _strings(features.SEX),
+                _strings(features.SITE),
             ],
         )
     archive.write_out(str(folder), verbose=False)
-    extra = folder / "assets.extra"
+    extra = (folder / FACTS).parent
     extra.mkdir(exist_ok=True)
     text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False)
-    (extra / METADATA).write_text(text + "\n", encoding="utf-8")
+    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
     # What SavedModel keeps of Keras's weights has no layer names: a later training reads them here.
-    h5_file.write(folder / VERSION_WEIGHTS, [member.network.model for member in served.classifier.members])
+    h5_file.write(folder / WEIGHTS, [member.network.model for member in served.classifier.members])
     pictures = warmup_pictures()
     batches = [[pictures[i % len(pictures)] for i in range(size)] for size in _WARMUP_BATCHES]
     requests = [("serving_default", batch) for batch in batches]
@@ -134,8 +123,8 @@ def write_litert(
     return figures, exports.failures
 
 
-def _named(spec: tf.TensorSpec, name: str) -> tf.TensorSpec:
-    return tf.TensorSpec(spec.shape, spec.dtype, name=name)
+def _strings(name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None], tf.string, name=name)
 
 
 def write_warmup(path: Path, requests: Sequence[tuple[str, Sequence[bytes]]], *, model: str) -> None:
@@ -160,7 +149,6 @@ def write_warmup(path: Path, requests: Sequence[tuple[str, Sequence[bytes]]], *,
 
 # Drawn pictures that warm a server up: what is pushed carries no patient's.
 # Width and height, px: HAM10000's, those a device sends, and the ISIC Archive's squares.
-
 _SIZES: Final = ((600, 450), (1000, 750), (1024, 1024))
 _GRAIN: Final = 32  # blobs along the longer side: as smooth as skin, and as small a file
 _SKIN: Final = (205.0, 160.0, 140.0)
@@ -179,5 +167,4 @@ def _warmup_picture(seed: int, width: int, height: int) -> bytes:
     y, x = np.mgrid[:height, :width]
     inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (height / 4) ** 2
     skin[inside] *= 0.5
-    encoded: bytes = tf.io.encode_jpeg(np.clip(skin, 0, 255).astype(np.uint8), quality=92).numpy()
-    return encoded
+    return bytes(tf.io.encode_jpeg(np.clip(skin, 0, 255).astype(np.uint8), quality=92).numpy())

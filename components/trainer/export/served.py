@@ -12,11 +12,11 @@ from components.trainer.config import TrainerConfig
 from components.trainer.export.calibration import Calibration
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector, describe
 from components.trainer.export.readout import Readout
+from components.trainer.export.recalibrated import stated
 from components.trainer.fit.training import Data
 from components.trainer.model.classifier import Classifier, InferenceGraph
 from components.transform import images
 from core import features
-from core.measures import operating_point
 from core.measures.operating_point import OperatingPoint, Zones
 
 
@@ -60,21 +60,9 @@ class Served:
         pictures = images.decode_batch(image_bytes, self.image_size)
         class_probabilities, pooled = self.graph(pictures, metadata_features)
         probability = self.probability(class_probabilities)
-        ones = tf.ones_like(probability)
-        zone = tf.where(
-            probability < self.zones.low_below,
-            operating_point.LOW,
-            tf.where(probability >= self.zones.refer_from, operating_point.REFER, operating_point.REVIEW),
-        )
         return {
-            features.PROBABILITY: probability,
-            features.DECISION: tf.cast(probability >= self.point.threshold, tf.int64),
-            features.THRESHOLD: ones * self.point.threshold,
-            features.ZONE: zone,
-            features.LOW_BELOW: ones * self.zones.low_below,
-            features.REFER_FROM: ones * self.zones.refer_from,
+            **stated(probability, self.point.threshold, self.zones, self.version),
             features.OUT_OF_DISTRIBUTION: self.detector(describe(pictures, pooled)),
-            features.MODEL_VERSION: tf.fill(tf.shape(probability), self.version),
         }
 
     def with_metadata(
@@ -99,8 +87,7 @@ class Served:
 
     def description(self, config: TrainerConfig, data: Data, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Return assets.extra/melanosizer.json; schemas/model.schema.json describes it."""
-        members = self.classifier.members
-        point = self.point
+        members, classes, point = self.classifier.members, self.classifier.classes, self.point
         return {
             "model_version": self.version,
             "threshold": point.threshold,
@@ -133,9 +120,7 @@ class Served:
             },
             "classes": [
                 {"name": name, "positive": positive == 1.0}
-                for name, positive in zip(
-                    self.classifier.classes.names, self.classifier.classes.positive, strict=True
-                )
+                for name, positive in zip(classes.names, classes.positive, strict=True)
             ],
             **({"metadata": known.as_dict()} if (known := self.classifier.metadata) is not None else {}),
             "data_version": data.version,

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import Field
 
-from core.settings import Frozen
+from core.settings import Fraction, Frozen
 
 FILE_NAME: Final = "lr_finder.json"  # in the run's folder, for the report
 
@@ -26,9 +26,7 @@ class FinderConfig(Frozen):
     steps: int = Field(
         100, ge=10, le=10_000, description="steps, evenly spread over the logarithm of the rate"
     )
-    smoothing: float = Field(
-        0.9, ge=0.0, lt=1.0, description="decay of the moving average that the loss is read from"
-    )
+    smoothing: Fraction = Field(0.9, description="decay of the moving average that the loss is read from")
     diverged: float = Field(4.0, gt=1.0, description="stop at this many times the lowest smoothed loss")
     choose: Literal["nothing", "steepest", "highest"] = Field(
         "nothing",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -18,12 +17,13 @@ from components.trainer.data.records import DataError, Split
 from components.trainer.model import network as networks
 from components.trainer.model.backbones import h5_file, weights
 from components.trainer.model.backbones.errors import WeightsFileError
-from components.trainer.model.backbones.weights import VERSION_FACTS, version_file, version_folder
+from components.trainer.model.backbones.weights import version_file, version_folder
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
 from core.files import cached_arrays
+from core.hashing import FACTS, file_hash
 
 
 def check(config: TrainerConfig, data_version: str, grown_from: Collection[str] = ()) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def load_teacher(folder: Path) -> tuple[Classifier, int]:
         WeightsFileError: no pushed version, or one of another release of this software.
     """
     weights = version_file(folder)
-    facts: dict[str, Any] = json.loads((folder / VERSION_FACTS).read_text(encoding="utf-8"))
+    facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     try:
         config = TrainerConfig.model_validate(facts["config"])
     except ValidationError as error:
@@ -71,13 +71,12 @@ def load_teacher(folder: Path) -> tuple[Classifier, int]:
             f"{folder}: its configuration cannot be read by this release ({error.error_count()} settings); "
             "train the teacher with this one"
         ) from error
-    names = [one["name"] for one in facts["classes"]]
-    classes = Classes(tuple(names), tuple(float(one["positive"]) for one in facts["classes"]), 0)
+    names, positive = zip(*((one["name"], float(one["positive"])) for one in facts["classes"]), strict=True)
+    classes = Classes(names, positive, 0)
     prepared = facts["preprocessing"]
     moments = Moments(tuple(prepared["channel_mean"]), tuple(prepared["channel_std"]))
     known = facts.get("metadata")
     metadata = None if known is None else metadata_of.Metadata(tuple(known["sites"]))
-    frozen = config.strategy == "frozen"
     members = []
     for number, one in enumerate(facts["backbone"]["members"]):
         network = networks.build(
@@ -87,7 +86,7 @@ def load_teacher(folder: Path) -> tuple[Classifier, int]:
             moments=moments,
             metadata=metadata,
             weights="none",
-            taps=config.frozen.blocks if frozen else 0,
+            taps=config.frozen.blocks if config.strategy == "frozen" else 0,
             fast=False,
         )
         h5_file.assign(network.model, weights, number)
@@ -102,20 +101,11 @@ def teacher_answers(
 ) -> npt.NDArray[np.float32]:
     """The teacher's class probabilities for every training picture, float32 [n, classes], kept on disk.
 
-    Args:
-        spec: `pushed:<SavedModel folder>`.
-        classes: of the network that learns.
-        train: its training pictures.
-        cache_dir: where the answers are kept.
-        progress: told how far it is.
-
     Raises:
-        WeightsFileError: no such version, or it knows other classes, or pictures of another size.
+        WeightsFileError: `spec`, `pushed:<SavedModel folder>`, names no version, or one of other classes or sizes.
     """
     folder = version_folder(spec)
-    weights = version_file(folder)
-    with weights.open("rb") as file:
-        version = hashlib.file_digest(file, "sha256").hexdigest()
+    version = file_hash(version_file(folder))
     classifier, size = load_teacher(folder)
     order = _order(spec, classifier.classes, classes)
     if size != train.pictures.shape[1]:

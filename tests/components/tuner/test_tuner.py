@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.trainer import tuned
 from components.trainer.config import TrainerConfig
 from components.trainer.run import run_fn
 from components.trainer.settings import StageConfig
@@ -29,9 +28,9 @@ SPACE = {
 
 
 def test_settings_are_set_by_dotted_key_through_lists_too() -> None:
-    found = tuned.apply(CONFIG, {"stages.0.rate": 0.5, "optimiser.weight_decay": 0.1, "batch_size": 8})
+    found = CONFIG.tuned({"stages.0.rate": 0.5, "optimiser.weight_decay": 0.1, "batch_size": 8})
     assert (found.stages[0].rate, found.optimiser.weight_decay, found.batch_size) == (0.5, 0.1, 8)
-    assert tuned.apply(CONFIG, {}) == CONFIG
+    assert CONFIG.tuned({}) == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_settings_are_set_by_dotted_key_through_lists_too() -> None:
 )
 def test_a_wrong_setting_is_named(values: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        tuned.apply(CONFIG, values)
+        CONFIG.tuned(values)
 
 
 @pytest.mark.parametrize(

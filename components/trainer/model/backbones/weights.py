@@ -18,13 +18,11 @@ from components.trainer.model.backbones import efficientnet_lite, h5_file, torch
 from components.trainer.model.backbones.backbone import Backbone
 from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
 from core.files import replacing
+from core.hashing import FACTS, WEIGHTS, file_hash
 
 _log = logging.getLogger(__name__)
 
 PUSHED: Final = "pushed:"
-# A pushed version keeps the weights of the networks it serves here.
-VERSION_WEIGHTS: Final = Path("assets.extra") / "model.weights.h5"
-VERSION_FACTS: Final = Path("assets.extra") / "melanosizer.json"
 _CHUNK: Final = 1 << 20
 _LARGEST: Final = 4 << 30
 
@@ -52,16 +50,16 @@ def load(backbone: Backbone, spec: str) -> str:
     if spec.startswith(PUSHED):
         path = version_file(version_folder(spec))
         _read_into(backbone, path, _member(spec))
-        return f"{spec} (SHA-256 {_sha256(path)})"
+        return f"{spec} (SHA-256 {file_hash(path)})"
     place, expected = _place(spec)
     if "://" in place:
         path = _download(place, expected)
     else:
         path = Path(place).expanduser()
-        if expected not in ("", found := _sha256(path)):
+        if expected not in ("", found := file_hash(path)):
             raise WeightsFileError(f"weights {path}: SHA-256 is {found}, the configuration says {expected}")
     _read_into(backbone, path)
-    return f"{place} (SHA-256 {expected or _sha256(path)})"
+    return f"{place} (SHA-256 {expected or file_hash(path)})"
 
 
 def version_folder(spec: str) -> Path:
@@ -71,10 +69,10 @@ def version_folder(spec: str) -> Path:
 
 def version_file(directory: Path) -> Path:
     """Return the file with all weights of a pushed version; WeightsFileError where there is none."""
-    path = directory / VERSION_WEIGHTS
+    path = directory / WEIGHTS
     if not path.is_file():
         raise WeightsFileError(
-            f"{PUSHED}{directory}: {VERSION_WEIGHTS} is not there; "
+            f"{PUSHED}{directory}: {WEIGHTS} is not there; "
             "name the directory of a pushed version, such as <workspace>/serving/melanoma/1700000000 "
             "(its number alone is enough within a pipeline run)"
         )
@@ -83,12 +81,12 @@ def version_file(directory: Path) -> Path:
 
 def version_data(directory: Path) -> str:
     """Return the data version that a pushed version was trained on; WeightsFileError where it does not say."""
-    path = directory / VERSION_FACTS
+    path = directory / FACTS
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["data_version"])
     except (OSError, ValueError, KeyError) as error:
         raise WeightsFileError(
-            f"{PUSHED}{directory}: {VERSION_FACTS} does not say which data it was trained on "
+            f"{PUSHED}{directory}: {FACTS} does not say which data it was trained on "
             f"({type(error).__name__}); name the directory of a pushed version"
         ) from error
 
@@ -152,11 +150,6 @@ def _read_into(backbone: Backbone, path: Path, member: int | None = None) -> Non
         raise WeightsFileError(f"weights {path} for {backbone.name}: damaged ({error})") from error
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def cache_folder() -> Path:
     """Return where downloads are kept: $MELANOSIZER_CACHE, else the user's cache directory."""
     chosen = os.environ.get("MELANOSIZER_CACHE")
@@ -168,7 +161,7 @@ def cache_folder() -> Path:
 def _download(url: str, expected: str) -> Path:
     suffix = "".join(s for s in Path(url.partition("?")[0]).suffixes[-1:] if s in (".keras", ".h5", ".pth"))
     target = cache_folder() / f"{expected}{suffix}"
-    if target.is_file() and _sha256(target) == expected:
+    if target.is_file() and file_hash(target) == expected:
         return target
     _log.info("downloading weights %s", url)
     try:
