@@ -13,7 +13,6 @@ the machine's own timing decides what they hit.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -25,12 +24,13 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 
+from benchmarks.measuring import command_line, markdown
 from core.protos.prediction_service_pb2 import PredictResponse
 from edge.camera.photograph import prepare
 from edge.camera.sample import draw
@@ -85,26 +85,31 @@ class Result:
     swallows: int
     hangs: int
     longest_wait_s: float
-    lost: list[str] = field(init=False)
-    doubled: int = field(init=False)
-    unknown: list[str] = field(init=False)
-    in_order: bool = field(init=False)
-    one_picture_each: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Counts."""
-        arrived = set(self.gateway_ids)
-        reported = [press for press in self.pressed if press not in self.poisoned]
-        self.lost = [press for press in reported if press not in arrived]
-        self.unknown = sorted(arrived - set(self.pressed))
-        # One record an id by the gateway's own rule; a capture kept twice would show as a second number.
-        self.doubled = len(self.gateway_numbers) - len(set(self.gateway_numbers)) + len(self.unknown)
-        self.in_order = (
-            self.gateway_ids == reported
+    @property
+    def reported(self) -> list[str]:
+        """What the gateway must hold."""
+        return [press for press in self.pressed if press not in self.poisoned]
+
+    @property
+    def lost(self) -> list[str]:
+        """What it does not hold."""
+        return [press for press in self.reported if press not in self.gateway_ids]
+
+    @property
+    def doubled(self) -> int:
+        """One record an id by the gateway's own rule; a capture kept twice would show as a second number."""
+        unknown = {*self.gateway_ids} - {*self.pressed}
+        return len(self.gateway_numbers) - len({*self.gateway_numbers}) + len(unknown)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether both far ends have everything in the order of the presses."""
+        return (
+            self.gateway_ids == self.reported
             and self.gateway_numbers == sorted(self.gateway_numbers)
             and self.server_ids == self.pressed
         )
-        self.one_picture_each = all(len(found) == 1 for found in self.pictures.values())
 
     @property
     def good(self) -> bool:
@@ -112,7 +117,7 @@ class Result:
         return (
             not (self.lost or self.doubled or self.unexplained)
             and self.in_order
-            and self.one_picture_each
+            and all(len(found) == 1 for found in self.pictures.values())
             and self.set_aside == self.poisoned
             and self.longest_wait_s <= LONGEST_WAIT_S
         )
@@ -299,9 +304,7 @@ def chaos(
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--captures", type=int, default=200)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -324,9 +327,7 @@ def main() -> int:
         "repeated reports": result.gateway_repeats,
         "s": f"{result.seconds:.0f}",
     }
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
-    print("| " + " | ".join(str(value) for value in columns.values()) + " |")
+    print(markdown(columns, [columns.values()], rule="---"))
     print(f"seed {options.seed}; {result.attempts} presses were needed for {len(result.pressed)} photographs")
     return 0 if result.good else 1
 

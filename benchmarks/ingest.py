@@ -13,7 +13,6 @@ processor's.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import statistics
 import sys
@@ -24,9 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.measuring import command_line, markdown
 from components.ingest.config import IngestConfig, Source
 from components.ingest.job import ingest
 from core.cores import cores
@@ -43,9 +41,7 @@ class Figures:
 
 def main() -> None:
     """Measure and print one table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder of JPEG files")
     parser.add_argument(
         "--sizes", default="native,600x450,1024x768", help="comma-separated; WIDTHxHEIGHT or native"
@@ -56,17 +52,14 @@ def main() -> None:
     files = sorted(options.images.glob("*.jpg"))[: options.count]
     if len(files) < 100:
         sys.exit(f"--images {options.images}: {len(files)} JPEG files; at least 100 are needed")
-    table = Table(
-        title=f"{len(files)} files, {cores()} cores, medians of {options.repeats}", title_justify="left"
-    )
-    table.add_column("pixels")
-    for name in ("bare img/s", "ingest img/s", "bare img/cpu-s", "ingest img/cpu-s", "a core", "cores busy"):
-        table.add_column(name, justify="right")
     with tempfile.TemporaryDirectory() as scratch:
-        for size in options.sizes.split(","):
-            folder = _prepare(files, size, Path(scratch))
-            table.add_row(size, *_row(folder, Path(scratch), options.repeats))
-    Console(width=120).print(table)
+        rows = [
+            [size, *_row(_prepare(files, size, Path(scratch)), Path(scratch), options.repeats)]
+            for size in options.sizes.split(",")
+        ]
+    print(f"{len(files)} files, {cores()} cores, medians of {options.repeats}\n")
+    rates = "bare img/s", "ingest img/s", "bare img/cpu-s", "ingest img/cpu-s"
+    print(markdown(("pixels", *rates, "a core", "cores busy"), rows))
 
 
 def _prepare(files: list[Path], size: str, scratch: Path) -> Path:
