@@ -99,8 +99,12 @@ class Result:
     @property
     def doubled(self) -> int:
         """One record an id by the gateway's own rule; a capture kept twice would show as a second number."""
-        unknown = {*self.gateway_ids} - {*self.pressed}
-        return len(self.gateway_numbers) - len({*self.gateway_numbers}) + len(unknown)
+        return len(self.gateway_numbers) - len({*self.gateway_numbers}) + len(self.unknown)
+
+    @property
+    def unknown(self) -> list[str]:
+        """What arrived and was never pressed."""
+        return sorted({*self.gateway_ids} - {*self.pressed})
 
     @property
     def in_order(self) -> bool:
@@ -112,12 +116,17 @@ class Result:
         )
 
     @property
+    def one_picture_each(self) -> bool:
+        """Whether no examination came with two pictures."""
+        return all(len(found) == 1 for found in self.pictures.values())
+
+    @property
     def good(self) -> bool:
         """0 lost, 0 doubled, in order; what waits is poisoned and says why; no answer was long in coming."""
         return (
             not (self.lost or self.doubled or self.unexplained)
             and self.in_order
-            and all(len(found) == 1 for found in self.pictures.values())
+            and self.one_picture_each
             and self.set_aside == self.poisoned
             and self.longest_wait_s <= LONGEST_WAIT_S
         )
