@@ -24,7 +24,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,40 +85,26 @@ class Result:
     swallows: int
     hangs: int
     longest_wait_s: float
+    lost: list[str] = field(init=False)
+    doubled: int = field(init=False)
+    unknown: list[str] = field(init=False)
+    in_order: bool = field(init=False)
+    one_picture_each: bool = field(init=False)
 
-    @property
-    def reported(self) -> list[str]:
-        """What the gateway must hold."""
-        return [press for press in self.pressed if press not in self.poisoned]
-
-    @property
-    def lost(self) -> list[str]:
-        """What it does not hold."""
-        return [press for press in self.reported if press not in self.gateway_ids]
-
-    @property
-    def doubled(self) -> int:
-        """One record an id by the gateway's own rule; a capture kept twice would show as a second number."""
-        return len(self.gateway_numbers) - len({*self.gateway_numbers}) + len(self.unknown)
-
-    @property
-    def unknown(self) -> list[str]:
-        """What arrived and was never pressed."""
-        return sorted({*self.gateway_ids} - {*self.pressed})
-
-    @property
-    def in_order(self) -> bool:
-        """Whether both far ends have everything in the order of the presses."""
-        return (
-            self.gateway_ids == self.reported
+    def __post_init__(self) -> None:
+        """Counts."""
+        arrived = set(self.gateway_ids)
+        reported = [press for press in self.pressed if press not in self.poisoned]
+        self.lost = [press for press in reported if press not in arrived]
+        self.unknown = sorted(arrived - set(self.pressed))
+        # One record an id by the gateway's own rule; a capture kept twice would show as a second number.
+        self.doubled = len(self.gateway_numbers) - len(set(self.gateway_numbers)) + len(self.unknown)
+        self.in_order = (
+            self.gateway_ids == reported
             and self.gateway_numbers == sorted(self.gateway_numbers)
             and self.server_ids == self.pressed
         )
-
-    @property
-    def one_picture_each(self) -> bool:
-        """Whether no examination came with two pictures."""
-        return all(len(found) == 1 for found in self.pictures.values())
+        self.one_picture_each = all(len(found) == 1 for found in self.pictures.values())
 
     @property
     def good(self) -> bool:
