@@ -15,8 +15,8 @@ from typing import Any
 
 from core.cores import cores
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_server import App, HttpServer, Pages, bind
-from serving.api.image_guard import ImageGuard, ImageLimits
+from serving.api.http_server import App, HttpServer, bind
+from serving.api.image_guard import ImageGuard
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
@@ -33,14 +33,14 @@ from serving.engine.model import LoadOptions, Model
 from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
 from serving.operations import tls
-from serving.operations.limits import Limits, RateLimiter
+from serving.operations.limits import Limits
 from serving.operations.memory import MemoryBudget
 from serving.operations.metrics import Metrics
 from serving.operations.request_log import RequestLog
 from serving.options import Options
 from serving.status import ServingError, invalid_argument
 from serving.versions.core import ServerCore
-from serving.versions.manager import RetryPolicy, VersionManager
+from serving.versions.manager import VersionManager
 from serving.versions.traffic import Router, read_traffic
 
 log = logging.getLogger(__name__)
@@ -120,32 +120,14 @@ class ModelServer:
             slots=threading.BoundedSemaphore(options.max_concurrent_runs or 4 * cores()),
             checks_methods=options.enable_signature_method_name_check,
         )
-        manager = VersionManager(
-            self._load,
-            RetryPolicy(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
-            load_threads=max(1, options.num_load_threads),
-        )
+        manager = VersionManager(self._load, options)
         manager.listeners.append(lambda name, _, state: self.metrics.swaps.add(name, state.name))
-        self.core = ServerCore(
-            manager,
-            options.file_system_poll_wait_seconds,
-            allow_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
-        )
-        token = options.auth_token_file.read_text().strip() if options.auth_token_file else None
-        per_second = options.rate_limit_per_second
-        rate = RateLimiter(per_second, options.rate_limit_burst) if per_second else None
+        self.core = ServerCore(manager, options)
         self.budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
-        self.limits = Limits(self.metrics, max_inflight=options.max_inflight_requests, token=token, rate=rate)
-        self.service = Service(
-            self.core,
-            self.metrics,
-            self.limits,
-            as_content=options.enable_serialization_as_tensor_content,
-            enforce_timeout=options.enforce_session_run_timeout,
-        )
+        self.limits = Limits(options, self.metrics)
+        self.service = Service(self.core, self.metrics, self.limits, options)
         if options.image_guard:
-            sizes = (options.image_max_bytes, options.image_max_pixels, options.image_max_batch_pixels)
-            self.service.guard = ImageGuard(ImageLimits(*sizes), self.metrics)
+            self.service.guard = ImageGuard(options, self.metrics)
         if options.traffic_config_file:
             traffic = read_traffic(options.traffic_config_file)
             self.service.router = Router(traffic, self.core, self.metrics)
@@ -179,14 +161,7 @@ class ModelServer:
         self.core.reload(self._config, lambda: not self._stopping.is_set())
         options = self.options
         if options.port or options.grpc_socket_path:
-            self._grpc = GrpcServer(
-                self.service,
-                self.core.reload,
-                budget=self.budget,
-                threads=options.grpc_max_threads or options.max_inflight_requests + 16,
-                with_health=options.enable_grpc_healthcheck_service,
-                channel_arguments=options.grpc_channel_arguments,
-            )
+            self._grpc = GrpcServer(self.service, self.core.reload, options, self.budget)
             if options.port:
                 self.ports["grpc"] = self._grpc.listen(self._grpc_address(), self._grpc_tls)
             if options.grpc_socket_path:
@@ -220,8 +195,8 @@ class ModelServer:
 
     def _start_http(self) -> HttpServer:
         options = self.options
-        pages = Pages(self._why_not_ready, self.metrics.page, self._monitoring_path)
-        app = App(RestApi(self.service, self._json_workers), pages, options, self.budget)
+        api = RestApi(self.service, self._json_workers)
+        app = App(api, options, self.budget, self._why_not_ready, self._monitoring_path)
         server = HttpServer(app, self._rest_tls)
         self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
         server.start()

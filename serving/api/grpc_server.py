@@ -19,9 +19,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from core.telemetry import TRACEPARENT
-from serving.api.caller import Caller
 from serving.api.service import Service
+from serving.operations.limits import Caller
 from serving.operations.memory import MemoryBudget, Reservation
+from serving.options import Options
 from serving.protos import model_management_pb2
 from serving.status import Code, ServingError, failed_precondition, internal, invalid_argument
 
@@ -44,7 +45,6 @@ Reload = Callable[[Any, Callable[[], bool]], None]
 
 def _caller(context: Any) -> Caller:
     metadata = dict(context.invocation_metadata())
-    token = metadata.get("authorization", "")
     left = context.time_remaining()
     # Without a deadline gRPC tells of one in some hundred million years.
     left = left if left is not None and left < _YEAR else None
@@ -53,7 +53,7 @@ def _caller(context: Any) -> Caller:
         peer=_address(context.peer()),
         request_id=str(metadata.get("x-request-id") or uuid.uuid4().hex),
         deadline=None if left is None else time.monotonic() + left,
-        token=token[7:] if token[:7].lower() == "bearer " else None,
+        authorization=str(metadata.get("authorization", "")),
         device_id=str(metadata.get("x-device-id", ""))[:64],
         traceparent=str(metadata.get(TRACEPARENT, "")),
     )
@@ -164,12 +164,10 @@ class GrpcServer:
         self,
         service: Service,
         reload: Reload,
-        *,
+        options: Options,
         budget: MemoryBudget,
-        threads: int,
-        with_health: bool,
-        channel_arguments: str = "",
     ) -> None:
+        threads = options.grpc_max_threads or options.max_inflight_requests + 16
         self._pool = futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
@@ -180,14 +178,14 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-                *parse_channel_arguments(channel_arguments),
+                *parse_channel_arguments(options.grpc_channel_arguments),
             ],
         )
         _register_descriptors()
         self._server.add_generic_rpc_handlers(tuple(_handlers(service, reload, budget)))
         names = [PREDICTION_SERVICE, MODEL_SERVICE, reflection.SERVICE_NAME]
         self._health: Any = None
-        if with_health:
+        if options.enable_grpc_healthcheck_service:
             self._health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             names.append(health.SERVICE_NAME)

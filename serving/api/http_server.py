@@ -12,16 +12,16 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import uvloop
 
 from core.telemetry import TRACEPARENT
-from serving.api.caller import Caller
 from serving.api.http_connection import READ_BYTES, Connection, Request, too_large
 from serving.api.json_worker import Body
 from serving.api.rest import API, Reply, RestApi, error_reply
+from serving.operations.limits import Caller
 from serving.operations.memory import MemoryBudget, Reservation
 from serving.options import Options
 from serving.status import Code, ServingError, failed_precondition, invalid_argument, unavailable
@@ -29,25 +29,24 @@ from serving.status import Code, ServingError, failed_precondition, invalid_argu
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Pages:
-    """What the pages outside the API tell."""
-
-    why_not_ready: Callable[[], str]
-    metrics: Callable[[], str]
-    metrics_path: str | None = None
-
-
 class App:
     """Answers requests, however they were read."""
 
-    def __init__(self, api: RestApi, pages: Pages, options: Options, budget: MemoryBudget) -> None:
+    def __init__(
+        self,
+        api: RestApi,
+        options: Options,
+        budget: MemoryBudget,
+        why_not_ready: Callable[[], str],
+        metrics_path: str | None,
+    ) -> None:
+        """`why_not_ready` is asked for /readyz; metrics are at `metrics_path`, if anywhere."""
         self.options = options
         self.budget = budget
         self.is_closing = False
         self.scratch = memoryview(bytearray(READ_BYTES))
         self._api = api
-        self._pages = pages
+        self._why_not_ready, self._metrics_path = why_not_ready, metrics_path
         self._inflight = 0
         self._workers = ThreadPoolExecutor(
             max_workers=options.rest_api_num_threads or options.max_inflight_requests + 8,
@@ -60,11 +59,11 @@ class App:
         if path == "/healthz":
             return Reply(200, b"ok\n", "text/plain")
         if path == "/readyz":
-            if why_not := self._pages.why_not_ready():
+            if why_not := self._why_not_ready():
                 return Reply(503, f"not ready: {why_not}\n".encode(), "text/plain")
             return Reply(200, b"ready\n", "text/plain")
-        if path == self._pages.metrics_path:
-            return Reply(200, self._pages.metrics().encode(), "text/plain")
+        if path == self._metrics_path:
+            return Reply(200, self._api.service.metrics.page().encode(), "text/plain")
         if method == "OPTIONS" and (
             self.options.rest_api_enable_cors_support or b"origin" in request.headers
         ):
@@ -82,16 +81,15 @@ class App:
             raise unavailable(f"{self._inflight} requests are under way, the most allowed at once")
         self._inflight += 1
         try:
-            token = request.headers.get(b"authorization", b"").decode("latin-1")
             caller = Caller(
                 entrypoint="REST",
                 peer=request.peer,
                 request_id=request.id,
-                token=token[7:] if token[:7].lower() == "bearer " else None,
+                authorization=request.headers.get(b"authorization", b"").decode("latin-1"),
                 traceparent=request.headers.get(TRACEPARENT.encode(), b"").decode("latin-1"),
             )
             # Before anything of a stranger's is kept, unzipped or parsed.
-            self._api.authenticate(caller)
+            self._api.service.gate.authenticate(caller)
             body = await request.body(memory, self.options.rest_api_max_body_bytes)
             timeout_ms = self.options.rest_api_timeout_in_ms
             if timeout_ms > 0:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from serving.engine.model import Model
+from serving.options import Options
 from serving.protos import model_server_config_pb2
 from serving.status import failed_precondition, invalid_argument
 from serving.versions.manager import State, VersionManager
@@ -28,14 +29,12 @@ class ServerCore:
     def __init__(
         self,
         manager: VersionManager,
-        poll_seconds: float = 1.0,
-        *,
-        allow_labels_for_unavailable_models: bool = False,
+        options: Options,
     ) -> None:
-        """`allow`: a new label may name a version that is not loaded; one that moves may not."""
         self.manager = manager
-        self._watcher = Watcher(manager.aspire, poll_seconds)
-        self._allow_unavailable = allow_labels_for_unavailable_models
+        self._watcher = Watcher(manager.aspire, options.file_system_poll_wait_seconds)
+        # A new label may name a version that is not loaded; one that moves may not.
+        self._allow_unavailable = options.allow_version_labels_for_unavailable_models
         self._config: Any = model_server_config_pb2.ModelServerConfig()
         self._labels: dict[str, dict[str, int]] = {}
         self._reloading = threading.Lock()
@@ -104,6 +103,10 @@ class ServerCore:
         """The version a ModelSpec asks for, None for the latest."""
         if not spec.name:
             raise invalid_argument("ModelSpec has no name specified.")
+        return self.chosen_version(spec)
+
+    def chosen_version(self, spec: Any) -> int | None:
+        """The same, whatever the model is called."""
         choice = spec.WhichOneof("version_choice")
         if choice == "version":
             return int(spec.version.value)

@@ -21,6 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from serving.engine.model import Model
+from serving.options import Options
 from serving.status import Code, ServingError, not_found
 
 log = logging.getLogger(__name__)
@@ -78,20 +79,14 @@ def files_of(folder: Path) -> frozenset[tuple[str, int, int]]:
 Loader = Callable[[str, int, Path], Model]
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and how soon a failed load is tried again."""
-
-    max_retries: int = 5
-    interval_seconds: float = 60.0
-
-
 class VersionManager:
     """All versions of all models. Thread-safe."""
 
-    def __init__(self, loader: Loader, retries: RetryPolicy | None = None, load_threads: int = 1) -> None:
+    def __init__(self, loader: Loader, options: Options) -> None:
         self._loader = loader
-        self._retries = retries or RetryPolicy()
+        self._max_retries = options.max_num_load_retries
+        self._retry_seconds = options.load_retry_interval_micros / 1e6
+        load_threads = max(1, options.num_load_threads)
         self._changed = threading.Condition()
         self._managed: dict[str, dict[int, _Managed]] = {}
         self._statuses: dict[str, dict[int, VersionStatus]] = {}
@@ -157,15 +152,15 @@ class VersionManager:
         with self._changed:
             self._enter(State.LOADING, name, version, one)
         error: ServingError | None = None
-        for attempt in range(1 + self._retries.max_retries):
+        for attempt in range(1 + self._max_retries):
             if attempt:
                 log.info(
                     "Retrying load of {name: %s version: %d}, retry %d of %d in %s s",
                     name,
                     version,
                     attempt,
-                    self._retries.max_retries,
-                    self._retries.interval_seconds,
+                    self._max_retries,
+                    self._retry_seconds,
                 )
                 if not self._await_retry(one):
                     break
@@ -193,7 +188,7 @@ class VersionManager:
 
     def _await_retry(self, one: _Managed) -> bool:
         """Wait until the next try is due or the files have changed; False if there is to be none."""
-        due = time.monotonic() + self._retries.interval_seconds
+        due = time.monotonic() + self._retry_seconds
         while (left := due - time.monotonic()) > 0:
             if one.stop_retrying.wait(min(left, _LOOK_SECONDS)):
                 return False
