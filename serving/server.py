@@ -120,8 +120,9 @@ class ModelServer:
             slots=threading.BoundedSemaphore(options.max_concurrent_runs or 4 * cores()),
             checks_methods=options.enable_signature_method_name_check,
         )
-        manager = VersionManager(self._load, options)
-        manager.listeners.append(lambda name, _, state: self.metrics.swaps.add(name, state.name))
+        manager = VersionManager(
+            self._load, options, lambda name, state: self.metrics.swaps.add(name, state.name)
+        )
         self.core = ServerCore(manager, options)
         self.budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
         self.limits = Limits(options, self.metrics)
