@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -28,15 +27,6 @@ from benchmarks.measuring import command_line, markdown
 from components.ingest.config import IngestConfig, Source
 from components.ingest.job import ingest
 from core.cores import cores
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One measurement of one way over one set of files."""
-
-    images: int
-    wall: float
-    processor: float
 
 
 def main() -> None:
@@ -83,21 +73,16 @@ def _prepare(files: list[Path], size: str, scratch: Path) -> Path:
 def _row(folder: Path, scratch: Path, repeats: int) -> list[str]:
     files = sorted((folder / "images").iterdir())
     config = IngestConfig(sources=(Source(kind="csv", path=folder),))
-    bare: list[Figures] = []
-    whole: list[Figures] = []
+    bare, whole = [], []
     # In turns, so that a slow minute of the machine meets both.
     for _ in range(repeats):
         bare.append(_measure(len(files), lambda: _decode(files)))
         whole.append(_measure(len(files), lambda: ingest(config, scratch / "out")))
-
-    def middle(of: list[Figures], value: Callable[[Figures], float]) -> float:
-        return statistics.median(value(one) for one in of)
-
-    clock = [middle(of, lambda one: one.images / one.wall) for of in (bare, whole)]
-    processor = [middle(of, lambda one: one.images / one.processor) for of in (bare, whole)]
-    busy = middle(whole, lambda one: one.processor / one.wall)
-    share = processor[1] / processor[0]
-    return [*(f"{value:.0f}" for value in (*clock, *processor)), f"{share:.2f}", f"{busy:.2f}"]
+    (bare_clock, bare_core, _), (clock, core, busy) = (
+        map(statistics.median, zip(*turns, strict=True)) for turns in (bare, whole)
+    )
+    rates = bare_clock, clock, bare_core, core
+    return [*(f"{rate:.0f}" for rate in rates), f"{core / bare_core:.2f}", f"{busy:.2f}"]
 
 
 def _decode(files: list[Path]) -> None:
@@ -106,10 +91,12 @@ def _decode(files: list[Path]) -> None:
             image.load()
 
 
-def _measure(images: int, work: Callable[[], object]) -> Figures:
+def _measure(images: int, work: Callable[[], object]) -> tuple[float, float, float]:
+    """Images a second by the clock and by the processor, and how many cores were busy."""
     wall, processor = time.perf_counter(), _processor()
     work()
-    return Figures(images, time.perf_counter() - wall, _processor() - processor)
+    wall, processor = time.perf_counter() - wall, _processor() - processor
+    return images / wall, images / processor, processor / wall
 
 
 def _processor() -> float:
