@@ -30,7 +30,6 @@ from serving.config_files import (
 )
 from serving.engine.capi import use_onednn
 from serving.engine.model import LoadOptions, Model
-from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
 from serving.operations import tls
 from serving.operations.limits import Limits
@@ -55,7 +54,7 @@ def _content(file: Path) -> bytes | None:
         return None
 
 
-def _threads(options: Options) -> Threads:
+def _threads(options: Options) -> tuple[int, int]:
     session, intra, inter = (
         options.tensorflow_session_parallelism,
         options.tensorflow_intra_op_parallelism,
@@ -67,7 +66,7 @@ def _threads(options: Options) -> Threads:
             "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
             "separately. You cannot configure all."
         )
-    return Threads(intra, inter) if intra or inter else Threads(session, session)
+    return (intra, inter) if intra or inter else (session, session)
 
 
 class ModelServer:
@@ -218,7 +217,7 @@ class ModelServer:
             try:
                 seen = _content(file)
                 config: Any = read_model_config(file)
-                if not self.core.config_equals(config):
+                if config != self.core.config:
                     # A model whose folder is missing is waited for until the file says otherwise.
                     self.core.reload(config, partial(self._goes_on, file, seen))
             except ServingError as error:

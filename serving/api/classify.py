@@ -9,8 +9,7 @@ import numpy as np
 
 from core.protos import tensor_pb2
 from core.tfserving.tensors import Array
-from serving.engine.model import Model
-from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
+from serving.engine.model import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Model
 from serving.engine.tensors import Tensor, from_proto, shape_text
 from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, regression_pb2
 from serving.status import invalid_argument, unimplemented

@@ -22,8 +22,7 @@ from core.tfserving.tensors import Array, Value, from_proto, predict_request
 from serving.api.json_worker import read_chunk, write_chunk
 from serving.api.predict import run_predict
 from serving.engine.capi import use_onednn
-from serving.engine.model import LoadOptions, Model
-from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.engine.model import DEFAULT_SIGNATURE, LoadOptions, Model
 from serving.engine.warmup import warm_up
 from serving.protos import predict_pb2
 from serving.status import ServingError, internal

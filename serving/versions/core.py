@@ -24,7 +24,12 @@ PLATFORM = "tensorflow"
 
 
 class ServerCore:
-    """Ties the watcher of folders to the manager of versions. Thread-safe."""
+    """Ties the watcher of folders to the manager of versions. Thread-safe.
+
+    Attributes:
+        manager: Of the versions.
+        config: The ModelServerConfig in force.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,7 @@ class ServerCore:
         self._watcher = Watcher(manager.aspire, options.file_system_poll_wait_seconds)
         # A new label may name a version that is not loaded; one that moves may not.
         self._allow_unavailable = options.allow_version_labels_for_unavailable_models
-        self._config: Any = model_server_config_pb2.ModelServerConfig()
+        self.config: Any = model_server_config_pb2.ModelServerConfig()
         self._labels: dict[str, dict[str, int]] = {}
         self._reloading = threading.Lock()
 
@@ -53,12 +58,12 @@ class ServerCore:
                 return
             if kind != "model_config_list":
                 raise invalid_argument("ModelServer does not yet support custom model config.")
-            _validate(config.model_config_list, self._config.model_config_list)
+            _validate(config.model_config_list, self.config.model_config_list)
             labels = self._resolve_labels(config.model_config_list)
-            known = {one.name for one in self._config.model_config_list.config}
+            known = {one.name for one in self.config.model_config_list.config}
             new = {one.name for one in config.model_config_list.config} - known
             since = self.manager.sequence()
-            self._config = config
+            self.config = config
             self._labels = labels
             log.info("Adding/updating models.")
             for one in config.model_config_list.config:
@@ -82,11 +87,6 @@ class ServerCore:
                     )
                 labels.setdefault(model.name, {})[label] = version
         return labels
-
-    def config_equals(self, config: Any) -> bool:
-        """Whether this is the configuration in force."""
-        equal: bool = self._config == config
-        return equal
 
     def version_of_label(self, name: str, label: str) -> int:
         """The version that answers for a label; INVALID_ARGUMENT for an unknown one."""
@@ -120,7 +120,7 @@ class ServerCore:
 
     def model_names(self) -> list[str]:
         """The models of the configuration."""
-        return [one.name for one in self._config.model_config_list.config]
+        return [one.name for one in self.config.model_config_list.config]
 
     def close(self) -> None:
         """Stop watching and unload everything."""
