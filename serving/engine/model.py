@@ -28,9 +28,9 @@ PREDICT_METHOD = "tensorflow/serving/predict"
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 
-# What TensorFlow appends to an error inside the node this server added: TF Serving has no such node.
 _SCHEDULER_REFUSES = re.compile(r"Task size \d+ is larger than|Batching input tensors")
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+# What TensorFlow appends to an error inside the node this server added: TF Serving has no such node.
 _OWN_NODE = re.compile(r"\s*\[\[\{\{node melanosizer_batch/[^}]*\}\}\]\]")
 
 
