@@ -92,9 +92,10 @@ class Watcher:
         if self._poll_seconds == 0:
             self.look()
             return
-        if not self._worker.alive and not self._worker.stopping:
+        if self._worker.alive:
+            self._worker.wake()
+        elif not self._worker.stopping:
             self._worker.start()
-        self._worker.wake()
 
     def look(self) -> None:
         """Look once."""
