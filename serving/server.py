@@ -123,9 +123,9 @@ class ModelServer:
             self._load, options, lambda name, state: self.metrics.swaps.add(name, state.name)
         )
         self.core = ServerCore(manager, options)
-        self.budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
         self.limits = Limits(options, self.metrics)
-        self.service = Service(self.core, self.metrics, self.limits, options)
+        budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
+        self.service = Service(self.core, self.metrics, self.limits, budget, options)
         if options.image_guard:
             self.service.guard = ImageGuard(options, self.metrics)
         if options.traffic_config_file:
@@ -161,7 +161,7 @@ class ModelServer:
         self.core.reload(self._config, lambda: not self._stopping.is_set())
         options = self.options
         if options.port or options.grpc_socket_path:
-            self._grpc = GrpcServer(self.service, self.core.reload, options, self.budget)
+            self._grpc = GrpcServer(self.service, self.core.reload)
             if options.port:
                 self.ports["grpc"] = self._grpc.listen(self._grpc_address(), self._grpc_tls)
             if options.grpc_socket_path:
@@ -196,8 +196,7 @@ class ModelServer:
     def _start_http(self) -> HttpServer:
         options = self.options
         api = RestApi(self.service, self._json_workers)
-        app = App(api, options, self.budget, self._why_not_ready, self._monitoring_path)
-        server = HttpServer(app, self._rest_tls)
+        server = HttpServer(App(api, self._why_not_ready, self._monitoring_path), self._rest_tls)
         self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
         server.start()
         log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self.ports["rest"])

@@ -22,9 +22,8 @@ from serving.api.http_connection import READ_BYTES, Connection, Request, too_lar
 from serving.api.json_worker import Body
 from serving.api.rest import API, Reply, RestApi, error_reply
 from serving.operations.limits import Caller
-from serving.operations.memory import MemoryBudget, Reservation
-from serving.options import Options
-from serving.status import Code, ServingError, failed_precondition, invalid_argument, unavailable
+from serving.operations.memory import Reservation
+from serving.status import ServingError, failed_precondition, internal, invalid_argument, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +31,9 @@ log = logging.getLogger(__name__)
 class App:
     """Answers requests, however they were read."""
 
-    def __init__(
-        self,
-        api: RestApi,
-        options: Options,
-        budget: MemoryBudget,
-        why_not_ready: Callable[[], str],
-        metrics_path: str | None,
-    ) -> None:
+    def __init__(self, api: RestApi, why_not_ready: Callable[[], str], metrics_path: str | None) -> None:
         """`why_not_ready` is asked for /readyz; metrics are at `metrics_path`, if anywhere."""
-        self.options = options
-        self.budget = budget
+        self.options = options = api.service.options
         self.is_closing = False
         self.scratch = memoryview(bytearray(READ_BYTES))
         self._api = api
@@ -71,7 +62,7 @@ class App:
         if not API.fullmatch(path):
             return Reply(404, b"", "text/html")
         try:
-            with Reservation(self.budget) as memory:
+            with Reservation(self._api.service.budget) as memory:
                 return await self._answer(request, memory)
         except ServingError as error:
             return error_reply(error)
@@ -204,7 +195,7 @@ class HttpServer:
         self._thread = threading.Thread(target=self._run, args=(started,), name="http", daemon=True)
         self._thread.start()
         if not started.wait(timeout):
-            raise ServingError(Code.INTERNAL, "the HTTP server did not start")
+            raise internal("the HTTP server did not start")
 
     def _run(self, started: threading.Event) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -12,7 +12,7 @@ from core import telemetry
 from serving.api import classify, predict
 from serving.api.image_guard import ImageGuard
 from serving.operations.limits import Caller, Limits
-from serving.operations.memory import Reservation
+from serving.operations.memory import MemoryBudget, Reservation
 from serving.operations.metrics import Metrics
 from serving.operations.request_log import RequestLog
 from serving.options import Options
@@ -50,6 +50,7 @@ class Service:
     core: ServerCore
     metrics: Metrics
     gate: Limits
+    budget: MemoryBudget
     options: Options
     guard: ImageGuard | None = None
     recorder: RequestLog | None = None

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from serving.engine.model import Model
 from serving.options import Options
-from serving.status import Code, ServingError, not_found
+from serving.status import Code, ServingError, internal, not_found
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class VersionManager:
                 error = failure
             except Exception as failure:
                 log.exception("Loading servable: %s broke", one)
-                error = ServingError(Code.INTERNAL, f"{type(failure).__name__}: {failure}")
+                error = internal(f"{type(failure).__name__}: {failure}")
             else:
                 log.info("Successfully loaded servable version %s", one)
                 with self._changed:
