@@ -70,7 +70,7 @@ def fail(context: Any, error: ServingError) -> None:
         context.set_trailing_metadata(
             (("grpc-retry-pushback-ms", str(int(seconds * 1000))), ("retry-after", f"{seconds:.3f}"))
         )
-    context.abort(error.grpc_status, error.grpc_message())
+    context.abort(error.code, error.grpc_message())
 
 
 def _unary(work: Handler, method: Any, service: Service) -> Any:

@@ -95,7 +95,7 @@ class JsonWorkers:
                 timer.cancel()
             self._idle.put(alive)
         if answer["code"]:
-            raise ServingError(Code(answer["code"]), answer["message"])
+            raise ServingError(Code[answer["code"]], answer["message"])
         request.MergeFromString(message)
         return str(answer["form"])
 
@@ -153,8 +153,8 @@ def _read(signatures: Mapping[str, Dtypes] | None, body: bytes) -> tuple[dict[st
             request = predict_pb2.PredictRequest()
             form = json_requests.fill_predict(body, lambda: signatures, request)
     except ServingError as error:
-        return {"code": int(error.code), "message": error.message}, b""
-    return {"code": 0, "form": form}, request.SerializeToString()
+        return {"code": error.code.name, "message": error.message}, b""
+    return {"code": "", "form": form}, request.SerializeToString()
 
 
 def main() -> None:

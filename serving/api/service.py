@@ -168,6 +168,6 @@ class Service:
             one = response.model_version_status.add(version=number, state=int(status.state))
             one.status.SetInParent()
             if status.error is not None:
-                one.status.error_code = int(status.error.code)
+                one.status.error_code = status.error.code.value[0]
                 one.status.error_message = status.error.message
         return response
