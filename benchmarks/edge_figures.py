@@ -18,7 +18,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -45,16 +44,6 @@ def twelve_megapixels(noise: float) -> bytes:
     return target.getvalue()
 
 
-@dataclass
-class Shots:
-    """Seconds: wall and processor time from press to answer, and processor time of two parts of it."""
-
-    wall: list[float]
-    processor: float
-    preparing: float
-    checking: float
-
-
 @contextmanager
 def running(folder: Path, capture: bytes) -> Iterator[tuple[str, psutil.Process, float]]:
     """A device process before a server that answers at once: its page, the process, seconds to ready."""
@@ -78,8 +67,13 @@ def running(folder: Path, capture: bytes) -> Iterator[tuple[str, psutil.Process,
         server.close()
 
 
-def shutter_to_result(capture: bytes, count: int) -> Shots:
-    """Presses `count` times after three to warm up."""
+def shutter_to_result(capture: bytes, count: int) -> tuple[list[float], float, float, float]:
+    """Presses `count` times after three to warm up.
+
+    Returns:
+        Seconds by the clock from each press to its answer, processor seconds of one, and of two parts of it: of
+        preparing the photograph and of the checks.
+    """
     wall = []
     with tempfile.TemporaryDirectory() as place, running(Path(place), capture) as (url, device, _):
         with httpx.Client(base_url=url) as client:
@@ -103,7 +97,7 @@ def shutter_to_result(capture: bytes, count: int) -> Shots:
         start = time.thread_time()
         check(photograph.pixels, QualitySection())
         checking.append(time.thread_time() - start)
-    return Shots(wall[3:], processor, statistics.median(preparing), statistics.median(checking))
+    return wall[3:], processor, statistics.median(preparing), statistics.median(checking)
 
 
 def at_rest(seconds: float, viewer: bool) -> tuple[float, float, float]:
@@ -141,11 +135,10 @@ def main() -> int:
     print(markdown(("12-megapixel capture", "shutter to result, wall p50", "p95", *processor), rule="---"))
     for name, noise in (("good light (noise 2)", 2.0), ("poor light (noise 6)", 6.0)):
         capture = twelve_megapixels(noise)
-        shots = shutter_to_result(capture, options.count)
-        wall = (f"{np.percentile(shots.wall, share) * 1e3:.0f} ms" for share in (50, 95))
-        parts = (f"{one * 1e3:.1f} ms" for one in (shots.preparing, shots.checking))
-        whole = f"{shots.processor * 1e3:.0f} ms"
-        print(row((f"{name}, {len(capture) / 1e6:.1f} MB", *wall, whole, *parts)))
+        seconds, whole, *parts = shutter_to_result(capture, options.count)
+        wall = (f"{np.percentile(seconds, share) * 1e3:.0f} ms" for share in (50, 95))
+        cost = f"{whole * 1e3:.0f} ms", *(f"{one * 1e3:.1f} ms" for one in parts)
+        print(row((f"{name}, {len(capture) / 1e6:.1f} MB", *wall, *cost)))
     print("\n" + markdown(("at rest", "start to ready", "resident", "of one core"), rule="---"))
     for name, viewer in (("nobody looks", False), ("preview and news open", True)):
         ready, memory, load = at_rest(options.seconds, viewer)

@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,6 @@ REQUESTS = 400
 PATH = "/v1/models/m:predict"
 SMALL = '{"instances": [1.0]}'
 Row = tuple[str, str, str, str]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What another caller asks again and again."""
-
-    path: str
-    body: str
 
 
 def measure(
@@ -77,12 +68,11 @@ def measure(
         say("one keep-alive client on a graph that costs nothing")
         yield from _added(server, folder, rounds)
         say("10 MB of malformed JSON")
-        asks = {"a graph that costs nothing": Ask(PATH, SMALL)}
+        asks = {"a graph that costs nothing": (PATH, SMALL)}
         if network is not None:
             image = base64.b64encode(jpegs(image_folder(work))[0]).decode()
-            asks["EfficientNet-Lite0"] = Ask(
-                "/v1/models/lite0:predict", json.dumps({"instances": [{"b64": image}]})
-            )
+            body = json.dumps({"instances": [{"b64": image}]})
+            asks["EfficientNet-Lite0"] = "/v1/models/lite0:predict", body
         yield from _malformed(server.ports["rest"], asks, rounds)
         say("bombs")
         yield from _bombs(server)
@@ -139,13 +129,13 @@ def _keep_alive(port: int, path: str) -> Callable[[str | bytes], int]:
     return ask
 
 
-def _other_caller(port: int, ask: Ask, seconds: float) -> list[float]:
+def _other_caller(port: int, path: str, body: str, seconds: float) -> list[float]:
     """In a process of its own, a request every few milliseconds; return the latencies."""
-    send = _keep_alive(port, ask.path)
-    send(ask.body)
+    send = _keep_alive(port, path)
+    send(body)
     latencies, end = [], time.time() + seconds
     while time.time() < end:
-        latencies.append(_clocked(lambda: send(ask.body)))
+        latencies.append(_clocked(lambda: send(body)))
         time.sleep(0.005)
     return latencies
 
@@ -169,7 +159,7 @@ def _p99(latencies: list[float]) -> float:
     return sorted(latencies)[int(len(latencies) * 0.99)]
 
 
-def _malformed(port: int, asks: dict[str, Ask], rounds: int) -> Iterator[Row]:
+def _malformed(port: int, asks: dict[str, tuple[str, str]], rounds: int) -> Iterator[Row]:
     bodies = {
         "cut off": b'{"instances":[' + b"[1.0,2.0]," * 1_000_000,
         "one long string": b'{"instances":["' + b"x" * 10_000_000,
@@ -187,9 +177,9 @@ def _malformed(port: int, asks: dict[str, Ask], rounds: int) -> Iterator[Row]:
         for name, ask in asks.items():
             ratios, seen = [], []
             for _ in range(rounds):
-                quiet = processes.submit(_other_caller, port, ask, seconds).result()
+                quiet = processes.submit(_other_caller, port, *ask, seconds).result()
                 attack = processes.submit(_attacker, port, bodies, seconds + 3)
-                during = processes.submit(_other_caller, port, ask, seconds).result()
+                during = processes.submit(_other_caller, port, *ask, seconds).result()
                 worst = {one: max(worst[one], value) for one, value in attack.result().items()}
                 ratios.append(_p99(during) / _p99(quiet))
                 seen.append(f"{_p99(during):.1f} ms of {len(during)} / {_p99(quiet):.1f} ms of {len(quiet)}")
