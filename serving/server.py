@@ -196,9 +196,9 @@ class ModelServer:
     def _start_http(self) -> HttpServer:
         options = self.options
         api = RestApi(self.service, self._json_workers)
-        server = HttpServer(App(api, self._why_not_ready, self._monitoring_path), self._rest_tls)
-        self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
-        server.start()
+        app = App(api, self._why_not_ready, self._monitoring_path)
+        server = HttpServer(app, options.host, max(0, options.rest_api_port), self._rest_tls)
+        self.ports["rest"] = server.port
         log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self.ports["rest"])
         return server
 
