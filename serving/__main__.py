@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import sys
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from core.errors import USAGE, missing_extra
-
-
-class JsonLines(logging.Formatter):
-    """severity, time (UTC, ISO 8601), logger, message, and the traceback if there is one."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        event = {
-            "severity": record.levelname,
-            "time": f"{at}.{int(record.msecs):03d}Z",
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            event["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(event, ensure_ascii=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +22,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from core import home, telemetry
     from core.errors import UsageError
     from serving import flags
+    from serving.operations import logs
     from serving.status import Code, ServingError
 
     arguments = sys.argv[1:] if arguments is None else list(arguments)
@@ -58,10 +39,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"TensorFlow Library: {_version('tensorflow')}")
         return 0
     home.ensure()
-    handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonLines() if options.log_format == "json" else text)
-    logging.basicConfig(level=options.log_level, handlers=[handler], force=True)
+    logs.configure(options.log_format, options.log_level)
     from serving.server import ModelServer
 
     telemetry.configure("melanosizer-serving")
