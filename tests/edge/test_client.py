@@ -20,9 +20,9 @@ from core.protos import prediction_service_pb2 as serving
 from edge.asking.client import AskError, ModelServerClient
 from edge.asking.status import RULES
 from edge.camera.sample import draw
-from edge.kiosk.catalogue import texts
+from edge.config import ServerSection
+from edge.kiosk.views import texts
 from edge.queue.examination import new_id
-from edge.sections import ServerSection
 from tests.support.edge_doubles import ModelServer, Network, answer
 
 NOW = datetime.datetime.now(datetime.UTC)  # TLS itself looks at the real clock

@@ -16,8 +16,9 @@ from PIL import Image
 
 from core.images.header import HeaderError, read_header
 from core.protos.tensor_pb2 import DT_STRING
-from serving.api.image_guard import ImageGuard, ImageLimits
+from serving.api.image_guard import ImageGuard
 from serving.operations.metrics import Metrics
+from serving.options import Options
 from serving.protos import predict_pb2
 from serving.status import ServingError
 from tests.support.server_process import ROOT, ServerProcess, until
@@ -215,6 +216,6 @@ def test_images_that_tensorflow_would_find_where_nobody_looks_are_refused(change
         tensor.tensor_content = b"\x01" + jpeg
     else:
         tensor.string_val.extend([jpeg] * (2 if change.get("shape") == [] else 1))
-    guard = ImageGuard(ImageLimits(), Metrics())
+    guard = ImageGuard(Options(), Metrics())
     with pytest.raises(ServingError, match=says):
         guard.check(request)
