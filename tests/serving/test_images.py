@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import struct
-import threading
 import zlib
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from serving.operations.metrics import Metrics
 from serving.options import Options
 from serving.protos import predict_pb2
 from serving.status import ServingError
-from tests.support.server_process import ROOT, ServerProcess
+from tests.support.server_process import ROOT, ServerProcess, until
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -196,12 +195,7 @@ def test_a_full_disk_loses_records_and_never_an_answer(pick, tmp_path, jpeg):
     ) as server:  # fmt: skip
         for _ in range(5):
             server.predict("images", {"image_bytes": [jpeg]})
-        for _ in range(200):
-            lost = server.metrics().get('melanosizer_serving_prediction_records{fate="failed"}', 0)
-            if lost == 5:
-                break
-            threading.Event().wait(0.02)
-        assert lost == 5
+        until(lambda: server.metrics().get('melanosizer_serving_prediction_records{fate="failed"}') == 5)
 
 
 @pytest.mark.parametrize(
