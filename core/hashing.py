@@ -27,9 +27,9 @@ def tree_hash(folder: Path) -> str:
 def fingerprint(model: Path) -> str:
     """Return a SHA-256 of what a SavedModel computes.
 
-    It covers the variables, the assets (vocabularies) and the stored facts, not `saved_model.pb`,
-    which holds the version's own number. Two exports of the same weights are equal. An export that is folded keeps its
-    weights as constants in `saved_model.pb` and has no variables: its training weights stand for them.
+    It covers variables, assets and stored facts, not `saved_model.pb`, which holds the version's own number: two exports
+    of the same weights are equal. A folded export keeps its weights as constants there: its training weights stand for
+    them.
     """
     facts = json.loads((model / FACTS).read_text())
     kept = {key: value for key, value in facts.items() if key not in VOLATILE_FACTS}

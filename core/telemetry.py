@@ -26,11 +26,7 @@ _tracer: Any = None
 
 
 def configure(service: str) -> None:
-    """Send this process's spans to the OTLP endpoint of the environment, if there is one.
-
-    Args:
-        service: The name of the process's spans, unless OTEL_SERVICE_NAME gives another.
-    """
+    """Send this process's spans, named `service` unless OTEL_SERVICE_NAME is set, to the environment's OTLP endpoint."""
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
     if not endpoint or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return

@@ -56,13 +56,7 @@ class NamedCurve:
 
 
 def roc(curves: Sequence[NamedCurve], point: Confusion | None = None, confidence: float = 0.95) -> Spec:
-    """Return ROC curves, chance, and the operating point with the intervals of both its rates.
-
-    Args:
-        curves: as of :func:`core.measures.curves.roc`; the area is the AUC.
-        point: what the operating point decides.
-        confidence: coverage of its intervals.
-    """
+    """Return ROC curves (their area is the AUC), chance, and the operating point with the intervals of both its rates."""
     x, y = share_axis("x", "other lesions referred"), share_axis("y", "melanomas found")
     layers = [_reference([(0, 0), (1, 1)], x, y), *_curves(curves, x, y)]
     found = point.sensitivity_interval(confidence) if point else None
@@ -88,10 +82,8 @@ def roc(curves: Sequence[NamedCurve], point: Confusion | None = None, confidence
 def precision_recall(curves: Sequence[NamedCurve], prevalence: float, point: Confusion | None = None) -> Spec:
     """Return precision-recall curves, the share of melanomas as their floor, and the operating point.
 
-    Args:
-        curves: as of :func:`core.measures.curves.precision_recall`; the area is the average precision.
-        prevalence: melanomas by lesions: what is found among the referred if everybody is referred.
-        point: what the operating point decides.
+    The area of a curve is the average precision; the prevalence, melanomas by lesions, is what is found among the
+    referred if everybody is referred.
     """
     x, y = share_axis("x", "melanomas found"), share_axis("y", "melanomas among the referred")
     floor = f"if everybody is referred: {percent(prevalence)}"
@@ -110,9 +102,7 @@ def precision_recall(curves: Sequence[NamedCurve], prevalence: float, point: Con
 def reliability(rows: NDArray[np.float64], confidence: float = 0.95) -> Spec:
     """Return the share of melanomas against the mean probability of each bin, with Wilson's intervals.
 
-    Args:
-        rows: mean probability, share of melanomas, images; shape [bins, 3].
-        confidence: coverage of the intervals.
+    Each row, of shape [bins, 3], holds mean probability, share of melanomas and images.
     """
     bins = []
     for mean, share, images in rows.tolist():
@@ -141,13 +131,9 @@ def reliability(rows: NDArray[np.float64], confidence: float = 0.95) -> Spec:
 def probabilities(
     edges: NDArray[np.float64], others: NDArray[np.float64], melanoma: NDArray[np.float64], threshold: float
 ) -> Spec:
-    """Return the probabilities of melanomas upwards and of other lesions downwards, each as shares.
+    """Return the shares of melanomas (upwards) and of other lesions (downwards) in bins of log-odds, and the threshold.
 
-    Args:
-        edges: bin edges in log-odds, shape [k + 1].
-        others: share of the other lesions in each bin, shape [k].
-        melanoma: share of the melanomas in each bin, shape [k].
-        threshold: the operating point, a probability.
+    There are edges [k + 1] in log-odds and shares [k]; the threshold is a probability.
     """
     low, high = float(edges[0]), float(edges[-1])
     marks = {float(log_odds(value)): value for value in _MARKS if low <= float(log_odds(value)) <= high}

@@ -125,15 +125,7 @@ def time_series(
     low: float | None = 0.0,
     zone: tzinfo = UTC,
 ) -> Spec:
-    """Return lines over moments.
-
-    Args:
-        title: what the chart shows.
-        unit: title of the vertical axis.
-        series: (moment, value) by name; moments in milliseconds since 1970, UTC.
-        low: a value the vertical axis must hold.
-        zone: whose clocks the axis shows, wherever the chart is looked at.
-    """
+    """Return lines over moments in milliseconds since 1970, UTC, on the clocks of a time zone; the axis holds ``low``."""
     rows = [
         {
             "x": _shown(when),
@@ -172,14 +164,7 @@ def time_series(
 
 
 def histogram(title: str, names: Sequence[str], reference: Sequence[int], seen: Sequence[int]) -> Spec:
-    """Return shares of what was seen in front of shares of the reference, bin by bin.
-
-    Args:
-        title: what the bins are of.
-        names: of the bins, in their order.
-        reference: counts of the training data in each bin.
-        seen: counts of what is compared.
-    """
+    """Return shares of what was seen in front of shares of the training data, from the counts of each named bin."""
     series = ("training data", "seen")
     rows = [
         {"bin": name, "y": value / total, "series": kind, "tip": f"{name}: {percent(value / total)} ({kind})"}

@@ -55,13 +55,9 @@ _CONFIG: Final[Spec] = {
 
 
 def chart(description: str, layers: Sequence[Spec], *, width: int = WIDTH, height: int = HEIGHT) -> Spec:
-    """Return the specification of layers on shared axes.
+    """Return the specification of layers on shared axes; width and height of the plotting area in px.
 
-    Args:
-        description: what the chart shows, for those who do not see it.
-        layers: Vega-Lite unit specifications with their own data.
-        width: of the plotting area, px.
-        height: of the plotting area, px.
+    The description says what the chart shows to those who do not see it.
     """
     return {
         "$schema": SCHEMA,
@@ -82,14 +78,9 @@ def zoomable(spec: Spec) -> Spec:
 
 
 def layer(mark: str, rows: Sequence[Spec], encoding: Spec, *, tip: bool = False, **style: Any) -> Spec:
-    """Return one layer.
+    """Return one layer: a mark of some style with its data and its channels by name, all in Vega-Lite's words.
 
-    Args:
-        mark: line, area, point, rule, bar or text.
-        rows: its data.
-        encoding: channels by name.
-        tip: every row has a ``tip``, shown at a pointer and read out.
-        style: of the mark, in Vega-Lite's words.
+    With ``tip`` every row has one, shown at a pointer and read out.
     """
     if tip:
         # The still picture's tooltip is the description: see render.
@@ -116,14 +107,7 @@ def share_axis(name: str, title: str, highest: float = 1.0, **options: Any) -> S
 
 
 def number_axis(name: str, title: str, *, low: float | None = None, **scale: Any) -> Spec:
-    """Return a channel of numbers that ends at round ones.
-
-    Args:
-        name: the field.
-        title: with its unit.
-        low: a value that the axis must hold, e.g. 0 for counts.
-        scale: further options of the scale.
-    """
+    """Return a channel of numbers that ends at round ones; ``low`` is a value the axis must hold, e.g. 0 for counts."""
     options: Spec = {"zero": False, "nice": True, **scale}
     if low is not None:
         options["zero"] = low == 0
