@@ -55,15 +55,7 @@ def choose(targets: Labels, probabilities: Scores, sensitivity: float) -> Operat
     """Return the threshold of the highest specificity whose sensitivity is at least the wanted one.
 
     The threshold lies halfway between the lowest probability that must be called positive and the next one
-    below, as float32, so that rounding in serving cannot move an eval image across it.
-
-    Args:
-        targets: 0 or 1, shape [n].
-        probabilities: calibrated, shape [n].
-        sensitivity: wanted share of melanomas found, 0..1.
-
-    Raises:
-        ValueError: only one class.
+    below, as float32, so that rounding in serving cannot move an eval image across it. Raises ValueError for a single class.
     """
     positives = np.sort(probabilities[targets == 1])[::-1]
     if not len(positives) or len(positives) == len(targets):

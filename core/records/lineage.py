@@ -1,9 +1,6 @@
 """The lineage record: what one step of one run read, wrote and was told, with the hash of every artifact.
 
-Kubeflow Pipelines is giving up its metadata store, and a cluster's runs never reach the local one, so every
-step writes this file itself, wherever it runs::
-
-    registry/lineage/<run>/<step>.json
+A cluster's runs never reach the local metadata store, so every step writes registry/lineage/<run>/<step>.json itself.
 """
 
 from __future__ import annotations

@@ -86,12 +86,9 @@ class PredictionRecord(_Written):
 
 
 def record_prediction(answer: dict[str, Any], **fields: Any) -> PredictionRecord:
-    """Return the record of one image.
+    """Return the record of one image: the model's outputs by alias, and the record's other fields.
 
-    Args:
-        answer: the model's outputs of the image by alias; those of `ANSWER_FIELDS` stand on their own, a number
-            among them that is not finite is left out.
-        **fields: the record's other fields.
+    Outputs of `ANSWER_FIELDS` stand on their own; a number among them that is not finite is left out.
     """
     rest = dict(answer)
     own = {name: rest.pop(name) for name in ANSWER_FIELDS if name in rest}

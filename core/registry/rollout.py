@@ -46,17 +46,9 @@ class Waiting:
 
 
 def ask_server(target: str, model_name: str) -> dict[str, tuple[str, str]]:
-    """Return the state of each version that a server holds of a model.
+    """Return the state of each version that the server at ``host:port`` holds of a model; none if it knows no such one.
 
-    Args:
-        target: ``host:port`` of its gRPC address.
-        model_name: the model.
-
-    Returns:
-        ``{"7": ("AVAILABLE", ""), ...}``; empty if the server does not know the model.
-
-    Raises:
-        OSError: it does not answer.
+    The form is ``{"7": ("AVAILABLE", ""), ...}``. Raises OSError if the server does not answer.
     """
     import grpc
 
@@ -88,16 +80,10 @@ def resolve(target: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Rollout:
-    """How it is found out that the servers have loaded a version.
+    """How it is found out that the servers have loaded a version."""
 
-    Attributes:
-        servers: gRPC addresses ``host:port`` of the model servers; empty if there is none to ask.
-        settle_seconds: how long a file must lie there until a server that cannot be asked has surely taken it.
-        ask: how one address is asked.
-        addresses: how a name is resolved.
-    """
-
-    servers: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()  # gRPC addresses host:port; empty if there is none to ask
+    # How long a file must lie there until a server that cannot be asked has surely taken it.
     settle_seconds: float = DEFAULT_SETTLE_SECONDS
     ask: Ask = field(default=ask_server)
     addresses: Callable[[str], list[str]] = field(default=resolve)
@@ -127,10 +113,7 @@ class Rollout:
     def why_not(self, model_name: str, versions: Iterable[str], age: float) -> Waiting | None:
         """Return why the labels may not move to the versions yet; None if they may.
 
-        Args:
-            model_name: the model.
-            versions: what the labels are to stand for.
-            age: seconds since the file that lists the versions was put in place.
+        The age is that of the file which lists the versions, in seconds.
         """
         wanted = tuple(versions)
         addresses = [address for server in self.servers for address in self.addresses(server)]
