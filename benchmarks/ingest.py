@@ -29,7 +29,7 @@ from rich.table import Table
 
 from components.ingest.config import IngestConfig, Source
 from components.ingest.job import ingest
-from core.cores import cores
+from core.process import cores
 
 
 @dataclass(frozen=True)

@@ -120,9 +120,12 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object of a file; None for one that is missing, half written or something else."""
+    """Return the JSON object of a file; None for one that is missing, half written or something else.
+
+    NaN and infinity, which JSON does not know, are null.
+    """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_bytes(), parse_constant=lambda _: None)
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

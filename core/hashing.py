@@ -24,6 +24,13 @@ def tree_hash(folder: Path) -> str:
     return _combined((str(path.relative_to(folder)), file_hash(path)) for path in _files(folder))
 
 
+def content_hash(path: Path) -> str | None:
+    """Return the SHA-256 of a folder's or a file's content; None where there is nothing."""
+    if path.is_file():
+        return file_hash(path)
+    return tree_hash(path) if path.is_dir() and any(path.iterdir()) else None
+
+
 def fingerprint(model: Path) -> str:
     """Return a SHA-256 of what a SavedModel computes.
 

@@ -44,9 +44,9 @@ def write(path: Path | str, records: Iterable[bytes], *, compressed: bool | None
     with Path(path).open("wb") as raw:
         if str(path).endswith(".gz") if compressed is None else compressed:
             with gzip.GzipFile("", "wb", compresslevel=0, fileobj=raw, mtime=0) as file:
-                _write_all(cast(BinaryIO, file), records)
+                file.writelines(map(frame, records))
         else:
-            _write_all(raw, records)
+            raw.writelines(map(frame, records))
 
 
 def read(path: Path | str, *, max_bytes: int = MAX_RECORD_BYTES) -> Iterator[bytes]:
@@ -125,11 +125,6 @@ def text(values: Mapping[str, Values], name: str, default: str = "") -> str:
     """Return the first value of a bytes feature as text, ``default`` where the record has none."""
     found = first(values, name)
     return found.decode("utf-8", "replace") if isinstance(found, bytes) and found else default
-
-
-def _write_all(stream: BinaryIO, records: Iterable[bytes]) -> None:
-    for record in records:
-        stream.write(frame(record))
 
 
 def _read_all(stream: BinaryIO, name: str, max_bytes: int) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.charts.spec import (
-    CARD,
     INK,
     MELANOMA,
     MUTED,
@@ -20,6 +19,7 @@ from core.charts.spec import (
     field,
     layer,
     note,
+    rings,
     series_colour,
     series_dash,
     share_axis,
@@ -63,16 +63,12 @@ def roc(curves: Sequence[NamedCurve], point: Confusion | None = None, confidence
     cleared = point.specificity_interval(confidence) if point else None
     if found and cleared:
         at = {"x": 1 - cleared.value, "y": found.value}
-        layers.append(
-            _whisker([{**at, "low": found.low, "high": found.high}], {"x": x, "y": "low", "y2": "high"}, y)
-        )
-        layers.append(
-            _whisker(
-                [{**at, "low": 1 - cleared.high, "high": 1 - cleared.low}],
-                {"y": y, "x": "low", "x2": "high"},
-                x,
-            )
-        )
+        upright = {**at, "low": found.low, "high": found.high}
+        across = {**at, "low": 1 - cleared.high, "high": 1 - cleared.low}
+        layers += [
+            layer("rule", [upright], {"x": x, **_between("y", y)}, color=INK, size=1.6),
+            layer("rule", [across], {"y": y, **_between("x", x)}, color=INK, size=1.6),
+        ]
         tip = f"operating point: {percent(at['y'])} of melanomas found, {percent(at['x'])} of other lesions referred"
         layers += _point(at["x"], at["y"], tip, x, y)
     named = ", ".join(f"{one.name} area {rate(one.area)}" for one in curves)
@@ -115,13 +111,7 @@ def reliability(rows: NDArray[np.float64], confidence: float = 0.95) -> Spec:
     y = share_axis("y", "melanomas among them", highest)
     layers = [
         _reference([(0, 0), (1, 1)], x, y, "what is stated happens"),
-        layer(
-            "rule",
-            bins,
-            {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-            color=SERIES[0],
-            size=2,
-        ),
+        layer("rule", bins, {"x": x, **_between("y", y)}, color=SERIES[0], size=2),
         layer("line", bins, {"x": x, "y": y}, color=SERIES[0], strokeWidth=1, opacity=0.6),
         layer("point", bins, {"x": x, "y": y}, tip=True, color=SERIES[0], filled=True, size=60, opacity=1),
     ]
@@ -201,8 +191,7 @@ def _curves(curves: Sequence[NamedCurve], x: Spec, y: Spec) -> list[Spec]:
         for at, low, high in one.band.tolist()
     ]
     if bands:
-        sides = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour}
-        layers.append(layer("area", bands, sides, opacity=0.16))
+        layers.append(layer("area", bands, {"x": x, **_between("y", y), "color": colour}, opacity=0.16))
     rows = [
         {"x": at, "y": height, "i": index, "series": one.label}
         for one in curves
@@ -216,38 +205,20 @@ def _curves(curves: Sequence[NamedCurve], x: Spec, y: Spec) -> list[Spec]:
     return layers
 
 
+def _between(channel: str, axis: Spec) -> Spec:
+    """Return the channels of a mark that reaches from the field ``low`` to ``high`` along an axis."""
+    return {channel: {**axis, "field": "low"}, f"{channel}2": {"field": "high"}}
+
+
 def _reference(points: Sequence[tuple[float, float]], x: Spec, y: Spec, tip: str = "chance") -> Spec:
     rows = [{"x": at, "y": height, "tip": tip} for at, height in points]
     return layer("line", rows, {"x": x, "y": y}, color=MUTED, strokeDash=[5, 5], strokeWidth=1.2)
-
-
-def _whisker(rows: Sequence[Spec], channels: Spec, along: Spec) -> Spec:
-    encoding = {
-        name: value
-        if isinstance(value, dict)
-        else {"field": value}
-        if name.endswith("2")
-        else {**along, "field": value}
-        for name, value in channels.items()
-    }
-    return layer("rule", rows, encoding, color=INK, size=1.6)
 
 
 def _point(at: float, height: float, tip: str, x: Spec, y: Spec) -> list[Spec]:
     row = {"x": at, "y": height, "tip": tip, "text": "operating point"}
     right = at > 0.6  # of the plane: the words go where there is room
     return [
-        layer(
-            "point",
-            [row],
-            {"x": x, "y": y},
-            tip=True,
-            filled=False,
-            fill=CARD,
-            stroke=INK,
-            strokeWidth=2.4,
-            size=70,
-            opacity=1,
-        ),
+        rings([row], {"x": x, "y": y}),
         note(x, y, [row], strong=True, align="right" if right else "left", dx=-10 if right else 12, dy=18),
     ]

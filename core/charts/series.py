@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from core.charts.spec import (
-    CARD,
-    INK,
     MUTED,
     REFERENCE,
     SERIES,
     Spec,
     chart,
+    dots,
     field,
     layer,
     number_axis,
+    rings,
     series_colour,
     series_dash,
 )
@@ -75,45 +75,16 @@ def lines(
     ]
     colour = series_colour(list(series), colours, legend=len(series) > 1)
     dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
-    layers = [
-        layer(
-            "line",
-            rows,
-            {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed},
-            strokeWidth=2.2,
-        )
-    ]
+    encoding = {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed}
+    layers = [layer("line", rows, encoding, strokeWidth=2.2)]
     if breaks:
         layers.append(layer("rule", [{"x": end} for end in breaks], {"x": x}, color=MUTED, strokeDash=[2, 4]))
     dotted = [row for row in rows if len(series[str(row["series"])]) <= _DOTS]
     if dotted:
-        layers.append(
-            layer(
-                "point",
-                dotted,
-                {"x": x, "y": y, "color": colour},
-                tip=True,
-                filled=True,
-                size=24,
-                opacity=1,
-            )
-        )
+        layers.append(dots(dotted, {"x": x, "y": y, "color": colour}, 24))
     if marks:
         named = [{"x": at, "y": value, "tip": f"{words}: {value:.4g}"} for at, value, words in marks]
-        layers.append(
-            layer(
-                "point",
-                named,
-                {"x": x, "y": y},
-                tip=True,
-                filled=False,
-                fill=CARD,
-                stroke=INK,
-                strokeWidth=2.4,
-                size=70,
-                opacity=1,
-            )
-        )
+        layers.append(rings(named, {"x": x, "y": y}))
     return chart(title, layers, height=_HEIGHT)
 
 
@@ -137,18 +108,8 @@ def time_series(
         for at, value in points
         for when in (datetime.fromtimestamp(at / 1000, zone),)
     ]
-    x = field(
-        "x",
-        "temporal",
-        scale={"type": "utc"},
-        axis={
-            "title": f"time, {zone}",
-            "tickCount": 5,
-            "grid": False,
-            "labelOverlap": True,
-            "format": _CLOCK,
-        },
-    )
+    axis = {"title": f"time, {zone}", "tickCount": 5, "grid": False, "labelOverlap": True, "format": _CLOCK}
+    x = field("x", "temporal", scale={"type": "utc"}, axis=axis)
     y = number_axis("y", unit, low=low)
     colour = series_colour(list(series), legend=len(series) > 1)
     encoding = {"x": x, "y": y, "color": colour}
@@ -157,7 +118,7 @@ def time_series(
         title,
         [
             layer("line", rows, {**encoding, **dashed}, strokeWidth=2),
-            layer("point", rows, encoding, tip=True, filled=True, size=16, opacity=1),
+            dots(rows, encoding, 16),
         ],
         height=180,
     )

@@ -92,6 +92,17 @@ def layer(mark: str, rows: Sequence[Spec], encoding: Spec, *, tip: bool = False,
     }
 
 
+def dots(rows: Sequence[Spec], encoding: Spec, size: float) -> Spec:
+    """Return a layer of filled points with their ``tip``."""
+    return layer("point", rows, encoding, tip=True, filled=True, size=size, opacity=1)
+
+
+def rings(rows: Sequence[Spec], encoding: Spec) -> Spec:
+    """Return a layer of points worth knowing, e.g. an operating point, as rings with their ``tip``."""
+    style = {"filled": False, "fill": CARD, "stroke": INK, "strokeWidth": 2.4, "size": 70, "opacity": 1}
+    return layer("point", rows, encoding, tip=True, **style)
+
+
 def field(name: str, kind: str = "quantitative", **options: Any) -> Spec:
     """Return a channel that reads a field."""
     return {"field": name, "type": kind, **options}
@@ -116,15 +127,9 @@ def number_axis(name: str, title: str, *, low: float | None = None, **scale: Any
 
 def series_colour(names: Sequence[str], colours: Sequence[str] = SERIES, *, legend: bool = True) -> Spec:
     """Return the colour channel of the field ``series``: each name keeps its colour, in the order given."""
-    return field(
-        "series",
-        "nominal",
-        scale={
-            "domain": list(names),
-            "range": [colours[index % len(colours)] for index in range(len(names))],
-        },
-        **({} if legend else {"legend": None}),
-    )
+    shown = [colours[index % len(colours)] for index in range(len(names))]
+    options = {} if legend else {"legend": None}
+    return field("series", "nominal", scale={"domain": list(names), "range": shown}, **options)
 
 
 def series_dash(names: Sequence[str]) -> Spec:

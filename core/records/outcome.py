@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from core.errors import UsageError
+from core.features import Zone
 from core.records.times import Moment
 from core.settings import Frozen, first_fault
 from core.spreadsheet import cell, plain
@@ -23,7 +24,7 @@ class FieldOutcome(Frozen):
     time: Moment = Field(description="of the answer")
     version: str = Field(min_length=1, description="model version that answered")
     patient: str = Field(description="code of the patient on the device; empty where the device sent none")
-    zone: Literal["low", "review", "refer"]
+    zone: Zone
     probability: float = Field(ge=0, le=1, description="P(melanoma) as it was stated")
     outcome: Literal["melanoma", "benign"]
     basis: str = Field(description="histology, follow-up or expert view")

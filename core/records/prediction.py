@@ -11,13 +11,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.features import ZONES
 from core.records.times import Moment
 
 SCHEMA: Final = "melanosizer.prediction_record/1"
 FILE_NAME = "predictions.jsonl"
 # What the model says of an image. They stand on their own in a record, every other output below `outputs`.
 ANSWER_FIELDS = ("probability", "decision", "threshold", "zone", "out_of_distribution")
-ZONES = ("low", "review", "refer")
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.features import ZONES, Zone
 from core.protos import prediction_service_pb2, tensor_pb2
 from core.tfserving.tensors import MAX_REPEATED_VALUES, InvalidResponseError, numbers
 
 SIGNATURE = "serving_default"
 EXPLAIN = "explain"
-Zone = Literal["low", "review", "refer"]
-ZONES: tuple[Zone, ...] = get_args(Zone)
 MAX_TEXT = 64
 
 

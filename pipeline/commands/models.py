@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from core import home
+from core import process
 from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
 from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
@@ -82,7 +82,7 @@ def promote(
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
     registry = _registry(workspace)
-    registry.promote(version, who or home.user(), why)
+    registry.promote(version, who or process.user(), why)
     _release(registry, version, f"serving version {version}")
 
 
@@ -100,7 +100,7 @@ def rollback(
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
     registry = _registry(workspace)
-    target = registry.rollback(version, who or home.user(), why)
+    target = registry.rollback(version, who or process.user(), why)
     _release(registry, target, f"rolled back: serving version {target}")
 
 
@@ -118,7 +118,7 @@ def canary(
     Example:  melanosizer models canary 1795303056 --why "half of the devices for a week"
     """
     registry = _registry(workspace)
-    registry.canary(version, who or home.user(), why)
+    registry.canary(version, who or process.user(), why)
     if version is None:
         Console().print("the canary is ended", highlight=False)
     else:

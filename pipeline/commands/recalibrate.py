@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core import home
+from core import process
 from core.errors import UsageError
 from pipeline.commands.options import (
     SetOption,
@@ -92,7 +92,7 @@ def recalibrate(
 
     from components.evaluator.config import EvaluatorConfig
     from components.serving_check.config import ServingCheckConfig
-    from components.trainer.settings import ZonesConfig
+    from core.measures.operating_point import ZonesConfig
     from pipeline import data_set, recalibration
 
     limits = EvaluatorConfig.model_validate(
@@ -121,7 +121,9 @@ def recalibrate(
             console.print(_FIELD, highlight=False, soft_wrap=True)
         if dry_run:
             return
-        new, verdicts = recalibration.release(registry, parent, site, fitted, limits, who=who or home.user())
+        new, verdicts = recalibration.release(
+            registry, parent, site, fitted, limits, who=who or process.user()
+        )
     for verdict in verdicts:
         for check in verdict.refusals:
             console.print(f"[red]{verdict.gate} gate:[/] {check.sentence()}", highlight=False, soft_wrap=True)
