@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.images.statistics import ImageStatistics
-from core.records.prediction import parse
+from core.records.prediction import ANSWER_FIELDS, parse
 from core.records.times import milliseconds
 from core.worker import Worker
 from dashboard.database.connection import Database
@@ -118,12 +118,8 @@ def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) ->
         at=milliseconds(record.time),
         origin="server",
         version=record.model_version,
-        probability=record.probability or 0.0,
-        decision=record.decision or 0,
-        threshold=record.threshold or 0.0,
-        zone=record.zone or "",
         device_id=record.device_id,
-        out_of_distribution=record.out_of_distribution,
         latency_ms=record.latency_ms,
+        **record.model_dump(include=set(ANSWER_FIELDS)),
         **facts,
     )

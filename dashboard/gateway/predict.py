@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from core.heatmap import paint
 from core.images.decode import ImageRefusedError
 from core.images.normalise import normalise
+from core.records.prediction import ANSWER_FIELDS
 from core.tfserving.answers import ModelAnswer
 from dashboard import clock
 from dashboard.access import either
@@ -111,13 +112,9 @@ async def predict(
             at=now,
             origin="gateway",
             version=row.model_version[:64],
-            probability=row.probability,
-            decision=row.decision,
-            threshold=row.threshold,
-            zone=row.zone,
             device_id=device,
-            out_of_distribution=row.out_of_distribution,
             latency_ms=latency,
+            **{name: getattr(row, name) for name in ANSWER_FIELDS},
             **asdict(fact),
         )
         for number, (row, fact) in enumerate(zip(rows, facts, strict=True))

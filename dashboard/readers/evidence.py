@@ -78,18 +78,7 @@ MEASURES = ("auc", "average_precision", "brier", "calibration_error")
 
 @dataclass(frozen=True)
 class Quality:
-    """What does not depend on a threshold; every number from core's measures, as in report and cards.
-
-    Attributes:
-        auc: DeLong's interval on the logit scale.
-        average_precision: area under the precision-recall curve as a step function.
-        brier: mean squared error of the probability.
-        calibration_error: by core's one method.
-        roc: rows (1 - specificity, sensitivity).
-        roc_band: rows (1 - specificity, low, high), bootstrap.
-        precision_recall: rows (sensitivity, precision).
-        precision_recall_band: rows (sensitivity, low, high), bootstrap.
-    """
+    """What does not depend on a threshold; every number and curve from core.measures, as in report and cards."""
 
     auc: Interval
     average_precision: float

@@ -40,13 +40,7 @@ class RegistryFiles(Registry):
     """The registry of one model with what pages show of it."""
 
     def __init__(self, workspace: Workspace, model_name: str, servers: tuple[str, ...] = ()) -> None:
-        """Make it.
-
-        Args:
-            workspace: the workspace.
-            model_name: the model.
-            servers: gRPC addresses asked whether they have loaded a version; what the environment names otherwise.
-        """
+        """Make it; servers that the environment names are asked rather than these gRPC addresses."""
         rollout = Rollout.from_environment()
         if servers and not rollout.servers:
             rollout = Rollout(servers, rollout.settle_seconds)

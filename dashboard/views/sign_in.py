@@ -226,10 +226,8 @@ async def provider(
 @router.get("/sign-in/oidc/callback", **CHANGE)
 async def callback(request: Request, using: Using) -> Response:
     """Come back from it."""
-    found = await _provider(request).arrive(request, using)
-    return await run_in_threadpool(
-        _begin, request, using, found.user.id, found.user.name, inside(found.place), found.id_token
-    )
+    user, place, id_token = await _provider(request).arrive(request, using)
+    return await run_in_threadpool(_begin, request, using, user.id, user.name, inside(place), id_token)
 
 
 def _provider(request: Request) -> Provider:
