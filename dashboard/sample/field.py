@@ -13,7 +13,7 @@ from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Device, Heartbeat, Prediction, Review
 from dashboard.field.recorder import Answer, Recorder
-from dashboard.sample.size import LOW_BELOW, THRESHOLD, Size
+from dashboard.sample.data_set import LOW_BELOW, THRESHOLD, Size
 
 
 def field(

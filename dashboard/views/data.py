@@ -24,9 +24,8 @@ from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing, present
 from dashboard.field.features import FEATURES
 from dashboard.page import ANSWERS, ListPage, Page, PageNumber, Part, of_kind, paged, respond
-from dashboard.readers import manifest, statistics
-from dashboard.readers.data_index import THUMBNAIL_SIDE
-from dashboard.readers.manifest import Quarantined
+from dashboard.readers import statistics
+from dashboard.readers.data_index import THUMBNAIL_SIDE, Quarantined, quarantine
 from dashboard.readers.statistics import Anomaly
 from dashboard.services import Services, Using
 from dashboard.words import flat
@@ -121,7 +120,7 @@ def data_set(
     if chosen is None or (against and against not in known):
         raise missing(f"there is no data set {(against if chosen else version)[:64]}")
     folder = Path(chosen.folder)
-    rows = manifest.quarantine(folder)
+    rows = quarantine(folder)
     place, first = paged(len(rows), page, ROWS)
     with using.database.read() as session:
         balance = _balance(session, version)
@@ -171,7 +170,7 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
     """A small picture of a file that was left out, where it can be decoded at all."""
     chosen = present(_known(using).get(version), "there is no such data set")
     folder = Path(chosen.folder)
-    rows = manifest.quarantine(folder)
+    rows = quarantine(folder)
     found = _file(using, folder, rows[row]) if 0 <= row < len(rows) else None
     if found is None or found.stat().st_size > MOST_IMAGE:
         raise missing("the file is not there; source_dirs names the folders ingest read from")

@@ -22,10 +22,9 @@ from dashboard.faults import FaultError, missing, present
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
-from dashboard.readers import lineage
 from dashboard.readers.cluster import Task
 from dashboard.readers.evidence import Epoch
-from dashboard.readers.metadata import Node, StoreDamagedError
+from dashboard.readers.metadata import Node, StoreDamagedError, recorded_nodes
 from dashboard.readers.runs import Run
 from dashboard.services import Services, Using
 from dashboard.views import run_list
@@ -99,7 +98,7 @@ def one(
         nodes = _nodes(using, run)
     except StoreDamagedError as error:
         damaged.append(str(error))
-        nodes = lineage.nodes(using.workspace, run.run_id) or _recorded(using, run)
+        nodes = recorded_nodes(using.workspace, run.run_id) or _recorded(using, run)
     run = run_list.noted(using, [run])[0]
     log_file = using.runs.file(run_id, "run.log")
     model = RunPage(
@@ -251,7 +250,7 @@ def _nodes(using: Services, run: Run) -> list[Node]:
 
     While a run goes on, those still to come are among them.
     """
-    nodes = using.metadata.nodes(run.run_id) or lineage.nodes(using.workspace, run.run_id)
+    nodes = using.metadata.nodes(run.run_id) or recorded_nodes(using.workspace, run.run_id)
     if not nodes:
         return _recorded(using, run)
     if run.state == "running":
