@@ -22,9 +22,10 @@ from core.tfserving.answers import ModelAnswer
 from dashboard import clock
 from dashboard.access import either
 from dashboard.counters import PREDICTIONS
+from dashboard.database.tables import Prediction
 from dashboard.faults import FaultError, Problem
 from dashboard.field.features import ImageFacts, image_facts
-from dashboard.field.recorder import Answer, QueueFullError, add_hours
+from dashboard.field.recorder import QueueFullError, add_hours
 from dashboard.page import REFUSALS
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Services, Using
@@ -106,7 +107,7 @@ async def predict(
     PREDICTIONS.labels("answered").inc(len(data))
     now = clock.now()
     answers = [
-        Answer(
+        Prediction(
             request_id=request_id,
             row=number,
             at=now,
