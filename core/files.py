@@ -8,9 +8,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
+T = TypeVar("T")
 _FICLONE: Final = 0x40049409  # linux/fs.h
 
 
@@ -129,6 +131,29 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def mark_of(path: Path) -> tuple[int, int] | None:
+    """Return what changes with a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def cached(load: Callable[[Path], T], most: int) -> Callable[[Path], T | None]:
+    """Return `load` with a memory for its last files until they change: None for a file that is not there."""
+
+    @lru_cache(most)
+    def at(path: Path, _mark: tuple[int, int]) -> T:
+        return load(path)
+
+    def get(path: Path) -> T | None:
+        mark = mark_of(path)
+        return at(path, mark) if mark else None
+
+    return get
 
 
 def sync_folder(folder: Path) -> None:

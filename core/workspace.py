@@ -1,18 +1,4 @@
-"""The workspace: the folder that holds everything a pipeline makes, and the one home of its layout.
-
-::
-
-    .melanosizer-workspace              marks the folder; a run holds an exclusive lock on it
-    metadata.sqlite                     TFX's metadata store
-    artifacts/                          TFX's pipeline root
-    cache/                              may be deleted between runs
-    runs/<run>/                         configuration, log, outcome, report
-    registry/<model>/                   records and channels of a model's versions
-    registry/events.jsonl               every change of what is served
-    registry/lineage/<run>/<step>.json  what each step read and wrote
-    serving/<model>/<version>/          released SavedModels
-    serving/models.config               what the model server polls
-"""
+"""The workspace: the folder that holds everything a pipeline makes, and the one home of its layout."""
 
 from __future__ import annotations
 
@@ -25,7 +11,7 @@ from pathlib import Path
 
 from core.errors import UsageError
 
-MARKER = ".melanosizer-workspace"
+MARKER = ".melanosizer-workspace"  # a run holds an exclusive lock on it
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,7 @@ class Workspace:
 
     @property
     def lineage(self) -> Path:
-        """One folder a run, one record a step."""
+        """One folder a run, in it one record a step: what it read and wrote."""
         return self.registry / "lineage"
 
     @property

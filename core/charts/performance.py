@@ -166,13 +166,11 @@ def probabilities(
             tip=True,
         ),
         layer("rule", [{"x": at}], {"x": {**x, "field": "x"}}, color=INK, strokeDash=[2, 3]),
-        layer(
-            "text",
+        note(
+            {**x, "field": "x"},
+            {"value": 8},
             [{"x": at, "text": f"operating point {probability(threshold)}"}],
-            {"x": {**x, "field": "x"}, "y": {"value": 8}, "text": field("text", "nominal")},
-            color=INK,
-            fontWeight="bold",
-            fontSize=12.5,
+            strong=True,
             align="left" if left else "right",
             dx=6 if left else -6,
         ),

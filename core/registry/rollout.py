@@ -1,15 +1,9 @@
-"""When a label may move: TensorFlow Serving refuses a label that moves to a version which is not loaded.
+"""When a label may move: TensorFlow Serving refuses a file whose label moves to a version which is not loaded.
 
-At every poll, ``ServerCore::ReloadConfig`` looks at the labels before it loads anything. With
-``--allow_version_labels_for_unavailable_models`` a label that the server does not hold yet may wait for its version;
-one that it holds may move only to a version that is AVAILABLE, else the whole file is refused
-(``UpdateModelVersionLabelMap`` in model_servers/server_core.cc, 2.19.1). So a release is two files: the first makes
-the servers load the new version beside the old one, the second moves the label. The second is safe for every server
-that has taken the first: such a server loads the version whatever becomes of the label, asks for the file again at
-each poll, and refuses it only until the version is AVAILABLE.
-
-That every server has taken the first file is known by asking them, or, if there is none to ask, by the time that the
-file has lain there: many polls.
+It looks at the labels before it loads anything (``UpdateModelVersionLabelMap`` in model_servers/server_core.cc, 2.19.1).
+So a release is two files: the first makes the servers load the new version beside the old one, the second moves the
+label. It is safe for every server that has taken the first, which is known by asking it, or, if there is none to ask, by
+the time that the file has lain there: many polls.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from core.files import read_json
+from core.files import cached, read_json
 from core.measures import curves
 from core.measures.auc import auc_interval
 from core.measures.calibration import brier, calibration_error
@@ -19,7 +19,6 @@ from core.measures.rates import Interval
 from core.records import evaluation
 from core.records.evaluation import External
 from core.spreadsheet import plain
-from dashboard.readers.cache import cached
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles, well_formed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from core.files import mark_of
 from core.records.times import milliseconds
 from core.records.version import Channels, VersionRecord
 from core.registry.rollout import Rollout
@@ -11,7 +12,6 @@ from core.registry.store import Registry
 from core.settings import Frozen
 from core.worker import Worker
 from core.workspace import Workspace
-from dashboard.readers.cache import mark_of
 
 SETTLE_PERIOD_S = 5.0
 

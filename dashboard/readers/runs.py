@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from core.files import read_json
+from core.files import cached, mark_of, read_json
 from core.records.verdict import Verdict
 from core.settings import Frozen, first_fault
 from core.workspace import Workspace, contained
 from dashboard import clock
-from dashboard.readers.cache import cached, mark_of
 
 M = TypeVar("M", bound=BaseModel)
 # Where the kernel cannot tell, a run whose log says nothing for this long is taken for dead; where it says
