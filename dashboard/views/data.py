@@ -134,13 +134,7 @@ def data_set(
         manifest=_accounts(read_json(folder / "manifest.json") or {}),
         reasons=tuple(Counter(row.reason or "not said" for row in rows).most_common()),
         quarantine=tuple(
-            LeftOut(
-                row=i,
-                name=row.name,
-                reason=row.reason,
-                detail=row.detail,
-                picture=_file(using, folder, row) is not None,
-            )
+            LeftOut(row=i, picture=_file(using, folder, row) is not None, **row.model_dump(exclude={"path"}))
             for i, row in enumerate(rows[first : first + ROWS], first)
         ),
         **place,
@@ -209,13 +203,10 @@ def _known(using: Services) -> dict[str, Known]:
         version: Known(
             version=version,
             folder=folders[version],
-            state=row.state,
-            trouble=row.trouble,
-            images=row.images,
             runs=tuple(names[:20]),
+            **{name: getattr(indexed.get(version, unknown), name) for name in ("state", "trouble", "images")},
         )
         for version, names in runs.items()
-        for row in (indexed.get(version, unknown),)
     }
 
 

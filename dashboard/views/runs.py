@@ -214,15 +214,8 @@ def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, 
                 changed_by=person.name,
             )
         )
-        using.audit.add(
-            session,
-            person.name,
-            "run.note",
-            run_id[:160],
-            tags=form.tags,
-            note=form.note,
-            archived=form.archived,
-        )
+        said = form.model_dump(include={"tags", "note", "archived"})
+        using.audit.add(session, person.name, "run.note", run_id[:160], **said)
     using.pulse.tell("runs")
     return go(f"/runs/{quote(run_id, safe='')}")
 
@@ -291,16 +284,10 @@ def _dag(nodes: list[Node]) -> Any:
         for artifact in node.inputs
         if artifact.id in producers
     ]
-    boxes = [
-        Box(
-            node.name,
-            node.name,
-            f"{node.state.lower()} {duration(node.seconds) if node.seconds is not None else ''}".strip(),
-            node.state,
-            f"#step-{node.name}",
-        )
-        for node in nodes
-    ]
+    boxes = []
+    for node in nodes:
+        took = f" {duration(node.seconds)}" if node.seconds is not None else ""
+        boxes.append(Box(node.name, node.name, node.state.lower() + took, node.state, f"#step-{node.name}"))
     if not edges:
         edges = [(a.name, b.name) for a, b in pairwise(nodes)]
     # A waiting step of an earlier run has inputs this run has not made yet: hang it behind the last that ran.

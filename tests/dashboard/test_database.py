@@ -39,7 +39,7 @@ ADDED = {
 
 
 def make_first_schema(database: Database) -> None:
-    """Take from the newest schema what migrations 0002 to 0004 add."""
+    """Take from the newest schema what migration 0004 adds."""
     migrate.upgrade(database)
     with database.write() as session:
         for table in ("data_counts", "data_images", "data_sets", "reference_bins", "run_notes"):
