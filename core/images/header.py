@@ -41,11 +41,7 @@ class ImageHeader:
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """Read the header.
-
-    Raises:
-        HeaderError: for anything but a JPEG or PNG with a whole header and a size.
-    """
+    """Read the header. Raises HeaderError: for anything but a JPEG or PNG with a whole header and a size."""
     if not data:
         raise HeaderError("is empty")
     if data.startswith(PNG_MAGIC):
