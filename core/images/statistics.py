@@ -47,6 +47,11 @@ class ImageStatistics:
         """Share of red in red + green + blue."""
         return round(self.channel_mean[0] / (sum(self.channel_mean) or 1.0), 4)
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """What drift is watched by, by name."""
+        return {"brightness": self.brightness, "contrast": self.contrast, "redness": self.redness}
+
 
 def reduced(image: Image.Image) -> Image.Image:
     """Decode an opened image to RGB of at most 512 px a side. Raises ImageRefusedError."""

@@ -55,13 +55,8 @@ def auc_interval(labels: Labels, scores: Scores, confidence: float = 0.95) -> In
 def partial_auc(labels: Labels, scores: Scores, from_sensitivity: float = SCREENING_SENSITIVITY) -> float:
     """Return the area under the ROC curve that lies above a sensitivity: what counts where few may be missed.
 
-    Of labels 0 or 1 and scores, higher for melanoma, of shape [n]; from 0 to ``1 - from_sensitivity``, not scaled: 0.2 is
-    perfect and 0.02 chance from 0.8 on.
-
-    Source: the measure of the ISIC 2024 challenge (Skin Cancer Detection with 3D-TBP), there from 0.80 on.
-
-    Raises:
-        ValueError: only one class.
+    From 0 to ``1 - from_sensitivity``, not scaled: 0.2 is perfect and 0.02 chance from 0.8 on. Raises ValueError for a
+    single class. Source: the measure of the ISIC 2024 challenge (Skin Cancer Detection with 3D-TBP), there from 0.80 on.
     """
     if not 0 < (labels == 1).sum() < len(labels):
         raise ValueError("an AUC needs positives and negatives")
@@ -78,10 +73,7 @@ def compare(labels: Labels, first: Scores, second: Scores, confidence: float = 0
     """Compare two correlated AUCs: the same images, two classifiers.
 
     Source: DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988) 837-845, computed from placements as in Sun and Xu,
-    IEEE Signal Processing Letters 21 (2014) 1389-1393.
-
-    Raises:
-        ValueError: only one class.
+    IEEE Signal Processing Letters 21 (2014) 1389-1393. Raises ValueError for a single class.
     """
     areas, covariance = _areas(labels, np.stack([first, second]))
     difference = float(areas[1] - areas[0])

@@ -89,7 +89,7 @@ def squared_gap(labels: Labels, scores: Scores, bins: int | None = None) -> Squa
 def calibration_error(labels: Labels, scores: Scores, bins: int | None = None) -> float:
     """Return how far stated probabilities lie from shares of melanomas, chance taken off; 0 if chance explains it all.
 
-    Of labels 0 or 1 and probabilities of shape [n]; without ``bins`` there are 15, or fewer so that each holds 40 images.
+    Without ``bins`` there are 15, or fewer so that each holds 40 images.
     """
     return _root(squared_gap(labels, scores, bins).debiased)
 

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from core.settings import Frozen
 
-Labels = NDArray[np.integer]
-Scores = NDArray[np.floating]
+Labels = NDArray[np.integer]  # 0 or 1 (melanoma), shape [n]
+Scores = NDArray[np.floating]  # probabilities, or anything that is higher for melanoma, shape [n]
 
 
 class Interval(Frozen):

@@ -36,7 +36,7 @@ def measure(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Measures:
-    """Measure a model's probabilities [n] of images with labels 0 and 1 [n]; positive is ``score >= threshold``.
+    """Measure a model's probabilities of images of both classes; positive is ``score >= threshold``.
 
     So many bootstrap samples stand behind the intervals of partial AUC, calibration error and Brier score. Raises
     ValueError for a single class.

@@ -82,14 +82,11 @@ def image_facts(data: bytes, *, max_bytes: int, max_pixels: int) -> ImageFacts:
     with open_image(data, max_bytes=max_bytes, max_pixels=max_pixels) as image:
         width, height = image.size
         picture = statistics.reduced(image)
-    found = statistics.measure(picture)
     return ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
         width=width,
         height=height,
-        brightness=found.brightness,
-        contrast=found.contrast,
-        redness=found.redness,
         sharpness=statistics.sharpness(picture),
+        **statistics.measure(picture).figures,
     )

@@ -110,8 +110,7 @@ def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) ->
         pictures.keep(image.sha256, image.data)
     facts: dict[str, Any] = image.model_dump(include={"sha256", "width", "height", "bytes"}) if image else {}
     if image is not None and image.channel_mean and image.channel_std:
-        colours = ImageStatistics.of(image.channel_mean, image.channel_std)
-        facts |= {name: getattr(colours, name) for name in ("brightness", "contrast", "redness")}
+        facts |= ImageStatistics.of(image.channel_mean, image.channel_std).figures
     return Prediction(
         request_id=record.request_id[:128],
         row=record.row,
