@@ -64,13 +64,9 @@ def examination_parent(examination_id: str) -> str:
 def span(
     name: str, *, parent: str = "", kind: str = "INTERNAL", attributes: Mapping[str, str] | None = None
 ) -> AbstractContextManager[Any]:
-    """Time the length of a `with` block.
+    """Time the length of a `with` block, whose name is one of few, as a SpanKind: INTERNAL, SERVER or CLIENT.
 
-    Args:
-        name: What is done; of few different values.
-        parent: The caller's traceparent; without it the span around this one.
-        kind: A SpanKind: INTERNAL, SERVER or CLIENT.
-        attributes: What else is known of it.
+    The parent is the caller's traceparent; without it the span around this one.
     """
     if _tracer is None:
         return _OFF

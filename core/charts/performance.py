@@ -35,19 +35,12 @@ _MARKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class NamedCurve:
-    """A curve of a chart.
-
-    Attributes:
-        name: in the legend.
-        points: rows (x, y), shape [k, 2].
-        area: under it, written beside the name; None for none.
-        band: rows (x, low, high), shape [m, 3]; None for none.
-    """
+    """A curve of a chart, with the area under it beside its name in the legend."""
 
     name: str
-    points: Curve
+    points: Curve  # rows (x, y), shape [k, 2]
     area: float | None = None
-    band: Curve | None = None
+    band: Curve | None = None  # rows (x, low, high), shape [m, 3]
 
     @property
     def label(self) -> str:

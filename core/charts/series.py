@@ -41,18 +41,10 @@ def lines(
     logarithmic: bool = False,
     colours: Sequence[str] = SERIES,
 ) -> Spec:
-    """Return lines of numbers over numbers.
+    """Return lines of numbers over numbers: points (x, y) by name; a y of None is left out.
 
-    Args:
-        title: what the chart shows.
-        x_title: of the horizontal axis, with its unit.
-        y_title: of the vertical axis, with its unit.
-        series: points (x, y) by name; a y of None is left out.
-        low: a value the vertical axis must hold, e.g. 0 for counts.
-        marks: points worth knowing: (x, y, what it is).
-        breaks: where another stage begins: a rule, and no line across it.
-        logarithmic: the horizontal axis is.
-        colours: of the series in their order.
+    The vertical axis holds ``low``, the horizontal one may be logarithmic; titles name the units. Marks are points worth
+    knowing, (x, y, what it is); at breaks another stage begins: a rule, and no line across it.
     """
     whole = all(float(x).is_integer() for points in series.values() for x, _ in points)
     x = number_axis("x", x_title, **({"type": "log", "nice": False} if logarithmic else {"nice": False}))
