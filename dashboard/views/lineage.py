@@ -134,7 +134,7 @@ def _matches(session: Session, versions: list[Version], image: str) -> list[Matc
             )
         )
         seen = session.scalar(select(func.count()).where(Prediction.sha256 == row.sha256))
-        found = {"trained": trained, "answers": given or 0, "seen": seen or 0}
+        found = {"trained": trained, "answers": int(given or 0), "seen": seen or 0}
         result.append(Match.model_validate(row).model_copy(update=found))
     return result
 
