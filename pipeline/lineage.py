@@ -17,15 +17,7 @@ ENDS: dict[str, State] = {"COMPLETE": "COMPLETE", "CACHED": "CACHED"}
 
 
 def write(steps: Iterable[Step], *, run_id: str, workspace: Path, refused: bool, reason: str) -> None:
-    """Write one record a step.
-
-    Args:
-        steps: all steps of the run that began.
-        run_id: the run.
-        workspace: where the registry lies.
-        refused: whether a failed step is a gate's refusal.
-        reason: what the failed step raised.
-    """
+    """Write one record a step that began; a failed one was a gate's refusal if ``refused``, and raised ``reason``."""
     # Each folder is hashed once: a step's input is another step's output.
     store, hash_of = LineageStore(workspace), functools.cache(content_hash)
     software = importlib.metadata.version("melanosizer")
