@@ -203,8 +203,8 @@ def enter(
             )
         if form.outcome == "withdrawn" and row.outcome is None:
             raise FaultError(409, "there is no outcome to withdraw")
-        said = form.model_dump(include={"outcome", "basis", "comment"})
-        session.add(Review(prediction_id=number, at=clock.now(), who=person.name, **said))
+        entered = form.model_dump(include={"outcome", "basis", "comment"})
+        session.add(Review(prediction_id=number, at=clock.now(), who=person.name, **entered))
         row.outcome = None if form.outcome == "withdrawn" else form.outcome
         using.audit.add(
             session, person.name, "outcome.enter", f"answer {number}", outcome=form.outcome, basis=form.basis

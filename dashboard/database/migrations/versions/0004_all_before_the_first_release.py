@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -74,6 +76,6 @@ def upgrade() -> None:
     op.execute(sa.text(f"UPDATE examinations SET number = COALESCE(CAST({number}), 0)"))  # noqa: S608 - one of two constants
 
 
-def _add(table: str, name: str, kind: sa.types.TypeEngine[object], default: str | None = None) -> None:
+def _add(table: str, name: str, kind: sa.types.TypeEngine[Any], default: str | None = None) -> None:
     """Add a column, which may be null if it has no default."""
     op.add_column(table, sa.Column(name, kind, server_default=default, nullable=default is None))
