@@ -19,7 +19,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.pool import Pool
 from components.ingest.shard import ChangedError
 from components.ingest.worker import Job, Result
-from core.cores import cores
+from core.process import cores
 
 Listener = Callable[[str, int, int], None]
 
