@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import spreadsheet, tfrecord
-from core.cores import cores
 from core.features import (
     AGE,
     DIAGNOSIS,
@@ -31,6 +30,7 @@ from core.features import (
     UNKNOWN,
     age_band,
 )
+from core.process import cores
 
 if TYPE_CHECKING:
     from components.evaluator.model import Model
