@@ -61,7 +61,12 @@ REAL_DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" 
 
 # Processes share the cores already: more threads than one would only take turns with each other. Read when TensorFlow or
 # numpy is imported, and by the processes that tests start.
-for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+for _threads in (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+):
     os.environ.setdefault(_threads, "1")
 
 
