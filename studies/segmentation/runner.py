@@ -221,6 +221,8 @@ def collect(run_id: str, workspace: Workspace) -> UnetRun:
         RunFaultError: a step left nothing.
     """
     found = Outcome.load(workspace.run(run_id))
+    if found.status == "failed":
+        raise RunFaultError(f"run {run_id}: {found.reason}; see its run.log")
     evaluation, training = found.uri("SegmentationEvaluator", "evaluation"), found.uri("Trainer", "model_run")
     if found.model is None or evaluation is None or training is None:
         raise RunFaultError(f"run {run_id}: its Trainer or its Evaluator left nothing; see its run.log")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.trainer.progress import Progress
-from studies.segmentation import experiment
+from core.errors import RunFaultError
+from core.workspace import Workspace
+from pipeline.outcome import Outcome
+from studies.segmentation import experiment, runner
 from studies.segmentation.classifiers import FifthBlock
 from studies.segmentation.config import SegmentationConfig
 from studies.segmentation.experiment import FILE_NAME, Material, Result, SegmentationStudy, folds
@@ -83,3 +88,16 @@ def test_parts_are_kept_until_the_options_change(given: Material, tmp_path: Path
 def test_the_documented_size_is_the_study_s() -> None:
     config = SegmentationConfig(depth=4, height=64, width=80)
     assert (config.height, config.width) == (64, 80)
+
+
+def test_a_run_with_unfinished_steps_is_a_fault_and_not_a_result(tmp_path: Path) -> None:
+    workspace, reason = Workspace(tmp_path), "unfinished steps: Pusher (FAILED)"
+    folder = workspace.run("one")
+    folder.mkdir(parents=True)
+    Outcome(
+        run_id="one", status="failed", reason=reason, preset="segmentation", data="data", data_version="0" * 64,
+        started=datetime(2026, 11, 29, tzinfo=UTC), seconds=1.0, version=None, model="model", metrics=None,
+        threshold=None, verdicts=(), steps=(),
+    ).save(folder)  # fmt: skip
+    with pytest.raises(RunFaultError, match=re.escape(reason)):
+        runner.collect("one", workspace)
