@@ -15,7 +15,7 @@ from typing import Any
 
 from core.process import cores
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_server import App, HttpServer, bind
+from serving.api.http_server import App, HttpServer, listen
 from serving.api.image_guard import ImageGuard
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
@@ -186,7 +186,7 @@ class ModelServer:
         options = self.options
         for port in (options.port, options.rest_api_port):
             if port > 0:
-                for one in bind(options.host, port):
+                for one in listen(options.host, port):
                     one.close()
 
     def _grpc_address(self) -> str:

@@ -22,9 +22,10 @@ from serving.api.json_worker import Body
 from serving.api.rest import API, Reply, RestApi, error_reply
 from serving.operations.limits import Caller
 from serving.operations.memory import Reservation
-from serving.status import ServingError, failed_precondition, invalid_argument, unavailable
+from serving.status import ServingError, failed_precondition, internal, invalid_argument, unavailable
 
 _START_SECONDS = 10.0
+_BACKLOG = 2048
 
 
 class App:
@@ -125,8 +126,8 @@ def unzip(body: Body, memory: Reservation, most: int) -> bytearray:
             return out
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Bind every address of a host, IPv4 and IPv6; an empty host means all there are.
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Listen on every address of a host, IPv4 and IPv6; an empty host means all there are.
 
     Args:
         host: A name or an address.
@@ -158,6 +159,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
                     sockets.pop().close()
         if not sockets:
             raise skipped or OSError(f"{host} has no address")
+        for one in sockets:
+            one.listen(_BACKLOG)  # uvloop does not tell if another process was faster
     except OSError as error:
         for one in sockets:
             one.close()
@@ -177,18 +180,21 @@ class HttpServer:
         """Bind, and take requests.
 
         Raises:
-            ServingError: FAILED_PRECONDITION if it cannot be bound.
+            ServingError: FAILED_PRECONDITION if it cannot be bound, INTERNAL if the event loop does not begin.
         """
         self._app, self._tls = app, tls
         self._connections: dict[Connection, asyncio.Task[Any]] = {}
-        sockets = bind(host, port)
+        sockets = listen(host, port)
         self.port = int(sockets[0].getsockname()[1])
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
         begun = asyncio.run_coroutine_threadsafe(self._listen(sockets), self._loop)
-        self._servers = begun.result(_START_SECONDS)
+        try:
+            self._servers = begun.result(_START_SECONDS)
+        except TimeoutError:
+            raise internal("the HTTP server did not start") from None
 
     def _run(self) -> None:
         with self._runner:
@@ -197,7 +203,7 @@ class HttpServer:
     async def _listen(self, sockets: list[socket.socket]) -> list[asyncio.Server]:
         return [
             await self._loop.create_server(
-                lambda: Connection(self._app, self._connections), sock=one, ssl=self._tls, backlog=2048
+                lambda: Connection(self._app, self._connections), sock=one, ssl=self._tls, backlog=_BACKLOG
             )
             for one in sockets
         ]

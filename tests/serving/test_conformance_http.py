@@ -12,7 +12,7 @@ import socket
 import numpy as np
 import pytest
 
-from serving.api.http_server import bind
+from serving.api.http_server import listen
 from serving.api.json_parser import decode_base64
 from serving.api.json_worker import is_long
 from serving.operations.memory import JsonSize
@@ -208,7 +208,7 @@ def test_how_long_a_body_is_parsed_in_the_servers_process(body, long):
 
 
 def test_a_listening_socket_is_tcp_so_that_answers_are_not_held_back():
-    (one,) = bind("127.0.0.1", 0)  # asyncio sets TCP_NODELAY by the socket's protocol
+    (one,) = listen("127.0.0.1", 0)  # asyncio sets TCP_NODELAY by the socket's protocol
     with one:
         assert one.proto == socket.IPPROTO_TCP
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 
 from core.errors import UsageError
 from serving import flags
+from serving.api import http_server
+from serving.status import ServingError
 from tests.support.model_zoo_paths import broken
 from tests.support.server_process import ROOT, ServerProcess, model_config
 
@@ -109,6 +112,22 @@ def test_a_taken_port_is_a_start_error(zoo, server):
         assert code == 2
         assert f":{port}: Address already in use" in text
         assert "Successfully loaded" not in text
+
+
+def test_a_port_that_somebody_takes_between_bind_and_listen_is_a_start_error(monkeypatch):
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+
+        class Slow(socket.socket):
+            def bind(self, address):
+                super().bind(address)
+                other.listen()
+
+        monkeypatch.setattr(http_server.socket, "socket", Slow)
+        with pytest.raises(ServingError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            http_server.HttpServer(None, "127.0.0.1", port)
 
 
 def test_version_and_help():
