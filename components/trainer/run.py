@@ -33,6 +33,7 @@ from components.trainer.fit import distribution, folds, parent_models, training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.folds import OutOfFold
 from components.trainer.fit.history import History
+from components.trainer.fit.task import TrainContext
 from components.trainer.fit.training import Answers, Data
 from components.trainer.model.backbones import registry
 from components.trainer.model.classifier import Classifier, predict
@@ -93,7 +94,8 @@ def run_fn(fn_args: Any) -> None:
         int(key[:12], 16), "its settings, its data or its kind of machine are not those of the others"
     )
     backup = Backup(cache_dir / "backup" / f"{key}.npz")
-    classifier, answers = training.train(config, data, cache_dir, backup, history, progress, workers)
+    context = TrainContext(cache_dir, history, backup, progress, workers)
+    classifier, answers = training.train(config, data, context)
     if not workers.chief:
         # A worker that left would take the others down with it, and its job would not be done before the model is.
         workers.meet()
