@@ -230,17 +230,10 @@ class AugmentationConfig(Frozen):
     )
 
     @model_validator(mode="after")
-    def _zoom_is_a_range(self) -> Self:
-        low, high = self.zoom
-        if not 0.2 <= low <= high <= 2.0:
-            raise ValueError(f"zoom={self.zoom}: give [low, high] with 0.2 <= low <= high <= 2.0")
-        return self
-
-    @model_validator(mode="after")
-    def _jpeg_is_a_range(self) -> Self:
-        low, high = self.jpeg
-        if not 5 <= low <= high <= 100:
-            raise ValueError(f"jpeg={self.jpeg}: give [low, high] with 5 <= low <= high <= 100")
+    def _zoom_and_jpeg_are_ranges(self) -> Self:
+        for name, given, least, most in (("zoom", self.zoom, 0.2, 2.0), ("jpeg", self.jpeg, 5, 100)):
+            if not least <= given[0] <= given[1] <= most:
+                raise ValueError(f"{name}={given}: give [low, high] with {least} <= low <= high <= {most}")
         return self
 
 
@@ -290,14 +283,10 @@ class ZonesConfig(Frozen):
 
     @model_validator(mode="after")
     def _review_is_between(self) -> Self:
-        if not self.reviewed_melanoma < self.missed_melanoma:
-            raise ValueError(
-                f"reviewed_melanoma={self.reviewed_melanoma} must be less than "
-                f"missed_melanoma={self.missed_melanoma}: lower the first or raise the second"
-            )
-        if not self.reviewed_benign < self.referred_benign:
-            raise ValueError(
-                f"reviewed_benign={self.reviewed_benign} must be less than "
-                f"referred_benign={self.referred_benign}: lower the first or raise the second"
-            )
+        for name, other in (("reviewed_melanoma", "missed_melanoma"), ("reviewed_benign", "referred_benign")):
+            less, more = getattr(self, name), getattr(self, other)
+            if not less < more:
+                raise ValueError(
+                    f"{name}={less} must be less than {other}={more}: lower the first or raise the second"
+                )
         return self

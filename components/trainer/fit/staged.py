@@ -37,7 +37,7 @@ from components.trainer.fit.loop import (
 )
 from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import Answer, Classifier, Member, predict, trace
+from components.trainer.model.classifier import Classifier, InferenceGraph, Member, predict
 from components.trainer.model.network import Network
 from components.trainer.settings import OptimiserConfig, StageConfig
 from core.numbers import duration
@@ -65,15 +65,15 @@ class NetworkLearner:
         ema: Ema | None,
         workers: Workers,
         size: int,
-        traced: dict[int, Answer],
+        graphs: dict[int, InferenceGraph],
     ) -> None:
-        """Compile the step; `traced` keeps evaluation graphs by the side tested at, from stage to stage."""
+        """Compile the step; `graphs` keeps evaluation graphs by the side tested at, from stage to stage."""
         self._config = config
         self._task = task
         self._network = network
         self._workers = workers
         self._size = size
-        self._traced = traced
+        self._graphs = graphs
         self._step = _compiled_step(config, task, network, optimiser, ema, workers)
 
     def step(self, batch: Batch, factor: float) -> float:
@@ -89,9 +89,10 @@ class NetworkLearner:
         self._workers.average_statistics(self._network)
         evaluation, classes = self._task.evaluation, self._task.classes
         classifier = Classifier((Member(self._network, self._size),), classes, 1)
-        if self._size not in self._traced:
-            self._traced[self._size] = trace(classifier, evaluation.pictures.shape[1])
-        found = predict(classifier, evaluation.pictures, graph=self._traced[self._size]).class_probabilities
+        if self._size not in self._graphs:
+            side = evaluation.pictures.shape[1]
+            self._graphs[self._size] = InferenceGraph(classifier, side, learning=True)
+        found = predict(classifier, evaluation.pictures, graph=self._graphs[self._size]).class_probabilities
         read = readout.fit(classes, evaluation.targets, found, self._config.head.others)
         measured = scores(evaluation.targets, read(tf.constant(found)).numpy())
         # The last bit may differ, and all must decide alike on the best epoch and on the end.
@@ -133,7 +134,7 @@ class StagedTraining:
         self._snapshots: list[Snapshot] = []
         self._kept = KeepWeights(config.keep)
         self._ema: Ema | None = None
-        self._traced: dict[int, Answer] = {}
+        self._graphs: dict[int, InferenceGraph] = {}
         self._rates: OptimiserConfig = config.optimiser
 
     @property
@@ -313,7 +314,7 @@ class StagedTraining:
             ema,
             self._context.workers,
             stage.test_size or stage.size,
-            self._traced,
+            self._graphs,
         )
 
     def _batches(self, stage: StageConfig) -> Batches:

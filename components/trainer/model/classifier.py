@@ -36,8 +36,7 @@ class Classifier:
     """Members that vote with equal weight.
 
     Attributes:
-        members: the networks.
-        classes: what their logits mean.
+        classes: what the members' logits mean.
         tta: views of each picture whose logits are averaged: 1, 2, 4 or 8.
         neutral_light: every second view is shown without its light's colour.
     """
@@ -78,10 +77,7 @@ class Classifier:
             metadata_features = tf.tile(metadata_features, [self.tta, 1])
         for member in self.members:
             # All views in one batch: one call keeps every core busy, and small batches cost more an image.
-            shown = views(view(pictures, member.size), self.tta)
-            if self.neutral_light:
-                shown[1::2] = [images.neutral_light(one) for one in shown[1::2]]
-            pixels = tf.concat(shown, axis=0)
+            pixels = tf.concat(views(view(pictures, member.size), self.tta, self.neutral_light), axis=0)
             outputs = member.network(pixels, metadata_features=metadata_features)
             logits = tf.split(outputs.logits, self.tta)
             if features is None:
@@ -99,24 +95,6 @@ class Outputs:
     features: npt.NDArray[np.float32]
 
 
-Answer = Callable[..., tuple[tf.Tensor, tf.Tensor]]
-
-
-def trace(classifier: Classifier, side: int) -> Answer:
-    """Return the classifier as one graph for pictures of a side, with its weights as they are at each call.
-
-    Tracing takes seconds, so keep it to ask again.
-    """
-    return tf.function(_positional(classifier), input_signature=_specs(classifier, side), autograph=False)
-
-
-def _positional(classifier: Classifier) -> Answer:
-    def answer(batch: tf.Tensor, *metadata_features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return classifier(batch, metadata_features=metadata_features[0] if metadata_features else None)
-
-    return answer
-
-
 def constant_graph(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
     """Compile a function that returns a tuple of tensors, with its variables' present values as constants."""
     traced = tf.function(function, input_signature=specs, autograph=False)
@@ -131,45 +109,44 @@ class InferenceGraph:
     """A classifier as one graph that cannot change: folded and, unless it is huge, its weights constants.
 
     Constants let oneDNN lay the kernels out once instead of in every call; the answers are the classifier's up to
-    rounding.
+    rounding. Tracing takes seconds, so keep it to ask again.
 
     Attributes:
-        classifier: the folded networks.
+        classifier: the networks of the graph.
         constant: whether the graph holds the weights.
     """
 
-    def __init__(self, classifier: Classifier, side: int) -> None:
-        """Fold and trace for pictures of `side` px."""
-        self.classifier = classifier.folded()
+    def __init__(self, classifier: Classifier, side: int, *, learning: bool = False) -> None:
+        """Trace for pictures of `side` px; of networks that are `learning`, with their weights as they are at each call."""
+        self.classifier = classifier if learning else classifier.folded()
         size = 4 * sum(member.network.model.count_params() for member in classifier.members)
-        self.constant = size <= _LARGEST_CONSTANTS
-        self._graph = self.compiled(_positional(self.classifier), *_specs(classifier, side))
+        self.constant = not learning and size <= _LARGEST_CONSTANTS
+        specs = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
+        if classifier.metadata is not None:
+            specs.append(tf.TensorSpec([None, classifier.metadata.width], tf.float32))
+        self._graph = self.compiled(self._answer, *specs)
+
+    def _answer(self, batch: tf.Tensor, *metadata_features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.classifier(batch, metadata_features=metadata_features[0] if metadata_features else None)
 
     def __call__(
         self, pictures: tf.Tensor, metadata_features: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Answer pictures as `Classifier` does."""
         metadata = self.classifier.metadata
-        if metadata is None:
-            class_probabilities, features = self._graph(pictures)
-        else:
+        inputs = [pictures]
+        if metadata is not None:
             if metadata_features is None:
                 metadata_features = tf.zeros([tf.shape(pictures)[0], metadata.width])
-            class_probabilities, features = self._graph(pictures, metadata_features)
+            inputs.append(metadata_features)
+        class_probabilities, features = self._graph(*inputs)
         return class_probabilities, features
 
     def compiled(self, function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
-        """Compile a function of the folded networks that returns a tuple of tensors, as this graph is compiled."""
+        """Compile a function of the graph's networks that returns a tuple of tensors, as this graph is compiled."""
         if self.constant:
             return constant_graph(function, *specs)
         return tf.function(function, input_signature=specs, autograph=False)
-
-
-def _specs(classifier: Classifier, side: int) -> list[tf.TensorSpec]:
-    specs = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
-    if classifier.metadata is not None:
-        specs.append(tf.TensorSpec([None, classifier.metadata.width], tf.float32))
-    return specs
 
 
 def predict(
@@ -177,7 +154,7 @@ def predict(
     pictures: npt.NDArray[np.uint8],
     progress: Progress | None = None,
     task: str = "",
-    graph: Answer | None = None,
+    graph: InferenceGraph | None = None,
     metadata_features: npt.NDArray[np.float32] | None = None,
 ) -> Outputs:
     """Return the classifier's answers for pictures (uint8 [n, s, s, 3]), asked in batches.
@@ -187,24 +164,17 @@ def predict(
         pictures: of any one side.
         progress: gets how far it is, as `task`.
         task: see there.
-        graph: the classifier's, to ask again; default: its inference graph.
+        graph: the classifier's, to ask again; default: a new one.
         metadata_features: float32 [n, width]; without them the networks know the pictures alone.
     """
+
+    def tick(done: int) -> None:
+        if progress is not None:
+            progress.tick("%s: %d of %d images", task, done, len(pictures))
+
     graph = graph or InferenceGraph(classifier, pictures.shape[1])
-    if classifier.metadata is not None and metadata_features is None:
-        metadata_features = np.zeros([len(pictures), classifier.metadata.width], np.float32)
-    columns: list[npt.NDArray[Any]] = (
-        [pictures] if metadata_features is None else [pictures, metadata_features]
-    )
-    class_probabilities, features = in_batches(
-        graph,
-        columns,
-        max(1, BATCH // classifier.tta),
-        None
-        if progress is None
-        else lambda done: progress.tick("%s: %d of %d images", task, done, len(pictures)),
-    )
-    return Outputs(class_probabilities, features)
+    columns = [pictures, *([] if metadata_features is None else [metadata_features])]
+    return Outputs(*in_batches(graph, columns, max(1, BATCH // classifier.tta), tick))
 
 
 def in_batches(
@@ -244,8 +214,11 @@ def in_batches(
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
-def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """1, 2, 4 or 8 views: the picture as it is, then mirrored, flipped, turned by half, transposed."""
+def views(pixels: tf.Tensor, count: int, neutral_light: bool = False) -> list[tf.Tensor]:
+    """1, 2, 4 or 8 views: the picture as it is, then mirrored, flipped, turned by half, transposed.
+
+    With `neutral_light` every second one is shown without its light's colour.
+    """
     result = [pixels]
     if count >= 2:
         result.append(tf.reverse(pixels, [2]))
@@ -253,4 +226,6 @@ def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:
         result += [tf.reverse(pixels, [1]), tf.reverse(pixels, [1, 2])]
     if count >= 8:
         result += [tf.transpose(view, [0, 2, 1, 3]) for view in result[:4]]
+    if neutral_light:
+        result[1::2] = [images.neutral_light(view) for view in result[1::2]]
     return result
