@@ -69,12 +69,9 @@ _COLUMN_TYPES: Final[dict[str, Callable[[str], Any]]] = {
 def predict(
     model: Model, files: Sequence[Path], *, estimate: bool = True
 ) -> Iterator[tuple[Prediction, bytes]]:
-    """Yield the model's answer to each image in TFRecord ``files``, in their order, with the image.
+    """Yield the model's answer to each image in TFRecord ``files`` of Examples, in their order, with the image.
 
-    Args:
-        model: asked once about each image.
-        files: TFRecord files of Examples.
-        estimate: whether skin tone and image quality are estimated too.
+    Skin tone and image quality are estimated too unless ``estimate`` is false.
 
     Raises:
         DamagedRecordsError: a file is not a whole TFRecord file of Examples.

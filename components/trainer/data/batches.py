@@ -43,19 +43,12 @@ def at_size(pictures: npt.NDArray[np.uint8], side: int, progress: Progress) -> n
 
 
 class Batch(NamedTuple):
-    """What a step learns from.
+    """What a step learns from, float32."""
 
-    Attributes:
-        pixels: float32 [batch, size, size, 3], 0..255.
-        targets: float32 [batch, classes], rows that sum to 1.
-        metadata_features: float32 [batch, width], metadata vectors; width 0 without them.
-        soft: float32 [batch, classes], a teacher's answers; width 0 without one.
-    """
-
-    pixels: tf.Tensor
-    targets: tf.Tensor
-    metadata_features: tf.Tensor
-    soft: tf.Tensor
+    pixels: tf.Tensor  # [batch, size, size, 3], 0..255
+    targets: tf.Tensor  # [batch, classes], rows that sum to 1
+    metadata_features: tf.Tensor  # [batch, width]; width 0 without metadata
+    soft: tf.Tensor  # [batch, classes], a teacher's answers; width 0 without one
 
 
 class Batches:

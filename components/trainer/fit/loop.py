@@ -36,34 +36,19 @@ class RunningStats:
 
 @dataclass
 class TrainState:
-    """Where training stands; everything a resumed run needs besides the arrays.
+    """Where training stands; everything a resumed run needs besides the arrays."""
 
-    Attributes:
-        stage: number of the stage, from 0.
-        epoch: evaluations made in the stage.
-        step: steps taken in the stage.
-        over: whether the stage has ended.
-        spent: seconds of training, those of an interrupted run included.
-        stage_spent: seconds of this stage.
-        best: highest score on eval in this stage.
-        best_epoch: the epoch that had it.
-        lr_scale: what a plateau has multiplied the learning rate by.
-        plateau_best: the score that the plateau waits to see exceeded.
-        plateau_waited: evaluations it has waited.
-        stats: of the steps since the last evaluation.
-    """
-
-    stage: int = 0
-    epoch: int = 0
-    step: int = 0
-    over: bool = False
-    spent: float = 0.0
-    stage_spent: float = 0.0
-    best: float = -math.inf
-    best_epoch: int = 0
-    lr_scale: float = 1.0
-    plateau_best: float = -math.inf
-    plateau_waited: int = 0
+    stage: int = 0  # from 0
+    epoch: int = 0  # evaluations made in the stage
+    step: int = 0  # steps taken in the stage
+    over: bool = False  # whether the stage has ended
+    spent: float = 0.0  # seconds of training, those of an interrupted run included
+    stage_spent: float = 0.0  # seconds of this stage
+    best: float = -math.inf  # highest score on eval in this stage
+    best_epoch: int = 0  # the epoch that had it
+    lr_scale: float = 1.0  # what a plateau has multiplied the learning rate by
+    plateau_best: float = -math.inf  # the score that the plateau waits to see exceeded
+    plateau_waited: int = 0  # evaluations it has waited
     stats: RunningStats = field(default_factory=RunningStats)
 
     @classmethod
@@ -74,29 +59,17 @@ class TrainState:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage's length and name.
+    """One stage's length and name."""
 
-    Attributes:
-        name: how its lines begin, such as "stage 1 of 3  128 px".
-        number: its number in the run's history.
-        size: side of its pictures, px.
-        epochs: planned, a fraction where the last one is cut short.
-        per_epoch: steps of an epoch.
-        steps: steps in all.
-        budget: seconds it may take; None = as long as its steps take.
-        costs: of this stage and of those after it, in any one unit.
-        rate: factor on the peak learning rates.
-    """
-
-    name: str
-    number: int
-    size: int
-    epochs: float
-    per_epoch: int
-    steps: int
-    budget: float | None = None
-    costs: tuple[float, ...] = (1.0,)
-    rate: float = 1.0
+    name: str  # how its lines begin, such as "stage 1 of 3  128 px"
+    number: int  # in the run's history
+    size: int  # side of its pictures, px
+    epochs: float  # planned, a fraction where the last one is cut short
+    per_epoch: int  # steps of an epoch
+    steps: int  # in all
+    budget: float | None = None  # seconds it may take; None = as long as its steps take
+    costs: tuple[float, ...] = (1.0,)  # of this stage and of those after it, in any one unit
+    rate: float = 1.0  # factor on the peak learning rates
 
     def done(self, state: TrainState) -> float:
         """Return the part (0..1) of the stage that is over, by steps or by time, whichever is further."""
@@ -145,15 +118,12 @@ class Learner(Protocol):
 
     def step(self, batch: Any, factor: float) -> float:
         """Take one step at `factor` times the peak learning rates; return the loss before it."""
-        ...
 
     def evaluate(self) -> Scores:
         """Return the figures on eval of the present weights."""
-        ...
 
     def weights(self) -> Weights:
         """Return a copy of the present weights."""
-        ...
 
 
 class Callback:

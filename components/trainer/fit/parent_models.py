@@ -27,12 +27,10 @@ from core.hashing import FACTS, file_hash
 
 
 def check(config: TrainerConfig, data_version: str, grown_from: Collection[str] = ()) -> tuple[str, ...]:
-    """One sentence for the log a version of other data that `allow_other_data` lets through.
+    """One sentence for the log a pushed version of other data that `allow_other_data` lets through.
 
-    Args:
-        config: whose `weights` and `distil_from` may name pushed versions, by their folders.
-        data_version: of the data that is trained on.
-        grown_from: earlier versions of it whose groups all keep their splits: their test images were never trained on.
+    Data that have `grown_from` earlier versions keep all groups of those in their splits: a model of such a version
+    was never trained on a test image.
 
     Raises:
         DataError: a version was trained on other data, and nothing says that this is meant.

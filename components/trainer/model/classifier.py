@@ -33,18 +33,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Classifier:
-    """Members that vote with equal weight.
-
-    Attributes:
-        classes: what the members' logits mean.
-        tta: views of each picture whose logits are averaged: 1, 2, 4 or 8.
-        neutral_light: every second view is shown without its light's colour.
-    """
+    """Members that vote with equal weight."""
 
     members: tuple[Member, ...]
-    classes: Classes
-    tta: int
-    neutral_light: bool = False
+    classes: Classes  # what their logits mean
+    tta: int  # views of each picture whose logits are averaged: 1, 2, 4 or 8
+    neutral_light: bool = False  # every second view is shown without its light's colour
 
     @property
     def metadata(self) -> Metadata | None:
@@ -110,16 +104,13 @@ class InferenceGraph:
 
     Constants let oneDNN lay the kernels out once instead of in every call; the answers are the classifier's up to
     rounding. Tracing takes seconds, so keep it to ask again.
-
-    Attributes:
-        classifier: the networks of the graph.
-        constant: whether the graph holds the weights.
     """
 
     def __init__(self, classifier: Classifier, side: int, *, learning: bool = False) -> None:
         """Trace for pictures of `side` px; of networks that are `learning`, with their weights as they are at each call."""
         self.classifier = classifier if learning else classifier.folded()
         size = 4 * sum(member.network.model.count_params() for member in classifier.members)
+        # Whether the graph holds the weights.
         self.constant = not learning and size <= _LARGEST_CONSTANTS
         specs = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
         if classifier.metadata is not None:
@@ -163,7 +154,7 @@ def predict(
         classifier: the networks.
         pictures: of any one side.
         progress: gets how far it is, as `task`.
-        task: see there.
+        task: a name.
         graph: the classifier's, to ask again; default: a new one.
         metadata_features: float32 [n, width]; without them the networks know the pictures alone.
     """
