@@ -132,7 +132,7 @@ def _run(
     config = configured(name, seed, size, epochs)
     train, evaluation = splits["train"], splits["eval"]
     chosen = classes.choose(config.head, train.targets, train.diagnoses)
-    metadata, vectors = None, np.zeros([len(train), 0], np.float32)
+    metadata = vectors = None
     if config.head.metadata:
         columns = read_columns([str(own / "train" / "*.tfrecord.gz")])
         metadata = metadata_of.fit(columns)

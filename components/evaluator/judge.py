@@ -1,4 +1,4 @@
-"""The model gate's rules, applied to what TFMA measured."""
+"""The model gate's rules, applied to what was measured."""
 
 from __future__ import annotations
 
@@ -40,14 +40,8 @@ def judge(
     ]
     if baseline_auc is not None:
         change = None if overall.auc is None else overall.auc - baseline_auc
-        checks.append(
-            at_least(
-                "auc_change",
-                change,
-                -config.max_auc_loss,
-                detail=f"the model blessed last has {baseline_auc:.4f}",
-            )
-        )
+        detail = f"the model blessed last has {baseline_auc:.4f}"
+        checks.append(at_least("auc_change", change, -config.max_auc_loss, detail=detail))
     checks.extend(_slice_checks(config, slices))
     checks.extend(_external_checks(config, external))
     return Verdict(gate="model", checks=tuple(checks))
@@ -71,14 +65,12 @@ def _slice_checks(config: EvaluatorConfig, slices: Iterable[SliceMetrics]) -> It
 def _external_checks(config: EvaluatorConfig, external: Iterable[External]) -> Iterable[Check]:
     limits = {data.name: data for data in config.external}
     for item in external:
-        where = f"external:{item.name}"
+        given, where = limits[item.name], f"external:{item.name}"
         size = f"{item.melanomas} melanomas of {item.images} images"
-        if limits[item.name].min_auc:
-            yield at_least("auc", item.auc.value, limits[item.name].min_auc, where, size)
-        if limits[item.name].min_sensitivity:
-            yield at_least(
-                "sensitivity", item.sensitivity.value, limits[item.name].min_sensitivity, where, size
-            )
+        if given.min_auc:
+            yield at_least("auc", item.auc.value, given.min_auc, where, size)
+        if given.min_sensitivity:
+            yield at_least("sensitivity", item.sensitivity.value, given.min_sensitivity, where, size)
 
 
 def _found(item: SliceMetrics) -> str:

@@ -172,12 +172,18 @@ def _fit(
         classifier, read, fitted, point, zones, detector, answers.graph, config.image_size, version
     )
     write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
+
+    def figures(answered: npt.NDArray[np.float32]) -> dict[str, Any]:
+        return {
+            "eval_auc": auc(evaluation.targets, answered),
+            "log_loss": log_loss(evaluation.targets, answered),
+            "calibration_error": calibration_error(evaluation.targets, answered),
+        }
+
     metrics: dict[str, Any] = {
-        "eval_auc": auc(evaluation.targets, probabilities),
-        "log_loss": log_loss(evaluation.targets, probabilities),
+        **figures(probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
-        "calibration_error": calibration_error(evaluation.targets, probabilities),
         "refused": float(tf.reduce_mean(detector(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
@@ -186,14 +192,8 @@ def _fit(
     }
     if answers.with_metadata is not None:
         # Calibrated as pictures alone are: that is what serving_with_metadata answers.
-        knowing = calibration.apply(
-            fitted, read(tf.constant(answers.with_metadata.class_probabilities)).numpy()
-        )
-        metrics["with_metadata"] = {
-            "eval_auc": auc(evaluation.targets, knowing),
-            "log_loss": log_loss(evaluation.targets, knowing),
-            "calibration_error": calibration_error(evaluation.targets, knowing),
-        }
+        knowing = read(tf.constant(answers.with_metadata.class_probabilities)).numpy()
+        metrics["with_metadata"] = figures(calibration.apply(fitted, knowing))
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(
             config, data, answers.out_of_fold, read, fitted, run_dir / OUT_OF_FOLD

@@ -46,16 +46,10 @@ def measure(
     count: int,
     seed: int,
 ) -> dict[str, object]:
-    """Asks about changed pictures.
+    """Ask about changed pictures (uint8 [n, s, s, 3]) of a split that was not trained on.
 
-    Args:
-        answer: pictures (uint8 [n, s, s, 3]) to calibrated probabilities ([n]).
-        pictures: of a split that was not trained on.
-        targets: their labels, [n].
-        probabilities: what is answered to them as they are, [n].
-        threshold: the operating point.
-        count: at most so many pictures: every positive, up to half of them, the rest spread over the negatives.
-        seed: of the hairs.
+    `probabilities` ([n], calibrated) are what is answered to the pictures as they are; `seed` is of the hairs. Asked
+    about are at most `count` pictures: every positive, up to half of them, the rest spread over the negatives.
 
     Returns:
         robustness.json: images, positives, and a row a change, the first one unchanged: AUC, what of it is `lost`,
@@ -68,12 +62,7 @@ def measure(
         draw = np.random.default_rng(seed)
         changed = np.stack([change.apply(picture, draw) for picture in shown])
         rows.append(_row(change.name, change.strength, truth, answer(changed), plain, threshold))
-    return {
-        "split": "eval",
-        "images": len(chosen),
-        "positives": int(truth.sum()),
-        "rows": rows,
-    }
+    return {"split": "eval", "images": len(chosen), "positives": int(truth.sum()), "rows": rows}
 
 
 def _chosen(targets: Labels, count: int) -> npt.NDArray[np.int64]:

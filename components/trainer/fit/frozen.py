@@ -7,7 +7,6 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import keras
@@ -35,8 +34,7 @@ _HEAD_BATCH = 256
 _FEATURES_VERSION = 3
 
 
-@dataclass(frozen=True)
-class _Head:
+class _Head(NamedTuple):
     """A trained linear softmax head on standardised features, and how good it was."""
 
     kernel: Floats

@@ -42,15 +42,8 @@ class Task:
     labels: npt.NDArray[np.int32]  # [n], class index
     class_weights: Floats  # [classes]
     metadata: Metadata | None = None  # the network's second input, if it has one
-    # [n, width], width 0 without metadata; [n, classes], a teacher's class probabilities, width 0 without one
-    metadata_features: Floats = field(default_factory=lambda: np.zeros([0, 0], np.float32))
-    soft: Floats = field(default_factory=lambda: np.zeros([0, 0], np.float32))
-
-    def __post_init__(self) -> None:
-        """Give what was left out one row, of no width, an image."""
-        for name in ("metadata_features", "soft"):
-            if not getattr(self, name).size:
-                object.__setattr__(self, name, np.zeros([len(self.labels), 0], np.float32))
+    metadata_features: Floats | None = None  # [n, width]
+    soft: Floats | None = None  # [n, classes], a teacher's class probabilities
 
     def only(self, rows: npt.NDArray[np.int64]) -> Task:
         """Return the same problem with some of the training pictures; they are read into memory."""
@@ -58,6 +51,6 @@ class Task:
             self,
             train=self.train.only(rows),
             labels=self.labels[rows],
-            metadata_features=self.metadata_features[rows],
-            soft=self.soft[rows],
+            metadata_features=None if self.metadata_features is None else self.metadata_features[rows],
+            soft=None if self.soft is None else self.soft[rows],
         )

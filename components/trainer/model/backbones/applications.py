@@ -45,15 +45,13 @@ def _own(pixels: keras.KerasTensor) -> keras.KerasTensor:
 @dataclass(frozen=True)
 class _Family:
     preprocess: Preprocess
-    block: str
-    """Layers whose names match belong to the block that the match spells; the rest to the one before."""
-    least: int
-    """The smallest side its strides and poolings leave anything of, px."""
-    closes: bool = False
-    """Whether the matching layer ends its block instead of beginning it."""
+    block: (
+        str  # layers whose names match belong to the block that the match spells; the rest to the one before
+    )
+    least: int  # the smallest side its strides and poolings leave anything of, px
+    closes: bool = False  # whether the matching layer ends its block instead of beginning it
     last_conv: str | None = None
-    unnamed: bool = False
-    """Whether layers need fixed names, or models inside need laying out."""
+    unnamed: bool = False  # whether layers need fixed names, or models inside need laying out
     options: tuple[tuple[str, Any], ...] = ()
 
 

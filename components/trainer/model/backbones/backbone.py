@@ -16,20 +16,19 @@ class Backbone:
     """A network up to its last feature map, as one flat functional graph (never a nested model)."""
 
     name: str
-    inputs: keras.KerasTensor
-    """float32 [batch, size, size, 3]; pixels 0..255 in RGB order, or standardised ones: see `expects`."""
-    features: keras.KerasTensor
-    """float32 [batch, height, width, channels], before any pooling."""
-    expects: Expects
-    """"rgb": its own preprocessing is in the graph; "standardised": the Transform step's is needed."""
-    blocks: tuple[tuple[str, ...], ...]
-    """Names of the layers that hold weights, block by block, the stem first."""
-    last_conv: str
-    """The layer whose output Grad-CAM reads: the last one that still has height and width."""
-    taps: tuple[str, ...]
-    """Layers whose outputs serve as features of several levels, the finest first."""
-    weights: str = "none"
-    """Where the weights came from, for the model card."""
+    inputs: (
+        keras.KerasTensor
+    )  # float32 [batch, size, size, 3]; pixels 0..255 in RGB order, or standardised ones
+    features: keras.KerasTensor  # float32 [batch, height, width, channels], before any pooling
+    expects: (
+        Expects  # rgb: its own preprocessing is in the graph; standardised: the Transform step's is needed
+    )
+    blocks: tuple[
+        tuple[str, ...], ...
+    ]  # names of the layers that hold weights, block by block, the stem first
+    last_conv: str  # the layer whose output Grad-CAM reads: the last one that still has height and width
+    taps: tuple[str, ...]  # layers whose outputs serve as features of several levels, the finest first
+    weights: str = "none"  # where they came from, for the model card
 
     def model(self) -> keras.Model:
         """Return the network from `inputs` to `features`; its layers are shared with this object."""
