@@ -53,9 +53,8 @@ BANDS: Final = (
 )
 DARKEST: Final = "dark"
 _RING: Final = 0.12  # share of each side that is taken for skin
-_VIGNETTE: Final = (
-    12.0  # L* of the black frame a dermatoscope leaves in the corners; the darkest skin is lighter
-)
+# L* of the black frame a dermatoscope leaves in the corners; the darkest skin is lighter.
+_VIGNETTE: Final = 12.0
 _ENOUGH: Final = 0.05  # share of the picture that must be left as skin
 
 

@@ -143,22 +143,15 @@ class Callback:
         """Run after each evaluation, in the order of the callbacks; may set `state.over`."""
 
 
+@dataclass(frozen=True, eq=False)
 class Loop:
     """Runs stages of one learner."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        optimiser: OptimiserConfig,
-        batch_size: int,
-        callbacks: Sequence[Callback],
-        progress: Progress,
-    ) -> None:
-        self._learner = learner
-        self._optimiser = optimiser
-        self._batch_size = batch_size
-        self._callbacks = callbacks
-        self._progress = progress
+    learner: Learner
+    optimiser: OptimiserConfig
+    batch_size: int
+    callbacks: Sequence[Callback]
+    progress: Progress
 
     def run(self, state: TrainState, plan: StagePlan, batches: Iterator[Any]) -> None:
         """Train until the stage is over; `state` says how much of it was done before.
@@ -177,23 +170,23 @@ class Loop:
         while state.step < last and (plan.done(state) < 1.0 or state.step == 0):
             batch = next(batches)
             arrived = time.monotonic()
-            factor = plan.rate * rate(self._optimiser, plan.done(state)) * state.lr_scale
-            stats.loss += self._learner.step(batch, factor)
+            factor = plan.rate * rate(self.optimiser, plan.done(state)) * state.lr_scale
+            stats.loss += self.learner.step(batch, factor)
             now = time.monotonic()
             stats.steps += 1
             stats.waited += arrived - began
             stats.seconds += now - began
             state.stage_spent += now - began
             state.step += 1
-            self._progress.tick(
+            self.progress.tick(
                 "%s, step %d of %d, loss %.3f, %.0f images/s",
                 plan.name,
                 state.step,
                 plan.steps,
                 stats.loss / stats.steps,
-                stats.steps * self._batch_size / max(stats.seconds, 1e-9),
+                stats.steps * self.batch_size / max(stats.seconds, 1e-9),
             )
-            for callback in self._callbacks:
+            for callback in self.callbacks:
                 callback.on_step_end(state)
             began = time.monotonic()
         return factor
@@ -205,16 +198,16 @@ class Loop:
         if not math.isfinite(mean_loss):
             raise FloatingPointError(
                 f"{plan.name}: the loss is {mean_loss}; lower optimiser.body_learning_rate (now "
-                f"{self._optimiser.body_learning_rate}), optimiser.head_learning_rate (now "
-                f"{self._optimiser.head_learning_rate}) or optimiser.clip_norm"
+                f"{self.optimiser.body_learning_rate}), optimiser.head_learning_rate (now "
+                f"{self.optimiser.head_learning_rate}) or optimiser.clip_norm"
             )
         with ExitStack() as stack:
-            for callback in self._callbacks:
+            for callback in self.callbacks:
                 stack.enter_context(callback.evaluation())
-            found = self._learner.evaluate()
+            found = self.learner.evaluate()
             state.epoch += 1
-            for callback in self._callbacks:
-                callback.on_scores(state, found, self._learner)
+            for callback in self.callbacks:
+                callback.on_scores(state, found, self.learner)
         took = time.monotonic() - started
         state.stage_spent += took
         state.over = plan.done(state) >= 1.0
@@ -226,9 +219,9 @@ class Loop:
             learning_rate=factor,
             seconds=stats.seconds + took,
             waiting=stats.waited / max(stats.seconds, 1e-9),
-            images_per_second=stats.steps * self._batch_size / max(stats.seconds, 1e-9),
+            images_per_second=stats.steps * self.batch_size / max(stats.seconds, 1e-9),
             figures=found.figures,
         )
         state.stats = RunningStats()
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback.on_epoch_end(state, plan, epoch)

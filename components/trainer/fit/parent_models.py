@@ -16,7 +16,7 @@ from components.trainer.data import metadata as metadata_of
 from components.trainer.data.records import DataError, Split
 from components.trainer.model import network as networks
 from components.trainer.model.backbones import h5_file, weights
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 from components.trainer.model.backbones.weights import version_file, version_folder
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, Member, predict

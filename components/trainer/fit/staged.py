@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,28 +54,22 @@ class Snapshot:
     size: int
 
 
+@dataclass(frozen=True, eq=False)
 class NetworkLearner:
     """One stage of a network, as the loop sees it: compiled steps, and figures on eval."""
 
-    def __init__(
-        self,
-        config: TrainerConfig,
-        task: Task,
-        network: Network,
-        optimiser: optimisation.Optimiser,
-        ema: Ema | None,
-        workers: Workers,
-        size: int,
-        graphs: dict[int, InferenceGraph],
-    ) -> None:
-        """Compile the step; `graphs` keeps evaluation graphs by the side tested at, from stage to stage."""
-        self._config = config
-        self._task = task
-        self._network = network
-        self._workers = workers
-        self._size = size
-        self._graphs = graphs
-        self._step = _compiled_step(config, task, network, optimiser, ema, workers)
+    config: TrainerConfig
+    task: Task
+    network: Network
+    optimiser: optimisation.Optimiser
+    ema: Ema | None
+    workers: Workers
+    size: int  # tested at, px
+    graphs: dict[int, InferenceGraph]  # of evaluation by the side tested at, kept from stage to stage
+
+    @cached_property
+    def _step(self) -> Callable[..., Any]:
+        return _compiled_step(self.config, self.task, self.network, self.optimiser, self.ema, self.workers)
 
     def step(self, batch: Batch, factor: float) -> float:
         """Take one step at `factor` times the peak learning rates; return the loss before it."""
@@ -82,21 +77,21 @@ class NetworkLearner:
 
     def weights(self) -> Weights:
         """Return a copy of every weight."""
-        return self._network.weights()
+        return self.network.weights()
 
     def evaluate(self) -> Scores:
         """Return the figures on eval, of pictures alone, as most clients ask."""
-        self._workers.average_statistics(self._network)
-        evaluation, classes = self._task.evaluation, self._task.classes
-        classifier = Classifier((Member(self._network, self._size),), classes, 1)
-        if self._size not in self._graphs:
+        self.workers.average_statistics(self.network)
+        evaluation, classes = self.task.evaluation, self.task.classes
+        classifier = Classifier((Member(self.network, self.size),), classes, 1)
+        if self.size not in self.graphs:
             side = evaluation.pictures.shape[1]
-            self._graphs[self._size] = InferenceGraph(classifier, side, learning=True)
-        found = predict(classifier, evaluation.pictures, graph=self._graphs[self._size]).class_probabilities
-        read = readout.fit(classes, evaluation.targets, found, self._config.head.others)
+            self.graphs[self.size] = InferenceGraph(classifier, side, learning=True)
+        found = predict(classifier, evaluation.pictures, graph=self.graphs[self.size]).class_probabilities
+        read = readout.fit(classes, evaluation.targets, found, self.config.head.others)
         measured = scores(evaluation.targets, read(tf.constant(found)).numpy())
         # The last bit may differ, and all must decide alike on the best epoch and on the end.
-        (score,) = self._workers.mean([measured.score])
+        (score,) = self.workers.mean([measured.score])
         return replace(measured, score=float(score))
 
 

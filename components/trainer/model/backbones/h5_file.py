@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 
 Arrays = list[NDArray[Any]]
 

@@ -12,8 +12,7 @@ from typing import Final
 
 import keras
 
-from components.trainer.model.backbones.backbone import Backbone, blocks_by_key
-from components.trainer.model.backbones.errors import WeightsUnavailableError
+from components.trainer.model.backbones.backbone import Backbone, WeightsUnavailableError, blocks_by_key
 
 
 def _base_cnn(x: keras.KerasTensor) -> keras.KerasTensor:

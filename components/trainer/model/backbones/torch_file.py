@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 
 _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _DTYPES: Final = {

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from components.trainer.model.backbones import efficientnet_lite, h5_file, torch_file
-from components.trainer.model.backbones.backbone import Backbone
-from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import Backbone, WeightsFileError, WeightsUnavailableError
 from core.files import replacing
 from core.hashing import FACTS, WEIGHTS, file_hash
 

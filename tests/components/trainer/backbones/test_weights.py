@@ -14,7 +14,7 @@ import pytest
 
 from components.trainer.model import heads
 from components.trainer.model.backbones import h5_file, registry, weights
-from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import WeightsFileError, WeightsUnavailableError
 from components.trainer.model.backbones.flatten import leaves
 
 
