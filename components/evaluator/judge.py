@@ -18,14 +18,10 @@ def judge(
     uncompared: str = "",
     external: Sequence[External] = (),
 ) -> Verdict:
-    """Return the verdict on a model.
+    """Return the verdict on a model by the metrics of the whole test split, of each slice, and of data from elsewhere.
 
-    Args:
-        config: the limits.
-        slices: metrics of the whole test split and of each slice.
-        baseline_auc: AUC of the model blessed last on this data version; None where it is held against none.
-        uncompared: what the check of the AUC says where it is held against none.
-        external: measures of data sets from elsewhere; judged by the limits that the configuration gives them.
+    `baseline_auc` is that of the model blessed last on this data version; None if it is held against none, of which
+    the check of the AUC says `uncompared`.
 
     Raises:
         ValueError: the metrics of the whole split are missing.

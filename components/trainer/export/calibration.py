@@ -124,13 +124,9 @@ def _isotonic(targets: Labels, probabilities: Scores) -> Calibration:
     return Calibration("isotonic", knots=tuple(kept))
 
 
-def _none(targets: Labels, probabilities: Scores) -> Calibration:  # noqa: ARG001 - one signature for all
-    return Calibration("none")
-
-
 _FITS: dict[Kind, Callable[[Labels, Scores], Calibration]] = {
     "temperature": _temperature,
     "platt": _platt,
     "isotonic": _isotonic,
-    "none": _none,
+    "none": lambda *_: Calibration("none"),
 }

@@ -2,7 +2,7 @@
 
 The file takes one decoded picture, uint8 RGB [1, size, size, 3], and gives the calibrated probability,
 float32 [1]; standardisation, network, read-out and calibration are inside, as in the SavedModel.
-`litert.json` beside it is what edge/ondevice.py reads.
+`litert.json` beside it is what edge/asking/on_device.py reads.
 """
 
 from __future__ import annotations

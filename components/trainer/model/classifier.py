@@ -150,13 +150,8 @@ def predict(
 ) -> Outputs:
     """Return the classifier's answers for pictures (uint8 [n, s, s, 3]), asked in batches.
 
-    Args:
-        classifier: the networks.
-        pictures: of any one side.
-        progress: gets how far it is, as `task`.
-        task: a name.
-        graph: the classifier's, to ask again; default: a new one.
-        metadata_features: float32 [n, width]; without them the networks know the pictures alone.
+    `metadata_features` are float32 [n, width]; without them the networks know the pictures alone. `graph` is the
+    classifier's, to ask again; `progress` gets how far the `task` is.
     """
 
     def tick(done: int) -> None:
@@ -179,11 +174,7 @@ def in_batches(
     What one thread alone does of a batch, such as resizing, is hidden by another batch's convolutions, and a core
     that keeps to its own batch finds it in its cache: a fifth faster than one batch at a time on all cores.
 
-    Args:
-        graph: batches of each column to tensors of as many rows.
-        columns: arrays of the same length.
-        size: rows of a batch.
-        tick: is told how many rows are done.
+    `graph` makes tensors of as many rows of a batch, `size` rows of each column; `tick` is told how many are done.
 
     Returns:
         Each tensor of all rows, in their order.

@@ -58,7 +58,7 @@ class Network:
     def __call__(
         self, pixels: tf.Tensor, training: bool = False, metadata_features: tf.Tensor | None = None
     ) -> NetworkOutputs:
-        """What the network says of float pixels 0..255; `metadata_features` are float32 [batch, width], if it has such an input."""
+        """What the network says of float pixels 0..255 and, if it has such an input, of float32 [batch, width]."""
         given = pixels
         if self.moments is not None:
             given = (pixels - tf.constant(self.moments.mean)) / tf.constant(self.moments.std)
@@ -117,18 +117,12 @@ def build(
     taps: int = 0,
     fast: bool = True,
 ) -> Network:
-    """A fresh network.
+    """A fresh network with a logit for each of the `classes`.
 
-    Args:
-        config: backbone, weights and head.
-        size: side of the input; None leaves it open, so that one network serves every stage.
-        classes: number of logits.
-        moments: Transform's channel moments.
-        metadata: how metadata become the second input; None = it has no such input.
-        weights: replaces `config.weights`; "none" where they are set afterwards.
-        taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
-        fast: train it: folded convolutions with faster gradients and the configured precision; leave them out
-            of what is exported.
+    A `size` of None leaves the input's open, so that one network serves every stage. `weights` replace those of the
+    configuration: "none" if they are set afterwards. Of the last `taps` the pooled outputs are the features; 0 = of
+    the last map only. `fast` is for training: folded convolutions with faster gradients and the configured precision,
+    which are left out of what is exported.
     """
     with _policy(config.precision if fast else "float32"):
         backbone = registry.build(

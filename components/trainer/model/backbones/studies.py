@@ -1,7 +1,7 @@
 """The networks of the studies this product grew from, and a tiny one for smoke tests.
 
 None of them brings preprocessing along: they expect pixels standardised by the Transform step.
-The parameter counts that the study gives include its dense layers: `heads.flatten_dense`.
+The parameter counts that the study gives include its dense layers: head flatten_dense.
 """
 
 from __future__ import annotations
