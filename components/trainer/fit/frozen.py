@@ -73,12 +73,10 @@ def train(config: TrainerConfig, task: Task, context: TrainContext) -> tuple[Net
     kernel = best.kernel / std[:, None]
     bias = best.bias - mean @ kernel
     network.model.get_layer("head_logits").set_weights([kernel, bias])
-    return network, {name: _outputs(values, kernel, bias) for name, values in found.items()}
-
-
-def _outputs(features: _Features, kernel: Floats, bias: Floats) -> Outputs:
-    logits = features.pooled.mean(axis=1) @ kernel + bias
-    return Outputs(tf.nn.softmax(logits).numpy(), features.levels)
+    return network, {
+        name: Outputs(tf.nn.softmax(values.pooled.mean(axis=1) @ kernel + bias).numpy(), values.levels)
+        for name, values in found.items()
+    }
 
 
 class _Features(NamedTuple):

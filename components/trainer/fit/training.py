@@ -131,7 +131,8 @@ def train(config: TrainerConfig, data: Data, context: TrainContext) -> tuple[Cla
         else:
             members = StagedTraining(config, task, context).members()
     with progress.phase("evaluation"):
-        return _answers(config, task, data, members, sample, out_of_fold, progress)
+        classifier, answers = _answers(config, task, data, members, sample, progress)
+    return classifier, replace(answers, out_of_fold=out_of_fold)
 
 
 def _answers(
@@ -140,7 +141,6 @@ def _answers(
     data: Data,
     members: tuple[Member, ...],
     sample: npt.NDArray[np.int64],
-    out_of_fold: OutOfFold | None,
     progress: Progress,
 ) -> tuple[Classifier, Answers]:
     """Ask the trained networks about eval and a sample of train."""
@@ -162,7 +162,6 @@ def _answers(
         predict(first, task.train.pictures[sample], progress, "features of train", first_graph).features,
         graph,
         with_metadata,
-        out_of_fold,
     )
 
 
