@@ -131,20 +131,14 @@ def run_fn(fn_args: Any) -> None:
     history.write()
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     backup.clear()
+    point = served.point
     progress.line(
-        "model %s: eval AUC %.4f, sensitivity %.3f, specificity %.3f at %.4f, "
-        "calibration error %.3f; %s in all",
-        served.version,
-        metrics["eval_auc"],
-        served.point.sensitivity,
-        served.point.specificity,
-        served.point.threshold,
-        metrics["calibration_error"],
-        duration(time.monotonic() - started),
+        f"model {served.version}: eval AUC {metrics['eval_auc']:.4f}, sensitivity {point.sensitivity:.3f}, "
+        f"specificity {point.specificity:.3f} at {point.threshold:.4f}, "
+        f"calibration error {metrics['calibration_error']:.3f}; {duration(time.monotonic() - started)} in all"
     )
-    progress.line(
-        "of that %s", ", ".join(f"{name} {duration(seconds)}" for name, seconds in progress.phases.items())
-    )
+    phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in progress.phases.items())
+    progress.line(f"of that {phases}")
     workers.meet()
 
 
@@ -214,19 +208,14 @@ def _cross_validated(
     probabilities = calibration.apply(fitted, read(tf.constant(found.class_probabilities)).numpy())
     write_predictions(path, train, probabilities)
     figures = folds.figures(found, train.targets, probabilities, config.seed)
+    by_fold = ", ".join(f"{value:.4f}" for value in figures["auc_by_fold"])
     Progress().line(
-        "cross-validated on %d training images, %d positive: AUC %.4f (95 %% interval %.4f to %.4f), "
-        "specificity %.3f (%.3f to %.3f) at sensitivity %.2f, calibration error %.3f (%.3f to %.3f); AUC by fold %s",
-        figures["images"],
-        figures["positives"],
-        figures["auc"],
-        *figures["auc_interval"],
-        figures["specificity"],
-        *figures["specificity_interval"],
-        figures["wanted_sensitivity"],
-        figures["calibration_error"],
-        *figures["calibration_error_interval"],
-        ", ".join(f"{value:.4f}" for value in figures["auc_by_fold"]),
+        "cross-validated on {images} training images, {positives} positive: AUC {auc:.4f} "
+        "(95 % interval {auc_interval[0]:.4f} to {auc_interval[1]:.4f}), specificity {specificity:.3f} "
+        "({specificity_interval[0]:.3f} to {specificity_interval[1]:.3f}) at sensitivity {wanted_sensitivity:.2f}, "
+        "calibration error {calibration_error:.3f} ({calibration_error_interval[0]:.3f} to "
+        "{calibration_error_interval[1]:.3f}); AUC by fold ".format(**figures)
+        + by_fold
     )
     return figures
 

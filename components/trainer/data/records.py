@@ -153,9 +153,8 @@ def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Pro
     write_atomic(
         stem.with_suffix(".json"), json.dumps({"names": names, "targets": targets, "diagnoses": diagnoses})
     )
-    progress.line(
-        "%s: decoded %d images to %d px in %.0f s", name, len(names), size, time.monotonic() - started
-    )
+    took = time.monotonic() - started
+    progress.line(f"{name}: decoded {len(names)} images to {size} px in {took:.0f} s")
 
 
 def _fingerprint(files: Sequence[str]) -> str:

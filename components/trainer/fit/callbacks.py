@@ -82,14 +82,8 @@ class EpochLog(Callback):
         """Record and print the epoch."""
         self._history.add(epoch)
         self._progress.line(
-            "%s  epoch %d of %d  loss %.3f  %s  %s  left %s",
-            plan.name,
-            epoch.epoch,
-            math.ceil(plan.epochs),
-            epoch.loss,
-            self._figures,
-            duration(epoch.seconds),
-            duration(plan.left(state)),
+            f"{plan.name}  epoch {epoch.epoch} of {math.ceil(plan.epochs)}  loss {epoch.loss:.3f}  {self._figures}  "
+            f"{duration(epoch.seconds)}  left {duration(plan.left(state))}"
         )
 
 

@@ -179,17 +179,16 @@ class Loop:
             state.stage_spent += now - began
             state.step += 1
             self.progress.tick(
-                "%s, step %d of %d, loss %.3f, %.0f images/s",
-                plan.name,
-                state.step,
-                plan.steps,
-                stats.loss / stats.steps,
-                stats.steps * self.batch_size / max(stats.seconds, 1e-9),
+                f"{plan.name}, step {state.step} of {plan.steps}, loss {stats.loss / stats.steps:.3f}, "
+                f"{self._speed(stats):.0f} images/s"
             )
             for callback in self.callbacks:
                 callback.on_step_end(state)
             began = time.monotonic()
         return factor
+
+    def _speed(self, stats: RunningStats) -> float:
+        return stats.steps * self.batch_size / max(stats.seconds, 1e-9)
 
     def _evaluate(self, state: TrainState, plan: StagePlan, factor: float) -> None:
         """Score on eval, write the epoch down, and decide whether the stage is over."""
@@ -219,7 +218,7 @@ class Loop:
             learning_rate=factor,
             seconds=stats.seconds + took,
             waiting=stats.waited / max(stats.seconds, 1e-9),
-            images_per_second=stats.steps * self.batch_size / max(stats.seconds, 1e-9),
+            images_per_second=self._speed(stats),
             figures=found.figures,
         )
         state.stats = RunningStats()

@@ -203,11 +203,9 @@ class StagedTraining:
         }
         self._context.history.keep(lr_finder.FILE_NAME, json.dumps(found))
         self._context.progress.line(
-            "learning-rate finder: the loss fell fastest at %.2g, was lowest at %.2g; backbone %.2g, head %.2g",
-            curve.steepest,
-            10 * curve.highest,
-            self._rates.body_learning_rate,
-            self._rates.head_learning_rate,
+            f"learning-rate finder: the loss fell fastest at {curve.steepest:.2g}, was lowest at "
+            f"{10 * curve.highest:.2g}; backbone {self._rates.body_learning_rate:.2g}, "
+            f"head {self._rates.head_learning_rate:.2g}"
         )
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
@@ -222,12 +220,10 @@ class StagedTraining:
         assign(self._network.rng_variables(), arrays.get("rng"))
         self._context.workers.offset_rng_state(self._network)
         self._context.history.restore(state["epochs"])
+        now = self._state
         self._context.progress.line(
-            self._fold.name + "resumed in stage %d after epoch %d, step %d (%s of training)",
-            self._state.stage + 1,
-            self._state.epoch,
-            self._state.step,
-            duration(self._state.spent),
+            f"{self._fold.name}resumed in stage {now.stage + 1} after epoch {now.epoch}, step {now.step} "
+            f"({duration(now.spent)} of training)"
         )
         return arrays["optimiser"]
 
@@ -236,6 +232,7 @@ class StagedTraining:
         if not context.workers.chief or context.backup is None:
             return
         self._state.spent = self._clock.spent()
+        stages = self._fold.stages(self._config)
         arrays = {
             "weights": self._network.weights(),
             "rng": [np.array(v) for v in self._network.rng_variables()],
@@ -248,9 +245,7 @@ class StagedTraining:
         state = {
             "state": asdict(self._state),
             "snapshot_sizes": [snapshot.size for snapshot in self._snapshots],
-            "epochs": [
-                row for row in context.history.rows() if row["stage"] in self._fold.stages(self._config)
-            ],
+            "epochs": [row for row in context.history.rows() if row["stage"] in stages],
             "rates": self._rates.body_learning_rate / self._config.optimiser.body_learning_rate,
         }
         context.backup.save(state, arrays)

@@ -108,12 +108,8 @@ def train(config: TrainerConfig, data: Data, context: TrainContext) -> tuple[Cla
     with context.workers.chief_first():  # a teacher's answers are kept on disk
         task = _task(config, data, context)
     progress.line(
-        "training %s (%s) on %d images, eval %d; classes %s",
-        config.backbone,
-        config.strategy,
-        len(task.train),
-        len(task.evaluation),
-        ", ".join(task.classes.names),
+        f"training {config.backbone} ({config.strategy}) on {len(task.train)} images, eval {len(task.evaluation)}; "
+        f"classes {', '.join(task.classes.names)}"
     )
     draw = np.random.default_rng(config.seed)
     count = len(task.train)
