@@ -32,7 +32,6 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from components.trainer.config import TrainerConfig
 from components.trainer.data.batches import Batches, cache_size
 from components.trainer.fit import optimisation
-from components.trainer.model import fast_layers
 from components.trainer.model import network as networks
 from components.transform import images
 from pipeline.config import load
@@ -93,6 +92,19 @@ def _ours(files: list[Path], size: int, config: TrainerConfig) -> tuple[float, I
     return spent, iter(Batches(small, labels, _CLASSES, size, config).dataset(0, 0, 0))
 
 
+@tf.custom_gradient
+def _pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """A 1x1 convolution with the gradients it had before: a forward convolution and one matrix product."""
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dx = tf.nn.conv2d(upstream, tf.transpose(kernel, [0, 1, 3, 2]), 1, "SAME")
+        channels, filters = kernel.shape[2:]
+        dw = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(upstream, [-1, filters]), transpose_a=True)
+        return dx, tf.reshape(dw, kernel.shape)
+
+    return tf.nn.conv2d(x, kernel, 1, "SAME"), gradient
+
+
 def training_step(size: int, config: TrainerConfig, kind: str) -> Callable[[], Any]:
     """One step of all layers on pictures that are there already; returns the loss."""
     keras.utils.set_random_seed(1)
@@ -103,9 +115,7 @@ def training_step(size: int, config: TrainerConfig, kind: str) -> Callable[[], A
     if kind == BEFORE:
         for layer in network.model.layers:
             if type(layer) is keras.layers.Conv2D and layer.kernel_size == layer.strides == (1, 1):
-                layer.convolution_op = lambda inputs, kernel: fast_layers.pointwise(
-                    inputs, tf.convert_to_tensor(kernel)
-                )
+                layer.convolution_op = lambda inputs, kernel: _pointwise(inputs, tf.convert_to_tensor(kernel))
     networks.freeze(network, config, 0)
     with patch.object(optimisation, "AdamW", optimisation.AdamW if kind == NOW else keras.optimizers.AdamW):
         optimiser = optimisation.Optimiser(config.optimiser, *network.split_variables())

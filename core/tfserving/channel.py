@@ -126,12 +126,13 @@ class Options:
 
 
 class Channel:
-    """A channel with its methods, and how many calls are under way."""
+    """A channel with its methods, how many calls are under way, and whether it was closed on them."""
 
     def __init__(self, channel: Any, files: tuple[object, ...]) -> None:
         self.channel = channel
         self.files = files
         self.calls = 0
+        self.closed = False
         self.predict: Any = PredictionServiceStub(channel).Predict  # type: ignore[no-untyped-call]
         self.status: Any = ModelServiceStub(channel).GetModelStatus  # type: ignore[no-untyped-call]
 
@@ -177,7 +178,10 @@ class Channels:
         """Return the current channel, to close it; None if there is none."""
         with self._lock:
             current, self._current = self._current, None
-            return current.channel if current is not None else None
+            if current is None:
+                return None
+            current.closed = True
+            return current.channel
 
     def metadata(self, extra: Metadata) -> tuple[tuple[str, str], ...]:
         """Return a call's metadata with the bearer token and the trace it belongs to."""

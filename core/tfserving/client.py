@@ -4,7 +4,8 @@
         answer = client.predict("melanoma", {"image_bytes": [jpeg]})
         answer.outputs["probability"], answer.version
 
-Every call has a deadline. UNAVAILABLE is asked again once within it (a server that restarts loses no answer). A
+Every call has a deadline. UNAVAILABLE is asked again once within it (a server that restarts loses no answer), and so
+is what a stopping server cancels, which is reported as UNAVAILABLE. A
 `dns:///` target of a headless Kubernetes service is balanced round robin over all its addresses. Certificates and
 tokens are read again when their files change.
 """
@@ -20,7 +21,7 @@ from typing import Any, Self, Unpack
 import grpc
 
 from core.protos import prediction_service_pb2 as protos
-from core.tfserving.channel import Channels, ClientError, Metadata, Options
+from core.tfserving.channel import Channel, Channels, ClientError, Metadata, Options
 from core.tfserving.tensors import Array, RequestOptions, Value, from_proto, predict_request
 
 
@@ -116,7 +117,7 @@ class Client:
                             request, timeout=tries.seconds_left(), metadata=self._channels.metadata(metadata)
                         )
                     except grpc.RpcError as error:
-                        if tries.failed(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
+                        if tries.failed(error, channel) is grpc.StatusCode.DEADLINE_EXCEEDED:
                             self._channels.drop(channel)
             except ValueError as error:  # closed by another thread
                 raise ClientError(grpc.StatusCode.CANCELLED, str(error), self.target) from None
@@ -172,7 +173,7 @@ class AsyncClient:
                         request, timeout=tries.seconds_left(), metadata=self._channels.metadata(metadata)
                     )
                 except grpc.RpcError as error:
-                    if tries.failed(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    if tries.failed(error, channel) is grpc.StatusCode.DEADLINE_EXCEEDED:
                         self._channels.drop(channel)
                 except grpc.aio.UsageError as error:  # closed meanwhile
                     raise ClientError(grpc.StatusCode.CANCELLED, str(error), self.target) from None
@@ -192,10 +193,14 @@ class _Tries:
         """Return what the next try may take."""
         return max(self._limit - time.monotonic(), 0.001)
 
-    def failed(self, error: Any) -> grpc.StatusCode:
+    def failed(self, error: Any, channel: Channel) -> grpc.StatusCode:
         """Keep a try's failure and return its code."""
-        self._error = ClientError(error.code(), error.details() or "no details", self._target)
-        return self._error.code
+        code = error.code()
+        # Nobody here gave the call up: the server stopped before a handler had seen it (grpc/grpc#41785).
+        if code is grpc.StatusCode.CANCELLED and not channel.closed:
+            code = grpc.StatusCode.UNAVAILABLE
+        self._error = ClientError(code, error.details() or "no details", self._target)
+        return code
 
     def pause_s(self) -> float:
         """Return the seconds to wait before the next try; the last failure is raised if there is none."""

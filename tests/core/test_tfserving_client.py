@@ -149,6 +149,37 @@ def test_other_failures_are_not_asked_again(serve: Any, call: Call) -> None:
 
 
 @both
+def test_what_a_stopping_server_cancels_is_asked_once_again(serve: Any, call: Call) -> None:
+    servicer, target = serve()
+    servicer.rule = failing(grpc.StatusCode.CANCELLED, 1)
+    assert call(target, Options(retry=QUICK)).version == 3
+    assert servicer.calls == 2
+    servicer.rule = failing(grpc.StatusCode.CANCELLED, 9)
+    with pytest.raises(ClientError, match="UNAVAILABLE: no"):
+        call(target, Options(retry=QUICK))
+
+
+def test_what_close_cancels_is_cancelled(serve: Any) -> None:
+    servicer, target = serve()
+    entered, leave = threading.Event(), threading.Event()
+
+    def wait(context: Any) -> None:
+        entered.set()
+        leave.wait(60)
+
+    servicer.rule = wait
+    client = Client(target)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.predict, "m", {"x": [1.0]})
+        assert entered.wait(60)
+        client.close()
+        error = asked.exception(60)
+        leave.set()
+    assert isinstance(error, ClientError)
+    assert (error.code, servicer.calls) == (grpc.StatusCode.CANCELLED, 1)
+
+
+@both
 def test_a_server_that_is_not_there_is_a_plain_error(call: Call) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -15,6 +15,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from core.tfserving.channel import ONCE, ClientError, Options
+from core.tfserving.client import Client
 from tests.support.server_process import ServerProcess
 
 
@@ -55,12 +57,9 @@ def test_requests_under_way_finish_and_readiness_turns_false(pick, tmp_path):
         thread.start()
         started(server)
         server.process.send_signal(signal.SIGTERM)
-        for _ in range(200):
-            status, text, _ = server.http("GET", "/readyz")
-            if status == 503:
-                break
+        while (answer := server.http("GET", "/readyz")[:2])[0] == 200:
             threading.Event().wait(0.005)
-        assert (status, text) == (503, "not ready: shutting down\n")
+        assert answer == (503, "not ready: shutting down\n")
         thread.join()
         assert answers == [7.0]
         assert server.process.wait(20) == 0
@@ -153,17 +152,18 @@ def test_new_work_is_refused_at_once(pick, tmp_path):
         server.process.send_signal(signal.SIGTERM)
         while "Draining" not in server.log():
             threading.Event().wait(0.01)
-        for _ in range(200):
-            body = json.dumps({"inputs": {"x": [1.0], "rounds": [1]}})
-            kept.request("POST", "/v1/models/m:predict", body)
+        status = 200
+        while status == 200:
+            kept.request("POST", "/v1/models/m:predict", json.dumps({"inputs": {"x": [1.0], "rounds": [1]}}))
             response = kept.getresponse()
-            text = response.read()
-            if response.status == 503:
-                break
-        assert (response.status, json.loads(text)) == (503, {"error": "The server is shutting down"})
-        with pytest.raises(grpc.RpcError) as error:
-            server.predict("m", {"x": [1.0], "rounds": np.array([1], np.int32)}, timeout=5)
-        assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+            status, text = response.status, response.read()
+        assert (status, json.loads(text)) == (503, {"error": "The server is shutting down"})
+        with (
+            Client(server.target, Options(retry=ONCE)) as client,
+            pytest.raises(ClientError) as error,
+        ):
+            client.predict("m", {"x": [1.0], "rounds": np.array([1], np.int32)})
+        assert error.value.code is grpc.StatusCode.UNAVAILABLE
         thread.join()
         assert answers == [7.0]
         assert server.process.wait(60) == 0

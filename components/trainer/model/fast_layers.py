@@ -41,13 +41,14 @@ def use(model: keras.Model, *, fold: bool) -> None:
 
 @tf.custom_gradient
 def pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Any]:
-    """Convolve with a 1x1 kernel; its gradients are a forward convolution and one matrix product."""
+    """Convolve with a 1x1 kernel; each of its gradients is one matrix product."""
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        dx = tf.nn.conv2d(upstream, tf.transpose(kernel, [0, 1, 3, 2]), 1, "SAME")
-        channels, filters = kernel.shape[2], kernel.shape[3]
-        dw = tf.matmul(tf.reshape(x, [-1, channels]), tf.reshape(upstream, [-1, filters]), transpose_a=True)
-        return dx, tf.reshape(dw, kernel.shape)
+        channels, filters = kernel.shape[2:]
+        rows = tf.reshape(upstream, [-1, filters])
+        dx = tf.matmul(rows, tf.reshape(kernel, [channels, filters]), transpose_b=True)
+        dw = tf.matmul(tf.reshape(x, [-1, channels]), rows, transpose_a=True)
+        return tf.reshape(dx, tf.shape(x)), tf.reshape(dw, kernel.shape)
 
     return tf.nn.conv2d(x, kernel, 1, "SAME"), gradient
 
