@@ -65,20 +65,16 @@ class Classifier:
             float32 [batch, classes], class probabilities, not calibrated; float32 [batch, channels], the first
             member's middle levels of the picture as it is.
         """
-        class_probabilities: list[tf.Tensor] = []
-        features: tf.Tensor | None = None
         if metadata_features is not None:
             metadata_features = tf.tile(metadata_features, [self.tta, 1])
+        outputs = []
         for member in self.members:
             # All views in one batch: one call keeps every core busy, and small batches cost more an image.
             pixels = tf.concat(views(view(pictures, member.size), self.tta, self.neutral_light), axis=0)
-            outputs = member.network(pixels, metadata_features=metadata_features)
-            logits = tf.split(outputs.logits, self.tta)
-            if features is None:
-                features = tf.split(outputs.levels, self.tta)[0]
-            class_probabilities.append(tf.nn.softmax(tf.add_n(logits) / self.tta))
-        assert features is not None  # noqa: S101 - there is at least one member
-        return tf.add_n(class_probabilities) / len(class_probabilities), features
+            outputs.append(member.network(pixels, metadata_features=metadata_features))
+        logits = [tf.add_n(tf.split(one.logits, self.tta)) / self.tta for one in outputs]
+        class_probabilities = tf.add_n([tf.nn.softmax(one) for one in logits]) / len(logits)
+        return class_probabilities, tf.split(outputs[0].levels, self.tta)[0]
 
 
 @dataclass(frozen=True)
