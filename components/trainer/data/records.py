@@ -131,17 +131,15 @@ def examples_dataset(files: Sequence[str], spec: Mapping[str, Any] = _SPEC) -> t
 
 def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Progress) -> None:
     started = time.monotonic()
-
-    def decode(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {**row, features.IMAGE: images.decode_batch(row[features.IMAGE], size)}
-
+    rows = examples_dataset(files).map(
+        lambda row: {**row, features.IMAGE: images.decode_batch(row[features.IMAGE], size)},
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     names: list[str] = []
     diagnoses: list[str] = []
     targets: list[int] = []
     with replacing(stem.with_suffix(".u8"), cache=True) as out:
-        for row in (
-            examples_dataset(files).map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-        ).as_numpy_iterator():
+        for row in rows.prefetch(2).as_numpy_iterator():
             out.write(np.ascontiguousarray(row[features.IMAGE]).tobytes())
             names += [value.decode() for value in row[features.IMAGE_NAME]]
             diagnoses += [value.decode() for value in row[features.DIAGNOSIS]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,12 +77,8 @@ def _chosen(file: h5py.File, member: int | None) -> h5py.Group:
 
 
 def _by_order(layers: list[keras.Layer], arrays: Arrays) -> dict[str, Arrays]:
-    found: dict[str, Arrays] = {}
-    first = 0
-    for layer in layers:
-        found[layer.name] = arrays[first : first + len(layer.weights)]
-        first += len(layer.weights)
-    return found
+    rest = iter(arrays)
+    return {layer.name: list(islice(rest, len(layer.weights))) for layer in layers}
 
 
 def _fit(layer: keras.Layer, arrays: Arrays) -> Arrays:
