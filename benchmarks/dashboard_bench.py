@@ -25,6 +25,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from benchmarks.measuring import markdown, row
 from core.workspace import Workspace
 from dashboard import sample
 from dashboard.access import cookie
@@ -116,13 +117,11 @@ def pages(
         )
         config = root / "bench.yaml"
         config.write_text(
-            f"database_url: {database}\nrate_limit_per_minute: 100000\n"
-            if database
-            else "rate_limit_per_minute: 100000\n"
+            "rate_limit_per_minute: 100000\n" + (f"database_url: {database}\n" if database else "")
         )
         with served(root, "--config", str(config)) as base, httpx.Client(base_url=base, timeout=60) as client:
             client.headers.update({"Cookie": token, "Accept": "text/html"})
-            print("| page | first | median | slowest | kB |\n|---|---:|---:|---:|---:|")
+            print(markdown(("page", "first", "median", "slowest", "kB")))
             for path in paths(root):
                 times, size = [], 0
                 for _ in range(ROUNDS):
@@ -131,10 +130,8 @@ def pages(
                     times.append(float(answer.headers["server-timing"].rpartition("=")[2]))
                     size = len(answer.content)
                 shown = re.sub(r"\d{8}-\d{6}|\d{9,}|[0-9a-f]{64}", "…", path)
-                print(
-                    f"| {shown} | {times[0]:.0f} | {statistics.median(times):.0f} | {max(times[1:]):.0f} | {size / 1000:.0f} |",
-                    flush=True,
-                )
+                figures = times[0], statistics.median(times), max(times[1:]), size / 1000
+                print(row((shown, *(f"{one:.0f}" for one in figures))), flush=True)
 
 
 @app.command()
@@ -206,12 +203,11 @@ async def _press(
             asks.append(asyncio.create_task(ask(number)))
         await asyncio.gather(*asks, *people)
         spent = time.perf_counter() - begun
-    print("| | requests | a second | median ms | 95 % ms | 99 % ms |\n|---|---:|---:|---:|---:|---:|")
+    print(markdown(("", "requests", "a second", "median ms", "95 % ms", "99 % ms")))
     for name, times in (("pages", browsed), ("predictions", predicted)):
-        cut = statistics.quantiles(times, n=100)
-        print(
-            f"| {name} | {len(times)} | {len(times) / spent:.1f} | {cut[49] * 1000:.0f} | {cut[94] * 1000:.0f} | {cut[98] * 1000:.0f} |"
-        )
+        cuts = statistics.quantiles(times, n=100)
+        slow = (f"{cuts[percent - 1] * 1000:.0f}" for percent in (50, 95, 99))
+        print(row((name, len(times), f"{len(times) / spent:.1f}", *slow)))
     print(f"\nfailed: {len(faults)} {sorted(set(faults))[:5]}")
 
 

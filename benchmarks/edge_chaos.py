@@ -13,7 +13,6 @@ the machine's own timing decides what they hit.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -31,6 +30,7 @@ from typing import Any
 
 import grpc
 
+from benchmarks.measuring import command_line, markdown
 from core.protos.prediction_service_pb2 import PredictResponse
 from edge.camera.photograph import prepare
 from edge.camera.sample import draw
@@ -299,9 +299,7 @@ def chaos(
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--captures", type=int, default=200)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -324,9 +322,7 @@ def main() -> int:
         "repeated reports": result.gateway_repeats,
         "s": f"{result.seconds:.0f}",
     }
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
-    print("| " + " | ".join(str(value) for value in columns.values()) + " |")
+    print(markdown(columns, [columns.values()], rule="---"))
     print(f"seed {options.seed}; {result.attempts} presses were needed for {len(result.pressed)} photographs")
     return 0 if result.good else 1
 

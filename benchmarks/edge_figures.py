@@ -7,10 +7,8 @@ ready, memory, processor.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import os
 import statistics
 import subprocess
 import sys
@@ -20,22 +18,20 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 from PIL import Image
 
+from benchmarks.measuring import ROOT, command_line, cpu_seconds, markdown, row, rss
 from edge.camera.photograph import prepare
 from edge.camera.quality import check
 from edge.camera.sample import draw
+from edge.config import QualitySection
 from edge.queue.examination import new_id
-from edge.sections import QualitySection
 from tests.support.edge_doubles import ModelServer, answer
-
-ROOT = Path(__file__).resolve().parents[1]
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def twelve_megapixels(noise: float) -> bytes:
@@ -48,39 +44,15 @@ def twelve_megapixels(noise: float) -> bytes:
     return target.getvalue()
 
 
-def p(values: list[float], share: float) -> float:
-    """A percentile in milliseconds."""
-    return float(np.percentile(values, share * 100)) * 1e3
-
-
-@dataclass
-class Shots:
-    """Seconds: wall and processor time from press to answer, and processor time of two parts of it."""
-
-    wall: list[float]
-    processor: float
-    preparing: float
-    checking: float
-
-
 @contextmanager
-def running(folder: Path, capture: bytes) -> Iterator[tuple[str, int, float]]:
-    """A device process before a server that answers at once: its page, its process id, seconds to ready."""
+def running(folder: Path, capture: bytes) -> Iterator[tuple[str, psutil.Process, float]]:
+    """A device process before a server that answers at once: its page, the process, seconds to ready."""
     server = ModelServer(lambda _jpeg, _context: answer(0.2))
     camera = folder / "camera"
     camera.mkdir()
     (camera / "a.jpg").write_bytes(capture)
-    command = [
-        sys.executable,
-        "-m",
-        "edge",
-        "run",
-        "--state",
-        str(folder / "state"),
-        "--server",
-        server.address,
-    ]
-    command += ["--camera", f"folder:{camera}", "--port", "0"]
+    command = [sys.executable, "-m", "edge", "run", "--state", str(folder / "state"), "--port", "0"]
+    command += ["--camera", f"folder:{camera}", "--server", server.address]
     begin = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -88,21 +60,26 @@ def running(folder: Path, capture: bytes) -> Iterator[tuple[str, int, float]]:
         url = next(line for line in process.stderr if "ready: open" in line).split("open ")[1].strip()
         with urllib.request.urlopen(url + "/healthz") as reply:  # noqa: S310
             assert reply.status == 200
-        yield url, process.pid, time.perf_counter() - begin
+        yield url, psutil.Process(process.pid), time.perf_counter() - begin
     finally:
         process.terminate()
         process.wait(timeout=30)
         server.close()
 
 
-def shutter_to_result(capture: bytes, count: int) -> Shots:
-    """Presses `count` times after three to warm up."""
+def shutter_to_result(capture: bytes, count: int) -> tuple[list[float], float, float, float]:
+    """Presses `count` times after three to warm up.
+
+    Returns:
+        Seconds by the clock from each press to its answer, processor seconds of one, and of two parts of it: of
+        preparing the photograph and of the checks.
+    """
     wall = []
-    with tempfile.TemporaryDirectory() as place, running(Path(place), capture) as (url, pid, _):
+    with tempfile.TemporaryDirectory() as place, running(Path(place), capture) as (url, device, _):
         with httpx.Client(base_url=url) as client:
             for number in range(count + 3):
                 if number == 3:
-                    before = _cpu(pid)
+                    before = cpu_seconds(device)
                 start = time.perf_counter()
                 reply = client.post(
                     "/examinations",
@@ -111,7 +88,7 @@ def shutter_to_result(capture: bytes, count: int) -> Shots:
                 )
                 wall.append(time.perf_counter() - start)
                 assert reply.json()["state"] == "answered", reply.text
-        processor = (_cpu(pid) - before) / count
+        processor = (cpu_seconds(device) - before) / count
     preparing, checking = [], []
     for _ in range(count):
         start = time.thread_time()
@@ -120,25 +97,24 @@ def shutter_to_result(capture: bytes, count: int) -> Shots:
         start = time.thread_time()
         check(photograph.pixels, QualitySection())
         checking.append(time.thread_time() - start)
-    return Shots(wall[3:], processor, statistics.median(preparing), statistics.median(checking))
+    return wall[3:], processor, statistics.median(preparing), statistics.median(checking)
 
 
 def at_rest(seconds: float, viewer: bool) -> tuple[float, float, float]:
     """Seconds from start to ready, resident megabytes, and percent of one core, with or without a viewer."""
     with (
         tempfile.TemporaryDirectory() as place,
-        running(Path(place), twelve_megapixels(2)) as (url, pid, ready),
+        running(Path(place), twelve_megapixels(2)) as (url, device, ready),
         ExitStack() as stack,
     ):
         if viewer:
             stack.enter_context(urllib.request.urlopen(url + "/events"))  # noqa: S310
             threading.Thread(target=_watch, args=(url,), daemon=True).start()
         time.sleep(2)
-        before, start = _cpu(pid), time.perf_counter()
+        before, start = cpu_seconds(device), time.perf_counter()
         time.sleep(seconds)
-        load = (_cpu(pid) - before) / (time.perf_counter() - start)
-        memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return ready, memory / 1e6, load * 100
+        load = (cpu_seconds(device) - before) / (time.perf_counter() - start)
+        return ready, rss(device) / 1e6, load * 100
 
 
 def _watch(url: str) -> None:
@@ -149,34 +125,24 @@ def _watch(url: str) -> None:
             seen = client.get("/preview.jpg", params={"seen": seen}).headers.get("X-Frame", seen)
 
 
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
 def main() -> int:
     """Prints two tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=20)
     options = parser.parse_args()
-    print(
-        "| 12-megapixel capture | shutter to result, wall p50 | p95 | processor, whole device "
-        "| of it decode, scale, encode | of it checks |"
-    )
-    print("|---|---|---|---|---|---|")
+    processor = "processor, whole device", "of it decode, scale, encode", "of it checks"
+    print(markdown(("12-megapixel capture", "shutter to result, wall p50", "p95", *processor), rule="---"))
     for name, noise in (("good light (noise 2)", 2.0), ("poor light (noise 6)", 6.0)):
         capture = twelve_megapixels(noise)
-        shots = shutter_to_result(capture, options.count)
-        print(
-            f"| {name}, {len(capture) / 1e6:.1f} MB | {p(shots.wall, 0.5):.0f} ms | {p(shots.wall, 0.95):.0f} ms "
-            f"| {shots.processor * 1e3:.0f} ms | {shots.preparing * 1e3:.1f} ms | {shots.checking * 1e3:.1f} ms |"
-        )
-    print("\n| at rest | start to ready | resident | of one core |")
-    print("|---|---|---|---|")
+        seconds, whole, *parts = shutter_to_result(capture, options.count)
+        wall = (f"{np.percentile(seconds, share) * 1e3:.0f} ms" for share in (50, 95))
+        cost = f"{whole * 1e3:.0f} ms", *(f"{one * 1e3:.1f} ms" for one in parts)
+        print(row((f"{name}, {len(capture) / 1e6:.1f} MB", *wall, *cost)))
+    print("\n" + markdown(("at rest", "start to ready", "resident", "of one core"), rule="---"))
     for name, viewer in (("nobody looks", False), ("preview and news open", True)):
         ready, memory, load = at_rest(options.seconds, viewer)
-        print(f"| {name} | {ready:.1f} s | {memory:.0f} MB | {load:.1f} % |")
+        print(row((name, f"{ready:.1f} s", f"{memory:.0f} MB", f"{load:.1f} %")))
     return 0
 
 

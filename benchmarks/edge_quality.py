@@ -7,20 +7,17 @@ the segmentation set. The limits in edge/config.py were chosen on this table.
 from __future__ import annotations
 
 import csv
-import os
 import random
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from benchmarks.measuring import REAL_DATA, markdown, row
 from edge.camera.quality import check, measure
-from edge.sections import QualitySection
+from edge.config import QualitySection
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" / "data"))
 Spoil = Callable[[Image.Image], Image.Image]
 
 
@@ -46,7 +43,7 @@ SPOILED: list[tuple[str, Spoil, str]] = [
 
 def main(count: int) -> int:
     """Prints two tables."""
-    folder = DATA / "ham10000" / "images"
+    folder = REAL_DATA / "ham10000" / "images"
     if not folder.is_dir():
         print(f"{folder} does not exist: set MELANOSIZER_REAL_DATA", file=sys.stderr)
         return 2
@@ -54,19 +51,20 @@ def main(count: int) -> int:
     random.Random(1).shuffle(names)
     images = [Image.open(name).convert("RGB") for name in names[:count]]
     limits = QualitySection()
-    print(f"| {len(images)} images of ham10000 | no advice | the right advice | any advice |")
-    print("|---|---|---|---|")
+    head = f"{len(images)} images of ham10000", "no advice", "the right advice", "any advice"
+    print(markdown(head, rule="---"))
     for name, spoil, right in SPOILED:
         found = [check(np.asarray(spoil(image)), limits).advice for image in images]
         fine = np.mean([not one for one in found])
         hit = np.mean([any(key in right for key in one) for one in found]) if right else float("nan")
-        print(f"| {name} | {fine:.1%} | {'–' if not right else f'{hit:.1%} {right}'} | {1 - fine:.1%} |")
+        print(row((name, f"{fine:.1%}", f"{hit:.1%} {right}" if right else "–", f"{1 - fine:.1%}")))
     apart = []
-    with (DATA / "segmentation" / "pairs.csv").open() as file:
+    masked = REAL_DATA / "segmentation"
+    with (masked / "pairs.csv").open() as file:
         pairs = [row["image_name"] for row in csv.DictReader(file)]
     for pair in pairs:
-        image = Image.open(next((DATA / "segmentation" / "images").glob(f"{pair}.*"))).convert("RGB")
-        mask = Image.open(next((DATA / "segmentation" / "masks").glob(f"{pair}*"))).resize(image.size)
+        image = Image.open(next((masked / "images").glob(f"{pair}.*"))).convert("RGB")
+        mask = Image.open(next((masked / "masks").glob(f"{pair}*"))).resize(image.size)
         rows, columns = np.nonzero(np.asarray(mask))
         lesion = measure(np.asarray(image)).lesion
         if lesion is not None:

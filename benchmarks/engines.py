@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import command_line, markdown, row
+
 SIZE = 224
 CLASSES = 7
 NETWORK, ANSWER = "network alone", "whole answer"
@@ -212,9 +214,7 @@ def work(kind: str, path: str, asked: str, threads: int, images: Path, batch: in
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("images", type=Path, help="folder of JPEGs")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch", type=int, default=8)
@@ -258,16 +258,14 @@ def _table(folder: Path, images: Path, batch: int, rounds: int, threads: int) ->
     for worker in workers.values():
         worker.communicate()
     print(f"\nbatch {batch}, {threads} thread(s), {rounds} rounds\n")
-    print(
-        "| contestant | processor ms an image | clock ms an image | ratio to OpenVINO | largest difference |"
-    )
-    print("|---|---|---|---|---|")
-    for name, rows in times.items():
-        processor, clock = (statistics.median(row[i] for row in rows) * 1e3 / batch for i in (0, 1))
-        ratio = statistics.median(a[0] / b[0] for a, b in zip(rows, times[REFERENCE], strict=True))
+    columns = "processor ms an image", "clock ms an image", "ratio to OpenVINO", "largest difference"
+    print(markdown(("contestant", *columns), rule="---"))
+    for name, turns in times.items():
+        processor, clock = (statistics.median(turn[i] for turn in turns) * 1e3 / batch for i in (0, 1))
+        ratio = statistics.median(a[0] / b[0] for a, b in zip(turns, times[REFERENCE], strict=True))
         first = REFERENCE if CONTESTANTS[name][0] == NETWORK else "answer: export"
         difference = np.abs(answers[name] - answers[first]).max()
-        print(f"| {name} | {processor:.1f} | {clock:.1f} | {ratio:.2f} | {difference:.1e} |", flush=True)
+        print(row((name, f"{processor:.1f}", f"{clock:.1f}", f"{ratio:.2f}", f"{difference:.1e}")))
 
 
 def _line(worker: subprocess.Popen[str]) -> str:

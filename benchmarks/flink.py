@@ -9,7 +9,6 @@ one). Exits with 1 when they are not.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -24,6 +23,7 @@ from google.protobuf import json_format
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from benchmarks.flink_cluster import FlinkCluster
+from benchmarks.measuring import command_line, markdown
 from components.ingest.config import LOCAL_BEAM_OPTIONS, IngestConfig, Source
 from components.ingest.job import ingest
 from components.ingest.manifest import Manifest
@@ -106,9 +106,7 @@ def _sha256(content: bytes) -> str:
 
 def main() -> None:
     """Measure both sides and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--source", required=True, help="as `melanosizer ingest --source` takes it")
     parser.add_argument("--folder", type=Path, help="keep what was made here; default: nothing is kept")
     options = parser.parse_args()
@@ -122,9 +120,8 @@ def main() -> None:
             there = ingested(options.source, folder / "flink", cluster.beam_options(), 0, flink)
             analysed(there, folder / "flink", cluster.beam_options(), flink)
             jobs = cluster.finished_jobs()
-    print("| step | local, s | Flink, 2 slots, s |\n|---|---:|---:|")
-    for step, seconds in here.seconds.items():
-        print(f"| {step} | {seconds:.0f} | {flink.seconds[step]:.0f} |")
+    rows = [(step, f"{one:.0f}", f"{flink.seconds[step]:.0f}") for step, one in here.seconds.items()]
+    print(markdown(("step", "local, s", "Flink, 2 slots, s"), rows))
     different = differences(here, flink)
     print(f"\n{jobs} Flink jobs; {len(here.results)} results compared, {len(different)} different")
     for name in different:

@@ -18,16 +18,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.ports import free_ports
+from benchmarks.measuring import ROOT, free_ports
 
 FLINK: Final = "1.19.2"
 # Beam's runner for Flink 1.19; younger ones were not complete in every mirror of Maven Central. The Python side may be
 # younger than the job server: what crosses between them is Beam's portable pipeline, which is versioned on its own.
 BEAM_RUNNER: Final = "2.62.0"
-ROOT: Final = Path(__file__).parent.parent
 KEPT: Final = ROOT / ".build" / "flink"
 CONFIGURATION: Final = Path(__file__).with_name("flink_conf")
 
@@ -37,15 +35,11 @@ _OPENED: Final = (
     *(
         f"--add-opens=java.base/{package}=ALL-UNNAMED"
         for package in (
-            *(
-                f"java.{name}"
-                for name in ("lang", "lang.reflect", "net", "io", "nio", "text", "time", "util")
-            ),
-            *(f"java.util.concurrent{name}" for name in ("", ".atomic", ".locks")),
-            "sun.nio.ch",
+            "java.lang", "java.lang.reflect", "java.net", "java.io", "java.nio", "java.text", "java.time", "java.util",
+            "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks", "sun.nio.ch",
         )
     ),
-)
+)  # fmt: skip
 
 
 class UnavailableError(Exception):
@@ -117,9 +111,7 @@ class FlinkCluster:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
     def beam_options(self) -> tuple[str, ...]:

@@ -13,39 +13,25 @@ processor's.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.measuring import command_line, markdown
 from components.ingest.config import IngestConfig, Source
 from components.ingest.job import ingest
 from core.cores import cores
 
 
-@dataclass(frozen=True)
-class Figures:
-    """One measurement of one way over one set of files."""
-
-    images: int
-    wall: float
-    processor: float
-
-
 def main() -> None:
     """Measure and print one table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder of JPEG files")
     parser.add_argument(
         "--sizes", default="native,600x450,1024x768", help="comma-separated; WIDTHxHEIGHT or native"
@@ -56,17 +42,14 @@ def main() -> None:
     files = sorted(options.images.glob("*.jpg"))[: options.count]
     if len(files) < 100:
         sys.exit(f"--images {options.images}: {len(files)} JPEG files; at least 100 are needed")
-    table = Table(
-        title=f"{len(files)} files, {cores()} cores, medians of {options.repeats}", title_justify="left"
-    )
-    table.add_column("pixels")
-    for name in ("bare img/s", "ingest img/s", "bare img/cpu-s", "ingest img/cpu-s", "a core", "cores busy"):
-        table.add_column(name, justify="right")
     with tempfile.TemporaryDirectory() as scratch:
-        for size in options.sizes.split(","):
-            folder = _prepare(files, size, Path(scratch))
-            table.add_row(size, *_row(folder, Path(scratch), options.repeats))
-    Console(width=120).print(table)
+        rows = [
+            [size, *_row(_prepare(files, size, Path(scratch)), Path(scratch), options.repeats)]
+            for size in options.sizes.split(",")
+        ]
+    print(f"{len(files)} files, {cores()} cores, medians of {options.repeats}\n")
+    rates = "bare img/s", "ingest img/s", "bare img/cpu-s", "ingest img/cpu-s"
+    print(markdown(("pixels", *rates, "a core", "cores busy"), rows))
 
 
 def _prepare(files: list[Path], size: str, scratch: Path) -> Path:
@@ -90,21 +73,16 @@ def _prepare(files: list[Path], size: str, scratch: Path) -> Path:
 def _row(folder: Path, scratch: Path, repeats: int) -> list[str]:
     files = sorted((folder / "images").iterdir())
     config = IngestConfig(sources=(Source(kind="csv", path=folder),))
-    bare: list[Figures] = []
-    whole: list[Figures] = []
+    bare, whole = [], []
     # In turns, so that a slow minute of the machine meets both.
     for _ in range(repeats):
         bare.append(_measure(len(files), lambda: _decode(files)))
         whole.append(_measure(len(files), lambda: ingest(config, scratch / "out")))
-
-    def middle(of: list[Figures], value: Callable[[Figures], float]) -> float:
-        return statistics.median(value(one) for one in of)
-
-    clock = [middle(of, lambda one: one.images / one.wall) for of in (bare, whole)]
-    processor = [middle(of, lambda one: one.images / one.processor) for of in (bare, whole)]
-    busy = middle(whole, lambda one: one.processor / one.wall)
-    share = processor[1] / processor[0]
-    return [*(f"{value:.0f}" for value in (*clock, *processor)), f"{share:.2f}", f"{busy:.2f}"]
+    (bare_clock, bare_core, _), (clock, core, busy) = (
+        map(statistics.median, zip(*turns, strict=True)) for turns in (bare, whole)
+    )
+    rates = bare_clock, clock, bare_core, core
+    return [*(f"{rate:.0f}" for rate in rates), f"{core / bare_core:.2f}", f"{busy:.2f}"]
 
 
 def _decode(files: list[Path]) -> None:
@@ -113,10 +91,12 @@ def _decode(files: list[Path]) -> None:
             image.load()
 
 
-def _measure(images: int, work: Callable[[], object]) -> Figures:
+def _measure(images: int, work: Callable[[], object]) -> tuple[float, float, float]:
+    """Images a second by the clock and by the processor, and how many cores were busy."""
     wall, processor = time.perf_counter(), _processor()
     work()
-    return Figures(images, time.perf_counter() - wall, _processor() - processor)
+    wall, processor = time.perf_counter() - wall, _processor() - processor
+    return images / wall, images / processor, processor / wall
 
 
 def _processor() -> float:

@@ -11,7 +11,6 @@ Prints images/s by the clock and by processor second, and the peak of the memory
 
 from __future__ import annotations
 
-import argparse
 import io
 import resource
 import subprocess
@@ -22,10 +21,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import psutil
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
+
+from benchmarks.measuring import command_line, markdown, tree_sum
 
 MALIGNANT = 1020  # one in so many, as in the archive: 393 of 401,059
 POLL_SECONDS = 0.5
@@ -33,9 +31,7 @@ POLL_SECONDS = 0.5
 
 def main() -> None:
     """Measure and print one table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--side", type=int, default=128, help="pixels; the archive's crops have about 130")
     options = parser.parse_args()
@@ -44,12 +40,9 @@ def main() -> None:
         folder.mkdir()
         write(folder, options.images, options.side)
         seconds, processor, peak, said = ingest(folder, Path(scratch, "out"))
-    table = Table(title=said, title_justify="left")
-    for name in ("images", "images/s", "images a processor second", "peak memory, MiB"):
-        table.add_column(name, justify="right")
     values = (options.images, options.images / seconds, options.images / processor, peak / 2**20)
-    table.add_row(*(f"{value:,.0f}" for value in values))
-    Console(width=120).print(table)
+    columns = "images", "images/s", "images a processor second", "peak memory, MiB"
+    print(f"{said}\n\n{markdown(columns, [[f'{value:,.0f}' for value in values]])}")
 
 
 def write(folder: Path, images: int, side: int) -> None:
@@ -96,7 +89,7 @@ def picture(chance: np.random.Generator, side: int) -> bytes:
     return stream.getvalue()
 
 
-def ingest(folder: Path, out: Path) -> tuple[float, float, int, str]:
+def ingest(folder: Path, out: Path) -> tuple[float, float, float, str]:
     """Run the command; return seconds, processor seconds, the peak of its memory in bytes, and what it said."""
     command = [
         sys.executable,
@@ -109,11 +102,10 @@ def ingest(folder: Path, out: Path) -> tuple[float, float, int, str]:
         str(out),
     ]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start, peak = time.perf_counter(), 0
+    start, peak = time.perf_counter(), 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        watched = psutil.Process(process.pid)
         while process.poll() is None:
-            peak = max(peak, memory(watched))
+            peak = max(peak, tree_sum(process.pid, lambda one: one.memory_full_info().pss))
             time.sleep(POLL_SECONDS)
         said = process.stdout.read() if process.stdout else ""
     seconds = time.perf_counter() - start
@@ -123,17 +115,6 @@ def ingest(folder: Path, out: Path) -> tuple[float, float, int, str]:
         sys.exit(said)
     account = next(line for line in said.splitlines() if "rows read" in line)
     return seconds, processor, peak, account
-
-
-def memory(process: psutil.Process) -> int:
-    """Return the proportional set size of a process and its children, in bytes."""
-    total = 0
-    for one in (process, *process.children(recursive=True)):
-        try:
-            total += one.memory_full_info().pss
-        except psutil.Error:
-            continue
-    return total
 
 
 if __name__ == "__main__":

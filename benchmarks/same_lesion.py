@@ -12,7 +12,6 @@ another focus, other reflections and other hairs besides, so the recalls are upp
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 from collections.abc import Callable
@@ -23,9 +22,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.measuring import command_line, markdown
 from components.ingest import fingerprint
 
 Pictures = npt.NDArray[np.uint8]
@@ -45,9 +43,7 @@ RETAKES: Final = {
 
 def main() -> None:
     """Measure and print one table a descriptor."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--lesions", type=int, default=400, help="how many are taken again, each way")
     parser.add_argument("--side", type=int, default=160, help="pixels the network is shown")
@@ -91,14 +87,13 @@ def main() -> None:
     if arguments.pairs:
         lines = [f"{names[i]},{names[j]}\n" for i, j in alike]
         arguments.pairs.write_text("image_1,image_2\n" + "".join(lines))
-    table = Table(
-        title=f"{len(pictures)} lesions, {len(pictures) * (len(pictures) - 1) // 2:,} pairs of different ones"
-    )
-    for heading in ("descriptor", "false joins", "pictures in them", *RETAKES):
-        table.add_column(heading, justify="left" if heading == "descriptor" else "right")
-    for title, joins, images, recalls in rows:
-        table.add_row(title, f"{joins:,}", f"{images:,}", *(f"{recalls[name]:.1%}" for name in RETAKES))
-    Console(width=150).print(table)
+    count = len(pictures)
+    print(f"{count} lesions, {count * (count - 1) // 2:,} pairs of different ones\n")
+    cells = [
+        (title, f"{joins:,}", f"{images:,}", *(f"{recalls[name]:.1%}" for name in RETAKES))
+        for title, joins, images, recalls in rows
+    ]
+    print(markdown(("descriptor", "false joins", "pictures in them", *RETAKES), cells))
 
 
 def _retake(picture: Pictures, how: tuple[float, ...] | None, rng: np.random.Generator) -> Pictures:

@@ -12,7 +12,6 @@ machine; nothing else is.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -24,6 +23,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from benchmarks.measuring import command_line, markdown
 
 KEPT: Final = Path(__file__).with_name("scale.json")
 SIZES: Final = (57_224, 1_000_000, 100_000_000)
@@ -114,14 +115,14 @@ def project(rates: Rates, images: int, workers: int, accelerator: float = 1.0) -
 def table(rates: Rates, sizes: Iterable[int], workers: int, accelerator: float) -> str:
     """The projections side by side, as Markdown."""
     columns = [project(rates, images, workers, accelerator) for images in sizes]
-    lines = ["| step | " + " | ".join(f"{images:,} images" for images in sizes) + " |"]
-    lines.append("|---|" + "---:|" * len(columns))
-    for row in zip(*columns, strict=True):
-        cells = [_time(one.seconds) + (f", {_size(one.gigabytes)}" if one.gigabytes else "") for one in row]
-        lines.append(f"| {row[0].step} | " + " | ".join(cells) + " |")
+    rows = [(steps[0].step, *map(_cell, steps)) for steps in zip(*columns, strict=True)]
     totals = [_time(sum(one.seconds for one in column)) for column in columns]
-    lines.append("| **in all** | " + " | ".join(f"**{total}**" for total in totals) + " |")
-    return "\n".join(lines)
+    rows.append(("**in all**", *(f"**{total}**" for total in totals)))
+    return markdown(("step", *(f"{images:,} images" for images in sizes)), rows)
+
+
+def _cell(row: Row) -> str:
+    return _time(row.seconds) + (f", {_size(row.gigabytes)}" if row.gigabytes else "")
 
 
 def _time(seconds: float) -> str:
@@ -219,9 +220,7 @@ def load(path: Path = KEPT) -> Rates:
 
 def main() -> None:
     """Measure, or print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("what", nargs="?", choices=("tables", "measure"), default="tables")
     parser.add_argument("--source", help="as `melanosizer ingest --source` takes it; for measure")
     options = parser.parse_args()

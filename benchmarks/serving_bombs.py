@@ -19,20 +19,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
-import psutil
 
-from benchmarks.serving_images import folder as images
-from benchmarks.serving_load import images_of
+from benchmarks.measuring import ROOT, image_folder, jpegs, rss, tree_sum
 from core.tfserving.tensors import predict_request, to_proto
 
-ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 256 << 20
 REQUESTS = 400
 PATH = "/v1/models/m:predict"
@@ -40,18 +36,10 @@ SMALL = '{"instances": [1.0]}'
 Row = tuple[str, str, str, str]
 
 
-@dataclass(frozen=True)
-class Ask:
-    """What another caller asks again and again."""
-
-    path: str
-    body: str
-
-
 def measure(
     work: Path, rounds: int, say: Callable[[str], None], network: Path | None = None
 ) -> Iterator[Row]:
-    """Yield the rows: name, wanted, note, value; `network` is a folder that serving_model.py has written."""
+    """Yield the rows: name, value, wanted, note; `network` is a folder that serving_model.py has written."""
     from tests.support.server_process import ServerProcess
 
     folder = work / "small"
@@ -80,12 +68,11 @@ def measure(
         say("one keep-alive client on a graph that costs nothing")
         yield from _added(server, folder, rounds)
         say("10 MB of malformed JSON")
-        asks = {"a graph that costs nothing": Ask(PATH, SMALL)}
+        asks = {"a graph that costs nothing": (PATH, SMALL)}
         if network is not None:
-            image = base64.b64encode(images_of(str(images(work)))[0]).decode()
-            asks["EfficientNet-Lite0"] = Ask(
-                "/v1/models/lite0:predict", json.dumps({"instances": [{"b64": image}]})
-            )
+            image = base64.b64encode(jpegs(image_folder(work))[0]).decode()
+            body = json.dumps({"instances": [{"b64": image}]})
+            asks["EfficientNet-Lite0"] = "/v1/models/lite0:predict", body
         yield from _malformed(server.ports["rest"], asks, rounds)
         say("bombs")
         yield from _bombs(server)
@@ -116,9 +103,9 @@ def _added(server: Any, folder: Path, rounds: int) -> Iterator[Row]:
         added = [one - bare for one, bare in zip(p50s[name], p50s["bare"], strict=True)]
         yield (
             f"p50 added over the bare graph, {name} keep-alive, 1 client",
+            f"{statistics.median(added):.2f} ms",
             "<= 1 ms",
             "a graph that costs nothing; rounds: " + ", ".join(f"{one:.2f}" for one in added),
-            f"{statistics.median(added):.2f} ms",
         )
 
 
@@ -142,49 +129,37 @@ def _keep_alive(port: int, path: str) -> Callable[[str | bytes], int]:
     return ask
 
 
-def _other_caller(port: int, ask: Ask, seconds: float, pipe: Any) -> None:
-    """A process: a request every few milliseconds; its latencies through the pipe."""
-    send = _keep_alive(port, ask.path)
-    send(ask.body)
+def _other_caller(port: int, path: str, body: str, seconds: float) -> list[float]:
+    """In a process of its own, a request every few milliseconds; return the latencies."""
+    send = _keep_alive(port, path)
+    send(body)
     latencies, end = [], time.time() + seconds
     while time.time() < end:
-        latencies.append(_clocked(lambda: send(ask.body)))
+        latencies.append(_clocked(lambda: send(body)))
         time.sleep(0.005)
-    pipe.send(latencies)
+    return latencies
 
 
-def _attacker(port: int, path: str, bodies: dict[str, bytes], seconds: float, pipe: Any) -> None:
-    """A process: one body after the other. Its own work must not be what disturbs, so it has a low priority."""
+def _attacker(port: int, bodies: dict[str, bytes], seconds: float) -> dict[str, float]:
+    """In a process of its own, one body after the other; return the longest each took, in seconds.
+
+    Its own work must not be what disturbs, so it has a low priority.
+    """
     os.nice(10)
-    send = _keep_alive(port, path)
+    send = _keep_alive(port, PATH)
     took: dict[str, float] = dict.fromkeys(bodies, 0.0)
     end = time.time() + seconds
     while time.time() < end:
         for name, body in bodies.items():
             took[name] = max(took[name], _clocked(lambda body=body: send(body)) / 1000)  # type: ignore[misc]
-    pipe.send(took)
-
-
-def _begin(work: Callable[..., None], *arguments: Any) -> Callable[[], Any]:
-    """Start a process; what it sends is returned by the function returned."""
-    spawn = multiprocessing.get_context("spawn")
-    parent, child = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=work, args=(*arguments, child))
-    process.start()
-
-    def result() -> Any:
-        found = parent.recv()
-        process.join()
-        return found
-
-    return result
+    return took
 
 
 def _p99(latencies: list[float]) -> float:
     return sorted(latencies)[int(len(latencies) * 0.99)]
 
 
-def _malformed(port: int, asks: dict[str, Ask], rounds: int) -> Iterator[Row]:
+def _malformed(port: int, asks: dict[str, tuple[str, str]], rounds: int) -> Iterator[Row]:
     bodies = {
         "cut off": b'{"instances":[' + b"[1.0,2.0]," * 1_000_000,
         "one long string": b'{"instances":["' + b"x" * 10_000_000,
@@ -196,44 +171,29 @@ def _malformed(port: int, asks: dict[str, Ask], rounds: int) -> Iterator[Row]:
         send(body)  # the process that reads long bodies starts with the first
     worst: dict[str, float] = dict.fromkeys(bodies, 0.0)
     rows: list[Row] = []
-    for name, ask in asks.items():
-        ratios, seen = [], []
-        for _ in range(rounds):
-            quiet = _begin(_other_caller, port, ask, seconds)()
-            attack = _begin(_attacker, port, PATH, bodies, seconds + 3)
-            during = _begin(_other_caller, port, ask, seconds)()
-            worst = {one: max(worst[one], value) for one, value in attack().items()}
-            ratios.append(_p99(during) / _p99(quiet))
-            seen.append(f"{_p99(during):.1f} ms of {len(during)} / {_p99(quiet):.1f} ms of {len(quiet)}")
-        note = "; ".join(seen) + "; one such body after the other, from a client of low priority"
-        rows.append(
-            (
-                f"other callers' p99 meanwhile / before, {name}",
-                "<= 1.5",
-                note,
-                f"{statistics.median(ratios):.2f}",
-            )
-        )
-    yield (
-        "10 MB of malformed JSON, slowest answer",
-        "<= 0.5 s",
-        ", ".join(f"{name} {value:.2f} s" for name, value in worst.items()),
-        f"{max(worst.values()):.2f} s",
-    )
+    # A fresh process a task: the attacker's priority must not become another caller's.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=spawn, max_tasks_per_child=1) as processes:
+        for name, ask in asks.items():
+            ratios, seen = [], []
+            for _ in range(rounds):
+                quiet = processes.submit(_other_caller, port, *ask, seconds).result()
+                attack = processes.submit(_attacker, port, bodies, seconds + 3)
+                during = processes.submit(_other_caller, port, *ask, seconds).result()
+                worst = {one: max(worst[one], value) for one, value in attack.result().items()}
+                ratios.append(_p99(during) / _p99(quiet))
+                seen.append(f"{_p99(during):.1f} ms of {len(during)} / {_p99(quiet):.1f} ms of {len(quiet)}")
+            note = "; ".join(seen) + "; one such body after the other, from a client of low priority"
+            title = f"other callers' p99 meanwhile / before, {name}"
+            rows.append((title, f"{statistics.median(ratios):.2f}", "<= 1.5", note))
+    slowest = ", ".join(f"{name} {value:.2f} s" for name, value in worst.items())
+    yield "10 MB of malformed JSON, slowest answer", f"{max(worst.values()):.2f} s", "<= 0.5 s", slowest
     yield from rows
 
 
 def _bombs(server: Any) -> Iterator[Row]:
-    process = psutil.Process(server.process.pid)
-
-    def tree() -> int:
-        total = 0
-        for one in [process, *process.children(recursive=True)]:
-            try:
-                total += one.memory_info().rss
-            except psutil.Error:
-                continue
-        return total
+    def tree() -> float:
+        return tree_sum(server.process.pid, rss)
 
     def repeated(count: int) -> None:
         request = predict_request("many", {"text": [b"x" * 100_000]}, signature="strings")
@@ -262,9 +222,9 @@ def _bombs(server: Any) -> Iterator[Row]:
         "80 MB of numbers": lambda: (server.http("POST", PATH, numbers), None)[1],
     }
     for name, bomb in bombs.items():
-        idle, peak, done = tree(), [0], threading.Event()
+        idle, peak, done = tree(), [0.0], threading.Event()
 
-        def watch(peak: list[int] = peak, done: threading.Event = done) -> None:
+        def watch(peak: list[float] = peak, done: threading.Event = done) -> None:
             while not done.wait(0.005):
                 peak[0] = max(peak[0], tree())
 
@@ -278,7 +238,7 @@ def _bombs(server: Any) -> Iterator[Row]:
         status, _ = server.post(PATH, json.loads(SMALL))
         yield (
             f"peak memory above idle: {name}",
+            f"{above:.0f} MiB",
             f"<= {limit * 1.1:.0f} MiB",
             f"budget {limit:.0f} MiB; the next caller got {status}",
-            f"{above:.0f} MiB",
         )

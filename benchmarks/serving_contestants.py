@@ -1,14 +1,94 @@
-"""All contestants of the serving benchmark: started together, each on ports and a log of its own."""
+"""The contestants of the serving benchmark, each a process of its own, and the process that asks them."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-from benchmarks.ports import free_ports
-from benchmarks.serving_contestant import ENV, HERE, ROOT, Contestant, python
+from benchmarks import serving_model
+from benchmarks.measuring import ROOT, free_ports, rss, tree_sum
+
+# What PYTHONPATH names beside this checkout (packages of the group `benchmarks`, say) is for rivals and export as well.
+ENV = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": ""}
+
+
+class Contestant:
+    """A server process and all its children."""
+
+    def __init__(
+        self,
+        command: list[str],
+        target: str,
+        log: Path,
+        env: dict[str, str] | None = None,
+        code: Path = ROOT,
+        kind: str = "grpc",
+    ) -> None:
+        """Start `command` in the project's folder `code`, which may be another version of it.
+
+        `kind` is how serving_load.py asks it.
+        """
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=out, cwd=code, env={**ENV, **(env or {})}
+            )
+        self.target = target
+        self.kind = kind
+        self.log = log
+
+    def await_listening(self) -> None:
+        """Wait until the port takes connections."""
+        host, _, port = self.target.rpartition(":")
+        for _ in range(1200):
+            if self.process.poll() is not None:
+                raise SystemExit(f"{self.log} ended:\n{self.log.read_text()[-2000:]}")
+            with socket.socket() as sock:
+                if sock.connect_ex((host, int(port))) == 0:
+                    return
+            time.sleep(0.1)
+        raise SystemExit(f"{self.log} never listened")
+
+    def rss(self) -> float:
+        """Resident MB of the process tree."""
+        return tree_sum(self.process.pid, rss) / 1e6
+
+    def stop(self) -> None:
+        """End the tree."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def run_module(name: str, *arguments: str) -> str:
+    """Run a module of this project to its end; return what it printed last."""
+    command = [sys.executable, "-m", name, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENV, cwd=ROOT, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
+    return done.stdout.rstrip().rpartition("\n")[2]
+
+
+def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
+    """One window of the load generator."""
+    given = {"kind": kind, "target": target, "images": images, **flags}
+    result: dict[str, Any] = json.loads(
+        run_module("benchmarks.serving_load", *(f"--{key}={value}" for key, value in given.items()))
+    )
+    return result
+
+
+def window(server: Contestant, images: Path, **flags: Any) -> dict[str, Any]:
+    """A load window with the CPU its server and everybody else used."""
+    return load(server.kind, server.target, images, pid=server.process.pid, **flags)
 
 
 class Contestants:
@@ -22,6 +102,7 @@ class Contestants:
         ours: This server.
         light: This server on a graph that costs nothing; only with all contestants.
         rivals: Whoever else answers, by name.
+        missing: Why a rival does not take part, by name.
     """
 
     def __init__(self, work: Path, old_code: Path | None, *, only_throughput: bool) -> None:
@@ -39,12 +120,11 @@ class Contestants:
         self.spare = self.models / "versions" / "2"
         self.light: Contestant | None = None
         self.rivals: dict[str, Contestant] = {}
+        self.missing: dict[str, str] = {}
 
     def start(self) -> None:
         """Export EfficientNet-Lite0 and start everybody; `stop` ends those who were started before an error."""
-        subprocess.run(
-            python(str(HERE / "serving_model.py"), str(self.models)), check=True, env=ENV, capture_output=True
-        )
+        run_module("benchmarks.serving_model", str(self.models))
         self.base.mkdir()
         shutil.copytree(self.models / "1", self.base / "1")
         monitoring = self._work / "monitoring.config"
@@ -60,13 +140,15 @@ class Contestants:
         if not self._only_throughput:
             self.light = self._model_server("light", self.models / "light", "--rest_api_port=0")
             keras_file = {"MODEL": str(pixels / "model.keras")}
-            self.rivals["flask"] = self._rival(
+            self._rival(
                 "flask", keras_file, "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300", "-b",
                 "{target}",
             )  # fmt: skip
-            self.rivals["fastapi"] = self._uvicorn("fastapi", keras_file)
-        if (pixels / "model.onnx").exists():
-            self.rivals["onnx"] = self._uvicorn("onnx", {"ONNX": str(pixels / "model.onnx")})
+            self._uvicorn("fastapi", keras_file)
+        if absent := serving_model.absent_for_onnx():
+            self.missing["onnx"] = f"{', '.join(absent)} not installed (uv sync --group benchmarks)"
+        else:
+            self._uvicorn("onnx", {"ONNX": str(pixels / "model.onnx")})
         if self._old_code is not None:
             # What it needs may not be installed here any more.
             theirs = self._old_code / ".venv/bin/python"
@@ -93,24 +175,24 @@ class Contestants:
         self._started.append(started)
         return started
 
-    def _uvicorn(self, name: str, env: dict[str, str]) -> Contestant:
-        return self._rival(
+    def _uvicorn(self, name: str, env: dict[str, str]) -> None:
+        self._rival(
             name, env, "uvicorn", "--host=127.0.0.1", "--port={port}", "--workers=2", "--log-level=warning"
         )
 
-    def _rival(self, name: str, env: dict[str, str], *command: str) -> Contestant:
+    def _rival(self, name: str, env: dict[str, str], *command: str) -> None:
         port = next(self._ports)
         target = f"127.0.0.1:{port}"
         arguments = [one.format(port=port, target=target) for one in command]
         started = Contestant(
-            python("-m", *arguments, f"benchmarks.serving_rivals:{name}_app"),
+            [sys.executable, "-m", *arguments, f"benchmarks.serving_rivals:{name}_app"],
             target,
             self._work / f"{name}.log",
             {**env, "RIVAL": name},
             kind="multipart",
         )
         self._started.append(started)
-        return started
+        self.rivals[name] = started
 
     def await_listening(self) -> None:
         """Wait until every port takes connections."""

@@ -8,9 +8,9 @@ connections, a thousand connections at once. It ends with an error after any 500
 
 from __future__ import annotations
 
-import argparse
 import collections
 import gzip
+import itertools
 import json
 import random
 import socket
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,7 @@ import psutil
 # As a script this folder comes first, and its serving.py would stand for the package of that name.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.serving_images import folder  # noqa: E402
-from benchmarks.serving_load import images_of  # noqa: E402
-
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+from benchmarks.measuring import ROOT, command_line, image_folder, jpegs  # noqa: E402
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -100,9 +97,18 @@ def smuggled(server: Any, rng: random.Random) -> int:
     return int(answer.count(b"HTTP/1.1 ") != 1)
 
 
+def ask(call: Callable[[], object]) -> str:
+    """Make a gRPC call; return the name of its code."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return "OK"
+
+
 def main() -> None:
     """Start a server on a small decoder model, attack it, report."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--images", type=int, default=10_000, help="mutated JPEGs")
     parser.add_argument("--seconds", type=float, default=60, help="of mutated messages on each protocol")
     parser.add_argument("--seed", type=int, default=1)
@@ -114,35 +120,32 @@ def main() -> None:
     from tests.support.server_process import ServerProcess
 
     rng = random.Random(flags.seed)
+    images = jpegs(image_folder(work))
 
-    jpegs = images_of(str(folder(work)))
+    def probability() -> list[float]:
+        answer = server.predict("images", {"image_bytes": images[:1]})
+        return list(answer.outputs["probability"].float_val)
+
     with ServerProcess(
         work / "server", f"--model_base_path={work / 'm'}", "--model_name=images", "--enable_batching",
         "--rest_api_header_timeout_in_ms=3000",
     ) as server:  # fmt: skip
         process = psutil.Process(server.process.pid)
-        expected = list(server.predict("images", {"image_bytes": jpegs[:1]}).outputs["probability"].float_val)
+        expected = probability()
         print(f"before: {process.memory_info().rss / 1e6:.0f} MB, probability {expected}")
 
-        codes: collections.Counter[str] = collections.Counter()
         began = time.time()
-        for _ in range(flags.images):
-            try:
-                server.predict("images", {"image_bytes": [mutate(rng.choice(jpegs), rng)]})
-                codes["OK"] += 1
-            except grpc.RpcError as error:
-                codes[error.code().name] += 1
+        codes = collections.Counter(
+            ask(lambda: server.predict("images", {"image_bytes": [mutate(rng.choice(images), rng)]}))
+            for _ in range(flags.images)
+        )
         print(f"{flags.images} mutated JPEGs in {time.time() - began:.0f} s: {dict(codes)}")
 
-        message = predict_request("images", {"image_bytes": jpegs[:1]}).SerializeToString()
+        message = predict_request("images", {"image_bytes": images[:1]}).SerializeToString()
         call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
         codes, end = collections.Counter(), time.time() + flags.seconds
         while time.time() < end:
-            try:
-                call(mutate(message, rng), timeout=30)
-                codes["OK"] += 1
-            except grpc.RpcError as error:
-                codes[error.code().name] += 1
+            codes[ask(lambda: call(mutate(message, rng), timeout=30))] += 1
         print(f"mutated gRPC messages: {dict(codes)}")
 
         body = json.dumps(
@@ -172,21 +175,20 @@ def main() -> None:
             raise SystemExit("the server gave a 500, took a body for a request, or grew")
 
         address = ("127.0.0.1", server.ports["rest"])
-        held = []
-        for i in range(1000):
-            sock = socket.create_connection(address, timeout=20)
-            sock.sendall(
-                (
-                    b"",
-                    b"GET /v1/mod",
-                    b"POST /v1/models/images:predict HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n{",
-                )[i % 3]
+        begun = itertools.cycle(
+            (
+                b"",
+                b"GET /v1/mod",
+                b"POST /v1/models/images:predict HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n{",
             )
-            held.append(sock)
+        )
+        held = [socket.create_connection(address, timeout=20) for _ in range(1000)]
+        for sock, beginning in zip(held, begun, strict=False):
+            sock.sendall(beginning)
         held += [
             socket.create_connection(("127.0.0.1", server.ports["grpc"]), timeout=20) for _ in range(200)
         ]
-        again = list(server.predict("images", {"image_bytes": jpegs[:1]}).outputs["probability"].float_val)
+        again = probability()
         print(
             f"with 1,200 half-open connections: probability {again}, /readyz {server.http('GET', '/readyz')[0]}"
         )
@@ -194,7 +196,7 @@ def main() -> None:
         print(f"slow HTTP connections that the server closed: {closed} of 1000")
         for sock in held:
             sock.close()
-        after = list(server.predict("images", {"image_bytes": jpegs[:1]}).outputs["probability"].float_val)
+        after = probability()
         print(f"after: {process.memory_info().rss / 1e6:.0f} MB, probability {after}")
         if not expected == again == after:
             raise SystemExit("the server no longer answers right")

@@ -1,16 +1,14 @@
 """The load, in a process of its own: so many clients for so many seconds, latencies and CPU as JSON.
 
-python benchmarks/serving_load.py --kind grpc --target 127.0.0.1:8500 --clients 32 --seconds 10 --images DIR
+python -m benchmarks.serving_load --kind grpc --target 127.0.0.1:8500 --clients 32 --seconds 10 --images DIR
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import random
 import resource
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,26 +19,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-# As a script this folder comes first, and its serving.py would stand for the package of that name.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-from benchmarks.serving_connections import (  # noqa: E402
-    Connection,
-    GrpcConnection,
-    HttpConnection,
-    Rows,
-    ask_all,
-)
+from benchmarks.measuring import command_line, cpu_seconds, jpegs, tree_sum
+from benchmarks.serving_connections import Connection, GrpcConnection, HttpConnection, Rows, ask_all
 
 Window = Callable[[float], tuple[Rows, list[str]]]
-
-
-def images_of(folder: str) -> list[bytes]:
-    """Up to 64 JPEGs."""
-    found = sorted(Path(folder).rglob("*.jpg"))[:64]
-    if not found:
-        raise SystemExit(f"no .jpg in {folder}")
-    return [path.read_bytes() for path in found]
 
 
 def grpc_connection(target: str, images: list[bytes], model: str) -> Connection:
@@ -107,34 +89,25 @@ def in_process(folder: str, images: list[bytes], batch: int, threads: int) -> Wi
     return window
 
 
-def cpu_seconds() -> float:
-    """CPU time of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def tree_cpu_seconds(pid: int) -> float:
-    """CPU time of a process and all below it."""
-    if not pid:
-        return 0.0
-    root = psutil.Process(pid)
-    return sum(sum(one.cpu_times()[:2]) for one in [root, *root.children(recursive=True)])
-
-
-def busy_seconds() -> float:
-    """CPU time of the whole machine."""
-    times = psutil.cpu_times()
-    return float(sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0))
+def _cpu_times(pid: int) -> Any:
+    """CPU seconds so far: of this process, of the server's and all below it, of the whole machine."""
+    used, busy = resource.getrusage(resource.RUSAGE_SELF), psutil.cpu_times()
+    return np.array(
+        [
+            used.ru_utime + used.ru_stime,
+            tree_sum(pid, cpu_seconds) if pid else 0.0,
+            sum(busy) - busy.idle - busy.iowait - getattr(busy, "guest", 0.0),
+        ]
+    )
 
 
 def measured(window: Window, seconds: float, pid: int = 0) -> dict[str, Any]:
     """Run a window and say what came of it, and what it cost this process, the server's and the rest."""
-    began_server, began_busy = tree_cpu_seconds(pid), busy_seconds()
-    began_cpu, began = cpu_seconds(), time.time()
+    used, began = _cpu_times(pid), time.time()
     rows, errors = window(began + seconds)
     lasted = time.time() - began
-    client, server = cpu_seconds() - began_cpu, tree_cpu_seconds(pid) - began_server
-    others = max(0.0, busy_seconds() - began_busy - client - server)
+    client, server, machine = (float(one) for one in _cpu_times(pid) - used)
+    others = max(0.0, machine - client - server)
     latencies = np.array([latency for _, latency in rows]) * 1000
     percent = {f"p{q}": float(np.percentile(latencies, q)) if len(latencies) else 0.0 for q in (50, 90, 99)}
     return {
@@ -147,10 +120,10 @@ def measured(window: Window, seconds: float, pid: int = 0) -> dict[str, Any]:
 
 def main() -> None:
     """Parse the flags, drive, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("--kind", choices=[*CONNECTIONS, "inprocess"], required=True)
     parser.add_argument("--target", required=True, help="host:port, or the version folder for inprocess")
-    parser.add_argument("--images", required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--model", default="lite0")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)
@@ -159,7 +132,7 @@ def main() -> None:
     parser.add_argument("--pid", type=int, default=0, help="the server's process, for its CPU time")
     parser.add_argument("--rows", help="file for start times and latencies")
     flags = parser.parse_args()
-    images = images_of(flags.images)
+    images = jpegs(flags.images)
     if flags.kind == "inprocess":
         window = in_process(flags.target, images, flags.batch, flags.clients)
     else:

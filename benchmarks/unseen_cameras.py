@@ -15,7 +15,6 @@ whose variance is taken as that of one seed's: the images are the same ones.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -28,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from benchmarks.measuring import command_line, markdown, row
 from components.trainer.config import TrainerConfig
 from components.trainer.data import metadata as metadata_of
 from components.trainer.data.records import Split, read_columns, read_split
@@ -230,8 +230,8 @@ def table(out: Path) -> None:
         with np.load(path) as file:
             about = json.loads(str(file["about"]))
             found.setdefault(about["name"], {})[about["seed"]] = {key: file[key] for key in file.files}
-    print("| candidate | seeds | own test AUC | change (95 %) | elsewhere AUC | change (95 %) |")
-    print("|---|---|---|---|---|---|")
+    change = "change (95 %)"
+    print(markdown(("candidate", "seeds", "own test AUC", change, "elsewhere AUC", change), rule="---"))
     for name in (*CANDIDATES, MEAN, NORM):
         runs = {seed: run for seed, run in found.get(name, {}).items() if seed in found.get(BASE, {})}
         if not runs:
@@ -250,14 +250,12 @@ def table(out: Path) -> None:
             among = " ".join(f"{test.difference:+.3f}" for test in tests)
             shown = f"{difference:+.3f} ({difference - half:+.3f} to {difference + half:+.3f}); {among}"
             cells.append("" if name == BASE else shown)
-        print(f"| {' | '.join(cells)} |")
+        print(row(cells))
 
 
 def main() -> None:
     """Trains or prints."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     train = commands.add_parser("train")
     train.add_argument("own", type=Path, help="ingested data set that is trained on and tested on")
@@ -276,15 +274,8 @@ def main() -> None:
     if arguments.what == "table":
         table(arguments.out)
     else:
-        train_all(
-            arguments.own,
-            arguments.elsewhere,
-            arguments.out,
-            arguments.seeds,
-            arguments.size,
-            arguments.epochs,
-            arguments.only,
-        )
+        del arguments.what
+        train_all(**vars(arguments))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, get_args, get_origin
 
@@ -82,55 +82,25 @@ def settings() -> str:
         "Written from the code; every setting is here. An unknown key is refused with the valid ones.",
     ]
     for title, (how, model) in models().items():
-        text += [
-            "",
-            f"## {title}",
-            "",
-            f"Set by {how}.",
-            "",
-            "| key | type | default | meaning |",
-            "| --- | --- | --- | --- |",
-        ]
-        text += [
-            f"| `{key}` | {_cell(kind)} | {_cell(default)} | {_cell(about)} |"
-            for key, kind, default, about in fields(model)
-        ]
+        rows = [(f"`{key}`", *rest) for key, *rest in fields(model)]
+        text += ["", f"## {title}", "", f"Set by {how}.", *_table("key | type | default | meaning", rows)]
     return "\n".join(text) + "\n"
 
 
 def commands() -> str:
     """Return the page of all commands, their options and the exit codes."""
-    text = [
-        "# Commands",
-        "",
-        "Written from the code.",
-        "",
-        "## Exit codes",
-        "",
-        "| code | meaning |",
-        "| --- | --- |",
-    ]
-    text += [f"| {code} | {meaning} |" for code, meaning in exit_codes().items()]
+    text = ["# Commands", "", "Written from the code.", "", "## Exit codes"]
+    text += _table("code | meaning", exit_codes().items())
     for path, command in typer_commands():
-        text += [
-            "",
-            f"## {path}",
-            "",
-            inspect.cleandoc(command.help or "").replace("Example:  ", "Example: `").rstrip(),
-        ]
-        if "Example: `" in text[-1]:
-            text[-1] += "`"
+        about = inspect.cleandoc(command.help or "").replace("Example:  ", "Example: `").rstrip()
+        text += ["", f"## {path}", "", about + ("`" if "Example: `" in about else "")]
         text += _options(
-            [
-                (", ".join([*one.opts, *one.secondary_opts]), one.default, getattr(one, "help", ""))
-                for one in command.params
-            ]
+            ([*one.opts, *one.secondary_opts], one.default, getattr(one, "help", ""))
+            for one in command.params
         )
     for path, parser in edge_commands():
         text += ["", f"## {path}", "", parser.description or ""]
-        text += _options(
-            [(", ".join(one.option_strings) or one.dest, one.default, one.help) for one in parser._actions]
-        )
+        text += _options((one.option_strings or [one.dest], one.default, one.help) for one in parser._actions)
     return "\n".join(text) + "\n"
 
 
@@ -177,11 +147,8 @@ def metrics() -> str:
     """Return the page of all Prometheus metrics."""
     text = ["# Metrics", "", "Written from the code."]
     for title, found in all_metrics().items():
-        text += ["", f"## {title}", "", "| name | kind | labels | meaning |", "| --- | --- | --- | --- |"]
-        text += [
-            f"| `{name}` | {kind} | {', '.join(labels)} | {_cell(about)} |"
-            for name, kind, labels, about in found
-        ]
+        rows = [(f"`{name}`", kind, ", ".join(labels), about) for name, kind, labels, about in found]
+        text += ["", f"## {title}", *_table("name | kind | labels | meaning", rows)]
     return "\n".join(text) + "\n"
 
 
@@ -207,13 +174,11 @@ def http() -> str:
         "Written from the code: the dashboard's pages, and the gateway for devices below `/api`. A running dashboard "
         "answers with its OpenAPI document at `/openapi.json`. Every page answers as JSON, too: send "
         "`Accept: application/json`, or add `?format=json`.",
+        *_routes(routes()),
         "",
-        "| method | path | what it does |",
-        "| --- | --- | --- |",
+        "## The device's page",
+        *_routes(device_routes()),
     ]
-    text += [f"| {method} | `{path}` | {_cell(about)} |" for method, path, about in routes()]
-    text += ["", "## The device's page", "", "| method | path | what it does |", "| --- | --- | --- |"]
-    text += [f"| {method} | `{path}` | {_cell(about)} |" for method, path, about in device_routes()]
     text += ["", "The model server's routes are TensorFlow Serving's: [Serving](../serving.md)."]
     return "\n".join(text) + "\n"
 
@@ -256,12 +221,25 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def _options(rows: list[tuple[str, Any, str | None]]) -> list[str]:
-    text = ["", "| option | default | meaning |", "| --- | --- | --- |"]
-    for names, default, about in rows:
-        if about != argparse.SUPPRESS:
-            text.append(f"| `{names}` | {_cell(_value(default))} | {_cell(about or '')} |")
-    return text if len(text) > 3 else []
+def _table(head: str, rows: Iterable[Iterable[object]]) -> list[str]:
+    """The lines of a Markdown table and an empty one before it; none without rows."""
+    cells = [" | ".join(" ".join(str(one).split()).replace("|", "\\|") for one in row) for row in rows]
+    rule = " | ".join(["---"] * (head.count("|") + 1))
+    return ["", *(f"| {line} |" for line in (head, rule, *cells))] if cells else []
+
+
+def _routes(found: Iterable[tuple[str, str, str]]) -> list[str]:
+    rows = [(method, f"`{path}`", about) for method, path, about in found]
+    return _table("method | path | what it does", rows)
+
+
+def _options(found: Iterable[tuple[Sequence[str], Any, str | None]]) -> list[str]:
+    rows = [
+        (f"`{', '.join(names)}`", _value(default), about or "")
+        for names, default, about in found
+        if about != argparse.SUPPRESS
+    ]
+    return _table("option | default | meaning", rows)
 
 
 def _first(model: type[BaseModel]) -> str:
@@ -288,7 +266,3 @@ def _value(value: Any) -> str:
         return ""
     text = str(getattr(value, "value", value))
     return f"`{text}`" if text and text != "computed" else text
-
-
-def _cell(text: str) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|")

@@ -52,87 +52,61 @@ class Walk:
         return found
 
 
+def _stops(text: str) -> tuple[Stop, ...]:
+    """One stop a line: `path:symbol | what happens there`."""
+    return tuple(Stop(*map(str.strip, line.split("|"))) for line in text.strip().splitlines())
+
+
 WALKS = (
     Walk(
         "An image's bytes, from ingest to the served answer",
         "#0072b2",
-        (
-            Stop("components/ingest/layouts/read.py:read", "a row of the source names the file"),
-            Stop(
-                "components/ingest/picture.py:check",
-                "bounds of bytes and pixels, from the header; a strict decode",
-            ),
-            Stop(
-                "core/images/normalise.py:normalise", "upright, RGB: the bytes that every decoder reads alike"
-            ),
-            Stop(
-                "components/ingest/shard.py:write", "into a TFRecord of its split, with what is known of it"
-            ),
-            Stop("components/trainer/data/records.py:read_split", "read once, decoded once, kept as uint8"),
-            Stop(
-                "components/transform/images.py:decode",
-                "decode and resize: the one implementation, part of the serving graph",
-            ),
-            Stop(
-                "components/trainer/export/saved_model.py:write",
-                "the same functions, exported inside the SavedModel",
-            ),
-            Stop("components/evaluator/predictions.py:predict", "asked once for every test image"),
-            Stop("components/serving_check/trial.py:run", "asked once more, by TensorFlow's C++ loader"),
-            Stop(
-                "serving/api/image_guard.py:ImageGuard",
-                "a request's bytes: the same bounds, the same normalising",
-            ),
-            Stop("serving/engine/session.py:Session", "the graph answers"),
-            Stop(
-                "core/tfserving/answers.py:read_answers",
-                "a probability, a decision, the threshold, a zone, a mark",
-            ),
-        ),
+        _stops("""
+            components/ingest/layouts/read.py:read | a row of the source names the file
+            components/ingest/picture.py:check | bounds of bytes and pixels, from the header; a strict decode
+            core/images/normalise.py:normalise | upright, RGB: the bytes that every decoder reads alike
+            components/ingest/shard.py:write | into a TFRecord of its split, with what is known of it
+            components/trainer/data/records.py:read_split | read once, decoded once, kept as uint8
+            components/transform/images.py:decode | decode and resize: the one implementation, part of the serving graph
+            components/trainer/export/saved_model.py:write | the same functions, exported inside the SavedModel
+            components/evaluator/predictions.py:predict | asked once for every test image
+            components/serving_check/trial.py:run | asked once more, by TensorFlow's C++ loader
+            serving/api/image_guard.py:ImageGuard | a request's bytes: the same bounds, the same normalising
+            serving/engine/session.py:Session | the graph answers
+            core/tfserving/answers.py:read_answers | a probability, a decision, the threshold, a zone, a mark
+        """),
     ),
     Walk(
         "The configuration, from preset to Trainer",
         "#d55e00",
-        (
-            Stop(
-                "pipeline/commands/run.py:run", "a preset's name and overrides, checked before anything heavy"
-            ),
-            Stop("pipeline/config.py:load", "one frozen object, validated once"),
-            Stop(
-                "pipeline/prerequisites.py:check", "are the network, weights and versions that it names there"
-            ),
-            Stop(
-                "pipeline/dag.py:ClassifierSteps",
-                "each component gets its part; the Trainer's with the workspace's folders",
-            ),
-            Stop(
-                "components/trainer/run.py:run_fn", "read again, because the step may run on another machine"
-            ),
-            Stop("components/trainer/fit/training.py:train", "chooses the strategy"),
-            Stop("components/trainer/fit/staged.py:StagedTraining", "trains by it"),
-            Stop("components/trainer/export/saved_model.py:write", "written into the model"),
-            Stop("core/records/version.py:VersionRecord", "and into the version's record"),
-        ),
+        _stops("""
+            pipeline/commands/run.py:run | a preset's name and overrides, checked before anything heavy
+            pipeline/config.py:load | one frozen object, validated once
+            pipeline/prerequisites.py:check | are the network, weights and versions that it names there
+            pipeline/dag.py:ClassifierSteps | each component gets its part; the Trainer's with the workspace's folders
+            components/trainer/run.py:run_fn | read again, because the step may run on another machine
+            components/trainer/fit/training.py:train | chooses the strategy
+            components/trainer/fit/staged.py:StagedTraining | trains by it
+            components/trainer/export/saved_model.py:write | written into the model
+            core/records/version.py:VersionRecord | and into the version's record
+        """),
     ),
     Walk(
         "A prediction record, from device to dashboard",
         "#009e73",
-        (
-            Stop("edge/asking/sender.py:Sender", "an examination waits in the queue and is asked for"),
-            Stop("core/tfserving/client.py:Client", "with a request id, over gRPC"),
-            Stop("serving/api/predict.py:run_predict", "answered"),
-            Stop("serving/operations/request_log.py:RequestLog", "a line by a thread of its own"),
-            Stop(
-                "core/records/prediction.py:record_prediction",
-                "one set of fields for server, gateway and device",
-            ),
-            Stop("edge/queue/queue.py:Queue", "the answer is settled on the device"),
-            Stop("edge/reporting/records.py:examination_record", "the device's report of it"),
-            Stop("dashboard/gateway/devices.py:examination", "taken, once, however often it comes"),
-            Stop("dashboard/field/tail.py:LogTail", "the server's line, from its log"),
-            Stop("dashboard/field/recorder.py:Recorder", "both are joined by the request id"),
-            Stop("dashboard/views/field.py:field", "shown, and matched with an outcome"),
-        ),
+        _stops("""
+            edge/asking/sender.py:Sender | an examination waits in the queue and is asked for
+            core/tfserving/client.py:Client | with a request id, over gRPC
+            serving/api/predict.py:run_predict | answered
+            serving/operations/request_log.py:RequestLog | a line by a thread of its own
+            core/records/prediction.py:record_prediction | one set of fields for server, gateway and device
+            edge/queue/queue.py:Queue | the answer is settled on the device
+            edge/reporting/records.py:examination_record | the device's report of it
+            dashboard/gateway/devices.py:examination | taken, once, however often it comes
+            dashboard/field/tail.py:LogTail | the server's line, from its log
+            dashboard/field/recorder.py:Recorder | both are joined by the request id
+            dashboard/views/field.py:field | shown, and matched with an outcome
+        """),
     ),
 )
 

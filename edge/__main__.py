@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import logging
 import os
 import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import shtab
 
+from core.errors import FAULT, USAGE, UsageError
 from edge import __version__
-from edge.config import Config, ConfigError, load
-from edge.queue.encryption import KeyFileError
-from edge.queue.queue import FolderInUseError
-from edge.reporting.export import ExportError
+from edge.config import Config, load
 
 CONFIG = Path("/etc/melanosizer-edge/config.toml")
 ENVIRONMENT = "MELANOSIZER_EDGE_CONFIG"
@@ -35,26 +36,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         config = load(_config_file(options.config), _overrides(options))
-    except ConfigError as error:
+    except UsageError as error:
         return _refused(str(error))
     try:
         code: int = options.act(config, options)
         return code
-    except (ConfigError, KeyFileError, ExportError, FolderInUseError) as error:
+    except UsageError as error:
         return _refused(str(error))
     except sqlite3.OperationalError as error:
         full = "full" in str(error)
         return _refused(
             f"the queue in {config.device.state_dir} cannot be opened: {error}: "
-            + (f"{MAKE_ROOM}" if full else "is the card failing? Look at `dmesg`, and try another card")
+            + (MAKE_ROOM if full else "is the card failing? Look at `dmesg`, and try another card")
         )
     except OSError as error:
         return _refused(_disk_sentence(error, config.device.state_dir))
 
 
-def _refused(text: str) -> int:
+def _refused(text: str, code: int = USAGE) -> int:
     print(f"melanosizer-edge: {text}", file=sys.stderr)
-    return 2
+    return code
 
 
 def _disk_sentence(error: OSError, state: Path) -> str:
@@ -92,34 +93,32 @@ def _selftest(config: Config, options: argparse.Namespace) -> int:
         findings.append(finding)
         if not options.json:
             print(f"{finding.verdict:4}  {finding.part:16} {finding.text}  [{finding.ms:.0f} ms]", flush=True)
-    if options.json:
-        print(selftest.as_json(findings))
     counts = Counter(finding.verdict for finding in findings)
     failed = counts["fail"]
-    if not options.json:
+    if options.json:
+        report = {"ok": not failed, "findings": [asdict(finding) for finding in findings]}
+        print(json.dumps(report, indent=1))
+    else:
         works = counts["ok"] + counts["warn"]
         print(f"{works} parts work, {counts['skip']} are not configured, {failed} failed")
-    return 1 if failed else 0
+    return FAULT if failed else 0
 
 
 def _enroll(config: Config, options: argparse.Namespace) -> int:
     from edge.certificates import CertificateError
     from edge.reporting.enroll import enroll
-    from edge.reporting.gateway import GatewayRefusesError, GatewayUnreachableError
+    from edge.reporting.gateway import GatewayError
 
     if config.gateway.url and not options.code:
-        print(
-            f"melanosizer-edge: {config.gateway.url} wants a one-time code: an administrator makes one on the "
-            "dashboard's page Administration (Make a sign-on code); give it with --code",
-            file=sys.stderr,
+        return _refused(
+            f"{config.gateway.url} wants a one-time code: an administrator makes one on the dashboard's page "
+            "Administration (Make a sign-on code); give it with --code"
         )
-        return 2
     try:
         for step in enroll(config, options.code):
             print(step, flush=True)
-    except (GatewayRefusesError, GatewayUnreachableError, CertificateError) as error:
-        print(f"melanosizer-edge: the gateway did not sign this device on: {error}", file=sys.stderr)
-        return 1
+    except (GatewayError, CertificateError) as error:
+        return _refused(f"the gateway did not sign this device on: {error}", FAULT)
     return 0
 
 
@@ -130,16 +129,13 @@ def _export(config: Config, options: argparse.Namespace) -> int:
 
     encryptor = Encryptor(load_key(config.storage_key_file))
     budget = config.storage.budget_mb * MEGABYTE
-    queue = Queue(config.device.state_dir, encryptor, budget_bytes=budget, min_free_bytes=0)
-    try:
+    with closing(Queue(config.device.state_dir, encryptor, budget_bytes=budget, min_free_bytes=0)) as queue:
         count, damaged = export(queue, options.to, config.device.id, unsent_only=options.unsent)
-    finally:
-        queue.close()
     print(
         f"wrote {count} examinations to {options.to}"
         + (f"; {damaged} pictures are damaged" if damaged else "")
     )
-    return 1 if damaged else 0
+    return FAULT if damaged else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,10 @@ from core.records.heartbeat import Disk
 from core.worker import Worker
 from edge.asking.client import ModelServerClient
 from edge.asking.fallback import OnDeviceFallback
-from edge.asking.heat_maps import HeatMapFetcher
 from edge.asking.on_device import ModelStore
-from edge.asking.probe import HealthProbe
-from edge.asking.sender import Sender
-from edge.camera.camera import CameraHungError, CameraLostError
-from edge.camera.keeper import CameraKeeper, open_camera
+from edge.asking.sender import HeatMapFetcher, Sender
+from edge.camera.camera import CameraHungError, CameraLostError, open_camera
+from edge.camera.keeper import CameraKeeper
 from edge.camera.photograph import BadPhotographError, Photograph, prepare
 from edge.camera.quality import Quality, check
 from edge.config import Config
@@ -34,7 +33,7 @@ from edge.reporting.clock import Clock
 from edge.reporting.gateway import Gateway
 from edge.reporting.records import heartbeat
 from edge.reporting.reporter import FleetReporter
-from edge.watchdog import Watchdog, stalled
+from edge.watchdog import LOOK_S, stalled, watch
 
 log = logging.getLogger(__name__)
 
@@ -81,21 +80,31 @@ class Device:
             self.notices.add("queue_rebuilt", str(self.queue.rebuilt))
         self.clock = Clock(self.queue)
         self.camera = CameraKeeper(
-            lambda: open_camera(config.camera),
-            config.camera.preview_fps,
-            deadline_s=config.camera.deadline_s,
+            lambda: open_camera(config.camera), config.camera.preview_fps, deadline_s=config.camera.deadline_s
         )
         self.client = ModelServerClient(config.server, config.device.id, now=self.clock.now, stop=self.stop)
         pause = config.server.longest_pause_s
         self.sender = Sender(self.queue, self.client, self.notices, longest_pause_s=pause, stop=self.stop)
-        self._probe = HealthProbe(
-            self.queue, self.client, self.sender, self.notices, period_s=pause, stop=self.stop
-        )
+        self._probe = Worker("probe", pause, self.sender.probe, stop=self.stop)
         self._heat_maps = HeatMapFetcher(self.queue, self.client, stop=self.stop)
         self.sender.answered = self._heat_maps.owe
         self.gateway = Gateway(config, now=self.clock.now, witness=self.clock.compare)
-        self.reporter = self._make_reporter() if config.gateway.url else None
-        self.fallback = self._make_fallback() if config.fallback.enabled else None
+        self.reporter: FleetReporter | None = None
+        if config.gateway.url:
+            self.reporter = FleetReporter(
+                self.queue,
+                self.gateway,
+                self.notices,
+                device_id=config.device.id,
+                heartbeat=self.heartbeat,
+                heartbeat_s=config.gateway.heartbeat_s,
+                stop=self.stop,
+            )
+        self.fallback: OnDeviceFallback | None = None
+        if config.fallback.enabled:
+            section, folder = config.fallback, config.device.state_dir / "model"
+            store = ModelStore(folder, section.source, self.gateway.fetch, section.threads)
+            self.fallback = OnDeviceFallback(self.queue, store, section, stop=self.stop, now=self.clock.now)
         self.draft: Draft | None = None
         self.presses = 0  # of the GPIO shutter; the page watches the number
         self._capturing = threading.Lock()
@@ -104,7 +113,7 @@ class Device:
         self._sweep_at = 0.0
         self._housekeeper = Worker("housekeeper", HOUSEKEEPING_S, self._keep_house, stop=self.stop)
         self._camera_watch = Worker("camera watch", CAMERA_WATCH_S, self._watch_camera, stop=self.stop)
-        self._watchdog = Watchdog(self.stalled, stop=self.stop)
+        self._watchdog = Worker("watchdog", LOOK_S, lambda: watch(self.stalled), stop=self.stop)
 
     @property
     def _workers(self) -> list[Worker]:
@@ -149,13 +158,8 @@ class Device:
 
     def preview(self) -> bytes:
         """Return one small JPEG for the screen; CameraLostError, also put up as a notice."""
-        try:
-            frame = self.camera.preview()
-        except CameraLostError as error:
-            self._camera_failed(error)
-            raise
-        self.notices.clear("camera_lost", "camera_hung")
-        return frame
+        with self._camera_notices():
+            return self.camera.preview()
 
     def capture(self, examination_id: str, code: str) -> Examination | Draft:
         """Take a photograph and keeps it durably; a Draft when its quality asks for another one.
@@ -167,14 +171,9 @@ class Device:
             known = self.queue.get(examination_id)
             if known is not None:
                 return known
-            try:
-                taken = self.camera.capture()
-                section = self.config.photograph
-                photograph = prepare(taken, section.longest_edge, section.jpeg_quality)
-            except (CameraLostError, BadPhotographError) as error:
-                self._camera_failed(error)
-                raise
-            self.notices.clear("camera_lost", "camera_hung")
+            section = self.config.photograph
+            with self._camera_notices():
+                photograph = prepare(self.camera.capture(), section.longest_edge, section.jpeg_quality)
             quality = check(photograph.pixels, self.config.quality)
             draft = Draft(examination_id, code, self.clock.now(), photograph, quality)
             if not quality.good:
@@ -195,20 +194,16 @@ class Device:
 
     def try_again(self) -> None:
         """Try camera, servers and gateway again now, as the nurse asked."""
-        self.check_room()
+        if self.queue.free_bytes() > self.config.storage.min_free_mb * MEGABYTE:
+            self.notices.clear("storage_full")
         self.notices.clear("queue_rebuilt", "picture_damaged")
         self.sender.wake()
         if self.reporter is not None:
             self.reporter.wake()
 
-    def check_room(self) -> None:
-        """Take the notice of a full card down when there is room again."""
-        if self.queue.free_bytes() > self.config.storage.min_free_mb * MEGABYTE:
-            self.notices.clear("storage_full")
-
     def indicator_state(self) -> str:
         """For the light: `ready`, `waiting` (for a server), or `trouble` (no photograph can be taken)."""
-        if any(self.notices.has(kind) for kind in ("storage_full", "camera_lost", "camera_hung")):
+        if self.notices.has("storage_full", "camera_lost", "camera_hung"):
             return "trouble"
         return "waiting" if self.notices.all() or self.queue.counts()["waiting"] else "ready"
 
@@ -280,14 +275,21 @@ class Device:
             self.notices.clear("clock_wrong")
         return not trouble
 
-    def _camera_failed(self, error: Exception) -> None:
-        hung = isinstance(error, CameraHungError)
-        self.notices.clear("camera_lost" if hung else "camera_hung")
-        self.notices.add("camera_hung" if hung else "camera_lost", str(error))
+    @contextlib.contextmanager
+    def _camera_notices(self) -> Iterator[None]:
+        """Put the camera's failure up as a notice, or take the notice of an earlier one down."""
+        try:
+            yield
+        except (CameraLostError, BadPhotographError) as error:
+            hung = isinstance(error, CameraHungError)
+            self.notices.clear("camera_lost" if hung else "camera_hung")
+            self.notices.add("camera_hung" if hung else "camera_lost", str(error))
+            raise
+        self.notices.clear("camera_lost", "camera_hung")
 
     def _watch_camera(self) -> None:
         """Look whether a camera that failed is back, also while no page shows its picture."""
-        if self.notices.has("camera_lost") or self.notices.has("camera_hung"):
+        if self.notices.has("camera_lost", "camera_hung"):
             with contextlib.suppress(CameraLostError):
                 self.preview()
 
@@ -316,26 +318,3 @@ class Device:
         gone = self.queue.forget_settled(self.clock.now() - days * DAY_S, reported=fleet)
         if gone:
             log.info("removed %d examinations sent more than %g days ago", gone, days)
-
-    def _make_reporter(self) -> FleetReporter:
-        return FleetReporter(
-            self.queue,
-            self.gateway,
-            self.notices,
-            device_id=self.config.device.id,
-            heartbeat=self.heartbeat,
-            heartbeat_s=self.config.gateway.heartbeat_s,
-            stop=self.stop,
-        )
-
-    def _make_fallback(self) -> OnDeviceFallback:
-        section = self.config.fallback
-        folder = self.config.device.state_dir / "model"
-        return OnDeviceFallback(
-            self.queue,
-            ModelStore(folder, section.source, self.gateway.fetch, section.threads),
-            after_s=section.after_s,
-            check_s=section.check_s,
-            stop=self.stop,
-            now=self.clock.now,
-        )

@@ -53,7 +53,7 @@ class Notices:
         with self._lock:
             return sorted(self._open.values(), key=lambda notice: NOTICE_KINDS.index(notice.kind))
 
-    def has(self, kind: NoticeKind) -> bool:
-        """Return whether the notice is up."""
+    def has(self, *kinds: NoticeKind) -> bool:
+        """Return whether one of these notices is up."""
         with self._lock:
-            return kind in self._open
+            return not self._open.keys().isdisjoint(kinds)

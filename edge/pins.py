@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from edge.sections import PinsSection
+from edge.config import PinsSection
 
 BOUNCE_S = 0.05
 
@@ -38,9 +38,8 @@ class Pins:
         except Exception as error:  # gpiozero raises its own errors, and those of the pin library underneath
             self.close()
             raise PinsError(
-                f"the GPIO header cannot be used ({error}): check pins.shutter and pins.led,"
-                f" and that /dev/gpiochip0 "
-                "is passed to the container"
+                f"the GPIO header cannot be used ({error}): check pins.shutter and pins.led, and that "
+                "/dev/gpiochip0 is passed to the container"
             ) from None
 
     def show(self, state: str) -> None:

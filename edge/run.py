@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
-from collections.abc import Iterator
 
 import uvicorn
 
@@ -42,20 +40,19 @@ def run(config: Config) -> None:
             lifespan="off",
         )
     )
+    _end_streams_with(server, device)
     device.start()
     host, port = listener.getsockname()[:2]
     log.warning("ready: open http://%s:%d", host, port)
     notify("READY=1")
     try:
-        with _streams_end_with(server, device):
-            server.run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         notify("STOPPING=1")
         device.close()
 
 
-@contextlib.contextmanager
-def _streams_end_with(server: uvicorn.Server, device: Device) -> Iterator[None]:
+def _end_streams_with(server: uvicorn.Server, device: Device) -> None:
     """End the endless responses at the first signal, so that closing need not wait for a viewer to leave."""
     leave = server.handle_exit
 
@@ -64,7 +61,6 @@ def _streams_end_with(server: uvicorn.Server, device: Device) -> Iterator[None]:
         leave(sig, frame)  # type: ignore[arg-type]
 
     server.handle_exit = handle_exit  # type: ignore[method-assign]
-    yield
 
 
 def _listen(config: Config) -> socket.socket:
@@ -77,8 +73,7 @@ def _listen(config: Config) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"kiosk.host {config.kiosk.host}, kiosk.port {config.kiosk.port}: "
-            f"{error.strerror}; is another one "
+            f"kiosk.host {config.kiosk.host}, kiosk.port {config.kiosk.port}: {error.strerror}; is another one "
             "running? Give another --port, or 0 for a free one"
         ) from None
     return listener

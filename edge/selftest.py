@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from core.records.heartbeat import Disk
 from edge import certificates
 from edge.asking.client import ModelServerClient
 from edge.asking.on_device import ModelStore
-from edge.camera.keeper import open_camera
+from edge.camera.camera import open_camera
 from edge.camera.photograph import Photograph, prepare
 from edge.camera.quality import check
 from edge.camera.sample import draw
@@ -51,6 +51,9 @@ class CheckFailed(Exception):  # noqa: N818 (a finding, which goes on; not a fau
     """A part works, but not as it should; the text says what to look at."""
 
 
+VERDICTS: dict[type[Exception], Verdict] = {NotConfiguredError: "skip", CheckFailed: "warn"}
+
+
 def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
     """Every look, in the order of a visit; `with_server=False` leaves out what needs the network."""
     tests: list[tuple[str, Callable[[Config], str]]] = [
@@ -72,19 +75,9 @@ def run(config: Config, *, with_server: bool = True) -> Iterator[Finding]:
         verdict: Verdict = "ok"
         try:
             text = test(config)
-        except NotConfiguredError as error:
-            verdict, text = "skip", str(error)
-        except CheckFailed as error:
-            verdict, text = "warn", str(error)
         except Exception as error:  # a self-test reports every failure and goes on
-            verdict, text = "fail", str(error) or type(error).__name__
+            verdict, text = VERDICTS.get(type(error), "fail"), str(error) or type(error).__name__
         yield Finding(part, verdict, text, round((time.perf_counter() - start) * 1e3, 1))
-
-
-def as_json(findings: list[Finding]) -> str:
-    """Return the report for programs."""
-    good = all(finding.verdict != "fail" for finding in findings)
-    return json.dumps({"ok": good, "findings": [asdict(finding) for finding in findings]}, indent=1)
 
 
 def _clock(_config: Config) -> str:
@@ -117,12 +110,9 @@ def _storage(config: Config) -> str:
 
 
 def _camera(config: Config) -> str:
-    camera = open_camera(config.camera)
-    try:
+    with closing(open_camera(config.camera)) as camera:
         camera.preview()
         taken = _prepared(config, camera.capture())
-    finally:
-        camera.close()
     found = check(taken.pixels, config.quality)
     advice = f"; advice: {', '.join(found.advice)}" if found.advice else ""
     return f"{camera.name}: {taken.width}x{taken.height}, {len(taken.jpeg) // 1000} kB{advice}"
@@ -143,18 +133,15 @@ def _queue(config: Config) -> str:
     taken = _prepared(config, draw())
     encryptor = Encryptor(load_key(config.storage_key_file))
     with tempfile.TemporaryDirectory(dir=config.device.state_dir, prefix=".selftest-") as place:
-        for round_trip in range(2):
-            queue = Queue(Path(place), encryptor, budget_bytes=100 * MEGABYTE, min_free_bytes=0)
-            try:
-                if round_trip == 0:
-                    one = Examination(
-                        new_id(), 0, "SELFTEST", time.time(), True, taken.width, taken.height, taken.sha256
-                    )
-                    queue.add(one, taken.jpeg)
-                elif queue.picture(queue.page(1)[0].id) != taken.jpeg:
-                    raise RuntimeError("what was written is not what is read")
-            finally:
-                queue.close()
+        sizes = {"budget_bytes": 100 * MEGABYTE, "min_free_bytes": 0}
+        with closing(Queue(Path(place), encryptor, **sizes)) as queue:
+            size = (taken.width, taken.height)
+            queue.add(
+                Examination(new_id(), 0, "SELFTEST", time.time(), True, *size, taken.sha256), taken.jpeg
+            )
+        with closing(Queue(Path(place), encryptor, **sizes)) as queue:
+            if queue.picture(queue.page(1)[0].id) != taken.jpeg:
+                raise RuntimeError("what was written is not what is read")
     return "sealed, written, read back after reopening"
 
 
@@ -175,15 +162,11 @@ def _pins(config: Config) -> str:
 def _on_device(config: Config) -> str:
     if not config.fallback.enabled:
         raise NotConfiguredError("fallback.enabled is false")
-    gateway = Gateway(config, now=time.time)
-    try:
-        store = ModelStore(
-            config.device.state_dir / "model", config.fallback.source, gateway.fetch, config.fallback.threads
-        )
+    with closing(Gateway(config, now=time.time)) as gateway:
+        section, folder = config.fallback, config.device.state_dir / "model"
+        store = ModelStore(folder, section.source, gateway.fetch, section.threads)
         store.load()
         store.update()
-    finally:
-        gateway.close()
     if store.model is None:
         raise CheckFailed("no model yet: set fallback.source")
     answer = store.model.answer(_prepared(config, draw()).jpeg)
@@ -202,11 +185,8 @@ def _certificate(config: Config) -> str:
 
 
 def _servers(config: Config) -> str:
-    client = ModelServerClient(config.server, config.device.id)
-    try:
+    with closing(ModelServerClient(config.server, config.device.id)) as client:
         health = client.health()
-    finally:
-        client.close()
     texts = [f"{found.address}: {found.version or found.trouble}" for found in health]
     if not any(found.version for found in health):
         raise RuntimeError("; ".join(texts))
@@ -217,28 +197,17 @@ def _servers(config: Config) -> str:
 
 def _answer(config: Config) -> str:
     taken = _prepared(config, draw())
-    client = ModelServerClient(config.server, config.device.id)
-    try:
+    with closing(ModelServerClient(config.server, config.device.id)) as client:
         answer = client.ask(taken.jpeg, new_id())
-    finally:
-        client.close()
     return f"drawn lesion {answer.probability:.3f}, zone {answer.zone}, version {answer.model_version}"
 
 
 def _gateway(config: Config) -> str:
     if not config.gateway.url:
         raise NotConfiguredError("no gateway.url")
-    gateway = Gateway(config, now=time.time)
-    try:
-        gateway.post_heartbeat(
-            heartbeat(
-                config.device.id,
-                camera="self-test",
-                disk=Disk(free_bytes=shutil.disk_usage(config.device.state_dir).free),
-            )
-        )
-    finally:
-        gateway.close()
+    disk = Disk(free_bytes=shutil.disk_usage(config.device.state_dir).free)
+    with closing(Gateway(config, now=time.time)) as gateway:
+        gateway.post_heartbeat(heartbeat(config.device.id, camera="self-test", disk=disk))
     return f"{config.gateway.url} takes this device's heartbeat"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 
@@ -13,12 +12,13 @@ from core.worker import Worker
 
 log = logging.getLogger(__name__)
 
+LOOK_S = 5.0
 EXIT_STALLED = 70
 MOST_FAILURES = 10
 
 
 def notify(message: str) -> None:
-    """Tells systemd (`READY=1`, `WATCHDOG=1`); does nothing where systemd did not start this process."""
+    """Tell systemd (`READY=1`, `WATCHDOG=1`); do nothing if systemd did not start this process."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -32,37 +32,14 @@ def notify(message: str) -> None:
         log.warning("systemd could not be told %s: %s", message, error)
 
 
-class Watchdog(Worker):
-    """Looks at the workers every few seconds."""
-
-    def __init__(
-        self,
-        stalled: Callable[[], str],
-        *,
-        stop: threading.Event,
-        period_s: float = 5.0,
-        give_up: Callable[[int], None] = os._exit,
-    ) -> None:
-        """Make it.
-
-        Args:
-            stalled: names what has stopped; empty when all is well.
-            stop: ends the watch.
-            period_s: seconds between looks.
-            give_up: ends the process with an exit code.
-        """
-        super().__init__("watchdog", period_s, stop=stop)
-        self._stalled = stalled
-        self._give_up = give_up
-
-    def turn(self) -> None:
-        """Look once."""
-        name = self._stalled()
-        if name:
-            log.critical("%s has stopped: ending the process to be started again", name)
-            self._give_up(EXIT_STALLED)
-            return
-        notify("WATCHDOG=1")
+def watch(stalled: Callable[[], str], *, give_up: Callable[[int], None] = os._exit) -> None:
+    """Tell systemd that all is well, or end the process with `give_up` if something has `stalled` (its name)."""
+    name = stalled()
+    if name:
+        log.critical("%s has stopped: ending the process to be started again", name)
+        give_up(EXIT_STALLED)
+        return
+    notify("WATCHDOG=1")
 
 
 def stalled(workers: dict[Worker, float]) -> str:

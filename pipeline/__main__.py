@@ -37,6 +37,7 @@ from pipeline.commands.serve import serve
 from pipeline.commands.submit import submit
 from pipeline.commands.synth import synth
 from pipeline.commands.train_worker import train_worker
+from pipeline.console import say
 
 ENTRY_POINTS: Final = "melanosizer.commands"
 """The group of entry points by which a room above the pipeline adds commands to it."""
@@ -167,9 +168,7 @@ def _run(errors: Console) -> None:
 
 def _end(errors: Console, code: int, text: str) -> NoReturn:
     said = text.replace("[", r"\[")
-    errors.print(
-        f"[bold red]{'error' if code == USAGE else 'fault'}:[/] {said}", highlight=False, soft_wrap=True
-    )
+    say(errors, f"[bold red]{'error' if code == USAGE else 'fault'}:[/] {said}")
     sys.exit(code)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -19,6 +19,8 @@ from core import settings
 from core.errors import UsageError
 from core.features import MODEL_NAME
 from core.settings import Frozen
+
+M = TypeVar("M", bound=BaseModel)
 
 # Without a runner Beam downloads one from the web; this one is part of the package.
 LOCAL_BEAM_ARGS = (
@@ -107,27 +109,41 @@ def preset_names() -> list[str]:
 
 
 def load(preset: str, overrides: Mapping[str, str] | None = None) -> RunConfig:
-    """Read a preset by name, or a YAML file by path, and apply ``overrides``.
-
-    Args:
-        preset: a name of :func:`preset_names`, or the path of a YAML file.
-        overrides: values by dotted key, e.g. ``{"evaluator.min_auc": "0.9"}``; a value is read as YAML.
+    """Read a preset by name, or a YAML file by path, and put ``overrides``, YAML texts by dotted key, into it.
 
     Raises:
         UsageError: no such preset, not YAML, an unknown key, or a value out of range.
     """
     content = _read(preset)
-    for key, value in (overrides or {}).items():
+    override(content, overrides or {})
+    return validated(RunConfig, content, f"preset {preset}")
+
+
+def override(content: dict[str, Any], overrides: Mapping[str, str]) -> None:
+    """Put YAML texts into a configuration by their dotted keys.
+
+    Raises:
+        UsageError: a text is not YAML, or a part of its key a single value.
+    """
+    for key, value in overrides.items():
         try:
             put(content, key, yaml.safe_load(value))
         except yaml.YAMLError:
             raise UsageError(
                 f"--set {key}={value}: the value is not YAML; quote it, or close its brackets"
             ) from None
+
+
+def validated(model: type[M], content: Any, where: str) -> M:
+    """Return the content as a configuration.
+
+    Raises:
+        UsageError: an unknown key or a value out of range; begins with ``where``.
+    """
     try:
-        return RunConfig.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        raise UsageError(explain(error, f"preset {preset}", RunConfig)) from None
+        raise UsageError(explain(error, where, model)) from None
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:

@@ -61,35 +61,21 @@ class Locations:
 
 @dataclass(frozen=True)
 class Judged:
-    """What stands between the examples and the Pusher.
+    """What stands between the examples and the Pusher."""
 
-    Attributes:
-        nodes: all of it, in the order it runs.
-        model: what may be pushed.
-        blessing: the model gate's.
-        infra_blessing: the serving gate's.
-        evidence: what the record is written from, by the name it has there.
-    """
-
-    nodes: Sequence[Any]
-    model: Channel
-    blessing: Channel
-    infra_blessing: Channel
-    evidence: Mapping[str, Channel]
+    nodes: Sequence[Any]  # all of it, in the order it runs
+    model: Channel  # what may be pushed
+    blessing: Channel  # the model gate's
+    infra_blessing: Channel  # the serving gate's
+    evidence: Mapping[str, Channel]  # what the record is written from, by the name it has there
 
 
 class Steps(Protocol):
     """What a pipeline does with its examples, and what it writes down of a pushed model."""
 
     pipeline_name: str
-
-    @property
-    def model_name(self) -> str:
-        """The name that clients ask the server for."""
-
-    @property
-    def beam_args(self) -> Sequence[str]:
-        """Apache Beam's pipeline options."""
+    model_name: str  # that clients ask the server for
+    beam_args: Sequence[str]  # Apache Beam's pipeline options
 
     def judge(self, examples: Channel, where: Locations) -> Judged:
         """Return fresh components that train a model and judge it."""
@@ -151,16 +137,8 @@ class ClassifierSteps:
                 "the data of a finished run by `melanosizer train-worker`"
             )
         self.config = config
-
-    @property
-    def model_name(self) -> str:
-        """The name that clients ask the server for."""
-        return self.config.model_name
-
-    @property
-    def beam_args(self) -> Sequence[str]:
-        """Apache Beam's pipeline options."""
-        return self.config.beam_args
+        self.model_name = config.model_name
+        self.beam_args: Sequence[str] = config.beam_args
 
     def judge(self, examples: Channel, where: Locations) -> Judged:
         """Return everything from the schema to the serving gate."""
@@ -204,17 +182,20 @@ class ClassifierSteps:
         )
         transform.add_upstream_node(gate)
         custom_config = self.config.custom_config(workspace=where.workspace, cache=where.cache)
+        learning: dict[str, Any] = {
+            "examples": examples,
+            "transform_graph": transform.outputs["transform_graph"],
+            "schema": schema.outputs["schema"],
+            "train_args": trainer_pb2.TrainArgs(splits=["train"]),
+            "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
+        }
         # What the gate accepted and, if a search is configured, the best settings.
         hyperparameters = gate.outputs["accepted"]
         search: list[Any] = []
         if self.config.tuner is not None:
             tuner = Tuner(
                 tuner_fn="components.tuner.search.tuner_fn",
-                examples=examples,
-                transform_graph=transform.outputs["transform_graph"],
-                schema=schema.outputs["schema"],
-                train_args=trainer_pb2.TrainArgs(splits=["train"]),
-                eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+                **learning,
                 custom_config={**custom_config, "tuner": self.config.tuner.model_dump(mode="json")},
             )
             tuner.add_upstream_node(gate)
@@ -227,12 +208,8 @@ class ClassifierSteps:
             search = [tuner, tuned]
         trainer = Trainer(
             run_fn="components.trainer.run.run_fn",
-            examples=examples,
-            transform_graph=transform.outputs["transform_graph"],
-            schema=schema.outputs["schema"],
+            **learning,
             hyperparameters=hyperparameters,
-            train_args=trainer_pb2.TrainArgs(splits=["train"]),
-            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
             custom_config=custom_config,
         )
         # The model blessed before, for the change of the AUC; none on a first run.

@@ -19,9 +19,9 @@ from core import features, tfrecord
 from core.errors import RunFaultError, UsageError
 from core.images.decode import ImageRefusedError
 from core.workspace import Workspace
+from pipeline.console import say
 from pipeline.progress import counted
-from pipeline.synthetic.cohort import OccupiedError, synthesise
-from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.cohort import OccupiedError, SynthConfig, synthesise
 
 
 def ready(data: Path, workspace: Workspace, console: Console, wanted: str | None = None) -> Path:
@@ -29,12 +29,7 @@ def ready(data: Path, workspace: Workspace, console: Console, wanted: str | None
 
     ``data`` is one already, or its manifest, or images that are ingested into the workspace first: into a folder of
     their own for each version, so that the same images give the same folder, and no run loses the data of another.
-
-    Args:
-        data: what the user calls data.
-        workspace: where images are ingested to.
-        console: what a person watches.
-        wanted: numbers of the spans that are taken, as in `2-4`; None takes all.
+    ``wanted`` are the numbers of the spans that are taken, as in `2-4`; None takes all.
 
     Raises:
         UsageError: there is nothing there that could be ingested, or a span that is not there.
@@ -87,9 +82,7 @@ def _versioned(found: Source, home: Path, console: Console) -> Path:
     folder = home / manifest.data_version[:12]
     if folder.is_dir():
         shutil.rmtree(incoming)
-        console.print(
-            f"the same images as before: data version {manifest.data_version[:12]}", highlight=False
-        )
+        say(console, f"the same images as before: data version {manifest.data_version[:12]}")
     else:
         incoming.rename(folder)
     return folder
@@ -125,14 +118,10 @@ def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
     raw = workspace.root / "data" / f"synthetic-{images}-images"
     out = workspace.root / "data" / f"synthetic-{images}"
     if not (out / NAME).is_file():
-        console.print(f"making {images} synthetic lesions", highlight=False)
+        say(console, f"making {images} synthetic lesions")
         try:
             with counted(console) as listener:
-                synthesise(
-                    SynthConfig(images=images),
-                    raw,
-                    progress=lambda done, total: listener("draw", done, total),
-                )
+                synthesise(SynthConfig(images=images), raw, listener=listener)
             _ingest(source.detect(raw), out, console)
         except (IngestError, OccupiedError) as error:
             raise UsageError(f"--workspace {workspace.root}: {error}") from None
@@ -140,12 +129,9 @@ def synthetic(workspace: Workspace, images: int, console: Console) -> Path:
 
 
 def _ingest(found: Source, out: Path, console: Console, remember: Path | None = None) -> Manifest:
-    console.print(f"ingesting {found}", highlight=False)
+    say(console, f"ingesting {found}")
     with counted(console) as listener:
         manifest = ingest(IngestConfig(sources=(found,)), out, remember=remember, listener=listener)
     counts = manifest.counts
-    console.print(
-        f"{counts.rows_read} rows read: {counts.written} written, {counts.quarantined} quarantined",
-        highlight=False,
-    )
+    say(console, f"{counts.rows_read} rows read: {counts.written} written, {counts.quarantined} quarantined")
     return manifest

@@ -9,19 +9,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import tfrecord
+from core import features, tfrecord
 from core.errors import RunFaultError
-from core.features import (
-    DECISION,
-    IMAGE,
-    IMAGE_BYTES,
-    IMAGE_NAME,
-    MODEL_VERSION,
-    PROBABILITY,
-    TARGET,
-    THRESHOLD,
-    ZONE,
-)
 from core.tfserving.channel import ClientError
 from core.tfserving.client import Client
 from core.workspace import Workspace
@@ -59,12 +48,12 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
         RunFaultError: the server did not start or did not answer.
     """
     file = sorted((data / "test").glob("*.tfrecord.gz"))[0]
-    features = next(tfrecord.examples(file))
+    example = next(tfrecord.examples(file))
     port = _free_port()
     command = [
         *(sys.executable, "-m", "serving"),
         *(f"--port={port}", "--rest_api_port=0", "--host=127.0.0.1"),
-        f"--model_config_file={workspace.serving / 'models.config'}",
+        f"--model_config_file={workspace.server_config}",
         "--allow_version_labels_for_unavailable_models",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
@@ -77,8 +66,8 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
             reader = threading.Thread(target=server.communicate)
             reader.start()
             with Client(f"127.0.0.1:{port}") as client:
-                image = tfrecord.first(features, IMAGE)
-                outputs = client.predict(model_name, {IMAGE_BYTES: [image]}).outputs
+                image = tfrecord.first(example, features.IMAGE)
+                outputs = client.predict(model_name, {features.IMAGE_BYTES: [image]}).outputs
         except ClientError as error:
             raise RunFaultError(f"the server did not answer: {error}") from None
         finally:
@@ -87,13 +76,13 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
             if reader is not None:
                 reader.join()
     return AnswerToOne(
-        image_name=tfrecord.text(features, IMAGE_NAME),
-        target=int(tfrecord.first(features, TARGET)),
-        probability=float(outputs[PROBABILITY][0]),
-        decision=int(outputs[DECISION][0]),
-        threshold=float(outputs[THRESHOLD][0]),
-        zone=outputs[ZONE][0].decode(),
-        version=outputs[MODEL_VERSION][0].decode(),
+        image_name=tfrecord.text(example, features.IMAGE_NAME),
+        target=int(tfrecord.first(example, features.TARGET)),
+        probability=float(outputs[features.PROBABILITY][0]),
+        decision=int(outputs[features.DECISION][0]),
+        threshold=float(outputs[features.THRESHOLD][0]),
+        zone=outputs[features.ZONE][0].decode(),
+        version=outputs[features.MODEL_VERSION][0].decode(),
     )
 
 

@@ -38,14 +38,9 @@ def parse(text: str) -> ExternalData:
 def prepared(
     config: RunConfig, given: Sequence[str], data: Path, workspace: Workspace, console: Console
 ) -> RunConfig:
-    """Return the configuration with every external data set ingested and its copies of our images named.
+    """Return the configuration with every external data set ingested and its copies of images in ``data`` named.
 
-    Args:
-        config: its ``evaluator.external`` comes first.
-        given: further data sets, each ``NAME:PATH``.
-        data: the run's own ingested data set.
-        workspace: where images are ingested into; the caller holds its lock.
-        console: shows the progress.
+    The configuration's own come first, then those ``given`` as ``NAME:PATH``. The caller holds the workspace's lock.
 
     Raises:
         UsageError: a path cannot be ingested, two data sets have one name, or one lacks a label.
@@ -83,13 +78,7 @@ def prepared(
 
 
 def copied(theirs: Sequence[Dealt], own: Sequence[Dealt], limit: int) -> set[str]:
-    """Return the names of images that are copies or near-copies of ours.
-
-    Args:
-        theirs: images from elsewhere.
-        own: images of the run's data set, of any split.
-        limit: near-copies' perceptual hashes differ in at most this many bits.
-    """
+    """Return the names of images that are copies of ours, or whose perceptual hashes differ in at most ``limit`` bits."""
     ours = {item.sha256 for item in own}
     found = {item.name for item in theirs if item.sha256 in ours}
     hashes = np.frombuffer(

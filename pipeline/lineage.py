@@ -15,15 +15,7 @@ ENDS: dict[str, State] = {"COMPLETE": "COMPLETE", "CACHED": "CACHED"}
 
 
 def write(steps: Iterable[Step], *, run_id: str, workspace: Path, refused: bool, reason: str) -> None:
-    """Write one record a step.
-
-    Args:
-        steps: all steps of the run that began.
-        run_id: the run.
-        workspace: where the registry lies.
-        refused: whether a failed step is a gate's refusal.
-        reason: what the failed step raised.
-    """
+    """Write one record a step that began; a failed one was a gate's refusal if ``refused``, and raised ``reason``."""
     store, hashes = LineageStore(workspace), ArtifactHashes()
     software = importlib.metadata.version("melanosizer")
     for step in steps:

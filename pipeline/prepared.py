@@ -11,31 +11,21 @@ from typing import Any
 from core.errors import UsageError
 from core.workspace import Workspace
 from pipeline.config import RunConfig
-from pipeline.executions import DONE
-from pipeline.outcome import FILE_NAME, Outcome
+from pipeline.outcome import DONE, FILE_NAME, Outcome
 
 _STEPS = (("ImportExampleGen", "examples"), ("Transform", "transform_graph"), ("DataGate", "accepted"))
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the data steps of a run left.
+    """What the data steps of a run left."""
 
-    Attributes:
-        run_id: the run.
-        data: its ingested data set.
-        examples: folder with a folder of TFRecords a split.
-        transform: Transform's graph.
-        accepted: folder of the gate's hyperparameters.
-        tuned: folder of the tuner's, where the run had one.
-    """
-
-    run_id: str
-    data: str
-    examples: Path
-    transform: Path
-    accepted: Path
-    tuned: Path | None
+    run_id: str  # the run
+    data: str  # its ingested data set
+    examples: Path  # folder with a folder of TFRecords a split
+    transform: Path  # Transform's graph
+    accepted: Path  # folder of the gate's hyperparameters
+    tuned: Path | None  # folder of the tuner's, where the run had one
 
     def fn_args(self, config: RunConfig, workspace: Workspace, out: Path) -> SimpleNamespace:
         """Return what TFX would give the Trainer; model and run's files go below ``out``."""

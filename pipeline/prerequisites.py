@@ -44,11 +44,7 @@ def check(
 ) -> None:
     """Look for the network, the files and the released versions that the trainer is to start from.
 
-    Args:
-        config: of the run.
-        workspace: whose released versions `pushed:VERSION` names.
-        data_version: of the data set that is trained on.
-        grown_from: data versions whose splits are kept in it.
+    ``grown_from`` are data versions whose splits are kept in ``data_version``.
 
     Raises:
         UsageError: no such network, file or version, or a version that was trained on other data.

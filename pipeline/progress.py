@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
+from components.ingest.progress import Listener
+from pipeline.console import say
+
 # Their messages are the runner's only sign of life; a test holds them against the runner's source.
 STARTED = "Component %s is running."
 FINISHED = "Component %s is finished."
@@ -59,7 +62,7 @@ class StepProgress(logging.Handler):
     def _finish(self, step: str, note: str) -> None:
         self.stop()
         seconds = time.monotonic() - self._started
-        self._console.print(f"{self._label(step)} {seconds:6.1f} s  {note}".rstrip(), highlight=False)
+        say(self._console, f"{self._label(step)} {seconds:6.1f} s  {note}".rstrip())
 
     def _label(self, step: str) -> str:
         number = self._steps.index(step) + 1 if step in self._steps else 0
@@ -76,7 +79,7 @@ class ProductLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, indented below its step."""
-        self._console.print(f"        {record.getMessage()}", highlight=False, markup=False)
+        say(self._console, f"        {record.getMessage()}", markup=False)
 
 
 class OneLine(logging.Formatter):
@@ -102,7 +105,6 @@ class ImageLines:
     """One line at a stage's start and end, and one every ``QUIET`` seconds."""
 
     def __init__(self, console: Console) -> None:
-        """Print to ``console``."""
         self._console = console
         self._stage = ""
         self._said = 0.0
@@ -113,30 +115,22 @@ class ImageLines:
         if stage == self._stage and done < total and now - self._said < QUIET:
             return
         self._stage, self._said = stage, now
-        self._console.print(f"{stage}: {done} of {total} images", highlight=False)
-
-
-class ImageBars:
-    """One bar a stage."""
-
-    def __init__(self, progress: Progress) -> None:
-        """Draw into ``progress``."""
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Say that ``done`` of ``total`` are done in ``stage``."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._tasks[stage], completed=done)
+        say(self._console, f"{stage}: {done} of {total} images")
 
 
 @contextmanager
-def counted(console: Console) -> Iterator[ImageLines | ImageBars]:
-    """Yield what to call with stage, done and total."""
+def counted(console: Console) -> Iterator[Listener]:
+    """Yield what to call with stage, done and total: lines in a log, one bar a stage on a terminal."""
     if not console.is_terminal:
         yield ImageLines(console)
         return
     columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console) as progress:
-        yield ImageBars(progress)
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done)
+
+        yield show

@@ -7,7 +7,7 @@ import importlib.metadata
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -38,46 +38,26 @@ from core.registry.store import Registry
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted on one part of the pictures, and what it gives on the other.
+    """What was fitted on one part of the pictures, and what it gives on the other."""
 
-    Attributes:
-        recalibration: the map of stated probabilities.
-        threshold: of the recalibrated probability.
-        wanted_sensitivity: that the threshold was chosen for; None if it decides as before.
-        zones: of the recalibrated probability.
-        images: that were fitted on.
-        melanomas: of these.
-        before: the released model on the other part.
-        after: the recalibrated one on the same images.
-        line_before: calibration intercept and slope before.
-        line_after: the same after.
-        answers: the recalibrated answers to the other part.
-    """
-
-    recalibration: Recalibration
-    threshold: float
-    wanted_sensitivity: float | None
-    zones: Zones
-    images: int
-    melanomas: int
-    before: Measures
-    after: Measures
-    line_before: CalibrationLine
-    line_after: CalibrationLine
-    answers: Sequence[Prediction]
+    recalibration: Recalibration  # the map of stated probabilities
+    threshold: float  # of the recalibrated probability
+    wanted_sensitivity: float | None  # that the threshold was chosen for; None if it decides as before
+    zones: Zones  # of the recalibrated probability
+    images: int  # that were fitted on
+    melanomas: int  # of these
+    before: Measures  # the released model on the other part
+    after: Measures  # the recalibrated one on the same images
+    line_before: CalibrationLine  # calibration intercept and slope before
+    line_after: CalibrationLine  # the same after
+    answers: Sequence[Prediction]  # the recalibrated answers to the other part
 
 
 def halves(labels: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.bool_]:
     """Return which images are fitted on: every other group of each label, in the order of the groups' hashes.
 
-    A group (patient or lesion) is never divided. The same pictures give the same halves.
-
-    Args:
-        labels: 0 or 1, shape [n].
-        groups: group of each image.
-
-    Returns:
-        bool, shape [n].
+    A group (patient or lesion) is never divided. The same pictures give the same halves. Labels (0 or 1), groups and
+    the result are of shape [n].
     """
     positive = {group for group, label in zip(groups, labels, strict=True) if label}
     ordered = sorted(set(groups), key=lambda group: hashlib.sha256(group.encode()).digest())
@@ -96,15 +76,9 @@ def fit(
     samples: int = 500,
     confidence: float = 0.95,
 ) -> Fitted:
-    """Fit on one half, measure on the other.
+    """Fit on one half of the released model's answers, measure on the other.
 
-    Args:
-        answers: of the released model.
-        groups: patient or lesion of each.
-        sensitivity: that the operating point is chosen for, if there are enough melanomas.
-        costs: that place the zones.
-        samples: bootstrap resamples.
-        confidence: coverage of the intervals.
+    The operating point is chosen for ``sensitivity`` if there are enough melanomas; ``samples`` are the bootstrap's.
 
     Raises:
         UsageError: too few melanomas or others.
@@ -147,21 +121,13 @@ def fit(
 
 @dataclass(frozen=True)
 class Site:
-    """What a clinic knows of a released version: its answers and what the lesions turned out to be.
+    """What a clinic knows of a released version: its answers and what the lesions turned out to be."""
 
-    Attributes:
-        answers: of the version.
-        groups: patient or lesion of each.
-        data_version: SHA-256 of where they come from.
-        images: encoded pictures that the serving gate asks about.
-        slices: features whose values are judged on their own.
-    """
-
-    answers: Sequence[Prediction]
-    groups: Sequence[str]
-    data_version: str
-    images: Sequence[bytes]
-    slices: Sequence[str]
+    answers: Sequence[Prediction]  # of the version
+    groups: Sequence[str]  # patient or lesion of each
+    data_version: str  # SHA-256 of where they come from
+    images: Sequence[bytes]  # encoded pictures that the serving gate asks about
+    slices: Sequence[str]  # features whose values are judged on their own
 
 
 def ask(model: Path, data: Path, limits: EvaluatorConfig, images: int) -> Site:
@@ -234,16 +200,7 @@ def release(
 ) -> tuple[str, tuple[Verdict, ...]]:
     """Put the recalibrated model through the model gate and the serving gate, and release it if both let it.
 
-    Args:
-        registry: of the workspace; the caller holds the workspace's lock.
-        parent: the version that was recalibrated.
-        site: what it was fitted to.
-        fitted: what was fitted.
-        limits: of the model gate, on the half that was measured on.
-        who: decides.
-
-    Returns:
-        The new version, "" if a gate refused; and the verdicts.
+    Returns the new version, "" if a gate refused, and the verdicts. The caller holds the workspace's lock.
     """
     from components.pusher.executor import push
     from components.serving_check import trial
@@ -259,15 +216,10 @@ def release(
     facts = {
         "model_version": version,
         "threshold": fitted.threshold,
-        "operating_point": {
-            **parent.model["operating_point"],
-            **_operating_point(fitted),
-        },
-        "zones": {"low_below": fitted.zones.low_below, "refer_from": fitted.zones.refer_from},
+        "operating_point": {**parent.model["operating_point"], **_operating_point(fitted)},
+        "zones": asdict(fitted.zones),
         "recalibration": {
-            "kind": fitted.recalibration.kind,
-            "scale": fitted.recalibration.scale,
-            "shift": fitted.recalibration.shift,
+            **asdict(fitted.recalibration),
             "from_version": parent.version,
             "data_version": site.data_version,
             "images": fitted.images,

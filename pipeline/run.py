@@ -42,15 +42,8 @@ def execute(
     """Run the pipeline on the ingested data set ``data`` and return what came of it.
 
     A gate that refuses and a step that fails are outcomes, not exceptions; ``Ctrl-C`` comes out as
-    KeyboardInterrupt, and the next run takes up what was finished.
-
-    Args:
-        config: what to run.
-        preset: its name.
-        workspace: where everything is made.
-        data: folder of the ingested data set.
-        console: what a person watches.
-        locked: whether the caller holds the workspace's lock already.
+    KeyboardInterrupt, and the next run takes up what was finished. ``locked`` says that the caller holds the
+    workspace's lock already.
 
     Raises:
         UsageError: the workspace, the data set or the configuration cannot be used; no step has begun.
@@ -96,16 +89,8 @@ def execute(
                 error = _sentence(fault, data)
                 _log.exception("the run failed")
             steps = executions.steps(local.connection(config.metadata_url, workspace), run_id)
-            result = outcome.collect(
-                run_id=run_id,
-                preset=preset,
-                data=data.resolve(),
-                data_version=manifest.data_version,
-                started=started,
-                seconds=round(time.monotonic() - begun, 1),
-                steps=steps,
-                error=error,
-            )
+            seconds = round(time.monotonic() - begun, 1)
+            result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
             lineage.write(
                 steps,
                 run_id=run_id,

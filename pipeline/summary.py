@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.workspace import Workspace
+from pipeline.console import say, say_refusals
 from pipeline.outcome import Outcome
 
 VERDICT = {
@@ -52,11 +53,9 @@ def table(result: Outcome, workspace: Workspace, report: Path | None) -> Table:
 
 def print_refusals(result: Outcome, console: Console) -> None:
     """Say what was refused, with number, slice and limit; or why the run failed."""
-    for verdict in result.verdicts:
-        for check in verdict.refusals:
-            console.print(f"[red]{verdict.gate} gate:[/] {check.sentence()}", highlight=False, soft_wrap=True)
+    say_refusals(console, result.verdicts)
     if result.status == "failed":
-        console.print(f"[red]fault:[/] {result.reason}", highlight=False, soft_wrap=True)
+        say(console, f"[red]fault:[/] {result.reason}")
 
 
 def write_report(result: Outcome, workspace: Workspace) -> Path | None:

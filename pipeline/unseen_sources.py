@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field, TypeAdapter
 from rich.console import Console
@@ -13,17 +12,16 @@ from rich.console import Console
 from components.evaluator import predictions
 from components.evaluator.config import EvaluatorConfig, ExternalData
 from components.ingest import by_source
+from components.ingest.manifest import Manifest
 from core.features import SPLITS
 from core.files import write_atomic
 from core.measures.auc import auc_interval, compare
 from core.measures.rates import Interval
 from core.settings import Frozen
 from core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from components.ingest.manifest import Manifest
-    from pipeline.config import RunConfig
-    from pipeline.outcome import Outcome
+from pipeline.config import RunConfig
+from pipeline.console import say
+from pipeline.outcome import Outcome
 
 FILE_NAME = "unseen_sources.json"
 _FOLDER = "unseen-sources"
@@ -64,25 +62,17 @@ def measure(
 ) -> tuple[UnseenSource, ...]:
     """Train without each source of a finished run's data in turn, and measure on it; written beside the run's record.
 
-    Every training has a workspace of its own, which is deleted when its figures are written.
-
-    Args:
-        config: of the run.
-        result: the run, which has a model.
-        preset: its name.
-        workspace: of the run; the caller holds its lock.
-        console: shows the progress.
+    Every training has a workspace of its own, which is deleted when its figures are written. The run has a model; the
+    caller holds its workspace's lock.
     """
     data, file = Path(result.data), workspace.run(result.run_id) / FILE_NAME
     names = by_source.sources(data)
     found: list[UnseenSource] = []
     if len(names) < 2:
-        console.print(
-            f"leave_source_out: all images come from {', '.join(names)}; nothing is left out", highlight=False
-        )
+        say(console, f"leave_source_out: all images come from {', '.join(names)}; nothing is left out")
         return ()
     for number, name in enumerate(names, 1):
-        console.print(f"without source {name} ({number} of {len(names)})", highlight=False)
+        say(console, f"without source {name} ({number} of {len(names)})")
         home = workspace.root / _FOLDER / f"{result.data_version[:12]}-{number}"
         shutil.rmtree(home, ignore_errors=True)
         try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import descriptor_pb2, message_factory, text_format, wrappers_pb2
 
 from core.cores import cores
 from serving.engine.batching import BatchingParameters
@@ -45,14 +45,13 @@ _MESSAGES: dict[str, dict[str, int | str]] = {
 _REPEATED = "allowed_batch_sizes"
 
 
-def _descriptors() -> descriptor_pool.DescriptorPool:
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+def _message_classes() -> dict[str, Any]:
+    wrappers = descriptor_pb2.FileDescriptorProto.FromString(wrappers_pb2.DESCRIPTOR.serialized_pb)
     file = descriptor_pb2.FileDescriptorProto(
         name="melanosizer/serving_config.proto",
         package="tensorflow.serving",
         syntax="proto3",
-        dependency=["google/protobuf/wrappers.proto"],
+        dependency=[wrappers.name],
     )
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
@@ -63,15 +62,14 @@ def _descriptors() -> descriptor_pool.DescriptorPool:
                 one.type, one.type_name = _Field.TYPE_MESSAGE, kind
             else:
                 one.type = _Field.Type.ValueType(kind)
-    pool.Add(file)
-    return pool
+    return message_factory.GetMessages([wrappers, file])
 
 
-_POOL = _descriptors()
+_CLASSES = _message_classes()
 
 
 def _message(name: str) -> Any:
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"tensorflow.serving.{name}"))()
+    return _CLASSES[f"tensorflow.serving.{name}"]()
 
 
 def read_text_proto(path: str | Path, message: Any) -> Any:

@@ -15,7 +15,10 @@ from core.errors import UsageError
 from core.settings import did_you_mean, explain
 from serving.options import Options, is_upstream, unused_reason
 
-_TRUE, _FALSE = {"true", "1", "yes", "t"}, {"false", "0", "no", "f"}
+_SWITCHES = {
+    **dict.fromkeys(("true", "1", "yes", "t"), True),
+    **dict.fromkeys(("false", "0", "no", "f"), False),
+}
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -37,9 +40,11 @@ def parse(arguments: Sequence[str]) -> Options:
             meant = did_you_mean(name, Options.model_fields, prefix="--")
             raise UsageError(f"unknown argument: --{name}.{meant or ' --help lists those there are.'}")
         if field.annotation is bool:
-            if not has_value and waiting and waiting[0].lower() in _TRUE | _FALSE:
+            if not has_value and waiting and waiting[0].lower() in _SWITCHES:
                 value, has_value = waiting.pop(0), "="
-            values[name] = _switch(name, value) if has_value else True
+            if has_value and value.lower() not in _SWITCHES:
+                raise UsageError(f"--{name}={value}: must be true or false")
+            values[name] = _SWITCHES[value.lower()] if has_value else True
             continue
         if not has_value:
             if not waiting:
@@ -50,14 +55,6 @@ def parse(arguments: Sequence[str]) -> Options:
         return Options.model_validate(values)
     except ValidationError as error:
         raise UsageError(explain(error, Options, prefix="--")[0]) from error
-
-
-def _switch(name: str, value: str) -> bool:
-    if value.lower() in _TRUE:
-        return True
-    if value.lower() in _FALSE:
-        return False
-    raise UsageError(f"--{name}={value}: must be true or false")
 
 
 def usage() -> str:

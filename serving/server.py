@@ -15,8 +15,8 @@ from typing import Any
 
 from core.cores import cores
 from serving.api.grpc_server import GrpcServer
-from serving.api.http_server import App, HttpServer, Pages, bind
-from serving.api.image_guard import ImageGuard, ImageLimits
+from serving.api.http_server import App, HttpServer, bind
+from serving.api.image_guard import ImageGuard
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
@@ -30,17 +30,16 @@ from serving.config_files import (
 )
 from serving.engine.capi import use_onednn
 from serving.engine.model import LoadOptions, Model
-from serving.engine.session import Threads
 from serving.engine.warmup import warm_up
 from serving.operations import tls
-from serving.operations.limits import Limits, RateLimiter
+from serving.operations.limits import Limits
 from serving.operations.memory import MemoryBudget
 from serving.operations.metrics import Metrics
 from serving.operations.request_log import RequestLog
 from serving.options import Options
 from serving.status import ServingError, invalid_argument
 from serving.versions.core import ServerCore
-from serving.versions.manager import RetryPolicy, VersionManager
+from serving.versions.manager import VersionManager
 from serving.versions.traffic import Router, read_traffic
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ def _content(file: Path) -> bytes | None:
         return None
 
 
-def _threads(options: Options) -> Threads:
+def _threads(options: Options) -> tuple[int, int]:
     session, intra, inter = (
         options.tensorflow_session_parallelism,
         options.tensorflow_intra_op_parallelism,
@@ -67,7 +66,7 @@ def _threads(options: Options) -> Threads:
             "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
             "separately. You cannot configure all."
         )
-    return Threads(intra, inter) if intra or inter else Threads(session, session)
+    return (intra, inter) if intra or inter else (session, session)
 
 
 class ModelServer:
@@ -121,31 +120,14 @@ class ModelServer:
             checks_methods=options.enable_signature_method_name_check,
         )
         manager = VersionManager(
-            self._load,
-            RetryPolicy(options.max_num_load_retries, options.load_retry_interval_micros / 1e6),
-            load_threads=max(1, options.num_load_threads),
+            self._load, options, lambda name, state: self.metrics.swaps.add(name, state.name)
         )
-        manager.listeners.append(lambda name, _, state: self.metrics.swaps.add(name, state.name))
-        self.core = ServerCore(
-            manager,
-            options.file_system_poll_wait_seconds,
-            allow_labels_for_unavailable_models=options.allow_version_labels_for_unavailable_models,
-        )
-        token = options.auth_token_file.read_text().strip() if options.auth_token_file else None
-        per_second = options.rate_limit_per_second
-        rate = RateLimiter(per_second, options.rate_limit_burst) if per_second else None
-        self.budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
-        self.limits = Limits(self.metrics, max_inflight=options.max_inflight_requests, token=token, rate=rate)
-        self.service = Service(
-            self.core,
-            self.metrics,
-            self.limits,
-            as_content=options.enable_serialization_as_tensor_content,
-            enforce_timeout=options.enforce_session_run_timeout,
-        )
+        self.core = ServerCore(manager, options)
+        self.limits = Limits(options, self.metrics)
+        budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
+        self.service = Service(self.core, self.metrics, self.limits, budget, options)
         if options.image_guard:
-            sizes = (options.image_max_bytes, options.image_max_pixels, options.image_max_batch_pixels)
-            self.service.guard = ImageGuard(ImageLimits(*sizes), self.metrics)
+            self.service.guard = ImageGuard(options, self.metrics)
         if options.traffic_config_file:
             traffic = read_traffic(options.traffic_config_file)
             self.service.router = Router(traffic, self.core, self.metrics)
@@ -179,14 +161,7 @@ class ModelServer:
         self.core.reload(self._config, lambda: not self._stopping.is_set())
         options = self.options
         if options.port or options.grpc_socket_path:
-            self._grpc = GrpcServer(
-                self.service,
-                self.core.reload,
-                budget=self.budget,
-                threads=options.grpc_max_threads or options.max_inflight_requests + 16,
-                with_health=options.enable_grpc_healthcheck_service,
-                channel_arguments=options.grpc_channel_arguments,
-            )
+            self._grpc = GrpcServer(self.service, self.core.reload)
             if options.port:
                 self.ports["grpc"] = self._grpc.listen(self._grpc_address(), self._grpc_tls)
             if options.grpc_socket_path:
@@ -220,11 +195,10 @@ class ModelServer:
 
     def _start_http(self) -> HttpServer:
         options = self.options
-        pages = Pages(self._why_not_ready, self.metrics.page, self._monitoring_path)
-        app = App(RestApi(self.service, self._json_workers), pages, options, self.budget)
-        server = HttpServer(app, self._rest_tls)
-        self.ports["rest"] = server.listen(options.host, max(0, options.rest_api_port))
-        server.start()
+        api = RestApi(self.service, self._json_workers)
+        app = App(api, self._why_not_ready, self._monitoring_path)
+        server = HttpServer(app, options.host, max(0, options.rest_api_port), self._rest_tls)
+        self.ports["rest"] = server.port
         log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self.ports["rest"])
         return server
 
@@ -242,7 +216,7 @@ class ModelServer:
             try:
                 seen = _content(file)
                 config: Any = read_model_config(file)
-                if not self.core.config_equals(config):
+                if config != self.core.config:
                     # A model whose folder is missing is waited for until the file says otherwise.
                     self.core.reload(config, partial(self._goes_on, file, seen))
             except ServingError as error:

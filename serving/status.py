@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from functools import partial
 
-import grpc
+from grpc import StatusCode
 
+# The canonical codes, and each by its number in tensorflow/core/protobuf/error_codes.proto, which is gRPC's.
+Code = StatusCode
+CODES: dict[int, Code] = {code.value[0]: code for code in Code}
 
-class Code(IntEnum):
-    """Canonical status codes; numbers as in tensorflow/core/protobuf/error_codes.proto and gRPC."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
-
-
-# tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode.
+# tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode; 500 for the others.
 _HTTP = {
     Code.OK: 200,
     Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
     Code.INVALID_ARGUMENT: 400,
     Code.DEADLINE_EXCEEDED: 504,
     Code.NOT_FOUND: 404,
@@ -45,13 +24,9 @@ _HTTP = {
     Code.ABORTED: 409,
     Code.OUT_OF_RANGE: 400,
     Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
     Code.UNAUTHENTICATED: 401,
 }
-
-_GRPC = {code.value[0]: code for code in grpc.StatusCode}
 
 # tensorflow_serving/model_servers/grpc_status_util.cc
 GRPC_MESSAGE_LIMIT = 1024
@@ -73,12 +48,7 @@ class ServingError(Exception):
         self.code = code
         self.message = message
         self.retry_after_seconds = retry_after_seconds
-        self.http_status = http_status or _HTTP[code]
-
-    @property
-    def grpc_status(self) -> grpc.StatusCode:
-        """The gRPC status of this code."""
-        return _GRPC[int(self.code)]
+        self.http_status = http_status or _HTTP.get(code, 500)
 
     def grpc_message(self) -> str:
         """The message, cut as TF Serving cuts it: 1,024 characters and "...TRUNCATED"."""

@@ -19,10 +19,10 @@ from core.tfserving.channel import ONCE, ClientError, CredentialsError, Options,
 from core.tfserving.client import Client
 from core.tfserving.tensors import IMAGE_BYTES, InvalidResponseError, predict_request
 from edge import certificates
-from edge.answer import Answer
 from edge.asking.status import CERTIFICATE, INVALID_RESPONSE, RULES, SHUTTING_DOWN, StatusRule
 from edge.certificates import CertificateError
-from edge.sections import ServerSection
+from edge.config import ServerSection
+from edge.queue.examination import Answer
 
 log = logging.getLogger(__name__)
 
@@ -55,22 +55,12 @@ class ModelServerClient:
         *,
         now: Callable[[], float] = time.time,
         stop: threading.Event | None = None,
-        random_unit: Callable[[], float] = random.random,
     ) -> None:
-        """Make the client; a connection is opened with the first question.
-
-        Args:
-            section: the servers, and how patiently they are asked.
-            device_id: sent with each question.
-            now: Unix seconds, to compare certificates with.
-            stop: ends the pauses between tries.
-            random_unit: uniform in 0..1, for the jitter.
-        """
+        """Make the client; `now` (Unix seconds) is compared with certificates, `stop` ends the pauses between tries."""
         self._section = section
         self._device = device_id
         self._now = now
         self._stop = stop or threading.Event()
-        self._random = random_unit
         tls = None
         if section.ca_file is not None:
             tls = Tls(section.ca_file, section.key_file, section.certificate_file, section.tls_name or None)
@@ -97,7 +87,7 @@ class ModelServerClient:
         for attempt in range(section.attempts):
             if attempt:
                 # Full jitter: a fleet that lost its server does not come back in one wave.
-                if self._stop.wait(self._random() * pause):
+                if self._stop.wait(random.uniform(0, pause)):  # noqa: S311
                     break
                 pause = min(pause * 2, section.longest_pause_s)
             for address in section.addresses:
@@ -113,10 +103,7 @@ class ModelServerClient:
         raise last
 
     def explain(self, jpeg: bytes, examination_id: str, version: str) -> bytes | None:
-        """Return a picture of where the model looked.
-
-        Returns:
-            JPEG or PNG bytes; None if this version has no `explain` signature.
+        """Return a picture (JPEG or PNG) of where the model looked; None if this version has no `explain` signature.
 
         Raises:
             AskError: it failed this time; the next photograph may have one.

@@ -13,9 +13,10 @@ from core.worker import Worker
 from edge.asking.on_device import ModelStore, ModelUnusableError
 from edge.camera.photograph import BadPhotographError
 from edge.certificates import CertificateError
+from edge.config import FallbackSection
 from edge.queue.encryption import DamagedError
 from edge.queue.queue import Queue
-from edge.reporting.gateway import GatewayRefusesError, GatewayUnreachableError
+from edge.reporting.gateway import GatewayError
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +30,15 @@ class OnDeviceFallback(Worker):
         self,
         queue: Queue,
         store: ModelStore,
+        section: FallbackSection,
         *,
-        after_s: float,
-        check_s: float,
         stop: threading.Event,
         now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__("fallback", check_s, stop=stop)
+        super().__init__("fallback", section.check_s, stop=stop)
         self._queue = queue
         self._store = store
-        self._after = after_s
-        self._check = check_s
+        self._after = section.after_s
         self._now = now
         self._loaded = False
         self._due = 0.0
@@ -58,14 +57,14 @@ class OnDeviceFallback(Worker):
             self._attempt(self._store.load)
         if time.monotonic() >= self._due:
             self._attempt(self._store.update)
-            self._due = time.monotonic() + self._check
+            self._due = time.monotonic() + self._period_s
         pause = self.answer_waiting()
         return min(pause, max(0.1, self._due - time.monotonic()))
 
     def answer_waiting(self) -> float:
         """Answer what has waited `after_s`; return the seconds until the next one will have."""
         model = self._store.model
-        pause = self._check
+        pause = self._period_s
         if model is None:
             return pause
         for examination in self._queue.page(LATEST):
@@ -96,12 +95,6 @@ class OnDeviceFallback(Worker):
         try:
             act()
             self.trouble = ""
-        except (
-            ModelUnusableError,
-            OSError,
-            CertificateError,
-            GatewayRefusesError,
-            GatewayUnreachableError,
-        ) as error:
+        except (ModelUnusableError, OSError, CertificateError, GatewayError) as error:
             self.trouble = str(error)
             log.warning("on-device model: %s", error)

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from core.files import write_atomic
 from core.settings import explain
 from core.tfserving.answers import Zone
 from core.tfserving.tensors import InvalidResponseError
-from edge.answer import Answer
 from edge.camera.photograph import pixels_of
+from edge.queue.examination import Answer
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +37,16 @@ class ModelUnusableError(Exception):
     """A model file or its description cannot be used; the text says why."""
 
 
-class ZoneLimits(BaseModel):
+class ZoneLimits(BaseModel, frozen=True, extra="ignore"):
     """Where the middle zone begins and ends, named as in the model's own metadata."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     low_below: float = Field(ge=0, le=1, description="Below it the zone is low.")
     refer_from: float = Field(ge=0, le=1, description="From it on the zone is refer; review lies between.")
 
 
-class Description(BaseModel):
+class Description(BaseModel, frozen=True, extra="ignore"):
     """What `litert.json` says."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="The model's version.")
     file: str = Field(pattern=r"^[A-Za-z0-9._-]{1,128}$", description="Name of the file beside this one.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of that file.")

@@ -20,17 +20,12 @@ Handling = Literal["retry_now", "retry_later", "picture", "device"]
 
 @dataclass(frozen=True)
 class StatusRule:
-    """What a status code leads to.
-
-    Attributes:
-        handling: retry now, retry later, this picture, this device.
-        notice: the notice on the screen while it lasts; its words are in the catalogue.
-        strikes: how many such failures in a row, each followed by a health check that succeeds, make the
-            photograph the suspect; 0: it never is.
-    """
+    """What a status code leads to."""
 
     handling: Handling
-    notice: NoticeKind
+    notice: NoticeKind  # on the screen while it lasts
+    # How many such failures in a row, each followed by a health check that succeeds, make the photograph the suspect;
+    # 0: it never is.
     strikes: int = 0
 
 

@@ -7,30 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from pathlib import Path
 
 from edge.camera.camera import Camera, CameraHungError, CameraLostError
-from edge.camera.folder import FolderCamera
-from edge.camera.picamera import PiCamera
-from edge.camera.v4l2 import V4L2Camera
-from edge.sections import CameraSection
 
 REOPEN_S = 1.0
 # After this many deadlines without a picture opening the camera again has not helped.
 PATIENCE = 3
 
 Act = Callable[[Camera], bytes]
-
-
-def open_camera(config: CameraSection) -> Camera:
-    """Return the camera that `camera.source` names; CameraLostError when it is not there."""
-    kind, _, place = config.source.partition(":")
-    if kind == "folder":
-        return FolderCamera(Path(place).expanduser(), config.preview_edge)
-    if kind == "v4l2":
-        return V4L2Camera(place, config.width, config.height, config.preview_edge)
-    return PiCamera(config.width, config.height, config.preview_edge)
 
 
 class CameraKeeper:
@@ -118,7 +102,7 @@ class CameraKeeper:
     def _result(self, hand: _CameraThread, pending: Future[bytes]) -> bytes:
         try:
             result = pending.result(timeout=self._deadline)
-        except FutureTimeoutError:
+        except TimeoutError:
             error = CameraHungError(
                 f"the camera gave no picture within {self._deadline:g} seconds: it is opened again"
             )

@@ -1,8 +1,7 @@
 """Is this photograph good enough to be asked about, and if not, what should change?
 
 Everything is measured at 224 pixels on the short side, which is what the network looks at: blur that it
-cannot see does no harm. The limits are configuration; their defaults were chosen on real dermoscopic images
-(`benchmarks/edge_quality.py`).
+cannot see does no harm.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from core.images.statistics import laplacian
 from edge.camera.photograph import Pixels
-from edge.sections import QualitySection
+from edge.config import QualitySection
 
 SIDE = 224
 GRID = 56  # the lesion is sought on a coarse grid: hairs vanish, moles stay
@@ -131,13 +131,9 @@ def find_lesion(luminance: Plane, field: Mask) -> Lesion | None:
 
 
 def _focus(luminance: Plane, field: Mask) -> float:
-    inner = luminance[1:-1, 1:-1]
-    laplacian = (
-        luminance[:-2, 1:-1] + luminance[2:, 1:-1] + luminance[1:-1, :-2] + luminance[1:-1, 2:] - 4.0 * inner
-    )
     # The edge of the field of view is sharp in every picture and says nothing about the skin.
     away = field[1:-1, 1:-1] & field[:-2, 1:-1] & field[2:, 1:-1] & field[1:-1, :-2] & field[1:-1, 2:]
-    return float(laplacian[away].var()) if away.any() else 0.0
+    return float(laplacian(luminance)[away].var()) if away.any() else 0.0
 
 
 def _glare(colour: Pixels, field: Mask) -> float:
@@ -157,9 +153,8 @@ def _rim(luminance: Plane) -> Mask:
     """Return the dark surround: dark pixels reachable from a corner. A dark lesion inside is not part of it."""
     small = _coarse(luminance) < RIM_DARK
     seed = np.zeros_like(small)
-    for row in (0, -1):
-        for column in (0, -1):
-            seed[row, column] = small[row, column]
+    corners = np.ix_((0, -1), (0, -1))
+    seed[corners] = small[corners]
     rim = _grow(seed, small)
     if not rim.any():
         return np.zeros(luminance.shape, np.bool_)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,18 +22,16 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
-from edge.camera.barcodes import read_code
 from edge.camera.camera import CameraLostError
 from edge.camera.photograph import BadPhotographError
+from edge.config import LANGUAGES
 from edge.device import Device, Draft
-from edge.kiosk import streams, views
-from edge.kiosk.catalogue import translator
-from edge.kiosk.code_pattern import CodePattern
+from edge.kiosk import views
+from edge.kiosk.code_pattern import CodePattern, read_code
 from edge.kiosk.security import HEADERS, KioskSecurityMiddleware
 from edge.queue.encryption import DamagedError
 from edge.queue.examination import ID, Examination, new_id
 from edge.queue.queue import StorageFullError
-from edge.sections import LANGUAGES
 
 ROOT = Path(str(files("edge.kiosk")))
 ROWS = 5
@@ -38,6 +39,10 @@ MOST_FORM_BYTES = 10_000
 # As many previews and scans at once: a camera that hangs must not hold the threads of the other pages.
 CAMERA_CALLS = 4
 RETURN_S = 20
+LOOK_S = 0.2
+BEAT_S = 2.0
+STILL_S = 1.0
+RECONNECT_MS = 500
 
 
 def create_app(device: Device) -> Starlette:
@@ -48,11 +53,17 @@ def create_app(device: Device) -> Starlette:
         exception_handlers={
             OSError: kiosk.disk_trouble,
             sqlite3.OperationalError: kiosk.disk_trouble,
+            **dict.fromkeys((StorageFullError, CameraLostError, BadPhotographError), kiosk.trouble),
+            NotFoundError: kiosk.not_found,
             HTTPException: kiosk.no_page,
             Exception: kiosk.internal_error,
         },
         middleware=[Middleware(KioskSecurityMiddleware, hosts=device.config.kiosk.allowed_hosts)],
     )
+
+
+class NotFoundError(Exception):
+    """An examination, or a picture, that is not there."""
 
 
 class Kiosk:
@@ -100,7 +111,6 @@ class Kiosk:
         fits = self._code.fits(code)
         return self._page(
             request,
-            "capture.html",
             "capture",
             press=new_id(),
             code=code if fits else "",
@@ -110,21 +120,18 @@ class Kiosk:
 
     async def capture(self, request: Request) -> Response:
         """Take a photograph; the press's id makes sending it twice harmless."""
-        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
-            press, code = str(form.get("press", "")), str(form.get("code", "")).strip().upper()
+        form = await _form(request)
+        press, code = form.get("press", ""), form.get("code", "").strip().upper()
         if not ID.fullmatch(press):
             return self._error(request, 400, "press is not an examination id")
         if not self._code.fits(code):
             return self._error(request, 400, self._t("capture.bad_code", example=self._code.example))
-        try:
-            taken = await run_in_threadpool(self._device.capture, press, code)
-            if isinstance(taken, Draft):
-                if _wants_json(request):
-                    return JSONResponse({"retake": list(taken.quality.advice), "id": press}, status_code=422)
-                return RedirectResponse("/retake", status_code=303)
-            await run_in_threadpool(self._wait_for_answer, press)
-        except (StorageFullError, CameraLostError, BadPhotographError) as error:
-            return self._trouble(request, str(error))
+        taken = await run_in_threadpool(self._device.capture, press, code)
+        if isinstance(taken, Draft):
+            if _wants_json(request):
+                return JSONResponse({"retake": list(taken.quality.advice), "id": press}, status_code=422)
+            return RedirectResponse("/retake", status_code=303)
+        await run_in_threadpool(self._wait_for_answer, press)
         if _wants_json(request):
             return await self.result_json(request, press)
         return RedirectResponse(f"/examinations/{press}", status_code=303)
@@ -135,37 +142,30 @@ class Kiosk:
         if draft is None:
             return RedirectResponse("/", status_code=303)
         may = not self._device.config.quality.refuse
-        return self._page(request, "retake.html", "capture", draft=draft, may_send=may)
+        return self._page(request, "retake", draft=draft, may_send=may)
 
     async def keep_draft(self, request: Request) -> Response:
         """Send the photograph that should have been taken again."""
-        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
-            press = str(form.get("press", ""))
-        try:
-            kept = await run_in_threadpool(self._device.keep_draft, press)
-            if kept is None:
-                return RedirectResponse("/", status_code=303)
-            await run_in_threadpool(self._wait_for_answer, kept.id)
-        except StorageFullError as error:
-            return self._trouble(request, str(error))
+        press = (await _form(request)).get("press", "")
+        kept = await run_in_threadpool(self._device.keep_draft, press)
+        if kept is None:
+            return RedirectResponse("/", status_code=303)
+        await run_in_threadpool(self._wait_for_answer, kept.id)
         return RedirectResponse(f"/examinations/{kept.id}", status_code=303)
 
-    async def draft_picture(self, request: Request) -> Response:
+    async def draft_picture(self, _request: Request) -> Response:
         """Show the photograph the advice is about."""
         draft = self._device.draft
         if draft is None:
-            return self._not_found(request)
+            raise NotFoundError
         return Response(draft.photograph.jpeg, media_type="image/jpeg")
 
     async def result_page(self, request: Request) -> Response:
         """One examination."""
         examination = await self._examination(request)
-        if examination is None:
-            return self._not_found(request)
         unusual = examination.answer is not None and examination.answer.out_of_distribution >= views.UNUSUAL
         return self._page(
             request,
-            "result.html",
             "result",
             examination=examination,
             unusual=unusual,
@@ -190,13 +190,11 @@ class Kiosk:
 
     async def ask_again(self, request: Request) -> Response:
         """Put a refused examination, or one that was set aside, back in the queue."""
-        await run_in_threadpool(self._device.sender.ask_again, request.path_params["id"])
-        return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
+        return await self._act(request, self._device.sender.ask_again)
 
     async def leave(self, request: Request) -> Response:
         """Settle an examination that was set aside without an answer."""
-        await run_in_threadpool(self._device.sender.leave, request.path_params["id"])
-        return RedirectResponse(f"/examinations/{request.path_params['id']}", status_code=303)
+        return await self._act(request, self._device.sender.leave)
 
     async def history_page(self, request: Request) -> Response:
         """Show examinations, newest first, all or those that are searched for."""
@@ -212,7 +210,6 @@ class Kiosk:
         rows = found[first : first + ROWS] if text else await run_in_threadpool(queue.page, ROWS, first)
         return self._page(
             request,
-            "history.html",
             "history",
             rows=rows,
             number=number,
@@ -229,7 +226,6 @@ class Kiosk:
             servers = await run_in_threadpool(self._device.client.health)
         return self._page(
             request,
-            "settings.html",
             "settings",
             facts=views.facts(self._device, self._t),
             servers=servers,
@@ -238,21 +234,19 @@ class Kiosk:
 
     async def change_settings(self, request: Request) -> Response:
         """Keep the nurse's choice across restarts."""
-        async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
-            choices = {name: str(value) for name, value in form.items()}
+        choices = await _form(request)
         valid = {"language": LANGUAGES, "guide": ("on", "off")}
         for name, value in choices.items():
             if value not in valid.get(name, ()):
-                return self._error(
-                    request, 400, f"{name} = {value!r}: valid: {valid.get(name, tuple(valid))}"
-                )
+                told = f"{name} = {value!r}: valid: {valid.get(name, tuple(valid))}"
+                return self._error(request, 400, told)
         for name, value in choices.items():
             await run_in_threadpool(self._device.queue.remember, name, value)
         return RedirectResponse("/settings", status_code=303)
 
     async def notices_page(self, request: Request) -> Response:
         """Show what is wrong, and the way back."""
-        return self._page(request, "notices.html", "notices", notices=self._device.notices.all())
+        return self._page(request, "notices", notices=self._device.notices.all())
 
     async def try_again(self, _request: Request) -> Response:
         """Try everything again now, as the nurse asked."""
@@ -279,27 +273,31 @@ class Kiosk:
 
     async def status_bar(self, request: Request) -> Response:
         """Show the status line alone, to be put in place of the old one."""
-        return self._page(request, "status.html", "")
+        return self._page(request, "status")
 
     async def preview(self, request: Request) -> Response:
         """One picture of the live preview, as soon as it differs from the one `seen`; 204 for one that stays."""
         if self._camera_calls.available_tokens < 1:
             return JSONResponse({"error": "the camera is busy"}, status_code=503)
-        seen = request.query_params.get("seen", "")
-        try:
-            found = await streams.frame(self._device, seen, self._camera_calls)
-        except CameraLostError as error:
-            return JSONResponse({"error": str(error)}, status_code=503)
-        if found is None:
-            return Response(status_code=204)
-        tag, picture = found
-        return Response(picture, media_type="image/jpeg", headers={"X-Frame": tag})
+        # A page asks for one after the other, so that it knows of each how old it is; a stream in an `<img>` would
+        # stand still without a word.
+        due = time.monotonic() + STILL_S
+        while not self._device.stop.is_set():
+            try:
+                picture = await to_thread.run_sync(self._device.preview, limiter=self._camera_calls)
+            except CameraLostError as error:
+                return JSONResponse({"error": str(error)}, status_code=503)
+            tag = hashlib.sha256(picture).hexdigest()[:16]
+            if tag != request.query_params.get("seen", ""):
+                return Response(picture, media_type="image/jpeg", headers={"X-Frame": tag})
+            if time.monotonic() >= due:
+                break
+            await asyncio.sleep(1.0 / self._device.config.camera.preview_fps)
+        return Response(status_code=204)
 
     async def events(self, request: Request) -> Response:
-        """Stream the news."""
-        return StreamingResponse(
-            streams.events(self._device, request.is_disconnected), media_type="text/event-stream"
-        )
+        """Stream the news: the state at once and after every change, and a `beat` that says the device is alive."""
+        return StreamingResponse(self._events(request), media_type="text/event-stream")
 
     async def healthz(self, _request: Request) -> Response:
         """For the container's health check: 200 while all workers go round and the camera does not hang."""
@@ -317,7 +315,18 @@ class Kiosk:
     async def disk_trouble(self, request: Request, error: Exception) -> Response:
         """Answer what could not be written, on any page: it is the memory card's trouble."""
         self._device.notices.add("storage_full", str(error))
-        return self._trouble(request, str(error))
+        return await self.trouble(request, error)
+
+    async def trouble(self, request: Request, error: Exception) -> Response:
+        """Answer a photograph that could not be taken or kept with the notices that say why."""
+        if _wants_json(request):
+            return JSONResponse({"error": str(error)}, status_code=503)
+        notices = self._device.notices.all()
+        return self._page(request, "notices", status_code=503, notices=notices)
+
+    async def not_found(self, request: Request, _error: Exception) -> Response:
+        """Answer for an examination, or a picture of one, that is not there."""
+        return self._error(request, 404, self._t("error.not_found"))
 
     async def no_page(self, request: Request, error: Exception) -> Response:
         """Answer an address that is not one, or a method it does not take."""
@@ -330,6 +339,19 @@ class Kiosk:
         response.headers.update(HEADERS)  # this answer is made outside the middleware
         return response
 
+    async def _events(self, request: Request) -> AsyncIterator[str]:
+        yield f"retry: {RECONNECT_MS}\n\n"
+        last, beat = "", 0.0
+        while not self._device.stop.is_set() and not await request.is_disconnected():
+            now = views.live_state(self._device)
+            if now != last:
+                last = now
+                yield f"data: {now}\n\n"
+            elif time.monotonic() >= beat:
+                beat = time.monotonic() + BEAT_S
+                yield "event: beat\ndata:\n\n"
+            await asyncio.sleep(LOOK_S)
+
     def _wait_for_answer(self, examination_id: str) -> None:
         """Wait a moment, so that on a good network the first page already holds the answer."""
         queue = self._device.queue
@@ -341,42 +363,42 @@ class Kiosk:
         with queue.changed:
             queue.changed.wait_for(settled, timeout=self._device.config.kiosk.wait_s)
 
-    async def _examination(self, request: Request) -> Examination | None:
-        return await run_in_threadpool(self._device.queue.get, request.path_params["id"])
+    async def _examination(self, request: Request) -> Examination:
+        found = await run_in_threadpool(self._device.queue.get, request.path_params["id"])
+        if found is None:
+            raise NotFoundError
+        return found
+
+    async def _act(self, request: Request, act: Callable[[str], None]) -> Response:
+        examination_id = request.path_params["id"]
+        await run_in_threadpool(act, examination_id)
+        return RedirectResponse(f"/examinations/{examination_id}", status_code=303)
 
     async def _image(self, request: Request, read: Callable[[str], bytes]) -> Response:
         examination = await self._examination(request)
-        if examination is None:
-            return self._not_found(request)
         try:
             data = await run_in_threadpool(read, examination.id)
         except DamagedError:
-            return self._not_found(request)
+            raise NotFoundError from None
         return Response(data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
-
-    def _trouble(self, request: Request, detail: str) -> Response:
-        if _wants_json(request):
-            return JSONResponse({"error": detail}, status_code=503)
-        notices = self._device.notices.all()
-        return self._page(request, "notices.html", "notices", status_code=503, notices=notices)
-
-    def _not_found(self, request: Request) -> Response:
-        return self._error(request, 404, self._t("error.not_found"))
 
     def _error(self, request: Request, code: int, text: str) -> Response:
         if _wants_json(request):
             return JSONResponse({"error": text}, status_code=code)
-        return self._page(request, "error.html", "error", status_code=code, text=text, return_s=RETURN_S)
+        return self._page(request, "error", status_code=code, text=text, return_s=RETURN_S)
 
-    def _page(
-        self, request: Request, template: str, page: str, *, status_code: int = 200, **values: Any
-    ) -> Response:
+    def _page(self, request: Request, page: str, *, status_code: int = 200, **values: Any) -> Response:
         context = views.context(self._device, page, pattern=self._code, **values)
-        return self._templates.TemplateResponse(request, template, context, status_code=status_code)
+        return self._templates.TemplateResponse(request, f"{page}.html", context, status_code=status_code)
 
     def _t(self, key: str, **values: object) -> str:
-        text: str = translator(views.language(self._device))(key, **values)
+        text: str = views.translator(views.language(self._device))(key, **values)
         return text
+
+
+async def _form(request: Request) -> dict[str, str]:
+    async with request.form(max_files=0, max_fields=5, max_part_size=MOST_FORM_BYTES) as form:
+        return {name: str(value) for name, value in form.items()}
 
 
 def _wants_json(request: Request) -> bool:

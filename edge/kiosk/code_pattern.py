@@ -1,4 +1,4 @@
-"""The pattern of an examination code: what fits, what may still become a fitting code, and an example."""
+"""Examination codes: their pattern, what may still become a fitting code, an example, and reading one from a picture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
+from edge.camera.photograph import pixels_of
+
 ANYTHING = ".*"
 SHOWN = 4  # characters of the example where the pattern leaves their number open
 
 
 class CodePattern:
-    """A regular expression for whole codes, and what follows from it for those who type one.
+    """A regular expression (that Python and JavaScript read alike) for whole codes, and what follows from it.
 
     Attributes:
         source: the expression itself.
@@ -22,20 +24,12 @@ class CodePattern:
     """
 
     def __init__(self, source: str) -> None:
-        """Derive prefix and example.
-
-        Args:
-            source: a regular expression that Python and JavaScript read alike.
-
-        Raises:
-            re.error: not a regular expression.
-        """
         self.source = source
         self._whole = re.compile(source)
         # The library's own parser: a second one would read some pattern differently.
         parsed = list(import_module("re._parser").parse(source))
         try:
-            self.prefix = _prefix(parsed)
+            _, self.prefix = _expressions(parsed)
             example = _example(parsed, count())
         except _UnknownError:
             self.prefix, example = ANYTHING, ""
@@ -46,59 +40,53 @@ class CodePattern:
         return self._whole.fullmatch(code) is not None
 
 
+def read_code(jpeg: bytes) -> str | None:
+    """Return the text of the first QR code, Data Matrix or Code 128 in the picture; None if there is none."""
+    zxing = import_module("zxingcpp")
+    kinds = zxing.BarcodeFormat
+    wanted = (kinds.QRCode, kinds.DataMatrix, kinds.Code128)
+    found = zxing.read_barcodes(pixels_of(jpeg), formats=wanted)
+    return str(found[0].text).strip() if found else None
+
+
 class _UnknownError(Exception):
     """A part of an expression, such as a look-ahead, whose beginnings cannot be told."""
 
 
-def _prefix(nodes: Iterable[Any]) -> str:
-    """Return an expression for every beginning of what the nodes match, nothing included."""
-    rest = ""
+def _expressions(nodes: Iterable[Any]) -> tuple[str, str]:
+    """Return expressions for what the nodes match and for every beginning of it, nothing included."""
+    source, prefix = "", ""
     for node in reversed(list(nodes)):
-        rest = f"(?:{_beginning(node)}|{_source(node)}{rest})"
-    return rest
+        whole, begun = _expressions_of(node)
+        source = whole + source
+        prefix = f"(?:{begun}|{whole}{prefix})"
+    return source, prefix
 
 
-def _beginning(node: Any) -> str:
-    """Return an expression for what may stand of a node that is not whole."""
-    kind, value = str(node[0]), node[1]
-    if kind == "SUBPATTERN":
-        return _prefix(value[3])
-    if kind == "BRANCH":
-        return "(?:" + "|".join(_prefix(branch) for branch in value[1]) + ")"
-    if kind in ("MAX_REPEAT", "MIN_REPEAT"):
-        _, most, inner = value
-        if most == 0:
-            return ""
-        before = "*" if str(most) == "MAXREPEAT" else f"{{0,{int(most) - 1}}}"
-        return f"(?:{_sources(inner)}){before}{_prefix(inner)}"
-    return ""
-
-
-def _sources(nodes: Iterable[Any]) -> str:
-    return "".join(_source(node) for node in nodes)
-
-
-def _source(node: Any) -> str:
-    """Return the expression of a node again, in the words that Python and JavaScript share."""
+def _expressions_of(node: Any) -> tuple[str, str]:
+    """Return the expression of a node again, in the words that Python and JavaScript share, and of what it begins with."""
     kind, value = str(node[0]), node[1]
     if kind == "LITERAL":
-        return _escaped(value)
+        return _escaped(value), ""
     if kind == "NOT_LITERAL":
-        return f"[^{_escaped(value)}]"
+        return f"[^{_escaped(value)}]", ""
     if kind == "ANY":
-        return "."
+        return ".", ""
     if kind == "AT":
-        return ""  # the whole code is matched in any case
+        return "", ""  # the whole code is matched in any case
     if kind == "IN":
-        return "[" + "".join(_item(item) for item in value) + "]"
+        return "[" + "".join(_item(item) for item in value) + "]", ""
     if kind == "SUBPATTERN":
-        return f"(?:{_sources(value[3])})"
+        source, prefix = _expressions(value[3])
+        return f"(?:{source})", prefix
     if kind == "BRANCH":
-        return "(?:" + "|".join(_sources(branch) for branch in value[1]) + ")"
+        sources, prefixes = zip(*map(_expressions, value[1]), strict=True)
+        return f"(?:{'|'.join(sources)})", f"(?:{'|'.join(prefixes)})"
     if kind in ("MAX_REPEAT", "MIN_REPEAT"):
         least, most, inner = value
-        upper = "" if str(most) == "MAXREPEAT" else str(int(most))
-        return f"(?:{_sources(inner)}){{{int(least)},{upper}}}"
+        source, prefix = _expressions(inner)
+        upper, before = ("", "*") if str(most) == "MAXREPEAT" else (int(most), f"{{0,{int(most) - 1}}}")
+        return f"(?:{source}){{{int(least)},{upper}}}", f"(?:{source}){before}{prefix}" if most else ""
     raise _UnknownError(kind)
 
 

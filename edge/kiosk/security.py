@@ -38,8 +38,7 @@ class KioskSecurityMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
+                headers.update(HEADERS)
                 if not str(scope["path"]).startswith("/static/"):
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)

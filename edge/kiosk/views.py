@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import time
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from edge import __version__
 from edge.asking.status import SERVER_NOTICES
+from edge.config import LANGUAGES
 from edge.device import Device
-from edge.kiosk.catalogue import Translate, translator
 from edge.notices import Notice
 from edge.queue.examination import Examination
-from edge.reporting import vitals
-from edge.reporting.records import examination_record
-from edge.sections import LANGUAGES
+from edge.reporting.records import examination_record, temperature_c
 
+Translate = Callable[..., str]
 UNUSUAL = 0.5  # `out_of_distribution` from which the picture is called out as no dermoscopy
 
 
@@ -29,6 +32,27 @@ class Status:
     waiting: int
     temperature: int | None
     notices: list[Notice]
+
+
+@cache
+def texts(language: str) -> dict[str, str]:
+    """Return the texts of a language, one TOML file, by dotted key."""
+    raw = files("edge.kiosk").joinpath("catalogue", f"{language}.toml").read_text(encoding="utf-8")
+    return {
+        f"{section}.{key}": text
+        for section, table in tomllib.loads(raw).items()
+        for key, text in table.items()
+    }
+
+
+def translator(language: str) -> Translate:
+    """Return a function from key and named values to text; an unknown key is a KeyError, which a test looks for."""
+    found = texts(language)
+
+    def translate(key: str, **values: object) -> str:
+        return found[key].format(**values) if values else found[key]
+
+    return translate
 
 
 def language(device: Device) -> str:
@@ -52,7 +76,7 @@ def status(device: Device) -> Status:
         server = "trouble"
     else:
         server = "ok" if device.sender.version else "unknown"
-    temperature = vitals.temperature_c()
+    temperature = temperature_c()
     counts = device.queue.counts()
     return Status(
         server=server,
@@ -82,11 +106,12 @@ def context(device: Device, page: str, **values: Any) -> dict[str, Any]:
 
 def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
     """Return the settings page's table."""
-    temperature = vitals.temperature_c()
+    temperature = temperature_c()
     kept, free = (
         f"{size / 1e9:.1f}".replace(".", t("number.decimal"))
         for size in (device.queue.bytes_kept(), device.queue.free_bytes())
     )
+    degrees = "–" if temperature is None else t("status.degrees", value=round(temperature))
     on_device = device.fallback.version if device.fallback else ""
     return [
         (t("settings.device"), device.config.device.id),
@@ -94,10 +119,7 @@ def facts(device: Device, t: Translate) -> list[tuple[str, str]]:
         (t("settings.model"), device.sender.version or t("settings.none")),
         (t("settings.on_device"), on_device or t("settings.none")),
         (t("settings.storage"), t("settings.storage_value", kept=kept, free=free)),
-        (
-            t("settings.temperature"),
-            "–" if temperature is None else t("status.degrees", value=round(temperature)),
-        ),
+        (t("settings.temperature"), degrees),
         (t("settings.software"), __version__),
     ]
 
@@ -141,12 +163,7 @@ def clock(moment: float) -> str:
 
 
 def percent(share: float, decimal: str) -> str:
-    """Return a share of 1 in percent; only certainty reads as 0 % or 100 %.
-
-    Args:
-        share: 0 to 1.
-        decimal: the language's decimal mark.
-    """
+    """Return a share of 1 in percent, with the language's `decimal` mark; only certainty reads as 0 % or 100 %."""
     value = share * 100
     if 0 < value < 0.05:
         text = "< 0.1"

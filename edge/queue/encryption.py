@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from core.errors import UsageError
 from core.files import sync_folder
 
 MAGIC = b"MZE1"
@@ -20,7 +21,7 @@ NONCE = 12
 KEY = 32
 
 
-class KeyFileError(Exception):
+class KeyFileError(UsageError):
     """The key file is missing, readable by others, or no key; the text says the way out."""
 
 

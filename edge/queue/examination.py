@@ -7,12 +7,36 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edge.answer import Answer
+from core.records.examination import ID_PATTERN
+from core.tfserving.answers import ModelAnswer
 
+Origin = Literal["server", "device"]
 # waiting: no server answered yet; answered: one did; refused: the server will not have this picture;
 # damaged: the picture on the card cannot be read any more.
 State = Literal["waiting", "answered", "refused", "damaged"]
-ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# Sealed together with the picture.
+HEADER = ("id", "number", "code", "captured_at", "clock_trusted", "width", "height", "sha256", "quality")
+ID = re.compile(ID_PATTERN)
+
+
+@dataclass(frozen=True)
+class Answer(ModelAnswer):
+    """A model's answer, where it comes from, and the limits of its zones.
+
+    Attributes:
+        origin: `server`, or `device` for the on-device model's.
+        low_below: probabilities below it lie in the zone `low`; None if the model did not say.
+        refer_from: probabilities from it on lie in the zone `refer`; None if the model did not say.
+    """
+
+    origin: Origin = "server"
+    low_below: float | None = None
+    refer_from: float | None = None
+
+    @property
+    def preliminary(self) -> bool:
+        """True for the on-device model's answer, which the server's replaces."""
+        return self.origin == "device"
 
 
 def new_id() -> str:
@@ -55,14 +79,4 @@ class Examination:
 
     def header(self) -> dict[str, Any]:
         """Return what is sealed together with the picture: enough to rebuild a lost queue."""
-        return {
-            "id": self.id,
-            "number": self.number,
-            "code": self.code,
-            "captured_at": self.captured_at,
-            "clock_trusted": self.clock_trusted,
-            "width": self.width,
-            "height": self.height,
-            "sha256": self.sha256,
-            "quality": self.quality,
-        }
+        return {name: getattr(self, name) for name in HEADER}

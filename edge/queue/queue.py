@@ -20,23 +20,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from core.errors import UsageError
 from core.files import sync_folder, write_atomic
-from edge.answer import Answer
 from edge.queue.encryption import DamagedError, Encryptor, KeyFileError
-from edge.queue.examination import Examination, State
+from edge.queue.examination import Answer, Examination, State
 from edge.queue.pictures import PictureFiles
 from edge.queue.store import CorruptStoreError, ExaminationStore
 
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+EVERY_ONE = -1  # as the limit of a page
 
 
 class StorageFullError(Exception):
     """There is no room for another capture; the text says why."""
 
 
-class FolderInUseError(Exception):
+class FolderInUseError(UsageError):
     """Another process works in this state folder; the text says which."""
 
 
@@ -46,11 +47,7 @@ class Queue:
     def __init__(self, folder: Path, encryptor: Encryptor, *, budget_bytes: int, min_free_bytes: int) -> None:
         """Open or create the queue, which belongs to this process until it is closed.
 
-        Args:
-            folder: the state folder.
-            encryptor: seals what is written.
-            budget_bytes: most bytes for pictures; sent ones go first.
-            min_free_bytes: what must stay free on the partition.
+        Pictures take `budget_bytes` at most, of which sent ones go first, and leave `min_free_bytes` free.
 
         Raises:
             FolderInUseError: another process works in the folder.
@@ -111,11 +108,8 @@ class Queue:
             found = self.get(examination_id)
             if found is None or found.settled:
                 return
-            self._store.update(
-                replace(
-                    found, trouble=trouble, tries=found.tries + bool(trouble), answer=answer or found.answer
-                )
-            )
+            tries = found.tries + bool(trouble)
+            self._store.update(replace(found, trouble=trouble, tries=tries, answer=answer or found.answer))
         self._announce()
 
     def mark_reported(self, examination_id: str) -> None:
@@ -136,9 +130,7 @@ class Queue:
             "answered_at": None,
         }
         self._change(
-            examination_id,
-            lambda found: found.kept and (found.state == "refused" or found.set_aside),
-            **again,
+            examination_id, lambda one: one.kept and (one.state == "refused" or one.set_aside), **again
         )
 
     def leave(self, examination_id: str) -> None:
@@ -179,13 +171,11 @@ class Queue:
 
     def get(self, examination_id: str) -> Examination | None:
         """Return the examination with this id."""
-        rows = self._store.select("WHERE id = ?", (examination_id,))
-        return rows[0] if rows else None
+        return self._first("WHERE id = ?", (examination_id,))
 
     def next_waiting(self) -> Examination | None:
         """Return the oldest examination that no server has answered and that was not set aside."""
-        rows = self._store.select("WHERE state = 'waiting' AND NOT set_aside ORDER BY number LIMIT 1")
-        return rows[0] if rows else None
+        return self._first("WHERE state = 'waiting' AND NOT set_aside ORDER BY number LIMIT 1")
 
     def all_set_aside(self) -> list[Examination]:
         """Return what the servers fail on, oldest first."""
@@ -196,8 +186,8 @@ class Queue:
 
         Reports keep the order, but do not wait behind one that was set aside.
         """
-        rows = self._store.select("WHERE reported = 0 AND NOT set_aside ORDER BY number LIMIT 1")
-        return rows[0] if rows and rows[0].settled else None
+        found = self._first("WHERE reported = 0 AND NOT set_aside ORDER BY number LIMIT 1")
+        return found if found is not None and found.settled else None
 
     def search(self, text: str) -> list[Examination]:
         """Return the examinations whose code holds `text` or whose number it is, newest first.
@@ -213,14 +203,9 @@ class Queue:
         return self._store.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
 
     def forget_settled(self, before: float, *, reported: bool) -> int:
-        """Remove what was settled before a moment; what is unsent stays, however old.
+        """Remove what was settled `before` (Unix seconds), if `reported` only what the gateway has; return how many.
 
-        Args:
-            before: Unix seconds.
-            reported: only what the gateway has, too.
-
-        Returns:
-            How many were removed.
+        What is unsent stays, however old.
         """
         where = "WHERE state != 'waiting' AND settled_at < ?" + (" AND reported = 1" if reported else "")
         old = self._store.select(where, (before,))
@@ -241,11 +226,11 @@ class Queue:
         return self._store.counts()
 
     def bytes_kept(self) -> int:
-        """Bytes of all pictures on the disk."""
+        """Return the bytes of all pictures on the disk."""
         return self._store.bytes_kept()
 
     def free_bytes(self) -> int:
-        """Bytes free on the partition."""
+        """Return the bytes free on the partition."""
         return shutil.disk_usage(self._folder).free
 
     def fact(self, name: str, default: str) -> str:
@@ -253,7 +238,7 @@ class Queue:
         return self._store.fact(name, default)
 
     def remember(self, name: str, value: str) -> None:
-        """Remembers a value across restarts."""
+        """Remember a value across restarts."""
         self._store.remember(name, value)
 
     def close(self) -> None:
@@ -261,8 +246,11 @@ class Queue:
         self._store.close()
         self._folder_lock.close()
 
+    def _first(self, where: str, values: tuple[Any, ...] = ()) -> Examination | None:
+        return next(iter(self._store.select(where, values)), None)
+
     def _check_key(self) -> None:
-        """Refuses a key that this queue was not sealed with: its data is not damaged, only unreadable."""
+        """Refuse a key that this queue was not sealed with: its data is not damaged, only unreadable."""
         path = self._folder / "key.check"
         if not path.exists():
             write_atomic(path, self._encryptor.encrypt(b"melanosizer", "key.check"), mode=0o600)
@@ -271,8 +259,7 @@ class Queue:
             self._encryptor.decrypt(path.read_bytes(), "key.check")
         except DamagedError:
             raise KeyFileError(
-                f"the encryption key is not the one that {self._folder} was sealed with: put"
-                f" the right key file "
+                f"the encryption key is not the one that {self._folder} was sealed with: put the right key file "
                 "back (storage.key_file), or start with an empty state folder"
             ) from None
 
@@ -308,19 +295,16 @@ class Queue:
         free = self.free_bytes()
         if free - size < self._min_free:
             raise StorageFullError(
-                f"{free // MEGABYTE} MB are free on the card, "
-                f"and {self._min_free // MEGABYTE} MB must stay free"
+                f"{free // MEGABYTE} MB are free on the card, and {self._min_free // MEGABYTE} MB must stay free"
             )
-        kept = self.bytes_kept()
-        if kept + size <= self._budget:
+        if self.bytes_kept() + size <= self._budget:
             return
         sent = (
             "WHERE kept = 1 AND (state = 'answered' OR (state != 'waiting' AND reported = 1)) ORDER BY number"
         )
         for old in self._store.select(sent):
-            kept -= self._store.bytes_kept(old.id)
             self.drop_picture(old.id)
-            if kept + size <= self._budget:
+            if self.bytes_kept() + size <= self._budget:
                 return
         raise StorageFullError(
             f"{self.counts()['waiting']} unsent photographs fill "

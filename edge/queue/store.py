@@ -11,9 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge.answer import Answer
 from edge.queue.encryption import DamagedError, Encryptor
-from edge.queue.examination import Examination
+from edge.queue.examination import Answer, Examination
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS examinations (
@@ -43,9 +42,9 @@ class ExaminationStore:
     """Rows of examinations; every method is one transaction and safe to call from any thread."""
 
     def __init__(self, path: Path, encryptor: Encryptor) -> None:
-        """Open or creates the database at `path`.
+        """Open or create the database at `path`.
 
-        Raises CorruptStoreError, or sqlite3.OperationalError where the disk is full or failing.
+        Raises CorruptStoreError, or sqlite3.OperationalError if the disk is full or failing.
         """
         self._encryptor = encryptor
         self._lock = threading.RLock()
@@ -57,35 +56,22 @@ class ExaminationStore:
             if verdict != "ok":
                 raise CorruptStoreError(f"{path}: {verdict}")
             self._db.executescript(SCHEMA)
-            self._migrate()
-            # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads
-            # it.
+            # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads it.
             self.select("")
-        except sqlite3.OperationalError:
+        except (sqlite3.DatabaseError, CorruptStoreError) as error:
+            self._db.close()
             # A full or failing disk says nothing about what is written on it.
-            self._db.close()
-            raise
-        except sqlite3.DatabaseError as error:
-            self._db.close()
+            if isinstance(error, sqlite3.OperationalError | CorruptStoreError):
+                raise
             raise CorruptStoreError(f"{path}: {error}") from None
-        except CorruptStoreError:
-            self._db.close()
-            raise
 
     def insert(self, examination: Examination, size: int) -> None:
         """Add a row; `size` is the sealed picture's length in bytes."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO examinations (number, id, captured_at, state, bytes, sealed) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    examination.number,
-                    examination.id,
-                    examination.captured_at,
-                    examination.state,
-                    size,
-                    self._seal(examination),
-                ),
+                "VALUES (:number, :id, :captured_at, :state, :bytes, :sealed)",
+                {**self._values(examination), "bytes": size},
             )
             last = max(self.last_number(), examination.number)
             self._db.execute("INSERT OR REPLACE INTO facts VALUES ('last_number', ?)", (str(last),))
@@ -94,18 +80,9 @@ class ExaminationStore:
         """Write the changed parts of a row."""
         with self._transaction():
             self._db.execute(
-                "UPDATE examinations SET state = ?, reported = ?, kept = ?, tries = ?, "
-                "settled_at = ?, set_aside = ?, sealed = ? WHERE id = ?",
-                (
-                    examination.state,
-                    examination.reported,
-                    examination.kept,
-                    examination.tries,
-                    examination.answered_at,
-                    examination.set_aside,
-                    self._seal(examination),
-                    examination.id,
-                ),
+                "UPDATE examinations SET state = :state, reported = :reported, kept = :kept, tries = :tries, "
+                "settled_at = :answered_at, set_aside = :set_aside, sealed = :sealed WHERE id = :id",
+                self._values(examination),
             )
 
     def delete(self, examination_id: str) -> None:
@@ -136,15 +113,11 @@ class ExaminationStore:
         more = {"set_aside": int(set_aside), "unreported": int(unreported)}
         return {**states, **more, "total": sum(states.values())}
 
-    def bytes_kept(self, examination_id: str | None = None) -> int:
-        """Bytes of one picture, or of all that are on the disk."""
-        query = "SELECT COALESCE(SUM(bytes), 0) FROM examinations WHERE kept = 1"
+    def bytes_kept(self) -> int:
+        """Return the bytes of all pictures that are on the disk."""
         with self._lock:
-            if examination_id is None:
-                (size,) = self._db.execute(query).fetchone()
-            else:
-                (size,) = self._db.execute(f"{query} AND id = ?", (examination_id,)).fetchone()
-        return int(size)
+            found = self._db.execute("SELECT COALESCE(SUM(bytes), 0) FROM examinations WHERE kept = 1")
+            return int(found.fetchone()[0])
 
     def last_number(self) -> int:
         """Return the highest number ever given: numbers are not used twice, also after rows were removed."""
@@ -157,7 +130,7 @@ class ExaminationStore:
         return str(row[0]) if row else default
 
     def remember(self, name: str, value: str) -> None:
-        """Remembers a value across restarts."""
+        """Remember a value across restarts."""
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
@@ -166,20 +139,16 @@ class ExaminationStore:
         with self._lock:
             self._db.close()
 
-    def _migrate(self) -> None:
-        """Add what a database of an earlier release lacks."""
-        columns = {row[1] for row in self._db.execute("PRAGMA table_info(examinations)")}
-        if "set_aside" not in columns:
-            self._db.execute("ALTER TABLE examinations ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0")
-
-    def _seal(self, examination: Examination) -> bytes:
+    def _values(self, examination: Examination) -> dict[str, Any]:
+        """Return the columns by name; what is personal goes into `sealed`."""
         record = {
             **examination.header(),
             "answer": asdict(examination.answer) if examination.answer else None,
             "heat_map": examination.heat_map,
             "trouble": examination.trouble,
         }
-        return self._encryptor.encrypt(json.dumps(record).encode(), f"{examination.id}.record")
+        sealed = self._encryptor.encrypt(json.dumps(record).encode(), f"{examination.id}.record")
+        return {**vars(examination), "sealed": sealed}
 
     def _examination(self, row: tuple[Any, ...]) -> Examination:
         examination_id, state, reported, kept, tries, settled_at, set_aside, sealed = row
@@ -201,12 +170,6 @@ class ExaminationStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
+        with self._lock, self._db:  # commits, or rolls back after any exception
             self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+            yield

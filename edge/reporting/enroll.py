@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
 from core.files import write_atomic
 from edge.certificates import make_request
@@ -54,17 +54,13 @@ def enroll(config: Config, code: str) -> Iterator[str]:
         write_atomic(state / "device.key", private, mode=0o600)
         write_atomic(state / "device.csr", request, mode=0o644)
         yield (
-            f"wrote {state / 'device.key'} and {state / 'device.csr'}: have the request "
-            f"signed, put the certificate "
+            f"wrote {state / 'device.key'} and {state / 'device.csr'}: have the request signed, put the certificate "
             "beside them and name both in [server] certificate_file, key_file"
         )
         yield "no gateway.url: the fleet was not told"
         return
-    gateway = Gateway(config, now=time.time)
-    try:
+    with closing(Gateway(config, now=time.time)) as gateway:
         answer = gateway.enroll(code, request)
-    finally:
-        gateway.close()
     write_atomic(config.gateway_token_file, str(answer["token"]).encode(), mode=0o600)
     yield f"wrote the gateway's token to {config.gateway_token_file}"
     certificate = answer.get("certificate")
@@ -73,15 +69,11 @@ def enroll(config: Config, code: str) -> Iterator[str]:
         return
     key_file = config.server.key_file or state / "device.key"
     certificate_file = config.server.certificate_file or state / "device.pem"
-    _together(key_file, private, certificate_file, certificate.encode())
+    write_atomic(key_file, private, mode=0o600)
+    # The certificate last, which is what a running device looks at.
+    write_atomic(certificate_file, certificate.encode(), mode=0o644)
     yield f"wrote {certificate_file} and {key_file}"
     authority = answer.get("ca")
     if isinstance(authority, str) and config.server.ca_file is not None:
         write_atomic(config.server.ca_file, authority.encode(), mode=0o644)
         yield f"wrote {config.server.ca_file}"
-
-
-def _together(key_file: Path, key: bytes, certificate_file: Path, certificate: bytes) -> None:
-    """Replace both; the certificate last, which is what a running device looks at."""
-    write_atomic(key_file, key, mode=0o600)
-    write_atomic(certificate_file, certificate, mode=0o644)

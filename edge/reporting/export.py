@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from core.errors import UsageError
 from core.files import write_atomic
 from edge.queue.encryption import DamagedError
-from edge.queue.examination import Examination
-from edge.queue.queue import Queue
+from edge.queue.queue import EVERY_ONE, Queue
 from edge.reporting.records import examination_record
 
-PAGE = 200
 
-
-class ExportError(Exception):
+class ExportError(UsageError):
     """The target cannot be used; the text says why."""
 
 
@@ -27,11 +25,8 @@ def export(queue: Queue, target: Path, device_id: str, *, unsent_only: bool) -> 
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
             raise ExportError(f"{target} is not empty: give a new folder, so that nothing is mixed up")
-        chosen: list[Examination] = []
-        while page := queue.page(PAGE, len(chosen)):
-            chosen += page
         lines, damaged = [], 0
-        for examination in reversed(chosen):
+        for examination in reversed(queue.page(EVERY_ONE)):
             if unsent_only and examination.settled:
                 continue
             record = examination_record(examination, device_id)

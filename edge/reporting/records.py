@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from core.records import examination as records
@@ -14,7 +17,9 @@ from core.records.times import of_seconds
 from edge import __version__
 from edge.notices import Notice
 from edge.queue.examination import Examination
-from edge.reporting import vitals
+
+THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
+STATM = Path("/proc/self/statm")
 
 
 def examination_record(examination: Examination, device_id: str) -> dict[str, Any]:
@@ -50,20 +55,7 @@ def heartbeat(
     last_error: Notice | None = None,
     clock_trusted: bool = True,
 ) -> dict[str, Any]:
-    """Return one sign of life's JSON; temperature and memory are this process's.
-
-    Args:
-        device_id: the device's name in the fleet.
-        camera: the open camera's name.
-        disk: room on the card.
-        queue: examinations by state.
-        uptime_s: seconds since the start.
-        now: Unix seconds by the device's clock; by default the system's.
-        versions: `model` that answered last, `on_device_model`.
-        notices: what is wrong, most urgent first.
-        last_error: the newest notice.
-        clock_trusted: whether the clock can be believed.
-    """
+    """Return one sign of life's JSON: what is given, by the names of `Heartbeat`, and this process's vital signs."""
     record = Heartbeat(
         device_id=device_id,
         sent_at=of_seconds(time.time() if now is None else now),
@@ -73,12 +65,28 @@ def heartbeat(
         queue=Queue(**(queue or {})),
         notices=tuple(_notice(notice) for notice in notices or ()),
         last_error=_notice(last_error) if last_error else None,
-        temperature_c=vitals.temperature_c(),
-        memory_bytes=vitals.memory_bytes(),
+        temperature_c=temperature_c(),
+        memory_bytes=memory_bytes(),
         disk=disk,
         camera=camera[:120],
     )
     return record.model_dump(mode="json", by_alias=True)
+
+
+def temperature_c(path: Path = THERMAL) -> float | None:
+    """Return the processor's temperature in degrees Celsius; None where the kernel shows none."""
+    try:
+        return int(path.read_text()) / 1000.0
+    except (OSError, ValueError):
+        return None
+
+
+def memory_bytes() -> int:
+    """Resident memory of this process."""
+    try:
+        return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _notice(notice: Notice) -> NoticeRecord:

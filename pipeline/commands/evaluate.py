@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import UsageError
 from pipeline.commands.options import (
@@ -19,6 +18,7 @@ from pipeline.commands.options import (
     overridden,
     released_model,
 )
+from pipeline.console import say, table
 
 
 def evaluate(
@@ -75,12 +75,13 @@ def evaluate(
     )
     slices = measured.from_predictions(answers, settings.slices)
     verdict = judge.judge(settings, slices, baseline_auc=None)
+    names = ("auc", "partial_auc", "sensitivity", "specificity", "ece", "brier")
+    rows = [
+        ("images", f"{measures.images}, {measures.positives} of them melanoma"),
+        *((name, str(getattr(measures, name))) for name in names),
+    ]
     console = Console()
-    table = Table(title=f"{folder} on {split} of {data}", show_header=False, title_justify="left")
-    table.add_row("images", f"{measures.images}, {measures.positives} of them melanoma")
-    for name in ("auc", "partial_auc", "sensitivity", "specificity", "ece", "brier"):
-        table.add_row(name, str(getattr(measures, name)))
-    console.print(table)
+    console.print(table(f"{folder} on {split} of {data}", ("", ""), rows))
     for check in verdict.refusals:
-        console.print(f"[red]below the limit:[/] {check.sentence()}", highlight=False, soft_wrap=True)
+        say(console, f"[red]below the limit:[/] {check.sentence()}")
     raise typer.Exit(0 if verdict.passed else 3)

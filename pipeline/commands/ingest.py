@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.errors import RunFaultError, UsageError
+from pipeline.console import say, table
 
 if TYPE_CHECKING:
     from components.ingest.config import IngestConfig
@@ -118,7 +119,13 @@ def ingest(
         "decoders": decoders,
         "beam_options": tuple(beam) if beam else None,
     }
-    config = _config(source, {**(_of_data_set(out) if add else {}), **_given(values)})
+    config = _config(
+        source,
+        {
+            **(_of_data_set(out) if add else {}),
+            **{key: value for key, value in values.items() if value is not None},
+        },
+    )
     console = Console()
     try:
         with counted(console) as listener:
@@ -132,13 +139,13 @@ def ingest(
             f"{error.filename or out}: {error.strerror or error}; {out} is as it was: run the command again"
         ) from None
     except KeyboardInterrupt:
-        console.print(f"stopped; {out} is as it was: run the command again", highlight=False)
+        say(console, f"stopped; {out} is as it was: run the command again")
         raise typer.Exit(130) from None
     console.print(_splits(manifest, out))
     if manifest.counts.quarantined:
         console.print(_quarantine(manifest, out))
     console.print(_labels(manifest))
-    console.print(_account(manifest), highlight=False, soft_wrap=True)
+    say(console, _account(manifest))
 
 
 def _fractions(text: str) -> dict[str, float]:
@@ -165,10 +172,6 @@ def _config(sources: list[str], values: dict[str, object]) -> IngestConfig:
         raise UsageError("; ".join(explain(error, IngestConfig, prefix=""))) from None
 
 
-def _given(values: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if value is not None}
-
-
 def _of_data_set(out: Path) -> dict[str, object]:
     """What a further span shares with the data set it is added to, where nothing else is asked for."""
     from components.ingest.errors import IngestError
@@ -183,41 +186,34 @@ def _of_data_set(out: Path) -> dict[str, object]:
 
 
 def _splits(manifest: Manifest, out: Path) -> Table:
-    table = Table(title=f"{out}, data version {manifest.data_version[:12]}", title_justify="left")
-    for name in ("split", "images", "positive", "share", "groups", "files"):
-        table.add_column(name, justify="left" if name == "split" else "right")
+    numbers = ("images", "positive", "share", "groups", "files")
+    rows = []
     for name, split in manifest.splits.items():
         share = f"{split.positives / split.images:.2%}" if split.images else "-"
-        table.add_row(
-            name, str(split.images), str(split.positives), share, str(split.groups), str(len(split.shards))
-        )
-    return table
+        row = (name, split.images, split.positives, share, split.groups, len(split.shards))
+        rows.append([str(value) for value in row])
+    return table(f"{out}, data version {manifest.data_version[:12]}", ("split", *numbers), rows, numbers)
 
 
 def _labels(manifest: Manifest) -> Table:
-    table = Table(title="labels", title_justify="left")
-    table.add_column("name in the data")
-    table.add_column("label")
-    table.add_column("rows", justify="right")
+    rows = []
     for one in manifest.labels[:LABELS_SHOWN]:
         label = {"0": "0", "1": "1 (positive)"}.get(one.became, f"[yellow]{one.became}[/]")
-        table.add_row(escape(one.name) or "(nothing)", label, str(one.rows))
+        rows.append((escape(one.name) or "(nothing)", label, str(one.rows)))
     hidden = len(manifest.labels) - LABELS_SHOWN
     if hidden > 0:
-        table.add_row(f"and {hidden} more, see manifest.json", "", "")
-    return table
+        rows.append((f"and {hidden} more, see manifest.json", "", ""))
+    return table("labels", ("name in the data", "label", "rows"), rows, right=("rows",))
 
 
 def _quarantine(manifest: Manifest, out: Path) -> Table:
     from components.ingest.row import REASONS
 
-    table = Table(title=f"quarantined, see {out}/quarantine.csv", title_justify="left")
-    table.add_column("reason")
-    table.add_column("rows", justify="right")
-    table.add_column("meaning")
-    for reason, count in sorted(manifest.counts.by_reason.items(), key=lambda item: -item[1]):
-        table.add_row(reason, str(count), REASONS[reason])
-    return table
+    counts = sorted(manifest.counts.by_reason.items(), key=lambda item: -item[1])
+    rows = [(reason, str(count), REASONS[reason]) for reason, count in counts]
+    return table(
+        f"quarantined, see {out}/quarantine.csv", ("reason", "rows", "meaning"), rows, right=("rows",)
+    )
 
 
 def _account(manifest: Manifest) -> str:

@@ -17,17 +17,10 @@ from pipeline.commands.options import JsonOption, WorkspaceOption
 def print_list(
     rows: Sequence[Mapping[str, Any]], *, title: str, key: str, as_json: bool, console: Console | None = None
 ) -> None:
-    """Print rows as a table, or as JSON.
+    """Print rows of equal keys as a table, or as a JSON array; a value of None is an empty cell.
 
     The column `key` is never cut or folded: it is what is copied into the next command. Where nobody looks (a pipe),
     no other column is either.
-
-    Args:
-        rows: of equal keys, which are the table's headings; a value of None is an empty cell.
-        title: of the table.
-        key: the heading of the column that names a row.
-        as_json: print the rows as a JSON array.
-        console: where to; default: standard output.
     """
     if as_json:
         print(json.dumps(list(rows), indent=2, default=str))

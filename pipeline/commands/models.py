@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from core import home
-from core.features import MODEL_NAME
 from pipeline.commands.listing import print_list
-from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption
+from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption, registry_of
+from pipeline.console import say
 
 if TYPE_CHECKING:
     from core.registry.store import Registry
@@ -31,7 +31,7 @@ def list_versions(workspace: WorkspaceOption = Path("workspace"), as_json: JsonO
     """
     from core.records.version import VersionRecord
 
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     channels = registry.channels()
     labels = {channels.canary: "canary", channels.stable: "stable"}
     rows: list[dict[str, object]] = []
@@ -40,24 +40,17 @@ def list_versions(workspace: WorkspaceOption = Path("workspace"), as_json: JsonO
         if not isinstance(record, VersionRecord):
             rows.append(dict.fromkeys(_COLUMNS) | {"version": version, "created (UTC)": "damaged"})
             continue
-        rows.append(
-            dict(
-                zip(
-                    _COLUMNS,
-                    (
-                        version,
-                        labels.get(version),
-                        f"{record.created:%Y-%m-%d %H:%M}",
-                        record.preset,
-                        *(record.metrics.get(name) for name in ("auc", "sensitivity", "specificity")),
-                        record.parents.data_version[:12],
-                    ),
-                    strict=True,
-                )
-            )
+        values = (
+            version,
+            labels.get(version),
+            f"{record.created:%Y-%m-%d %H:%M}",
+            record.preset,
+            *(record.metrics.get(name) for name in ("auc", "sensitivity", "specificity")),
+            record.parents.data_version[:12],
         )
+        rows.append(dict(zip(_COLUMNS, values, strict=True)))
     for one in registry.damaged():
-        Console(stderr=True).print(f"warning: {one}", highlight=False)
+        say(Console(stderr=True), f"warning: {one}")
     print_list(rows, title=f"versions of {registry.model_name}", key="version", as_json=as_json)
 
 
@@ -67,7 +60,7 @@ def show(version: VersionArgument, workspace: WorkspaceOption = Path("workspace"
 
     Example:  melanosizer models show 1795303056 | jq .verdicts
     """
-    print(_registry(workspace).record(version).model_dump_json(indent=2))
+    print(registry_of(workspace).record(version).model_dump_json(indent=2))
 
 
 @models.command("promote")
@@ -81,7 +74,7 @@ def promote(
 
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     registry.promote(version, who or home.user(), why)
     _release(registry, version, f"serving version {version}")
 
@@ -99,7 +92,7 @@ def rollback(
 
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     target = registry.rollback(version, who or home.user(), why)
     _release(registry, target, f"rolled back: serving version {target}")
 
@@ -117,10 +110,10 @@ def canary(
 
     Example:  melanosizer models canary 1795303056 --why "half of the devices for a week"
     """
-    registry = _registry(workspace)
+    registry = registry_of(workspace)
     registry.canary(version, who or home.user(), why)
     if version is None:
-        Console().print("the canary is ended", highlight=False)
+        say(Console(), "the canary is ended")
     else:
         _release(registry, version, f"canary: version {version}")
 
@@ -133,8 +126,8 @@ def settle(workspace: WorkspaceOption = Path("workspace")) -> None:
 
     Example:  melanosizer models settle
     """
-    waiting = _registry(workspace).settle()
-    Console().print(f"version {waiting}" if waiting else "labels are as decided", highlight=False)
+    waiting = registry_of(workspace).settle()
+    say(Console(), f"version {waiting}" if waiting else "labels are as decided")
 
 
 def _release(registry: Registry, version: str, done: str) -> None:
@@ -142,13 +135,4 @@ def _release(registry: Registry, version: str, done: str) -> None:
     console = Console()
     with console.status(f"version {version} is loaded by the servers"):
         waiting = registry.release(version)
-    console.print(
-        f"version {waiting}; `melanosizer models settle` goes on" if waiting else done, highlight=False
-    )
-
-
-def _registry(workspace: Path) -> Registry:
-    from core.registry.store import Registry
-    from core.workspace import Workspace
-
-    return Registry(Workspace(workspace).existing().root, MODEL_NAME)
+    say(console, f"version {waiting}; `melanosizer models settle` goes on" if waiting else done)

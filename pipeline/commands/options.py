@@ -77,18 +77,28 @@ RunOption = Annotated[
 ]
 
 
+def registry_of(workspace: Path) -> Registry:
+    """Return the registry of a workspace.
+
+    Raises:
+        UsageError: there is no workspace.
+    """
+    from core.features import MODEL_NAME
+    from core.registry.store import Registry
+    from core.workspace import Workspace
+
+    return Registry(Workspace(workspace).existing().root, MODEL_NAME)
+
+
 def released(workspace: Path, version: str | None) -> tuple[Registry, VersionRecord]:
     """Return a workspace's registry, and the record of a version in it, of the served one where none is named.
 
     Raises:
         UsageError: there is none.
     """
-    from core.features import MODEL_NAME
     from core.registry.reader import RegistryError
-    from core.registry.store import Registry
-    from core.workspace import Workspace
 
-    registry = Registry(Workspace(workspace).existing().root, MODEL_NAME)
+    registry = registry_of(workspace)
     chosen = version or registry.channels().stable
     if chosen is None:
         raise UsageError(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import RunFaultError, UsageError
+from pipeline.console import table
 
 
 def predict(
@@ -108,20 +109,18 @@ def _row(path: Path, outputs: Mapping[str, Any], index: int, version: int) -> di
 
 
 def _table(rows: list[dict[str, Any]], model: str, server: str) -> Table:
-    table = Table(title=f"{model} at {server}", title_justify="left")
-    for heading in ("image", "probability", "decision", "zone", "threshold", "version"):
-        table.add_column(heading, justify="left" if heading in ("image", "zone") else "right")
+    cells = []
     for row in rows:
         decision = row.get("decision")
-        table.add_row(
-            row["image"],
-            _number(row.get("probability")),
-            "" if decision is None else "suspicious" if decision else "not suspicious",
-            str(row.get("zone", "")),
-            _number(row.get("threshold")),
-            row["version"],
-        )
-    return table
+        said = "" if decision is None else "suspicious" if decision else "not suspicious"
+        probability, threshold = (_number(row.get(name)) for name in ("probability", "threshold"))
+        cells.append((row["image"], probability, said, str(row.get("zone", "")), threshold, row["version"]))
+    return table(
+        f"{model} at {server}",
+        ("image", "probability", "decision", "zone", "threshold", "version"),
+        cells,
+        right=("probability", "decision", "threshold", "version"),
+    )
 
 
 def _number(value: object) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,7 +16,12 @@ from rich.progress import track
 
 from core import spreadsheet
 from core.errors import RunFaultError, UsageError
+from core.features import PROBABILITY
 from pipeline.commands.options import VersionOption, WorkspaceOption, released_model
+from pipeline.console import say
+
+if TYPE_CHECKING:
+    from components.evaluator.model import Model
 
 BATCH = 32
 SHOWN = 50  # of the files that got no answer
@@ -70,9 +76,9 @@ def predict_batch(
     if not files:
         raise UsageError(f"--images {images}: holds no {', '.join(EXTENSIONS)} file")
 
-    from pipeline.inference import probabilities
+    from components.evaluator.model import Model
 
-    model = released_model(workspace, version)
+    model = Model(released_model(workspace, version))
     console = Console()
     broken: dict[str, str] = {}
 
@@ -89,7 +95,7 @@ def predict_batch(
         with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
             writer = csv.writer(stream)
             writer.writerow(["image_name", "target"])
-            answers = probabilities(model, encoded(), BATCH)
+            answers = _probabilities(model, encoded())
             for name, probability in track(answers, "predicting", total=len(files), console=console):
                 if probability is None:
                     broken[name] = "the model cannot decode it"
@@ -101,7 +107,7 @@ def predict_batch(
         raise RunFaultError(f"--out {error.filename or out}: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
-    console.print(f"{answered} of {len(files)} images answered, written to {out}", highlight=False)
+    say(console, f"{answered} of {len(files)} images answered, written to {out}")
     _list("not answered", broken, "red", console)
     _list("not an image", refused, "yellow", console)
     raise typer.Exit(2 if broken else 0)
@@ -117,10 +123,28 @@ def _names(files: list[Path], root: Path) -> list[str]:
     ]
 
 
+def _probabilities(model: Model, images: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, float | None]]:
+    """Yield each name with its probability, None where the graph cannot decode the image."""
+    rest = iter(images)
+    while group := list(islice(rest, BATCH)):
+        names, encoded = zip(*group, strict=True)
+        yield from zip(names, _asked(model, encoded), strict=True)
+
+
+def _asked(model: Model, encoded: Sequence[bytes]) -> list[float | None]:
+    import tensorflow as tf
+
+    try:
+        return [float(value) for value in model.answer(encoded)[PROBABILITY]]
+    except tf.errors.InvalidArgumentError:
+        if len(encoded) == 1:
+            return [None]
+        # One broken image fails its whole batch: ask again one by one.
+        return [value for image in encoded for value in _asked(model, [image])]
+
+
 def _list(what: str, files: dict[str, str], colour: str, console: Console) -> None:
     for name, reason in list(files.items())[:SHOWN]:
-        console.print(
-            f"[{colour}]{what}:[/] {escape(name)}: {escape(reason)}", highlight=False, soft_wrap=True
-        )
+        say(console, f"[{colour}]{what}:[/] {escape(name)}: {escape(reason)}")
     if len(files) > SHOWN:
-        console.print(f"[{colour}]{what}:[/] and {len(files) - SHOWN} more", highlight=False)
+        say(console, f"[{colour}]{what}:[/] and {len(files) - SHOWN} more")

@@ -11,6 +11,7 @@ from rich.console import Console
 from core.errors import RunFaultError
 from core.imports import uncollected
 from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, existing, overridden
+from pipeline.console import say
 
 
 def quickstart(
@@ -62,16 +63,10 @@ def quickstart(
     console.print(table)
     summary.print_refusals(result, console)
     if result.exit_code == 0:
-        console.print("Next:")
-        console.print(f"  the report      open {report}", highlight=False, soft_wrap=True)
-        console.print(
-            f"  serve           .venv/bin/melanosizer serve --workspace {workspace}", highlight=False
-        )
-        console.print(
-            f"  dashboard       .venv/bin/melanosizer dashboard --workspace {workspace}", highlight=False
-        )
-        console.print("  ask             .venv/bin/melanosizer predict IMAGE.jpg", highlight=False)
-        console.print(
-            f"  versions        .venv/bin/melanosizer models list --workspace {workspace}", highlight=False
-        )
+        say(console, "Next:")
+        say(console, f"  the report      open {report}")
+        say(console, f"  serve           .venv/bin/melanosizer serve --workspace {workspace}")
+        say(console, f"  dashboard       .venv/bin/melanosizer dashboard --workspace {workspace}")
+        say(console, "  ask             .venv/bin/melanosizer predict IMAGE.jpg")
+        say(console, f"  versions        .venv/bin/melanosizer models list --workspace {workspace}")
     raise typer.Exit(result.exit_code)

@@ -20,6 +20,7 @@ from pipeline.commands.options import (
     overridden,
     released,
 )
+from pipeline.console import say, say_refusals, table
 
 if TYPE_CHECKING:
     from core.records.version import VersionRecord
@@ -93,11 +94,17 @@ def recalibrate(
     from components.evaluator.config import EvaluatorConfig
     from components.serving_check.config import ServingCheckConfig
     from components.trainer.settings import ZonesConfig
-    from pipeline import data_set, recalibration
+    from pipeline import config, data_set, recalibration
 
-    limits = EvaluatorConfig.model_validate(
-        {**parent.config.get("evaluator", {}), "external": (), **_limits(overrides)}
-    )
+    changed = overridden(overrides)
+    for key, value in changed.items():
+        if not key.startswith("evaluator."):
+            raise UsageError(
+                f"--set {key}={value}: only the model gate's limits can be set here, as evaluator.NAME"
+            )
+    settings = {"evaluator": {**parent.config.get("evaluator", {}), "external": ()}}
+    config.override(settings, changed)
+    limits = config.validated(EvaluatorConfig, settings["evaluator"], "--set evaluator")
     costs = ZonesConfig.model_validate(parent.config.get("trainer", {}).get("zones", {}))
     with place.locked():
         if field is not None:
@@ -116,60 +123,44 @@ def recalibrate(
         )
         console.print(_table(parent, fitted))
         for sentence in _sentences(fitted, sensitivity, limits.confidence):
-            console.print(sentence, highlight=False, soft_wrap=True)
+            say(console, sentence)
         if field is not None:
-            console.print(_FIELD, highlight=False, soft_wrap=True)
+            say(console, _FIELD)
         if dry_run:
             return
         new, verdicts = recalibration.release(registry, parent, site, fitted, limits, who=who or home.user())
-    for verdict in verdicts:
-        for check in verdict.refusals:
-            console.print(f"[red]{verdict.gate} gate:[/] {check.sentence()}", highlight=False, soft_wrap=True)
+    say_refusals(console, verdicts)
     if not new:
         raise typer.Exit(3)
-    console.print(
+    say(
+        console,
         f"version {new} is released, version {parent.version} its parent; `melanosizer models rollback` goes back.",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
-def _limits(overrides: list[str] | None) -> dict[str, object]:
-    import yaml
-
-    values: dict[str, object] = {}
-    for key, value in overridden(overrides).items():
-        part, _, name = key.partition(".")
-        if part != "evaluator" or not name:
-            raise UsageError(
-                f"--set {key}={value}: only the model gate's limits can be set here, as evaluator.NAME"
-            )
-        values[name] = yaml.safe_load(value)
-    return values
-
-
 def _table(parent: VersionRecord, fitted: Fitted) -> Table:
-    table = Table(title=f"version {parent.version} on the half that was not fitted on", title_justify="left")
-    for name in ("", "before", "after"):
-        table.add_column(name)
-    table.add_row("images, melanomas", f"{fitted.after.images}, {fitted.after.positives}", "the same")
-    for label, name in (
-        ("AUC", "auc"),
-        ("sensitivity", "sensitivity"),
-        ("specificity", "specificity"),
-        ("calibration error", "ece"),
-        ("Brier score", "brier"),
-    ):
-        table.add_row(label, str(getattr(fitted.before, name)), str(getattr(fitted.after, name)))
-    for label, name in (("calibration intercept", "intercept"), ("calibration slope", "slope")):
-        table.add_row(
-            label, str(getattr(fitted.line_before, name) or "–"), str(getattr(fitted.line_after, name) or "–")
-        )
-    table.add_row("decides from", f"{fitted.before.threshold:.4f}", f"{fitted.threshold:.4f}")
-    zones = parent.model["zones"]
-    for label, limit in (("zone low below", "low_below"), ("zone refer from", "refer_from")):
-        table.add_row(label, f"{zones[limit]:.4f}", f"{getattr(fitted.zones, limit):.4f}")
-    return table
+    before, after, zones = fitted.before, fitted.after, parent.model["zones"]
+    line_before, line_after = fitted.line_before, fitted.line_after
+    compared = {
+        "AUC": (before.auc, after.auc),
+        "sensitivity": (before.sensitivity, after.sensitivity),
+        "specificity": (before.specificity, after.specificity),
+        "calibration error": (before.ece, after.ece),
+        "Brier score": (before.brier, after.brier),
+        "calibration intercept": (line_before.intercept or "–", line_after.intercept or "–"),
+        "calibration slope": (line_before.slope or "–", line_after.slope or "–"),
+        "decides from": (f"{before.threshold:.4f}", f"{fitted.threshold:.4f}"),
+        "zone low below": (f"{zones['low_below']:.4f}", f"{fitted.zones.low_below:.4f}"),
+        "zone refer from": (f"{zones['refer_from']:.4f}", f"{fitted.zones.refer_from:.4f}"),
+    }
+    return table(
+        f"version {parent.version} on the half that was not fitted on",
+        ("", "before", "after"),
+        [
+            ("images, melanomas", f"{after.images}, {after.positives}", "the same"),
+            *((label, str(old), str(new)) for label, (old, new) in compared.items()),
+        ],
+    )
 
 
 def _sentences(fitted: Fitted, sensitivity: float, confidence: float) -> list[str]:

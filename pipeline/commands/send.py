@@ -11,6 +11,7 @@ from rich.console import Console
 from core.errors import UsageError
 from core.features import MODEL_NAME
 from pipeline.commands.options import RunOption, WorkspaceOption
+from pipeline.console import say
 
 
 def send(
@@ -56,11 +57,9 @@ def send(
         model_name = str(found.config.get("model_name", MODEL_NAME))
         stable = Registry(place.root, model_name).channels().stable
         sent = mlflow_server.send(found, mlflow, experiment=experiment, model_name=model_name, stable=stable)
-        console.print(f"run {found.run_id} is {sent} on {mlflow}", highlight=False, soft_wrap=True)
+        say(console, f"run {found.run_id} is {sent} on {mlflow}")
     if openlineage:
         from pipeline.ecosystem import openlineage_server
 
         count = openlineage_server.send(found, openlineage)
-        console.print(
-            f"{count} events of run {found.run_id} sent to {openlineage}", highlight=False, soft_wrap=True
-        )
+        say(console, f"{count} events of run {found.run_id} sent to {openlineage}")

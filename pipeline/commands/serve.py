@@ -94,14 +94,15 @@ def _models(workspace: Path) -> list[str]:
     """The flags that name what a workspace has released."""
     from core.features import MODEL_NAME
 
-    config = workspace / "serving" / "models.config"
+    place = Workspace(workspace)
+    config = place.server_config
     if config.is_file():
         return [
             f"--model_config_file={config}",
             "--model_config_file_poll_wait_seconds=1",
             "--allow_version_labels_for_unavailable_models",
         ]
-    folder = workspace / "serving" / MODEL_NAME
+    folder = place.served(MODEL_NAME)
     if folder.is_dir():
         return [f"--model_base_path={folder.absolute()}", f"--model_name={MODEL_NAME}"]
     raise UsageError(

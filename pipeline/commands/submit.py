@@ -13,6 +13,7 @@ from rich.console import Console
 from core.errors import REFUSED, UsageError
 from pipeline.commands import compile as compiling
 from pipeline.commands.options import SetOption, overridden
+from pipeline.console import say
 from pipeline.targets.kubeflow.following import ending, follow
 
 if TYPE_CHECKING:
@@ -74,13 +75,20 @@ def submit(
     settings = config.load(preset, overridden(overrides))
     console = Console()
     if target is compiling.Target.kubeflow and root.startswith("s3://"):
-        console.print(
+        say(
+            console,
             f"note: --root {root}: KFP's launcher reads s3:// only with `providers` in the namespace's ConfigMap "
             "kfp-launcher (docs/kubeflow.md); without, the first step fails",
-            highlight=False,
-            soft_wrap=True,
         )
-    service = _service(target, host, namespace, token, project, location, service_account)
+    service: Kubeflow | Vertex
+    if target is compiling.Target.kubeflow:
+        from pipeline.targets.kubeflow.client import Kubeflow
+
+        service = Kubeflow(host, namespace=namespace, token=token, service_account=service_account)
+    else:
+        from pipeline.targets.vertex import Vertex
+
+        service = Vertex(project, location, service_account=service_account)
     title = name or f"{Path(preset).stem} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     given = {"data": data, "workspace": workspace, "preset": Path(preset).stem}
     parameters = {key: value for key, value in given.items() if value}
@@ -102,9 +110,9 @@ def submit(
             package, experiment=experiment, name=title, root=root, parameters=parameters, cron=cron
         )
     if cron:
-        console.print(f"recurring run {run_id}: {cron}", highlight=False)
+        say(console, f"recurring run {run_id}: {cron}")
         return
-    console.print(f"run {run_id}\n{service.page(run_id)}", highlight=False, soft_wrap=True)
+    say(console, f"run {run_id}\n{service.page(run_id)}")
     if wait:
         raise typer.Exit(watch(service, run_id, console, limit_hours))
 
@@ -112,12 +120,12 @@ def submit(
 def watch(service: Kubeflow | Vertex, run_id: str, console: Console, limit_hours: float = 48.0) -> int:
     """Follow a run to its end; print how it ended and return the exit code."""
     final = follow(lambda: service.read(run_id), console, limit_seconds=limit_hours * 3600)
-    end = ending(final, lambda step: service.log(run_id, step))
-    words = {0: "succeeded", REFUSED: "[bold yellow]refused[/]"}.get(end.exit_code, "[bold red]failed[/]")
-    console.print(f"run {run_id} {words}", highlight=False, soft_wrap=True)
-    if end.reason:
-        console.print(end.reason, markup=False, highlight=False, soft_wrap=True)
-    return end.exit_code
+    exit_code, reason = ending(final, lambda step: service.log(run_id, step))
+    words = {0: "succeeded", REFUSED: "[bold yellow]refused[/]"}.get(exit_code, "[bold red]failed[/]")
+    say(console, f"run {run_id} {words}")
+    if reason:
+        say(console, reason, markup=False)
+    return exit_code
 
 
 def _check(target: compiling.Target, root: str, cron: str, wait: bool) -> None:
@@ -132,21 +140,3 @@ def _check(target: compiling.Target, root: str, cron: str, wait: bool) -> None:
         )
     if cron and wait:
         raise UsageError("--wait: a recurring run has no end; leave out one of --cron and --wait")
-
-
-def _service(
-    target: compiling.Target,
-    host: str,
-    namespace: str,
-    token: str,
-    project: str,
-    location: str,
-    service_account: str,
-) -> Kubeflow | Vertex:
-    if target is compiling.Target.kubeflow:
-        from pipeline.targets.kubeflow.client import Kubeflow
-
-        return Kubeflow(host, namespace=namespace, token=token, service_account=service_account)
-    from pipeline.targets.vertex import Vertex
-
-    return Vertex(project, location, service_account=service_account)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import RunFaultError, UsageError
+from pipeline.console import say, table
 
 
 def synth(
@@ -44,8 +45,7 @@ def synth(
     from pydantic import ValidationError
 
     from pipeline.progress import counted
-    from pipeline.synthetic.cohort import OccupiedError, synthesise
-    from pipeline.synthetic.config import SynthConfig
+    from pipeline.synthetic.cohort import SynthConfig, synthesise
 
     try:
         config = SynthConfig(images=images, size=size, seed=seed, melanoma_share=melanoma_share, masks=masks)
@@ -57,15 +57,11 @@ def synth(
     start = time.monotonic()
     try:
         with counted(console) as listener:
-            written = synthesise(
-                config, out, force=force, progress=lambda done, total: listener("draw", done, total)
-            )
-    except OccupiedError as error:
-        raise UsageError(str(error)) from None
+            written = synthesise(config, out, force=force, listener=listener)
     except OSError as error:
         raise RunFaultError(f"{error.filename or out}: {error.strerror or error}") from None
     console.print(_summary(written, time.monotonic() - start))
-    console.print(f"next: melanosizer run --data {out}", highlight=False, soft_wrap=True)
+    say(console, f"next: melanosizer run --data {out}")
 
 
 def _summary(written: Path, seconds: float) -> Table:
@@ -74,11 +70,12 @@ def _summary(written: Path, seconds: float) -> Table:
 
     with written.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    table = Table(title=str(written), title_justify="left", show_header=False)
     diagnoses = Counter(row["diagnosis"] for row in rows)
-    table.add_row("images", f"{len(rows)} in {seconds:.0f} s, {len(rows) / seconds:.0f} a second")
-    table.add_row("patients", str(len({row["patient_id"] for row in rows})))
-    table.add_row("diagnoses", ", ".join(f"{count} {name}" for name, count in diagnoses.most_common()))
     positives = sum(row["target"] == "1" for row in rows)
-    table.add_row("melanoma", f"{positives} ({positives / len(rows):.1%})")
-    return table
+    facts = {
+        "images": f"{len(rows)} in {seconds:.0f} s, {len(rows) / seconds:.0f} a second",
+        "patients": str(len({row["patient_id"] for row in rows})),
+        "diagnoses": ", ".join(f"{count} {name}" for name, count in diagnoses.most_common()),
+        "melanoma": f"{positives} ({positives / len(rows):.1%})",
+    }
+    return table(str(written), ("", ""), facts.items())

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from core.errors import RunFaultError, UsageError
 from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, overridden
+from pipeline.console import say
 
 
 def train_worker(
@@ -72,9 +73,9 @@ def train_worker(
         ) from error
     console = Console()
     if not workers.chief:
-        console.print(f"worker {workers.number + 1} of {workers.count}: done; worker 1 has written the model")
+        say(console, f"worker {workers.number + 1} of {workers.count}: done; worker 1 has written the model")
         return
     model = out / "model"
-    console.print(f"model of run {data.run_id}'s data in {model}", highlight=False, soft_wrap=True)
+    say(console, f"model of run {data.run_id}'s data in {model}")
     measure = ["melanosizer", "evaluate", "--data", data.data, "--model", str(model), "--preset", preset]
-    console.print(f"measure it with  {shlex.join(measure)}", highlight=False, soft_wrap=True)
+    say(console, f"measure it with  {shlex.join(measure)}")

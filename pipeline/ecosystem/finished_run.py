@@ -27,23 +27,14 @@ FILES = (
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One run of a workspace.
+    """One run of a workspace."""
 
-    Attributes:
-        run_id: its name.
-        outcome: its run.json.
-        config: its configuration by dotted key.
-        steps: its lineage records, in the order they ended.
-        folder: where its files lie.
-        history: what the Trainer wrote of each epoch.
-    """
-
-    run_id: str
-    outcome: dict[str, Any]
-    config: dict[str, Any]
-    steps: list[LineageRecord]
-    folder: Path
-    history: list[dict[str, Any]]
+    run_id: str  # its name
+    outcome: dict[str, Any]  # its run.json
+    config: dict[str, Any]  # its configuration by dotted key
+    steps: list[LineageRecord]  # its lineage records, in the order they ended
+    folder: Path  # where its files lie
+    history: list[dict[str, Any]]  # what the Trainer wrote of each epoch
 
     @property
     def started(self) -> datetime:

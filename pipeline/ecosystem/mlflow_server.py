@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -13,27 +13,16 @@ from mlflow.exceptions import MlflowException
 from core.errors import RunFaultError
 from pipeline.ecosystem.finished_run import FinishedRun
 
-EXPERIMENT: Final = "melanosizer"
 _TAG = "melanosizer.run_id"
 # The server's limits on one call, and on a parameter's text.
 _PARAMETERS, _METRICS, _LONGEST = 100, 1000, 6000
 _STATUS = {"pushed": "FINISHED", "unchanged": "FINISHED", "refused": "FAILED", "failed": "FAILED"}
 
 
-def send(
-    run: FinishedRun, uri: str, *, experiment: str = EXPERIMENT, model_name: str, stable: str | None
-) -> str:
-    """Send a run; one that the server has already is left as it is.
+def send(run: FinishedRun, uri: str, *, experiment: str, model_name: str, stable: str | None) -> str:
+    """Send a run and return MLflow's id of it; one that the server has already is left as it is.
 
-    Args:
-        run: what is sent.
-        uri: of the tracking server, such as http://127.0.0.1:5000.
-        experiment: made if it is not there.
-        model_name: the registered model's name on the server.
-        stable: the version that is served now, which gets the alias `stable`.
-
-    Returns:
-        MLflow's id of the run.
+    The experiment is made if it is not there; ``stable``, the version that is served now, gets that alias.
 
     Raises:
         RunFaultError: the server does not answer, or refuses.

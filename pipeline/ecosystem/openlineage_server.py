@@ -36,11 +36,7 @@ def events(run: FinishedRun) -> list[RunEvent]:
 
 
 def send(run: FinishedRun, url: str) -> int:
-    """Send a run's events and return how many there were.
-
-    Args:
-        run: whose lineage is sent.
-        url: of a server that takes OpenLineage events below /api/v1/lineage, such as Marquez.
+    """Send a run's events to a server of OpenLineage, such as Marquez, and return how many there were.
 
     Raises:
         RunFaultError: the server does not take them.

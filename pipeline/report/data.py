@@ -1,21 +1,21 @@
-"""The data set as the run saw it: balance by split and group, what was quarantined, where it came from."""
+"""The data set as the run saw it: balance by split and group, what was quarantined, where it came from; and its card."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
 from markupsafe import Markup
+from pydantic import Field
 
+from components.ingest.manifest import Manifest
 from core.charts import marks
 from core.features import SPLITS
 from core.numbers import count, percent
+from core.settings import Frozen
 from pipeline.report import words
 from pipeline.report.evidence import Evidence
-
-if TYPE_CHECKING:
-    from components.ingest.manifest import Manifest
 
 MOST_VALUES = 12
 
@@ -42,30 +42,53 @@ class Balance:
 
 @dataclass(frozen=True)
 class Data:
-    """What is shown of the data set.
+    """What is shown of the data set."""
 
-    Attributes:
-        splits: balance of each split.
-        groups: balance of each value of sex, age, site, diagnosis and source.
-        single: features of which all images share one value.
-        weights: of another lesion and a melanoma in training.
-        accounts: where the rows of the sources went.
-        shown: values of a group, or names of a label, that are shown; the rest is summed up.
-    """
+    splits: Sequence[Balance]  # balance of each split
+    groups: Sequence[tuple[str, Sequence[Balance]]]  # of each value of sex, age, site, diagnosis and source
+    single: Sequence[tuple[str, str]]  # features of which all images share one value
+    weights: tuple[float, float] | None  # of another lesion and a melanoma in training
+    accounts: Sequence[tuple[str, int]]  # where the rows of the sources went
+    shown: int = MOST_VALUES  # values of a group, or names of a label, that are shown; the rest is summed up
 
-    splits: Sequence[Balance]
-    groups: Sequence[tuple[str, Sequence[Balance]]]
-    single: Sequence[tuple[str, str]]
-    weights: tuple[float, float] | None
-    accounts: Sequence[tuple[str, int]]
-    shown: int = MOST_VALUES
+
+class Labels(Frozen):
+    """Images of each label."""
+
+    others: int
+    melanomas: int
+
+
+class DataCard(Frozen):
+    """Counted figures of one version of a data set."""
+
+    schema_version: Literal[1] = 1
+    data_version: str = Field(description="SHA-256 of the data set")
+    run_id: str = Field(description="the run that counted")
+    splits: dict[str, Labels]
+    groups: dict[str, dict[str, Labels]] = Field(description="by feature and value, over all splits")
+    ingest: dict[str, Any] | None = Field(
+        description="the manifest's counts; null where there is no manifest"
+    )
+    sources: Sequence[dict[str, Any]] = Field(description="what was ingested, without paths")
+    labels: Sequence[dict[str, Any]] = Field(
+        description="rows by the name that the data give them, and the label or the reason for none it became"
+    )
+    spans: Sequence[dict[str, Any]] = Field(description="the parts, in the order they were added")
+    quarantined: dict[str, int] | None = Field(
+        description="files left out, by reason; null where not recorded"
+    )
+    class_weights: dict[str, float] | None
+    overlap: dict[str, Any] | None = Field(description="groups and images in more than one split")
+    accepted: bool | None = Field(description="what the data gate decided; null where it did not get to it")
+    not_known: Sequence[str]
 
 
 def of(evidence: Evidence) -> Data:
     """Collect what is known of the data set."""
     balance = evidence.balance or {}
     splits = [
-        _balance(f"{name}", labels["negatives"], labels["positives"])
+        _balance(name, labels["negatives"], labels["positives"])
         for name, labels in balance.get("label_counts", {}).items()
     ]
     groups: list[tuple[str, Sequence[Balance]]] = []
@@ -102,13 +125,14 @@ def _summed(rows: list[Balance]) -> list[Balance]:
 
 def _balance(name: str, negatives: int, positives: int) -> Balance:
     images = negatives + positives
-    tips = [
-        (float(positives), "melanoma", f"{count(positives)} melanomas"),
-        (float(negatives), "other", f"{count(negatives)} others"),
-    ]
     share = percent(positives / images) if images else "none"
-    tips[0] = (tips[0][0], tips[0][1], f"{tips[0][2]}, {share}")
-    return Balance(name, negatives, positives, marks.stacked(tips))
+    bar = marks.stacked(
+        [
+            (float(positives), "melanoma", f"{count(positives)} melanomas, {share}"),
+            (float(negatives), "other", f"{count(negatives)} others"),
+        ]
+    )
+    return Balance(name, negatives, positives, bar)
 
 
 def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:
@@ -122,3 +146,52 @@ def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:
         ("files that no row names", counts.unlisted_files),
     ]
     return rows
+
+
+def card(evidence: Evidence, data: Data) -> DataCard:
+    """Make the card of the data set a run has read."""
+    found, manifest = evidence.groups, evidence.manifest
+    balance = evidence.balance or {}
+    groups: dict[str, dict[str, Labels]] = {}
+    if found is not None:
+        for group in found.names:
+            groups[group] = {
+                value: _of_each(*found.labels(group, value, SPLITS)) for value in found.values(group)
+            }
+    verdict = next((item for item in evidence.result.verdicts if item.gate == "data"), None)
+    return DataCard(
+        data_version=evidence.result.data_version,
+        run_id=evidence.result.run_id,
+        splits={row.name: _of_each(row.negatives, row.positives) for row in data.splits},
+        groups=groups,
+        ingest=manifest.counts.model_dump() if manifest else None,
+        sources=[source.model_dump() for source in (manifest.sources if manifest else ())],
+        labels=[label.model_dump() for label in (manifest.labels if manifest else ())],
+        spans=[span.model_dump() for span in (manifest.spans if manifest else ())],
+        quarantined={item.reason: item.rows for item in evidence.quarantined}
+        if evidence.quarantined is not None
+        else None,
+        class_weights=balance.get("class_weights"),
+        overlap=balance.get("overlap"),
+        accepted=verdict.passed if verdict else None,
+        not_known=_not_known(groups),
+    )
+
+
+def _of_each(negatives: int, positives: int) -> Labels:
+    return Labels(others=negatives, melanomas=positives)
+
+
+def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
+    sentences = []
+    for group, values in groups.items():
+        unknown = values.get("unknown")
+        if unknown:
+            total = sum(labels.others + labels.melanomas for labels in values.values())
+            sentences.append(
+                f"The {words.group(group)} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
+            )
+    sentences.append(
+        "Skin tone is not recorded: the report's slices by skin tone are an estimate from the skin around the lesion."
+    )
+    return sentences

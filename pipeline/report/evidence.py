@@ -5,27 +5,29 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from core.features import MODEL_NAME, PROBABILITY, TARGET
+from components.evaluator import predictions, worst
+from components.evaluator.predictions import Prediction
+from components.ingest import manifest as manifests
+from components.ingest.manifest import Manifest
+from core.features import AGE_BAND, MODEL_NAME, PROBABILITY, TARGET, UNKNOWN
+from core.hashing import FACTS
+from core.records import evaluation as evaluations
+from core.records.evaluation import External
+from core.records.version import VersionRecord
 from core.spreadsheet import plain
-from pipeline.report.groups import Groups
-
-if TYPE_CHECKING:
-    from components.evaluator.predictions import Prediction
-    from components.ingest.manifest import Manifest
-    from core.records.evaluation import External
-    from core.records.version import VersionRecord
-    from core.workspace import Workspace
-    from pipeline.outcome import Outcome
-    from pipeline.unseen_sources import UnseenSource
+from core.workspace import Workspace
+from pipeline import unseen_sources
+from pipeline.outcome import Outcome
+from pipeline.unseen_sources import UnseenSource
 
 T = TypeVar("T")
 
-FACTS = Path("assets.extra") / "melanosizer.json"
 # A path of two parts or more, not within an address or a relative path.
 _PATH = re.compile(r"(?<![\w:/.…])(/[^\s/:,;'\"<>]+)+/([^\s/:,;'\"<>]+)")
 EXAMPLES = 3  # names shown of each reason for quarantine
@@ -40,53 +42,67 @@ class Quarantined(NamedTuple):
     examples: tuple[str, ...]
 
 
+def ordered(group: str, totals: Mapping[str, int]) -> list[str]:
+    """Return the values of a group, the most frequent first, unknown last; age bands by age."""
+    if group == AGE_BAND:
+        return sorted(totals, key=lambda value: (value == UNKNOWN, not value.startswith("under"), value))
+    return sorted(totals, key=lambda value: (value == UNKNOWN, -totals[value], value))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Images of a data set by sex, age, site, diagnosis and source, as the class balance step counted them."""
+
+    # [other lesions, melanomas] by split, group and value, as `balance.json` has them.
+    counts: dict[str, dict[str, dict[str, list[int]]]]
+
+    @property
+    def names(self) -> list[str]:
+        """The groups, in the order they were counted."""
+        return list(dict.fromkeys(name for groups in self.counts.values() for name in groups))
+
+    def values(self, group: str) -> list[str]:
+        """Return the values of a group, see `ordered`."""
+        totals: Counter[str] = Counter()
+        for groups in self.counts.values():
+            for value, labels in groups.get(group, {}).items():
+                totals[value] += sum(labels)
+        return ordered(group, totals)
+
+    def labels(self, group: str, value: str, splits: Collection[str]) -> tuple[int, int]:
+        """Return other lesions and melanomas of one value of a group."""
+        found = [
+            groups.get(group, {}).get(value, [0, 0])
+            for split, groups in self.counts.items()
+            if split in splits
+        ]
+        return sum(labels[0] for labels in found), sum(labels[1] for labels in found)
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """What one run left.
-
-    Attributes:
-        result: the run's outcome.
-        config: the run's configuration as it was saved, {} where it was not.
-        predictions: the model's answer to every test image, () without a model.
-        eval_answers: label and probability of every eval image, which the operating point was fixed on.
-        history: history.json of the Trainer.
-        balance: balance.json of the class balance step.
-        manifest: manifest.json of the data set, if it is still the version the run read.
-        quarantined: rows that were not written, by reason; None where the data set has no list.
-        model: what the model says of itself.
-        record: the registry's record of the version that is served after the run.
-        groups: labels of every image by sex, age, site, diagnosis and source.
-        pictures: JPEG thumbnails of the worst errors, by image name.
-        heat_maps: JPEGs of missed melanomas under the heat map of the model, by image name.
-        robustness: AUC under each change of the picture, from robustness.json of the Trainer.
-        trials: what the tuner tried, and the settings trained with, from trials.json of the Trainer.
-        finder: what the learning-rate finder saw, from lr_finder.json of the Trainer.
-        external: what was measured on pictures from elsewhere.
-        unseen_sources: what each source costs a model that was trained without it.
-        contact_sheet: an encoded picture of augmented samples.
-        unreadable: files that are there but could not be read, with the reason.
-    """
+    """What one run left; files of images are keyed by the images' names."""
 
     result: Outcome
-    config: dict[str, Any] = field(default_factory=dict)
-    predictions: Sequence[Prediction] = ()
-    eval_answers: Sequence[tuple[int, float]] = ()
-    history: dict[str, Any] | None = None
-    balance: dict[str, Any] | None = None
-    manifest: Manifest | None = None
-    quarantined: Sequence[Quarantined] | None = None
-    model: dict[str, Any] = field(default_factory=dict)
-    record: VersionRecord | None = None
+    config: dict[str, Any] = field(default_factory=dict)  # as it was saved, {} where it was not
+    predictions: Sequence[Prediction] = ()  # of every test image, () without a model
+    eval_answers: Sequence[tuple[int, float]] = ()  # label, probability; the threshold was fixed on them
+    history: dict[str, Any] | None = None  # of each epoch, from the Trainer
+    balance: dict[str, Any] | None = None  # from the class balance step
+    manifest: Manifest | None = None  # of the data set, if it is still the version the run read
+    quarantined: Sequence[Quarantined] | None = None  # None where the data set has no list
+    model: dict[str, Any] = field(default_factory=dict)  # what the model says of itself
+    record: VersionRecord | None = None  # of the version that is served after the run
     groups: Groups | None = None
-    pictures: Mapping[str, bytes] = field(default_factory=dict)
-    heat_maps: Mapping[str, bytes] = field(default_factory=dict)
-    robustness: dict[str, Any] | None = None
-    trials: dict[str, Any] | None = None
-    finder: dict[str, Any] | None = None
-    contact_sheet: bytes | None = None
-    external: Sequence[External] = ()
-    unseen_sources: Sequence[UnseenSource] = ()
-    unreadable: Sequence[str] = ()
+    pictures: Mapping[str, bytes] = field(default_factory=dict)  # JPEG thumbnails of the worst errors
+    heat_maps: Mapping[str, bytes] = field(default_factory=dict)  # JPEGs of missed melanomas under one
+    robustness: dict[str, Any] | None = None  # AUC under each change of the picture
+    trials: dict[str, Any] | None = None  # what the tuner tried, and the settings trained with
+    finder: dict[str, Any] | None = None  # what the learning-rate finder saw
+    contact_sheet: bytes | None = None  # an encoded picture of augmented samples
+    external: Sequence[External] = ()  # measured on pictures from elsewhere
+    unseen_sources: Sequence[UnseenSource] = ()  # what each source costs a model trained without it
+    unreadable: Sequence[str] = ()  # files that are there but could not be read, with the reason
 
     @property
     def model_name(self) -> str:
@@ -106,10 +122,6 @@ class Evidence:
 
 def gather(result: Outcome, workspace: Workspace) -> Evidence:
     """Read what the run left; nothing here raises because a file is missing or broken."""
-    from components.evaluator import predictions, worst
-    from core.records import evaluation as evaluations
-    from pipeline import unseen_sources
-
     reader = _Reader()
     data = Path(result.data)
     run_folder = workspace.run(result.run_id)
@@ -120,6 +132,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
     trained = Path(result.model) if result.model else None
     manifest = _manifest(data, result, reader)
     config = without_paths(reader.read(run_folder, "config.json", _json) or {})
+    records = workspace.records(str(config.get("model_name", MODEL_NAME))) if result.version else None
     balanced = reader.read(balance, "balance.json", _json)
     kinds = {"missed": worst.missed(answers), "false_alarm": worst.false_alarms(answers)}
     return Evidence(
@@ -132,7 +145,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         manifest=manifest,
         quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
         model=without_paths(reader.read(trained, str(FACTS), _json) or {}),
-        record=_record(result, workspace, str(config.get("model_name", MODEL_NAME)), reader),
+        record=reader.read(records, f"{result.version}.json", _version),
         groups=Groups(balanced["groups"]) if balanced and balanced.get("groups") else None,
         pictures=_pictures(evaluation, worst.PICTURES, kinds, reader),
         heat_maps=_pictures(evaluation, worst.HEAT_MAPS, kinds, reader),
@@ -169,13 +182,10 @@ class _Reader:
     def read(self, folder: Path | None, name: str, parse: Callable[[Path], T]) -> T | None:
         if folder is None or not (folder / name).is_file():
             return None
-        return self.attempt(f"{folder.name}/{name}", lambda: parse(folder / name))
-
-    def attempt(self, what: str, action: Callable[[], T]) -> T | None:
         try:
-            return action()
+            return parse(folder / name)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            self.unreadable.append(f"{what}: {type(error).__name__}: {error}")
+            self.unreadable.append(f"{folder.name}/{name}: {type(error).__name__}: {error}")
             return None
 
 
@@ -183,8 +193,6 @@ def _pictures(
     evaluation: Path | None, folder: str, kinds: Mapping[str, Sequence[Prediction]], reader: _Reader
 ) -> dict[str, bytes]:
     """Return the Evaluator's pictures of the worst errors by image name; they are numbered as these are ordered."""
-    from components.evaluator import worst
-
     found = {}
     for kind, items in kinds.items():
         for number, item in enumerate(items[: worst.SHOWN]):
@@ -194,16 +202,8 @@ def _pictures(
     return found
 
 
-def _record(result: Outcome, workspace: Workspace, model_name: str, reader: _Reader) -> VersionRecord | None:
-    if result.version is None:
-        return None
-    from core.records.version import VersionRecord
-
-    return reader.read(
-        workspace.root / "registry" / model_name,
-        f"{result.version}.json",
-        lambda path: VersionRecord.model_validate_json(path.read_text()),
-    )
+def _version(path: Path) -> VersionRecord:
+    return VersionRecord.model_validate_json(path.read_text())
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -220,9 +220,7 @@ def _answers(path: Path) -> list[tuple[int, float]]:
 
 def _manifest(data: Path, result: Outcome, reader: _Reader) -> Manifest | None:
     """Return the manifest; None where the folder holds another version by now."""
-    from components.ingest.manifest import NAME, Manifest
-
-    found = reader.read(data, NAME, lambda path: Manifest.model_validate_json(path.read_text()))
+    found = reader.read(data, manifests.NAME, lambda path: Manifest.model_validate_json(path.read_text()))
     if found is not None and found.data_version != result.data_version:
         reader.unreadable.append(
             f"{data.name}: holds data version {found.data_version[:12]} now, the run read {result.data_version[:12]}"

@@ -8,12 +8,14 @@ from datetime import timedelta
 
 from markupsafe import Markup
 
+from components.evaluator.predictions import Prediction
+from components.evaluator.worst import false_alarms
 from core.charts import marks
 from core.measures.rates import Confusion, Interval
 from core.numbers import MINUS, count, moment, percent, rate
 from core.records.verdict import OVERALL, Check
-from pipeline.executions import DONE
-from pipeline.report import mistakes, words
+from pipeline.outcome import DONE
+from pipeline.report import words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 
@@ -59,12 +61,15 @@ def of(evidence: Evidence, performance: Performance | None) -> Headline:
         lead=lead,
         refusals=[(verdict.gate, check) for verdict in result.verdicts for check in verdict.refusals],
         tiles=_tiles(evidence, performance) if performance else _data_tiles(evidence),
-        meaning=_meaning(performance.chosen, mistakes.carcinomas(evidence.predictions))
-        if performance
-        else "",
+        meaning=_meaning(performance.chosen, carcinomas(evidence.predictions)) if performance else "",
         thousand=_bar(parts) if parts else None,
         legend=parts,
     )
+
+
+def carcinomas(predictions: Sequence[Prediction]) -> int:
+    """Count the false alarms that belong in front of a dermatologist for another reason than melanoma."""
+    return sum(item.diagnosis in words.CARCINOMAS for item in false_alarms(predictions))
 
 
 def _status(evidence: Evidence) -> tuple[str, str]:
@@ -93,16 +98,13 @@ def _status(evidence: Evidence) -> tuple[str, str]:
 
 
 def _meaning(row: Confusion, carcinomas: int) -> str:
-    total = row.positives + row.negatives
-    missed = row.positives - row.true_positives
-    referred = row.true_positives + row.false_positives
     text = (
-        f"Of the {count(row.positives)} melanomas among {count(total)} test lesions the model refers "
-        f"{count(row.true_positives)} and misses {count(missed)}. Of the {count(row.negatives)} other lesions "
+        f"Of the {count(row.positives)} melanomas among {count(row.total)} test lesions the model refers "
+        f"{count(row.true_positives)} and misses {count(row.false_negatives)}. Of the {count(row.negatives)} other lesions "
         f"it refers {count(row.false_positives)}"
     )
-    if row.true_positives and referred:
-        text += f": {referred / row.true_positives:.1f} referrals for each melanoma found"
+    if row.true_positives:
+        text += f": {row.referred / row.true_positives:.1f} referrals for each melanoma found"
     if carcinomas:
         text += (
             f". {count(carcinomas)} of these {count(row.false_positives)} are carcinomas or their precursors"
@@ -112,9 +114,8 @@ def _meaning(row: Confusion, carcinomas: int) -> str:
 
 def _of_thousand(row: Confusion) -> list[tuple[str, str, int]]:
     """Return (words, class, lesions) of 1,000 lesions; rounded so that they add up."""
-    total = row.positives + row.negatives
     shown = [
-        ("melanomas found", "found", 1000 * row.true_positives / total),
+        ("melanomas found", "found", 1000 * row.true_positives / row.total),
         ("melanomas missed", "missed", row.missed_per_1000),
         ("false alarms", "alarm", row.false_alarms_per_1000),
     ]
@@ -135,43 +136,25 @@ def _bar(parts: Sequence[tuple[str, str, int]]) -> Markup:
 
 def _tiles(evidence: Evidence, performance: Performance) -> list[Tile]:
     measures, chosen = performance.measures, performance.chosen
-    referred = chosen.true_positives + chosen.false_positives
-    cleared = chosen.negatives - chosen.false_positives
     change = _check(evidence, "auc_change")
     ranked = "a melanoma is ranked above another lesion this often"
     if change is not None and change.value is not None:
         ranked = f"{change.value:+.3f} against the model blessed last".replace("-", MINUS)
+    found = f"{count(chosen.true_positives)} of {count(chosen.positives)}: the sensitivity"
+    cleared = f"{count(chosen.true_negatives)} of {count(chosen.negatives)}: the specificity"
+    gap = "gap between what is stated and what is seen, without what chance adds"
+    right = (
+        f"{count(chosen.true_positives)} of {count(chosen.referred)} referred are melanomas; "
+        f"{percent(performance.chosen.prevalence)} of all lesions are"
+    )
     return [
+        _tile("Melanomas found", measures.sensitivity, found, percent, _check(evidence, "sensitivity")),
         _tile(
-            "Melanomas found",
-            performance.sensitivity,
-            f"{count(chosen.true_positives)} of {count(chosen.positives)}: the sensitivity",
-            percent,
-            _check(evidence, "sensitivity"),
-        ),
-        _tile(
-            "Other lesions cleared",
-            performance.specificity,
-            f"{count(cleared)} of {count(chosen.negatives)}: the specificity",
-            percent,
-            _check(evidence, "specificity"),
+            "Other lesions cleared", measures.specificity, cleared, percent, _check(evidence, "specificity")
         ),
         _tile("AUC", measures.auc, ranked, rate, _check(evidence, "auc")),
-        _tile(
-            "Calibration error",
-            measures.ece,
-            "gap between what is stated and what is seen, without what chance adds",
-            rate,
-            None,
-        ),
-        _tile(
-            "Predictive value",
-            performance.predictive_value,
-            f"{count(chosen.true_positives)} of {count(referred)} referred are melanomas; "
-            f"{percent(performance.prevalence)} of all lesions are",
-            percent,
-            None,
-        ),
+        _tile("Calibration error", measures.ece, gap, rate),
+        _tile("Predictive value", performance.predictive_value, right, percent),
     ]
 
 
@@ -180,7 +163,7 @@ def _tile(
     measured: Interval | None,
     detail: str,
     written: Callable[[float | None], str],
-    check: Check | None,
+    check: Check | None = None,
 ) -> Tile:
     return Tile(
         name=name,

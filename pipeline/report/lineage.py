@@ -11,9 +11,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from core import hashing
 from core.charts import marks
 from core.numbers import count, limit, plural
 from core.workspace import Workspace
+from pipeline.outcome import StepOutcome
 from pipeline.report import words
 from pipeline.report.evidence import Evidence
 
@@ -28,18 +30,6 @@ class Link:
     facts: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class StepRow:
-    """One step: its name in words and in the metadata store, how it ended, its time."""
-
-    words: str
-    name: str
-    state: str
-    kind: str
-    seconds: float
-    bar: Markup
-
-
 def chain(evidence: Evidence, workspace: Workspace) -> list[Link]:
     """Return data, configuration, model and parent, as far as the run got."""
     result, record = evidence.result, evidence.record
@@ -52,22 +42,11 @@ def chain(evidence: Evidence, workspace: Workspace) -> list[Link]:
     return links
 
 
-def steps(evidence: Evidence) -> list[StepRow]:
-    """Return the steps in the order they ran; look-ups of earlier runs are no work of this one."""
+def steps(evidence: Evidence) -> list[tuple[StepOutcome, Markup]]:
+    """Return the steps in the order they ran, with bars of their times; look-ups of earlier runs are no work of this."""
     shown = [step for step in evidence.result.steps if step.name != "Resolver"]
     longest = max((step.seconds for step in shown), default=0.0)
-    kinds = {"COMPLETE": "good", "CACHED": "calm"}
-    return [
-        StepRow(
-            words=words.STEPS.get(step.name, step.name),
-            name=step.name,
-            state=words.STATES.get(step.state, step.state.lower()),
-            kind=kinds.get(step.state, "bad"),
-            seconds=step.seconds,
-            bar=marks.bar(step.seconds, longest),
-        )
-        for step in shown
-    ]
+    return [(step, marks.bar(step.seconds, longest)) for step in shown]
 
 
 def settings(config: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -131,8 +110,6 @@ def _config(evidence: Evidence, workspace: Workspace) -> Link:
 
 
 def _model(evidence: Evidence) -> Link:
-    from core import hashing
-
     folder = Path(evidence.result.model or "")
     version = str(evidence.model.get("model_version", "unknown"))
     facts = []

@@ -1,4 +1,4 @@
-"""The model card: what was measured, on what, and what was not (Mitchell et al., FAT* 2019)."""
+"""The model card: what was measured, on what, and what was not (Mitchell et al., FAT* 2019); and as hubs read it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 from pipeline.report.slices import Slices
 
+HUB_FILE_NAME = "model_card.md"
+# The hub's names of metrics; the others have ours.
+_HUB_METRICS = {"auc": "roc_auc", "sensitivity": "recall", "brier_score": "brier_score"}
+_LICENCE = (
+    "The software is under the Apache License 2.0. A model may be passed on as the terms of its training images and of its "
+    "first weights allow; who passes it on names its licence in the head of this file."
+)
 LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
 
 
@@ -95,8 +102,8 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         metrics={
             "auc": measures.auc,
             "partial_auc": measures.partial_auc,
-            "sensitivity": performance.sensitivity,
-            "specificity": performance.specificity,
+            "sensitivity": measures.sensitivity,
+            "specificity": measures.specificity,
             "calibration_error": measures.ece,
             "brier_score": measures.brier,
             "refused_as_no_dermoscopy": performance.refused,
@@ -151,13 +158,13 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
         sentences.append(
             f"Every test image comes from {single['source']}: other cameras, clinics and populations were not measured."
         )
-    spread = performance.sensitivity
+    spread = measures.sensitivity
     sentences.append(
         f"The sensitivity stands on {plural(measures.positives, 'melanoma')}: the true one lies between "
         f"{percent(spread.low)} and {percent(spread.high)} with {percent(performance.confidence, 0)} confidence."
     )
     sentences.append(
-        f"Predictive values hold where {percent(performance.prevalence)} of the lesions are melanomas, as in the test "
+        f"Predictive values hold where {percent(performance.chosen.prevalence)} of the lesions are melanomas, as in the test "
         "split; where melanomas are rarer, fewer of the referred have one."
     )
     if slices.too_small:
@@ -174,3 +181,89 @@ def _not_known(result: Outcome, evidence: Evidence, performance: Performance, sl
         "white balance shifts."
     )
     return sentences
+
+
+def markdown(card: ModelCard) -> str:
+    """Return the card as a hub's README.md; its head holds every figure of the test split and of data from elsewhere."""
+    head = {
+        "license": "other",
+        "license_name": "terms-of-the-training-data",
+        "language": "en",
+        "pipeline_tag": "image-classification",
+        "tags": ["melanoma", "dermoscopy", "medical-imaging", "tensorflow", "saved-model"],
+        "model-index": [{"name": f"{card.model_name} {card.model_version}", "results": _results(card)}],
+    }
+    facts = "\n".join(f"- {name}: {value}" for name, value in _facts(card).items())
+    return "\n".join(
+        [
+            f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n",
+            f"# {card.model_name} {card.model_version}\n",
+            f"> {card.warning}\n",
+            facts,
+            "\n## Figures\n",
+            f"On {card.test_images} test images, {card.test_melanomas} of them melanomas.\n",
+            _figures(card),
+            "\n## Limits\n",
+            *(f"- {sentence}" for sentence in card.not_known),
+            "\n## Reporting checklists\n",
+            "Filled by the run:\n",
+            *(f"- {item}" for item in card.reporting.filled),
+            "\nA person must write:\n",
+            *(f"- {item}" for item in card.reporting.missing),
+            f"\n## Licence\n\n{_LICENCE}\n",
+        ]
+    )
+
+
+def _facts(card: ModelCard) -> dict[str, str]:
+    gates = ", ".join(f"{name} {'passed' if passed else 'refused'}" for name, passed in card.gates.items())
+    return {
+        "run": f"{card.run_id} ({card.status}), {card.created:%Y-%m-%d}",
+        "software": f"melanosizer {card.software}",
+        "gates": gates,
+        "operating point": f"refer where the probability is at least {card.operating_point:.4f}",
+        "training data": card.data_version,
+    }
+
+
+def _measured(card: ModelCard) -> list[tuple[dict[str, str], Mapping[str, Interval]]]:
+    """Return each data set, as the hub describes it, with the figures measured on it."""
+    own = {"name": "own test split", "split": "test", "revision": card.data_version}
+    found: list[tuple[dict[str, str], Mapping[str, Interval]]] = [(own, card.metrics)]
+    for one in card.external:
+        metrics = {
+            "auc": one.auc,
+            "sensitivity": one.sensitivity,
+            "specificity": one.specificity,
+            "calibration_error": one.ece,
+            "brier_score": one.brier,
+        }
+        found.append(({"name": one.name, "split": "all", "revision": one.data_version}, metrics))
+    return found
+
+
+def _results(card: ModelCard) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": {"type": "image-classification", "name": "melanoma in dermoscopic images"},
+            "dataset": {"type": "dermoscopy", **data},
+            "metrics": [
+                {
+                    "type": _HUB_METRICS.get(key, key),
+                    "name": words.metric(key),
+                    "value": round(value.value, 4),
+                }
+                for key, value in metrics.items()
+            ],
+        }
+        for data, metrics in _measured(card)
+    ]
+
+
+def _figures(card: ModelCard) -> str:
+    columns = _measured(card)
+    lines = [f"| | {' | '.join(data['name'] for data, _ in columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for key in ("auc", "sensitivity", "specificity", "calibration_error"):
+        label = "AUC" if key == "auc" else key.replace("_", " ")
+        lines.append(f"| {label} | {' | '.join(str(metrics[key]) for _, metrics in columns)} |")
+    return "\n".join(lines)

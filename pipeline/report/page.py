@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.evaluator import worst
+from components.evaluator.predictions import Prediction
 from core.measures.calibration import CALIBRATION_METHOD
+from core.workspace import Workspace
+from pipeline.outcome import Outcome
 from pipeline.report import (
     data,
-    data_card,
     evidence,
     headline,
-    hub_card,
     lineage,
-    mistakes,
     model_card,
     paper,
     performance,
@@ -24,21 +27,20 @@ from pipeline.report import (
 )
 from pipeline.report.evidence import Evidence
 
-if TYPE_CHECKING:
-    from core.workspace import Workspace
-    from pipeline.outcome import Outcome
-
 FILE_NAME = "report.html"
 
 
-def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Path:
-    """Write the report and the cards of a run, and return the report's path.
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong answer, its picture, and that under the heat map: data URIs, "" where there is none."""
 
-    Args:
-        result: the run, whatever its end.
-        workspace: where the run's folder is.
-        out: the report's file; default: `report.html` in the run's folder. The cards lie beside it.
-    """
+    prediction: Prediction
+    picture: str
+    heat_map: str
+
+
+def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Path:
+    """Write the report of a run, by default into its folder, and the cards beside it; return the report's path."""
     path = out or workspace.run(result.run_id) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, text in render(evidence.gather(result, workspace), workspace, path.name).items():
@@ -50,14 +52,14 @@ def write(result: Outcome, workspace: Workspace, out: Path | None = None) -> Pat
 def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) -> dict[str, str]:
     """Return the text of each file by its name; the cards link to the report as ``report_name``."""
     measured = performance.of(found)
-    parts = slices.of(found, measured.measures.auc.value, measured.sensitivity.value) if measured else None
+    parts = slices.of(found, measured.measures) if measured else None
     the_data = data.of(found)
-    data_facts = data_card.of(found, the_data)
+    data_facts = data.card(found, the_data)
     files = {"data_card.json": _json(data_facts.model_dump(mode="json"))}
     model_facts = model_card.of(found, measured, parts) if measured and parts else None
     if model_facts is not None:
         files["model_card.json"] = _json(model_facts.model_dump(mode="json"))
-        files[hub_card.FILE_NAME] = hub_card.markdown(model_facts)
+        files[model_card.HUB_FILE_NAME] = model_card.markdown(model_facts)
     wrong = {
         "missed": worst.missed(found.predictions),
         "false_alarms": worst.false_alarms(found.predictions),
@@ -74,12 +76,11 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "training": training.of(found),
         "weaknesses": model_card.weaknesses(found.robustness),
         "wrong": {
-            name: (len(items), mistakes.with_pictures(items, found.pictures, found.heat_maps))
-            for name, items in wrong.items()
+            name: (len(items), _with_pictures(items[: worst.SHOWN], found)) for name, items in wrong.items()
         },
-        "carcinomas": mistakes.carcinomas(found.predictions),
+        "carcinomas": headline.carcinomas(found.predictions),
         "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),
-        "contact_sheet": mistakes.data_uri(found.contact_sheet),
+        "contact_sheet": _data_uri(found.contact_sheet),
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
         "network": lineage.described(found.model),
@@ -91,6 +92,24 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     if model_facts is not None:
         files["model_card.html"] = _page("model_card.html.j2", context)
     return files
+
+
+def _with_pictures(wrong: Sequence[Prediction], found: Evidence) -> list[Mistake]:
+    return [
+        Mistake(
+            item,
+            _data_uri(found.pictures.get(item.image_name)),
+            _data_uri(found.heat_maps.get(item.image_name)),
+        )
+        for item in wrong
+    ]
+
+
+def _data_uri(image: bytes | None) -> str:
+    if image is None:
+        return ""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def _page(template: str, context: dict[str, Any]) -> str:

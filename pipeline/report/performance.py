@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from components.evaluator import predictions
 from core.charts import performance as charts
 from core.charts.performance import NamedCurve
 from core.charts.spec import svg
 from core.measures import curves
 from core.measures.auc import auc
 from core.measures.calibration import CalibrationLine, calibration_line, reliability
-from core.measures.rates import Confusion, Interval, Labels, Scores, confusion, threshold_table, wilson
+from core.measures.rates import Confusion, Interval, Labels, Scores, confusion, rate_of, threshold_table
 from core.measures.summary import Measures, measure
 from core.numbers import probability
 from pipeline.report.evidence import Evidence
@@ -39,46 +40,21 @@ class ZoneRow:
 
 @dataclass(frozen=True)
 class Performance:
-    """Everything measured on the test split.
+    """Everything measured on the test split."""
 
-    Attributes:
-        labels: 0 or 1, shape [n].
-        scores: probabilities, shape [n].
-        measures: AUC, calibration error and Brier score with their intervals.
-        sensitivity: with Wilson's interval.
-        specificity: with Wilson's interval.
-        predictive_value: melanomas by referred lesions, with Wilson's interval; None when nothing is referred.
-        chosen: what the stored operating point decides.
-        average_precision: area under the precision-recall curve.
-        table: the same for other thresholds.
-        predictive: (prevalence, positive, negative predictive value).
-        line: intercept and slope of the calibration.
-        refused: share of the test lesions taken for no dermoscopy.
-        confidence: coverage of all intervals.
-        zones: what each zone of the model holds, () where the model has none.
-        eval_answers: label and probability of the eval images.
-    """
-
-    labels: Labels
-    scores: Scores
+    labels: Labels  # 0 or 1, shape [n]
+    scores: Scores  # probabilities, shape [n]
     measures: Measures
-    sensitivity: Interval
-    specificity: Interval
-    predictive_value: Interval | None
-    chosen: Confusion
-    average_precision: float
-    table: Sequence[Confusion]
-    predictive: Sequence[tuple[float, float | None, float | None]]
-    refused: Interval
-    line: CalibrationLine
-    confidence: float
-    zones: Sequence[ZoneRow]
-    eval_answers: Sequence[tuple[int, float]]
-
-    @property
-    def prevalence(self) -> float:
-        """Melanomas by images."""
-        return self.measures.positives / self.measures.images
+    predictive_value: Interval | None  # melanomas by referred lesions; None if nothing is referred
+    chosen: Confusion  # what the stored operating point decides
+    average_precision: float  # area under the precision-recall curve
+    table: Sequence[Confusion]  # the same for other thresholds
+    predictive: Sequence[tuple[float, float | None, float | None]]  # prevalence; predictive values, + and -
+    refused: Interval  # share of the test lesions taken for no dermoscopy
+    line: CalibrationLine  # intercept and slope of the calibration
+    confidence: float  # coverage of all intervals
+    zones: Sequence[ZoneRow]  # what each zone of the model holds, () where the model has none
+    eval_answers: Sequence[tuple[int, float]]  # label and probability of the eval images
 
     def roc_chart(self) -> Markup:
         """Draw the ROC curve on test with its band, and on eval: a gap between the two is over-fitting."""
@@ -105,7 +81,7 @@ class Performance:
             self.average_precision,
             curves.precision_recall_band(self.labels, self.scores, self.confidence),
         )
-        return svg(charts.precision_recall([test], self.prevalence, self.chosen))
+        return svg(charts.precision_recall([test], self.chosen.prevalence, self.chosen))
 
     def reliability_chart(self) -> Markup:
         """Draw the reliability diagram."""
@@ -119,8 +95,6 @@ class Performance:
 
 def of(evidence: Evidence) -> Performance | None:
     """Measure the answers of a run; None where there are none, or only of one class."""
-    from components.evaluator import predictions
-
     if not evidence.predictions:
         return None
     labels, scores = predictions.arrays(evidence.predictions)
@@ -129,26 +103,19 @@ def of(evidence: Evidence) -> Performance | None:
     threshold = evidence.predictions[0].threshold
     confidence = evidence.confidence
     chosen = confusion(labels, scores, threshold, "operating point")
-    sensitivity = chosen.sensitivity_interval(confidence)
-    specificity = chosen.specificity_interval(confidence)
-    refused = sum(item.out_of_distribution >= REFUSED for item in evidence.predictions)
-    refusals = wilson(refused, len(labels), confidence)
-    if sensitivity is None or specificity is None or refusals is None:
-        return None
+    refused = np.array([item.out_of_distribution >= REFUSED for item in evidence.predictions])
     return Performance(
         labels=labels,
         scores=scores,
         measures=measure(
             labels, scores, threshold, samples=evidence.bootstrap_samples, confidence=confidence
         ),
-        sensitivity=sensitivity,
-        specificity=specificity,
         predictive_value=chosen.predictive_value_interval(confidence),
         chosen=chosen,
         average_precision=curves.average_precision(labels, scores),
         table=threshold_table(labels, scores, THRESHOLDS, [(threshold, "operating point")]),
         predictive=[(share, *chosen.predictive_values_at(share)) for share in PREVALENCES],
-        refused=refusals,
+        refused=rate_of(refused, confidence),
         line=calibration_line(labels, scores, confidence),
         zones=_zones(labels, scores, evidence.model.get("zones")),
         eval_answers=evidence.eval_answers,

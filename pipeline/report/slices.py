@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
@@ -12,8 +11,9 @@ from components.evaluator.predictions import Prediction, arrays
 from core.charts import marks
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval, confusion
+from core.measures.summary import Measures
 from pipeline.report import words
-from pipeline.report.evidence import Evidence
+from pipeline.report.evidence import Evidence, ordered
 
 FEATURES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "source", "diagnosis")
 AUC_FROM = 0.4  # left end of the small AUC axes: below it a model is broken anyway
@@ -42,30 +42,21 @@ class Slice:
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices by feature, and the worst of those that are judged.
+    """All slices by feature, and the worst of those that are judged."""
 
-    Attributes:
-        by_feature: slices by the feature's name in words.
-        single: features of which all images share one value.
-        worst_auc: the judged slice with the lowest AUC.
-        worst_sensitivity: the judged slice with the lowest sensitivity.
-        too_small: values the gate looks at but cannot judge, by feature.
-    """
-
-    by_feature: Sequence[tuple[str, Sequence[Slice]]]
-    single: Sequence[tuple[str, str]]
-    worst_auc: Slice | None
-    worst_sensitivity: Slice | None
-    too_small: dict[str, list[str]]
+    by_feature: Sequence[tuple[str, Sequence[Slice]]]  # slices by the feature's name in words
+    single: Sequence[tuple[str, str]]  # features of which all images share one value
+    worst_auc: Slice | None  # the judged slice with the lowest AUC
+    worst_sensitivity: Slice | None  # the judged slice with the lowest sensitivity
+    too_small: dict[str, list[str]]  # values the gate looks at but cannot judge, by feature
 
 
-def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Slices:
+def of(evidence: Evidence, overall: Measures) -> Slices:
     """Measure every value of every feature.
 
     A feature of which all images share one value says nothing and is only named (``single``).
     """
-    limits = evidence.config.get("evaluator", {})
-    judged = tuple(limits.get("slices", ()))
+    judged = tuple(evidence.config.get("evaluator", {}).get("slices", ()))
     tables: list[tuple[str, Sequence[Slice]]] = []
     single: list[tuple[str, str]] = []
     for feature in FEATURES:
@@ -76,16 +67,8 @@ def of(evidence: Evidence, overall_auc: float, overall_sensitivity: float) -> Sl
             single.extend((words.group(feature), value) for value in groups)
             continue
         rows = [
-            _measure(
-                feature,
-                value,
-                groups[value],
-                limits,
-                feature in judged,
-                evidence.confidence,
-                (overall_auc, overall_sensitivity),
-            )
-            for value in sorted(groups, key=lambda value: _order(feature, value, groups))
+            _measure(evidence, feature, value, groups[value], overall)
+            for value in ordered(feature, {value: len(items) for value, items in groups.items()})
         ]
         tables.append((words.GROUPS[feature], rows))
     every = [row for _, rows in tables for row in rows]
@@ -108,32 +91,19 @@ def _worst(rows: Sequence[Slice], measure: str) -> Slice | None:
     return min(known, key=lambda row: float(getattr(row, measure).value), default=None)
 
 
-def _order(feature: str, value: str, groups: dict[str, list[Prediction]]) -> tuple[object, ...]:
-    if feature == "age_band":
-        return (value == "unknown", not value.startswith("under"), value)
-    return (value == "unknown", -len(groups[value]), value)
-
-
 def _measure(
-    feature: str,
-    value: str,
-    items: Sequence[Prediction],
-    limits: dict[str, Any],
-    judged: bool,
-    confidence: float,
-    overall: tuple[float, float],
+    evidence: Evidence, feature: str, value: str, items: Sequence[Prediction], overall: Measures
 ) -> Slice:
+    limits, confidence = evidence.config.get("evaluator", {}), evidence.confidence
     labels, scores = arrays(items)
     counts = confusion(labels, scores, items[0].threshold)
     positives, negatives = counts.positives, counts.negatives
-    auc = None
-    if positives and negatives:
-        auc = auc_interval(labels, scores, confidence)
+    auc = auc_interval(labels, scores, confidence) if positives and negatives else None
     sensitivity = counts.sensitivity_interval(confidence)
     enough = positives >= limits.get("min_slice_positives", 10) and negatives >= limits.get(
         "min_slice_negatives", 20
     )
-    held = judged and enough
+    held = feature in limits.get("slices", ()) and enough
     kind = "model" if held else "faint"
     return Slice(
         feature=feature,
@@ -147,14 +117,14 @@ def _measure(
         auc_chart=marks.whisker(
             auc,
             low=AUC_FROM,
-            overall=overall[0],
+            overall=overall.auc.value,
             limit=limits.get("min_slice_auc") if held else None,
             kind=kind,
         ),
         sensitivity_chart=marks.whisker(
             sensitivity,
             low=0.0,
-            overall=overall[1],
+            overall=overall.sensitivity.value,
             limit=limits.get("min_slice_sensitivity") if held else None,
             kind=kind,
         ),

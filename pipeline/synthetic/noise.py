@@ -21,11 +21,8 @@ def grid(size: int) -> tuple[Field, Field]:
 def smooth(rng: np.random.Generator, size: int, grain: float, interpolation: int = cv2.INTER_CUBIC) -> Field:
     """Return one octave of noise: [size, size], mean 0, standard deviation about 1.
 
-    Args:
-        rng: source of the random numbers.
-        size: height and width in pixels.
-        grain: width of a blob as a share of the picture's side.
-        interpolation: OpenCV's; linear is four times as fast and shows in large blobs only.
+    A blob's width is ``grain``, a share of the picture's side. Linear interpolation is four times as fast as cubic and
+    shows in large blobs only.
     """
     # One cell more on every side, because cubic interpolation is flat along the edges.
     cells = max(2, round(1 / grain)) + 2
@@ -53,16 +50,10 @@ def fractal(rng: np.random.Generator, size: int, grain: float, octaves: int = 4,
 
 
 def honeycomb(rng: np.random.Generator, size: int, cell: float, jitter: float) -> Field:
-    """Return the lines of a network: [size, size] in 0..1, 1 on a line.
+    """Return the lines of a network: [size, size] in 0..1, 1 on a line; jitter 0 gives a regular mesh, 1 an irregular one.
 
-    The lines are where a point is equally far from two seeds (Worley noise); the distances come from a
-    distance transform, so the cost does not grow with the number of cells.
-
-    Args:
-        rng: source of the random numbers.
-        size: height and width in pixels.
-        cell: mean width of a mesh in pixels.
-        jitter: 0 gives a regular mesh, 1 an irregular one.
+    The lines are where a point is equally far from two seeds (Worley noise), ``cell`` pixels apart on average; the
+    distances come from a distance transform, so the cost does not grow with the number of cells.
     """
     seeds = np.full((size, size), 255, np.uint8)
     rows = np.arange(-cell, size + cell, cell * 0.866)

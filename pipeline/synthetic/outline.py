@@ -14,36 +14,22 @@ from pipeline.synthetic.traits import Traits
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A lesion's place in the picture.
+    """A lesion's place in the picture."""
 
-    Attributes:
-        level: [size, size] float32, positive inside, 0 on the border, 1 in the middle.
-        mask: [size, size] uint8, 255 inside: the largest piece, without holes.
-        centre: x and y in pixels.
-        radius: mean radius in pixels.
-    """
-
-    level: Field
-    mask: NDArray[np.uint8]
-    centre: tuple[float, float]
-    radius: float
+    level: Field  # [size, size] float32, positive inside, 0 on the border, 1 in the middle
+    mask: NDArray[np.uint8]  # [size, size] uint8, 255 inside: the largest piece, without holes
+    centre: tuple[float, float]  # x and y in pixels
+    radius: float  # mean radius in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the mask says.
+    """What the mask says."""
 
-    Attributes:
-        asymmetry: 0 to 1, mean share of the area without a mirror image over the two principal axes.
-        border_irregularity: perimeter^2 / (4 pi area) - 1 of the outline, 0 for a disc.
-        diameter: longest extent in pixels.
-        area_share: share of the picture.
-    """
-
-    asymmetry: float
-    border_irregularity: float
-    diameter: float
-    area_share: float
+    asymmetry: float  # 0 to 1, mean share of the area without a mirror image over the two principal axes
+    border_irregularity: float  # perimeter^2 / (4 pi area) - 1 of the outline, 0 for a disc
+    diameter: float  # longest extent in pixels
+    area_share: float  # share of the picture
 
 
 def draw(rng: np.random.Generator, traits: Traits, size: int, radius: float) -> Outline:

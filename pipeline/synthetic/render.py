@@ -93,21 +93,13 @@ def sensor(rng: np.random.Generator, image: Image) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A rendered lesion.
+    """A rendered lesion."""
 
-    Attributes:
-        image: [size, size, 3] uint8 RGB.
-        mask: [size, size] uint8, 255 on the lesion.
-        measured: what the mask says, lengths in pixels.
-        mm_per_pixel: scale.
-        hairs: how many lie over it.
-    """
-
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    measured: Measured
-    mm_per_pixel: float
-    hairs: int
+    image: NDArray[np.uint8]  # [size, size, 3] uint8 RGB
+    mask: NDArray[np.uint8]  # [size, size] uint8, 255 on the lesion
+    measured: Measured  # what the mask says, lengths in pixels
+    mm_per_pixel: float  # scale
+    hairs: int  # how many lie over it
 
 
 def render(rng: np.random.Generator, traits: Traits, size: int, skin_type: int, hair_share: float) -> Picture:

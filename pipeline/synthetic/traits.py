@@ -19,39 +19,22 @@ COLOURS: Final = ("light_brown", "dark_brown", "black", "blue_grey", "red", "whi
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """One lesion's appearance.
+    """One lesion's appearance."""
 
-    Attributes:
-        diagnosis: mel, nv, bkl or bcc.
-        atypia: 0 (banal) to 1 (wild), the hidden cause of asymmetry, border and colours.
-        lopsided: 0 to 1, how unlike the two halves are, in shape and in colour.
-        ragged: 0 to 1, how notched the border is.
-        colours: names out of ``COLOURS``, the first the main one.
-        diameter_mm: wanted diameter.
-        density: mean pigment, 0 (pale) to 1 (black).
-        sharpness: 0 (fades into the skin) to 1 (cut off).
-        network: 0 to 1, strength of the pigment network.
-        network_disorder: 0 (regular mesh) to 1.
-        dots: number of dots and globules.
-        streaks: number of radial streaks at the border.
-        cysts: number of bright milia-like cysts.
-        vessels: number of branching vessels.
-    """
-
-    diagnosis: str
-    atypia: float
-    lopsided: float
-    ragged: float
-    colours: tuple[str, ...]
-    diameter_mm: float
-    density: float
-    sharpness: float
-    network: float
-    network_disorder: float
-    dots: int
-    streaks: int
-    cysts: int
-    vessels: int
+    diagnosis: str  # mel, nv, bkl or bcc
+    atypia: float  # 0 (banal) to 1 (wild), the hidden cause of asymmetry, border and colours
+    lopsided: float  # 0 to 1, how unlike the two halves are, in shape and in colour
+    ragged: float  # 0 to 1, how notched the border is
+    colours: tuple[str, ...]  # names out of ``COLOURS``, the first the main one
+    diameter_mm: float  # wanted diameter
+    density: float  # mean pigment, 0 (pale) to 1 (black)
+    sharpness: float  # 0 (fades into the skin) to 1 (cut off)
+    network: float  # 0 to 1, strength of the pigment network
+    network_disorder: float  # 0 (regular mesh) to 1
+    dots: int  # number of dots and globules
+    streaks: int  # number of radial streaks at the border
+    cysts: int  # number of bright milia-like cysts
+    vessels: int  # number of branching vessels
 
 
 def draw(rng: np.random.Generator, diagnosis: str) -> Traits:

@@ -94,10 +94,8 @@ def connection(metadata_url: str | None, workspace: Workspace) -> metadata_store
         return metadata.mysql_metadata_connection_config(
             host=url.hostname, port=url.port or 3306, database=database, username=user, password=password
         )
-    result = metadata_store_pb2.ConnectionConfig()
-    result.postgresql.host = url.hostname
-    result.postgresql.port = str(url.port or 5432)
-    result.postgresql.dbname = database
-    result.postgresql.user = user
-    result.postgresql.password = password
-    return result
+    return metadata_store_pb2.ConnectionConfig(
+        postgresql=metadata_store_pb2.PostgreSQLDatabaseConfig(
+            host=url.hostname, port=str(url.port or 5432), dbname=database, user=user, password=password
+        )
+    )

@@ -22,13 +22,7 @@ class Vertex:
     def __init__(
         self, project: str, location: str, *, service_account: str = "", platform: Any = None
     ) -> None:
-        """Choose where to run.
-
-        Args:
-            project: the Google Cloud project's id.
-            location: its region, e.g. europe-west4.
-            service_account: whom the steps run as; empty: the project's default.
-            platform: `google.cloud.aiplatform`, or what stands for it in a test.
+        """Choose where to run, and whom the steps run as (empty: the project's default).
 
         Raises:
             UsageError: no project, or Google's client is not installed.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from core.protos import tensor_pb2
 from core.tfserving.tensors import Array
-from serving.engine.model import Model
-from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
+from serving.engine.model import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Model
 from serving.engine.tensors import Tensor, from_proto, shape_text
 from serving.protos import DataType, TensorProto, classification_pb2, inference_pb2, regression_pb2
 from serving.status import invalid_argument, unimplemented
@@ -18,27 +17,26 @@ from serving.status import invalid_argument, unimplemented
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 
 
-def example_count(request: Any) -> int:
-    """How many examples an Input holds."""
+def examples(request: Any) -> Sequence[Any]:
+    """The examples of an Input, without its context."""
     kind = request.input.WhichOneof("kind")
-    return len(getattr(request.input, kind).examples) if kind else 0
+    return getattr(request.input, kind).examples if kind else ()
 
 
-def examples(request: Any) -> Iterator[Any]:
+def _context(request: Any) -> Any:
+    """The Example that stands before each of the others; empty without one."""
+    return request.input.example_list_with_context.context
+
+
+def all_examples(request: Any) -> list[Any]:
     """The examples of an Input, its context first."""
-    kind = request.input.WhichOneof("kind")
-    if kind == "example_list_with_context":
-        yield request.input.example_list_with_context.context
-    if kind:
-        yield from getattr(request.input, kind).examples
+    has_context = request.input.HasField("example_list_with_context")
+    return [*([_context(request)] if has_context else ()), *examples(request)]
 
 
 def input_bytes(request: Any) -> int:
     """How many bytes the examples' tensor takes: a context is copied before each of them."""
-    context = 0
-    if request.input.WhichOneof("kind") == "example_list_with_context":
-        context = request.input.example_list_with_context.context.ByteSize() * example_count(request)
-    return 2 * (request.input.ByteSize() + context)
+    return 2 * (request.input.ByteSize() + _context(request).ByteSize() * len(examples(request)))
 
 
 def examples_tensor(request: Any) -> Tensor:
@@ -47,15 +45,11 @@ def examples_tensor(request: Any) -> Tensor:
     Raises:
         ServingError: INVALID_ARGUMENT `Input is empty.`
     """
-    if example_count(request) == 0:
+    if not examples(request):
         raise invalid_argument("Input is empty.")
     proto = TensorProto(dtype=tensor_pb2.DT_STRING)
-    if request.input.WhichOneof("kind") == "example_list":
-        proto.string_val.extend(e.SerializeToString() for e in request.input.example_list.examples)
-    else:
-        both = request.input.example_list_with_context
-        context = both.context.SerializeToString()
-        proto.string_val.extend(context + e.SerializeToString() for e in both.examples)
+    context = _context(request).SerializeToString()
+    proto.string_val.extend(context + one.SerializeToString() for one in examples(request))
     proto.tensor_shape.dim.add(size=len(proto.string_val))
     return from_proto(proto, _INPUTS)
 
@@ -173,7 +167,15 @@ _METHODS = {
 }
 
 
-def _run(model: Model, request: Any, method: str, response: Any, timeout_ms: int) -> Any:
+def run(model: Model, request: Any, timeout_ms: int = 0) -> Any:
+    """Answer a ClassificationRequest, a RegressionRequest or a MultiInferenceRequest."""
+    if isinstance(request, inference_pb2.MultiInferenceRequest):
+        return _run_tasks(model, request, timeout_ms)
+    response: Any
+    if isinstance(request, classification_pb2.ClassificationRequest):
+        method, response = CLASSIFY_METHOD, classification_pb2.ClassificationResponse()
+    else:
+        method, response = REGRESS_METHOD, regression_pb2.RegressionResponse()
     key = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = model.signatures.get(key)
     if signature is None:
@@ -188,18 +190,8 @@ def _run(model: Model, request: Any, method: str, response: Any, timeout_ms: int
     return response
 
 
-def run_classify(model: Model, request: Any, timeout_ms: int = 0) -> Any:
-    """Answer a ClassificationRequest."""
-    return _run(model, request, CLASSIFY_METHOD, classification_pb2.ClassificationResponse(), timeout_ms)
-
-
-def run_regress(model: Model, request: Any, timeout_ms: int = 0) -> Any:
-    """Answer a RegressionRequest."""
-    return _run(model, request, REGRESS_METHOD, regression_pb2.RegressionResponse(), timeout_ms)
-
-
-def run_multi_inference(model: Model, request: Any, timeout_ms: int = 0) -> Any:
-    """Answer a MultiInferenceRequest: several classify and regress signatures over one input in one run."""
+def _run_tasks(model: Model, request: Any, timeout_ms: int) -> Any:
+    """Several classify and regress signatures over one input in one run."""
     name = feed = ""
     seen: set[str] = set()
     fetches: set[str] = set()

@@ -19,11 +19,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from core.telemetry import TRACEPARENT
-from serving.api.caller import Caller
 from serving.api.service import Service
-from serving.operations.memory import MemoryBudget, Reservation
+from serving.operations.limits import Caller
+from serving.operations.memory import Reservation
 from serving.protos import model_management_pb2
-from serving.status import Code, ServingError, failed_precondition, internal, invalid_argument
+from serving.status import ServingError, failed_precondition, internal, invalid_argument
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ Reload = Callable[[Any, Callable[[], bool]], None]
 
 def _caller(context: Any) -> Caller:
     metadata = dict(context.invocation_metadata())
-    token = metadata.get("authorization", "")
     left = context.time_remaining()
     # Without a deadline gRPC tells of one in some hundred million years.
     left = left if left is not None and left < _YEAR else None
@@ -53,7 +52,7 @@ def _caller(context: Any) -> Caller:
         peer=_address(context.peer()),
         request_id=str(metadata.get("x-request-id") or uuid.uuid4().hex),
         deadline=None if left is None else time.monotonic() + left,
-        token=token[7:] if token[:7].lower() == "bearer " else None,
+        authorization=str(metadata.get("authorization", "")),
         device_id=str(metadata.get("x-device-id", ""))[:64],
         traceparent=str(metadata.get(TRACEPARENT, "")),
     )
@@ -71,17 +70,17 @@ def fail(context: Any, error: ServingError) -> None:
         context.set_trailing_metadata(
             (("grpc-retry-pushback-ms", str(int(seconds * 1000))), ("retry-after", f"{seconds:.3f}"))
         )
-    context.abort(error.grpc_status, error.grpc_message())
+    context.abort(error.code, error.grpc_message())
 
 
-def _unary(work: Handler, method: Any, budget: MemoryBudget) -> Any:
+def _unary(work: Handler, method: Any, service: Service) -> Any:
     """A handler of a method (its descriptor) that parses the message itself: only once there is memory for it."""
     request, response = map(GetMessageClass, (method.input_type, method.output_type))
 
     def handle(message: bytes, context: Any) -> Any:
         caller = _caller(context)
         try:
-            with Reservation(budget) as memory:
+            with Reservation(service.budget) as memory:
                 memory.take(_MESSAGE_COPIES * len(message))
                 try:
                     parsed = request.FromString(message)
@@ -93,7 +92,7 @@ def _unary(work: Handler, method: Any, budget: MemoryBudget) -> Any:
             fail(context, error)
         except Exception as error:
             log.exception("request %s broke", caller.request_id)
-            fail(context, ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}"))
+            fail(context, internal(f"{type(error).__name__}: {error}"))
 
     return grpc.unary_unary_rpc_method_handler(handle, response_serializer=response.SerializeToString)
 
@@ -124,7 +123,7 @@ def _reload_handler(service: Service, reload: Reload) -> Any:
     )
 
 
-def _handlers(service: Service, reload: Reload, budget: MemoryBudget) -> Iterator[Any]:
+def _handlers(service: Service, reload: Reload) -> Iterator[Any]:
     def without_memory(work: Callable[[Any, Caller], Any]) -> Handler:
         return lambda request, caller, *_: work(request, caller)
 
@@ -140,7 +139,7 @@ def _handlers(service: Service, reload: Reload, budget: MemoryBudget) -> Iterato
     }
     for name, methods in works.items():
         known = descriptor_pool.Default().FindServiceByName(name).methods_by_name
-        handlers = {api: _unary(work, known[api], budget) for api, work in methods.items()}
+        handlers = {api: _unary(work, known[api], service) for api, work in methods.items()}
         if name == MODEL_SERVICE:
             handlers["HandleReloadConfigRequest"] = _reload_handler(service, reload)
         yield grpc.method_handlers_generic_handler(name, handlers)
@@ -160,34 +159,27 @@ def parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
 class GrpcServer:
     """The listening server and its health service."""
 
-    def __init__(
-        self,
-        service: Service,
-        reload: Reload,
-        *,
-        budget: MemoryBudget,
-        threads: int,
-        with_health: bool,
-        channel_arguments: str = "",
-    ) -> None:
+    def __init__(self, service: Service, reload: Reload) -> None:
+        options = service.options
+        threads = options.grpc_max_threads or options.max_inflight_requests + 16
         self._pool = futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
             options=[
-                ("grpc.max_receive_message_length", min(2**31 - 1, budget.limit)),
+                ("grpc.max_receive_message_length", min(2**31 - 1, service.budget.limit)),
                 ("grpc.max_send_message_length", 2**31 - 1),
                 # A taken port is an error to be told, not one to be shared.
                 ("grpc.so_reuseport", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-                *parse_channel_arguments(channel_arguments),
+                *parse_channel_arguments(options.grpc_channel_arguments),
             ],
         )
         _register_descriptors()
-        self._server.add_generic_rpc_handlers(tuple(_handlers(service, reload, budget)))
+        self._server.add_generic_rpc_handlers(tuple(_handlers(service, reload)))
         names = [PREDICTION_SERVICE, MODEL_SERVICE, reflection.SERVICE_NAME]
         self._health: Any = None
-        if with_health:
+        if options.enable_grpc_healthcheck_service:
             self._health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             names.append(health.SERVICE_NAME)

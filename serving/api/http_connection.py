@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from email.utils import formatdate
+from functools import lru_cache
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 
@@ -287,7 +288,7 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         lines = [
             f"HTTP/1.1 {reply.status} {responses.get(reply.status, '')}",
-            f"Date: {_date()}",
+            f"Date: {_date(int(time.time()))}",
             f"Content-Type: {reply.content_type}",
             f"Content-Length: {len(reply.body)}",
             f"X-Request-Id: {_header_text(request_id)}",
@@ -311,13 +312,7 @@ def _header_text(text: str) -> str:
     return "".join(c for c in text if " " < c < "\x7f")
 
 
-_dates: tuple[int, str] = (0, "")
-
-
-def _date() -> str:
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
     """The Date header, made once a second."""
-    global _dates
-    now = int(time.time())
-    if _dates[0] != now:
-        _dates = (now, formatdate(now, usegmt=True))
-    return _dates[1]
+    return formatdate(second, usegmt=True)

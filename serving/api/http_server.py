@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import socket
 import ssl
 import threading
@@ -12,42 +11,32 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import uvloop
 
 from core.telemetry import TRACEPARENT
-from serving.api.caller import Caller
 from serving.api.http_connection import READ_BYTES, Connection, Request, too_large
 from serving.api.json_worker import Body
 from serving.api.rest import API, Reply, RestApi, error_reply
-from serving.operations.memory import MemoryBudget, Reservation
-from serving.options import Options
-from serving.status import Code, ServingError, failed_precondition, invalid_argument, unavailable
+from serving.operations.limits import Caller
+from serving.operations.memory import Reservation
+from serving.status import ServingError, failed_precondition, invalid_argument, unavailable
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Pages:
-    """What the pages outside the API tell."""
-
-    why_not_ready: Callable[[], str]
-    metrics: Callable[[], str]
-    metrics_path: str | None = None
+_START_SECONDS = 10.0
 
 
 class App:
     """Answers requests, however they were read."""
 
-    def __init__(self, api: RestApi, pages: Pages, options: Options, budget: MemoryBudget) -> None:
-        self.options = options
-        self.budget = budget
+    def __init__(self, api: RestApi, why_not_ready: Callable[[], str], metrics_path: str | None) -> None:
+        """`why_not_ready` is asked for /readyz; metrics are at `metrics_path`, if anywhere."""
+        self.options = options = api.service.options
         self.is_closing = False
         self.scratch = memoryview(bytearray(READ_BYTES))
         self._api = api
-        self._pages = pages
+        self._why_not_ready, self._metrics_path = why_not_ready, metrics_path
         self._inflight = 0
         self._workers = ThreadPoolExecutor(
             max_workers=options.rest_api_num_threads or options.max_inflight_requests + 8,
@@ -60,11 +49,11 @@ class App:
         if path == "/healthz":
             return Reply(200, b"ok\n", "text/plain")
         if path == "/readyz":
-            if why_not := self._pages.why_not_ready():
+            if why_not := self._why_not_ready():
                 return Reply(503, f"not ready: {why_not}\n".encode(), "text/plain")
             return Reply(200, b"ready\n", "text/plain")
-        if path == self._pages.metrics_path:
-            return Reply(200, self._pages.metrics().encode(), "text/plain")
+        if path == self._metrics_path:
+            return Reply(200, self._api.service.metrics.page().encode(), "text/plain")
         if method == "OPTIONS" and (
             self.options.rest_api_enable_cors_support or b"origin" in request.headers
         ):
@@ -72,7 +61,7 @@ class App:
         if not API.fullmatch(path):
             return Reply(404, b"", "text/html")
         try:
-            with Reservation(self.budget) as memory:
+            with Reservation(self._api.service.budget) as memory:
                 return await self._answer(request, memory)
         except ServingError as error:
             return error_reply(error)
@@ -82,16 +71,15 @@ class App:
             raise unavailable(f"{self._inflight} requests are under way, the most allowed at once")
         self._inflight += 1
         try:
-            token = request.headers.get(b"authorization", b"").decode("latin-1")
             caller = Caller(
                 entrypoint="REST",
                 peer=request.peer,
                 request_id=request.id,
-                token=token[7:] if token[:7].lower() == "bearer " else None,
+                authorization=request.headers.get(b"authorization", b"").decode("latin-1"),
                 traceparent=request.headers.get(TRACEPARENT.encode(), b"").decode("latin-1"),
             )
             # Before anything of a stranger's is kept, unzipped or parsed.
-            self._api.authenticate(caller)
+            self._api.service.gate.authenticate(caller)
             body = await request.body(memory, self.options.rest_api_max_body_bytes)
             timeout_ms = self.options.rest_api_timeout_in_ms
             if timeout_ms > 0:
@@ -179,69 +167,56 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 class HttpServer:
-    """An event loop in a thread of its own."""
+    """An event loop in a thread of its own.
 
-    def __init__(self, app: App, tls: ssl.SSLContext | None = None) -> None:
-        self._app = app
-        self._tls = tls
-        self._sockets: list[socket.socket] = []
-        self._connections: dict[Connection, asyncio.Task[Any]] = {}
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closing: asyncio.Event | None = None
-        self._grace = 0.0
+    Attributes:
+        port: The port it listens on.
+    """
 
-    def listen(self, host: str, port: int) -> int:
-        """Bind, and return the port.
+    def __init__(self, app: App, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Bind, and take requests.
 
         Raises:
             ServingError: FAILED_PRECONDITION if it cannot be bound.
         """
-        self._sockets = bind(host, port)
-        return int(self._sockets[0].getsockname()[1])
-
-    def start(self, timeout: float = 10.0) -> None:
-        """Take requests; returns once the server does."""
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), name="http", daemon=True)
+        self._app, self._tls = app, tls
+        self._connections: dict[Connection, asyncio.Task[Any]] = {}
+        sockets = bind(host, port)
+        self.port = int(sockets[0].getsockname()[1])
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
-        if not started.wait(timeout):
-            raise ServingError(Code.INTERNAL, "the HTTP server did not start")
+        begun = asyncio.run_coroutine_threadsafe(self._listen(sockets), self._loop)
+        self._servers = begun.result(_START_SECONDS)
 
-    def _run(self, started: threading.Event) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._serve(started))
+    def _run(self) -> None:
+        with self._runner:
+            self._loop.run_forever()
 
-    async def _serve(self, started: threading.Event) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._closing = asyncio.Event()
-        servers = [
+    async def _listen(self, sockets: list[socket.socket]) -> list[asyncio.Server]:
+        return [
             await self._loop.create_server(
                 lambda: Connection(self._app, self._connections), sock=one, ssl=self._tls, backlog=2048
             )
-            for one in self._sockets
+            for one in sockets
         ]
-        started.set()
-        await self._closing.wait()
+
+    def stop(self, grace: float) -> None:
+        """Take no more connections, finish what was begun, stop."""
+        ended = asyncio.run_coroutine_threadsafe(self._end(grace), self._loop)
+        ended.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+        self._thread.join(grace + 2)
+
+    async def _end(self, grace: float) -> None:
         self._app.is_closing = True
-        for server in servers:
+        for server in self._servers:
             server.close()
         # Nobody is answered on an idle connection any more; the others end with their answer.
         for connection in list(self._connections):
             if connection.is_idle:
                 connection.abort()
         if self._connections:
-            await asyncio.wait(list(self._connections.values()), timeout=self._grace)
+            await asyncio.wait(list(self._connections.values()), timeout=grace)
         for connection in list(self._connections):
             connection.abort()
-
-    def stop(self, grace: float) -> None:
-        """Take no more connections, finish what was begun, stop."""
-        loop, closing = self._loop, self._closing
-        if loop is None or closing is None or self._thread is None:
-            for one in self._sockets:
-                one.close()
-            return
-        self._grace = grace
-        loop.call_soon_threadsafe(closing.set)
-        self._thread.join(grace + 2)

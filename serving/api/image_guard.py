@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -21,6 +20,7 @@ from core.protos.tensor_pb2 import DT_STRING
 from core.tfserving.tensors import IMAGE_BYTES
 from serving.operations.memory import Reservation
 from serving.operations.metrics import Metrics
+from serving.options import Options
 from serving.protos import Example
 from serving.status import invalid_argument
 
@@ -30,15 +30,6 @@ _GIF = (b"GIF87a", b"GIF89a")
 _EXAMPLE = b"\x0a"
 # A decoded pixel: three bytes, and as long as the copy to another size is made, three floats.
 _PIXEL_BYTES = 3
-
-
-@dataclass(frozen=True)
-class ImageLimits:
-    """How large an image may be; pixels bound what decoding needs, 3 bytes each and as floats 12."""
-
-    max_bytes: int = 32 << 20
-    max_pixels: int = 50_000_000
-    max_batch_pixels: int = 400_000_000
 
 
 class _Count:
@@ -52,8 +43,8 @@ class _Count:
 class ImageGuard:
     """Checks the images of requests."""
 
-    def __init__(self, limits: ImageLimits, metrics: Metrics) -> None:
-        self._limits = limits
+    def __init__(self, options: Options, metrics: Metrics) -> None:
+        self._options = options
         self._metrics = metrics
 
     def check(self, request: Any, memory: Reservation | None = None) -> Any:
@@ -108,14 +99,16 @@ class ImageGuard:
         if len(tensor.string_val) != wanted:
             text = f"comes with {len(tensor.string_val)} values for a shape of {wanted}"
             self._refuse("format", f"{IMAGE_BYTES}[0]", text)
-        limits, changed = self._limits, {}
+        options, changed = self._options, {}
         for index, data in enumerate(tensor.string_val):
             where = f"{IMAGE_BYTES}[{index}]"
             self._bytes(where, data)
             try:
                 header = read_header(data)
                 self._pixels(where, header.width, header.height, count)
-                image = normalise(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
+                image = normalise(
+                    data, max_bytes=options.image_max_bytes, max_pixels=options.image_max_pixels
+                )
             except (HeaderError, ImageRefusedError) as error:
                 self._refuse("format", where, str(error))
                 continue
@@ -143,18 +136,20 @@ class ImageGuard:
                 self._look(f"{where}.{name}", value, count, within_example=True)
 
     def _bytes(self, where: str, data: bytes) -> None:
-        if len(data) > self._limits.max_bytes:
-            self._refuse("bytes", where, f"has {len(data)} bytes, more than {self._limits.max_bytes}")
+        most = self._options.image_max_bytes
+        if len(data) > most:
+            self._refuse("bytes", where, f"has {len(data)} bytes, more than {most}")
 
     def _pixels(self, where: str, width: int, height: int, count: _Count) -> None:
-        limits = self._limits
-        if width * height > limits.max_pixels:
-            text = f"has {width} x {height} pixels, more than {limits.max_pixels} in all"
-            self._refuse("pixels", where, text)
+        most = self._options.image_max_pixels
+        if width * height > most:
+            self._refuse("pixels", where, f"has {width} x {height} pixels, more than {most} in all")
         count.pixels += width * height
-        if count.pixels > limits.max_batch_pixels:
-            text = f"takes the request to {count.pixels} pixels, more than {limits.max_batch_pixels}"
-            self._refuse("batch_pixels", where, text)
+        most = self._options.image_max_batch_pixels
+        if count.pixels > most:
+            self._refuse(
+                "batch_pixels", where, f"takes the request to {count.pixels} pixels, more than {most}"
+            )
         if count.memory is not None:
             count.memory.take(_PIXEL_BYTES * width * height)
 

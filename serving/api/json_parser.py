@@ -155,7 +155,7 @@ def decode_base64(text: str) -> bytes:
 def bytes_of(value: Any) -> bytes:
     """Return the bytes of `{"b64": "..."}`. Raises INVALID_ARGUMENT for another object."""
     if not is_base64(value):
-        raise invalid_argument(f"JSON Value: {to_text(value)} not formatted correctly for base64 data")
+        raise format_error(value, "not formatted correctly for base64 data")
     return decode_base64(value["b64"])
 
 

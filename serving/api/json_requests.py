@@ -16,7 +16,7 @@ from serving.api.json_parser import (
     type_name,
 )
 from serving.api.json_tensors import Dtypes, check_float, fill_inputs, fill_instances
-from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.engine.model import DEFAULT_SIGNATURE
 from serving.protos import Example
 from serving.status import invalid_argument
 

@@ -184,30 +184,21 @@ def fill_instances(instances: list[Any], dtypes: Dtypes, inputs: Any) -> None:
 def _explain(instances: list[Any], dtypes: Dtypes, names: list[str], by_name: bool) -> None:
     """Raise what is wrong with the first bad instance: FillTensorMapFromInstancesList, one by one."""
     first: dict[str, tuple[int, list[int]]] = {}
+    wanted, other = ("object", "list") if by_name else ("value/list", "object")
     for i, one in enumerate(instances):
-        if not by_name:
-            if is_object(one):
-                raise invalid_argument(f"Expecting value/list but got object at item {i} of input list")
-            try:
-                _check_item(names[0], one, dtypes[names[0]], first)
-            except ServingError as error:
-                raise invalid_argument(
-                    f"Failed to process element: {i} of 'instances' list. Error: {error.to_string()}"
-                ) from None
-            continue
-        if not is_object(one):
-            raise invalid_argument(f"Expecting object but got list at item {i} of input list")
-        for name, value in one.items():
+        if is_object(one) is not by_name:
+            raise invalid_argument(f"Expecting {wanted} but got {other} at item {i} of input list")
+        for name, value in (one if by_name else {names[0]: one}).items():
             try:
                 if name not in dtypes:
                     raise invalid_argument(f"JSON object: does not have named input: {name}")
                 _check_item(name, value, dtypes[name], first)
             except ServingError as error:
+                key = f" key: {name}" if by_name else ""
                 raise invalid_argument(
-                    f"Failed to process element: {i} key: {name} of 'instances' list. "
-                    f"Error: {error.to_string()}"
+                    f"Failed to process element: {i}{key} of 'instances' list. Error: {error.to_string()}"
                 ) from None
-        if sorted(one) != names:
+        if by_name and sorted(one) != names:
             raise invalid_argument(
                 f"Failed to process element: {i} of 'instances' list. JSON object: {to_text(one)} "
                 f"keys must be equal to: {','.join(names)}"

@@ -29,7 +29,7 @@ from serving.api import json_requests
 from serving.api.json_tensors import Dtypes
 from serving.operations.memory import JsonSize
 from serving.protos import classification_pb2, predict_pb2
-from serving.status import Code, ServingError, internal
+from serving.status import CODES, Code, ServingError, internal
 
 # From here a body is long: about 20 ms of the parser for so many values, 2 ms for so many bytes of one text.
 _LONG_VALUES, _LONG_BYTES = 50_000, 1 << 20
@@ -95,7 +95,7 @@ class JsonWorkers:
                 timer.cancel()
             self._idle.put(alive)
         if answer["code"]:
-            raise ServingError(Code(answer["code"]), answer["message"])
+            raise ServingError(CODES[answer["code"]], answer["message"])
         request.MergeFromString(message)
         return str(answer["form"])
 
@@ -153,7 +153,7 @@ def _read(signatures: Mapping[str, Dtypes] | None, body: bytes) -> tuple[dict[st
             request = predict_pb2.PredictRequest()
             form = json_requests.fill_predict(body, lambda: signatures, request)
     except ServingError as error:
-        return {"code": int(error.code), "message": error.message}, b""
+        return {"code": error.code.value[0], "message": error.message}, b""
     return {"code": 0, "form": form}, request.SerializeToString()
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.engine.model import Model
-from serving.engine.signatures import CLASSIFY_METHOD, DEFAULT_SIGNATURE, PREDICT_METHOD, REGRESS_METHOD
+from serving.engine.model import CLASSIFY_METHOD, DEFAULT_SIGNATURE, PREDICT_METHOD, REGRESS_METHOD, Model
 from serving.engine.tensors import Tensor, check_size, fill_proto, from_proto
 from serving.operations.memory import Reservation
 from serving.protos import predict_pb2

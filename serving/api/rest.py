@@ -12,10 +12,10 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf import json_format
 
 from serving.api import json_replies, json_requests
-from serving.api.caller import Caller
 from serving.api.json_tensors import Dtypes
 from serving.api.json_worker import Body, JsonWorkers, is_long
 from serving.api.service import Service
+from serving.operations.limits import Caller
 from serving.operations.memory import JsonSize, Reservation
 from serving.protos import (
     classification_pb2,
@@ -78,12 +78,8 @@ class RestApi:
     """The API of one service."""
 
     def __init__(self, service: Service, workers: JsonWorkers) -> None:
-        self._service = service
+        self.service = service
         self._workers = workers
-
-    def authenticate(self, caller: Caller) -> None:
-        """Raises ServingError UNAUTHENTICATED for whoever may not ask."""
-        self._service.gate.authenticate(caller)
 
     def handle(self, method: str, path: str, body: Body, caller: Caller, memory: Reservation) -> Reply:
         """Answer one request under /v1/.
@@ -113,9 +109,9 @@ class RestApi:
     ) -> bytes:
         name, version, label, verb = found.groups()
         kinds: dict[str, tuple[Any, Callable[..., Any]]] = {
-            "predict": (predict_pb2.PredictRequest, self._service.predict),
-            "classify": (classification_pb2.ClassificationRequest, self._service.infer),
-            "regress": (regression_pb2.RegressionRequest, self._service.infer),
+            "predict": (predict_pb2.PredictRequest, self.service.predict),
+            "classify": (classification_pb2.ClassificationRequest, self.service.infer),
+            "regress": (regression_pb2.RegressionRequest, self.service.infer),
         }
         # Regular expressions match any case, the dispatch after them does not.
         if verb not in kinds:
@@ -127,7 +123,7 @@ class RestApi:
             form = self._fill(body, is_long, request, caller)
         except ServingError as error:
             # A body that is wrong counts as a request of its model, like any other failure.
-            self._service.metrics.request_count.add(request.model_spec.name, error.code.name)
+            self.service.metrics.request_count.add(request.model_spec.name, error.code.name)
             raise
         response = work(request, caller, verb, memory)
         if verb == "classify":
@@ -139,7 +135,7 @@ class RestApi:
 
     def _signatures(self, spec: Any) -> dict[str, Dtypes]:
         """The types of the inputs of each signature of a model."""
-        with self._service.core.use(spec) as model:
+        with self.service.core.use(spec) as model:
             return {
                 name: {key: info.dtype for key, info in signature.inputs.items()}
                 for name, signature in model.signatures.items()
@@ -163,10 +159,10 @@ class RestApi:
         if part == "metadata":
             request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
             _fill_spec(request.model_spec, name, version, label)
-            return _metadata_text(self._service.metadata(request, caller)).encode()
+            return _metadata_text(self.service.metadata(request, caller)).encode()
         status = get_model_status_pb2.GetModelStatusRequest()
         _fill_spec(status.model_spec, name, version, label)
-        return (_proto_text(self._service.status(status, caller)) + "\n").encode()
+        return (_proto_text(self.service.status(status, caller)) + "\n").encode()
 
 
 def _proto_text(message: Any) -> str:

@@ -10,25 +10,37 @@ from typing import Any
 
 from core import telemetry
 from serving.api import classify, predict
-from serving.api.caller import Caller
 from serving.api.image_guard import ImageGuard
-from serving.api.model_status import get_model_metadata, get_model_status
-from serving.operations.limits import Limits
-from serving.operations.memory import Reservation
+from serving.operations.limits import Caller, Limits
+from serving.operations.memory import MemoryBudget, Reservation
 from serving.operations.metrics import Metrics
 from serving.operations.request_log import RequestLog
-from serving.protos import classification_pb2, inference_pb2, model_pb2, regression_pb2
-from serving.status import Code, ServingError, invalid_argument
+from serving.options import Options
+from serving.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_pb2,
+    regression_pb2,
+)
+from serving.status import Code, ServingError, invalid_argument, not_found
 from serving.versions.core import ServerCore
 from serving.versions.traffic import Router
 
 _RUNTIME = "TF1"
-# What a request of tf.Examples is called in metrics, and what answers it.
+_SIGNATURE_DEF = "signature_def"
+# What a request of tf.Examples is called in metrics.
 _ON_EXAMPLES = {
-    classification_pb2.ClassificationRequest: ("Classify", classify.run_classify),
-    regression_pb2.RegressionRequest: ("Regress", classify.run_regress),
-    inference_pb2.MultiInferenceRequest: ("MultiInference", classify.run_multi_inference),
+    classification_pb2.ClassificationRequest: "Classify",
+    regression_pb2.RegressionRequest: "Regress",
+    inference_pb2.MultiInferenceRequest: "MultiInference",
 }
+
+
+def _need_spec(request: Any) -> None:
+    if not request.HasField("model_spec"):
+        raise invalid_argument("Missing ModelSpec")
 
 
 @dataclass
@@ -38,11 +50,11 @@ class Service:
     core: ServerCore
     metrics: Metrics
     gate: Limits
+    budget: MemoryBudget
+    options: Options
     guard: ImageGuard | None = None
     recorder: RequestLog | None = None
     router: Router | None = None
-    as_content: bool = False
-    enforce_timeout: bool = True
 
     @contextmanager
     def _measured(self, name: str, api: str, caller: Caller) -> Iterator[None]:
@@ -66,14 +78,13 @@ class Service:
 
     def _timeout(self, caller: Caller) -> int:
         left = caller.timeout_ms()
-        return left if self.enforce_timeout else 0
+        return left if self.options.enforce_session_run_timeout else 0
 
     def predict(self, request: Any, caller: Caller, api: str, memory: Reservation) -> Any:
         """PredictionService.Predict; `api` is what the metrics call it."""
         spec = request.model_spec
         with self._measured(spec.name, api, caller):
-            if not request.HasField("model_spec"):
-                raise invalid_argument("Missing ModelSpec")
+            _need_spec(request)
             began = time.perf_counter()
             version = self.router.choose(spec) if self.router is not None else None
             found = self.core.use(spec) if version is None else self.core.manager.use(spec.name, version)
@@ -84,7 +95,7 @@ class Service:
                         model,
                         run,
                         timeout_ms=self._timeout(caller),
-                        as_content=self.as_content,
+                        as_content=self.options.enable_serialization_as_tensor_content,
                         memory=memory,
                     )
                 if self.recorder is not None:
@@ -95,31 +106,68 @@ class Service:
 
     def infer(self, request: Any, caller: Caller, api: str, memory: Reservation) -> Any:
         """PredictionService's Classify, Regress and MultiInference, whose first task names the model."""
-        kind, run = _ON_EXAMPLES[type(request)]
+        kind = _ON_EXAMPLES[type(request)]
         several = kind == "MultiInference"
         if several:
             spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
         else:
             spec = request.model_spec
         with self._measured(spec.name, api, caller):
-            if not several and not request.HasField("model_spec"):
-                raise invalid_argument("Missing ModelSpec")
+            if not several:
+                _need_spec(request)
             memory.take(classify.input_bytes(request))
             with self.core.use(spec) as model:
                 if self.guard is not None:
-                    self.guard.check_examples(classify.examples(request), memory)
+                    self.guard.check_examples(classify.all_examples(request), memory)
                 with self.metrics.runtime_latency.time(model.name, kind, _RUNTIME):
-                    response = run(model, request, timeout_ms=self._timeout(caller))
+                    response = classify.run(model, request, self._timeout(caller))
                 if not several:
-                    self.metrics.example_count.add(model.name, by=classify.example_count(request))
+                    self.metrics.example_count.add(model.name, by=len(classify.examples(request)))
             return response
 
     def metadata(self, request: Any, caller: Caller) -> Any:
-        """PredictionService.GetModelMetadata; it takes none of the places that predictions compete for."""
+        """PredictionService.GetModelMetadata (get_model_metadata_impl.cc): the signatures of a model.
+
+        It takes none of the places that predictions compete for.
+        """
         self.gate.authenticate(caller)
-        return get_model_metadata(self.core, request)
+        _need_spec(request)
+        if not request.metadata_field:
+            raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != _SIGNATURE_DEF:
+                raise invalid_argument(f"Metadata field {field} is not supported")
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        with self.core.use(request.model_spec) as model:
+            for key, signature in model.signatures.items():
+                signatures.signature_def[key].CopyFrom(signature)
+            response.model_spec.name = model.name
+            response.model_spec.version.value = model.version
+        response.metadata[_SIGNATURE_DEF].Pack(signatures)
+        return response
 
     def status(self, request: Any, caller: Caller) -> Any:
-        """ModelService.GetModelStatus; as metadata."""
+        """ModelService.GetModelStatus (get_model_status_impl.cc): every version ever seen, or the one asked for.
+
+        As metadata it takes no place.
+        """
         self.gate.authenticate(caller)
-        return get_model_status(self.core, request)
+        _need_spec(request)
+        name = request.model_spec.name
+        statuses = self.core.manager.statuses(name)
+        version = self.core.chosen_version(request.model_spec)
+        if version is not None:
+            if version not in statuses:
+                raise not_found(f"Could not find version {version} of model {name}")
+            statuses = {version: statuses[version]}
+        if not statuses:
+            raise not_found(f"Could not find any versions of model {name}")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for number, status in statuses.items():
+            one = response.model_version_status.add(version=number, state=int(status.state))
+            one.status.SetInParent()
+            if status.error is not None:
+                one.status.error_code = status.error.code.value[0]
+                one.status.error_message = status.error.message
+        return response

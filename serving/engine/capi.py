@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from serving.protos import tensorflow_folder
-from serving.status import Code, ServingError
+from serving.status import CODES, ServingError
 
 
 class Output(Structure):
@@ -159,7 +159,7 @@ class Status:
         code = library().TF_GetCode(self.handle)
         if code:
             message: bytes = library().TF_Message(self.handle)
-            raise ServingError(Code(code), message.decode("utf-8", "replace"))
+            raise ServingError(CODES[code], message.decode("utf-8", "replace"))
 
     def __exit__(self, *_: object) -> None:
         library().TF_DeleteStatus(self.handle)

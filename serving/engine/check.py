@@ -1,19 +1,8 @@
 """Is this SavedModel fit for serving? Asked of TensorFlow's C++ loader and session, in a process of its own.
 
 `tf.saved_model.load` answers for models that TensorFlow Serving cannot run (it finds variables that the C++ loader
-does not), and a broken model can take the process that loads it down with it. So:
-
-    from serving.engine.check import check_saved_model
-
-    check = check_saved_model(folder, [{"image_bytes": [jpeg]}, {"image_bytes": [b"no image"]}])
-    check.load_error            # "" where the C++ loader took it and its warm-up records passed
-    check.answers[0].outputs    # {"probability": array([0.07], dtype=float32), ...}
-    check.answers[0].seconds    # the run alone
-    check.answers[1].error      # "INVALID_ARGUMENT: ..."
-
-Feeds are by signature alias: arrays, numbers, text, or lists of bytes for string tensors. `serving_default` is run
-unless `signature` says otherwise. Neither process needs `import tensorflow`: a check costs about two seconds
-and the model's own load.
+does not), and a broken model can take the process that loads it down with it. Neither process needs
+`import tensorflow`: a check costs about two seconds and the model's own load.
 """
 
 from __future__ import annotations
@@ -33,8 +22,7 @@ from core.tfserving.tensors import Array, Value, from_proto, predict_request
 from serving.api.json_worker import read_chunk, write_chunk
 from serving.api.predict import run_predict
 from serving.engine.capi import use_onednn
-from serving.engine.model import LoadOptions, Model
-from serving.engine.signatures import DEFAULT_SIGNATURE
+from serving.engine.model import DEFAULT_SIGNATURE, LoadOptions, Model
 from serving.engine.warmup import warm_up
 from serving.protos import predict_pb2
 from serving.status import ServingError, internal
@@ -80,7 +68,7 @@ def check_saved_model(
 
     Args:
         folder: the version folder, which holds saved_model.pb.
-        requests: one mapping from input alias to values for each run.
+        requests: one mapping for each run, from input alias to arrays, numbers, text, or lists of bytes for strings.
         signature: the signature to run.
         outputs: output aliases to fetch; all without any.
         timeout: seconds for everything together.

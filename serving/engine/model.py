@@ -7,22 +7,30 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
 from serving.engine.batching import BatchingParameters, NotBatchableError, batched_plan
-from serving.engine.session import Plan, Session, Threads
-from serving.engine.signatures import Signatures, read_signatures
+from serving.engine.session import Plan, Session
 from serving.engine.tensors import Tensor
 from serving.operations.metrics import Metrics
-from serving.status import Code, ServingError, invalid_argument
+from serving.protos import SavedModel
+from serving.status import Code, ServingError, invalid_argument, not_found
 
 log = logging.getLogger(__name__)
 
-# What TensorFlow appends to an error inside the node this server added: TF Serving has no such node.
+DEFAULT_SIGNATURE = "serving_default"
+PREDICT_METHOD = "tensorflow/serving/predict"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
+
 _SCHEDULER_REFUSES = re.compile(r"Task size \d+ is larger than|Batching input tensors")
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+# What TensorFlow appends to an error inside the node this server added: TF Serving has no such node.
 _OWN_NODE = re.compile(r"\s*\[\[\{\{node melanosizer_batch/[^}]*\}\}\]\]")
 
 
@@ -31,7 +39,7 @@ class LoadOptions:
     """How models are loaded."""
 
     tags: tuple[str, ...] = ("serve",)
-    threads: Threads = field(default_factory=Threads)
+    threads: tuple[int, int] = (0, 0)  # within and between operations; 0 is TensorFlow's choice
     batching: BatchingParameters | None = None
     metrics: Metrics | None = None
     # For unbatched runs of all models: each needs the activations of a whole model in memory.
@@ -51,11 +59,11 @@ class Model:
         self.name = name
         self.version = version
         self.folder = folder
-        self.signatures: Signatures = read_signatures(folder, options.tags)
+        self.signatures = read_signatures(folder, options.tags)
         self.checks_methods = options.checks_methods
         self._metrics = options.metrics
         self._slots = options.slots
-        self._session = Session(folder, options.tags, options.threads)
+        self._session = Session(folder, options.tags, *options.threads)
         try:
             _check_complete(folder, self._session.meta_graph)
         except ServingError:
@@ -147,6 +155,35 @@ class Model:
     def close(self) -> None:
         """Unload. No run may be under way."""
         self._session.close()
+
+
+def read_signatures(folder: Path, tags: Sequence[str]) -> dict[str, Any]:
+    """The signatures of the meta graph with exactly these tags, before any loader drops what it does not want.
+
+    Raises:
+        ServingError: NOT_FOUND without a SavedModel or a meta graph of these tags, DATA_LOSS if it is unreadable.
+    """
+    model = SavedModel()
+    binary, text = folder / "saved_model.pb", folder / "saved_model.pbtxt"
+    try:
+        if binary.exists():
+            model.ParseFromString(binary.read_bytes())
+        elif text.exists():
+            text_format.Parse(text.read_text(), model)
+        else:
+            raise not_found(
+                f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {folder}. "
+                "Check that the directory exists and that you have the right permissions for accessing it."
+            )
+    except (OSError, ValueError, DecodeError, text_format.ParseError) as error:
+        raise ServingError(Code.DATA_LOSS, f"Can't parse {folder} as binary proto: {error}") from error
+    for meta_graph in model.meta_graphs:
+        if set(meta_graph.meta_info_def.tags) == set(tags):
+            return dict(meta_graph.signature_def)
+    raise not_found(
+        f"Could not find meta graph def matching supplied tags: {{ {' '.join(tags)} }}. To inspect available "
+        "tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
+    )
 
 
 def _check_complete(folder: Path, meta_graph: Any) -> None:

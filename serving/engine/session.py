@@ -6,7 +6,6 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from ctypes import c_char_p, c_void_p
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,6 @@ from serving.engine.capi import Output, Status, library
 from serving.engine.tensors import Tensor
 from serving.protos import ConfigProto, MetaGraphDef, RunOptions
 from serving.status import ServingError, invalid_argument, not_found
-
-
-@dataclass(frozen=True)
-class Threads:
-    """TensorFlow's thread pools; 0 leaves the choice to TensorFlow."""
-
-    intra_op: int = 0
-    inter_op: int = 0
 
 
 class Plan:
@@ -39,18 +30,15 @@ class Session:
     """One loaded SavedModel. Thread-safe; close it once nobody runs it any more."""
 
     def __init__(
-        self, folder: Path, tags: Sequence[str] = ("serve",), threads: Threads | None = None
+        self, folder: Path, tags: Sequence[str] = ("serve",), intra_op: int = 0, inter_op: int = 0
     ) -> None:
-        """Load `folder` with `tags`.
+        """Load `folder` with `tags`, on so many threads within and between operations; 0 is TensorFlow's choice.
 
         Raises:
             ServingError: with the code and the text of TensorFlow's loader.
         """
         api = library()
-        threads = threads or Threads()
-        settings = ConfigProto(
-            intra_op_parallelism_threads=threads.intra_op, inter_op_parallelism_threads=threads.inter_op
-        )
+        settings = ConfigProto(intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op)
         # A thread that looks for more work for a while takes the core from the one that sends the answer.
         settings.experimental.disable_thread_spinning = True
         config = settings.SerializeToString()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,8 @@ def _replay(model: Model, record: Any) -> None:
         return
     if kind == "session_run_log":
         raise unimplemented(f"Unsupported log_type for warmup: {kind}")
-    request = getattr(record, kind).request
-    runs: dict[str, Callable[[Model, Any], Any]] = {
-        "predict_log": predict.run_predict,
-        "classify_log": classify.run_classify,
-        "regress_log": classify.run_regress,
-        "multi_inference_log": classify.run_multi_inference,
-    }
-    runs[kind](model, request)
+    run = predict.run_predict if kind == "predict_log" else classify.run
+    run(model, getattr(record, kind).request)
 
 
 def warm_up(model: Model, metrics: Metrics | None = None, iterations: int = 1) -> int:

@@ -8,13 +8,45 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from serving.api.caller import Caller
 from serving.operations.metrics import Metrics
+from serving.options import Options
 from serving.status import Code, ServingError, unavailable
 
 # Callers are told apart by address; more of them than this at once and the longest idle are forgotten.
 MAX_CALLERS = 10_000
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, whichever way the request came in, and how long the answer is of use."""
+
+    entrypoint: str  # GRPC or REST
+    peer: str = ""
+    request_id: str = ""
+    deadline: float | None = None  # time.monotonic()
+    authorization: str = ""
+    device_id: str = ""
+    traceparent: str = ""
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the deadline, None for no limit. Raises as timeout_ms."""
+        left = self.timeout_ms()
+        return left / 1000 if left else None
+
+    def timeout_ms(self) -> int:
+        """Milliseconds left, 0 for no limit.
+
+        Raises:
+            ServingError: DEADLINE_EXCEEDED if the time is up: the work is not begun.
+        """
+        if self.deadline is None:
+            return 0
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded before the request was run")
+        return max(1, int(left * 1000))
 
 
 class RateLimiter:
@@ -41,19 +73,12 @@ class RateLimiter:
 class Limits:
     """The gate of the service. Thread-safe."""
 
-    def __init__(
-        self,
-        metrics: Metrics,
-        *,
-        max_inflight: int = 0,
-        token: str | None = None,
-        rate: RateLimiter | None = None,
-    ) -> None:
-        """`max_inflight` 0 means no limit; `token` is the bearer token callers must show."""
+    def __init__(self, options: Options, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._max_inflight = max_inflight
-        self._token = token
-        self._rate = rate
+        self._max_inflight = options.max_inflight_requests
+        file, per_second = options.auth_token_file, options.rate_limit_per_second
+        self._token = file.read_text().strip().encode() if file else None
+        self._rate = RateLimiter(per_second, options.rate_limit_burst) if per_second else None
         self.inflight = 0  # admitted and not answered yet
         self.is_draining = False
         self._changed = threading.Condition()
@@ -85,7 +110,7 @@ class Limits:
             if self.is_draining:
                 self._metrics.rejected.add("draining")
                 raise unavailable("The server is shutting down")
-            if self._max_inflight and self.inflight >= self._max_inflight:
+            if self.inflight >= self._max_inflight:
                 self._metrics.rejected.add("full")
                 raise unavailable(f"{self.inflight} requests are under way, the most allowed at once")
             self.inflight += 1
@@ -98,10 +123,11 @@ class Limits:
                     self._changed.notify_all()
 
     def authenticate(self, caller: Caller) -> None:
-        """Check the bearer token; UNAUTHENTICATED where it is missing or wrong."""
+        """Check the bearer token; UNAUTHENTICATED if it is missing or wrong."""
         if self._token is None:
             return
-        if caller.token is None or not hmac.compare_digest(caller.token.encode(), self._token.encode()):
+        scheme, _, shown = caller.authorization.partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(shown.encode(), self._token):
             self._metrics.rejected.add("token")
             raise ServingError(
                 Code.UNAUTHENTICATED, "A valid bearer token is required (authorization: Bearer ...)"

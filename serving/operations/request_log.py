@@ -28,8 +28,8 @@ from core.protos.tensor_pb2 import DT_STRING
 from core.records.prediction import FILE_NAME, record_prediction
 from core.records.times import of_seconds
 from core.tfserving.tensors import IMAGE_BYTES, Array, from_proto
-from serving.api.caller import Caller
 from serving.engine.model import Model
+from serving.operations.limits import Caller
 from serving.operations.metrics import Metrics
 from serving.options import Options
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from serving.engine.model import Model
+from serving.options import Options
 from serving.protos import model_server_config_pb2
 from serving.status import failed_precondition, invalid_argument
 from serving.versions.manager import State, VersionManager
@@ -23,20 +24,23 @@ PLATFORM = "tensorflow"
 
 
 class ServerCore:
-    """Ties the watcher of folders to the manager of versions. Thread-safe."""
+    """Ties the watcher of folders to the manager of versions. Thread-safe.
+
+    Attributes:
+        manager: Of the versions.
+        config: The ModelServerConfig in force.
+    """
 
     def __init__(
         self,
         manager: VersionManager,
-        poll_seconds: float = 1.0,
-        *,
-        allow_labels_for_unavailable_models: bool = False,
+        options: Options,
     ) -> None:
-        """`allow`: a new label may name a version that is not loaded; one that moves may not."""
         self.manager = manager
-        self._watcher = Watcher(manager.aspire, poll_seconds)
-        self._allow_unavailable = allow_labels_for_unavailable_models
-        self._config: Any = model_server_config_pb2.ModelServerConfig()
+        self._watcher = Watcher(manager.aspire, options.file_system_poll_wait_seconds)
+        # A new label may name a version that is not loaded; one that moves may not.
+        self._allow_unavailable = options.allow_version_labels_for_unavailable_models
+        self.config: Any = model_server_config_pb2.ModelServerConfig()
         self._labels: dict[str, dict[str, int]] = {}
         self._reloading = threading.Lock()
 
@@ -54,12 +58,12 @@ class ServerCore:
                 return
             if kind != "model_config_list":
                 raise invalid_argument("ModelServer does not yet support custom model config.")
-            _validate(config.model_config_list, self._config.model_config_list)
+            _validate(config.model_config_list, self.config.model_config_list)
             labels = self._resolve_labels(config.model_config_list)
-            known = {one.name for one in self._config.model_config_list.config}
+            known = {one.name for one in self.config.model_config_list.config}
             new = {one.name for one in config.model_config_list.config} - known
             since = self.manager.sequence()
-            self._config = config
+            self.config = config
             self._labels = labels
             log.info("Adding/updating models.")
             for one in config.model_config_list.config:
@@ -84,11 +88,6 @@ class ServerCore:
                 labels.setdefault(model.name, {})[label] = version
         return labels
 
-    def config_equals(self, config: Any) -> bool:
-        """Whether this is the configuration in force."""
-        equal: bool = self._config == config
-        return equal
-
     def version_of_label(self, name: str, label: str) -> int:
         """The version that answers for a label; INVALID_ARGUMENT for an unknown one."""
         version = self._labels.get(name, {}).get(label)
@@ -104,6 +103,10 @@ class ServerCore:
         """The version a ModelSpec asks for, None for the latest."""
         if not spec.name:
             raise invalid_argument("ModelSpec has no name specified.")
+        return self.chosen_version(spec)
+
+    def chosen_version(self, spec: Any) -> int | None:
+        """The same, whatever the model is called."""
         choice = spec.WhichOneof("version_choice")
         if choice == "version":
             return int(spec.version.value)
@@ -117,7 +120,7 @@ class ServerCore:
 
     def model_names(self) -> list[str]:
         """The models of the configuration."""
-        return [one.name for one in self._config.model_config_list.config]
+        return [one.name for one in self.config.model_config_list.config]
 
     def close(self) -> None:
         """Stop watching and unload everything."""

@@ -21,7 +21,8 @@ from enum import IntEnum
 from pathlib import Path
 
 from serving.engine.model import Model
-from serving.status import Code, ServingError, not_found
+from serving.options import Options
+from serving.status import Code, ServingError, internal, not_found
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class VersionStatus:
 class _Managed:
     """One version under management."""
 
+    name: str
+    version: int
     folder: Path
     state: State = State.START
     aspired: bool = True
@@ -59,6 +62,9 @@ class _Managed:
     users: int = 0
     stop_retrying: threading.Event = field(default_factory=threading.Event)
     files: frozenset[tuple[str, int, int]] = frozenset()  # as they were when a load began
+
+    def __str__(self) -> str:
+        return f"{{name: {self.name} version: {self.version}}}"
 
     def has_changed(self) -> bool:
         """Whether the folder holds other files than those that were tried."""
@@ -78,20 +84,16 @@ def files_of(folder: Path) -> frozenset[tuple[str, int, int]]:
 Loader = Callable[[str, int, Path], Model]
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often and how soon a failed load is tried again."""
-
-    max_retries: int = 5
-    interval_seconds: float = 60.0
-
-
 class VersionManager:
     """All versions of all models. Thread-safe."""
 
-    def __init__(self, loader: Loader, retries: RetryPolicy | None = None, load_threads: int = 1) -> None:
+    def __init__(self, loader: Loader, options: Options, on_state: Callable[[str, State], None]) -> None:
+        """`on_state` is told each model's name and the state that one of its versions has reached."""
         self._loader = loader
-        self._retries = retries or RetryPolicy()
+        self._on_state = on_state
+        self._max_retries = options.max_num_load_retries
+        self._retry_seconds = options.load_retry_interval_micros / 1e6
+        load_threads = max(1, options.num_load_threads)
         self._changed = threading.Condition()
         self._managed: dict[str, dict[int, _Managed]] = {}
         self._statuses: dict[str, dict[int, VersionStatus]] = {}
@@ -101,7 +103,6 @@ class VersionManager:
         self._first_workers = ThreadPoolExecutor(load_threads, thread_name_prefix="first-load")
         self._workers = ThreadPoolExecutor(load_threads, thread_name_prefix="load", initializer=_step_back)
         self._unloaders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unload")
-        self.listeners: list[Callable[[str, int, State], None]] = []
 
     # --- what is wanted
 
@@ -120,8 +121,8 @@ class VersionManager:
                 known = managed.get(version)
                 # What failed is taken again when it has become something else: a copy that is now whole.
                 if known is None or (known.state is State.END and known.has_changed()):
-                    managed[version] = _Managed(folder)
-                    self._enter(State.START, name, version, managed[version])
+                    managed[version] = _Managed(name, version, folder)
+                    self._enter(State.START, managed[version])
             self._reconcile(name)
 
     def _reconcile(self, name: str) -> None:
@@ -129,22 +130,18 @@ class VersionManager:
         managed = self._managed.get(name, {})
         wanted = [one for one in managed.values() if one.aspired]
         ready = any(one.state is State.AVAILABLE for one in wanted)
-        for version in sorted(managed):
-            one = managed[version]
-            if one.aspired or one.state is not State.AVAILABLE:
-                continue
-            if ready or not wanted:
-                self._enter(State.UNLOADING, name, version, one)
-                self._unload_when_idle(name, version, one)
-        for version in sorted(managed, reverse=True):
-            one = managed[version]
+        for _, one in sorted(managed.items()):
+            if one.state is State.AVAILABLE and not one.aspired and (ready or not wanted):
+                self._enter(State.UNLOADING, one)
+                self._unload_when_idle(one)
+        for _, one in sorted(managed.items(), reverse=True):
             if one.state is State.START and not self._closing:
                 if not one.aspired:
-                    self._enter(State.END, name, version, one)
+                    self._enter(State.END, one)
                     continue
                 one.state = State.LOADING
                 workers = self._workers if self._is_serving() else self._first_workers
-                workers.submit(self._load, name, version, one)
+                workers.submit(self._load, one)
 
     def _is_serving(self) -> bool:
         return any(
@@ -153,47 +150,41 @@ class VersionManager:
 
     # --- loading and unloading
 
-    def _load(self, name: str, version: int, one: _Managed) -> None:
+    def _load(self, one: _Managed) -> None:
         with self._changed:
-            self._enter(State.LOADING, name, version, one)
+            self._enter(State.LOADING, one)
         error: ServingError | None = None
-        for attempt in range(1 + self._retries.max_retries):
+        for attempt in range(1 + self._max_retries):
             if attempt:
-                log.info(
-                    "Retrying load of {name: %s version: %d}, retry %d of %d in %s s",
-                    name,
-                    version,
-                    attempt,
-                    self._retries.max_retries,
-                    self._retries.interval_seconds,
-                )
+                most, pause = self._max_retries, self._retry_seconds
+                log.info("Retrying load of %s, retry %d of %d in %s s", one, attempt, most, pause)
                 if not self._await_retry(one):
                     break
             one.files = files_of(one.folder)
             try:
-                model = self._loader(name, version, one.folder)
+                model = self._loader(one.name, one.version, one.folder)
             except ServingError as failure:
                 error = failure
             except Exception as failure:
-                log.exception("Loading servable: {name: %s version: %d} broke", name, version)
-                error = ServingError(Code.INTERNAL, f"{type(failure).__name__}: {failure}")
+                log.exception("Loading servable: %s broke", one)
+                error = internal(f"{type(failure).__name__}: {failure}")
             else:
-                log.info("Successfully loaded servable version {name: %s version: %d}", name, version)
+                log.info("Successfully loaded servable version %s", one)
                 with self._changed:
                     one.model = model
-                    self._enter(State.AVAILABLE, name, version, one)
-                    self._reconcile(name)
+                    self._enter(State.AVAILABLE, one)
+                    self._reconcile(one.name)
                 return
-            log.error("Loading servable: {name: %s version: %d} failed: %s", name, version, error.to_string())
+            log.error("Loading servable: %s failed: %s", one, error.to_string())
         with self._changed:
-            self._enter(State.END, name, version, one, error)
+            self._enter(State.END, one, error)
             if not one.aspired:
-                self._managed.get(name, {}).pop(version, None)
-            self._reconcile(name)
+                self._managed.get(one.name, {}).pop(one.version, None)
+            self._reconcile(one.name)
 
     def _await_retry(self, one: _Managed) -> bool:
         """Wait until the next try is due or the files have changed; False if there is to be none."""
-        due = time.monotonic() + self._retries.interval_seconds
+        due = time.monotonic() + self._retry_seconds
         while (left := due - time.monotonic()) > 0:
             if one.stop_retrying.wait(min(left, _LOOK_SECONDS)):
                 return False
@@ -201,31 +192,28 @@ class VersionManager:
                 return True
         return not one.stop_retrying.is_set()
 
-    def _unload_when_idle(self, name: str, version: int, one: _Managed) -> None:
+    def _unload_when_idle(self, one: _Managed) -> None:
         if one.state is State.UNLOADING and one.users == 0:
-            self._unloaders.submit(self._unload, name, version, one)
+            self._unloaders.submit(self._unload, one)
 
-    def _unload(self, name: str, version: int, one: _Managed) -> None:
+    def _unload(self, one: _Managed) -> None:
         model, one.model = one.model, None
         if model is not None:
             model.close()
             del model
             _return_memory()
-        log.info("Unloaded servable version {name: %s version: %d}", name, version)
+        log.info("Unloaded servable version %s", one)
         with self._changed:
-            self._managed.get(name, {}).pop(version, None)
-            self._enter(State.END, name, version, one)
-            self._reconcile(name)
+            self._managed.get(one.name, {}).pop(one.version, None)
+            self._enter(State.END, one)
+            self._reconcile(one.name)
 
-    def _enter(
-        self, state: State, name: str, version: int, one: _Managed, error: ServingError | None = None
-    ) -> None:
+    def _enter(self, state: State, one: _Managed, error: ServingError | None = None) -> None:
         one.state = state
         self._sequence += 1
-        self._statuses.setdefault(name, {})[version] = VersionStatus(state, error, self._sequence)
+        self._statuses.setdefault(one.name, {})[one.version] = VersionStatus(state, error, self._sequence)
         self._changed.notify_all()
-        for listener in self.listeners:
-            listener(name, version, state)
+        self._on_state(one.name, state)
 
     # --- using
 
@@ -248,14 +236,13 @@ class VersionManager:
                 raise not_found(f"Servable not found for request: {request}")
             one.users += 1
             model = one.model
-            model_version = model.version
         try:
             yield model
         finally:
             del model
             with self._changed:
                 one.users -= 1
-                self._unload_when_idle(name, model_version, one)
+                self._unload_when_idle(one)
 
     # --- looking
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.worker import Worker
+
 log = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"\s*-?\d+\s*\Z")
@@ -75,10 +77,8 @@ class Watcher:
         self._poll_seconds = poll_seconds
         self._configs: list[Any] = []
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._wake = threading.Event()
         self._complained: dict[str, str] = {}
-        self._thread: threading.Thread | None = None
+        self._worker = Worker("file-system-poll", poll_seconds, self.look)
 
     def watch(self, configs: list[Any]) -> None:
         """Watch these ModelConfigs from now on; models that are gone from the list are unloaded."""
@@ -92,10 +92,10 @@ class Watcher:
         if self._poll_seconds == 0:
             self.look()
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="file-system-poll", daemon=True)
-            self._thread.start()
-        self._wake.set()
+        if self._worker.alive:
+            self._worker.wake()
+        elif not self._worker.stopping:
+            self._worker.start()
 
     def look(self) -> None:
         """Look once."""
@@ -129,18 +129,6 @@ class Watcher:
             self._complained[name] = text
             log.warning("%s", text)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._wake.clear()
-            try:
-                self.look()
-            except Exception:
-                log.exception("FileSystemStoragePathSource encountered a filesystem access error")
-            self._wake.wait(self._poll_seconds)
-
     def close(self) -> None:
         """Stop looking."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._worker.stop()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from core.settings import Frozen
+from core.settings import Frozen, first_fault
 from core.tfserving.tensors import from_proto
 from serving.api.predict import run_predict
 from serving.operations.metrics import Metrics
@@ -68,9 +68,7 @@ def read_traffic(path: str | Path) -> TrafficConfig:
     except OSError as error:
         raise invalid_argument(f"--traffic_config_file {path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise invalid_argument(f"--traffic_config_file {path}: {where}: {first['msg']}") from error
+        raise invalid_argument(f"--traffic_config_file {path}: {first_fault(error)}") from error
 
 
 class Router:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core import home
-from edge.sections import SYSTEM_STATE, DeviceSection
+from edge.config import SYSTEM_STATE, DeviceSection
 
 NOBODY = """
 import pwd, runpy, sys

@@ -16,8 +16,7 @@ from core.workspace import Workspace
 from pipeline import config
 from pipeline.outcome import Outcome
 from pipeline.run import execute
-from pipeline.synthetic.cohort import synthesise
-from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.cohort import SynthConfig, synthesise
 
 Runner = Callable[..., tuple[Outcome, str]]
 

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edge.camera.camera import CameraHungError, CameraLostError
-from edge.camera.folder import FolderCamera
-from edge.camera.keeper import CameraKeeper, open_camera
-from edge.camera.picamera import PiCamera
-from edge.camera.v4l2 import V4L2Camera
-from edge.sections import CameraSection
+from edge.camera.camera import (
+    CameraHungError,
+    CameraLostError,
+    FolderCamera,
+    PiCamera,
+    V4L2Camera,
+    open_camera,
+)
+from edge.camera.keeper import CameraKeeper
+from edge.config import CameraSection
 
 
 def size(jpeg: bytes) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from core.protos import prediction_service_pb2 as serving
 from edge.device import Device
-from edge.kiosk.catalogue import texts
+from edge.kiosk.views import texts
 from edge.queue import pictures as pictures_module
 from edge.queue.examination import new_id
 from edge.reporting import clock

@@ -14,11 +14,10 @@ import jsonschema
 import pytest
 
 from core.records.heartbeat import Disk
-from edge.answer import Answer
 from edge.config import Config, load
 from edge.notices import Notice, Notices
 from edge.queue.encryption import KeyFileError
-from edge.queue.examination import Examination
+from edge.queue.examination import Answer, Examination
 from edge.queue.queue import Queue
 from edge.reporting.clock import Clock
 from edge.reporting.enroll import enroll, ensure_key

@@ -14,9 +14,9 @@ from gpiozero.pins.mock import MockFactory
 
 from core.worker import Worker
 from edge import watchdog
+from edge.config import PinsSection
 from edge.pins import Pins, PinsError
-from edge.reporting import vitals
-from edge.sections import PinsSection
+from edge.reporting.records import memory_bytes, temperature_c
 
 
 @pytest.fixture
@@ -68,8 +68,7 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         watchdog.notify("READY=1")
         assert listener.recv(100) == b"READY=1"
-        dog = watchdog.Watchdog(lambda: "", stop=threading.Event())
-        dog.turn()
+        watchdog.watch(lambda: "")
         assert listener.recv(100) == b"WATCHDOG=1"
     monkeypatch.delenv("NOTIFY_SOCKET")
     watchdog.notify("nobody listens")
@@ -77,8 +76,7 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_stalled_loop_ends_the_process() -> None:
     codes: list[int] = []
-    dog = watchdog.Watchdog(lambda: "sender", stop=threading.Event(), give_up=codes.append)
-    dog.turn()
+    watchdog.watch(lambda: "sender", give_up=codes.append)
     assert codes == [watchdog.EXIT_STALLED]
 
 
@@ -100,6 +98,6 @@ def test_dead_silent_and_failing_workers_are_named() -> None:
 def test_the_temperature_is_read_where_there_is_one(tmp_path: Path) -> None:
     path = tmp_path / "temp"
     path.write_text("48312\n")
-    assert vitals.temperature_c(path) == pytest.approx(48.312)
-    assert vitals.temperature_c(tmp_path / "none") is None
-    assert vitals.memory_bytes() > 10_000_000
+    assert temperature_c(path) == pytest.approx(48.312)
+    assert temperature_c(tmp_path / "none") is None
+    assert memory_bytes() > 10_000_000

@@ -17,14 +17,14 @@ import zxingcpp
 from PIL import Image, ImageOps
 
 from core.records.heartbeat import NOTICE_KINDS
-from edge.camera.barcodes import read_code
 from edge.camera.sample import draw
 from edge.device import Device
-from edge.kiosk import catalogue, views
+from edge.kiosk import views
+from edge.kiosk.code_pattern import read_code
 from edge.queue.examination import new_id
 from tests.support.edge_doubles import ModelServer, answer
 
-KIOSK = Path(catalogue.__file__).parent
+KIOSK = Path(views.__file__).parent
 Start = Callable[..., Device]
 
 
@@ -293,7 +293,7 @@ def used_keys() -> set[str]:
 
 
 def test_both_languages_say_everything() -> None:
-    english, german = catalogue.texts("en"), catalogue.texts("de")
+    english, german = views.texts("en"), views.texts("de")
     assert english.keys() == german.keys()
     for key in english:
         assert set(re.findall(r"{\w+}", english[key])) == set(re.findall(r"{\w+}", german[key])), key
@@ -309,5 +309,5 @@ def test_both_languages_say_everything() -> None:
 
 
 def test_the_disclaimer_stands_in_both_languages() -> None:
-    assert "not a diagnosis" in catalogue.texts("en")["app.disclaimer"]
-    assert "keine Diagnose" in catalogue.texts("de")["app.disclaimer"]
+    assert "not a diagnosis" in views.texts("en")["app.disclaimer"]
+    assert "keine Diagnose" in views.texts("de")["app.disclaimer"]

@@ -12,14 +12,13 @@ import pytest
 from playwright.sync_api import expect
 
 from core.records.heartbeat import NOTICE_KINDS
-from edge.answer import Answer
 from edge.camera.photograph import prepare
 from edge.camera.quality import Quality, measure
 from edge.camera.sample import draw
+from edge.config import LANGUAGES
 from edge.device import Draft
 from edge.notices import Notices
-from edge.queue.examination import Examination, new_id
-from edge.sections import LANGUAGES
+from edge.queue.examination import Answer, Examination, new_id
 from tests.support.edge_bench import CHROMIUM
 from tests.support.edge_screen import Ward
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from edge.camera.photograph import Pixels, pixels_of
 from edge.camera.quality import check, measure
 from edge.camera.sample import draw
-from edge.sections import QualitySection
+from edge.config import QualitySection
 
 LIMITS = QualitySection()
 

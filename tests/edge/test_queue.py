@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.answer import Answer
 from edge.queue import pictures as pictures_module
 from edge.queue.encryption import DamagedError, KeyFileError
-from edge.queue.examination import Examination, new_id
+from edge.queue.examination import Answer, Examination, new_id
 from edge.queue.queue import Queue, StorageFullError
 
 ANSWER = Answer(0.2, 0, 0.3, "review", 0.0, "7")

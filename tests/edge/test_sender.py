@@ -10,15 +10,14 @@ import grpc
 import pytest
 
 from core.protos import prediction_service_pb2 as serving
+from core.worker import Worker
 from edge.asking.client import ModelServerClient
-from edge.asking.heat_maps import HeatMapFetcher
-from edge.asking.probe import HealthProbe
-from edge.asking.sender import Sender
+from edge.asking.sender import HeatMapFetcher, Sender
 from edge.asking.status import RULES
+from edge.config import ServerSection
 from edge.notices import Notices
 from edge.queue.examination import Examination
 from edge.queue.queue import Queue
-from edge.sections import ServerSection
 from tests.support.edge_doubles import ModelServer, Network, answer, scored
 
 Capture = Callable[..., Examination]
@@ -34,7 +33,7 @@ class Post:
         self.sender = Sender(queue, self.client, self.notices, longest_pause_s=0.2, stop=self.stop)
         self.heat_maps = HeatMapFetcher(queue, self.client, stop=self.stop)
         self.sender.answered = self.heat_maps.owe
-        self.probe = HealthProbe(queue, self.client, self.sender, self.notices, period_s=0.2, stop=self.stop)
+        self.probe = Worker("probe", 0.2, self.sender.probe, stop=self.stop)
 
     def wait(self, done: Callable[[], bool]) -> None:
         with self.queue.changed:

@@ -16,16 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from edge.answer import Answer
 from edge.asking.client import AskError, ModelServerClient
 from edge.asking.fallback import OnDeviceFallback
 from edge.asking.on_device import ModelStore, ModelUnusableError, OnDeviceModel
 from edge.camera.photograph import pixels_of
 from edge.certificates import CertificateError
+from edge.config import FallbackSection, ServerSection
 from edge.device import Device
-from edge.queue.examination import Examination, new_id
+from edge.queue.examination import Answer, Examination, new_id
 from edge.queue.queue import Queue
-from edge.sections import ServerSection
 from tests.support.edge_doubles import ModelServer, Network
 
 COMPATIBLE = """
@@ -345,9 +344,8 @@ def test_the_fallback_waits_its_turn(queue: Queue, take: Callable[..., Examinati
     models = ModelStore(tmp_path / "none", "", lambda url: b"", 1)
     models.model = model  # type: ignore[assignment]
     now = [1_795_300_001.0]
-    fallback = OnDeviceFallback(
-        queue, models, after_s=3, check_s=60, stop=threading.Event(), now=lambda: now[0]
-    )
+    section = FallbackSection(after_s=3, check_s=60)
+    fallback = OnDeviceFallback(queue, models, section, stop=threading.Event(), now=lambda: now[0])
     one = take(captured_at=1_795_300_000.0)
     assert fallback.answer_waiting() == pytest.approx(2.0)
     assert model.asked == 0
@@ -376,7 +374,8 @@ def test_what_a_model_or_a_certificate_does_not_bear_troubles_the_fallback_and_n
         raise CertificateError(f"{url}: expired on 2026-01-01")
 
     models = ModelStore(tmp_path / "none", "https://fleet.example/model", expired, 1)
-    fallback = OnDeviceFallback(queue, models, after_s=0, check_s=60, stop=threading.Event(), now=lambda: 2e9)
+    section = FallbackSection(after_s=0, check_s=60)
+    fallback = OnDeviceFallback(queue, models, section, stop=threading.Event(), now=lambda: 2e9)
     fallback._attempt(models.update)
     assert "expired on 2026-01-01" in fallback.trouble
     models.model = Broken()  # type: ignore[assignment]

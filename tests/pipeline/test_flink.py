@@ -10,8 +10,7 @@ from benchmarks import flink
 from benchmarks.flink_cluster import FlinkCluster, UnavailableError, fetch
 from components.ingest.config import LOCAL_BEAM_OPTIONS
 from pipeline.config import LOCAL_BEAM_ARGS
-from pipeline.synthetic.cohort import synthesise
-from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.cohort import SynthConfig, synthesise
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import datetime
 import http.client
 import json
 import ssl
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -23,7 +22,7 @@ from serving.operations.limits import RateLimiter
 from serving.operations.metrics import Metrics
 from serving.status import ServingError
 from serving.versions.traffic import read_traffic
-from tests.support.server_process import ServerProcess, model_config
+from tests.support.server_process import ServerProcess, model_config, until
 
 
 def _name(text):
@@ -173,12 +172,9 @@ def test_requests_beyond_the_limit_are_unavailable_at_once_with_retry_informatio
         tmp_path / "server", f"--model_base_path={pick('slow', 1)}", "--model_name=m", "--max_inflight_requests=2",
         f"--monitoring_config_file={monitoring}",
     ) as server, ThreadPoolExecutor(2) as pool:  # fmt: skip
-        rounds = np.array([8_000], np.int32)
+        rounds = np.array([30_000], np.int32)
         waiting = [pool.submit(server.predict, "m", {"x": [7.0], "rounds": rounds}) for _ in range(2)]
-        for _ in range(500):
-            if server.metrics()["melanosizer_serving_inflight_requests{}"] == 2:
-                break
-            threading.Event().wait(0.01)
+        until(lambda: server.metrics()["melanosizer_serving_inflight_requests{}"] == 2)
         with refused() as it:
             server.predict("m", {"x": [7.0], "rounds": np.array([1], np.int32)})
         assert (it.code, it.text) == (
@@ -264,13 +260,14 @@ def test_canary_and_shadow(pick, tmp_path):
             server.predict("m", {"x": [[2.0]]}, version=1).model_spec.version.value for _ in range(10)
         } == {1}
         key = "melanosizer_serving_shadow_comparisons"
-        for _ in range(200):
+
+        def compared() -> dict[str, float]:
             metrics = server.metrics()
-            counts = {result: metrics.get(f'{key}{{model_name="m",result="{result}"}}', 0)
-                      for result in ("agrees", "differs", "same_version", "failed", "dropped")}  # fmt: skip
-            if sum(counts.values()) == 60:
-                break
-            threading.Event().wait(0.02)
+            return {result: metrics.get(f'{key}{{model_name="m",result="{result}"}}', 0)
+                    for result in ("agrees", "differs", "same_version", "failed", "dropped")}  # fmt: skip
+
+        until(lambda: sum(compared().values()) == 60)
+        counts = compared()
         # The shadow adds another constant, so each of its answers differs and none was returned.
         assert counts["differs"] == versions.count(1)
         assert counts["same_version"] == versions.count(2)

@@ -80,7 +80,7 @@ def test_who_was_started_is_stopped_when_another_does_not_start(
 
     monkeypatch.setattr(serving_contestants, "Contestant", Contestant)
     monkeypatch.setattr(
-        "subprocess.run", lambda *_, **__: (tmp_path / "lite0" / "1").mkdir(parents=True, exist_ok=True)
+        serving_contestants, "run_module", lambda *_: (tmp_path / "lite0" / "1").mkdir(parents=True)
     )
     field = serving_contestants.Contestants(tmp_path, None, only_throughput=False)
     with pytest.raises(OSError, match="it cannot be started"):

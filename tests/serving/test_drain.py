@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from core.tfserving.channel import ONCE, ClientError, Options
 from core.tfserving.client import Client
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, until
 
 
 def slow(server, rounds, answers):
@@ -30,11 +30,7 @@ def slow(server, rounds, answers):
 
 def started(server):
     """Wait until a request is in flight."""
-    for _ in range(500):
-        if server.metrics()["melanosizer_serving_inflight_requests{}"] >= 1:
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("no request came in")
+    until(lambda: server.metrics()["melanosizer_serving_inflight_requests{}"] >= 1)
 
 
 def start(pick, tmp_path, *flags):
@@ -73,10 +69,7 @@ def test_a_second_signal_stops_at_once(pick, tmp_path):
         thread.start()
         started(server)
         server.process.send_signal(signal.SIGTERM)
-        for _ in range(500):
-            if "Draining" in server.log():
-                break
-            threading.Event().wait(0.01)
+        until(lambda: "Draining" in server.log())
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(10) == 128 + signal.SIGTERM
         thread.join()
@@ -150,8 +143,7 @@ def test_new_work_is_refused_at_once(pick, tmp_path):
         kept.request("GET", "/readyz")
         assert kept.getresponse().read() == b"ready\n"
         server.process.send_signal(signal.SIGTERM)
-        while "Draining" not in server.log():
-            threading.Event().wait(0.01)
+        until(lambda: "Draining" in server.log())
         status = 200
         while status == 200:
             kept.request("POST", "/v1/models/m:predict", json.dumps({"inputs": {"x": [1.0], "rounds": [1]}}))

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import struct
-import threading
 import zlib
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from PIL import Image
 
 from core.images.header import HeaderError, read_header
 from core.protos.tensor_pb2 import DT_STRING
-from serving.api.image_guard import ImageGuard, ImageLimits
+from serving.api.image_guard import ImageGuard
 from serving.operations.metrics import Metrics
+from serving.options import Options
 from serving.protos import predict_pb2
 from serving.status import ServingError
-from tests.support.server_process import ROOT, ServerProcess
+from tests.support.server_process import ROOT, ServerProcess, until
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -195,12 +195,7 @@ def test_a_full_disk_loses_records_and_never_an_answer(pick, tmp_path, jpeg):
     ) as server:  # fmt: skip
         for _ in range(5):
             server.predict("images", {"image_bytes": [jpeg]})
-        for _ in range(200):
-            lost = server.metrics().get('melanosizer_serving_prediction_records{fate="failed"}', 0)
-            if lost == 5:
-                break
-            threading.Event().wait(0.02)
-        assert lost == 5
+        until(lambda: server.metrics().get('melanosizer_serving_prediction_records{fate="failed"}') == 5)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +216,6 @@ def test_images_that_tensorflow_would_find_where_nobody_looks_are_refused(change
         tensor.tensor_content = b"\x01" + jpeg
     else:
         tensor.string_val.extend([jpeg] * (2 if change.get("shape") == [] else 1))
-    guard = ImageGuard(ImageLimits(), Metrics())
+    guard = ImageGuard(Options(), Metrics())
     with pytest.raises(ServingError, match=says):
         guard.check(request)

@@ -11,7 +11,7 @@ import pytest
 from core.registry.model_server_config import ServedModel, render
 from serving.versions.storage import parse_version
 from tests.support.model_zoo_paths import broken
-from tests.support.server_process import ServerProcess, model_config
+from tests.support.server_process import ServerProcess, model_config, until
 
 QUICK = ("--file_system_poll_wait_seconds=0.1", "--max_num_load_retries=0", "--model_name=m")
 
@@ -118,10 +118,12 @@ def test_a_swap_under_load_fails_no_request(pick, tmp_path):
         threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:
             thread.start()
+        until(lambda: 3.0 in seen)
         for version in (2, 3):
             pick("half", version, to=base)
             server.await_state("m", version, "AVAILABLE")
             server.await_state("m", version - 1, "END")
+            until(lambda answer=version + 2.0: answer in seen)
         enough.set()
         for thread in threads:
             thread.join()
@@ -166,7 +168,7 @@ def test_policies_all_latest_and_specific(pick, tmp_path):
 
         # A file that cannot be read changes nothing and is logged with its line.
         config.write_text("model_config_list { config { nam: 'x' } }")
-        _await(lambda: "PollFilesystemAndReloadConfig failed" in server.log())
+        until(lambda: "PollFilesystemAndReloadConfig failed" in server.log())
         assert "line 1" in server.log()
         assert server.predict("chosen", {"x": [[2.0]]}).model_spec.version.value == 1
 
@@ -194,12 +196,12 @@ def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path
             # Nobody who asks by label is turned away while the versions change.
             assert answering("stable") == 1
         config.write_text(_config(base, ["2"], stable="2"))
-        _await(lambda: answering("stable") == 2)
+        until(lambda: answering("stable") == 2)
         assert (answering(), answering("stable")) == (2, 2)
         config.write_text(_config(base, ["2", "1"], stable="2"))
         server.await_state("half", 1, "AVAILABLE")
         config.write_text(_config(base, ["1", "2"], stable="1", canary="2"))
-        _await(lambda: answering("stable") == 1)
+        until(lambda: answering("stable") == 1)
         assert (answering("stable"), answering("canary")) == (1, 2)
 
 
@@ -215,7 +217,7 @@ def test_a_model_without_its_folder_is_waited_for_until_the_file_is_corrected(pi
         "--model_config_file_poll_wait_seconds=0.1",
     ) as server:
         config.write_text(str(model_config(good, {"name": "other", "base_path": tmp_path / "none"})))
-        _await(lambda: "(Re-)adding model: other" in server.log())
+        until(lambda: "(Re-)adding model: other" in server.log())
         config.write_text(str(model_config(good, {"name": "third", "base_path": base})))
         server.await_state("third", 1, "AVAILABLE")
         assert server.predict("half", {"x": [[2.0]]}).model_spec.version.value == 1
@@ -268,21 +270,12 @@ def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pi
     ) as server:
         server.await_state("half", 1, "AVAILABLE")
         config.write_text(_config(base, ["2"], stable="2"))
-        _await(lambda: "Request to assign label to version 2 of model half" in server.log())
+        until(lambda: "Request to assign label to version 2 of model half" in server.log())
         assert server.predict("half", {"x": [[2.0]]}, label="stable").model_spec.version.value == 1
 
 
 def _config(base, versions, **labels):
     return render(ServedModel("half", str(base), tuple(versions), labels))
-
-
-def _await(condition, timeout=20.0):
-    limit = threading.Event()
-    for _ in range(int(timeout / 0.05)):
-        if condition():
-            return
-        limit.wait(0.05)
-    raise AssertionError("it never came")
 
 
 def test_polling_once_takes_no_later_version(pick, tmp_path):
@@ -310,7 +303,7 @@ def test_a_failed_load_is_retried(pick, tmp_path):
     ) as server:
         broken(base / "2")
         server.await_state("m", 2, "LOADING")
-        _await(lambda: "Retrying load of {name: m version: 2}" in server.log())
+        until(lambda: "Retrying load of {name: m version: 2}" in server.log())
         assert value(server) == 3.0
         # What was half written is whole now: the next try takes it.
         shutil.copytree(pick("half", 2, to=tmp_path / "elsewhere") / "2", base / "2", dirs_exist_ok=True)

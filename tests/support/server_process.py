@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,12 @@ def predict_request(name: str, inputs: dict[str, Any], **spec: Any) -> Any:
     """A PredictRequest of TensorFlow Serving's own stubs."""
     request = tensors.predict_request(name, inputs, **spec)
     return predict_pb2.PredictRequest.FromString(request.SerializeToString())
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what is bound to come; the test's own limit ends what does not."""
+    while not condition():
+        threading.Event().wait(0.01)
 
 
 class ServerProcess:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from core.errors import UsageError
-from core.settings import Frozen, explain
+from core.settings import Frozen
+from pipeline.config import validated
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
@@ -127,10 +128,7 @@ def load(path: Path | None) -> Cluster:
         content: Any = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as problem:
         raise UsageError(f"--cluster {path}: {problem}") from None
-    try:
-        return Cluster.model_validate(content or {})
-    except ValidationError as problem:
-        raise UsageError(f"--cluster {path}: {'; '.join(explain(problem, Cluster))}") from None
+    return validated(Cluster, content or {}, f"--cluster {path}")
 
 
 def check_steps(cluster: Cluster, steps: Iterable[str]) -> None:

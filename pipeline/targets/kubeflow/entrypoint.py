@@ -199,7 +199,7 @@ class _Book:
             type=_type_name(item.get("type", {})),
             uri=uri,
             sha256=self._hashes.of(Path(places.local(uri))),
-            properties=lineage.scalars(places.all_remote(item.get("metadata", {}))),
+            properties=lineage.scalars(places.moved(item.get("metadata", {}), places.remote)),
         )
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from rich.console import Console
 
 from core.errors import FAULT, REFUSED, RunFaultError
+from pipeline.console import say
 
 RunStatus = Literal["running", "succeeded", "failed", "canceled"]
 # Both targets' words for a step that is over.
@@ -41,19 +42,12 @@ class StepState:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run on a cluster, as its API tells it.
+    """A run on a cluster, as its API tells it."""
 
-    Attributes:
-        status: of the run.
-        steps: by the id of the task: names are not unique.
-        error: what the API says of the run itself.
-        logs: the command that shows the steps' logs where the API does not.
-    """
-
-    status: RunStatus
-    steps: dict[str, StepState] = field(default_factory=dict)
-    error: str = ""
-    logs: str = ""
+    status: RunStatus  # of the run
+    steps: dict[str, StepState] = field(default_factory=dict)  # by the id of the task: names are not unique
+    error: str = ""  # what the API says of the run itself
+    logs: str = ""  # the command that shows the steps' logs where the API does not
 
     @property
     def settled(self) -> bool:
@@ -62,14 +56,6 @@ class RunState:
             return False
         states = {step.state for step in self.steps.values()}
         return states <= ENDED and (self.status != "failed" or bool(states & BROKEN) or bool(self.error))
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended."""
-
-    exit_code: int
-    reason: str
 
 
 def follow(
@@ -83,13 +69,7 @@ def follow(
 ) -> RunState:
     """Print each step's beginning and end until the run is over, and return its last state.
 
-    Args:
-        read: asks the cluster; raises OSError while it cannot be reached.
-        console: where the lines go.
-        pause: waits between two questions; default: five seconds.
-        patience: how many questions in a row may fail.
-        limit_seconds: how long the run is followed at most.
-        clock: seconds that pass.
+    ``read`` may raise OSError ``patience`` times in a row; ``pause`` waits between two questions.
 
     Raises:
         RunFaultError: the cluster has not answered for too long, or the time is over; the run itself may go on.
@@ -116,7 +96,7 @@ def follow(
         for key, step in sorted(run.steps.items(), key=lambda item: item[1].began):
             if told.get(key) != step.state and (step.state in ENDED or step.state == "RUNNING"):
                 took = f" in {step.seconds:.0f} s" if step.seconds is not None and step.state in ENDED else ""
-                console.print(f"  {step.name:22} {step.state.lower()}{took}", highlight=False)
+                say(console, f"  {step.name:22} {step.state.lower()}{took}")
             told[key] = step.state
         if run.status != "running":
             unsettled += 1
@@ -129,11 +109,10 @@ def follow(
             )
         if clock() - changed >= QUIET_SECONDS:
             changed = clock()
-            console.print(
+            say(
+                console,
                 f"  nothing has changed for {QUIET_SECONDS / 60:.0f} min: a run whose Workflow was deleted never "
                 f"ends; Ctrl-C ends the following only{_where(run)}",
-                highlight=False,
-                soft_wrap=True,
             )
         wait()
 
@@ -142,27 +121,24 @@ def _where(run: RunState) -> str:
     return f". Its logs: {run.logs}" if run.logs else ""
 
 
-def ending(run: RunState, log: Callable[[StepState], str]) -> Ending:
+def ending(run: RunState, log: Callable[[StepState], str]) -> tuple[int, str]:
     """Return the exit code and the reason of a finished run.
 
-    A container's exit code does not reach KFP's API, so a refusal is told from a fault by the log.
-
-    Args:
-        run: the finished run.
-        log: returns the log of a step, empty where it cannot be had.
+    A container's exit code does not reach KFP's API, so a refusal is told from a fault by the step's ``log``, which
+    is empty where it cannot be had.
     """
     if run.status == "succeeded":
-        return Ending(0, "")
+        return 0, ""
     if run.status == "canceled":
-        return Ending(FAULT, "the run was canceled")
+        return FAULT, "the run was canceled"
     broken = [step for step in run.steps.values() if step.state in BROKEN]
     for step in broken:
         text = f"{step.error}\n{log(step)}"
         for line in reversed(text.splitlines()):
             _, found, reason = line.partition(REFUSED_MARK)
             if found:
-                return Ending(REFUSED, f"{step.name}: {reason.strip()}")
+                return REFUSED, f"{step.name}: {reason.strip()}"
     names = ", ".join(f"{step.name} ({step.error})" if step.error else step.name for step in broken)
     reason = run.error or f"failed steps: {names or 'none is named'}; their logs say why"
     unread = run.logs and any(not step.pods for step in broken)
-    return Ending(FAULT, f"{reason}: {run.logs}" if unread else reason)
+    return FAULT, f"{reason}: {run.logs}" if unread else reason

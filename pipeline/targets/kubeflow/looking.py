@@ -28,13 +28,9 @@ Found = dict[str, dict[str, Any]]
 def look_up(data: Path, workspace: Path, queries: str, store: str) -> dict[str, str]:
     """Return the output parameters: the data's version, spans and earlier versions, and what each resolver found, as JSON.
 
-    Args:
-        data: the ingested data set's folder.
-        workspace: whose lineage records are looked through.
-        queries: what each resolver asks for, as JSON.
-        store: scheme and bucket of the run's own object store; nothing else is found. The workspace may hold
-            records of local runs and of other stores, and the launcher takes no artifact that it cannot download
-            (KFP's backend/src/v2/objectstore/config.go, ParseBucketConfig).
+    Nothing is found outside of ``store``, scheme and bucket of the run's own object store: the workspace may hold
+    records of local runs and of other stores, and the launcher takes no artifact that it cannot download (KFP's
+    backend/src/v2/objectstore/config.go, ParseBucketConfig).
 
     Raises:
         IngestError: the folder holds no ingested data set.
@@ -61,10 +57,7 @@ def look_up(data: Path, workspace: Path, queries: str, store: str) -> dict[str, 
 def resolve(strategy: ResolverStrategy, types: dict[str, str], records: Iterable[LineageRecord]) -> Found:
     """Ask a resolver's own rule which artifacts it takes; return them by input, without those it lacks.
 
-    Args:
-        strategy: the rule.
-        types: the type of each of its inputs, e.g. ``{"accepted": "tfx.HyperParameters"}``.
-        records: every lineage record, oldest first.
+    Types are by input, e.g. ``{"accepted": "tfx.HyperParameters"}``, records the oldest first.
     """
     known = _artifacts(records)
     classes = {

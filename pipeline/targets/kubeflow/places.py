@@ -7,7 +7,7 @@ As KFP's launcher does it (backend/src/v2/component/launcher_v2.go, LocalPathFor
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 FOLDERS = {"minio://": "/minio/", "s3://": "/s3/", "gs://": "/gcs/"}
@@ -37,14 +37,9 @@ def store(uri: str) -> str:
     return f"{scheme}://{rest.split('/')[0]}" if found and f"{scheme}://" in FOLDERS else ""
 
 
-def all_local(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with every string made local."""
-    return {key: local(value) if isinstance(value, str) else value for key, value in values.items()}
-
-
-def all_remote(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with every string made remote."""
-    return {key: remote(value) if isinstance(value, str) else value for key, value in values.items()}
+def moved(values: Mapping[str, Any], to: Callable[[str], str]) -> dict[str, Any]:
+    """Return the values with every string made `local` or `remote`."""
+    return {key: to(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
 def _root() -> str:

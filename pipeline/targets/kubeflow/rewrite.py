@@ -26,8 +26,8 @@ RUN_ID_CONSTANT = "{{$.pipeline_job_uuid}}"
 _RUNTIME_INPUTS = (templates.DATA, templates.WORKSPACE, templates.PRESET)
 
 
-def portable(job: Spec, queries: dict[str, Spec], *, image: str, cluster: Cluster, preset: str) -> Spec:
-    """Rewrite ``job``, in place, into what both targets run; return its pipeline spec."""
+def portable(job: Spec, queries: dict[str, Spec], *, image: str, cluster: Cluster, preset: str) -> None:
+    """Rewrite ``job``, in place, into what both targets run."""
     spec: Spec = job["pipelineSpec"]
     tasks, components = spec["root"]["dag"]["tasks"], spec["components"]
     executors = spec["deploymentSpec"]["executors"]
@@ -47,8 +47,7 @@ def portable(job: Spec, queries: dict[str, Spec], *, image: str, cluster: Cluste
         if ENTRYPOINT in container.get("command", ()):
             container["args"][:0] = ["--node_id", step]
         _give_parameters(step, task, components[step])
-        caching = step not in NEVER_CACHED
-        task["cachingOptions"] = {"enableCache": True} if caching else {}
+        task["cachingOptions"] = {} if step in NEVER_CACHED else {"enableCache": True}
         place = cluster.place(step)
         container["resources"] = _resources(place)
         if place.retries:
@@ -59,7 +58,6 @@ def portable(job: Spec, queries: dict[str, Spec], *, image: str, cluster: Cluste
                 # As KFP's SDK writes it. Left out, Argo is told 0: "Max duration limit exceeded", and no retry.
                 "backoffMaxDuration": "3600s",
             }
-    return spec
 
 
 def for_kubeflow(spec: Spec, cluster: Cluster) -> tuple[Spec, Spec]:
@@ -137,16 +135,10 @@ def _give_parameters(step: str, task: Spec, component: Spec) -> None:
         if not isinstance(text, str):
             continue
         text = text.replace(templates.schemas_folder(), templates.mark(templates.SCHEMAS))
-        marks = templates.mentioned(text)
-        if (
-            len(marks) == 1
-            and text == templates.mark(only := next(iter(marks)))
-            and only != templates.SCHEMAS
-        ):
-            inputs[name] = _source(only)
-        else:
-            inputs[name] = _constant(text)
-            needed |= marks - {templates.SCHEMAS}
+        marks = templates.mentioned(text) - {templates.SCHEMAS}
+        alone = next((one for one in marks if text == templates.mark(one)), None)
+        inputs[name] = _source(alone) if alone else _constant(text)
+        needed |= marks - {alone}
     if step == "registry":
         inputs["preset"] = _source(templates.PRESET)
     # A step that looks its own version of the data up cannot be given it.

@@ -29,12 +29,7 @@ class Task:
 
     @classmethod
     def read(cls, executor_input: Message, inputs_spec: Message) -> Task:
-        """Take an ExecutorInput apart.
-
-        Args:
-            executor_input: KFP's, in JSON form.
-            inputs_spec: the component's `inputDefinitions`: KFP loses the types of input artifacts.
-        """
+        """Take KFP's ExecutorInput apart; the component's `inputDefinitions` say the types of inputs, which it loses."""
         given = executor_input.get("inputs", {})
         asked = executor_input.get("outputs", {})
         parameters = dict(given.get("parameterValues", {}))
@@ -99,7 +94,7 @@ class Task:
         path = Path(self.output_file)
         written: Message = json.loads(path.read_text()) if path.exists() else {}
         artifacts = {
-            name: {**item, "uri": places.remote(item["uri"]), "metadata": _metadata(item.get("metadata", {}))}
+            name: {**item, "uri": places.remote(item["uri"]), "metadata": _remote(item.get("metadata", {}))}
             for name, listed in written.get("artifacts", {}).items()
             for item in listed["artifacts"][:1]
         }
@@ -117,7 +112,7 @@ class Task:
 
 def _local(artifact: Message, kind: Message | None) -> Message:
     result = {**artifact, "uri": places.local(artifact["uri"])}
-    result["metadata"] = places.all_local(artifact.get("metadata", {}))
+    result["metadata"] = places.moved(artifact.get("metadata", {}), places.local)
     if kind is not None:
         result["type"] = kind
     return result
@@ -129,5 +124,5 @@ def _filled(value: Any, values: dict[str, str]) -> Any:
     return places.local(templates.filled(value, values))
 
 
-def _metadata(values: Message) -> Message:
-    return {key: value for key, value in places.all_remote(values).items() if value is not None}
+def _remote(values: Message) -> Message:
+    return {key: value for key, value in places.moved(values, places.remote).items() if value is not None}

@@ -19,8 +19,7 @@ from core.records.lineage import LineageStore
 from core.records.version import VersionRecord
 from core.registry.store import Registry
 from pipeline import config
-from pipeline.synthetic.cohort import synthesise
-from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.cohort import SynthConfig, synthesise
 from pipeline.targets.kubeflow import write
 from pipeline.targets.kubeflow.cluster import Cluster as ClusterDescription
 from tests.pipeline.kubeflow.launch import Cluster, Run

@@ -1,4 +1,4 @@
-from pipeline.report.groups import Groups
+from pipeline.report.evidence import Groups
 
 FOUND = Groups(
     {

@@ -19,8 +19,7 @@ from typer.testing import CliRunner
 from core.errors import UsageError
 from pipeline.commands.synth import synth
 from pipeline.synthetic import outline
-from pipeline.synthetic.cohort import COLUMNS, OccupiedError, synthesise
-from pipeline.synthetic.config import SynthConfig
+from pipeline.synthetic.cohort import COLUMNS, OccupiedError, SynthConfig, synthesise
 
 Rows = list[dict[str, str]]
 
