@@ -26,7 +26,7 @@ from PIL import Image
 from benchmarks.measuring import command_line, markdown
 from components.ingest.config import IngestConfig, Source
 from components.ingest.job import ingest
-from core.cores import cores
+from core.process import cores
 
 
 def main() -> None:

@@ -23,12 +23,7 @@ class RunFaultError(Exception):
 
 
 def missing_extra(error: ModuleNotFoundError, command: str, extra: str) -> str:
-    """Return the sentence for a command whose libraries are not installed.
-
-    Args:
-        error: what an import raised.
-        command: what was called, such as `melanosizer serve`.
-        extra: of the package, which brings them.
+    """Return the sentence for a command, such as `melanosizer serve`, whose libraries an extra of the package brings.
 
     Raises:
         ModuleNotFoundError: `error` itself, if a module of the product is missing: that is a fault.

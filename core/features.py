@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal, get_args
 
 IMAGE: Final = "image"  # bytes, JPEG as the camera or the archive made it
 IMAGE_NAME: Final = "image_name"  # bytes, unique in its source
@@ -42,6 +42,10 @@ OUT_OF_DISTRIBUTION: Final = (
 LOW_BELOW: Final = "low_below"  # float32 [batch], the zone low ends here
 REFER_FROM: Final = "refer_from"  # float32 [batch], the zone refer begins here
 MODEL_VERSION: Final = "model_version"  # string [batch], the version the server's folder is called
+
+
+Zone = Literal["low", "review", "refer"]
+ZONES: Final[tuple[Zone, ...]] = get_args(Zone)
 
 
 def age_band(age: float | None) -> str:

@@ -8,9 +8,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
+T = TypeVar("T")
 _FICLONE: Final = 0x40049409  # linux/fs.h
 
 
@@ -19,13 +21,8 @@ def replacing(path: Path, *, mode: int = 0o666, cache: bool = False) -> Iterator
     """Open a file for its whole new content; the name points to it once the block has ended without an error.
 
     The content is on the disk before the name points to it: a power cut leaves the old or the new one whole. Missing
-    parent folders are made.
-
-    Args:
-        path: the file; its folder must allow a second file beside it.
-        mode: permissions of the new file before the umask; 0o600 for secrets.
-        cache: whether one process alone writes it and can make it again: nothing waits for the disk, and what a
-            killed process leaves is written over.
+    parent folders are made. A `cache` is written by one process alone, which can make it again: nothing waits for the
+    disk, and what a killed process leaves is written over.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; the old file is untouched.
@@ -67,10 +64,7 @@ def append_line(path: Path, line: str) -> None:
     """Append one line and wait until it is on the disk.
 
     A line that an earlier process left half written is closed first, so that it costs itself and not this one.
-
-    Args:
-        path: the file, made if it is missing, its folders too.
-        line: text without a line break.
+    A missing file is made, its folders too.
 
     Raises:
         ValueError: the line holds a line break.
@@ -92,14 +86,8 @@ def append_line(path: Path, line: str) -> None:
 def share(source: Path, target: Path) -> bool:
     """Give a file a second name, or a second file on the same blocks, without taking its space again.
 
-    For files that nobody edits in place: with a hard link such an edit would reach both names.
-
-    Args:
-        source: an existing file.
-        target: the new name.
-
-    Returns:
-        Whether that was possible; it is not on two file systems, on some kinds, and for some owners.
+    For files that nobody edits in place: with a hard link such an edit would reach both names. Returns whether it was
+    possible: it is not on two file systems, on some kinds, and for some owners.
 
     Raises:
         FileExistsError: there is a file of the new name.
@@ -125,8 +113,7 @@ def share(source: Path, target: Path) -> bool:
 def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file, waiting for it; it ends with the process at the latest.
 
-    Args:
-        path: the lock's file, made if it is missing, its folders too. Its content is left alone.
+    A missing file is made, its folders too; the content of one that is there is left alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
@@ -135,12 +122,38 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object of a file; None for one that is missing, half written or something else."""
+    """Return the JSON object of a file; None for one that is missing, half written or something else.
+
+    NaN and infinity, which JSON does not know, are null.
+    """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_bytes(), parse_constant=lambda _: None)
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def mark_of(path: Path) -> tuple[int, int] | None:
+    """Return what changes with a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def cached(load: Callable[[Path], T], most: int) -> Callable[[Path], T | None]:
+    """Return `load` with a memory for its last files until they change: None for a file that is not there."""
+
+    @lru_cache(most)
+    def at(path: Path, _mark: tuple[int, int]) -> T:
+        return load(path)
+
+    def get(path: Path) -> T | None:
+        mark = mark_of(path)
+        return at(path, mark) if mark else None
+
+    return get
 
 
 def sync_folder(folder: Path) -> None:

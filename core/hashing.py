@@ -24,12 +24,19 @@ def tree_hash(folder: Path) -> str:
     return _combined((str(path.relative_to(folder)), file_hash(path)) for path in _files(folder))
 
 
+def content_hash(path: Path) -> str | None:
+    """Return the SHA-256 of a folder's or a file's content; None where there is nothing."""
+    if path.is_file():
+        return file_hash(path)
+    return tree_hash(path) if path.is_dir() and any(path.iterdir()) else None
+
+
 def fingerprint(model: Path) -> str:
     """Return a SHA-256 of what a SavedModel computes.
 
-    It covers the variables, the assets (vocabularies) and the stored facts, not `saved_model.pb`,
-    which holds the version's own number. Two exports of the same weights are equal. An export that is folded keeps its
-    weights as constants in `saved_model.pb` and has no variables: its training weights stand for them.
+    It covers variables, assets and stored facts, not `saved_model.pb`, which holds the version's own number: two exports
+    of the same weights are equal. A folded export keeps its weights as constants there: its training weights stand for
+    them.
     """
     facts = json.loads((model / FACTS).read_text())
     kept = {key: value for key, value in facts.items() if key not in VOLATILE_FACTS}

@@ -26,15 +26,10 @@ def first_fault(error: ValidationError) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel] | None = None, *, prefix: str = "") -> list[str]:
-    """Say for each refused setting which key it is, what it was, and what would be valid.
+    """Return for each refused setting a sentence: which key it is, what it was, and what would be valid.
 
-    Args:
-        error: what pydantic raised.
-        model: the model that was validated; with it an unknown key's message lists the valid ones.
-        prefix: what is written before each key, for example `--` for options.
-
-    Returns:
-        One sentence a setting, in pydantic's order.
+    With the `model` that was validated an unknown key's sentence lists the valid ones. `prefix` stands before each key,
+    for example `--`.
     """
     return [_sentence(item, model, prefix) for item in error.errors(include_url=False)]
 

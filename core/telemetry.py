@@ -26,11 +26,7 @@ _tracer: Any = None
 
 
 def configure(service: str) -> None:
-    """Send this process's spans to the OTLP endpoint of the environment, if there is one.
-
-    Args:
-        service: The name of the process's spans, unless OTEL_SERVICE_NAME gives another.
-    """
+    """Send this process's spans, named `service` unless OTEL_SERVICE_NAME is set, to the environment's OTLP endpoint."""
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
     if not endpoint or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return
@@ -68,13 +64,9 @@ def examination_parent(examination_id: str) -> str:
 def span(
     name: str, *, parent: str = "", kind: str = "INTERNAL", attributes: Mapping[str, str] | None = None
 ) -> AbstractContextManager[Any]:
-    """Time the length of a `with` block.
+    """Time the length of a `with` block, whose name is one of few, as a SpanKind: INTERNAL, SERVER or CLIENT.
 
-    Args:
-        name: What is done; of few different values.
-        parent: The caller's traceparent; without it the span around this one.
-        kind: A SpanKind: INTERNAL, SERVER or CLIENT.
-        attributes: What else is known of it.
+    The parent is the caller's traceparent; without it the span around this one.
     """
     if _tracer is None:
         return _OFF

@@ -36,31 +36,25 @@ def frame(record: bytes) -> bytes:
 
 
 def write(path: Path | str, records: Iterable[bytes], *, compressed: bool | None = None) -> None:
-    """Write a TFRecord file; the same records give the same bytes.
+    """Write a TFRecord file of serialised messages; the same ones give the same bytes.
 
-    Args:
-        path: the file; a name that ends with ``.gz`` means gzip, stored: encoded images do not shrink, and
-            compressing them costs more than decoding them.
-        records: serialised messages.
-        compressed: gzip or not, whatever the name says.
+    A name that ends with ``.gz`` means gzip, unless ``compressed`` says otherwise: stored, for encoded images do not
+    shrink.
     """
     with Path(path).open("wb") as raw:
         if str(path).endswith(".gz") if compressed is None else compressed:
             with gzip.GzipFile("", "wb", compresslevel=0, fileobj=raw, mtime=0) as file:
-                _write_all(cast(BinaryIO, file), records)
+                file.writelines(map(frame, records))
         else:
-            _write_all(raw, records)
+            raw.writelines(map(frame, records))
 
 
 def read(path: Path | str, *, max_bytes: int = MAX_RECORD_BYTES) -> Iterator[bytes]:
     """Yield the records of a TFRecord file, gzip or not (its first bytes tell), checksums verified.
 
-    Args:
-        path: the file.
-        max_bytes: a longer record is taken as damage.
-
     Raises:
-        DamagedRecordsError: the file is cut off, a checksum differs, or it is something else.
+        DamagedRecordsError: the file is cut off, a checksum differs, a record is longer than ``max_bytes``, or it is
+            something else.
         OSError: the file cannot be opened.
     """
     with Path(path).open("rb") as raw:
@@ -131,11 +125,6 @@ def text(values: Mapping[str, Values], name: str, default: str = "") -> str:
     """Return the first value of a bytes feature as text, ``default`` where the record has none."""
     found = first(values, name)
     return found.decode("utf-8", "replace") if isinstance(found, bytes) and found else default
-
-
-def _write_all(stream: BinaryIO, records: Iterable[bytes]) -> None:
-    for record in records:
-        stream.write(frame(record))
 
 
 def _read_all(stream: BinaryIO, name: str, max_bytes: int) -> Iterator[bytes]:

@@ -16,7 +16,6 @@ class Worker:
     """Calls :meth:`turn` every `period_s` seconds in a daemon thread; an error is logged and does not end it.
 
     Attributes:
-        name: the thread's name, and what the log calls it.
         beat: when the present turn began, in seconds of `time.monotonic`: what a watchdog compares.
         failures: how many turns in a row have raised.
     """
@@ -29,14 +28,7 @@ class Worker:
         *,
         stop: threading.Event | None = None,
     ) -> None:
-        """Make the worker; nothing runs before :meth:`start`.
-
-        Args:
-            name: for the thread and the log.
-            period_s: seconds between turns.
-            work: what a turn does; a subclass overrides :meth:`turn` instead.
-            stop: an event that ends this worker together with others; by default one of its own.
-        """
+        """Make a worker that does `work`, or what a subclass's :meth:`turn` does; `stop` may end several together."""
         self.name = name
         self.beat = time.monotonic()
         self.failures = 0
@@ -47,11 +39,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def turn(self) -> float | None:
-        """Do the work once.
-
-        Returns:
-            Seconds until the next turn; None for the worker's period.
-        """
+        """Do the work once; return the seconds until the next turn, None for the worker's period."""
         if self._work is None:
             raise NotImplementedError(f"{type(self).__name__} has no work")
         return self._work()

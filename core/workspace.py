@@ -1,18 +1,4 @@
-"""The workspace: the folder that holds everything a pipeline makes, and the one home of its layout.
-
-::
-
-    .melanosizer-workspace              marks the folder; a run holds an exclusive lock on it
-    metadata.sqlite                     TFX's metadata store
-    artifacts/                          TFX's pipeline root
-    cache/                              may be deleted between runs
-    runs/<run>/                         configuration, log, outcome, report
-    registry/<model>/                   records and channels of a model's versions
-    registry/events.jsonl               every change of what is served
-    registry/lineage/<run>/<step>.json  what each step read and wrote
-    serving/<model>/<version>/          released SavedModels
-    serving/models.config               what the model server polls
-"""
+"""The workspace: the folder that holds everything a pipeline makes, and the one home of its layout."""
 
 from __future__ import annotations
 
@@ -25,7 +11,7 @@ from pathlib import Path
 
 from core.errors import UsageError
 
-MARKER = ".melanosizer-workspace"
+MARKER = ".melanosizer-workspace"  # a run holds an exclusive lock on it
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,7 @@ class Workspace:
 
     @property
     def lineage(self) -> Path:
-        """One folder a run, one record a step."""
+        """One folder a run, in it one record a step: what it read and wrote."""
         return self.registry / "lineage"
 
     @property
@@ -92,11 +78,7 @@ class Workspace:
         return self.serving / model_name
 
     def prepare(self) -> None:
-        """Create the workspace.
-
-        Raises:
-            UsageError: the path is a file, or a folder that holds something else.
-        """
+        """Create the workspace. Raises UsageError if the path is a file, or a folder that holds something else."""
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"--workspace {self.root}: is a file; name a folder")
         marker = self.root / MARKER
@@ -109,22 +91,14 @@ class Workspace:
         marker.touch()
 
     def existing(self) -> Workspace:
-        """Return this workspace.
-
-        Raises:
-            UsageError: there is none at the path.
-        """
+        """Return this workspace. Raises UsageError if there is none at the path."""
         if not (self.root / MARKER).exists():
             raise UsageError(f"--workspace {self.root}: no workspace there; `melanosizer run` makes one")
         return self
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second run out while one is writing.
-
-        Raises:
-            UsageError: another run holds the workspace.
-        """
+        """Keep a second run out while one is writing. Raises UsageError if another one holds the workspace."""
         with (self.root / MARKER).open("a") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,10 +148,7 @@ class Workspace:
 
 
 def contained(folder: Path, relative: str) -> Path | None:
-    """Return the file below ``folder`` at a relative path; None for one that is not there or lies outside.
-
-    Symbolic links are followed before the comparison, so that none leads out.
-    """
+    """Return the file below ``folder`` at a relative path; None for one that is not there, or to which a link leads out."""
     if "\0" in relative or relative.startswith("/"):
         return None
     try:

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperOption
 
-from core import home
+from core import process
 from core.errors import FAULT, USAGE, RunFaultError, UsageError, missing_extra
 from pipeline import native_output
 from pipeline.commands.compile import compile
@@ -135,7 +135,7 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 
 def main() -> None:
     """Run a command; end with 0 done, 1 fault, 2 wrong usage or bad input, 3 refused by a gate."""
-    home.ensure()
+    process.ensure_home()
     with native_output.hidden():
         _run(Console(stderr=True))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from core.hashing import content_hash
 from core.records import lineage
-from core.records.lineage import ArtifactHashes, LineageArtifact, LineageRecord, LineageStore, State
+from core.records.lineage import LineageArtifact, LineageRecord, LineageStore, State
 from pipeline.executions import Artifact, Step
 
 ENDS: dict[str, State] = {"COMPLETE": "COMPLETE", "CACHED": "CACHED"}
@@ -16,7 +18,8 @@ ENDS: dict[str, State] = {"COMPLETE": "COMPLETE", "CACHED": "CACHED"}
 
 def write(steps: Iterable[Step], *, run_id: str, workspace: Path, refused: bool, reason: str) -> None:
     """Write one record a step that began; a failed one was a gate's refusal if ``refused``, and raised ``reason``."""
-    store, hashes = LineageStore(workspace), ArtifactHashes()
+    # Each folder is hashed once: a step's input is another step's output.
+    store, hash_of = LineageStore(workspace), functools.cache(content_hash)
     software = importlib.metadata.version("melanosizer")
     for step in steps:
         state = ENDS.get(step.state, "REFUSED" if refused else "FAILED")
@@ -30,8 +33,8 @@ def write(steps: Iterable[Step], *, run_id: str, workspace: Path, refused: bool,
                 started=_time(step.started_ms),
                 finished=_time(step.finished_ms),
                 software=software,
-                inputs={name: _artifacts(items, hashes) for name, items in step.inputs.items()},
-                outputs={name: _artifacts(items, hashes) for name, items in step.outputs.items()},
+                inputs={name: _artifacts(items, hash_of) for name, items in step.inputs.items()},
+                outputs={name: _artifacts(items, hash_of) for name, items in step.outputs.items()},
                 configuration=dict(configuration),
                 configuration_sha256=lineage.configuration_hash(configuration),
                 reason=reason if state in {"FAILED", "REFUSED"} else "",
@@ -39,12 +42,14 @@ def write(steps: Iterable[Step], *, run_id: str, workspace: Path, refused: bool,
         )
 
 
-def _artifacts(items: Iterable[Artifact], hashes: ArtifactHashes) -> tuple[LineageArtifact, ...]:
+def _artifacts(
+    items: Iterable[Artifact], hash_of: Callable[[Path], str | None]
+) -> tuple[LineageArtifact, ...]:
     return tuple(
         LineageArtifact(
             type=item.type,
             uri=item.uri,
-            sha256=hashes.of(Path(item.uri)),
+            sha256=hash_of(Path(item.uri)),
             properties=lineage.scalars(item.properties),
         )
         for item in items

@@ -21,13 +21,12 @@ from components.evaluator.judge import judge
 from components.evaluator.model import Model
 from components.evaluator.predictions import Prediction
 from components.ingest.manifest import Manifest
-from components.trainer.settings import ZonesConfig
 from core import hashing, tfrecord
 from core.errors import UsageError
 from core.features import GROUP_ID, IMAGE, IMAGE_NAME, UNKNOWN
 from core.measures import operating_point, recalibration
 from core.measures.calibration import CalibrationLine, calibration_line
-from core.measures.operating_point import Zones
+from core.measures.operating_point import Zones, ZonesConfig
 from core.measures.recalibration import FOR_A_LINE, Recalibration
 from core.measures.summary import Measures, measure
 from core.records import outcome

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from core import home, telemetry
+    from core import process, telemetry
     from core.errors import UsageError
     from serving import flags
     from serving.operations import logs
@@ -38,7 +38,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"TensorFlow ModelServer: melanosizer {_version('melanosizer')}")
         print(f"TensorFlow Library: {_version('tensorflow')}")
         return 0
-    home.ensure()
+    process.ensure_home()
     logs.configure(options.log_format, options.log_level)
     from serving.server import ModelServer
 

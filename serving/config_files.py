@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, message_factory, text_format, wrappers_pb2
 
-from core.cores import cores
+from core.process import cores
 from serving.engine.batching import BatchingParameters
 from serving.protos import model_server_config_pb2
 from serving.status import invalid_argument

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.cores import cores
+from core.process import cores
 from serving.api.grpc_server import GrpcServer
 from serving.api.http_server import App, HttpServer, bind
 from serving.api.image_guard import ImageGuard

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import features, spreadsheet, tfrecord
-from core.cores import cores
+from core.process import cores
 
 if TYPE_CHECKING:
     from components.evaluator.model import Model

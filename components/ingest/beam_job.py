@@ -20,7 +20,7 @@ from components.ingest.check import CheckJob
 from components.ingest.pool import Pool
 from components.ingest.shard import ChangedError
 from components.ingest.worker import Job, Result
-from core.cores import cores
+from core.process import cores
 
 
 class RunJobs(beam.DoFn):

@@ -16,8 +16,8 @@ from components.trainer.settings import (
     LossConfig,
     OptimiserConfig,
     StageConfig,
-    ZonesConfig,
 )
+from core.measures.operating_point import ZonesConfig
 from core.settings import Frozen, explain
 
 # The frozen strategy caches features of pictures as they are and trains one linear layer on them.

@@ -269,24 +269,3 @@ class DistilConfig(Frozen):
         description="divides the logits of both before they are compared: higher shows more of what the teacher "
         "thinks of the unlikely classes",
     )
-
-
-class ZonesConfig(Frozen):
-    """Costs, in units of one needless referral, that place the limits between low, review and refer."""
-
-    missed_melanoma: float = Field(default=40.0, gt=0, description="a melanoma in the zone low")
-    reviewed_melanoma: float = Field(default=4.0, ge=0, description="a melanoma in the zone review: a delay")
-    reviewed_benign: float = Field(
-        default=0.3, ge=0, description="a benign lesion in the zone review: a second look"
-    )
-    referred_benign: float = Field(default=1.0, gt=0, description="a benign lesion in the zone refer")
-
-    @model_validator(mode="after")
-    def _review_is_between(self) -> Self:
-        for name, other in (("reviewed_melanoma", "missed_melanoma"), ("reviewed_benign", "referred_benign")):
-            less, more = getattr(self, name), getattr(self, other)
-            if not less < more:
-                raise ValueError(
-                    f"{name}={less} must be less than {other}={more}: lower the first or raise the second"
-                )
-        return self

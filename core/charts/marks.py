@@ -54,14 +54,9 @@ def stacked(
     kind: str = "row",
     stretched: bool = False,
 ) -> Markup:
-    """Return a bar divided into parts.
+    """Return a bar divided into parts: (value, class, what a resting pointer shows); width and height in px.
 
-    Args:
-        parts: (value, class, what a resting pointer shows).
-        width: of the whole bar, px.
-        height: px.
-        kind: class of the picture.
-        stretched: fill the page's width and height instead of keeping the proportions.
+    A ``stretched`` one fills the page's width and height instead of keeping the proportions.
     """
     total = sum(value for value, _, _ in parts) or 1.0
     bars, x = [], 0.0

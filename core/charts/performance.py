@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.charts.spec import (
-    CARD,
     INK,
     MELANOMA,
     MUTED,
@@ -20,6 +19,7 @@ from core.charts.spec import (
     field,
     layer,
     note,
+    rings,
     series_colour,
     series_dash,
     share_axis,
@@ -35,19 +35,12 @@ _MARKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class NamedCurve:
-    """A curve of a chart.
-
-    Attributes:
-        name: in the legend.
-        points: rows (x, y), shape [k, 2].
-        area: under it, written beside the name; None for none.
-        band: rows (x, low, high), shape [m, 3]; None for none.
-    """
+    """A curve of a chart, with the area under it beside its name in the legend."""
 
     name: str
-    points: Curve
+    points: Curve  # rows (x, y), shape [k, 2]
     area: float | None = None
-    band: Curve | None = None
+    band: Curve | None = None  # rows (x, low, high), shape [m, 3]
 
     @property
     def label(self) -> str:
@@ -56,29 +49,19 @@ class NamedCurve:
 
 
 def roc(curves: Sequence[NamedCurve], point: Confusion | None = None, confidence: float = 0.95) -> Spec:
-    """Return ROC curves, chance, and the operating point with the intervals of both its rates.
-
-    Args:
-        curves: as of :func:`core.measures.curves.roc`; the area is the AUC.
-        point: what the operating point decides.
-        confidence: coverage of its intervals.
-    """
+    """Return ROC curves (their area is the AUC), chance, and the operating point with the intervals of both its rates."""
     x, y = share_axis("x", "other lesions referred"), share_axis("y", "melanomas found")
     layers = [_reference([(0, 0), (1, 1)], x, y), *_curves(curves, x, y)]
     found = point.sensitivity_interval(confidence) if point else None
     cleared = point.specificity_interval(confidence) if point else None
     if found and cleared:
         at = {"x": 1 - cleared.value, "y": found.value}
-        layers.append(
-            _whisker([{**at, "low": found.low, "high": found.high}], {"x": x, "y": "low", "y2": "high"}, y)
-        )
-        layers.append(
-            _whisker(
-                [{**at, "low": 1 - cleared.high, "high": 1 - cleared.low}],
-                {"y": y, "x": "low", "x2": "high"},
-                x,
-            )
-        )
+        upright = {**at, "low": found.low, "high": found.high}
+        across = {**at, "low": 1 - cleared.high, "high": 1 - cleared.low}
+        layers += [
+            layer("rule", [upright], {"x": x, **_between("y", y)}, color=INK, size=1.6),
+            layer("rule", [across], {"y": y, **_between("x", x)}, color=INK, size=1.6),
+        ]
         tip = f"operating point: {percent(at['y'])} of melanomas found, {percent(at['x'])} of other lesions referred"
         layers += _point(at["x"], at["y"], tip, x, y)
     named = ", ".join(f"{one.name} area {rate(one.area)}" for one in curves)
@@ -88,10 +71,8 @@ def roc(curves: Sequence[NamedCurve], point: Confusion | None = None, confidence
 def precision_recall(curves: Sequence[NamedCurve], prevalence: float, point: Confusion | None = None) -> Spec:
     """Return precision-recall curves, the share of melanomas as their floor, and the operating point.
 
-    Args:
-        curves: as of :func:`core.measures.curves.precision_recall`; the area is the average precision.
-        prevalence: melanomas by lesions: what is found among the referred if everybody is referred.
-        point: what the operating point decides.
+    The area of a curve is the average precision; the prevalence, melanomas by lesions, is what is found among the
+    referred if everybody is referred.
     """
     x, y = share_axis("x", "melanomas found"), share_axis("y", "melanomas among the referred")
     floor = f"if everybody is referred: {percent(prevalence)}"
@@ -110,9 +91,7 @@ def precision_recall(curves: Sequence[NamedCurve], prevalence: float, point: Con
 def reliability(rows: NDArray[np.float64], confidence: float = 0.95) -> Spec:
     """Return the share of melanomas against the mean probability of each bin, with Wilson's intervals.
 
-    Args:
-        rows: mean probability, share of melanomas, images; shape [bins, 3].
-        confidence: coverage of the intervals.
+    Each row, of shape [bins, 3], holds mean probability, share of melanomas and images.
     """
     bins = []
     for mean, share, images in rows.tolist():
@@ -125,13 +104,7 @@ def reliability(rows: NDArray[np.float64], confidence: float = 0.95) -> Spec:
     y = share_axis("y", "melanomas among them", highest)
     layers = [
         _reference([(0, 0), (1, 1)], x, y, "what is stated happens"),
-        layer(
-            "rule",
-            bins,
-            {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-            color=SERIES[0],
-            size=2,
-        ),
+        layer("rule", bins, {"x": x, **_between("y", y)}, color=SERIES[0], size=2),
         layer("line", bins, {"x": x, "y": y}, color=SERIES[0], strokeWidth=1, opacity=0.6),
         layer("point", bins, {"x": x, "y": y}, tip=True, color=SERIES[0], filled=True, size=60, opacity=1),
     ]
@@ -141,13 +114,9 @@ def reliability(rows: NDArray[np.float64], confidence: float = 0.95) -> Spec:
 def probabilities(
     edges: NDArray[np.float64], others: NDArray[np.float64], melanoma: NDArray[np.float64], threshold: float
 ) -> Spec:
-    """Return the probabilities of melanomas upwards and of other lesions downwards, each as shares.
+    """Return the shares of melanomas (upwards) and of other lesions (downwards) in bins of log-odds, and the threshold.
 
-    Args:
-        edges: bin edges in log-odds, shape [k + 1].
-        others: share of the other lesions in each bin, shape [k].
-        melanoma: share of the melanomas in each bin, shape [k].
-        threshold: the operating point, a probability.
+    There are edges [k + 1] in log-odds and shares [k]; the threshold is a probability.
     """
     low, high = float(edges[0]), float(edges[-1])
     marks = {float(log_odds(value)): value for value in _MARKS if low <= float(log_odds(value)) <= high}
@@ -190,13 +159,11 @@ def probabilities(
             tip=True,
         ),
         layer("rule", [{"x": at}], {"x": {**x, "field": "x"}}, color=INK, strokeDash=[2, 3]),
-        layer(
-            "text",
+        note(
+            {**x, "field": "x"},
+            {"value": 8},
             [{"x": at, "text": f"operating point {probability(threshold)}"}],
-            {"x": {**x, "field": "x"}, "y": {"value": 8}, "text": field("text", "nominal")},
-            color=INK,
-            fontWeight="bold",
-            fontSize=12.5,
+            strong=True,
             align="left" if left else "right",
             dx=6 if left else -6,
         ),
@@ -215,8 +182,7 @@ def _curves(curves: Sequence[NamedCurve], x: Spec, y: Spec) -> list[Spec]:
         for at, low, high in one.band.tolist()
     ]
     if bands:
-        sides = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour}
-        layers.append(layer("area", bands, sides, opacity=0.16))
+        layers.append(layer("area", bands, {"x": x, **_between("y", y), "color": colour}, opacity=0.16))
     rows = [
         {"x": at, "y": height, "i": index, "series": one.label}
         for one in curves
@@ -230,38 +196,20 @@ def _curves(curves: Sequence[NamedCurve], x: Spec, y: Spec) -> list[Spec]:
     return layers
 
 
+def _between(channel: str, axis: Spec) -> Spec:
+    """Return the channels of a mark that reaches from the field ``low`` to ``high`` along an axis."""
+    return {channel: {**axis, "field": "low"}, f"{channel}2": {"field": "high"}}
+
+
 def _reference(points: Sequence[tuple[float, float]], x: Spec, y: Spec, tip: str = "chance") -> Spec:
     rows = [{"x": at, "y": height, "tip": tip} for at, height in points]
     return layer("line", rows, {"x": x, "y": y}, color=MUTED, strokeDash=[5, 5], strokeWidth=1.2)
-
-
-def _whisker(rows: Sequence[Spec], channels: Spec, along: Spec) -> Spec:
-    encoding = {
-        name: value
-        if isinstance(value, dict)
-        else {"field": value}
-        if name.endswith("2")
-        else {**along, "field": value}
-        for name, value in channels.items()
-    }
-    return layer("rule", rows, encoding, color=INK, size=1.6)
 
 
 def _point(at: float, height: float, tip: str, x: Spec, y: Spec) -> list[Spec]:
     row = {"x": at, "y": height, "tip": tip, "text": "operating point"}
     right = at > 0.6  # of the plane: the words go where there is room
     return [
-        layer(
-            "point",
-            [row],
-            {"x": x, "y": y},
-            tip=True,
-            filled=False,
-            fill=CARD,
-            stroke=INK,
-            strokeWidth=2.4,
-            size=70,
-            opacity=1,
-        ),
+        rings([row], {"x": x, "y": y}),
         note(x, y, [row], strong=True, align="right" if right else "left", dx=-10 if right else 12, dy=18),
     ]

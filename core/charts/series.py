@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from core.charts.spec import (
-    CARD,
-    INK,
     MUTED,
     REFERENCE,
     SERIES,
     Spec,
     chart,
+    dots,
     field,
     layer,
     number_axis,
+    rings,
     series_colour,
     series_dash,
 )
@@ -41,18 +41,10 @@ def lines(
     logarithmic: bool = False,
     colours: Sequence[str] = SERIES,
 ) -> Spec:
-    """Return lines of numbers over numbers.
+    """Return lines of numbers over numbers: points (x, y) by name; a y of None is left out.
 
-    Args:
-        title: what the chart shows.
-        x_title: of the horizontal axis, with its unit.
-        y_title: of the vertical axis, with its unit.
-        series: points (x, y) by name; a y of None is left out.
-        low: a value the vertical axis must hold, e.g. 0 for counts.
-        marks: points worth knowing: (x, y, what it is).
-        breaks: where another stage begins: a rule, and no line across it.
-        logarithmic: the horizontal axis is.
-        colours: of the series in their order.
+    The vertical axis holds ``low``, the horizontal one may be logarithmic; titles name the units. Marks are points worth
+    knowing, (x, y, what it is); at breaks another stage begins: a rule, and no line across it.
     """
     whole = all(float(x).is_integer() for points in series.values() for x, _ in points)
     x = number_axis("x", x_title, **({"type": "log", "nice": False} if logarithmic else {"nice": False}))
@@ -75,45 +67,16 @@ def lines(
     ]
     colour = series_colour(list(series), colours, legend=len(series) > 1)
     dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
-    layers = [
-        layer(
-            "line",
-            rows,
-            {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed},
-            strokeWidth=2.2,
-        )
-    ]
+    encoding = {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed}
+    layers = [layer("line", rows, encoding, strokeWidth=2.2)]
     if breaks:
         layers.append(layer("rule", [{"x": end} for end in breaks], {"x": x}, color=MUTED, strokeDash=[2, 4]))
     dotted = [row for row in rows if len(series[str(row["series"])]) <= _DOTS]
     if dotted:
-        layers.append(
-            layer(
-                "point",
-                dotted,
-                {"x": x, "y": y, "color": colour},
-                tip=True,
-                filled=True,
-                size=24,
-                opacity=1,
-            )
-        )
+        layers.append(dots(dotted, {"x": x, "y": y, "color": colour}, 24))
     if marks:
         named = [{"x": at, "y": value, "tip": f"{words}: {value:.4g}"} for at, value, words in marks]
-        layers.append(
-            layer(
-                "point",
-                named,
-                {"x": x, "y": y},
-                tip=True,
-                filled=False,
-                fill=CARD,
-                stroke=INK,
-                strokeWidth=2.4,
-                size=70,
-                opacity=1,
-            )
-        )
+        layers.append(rings(named, {"x": x, "y": y}))
     return chart(title, layers, height=_HEIGHT)
 
 
@@ -125,15 +88,7 @@ def time_series(
     low: float | None = 0.0,
     zone: tzinfo = UTC,
 ) -> Spec:
-    """Return lines over moments.
-
-    Args:
-        title: what the chart shows.
-        unit: title of the vertical axis.
-        series: (moment, value) by name; moments in milliseconds since 1970, UTC.
-        low: a value the vertical axis must hold.
-        zone: whose clocks the axis shows, wherever the chart is looked at.
-    """
+    """Return lines over moments in milliseconds since 1970, UTC, on the clocks of a time zone; the axis holds ``low``."""
     rows = [
         {
             "x": _shown(when),
@@ -145,18 +100,8 @@ def time_series(
         for at, value in points
         for when in (datetime.fromtimestamp(at / 1000, zone),)
     ]
-    x = field(
-        "x",
-        "temporal",
-        scale={"type": "utc"},
-        axis={
-            "title": f"time, {zone}",
-            "tickCount": 5,
-            "grid": False,
-            "labelOverlap": True,
-            "format": _CLOCK,
-        },
-    )
+    axis = {"title": f"time, {zone}", "tickCount": 5, "grid": False, "labelOverlap": True, "format": _CLOCK}
+    x = field("x", "temporal", scale={"type": "utc"}, axis=axis)
     y = number_axis("y", unit, low=low)
     colour = series_colour(list(series), legend=len(series) > 1)
     encoding = {"x": x, "y": y, "color": colour}
@@ -165,21 +110,14 @@ def time_series(
         title,
         [
             layer("line", rows, {**encoding, **dashed}, strokeWidth=2),
-            layer("point", rows, encoding, tip=True, filled=True, size=16, opacity=1),
+            dots(rows, encoding, 16),
         ],
         height=180,
     )
 
 
 def histogram(title: str, names: Sequence[str], reference: Sequence[int], seen: Sequence[int]) -> Spec:
-    """Return shares of what was seen in front of shares of the reference, bin by bin.
-
-    Args:
-        title: what the bins are of.
-        names: of the bins, in their order.
-        reference: counts of the training data in each bin.
-        seen: counts of what is compared.
-    """
+    """Return shares of what was seen in front of shares of the training data, from the counts of each named bin."""
     series = ("training data", "seen")
     rows = [
         {"bin": name, "y": value / total, "series": kind, "tip": f"{name}: {percent(value / total)} ({kind})"}

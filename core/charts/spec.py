@@ -55,13 +55,9 @@ _CONFIG: Final[Spec] = {
 
 
 def chart(description: str, layers: Sequence[Spec], *, width: int = WIDTH, height: int = HEIGHT) -> Spec:
-    """Return the specification of layers on shared axes.
+    """Return the specification of layers on shared axes; width and height of the plotting area in px.
 
-    Args:
-        description: what the chart shows, for those who do not see it.
-        layers: Vega-Lite unit specifications with their own data.
-        width: of the plotting area, px.
-        height: of the plotting area, px.
+    The description says what the chart shows to those who do not see it.
     """
     return {
         "$schema": SCHEMA,
@@ -82,14 +78,9 @@ def zoomable(spec: Spec) -> Spec:
 
 
 def layer(mark: str, rows: Sequence[Spec], encoding: Spec, *, tip: bool = False, **style: Any) -> Spec:
-    """Return one layer.
+    """Return one layer: a mark of some style with its data and its channels by name, all in Vega-Lite's words.
 
-    Args:
-        mark: line, area, point, rule, bar or text.
-        rows: its data.
-        encoding: channels by name.
-        tip: every row has a ``tip``, shown at a pointer and read out.
-        style: of the mark, in Vega-Lite's words.
+    With ``tip`` every row has one, shown at a pointer and read out.
     """
     if tip:
         # The still picture's tooltip is the description: see render.
@@ -99,6 +90,17 @@ def layer(mark: str, rows: Sequence[Spec], encoding: Spec, *, tip: bool = False,
         "mark": {"type": mark, "aria": tip, **style},
         "encoding": encoding,
     }
+
+
+def dots(rows: Sequence[Spec], encoding: Spec, size: float) -> Spec:
+    """Return a layer of filled points with their ``tip``."""
+    return layer("point", rows, encoding, tip=True, filled=True, size=size, opacity=1)
+
+
+def rings(rows: Sequence[Spec], encoding: Spec) -> Spec:
+    """Return a layer of points worth knowing, e.g. an operating point, as rings with their ``tip``."""
+    style = {"filled": False, "fill": CARD, "stroke": INK, "strokeWidth": 2.4, "size": 70, "opacity": 1}
+    return layer("point", rows, encoding, tip=True, **style)
 
 
 def field(name: str, kind: str = "quantitative", **options: Any) -> Spec:
@@ -116,14 +118,7 @@ def share_axis(name: str, title: str, highest: float = 1.0, **options: Any) -> S
 
 
 def number_axis(name: str, title: str, *, low: float | None = None, **scale: Any) -> Spec:
-    """Return a channel of numbers that ends at round ones.
-
-    Args:
-        name: the field.
-        title: with its unit.
-        low: a value that the axis must hold, e.g. 0 for counts.
-        scale: further options of the scale.
-    """
+    """Return a channel of numbers that ends at round ones; ``low`` is a value the axis must hold, e.g. 0 for counts."""
     options: Spec = {"zero": False, "nice": True, **scale}
     if low is not None:
         options["zero"] = low == 0
@@ -132,15 +127,9 @@ def number_axis(name: str, title: str, *, low: float | None = None, **scale: Any
 
 def series_colour(names: Sequence[str], colours: Sequence[str] = SERIES, *, legend: bool = True) -> Spec:
     """Return the colour channel of the field ``series``: each name keeps its colour, in the order given."""
-    return field(
-        "series",
-        "nominal",
-        scale={
-            "domain": list(names),
-            "range": [colours[index % len(colours)] for index in range(len(names))],
-        },
-        **({} if legend else {"legend": None}),
-    )
+    shown = [colours[index % len(colours)] for index in range(len(names))]
+    options = {} if legend else {"legend": None}
+    return field("series", "nominal", scale={"domain": list(names), "range": shown}, **options)
 
 
 def series_dash(names: Sequence[str]) -> Spec:

@@ -51,11 +51,7 @@ def open_image(
 ) -> Image.Image:
     """Open an encoded image and check what its header says; no pixel is decoded.
 
-    Args:
-        data: the encoded image.
-        max_bytes: longer data is refused.
-        max_pixels: a header that claims more is refused.
-        formats: Pillow's names of the decoders that may be tried, whatever the bytes pretend to be.
+    Only the decoders of these formats (Pillow's names) are tried, whatever the bytes pretend to be.
 
     Raises:
         ImageRefusedError: it is not such an image.
@@ -83,11 +79,7 @@ def open_image(
 
 
 def load(image: Image.Image) -> Image.Image:
-    """Decode the pixels of an opened image and return it.
-
-    Raises:
-        ImageRefusedError: the decoder fails.
-    """
+    """Decode the pixels of an opened image and return it. Raises ImageRefusedError."""
     try:
         image.load()
     except Exception as error:
@@ -162,13 +154,7 @@ def thumbnail(data: bytes, side: int, *, quality: int = 82, max_pixels: int = MA
 
 
 def encode_jpeg(image: Image.Image, quality: int, subsampling: int = 2) -> bytes:
-    """Return a JPEG without metadata.
-
-    Args:
-        image: 8-bit RGB.
-        quality: 1 to 100.
-        subsampling: of the colour: 0 is 4:4:4, 2 is 4:2:0.
-    """
+    """Return a JPEG of an 8-bit RGB picture without metadata; a subsampling of 0 is 4:4:4, 2 is 4:2:0."""
     target = io.BytesIO()
     bare = image.copy()
     # Pillow would carry over a comment, a colour profile or EXIF.

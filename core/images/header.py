@@ -23,23 +23,16 @@ class HeaderError(ValueError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a header says.
+    """What a header says; width and height in pixels."""
 
-    Attributes:
-        format: jpeg or png.
-        width: pixels.
-        height: pixels.
-        channels: components of a JPEG (1 grey, 3 colour, 4 CMYK); colour type of a PNG (0, 2, 3, 4 or 6).
-        bits: a channel.
-        coding: a JPEG's start-of-frame marker, C0 to CF (C0 to C2 are Huffman-coded); 0 for a PNG.
-    """
-
-    format: str
+    format: str  # jpeg or png
     width: int
     height: int
-    channels: int = 3
-    bits: int = 8
-    coding: int = 0
+    channels: int = (
+        3  # components of a JPEG (1 grey, 3 colour, 4 CMYK); colour type of a PNG (0, 2, 3, 4 or 6)
+    )
+    bits: int = 8  # a channel
+    coding: int = 0  # a JPEG's start-of-frame marker, C0 to CF (C0 to C2 are Huffman-coded); 0 for a PNG
 
     @property
     def pixels(self) -> int:
@@ -48,11 +41,7 @@ class ImageHeader:
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """Read the header.
-
-    Raises:
-        HeaderError: for anything but a JPEG or PNG with a whole header and a size.
-    """
+    """Read the header. Raises HeaderError: for anything but a JPEG or PNG with a whole header and a size."""
     if not data:
         raise HeaderError("is empty")
     if data.startswith(PNG_MAGIC):

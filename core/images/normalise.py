@@ -1,8 +1,7 @@
-"""The one decode rule: brings an image to the bytes that the model's graph reads as the same picture everywhere.
+"""The one decode rule: a JPEG that is upright, Huffman-coded, grey or RGB passes; anything else becomes such a JPEG.
 
 TensorFlow's decoders ignore EXIF orientation, drop transparency instead of laying it on white, and cannot read CMYK,
-arithmetic-coded or lossless JPEG. So ingest writes, and everything that asks a model sends, what ``normalise``
-returns: a JPEG that is upright, Huffman-coded, grey or RGB passes bit for bit; anything else becomes such a JPEG.
+arithmetic-coded or lossless JPEG. So ingest writes, and everything that asks a model sends, what ``normalise`` returns.
 """
 
 from __future__ import annotations
@@ -25,21 +24,13 @@ _APP1: Final = 0xE1
 
 @dataclass(frozen=True)
 class Normalised:
-    """An image as the graph reads it.
-
-    Attributes:
-        data: the encoded bytes.
-        converted: why they are not those that came in, in a few words; empty where they passed unchanged.
-        width: pixels.
-        height: pixels.
-        image: the decoded picture where it was re-encoded, else None.
-    """
+    """An encoded image as the graph reads it; width and height in pixels."""
 
     data: bytes
-    converted: str
+    converted: str  # why they are not the bytes that came in; empty where they passed unchanged
     width: int
     height: int
-    image: Image.Image | None = None
+    image: Image.Image | None = None  # the decoded picture, where it was re-encoded
 
 
 def normalise(
@@ -53,13 +44,7 @@ def normalise(
     """Return the bytes that a model is trained on and asked with.
 
     What passes unchanged costs a look at the header; it is not decoded, so it may still be damaged further on.
-
-    Args:
-        data: the encoded image.
-        max_bytes: longer data is refused.
-        max_pixels: a header that claims more is refused.
-        formats: Pillow's names of the decoders that may be tried.
-        quality: of the JPEG that is made.
+    Bounds and formats are those of ``decode.open_image``.
 
     Raises:
         ImageRefusedError: the bytes are not an image that is taken, or cannot be converted.
@@ -76,13 +61,7 @@ def normalise(
 def converted(
     image: Image.Image, why: str, quality: int = JPEG_QUALITY, max_side: int | None = None
 ) -> Normalised:
-    """Decode an opened image and make the JPEG of it.
-
-    Args:
-        image: the opened image.
-        why: what ``Normalised.converted`` will say.
-        quality: of the JPEG.
-        max_side: a longer side is resized to this many pixels; None leaves the size.
+    """Decode an opened image and make the JPEG of it, the longer side at most ``max_side`` pixels.
 
     Raises:
         ImageRefusedError: the decoder fails, or the pixel format has no agreed conversion.

@@ -18,23 +18,14 @@ SIDE: Final = 256
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Figures of one picture.
-
-    Attributes:
-        channel_mean: of R, G and B, 0 to 255.
-        channel_std: standard deviations of R, G and B.
-    """
+    """Means (0 to 255) and standard deviations of R, G and B of one picture, and figures made of them."""
 
     channel_mean: tuple[float, float, float]
     channel_std: tuple[float, float, float]
 
     @classmethod
     def of(cls, mean: Sequence[float], std: Sequence[float]) -> ImageStatistics:
-        """Return the statistics of recorded means and deviations.
-
-        Raises:
-            ValueError: they are not three finite numbers each.
-        """
+        """Return the statistics of recorded means and deviations. Raises ValueError unless they are finite triples."""
         values = np.asarray([mean, std], np.float64)
         if values.shape != (2, 3) or not np.isfinite(values).all():
             raise ValueError(f"channel means {mean} and deviations {std} are not three numbers each")
@@ -56,14 +47,15 @@ class ImageStatistics:
         """Share of red in red + green + blue."""
         return round(self.channel_mean[0] / (sum(self.channel_mean) or 1.0), 4)
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """What drift is watched by, by name."""
+        return {"brightness": self.brightness, "contrast": self.contrast, "redness": self.redness}
+
 
 def reduced(image: Image.Image) -> Image.Image:
-    """Decode an opened image to RGB of at most 512 px a side; a JPEG's own decoder does most of the reducing.
-
-    Raises:
-        ImageRefusedError: the decoder fails.
-    """
-    image.draft("RGB", (SIDE, SIDE))
+    """Decode an opened image to RGB of at most 512 px a side. Raises ImageRefusedError."""
+    image.draft("RGB", (SIDE, SIDE))  # a JPEG's own decoder does most of the reducing
     picture = rgb(image)
     if max(picture.size) > 2 * SIDE:
         picture = picture.copy()

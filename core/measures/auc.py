@@ -1,10 +1,7 @@
 """The area under the ROC curve, its interval, and the test of two classifiers on the same images.
 
-One method for the whole product: DeLong's variance, on the logit scale for the interval. DeLong because the
-same placements give the interval of one AUC and the paired test of two, without resampling and therefore without
-a seed; the logit scale because it keeps the interval inside 0 and 1 and covers better near 1, where ours are
-(Pepe, The Statistical Evaluation of Medical Tests, 2003, section 5.2.4). Where DeLong has no width (a perfect
-ranking, a single melanoma) Newcombe's method 5 takes over, which knows the counts only.
+DeLong's variance gives both without resampling, and so without a seed; the interval's logit scale keeps it inside 0 and
+1 and covers better near 1 (Pepe, The Statistical Evaluation of Medical Tests, 2003, section 5.2.4).
 """
 
 from __future__ import annotations
@@ -33,15 +30,7 @@ class AreaTest(NamedTuple):
 
 
 def auc(labels: Labels, scores: Scores) -> float:
-    """Return the area under the ROC curve, ties counted half (Mann-Whitney U).
-
-    Args:
-        labels: 0 or 1, shape [n].
-        scores: higher for melanoma, shape [n].
-
-    Raises:
-        ValueError: only one class.
-    """
+    """Return the area under the ROC curve, ties counted half (Mann-Whitney U). Raises ValueError for a single class."""
     return float(_placements(labels, scores)[0].mean())
 
 
@@ -49,10 +38,7 @@ def auc_interval(labels: Labels, scores: Scores, confidence: float = 0.95) -> In
     """Return the AUC with DeLong's interval on the logit scale.
 
     Without variance (every melanoma above every other lesion, or one image of a class) the interval is
-    Newcombe's: a perfect AUC of five melanomas is not certain.
-
-    Raises:
-        ValueError: only one class.
+    Newcombe's: a perfect AUC of five melanomas is not certain. Raises ValueError for a single class.
     """
     positives = int((labels == 1).sum())
     negatives = len(labels) - positives
@@ -69,18 +55,8 @@ def auc_interval(labels: Labels, scores: Scores, confidence: float = 0.95) -> In
 def partial_auc(labels: Labels, scores: Scores, from_sensitivity: float = SCREENING_SENSITIVITY) -> float:
     """Return the area under the ROC curve that lies above a sensitivity: what counts where few may be missed.
 
-    Source: the measure of the ISIC 2024 challenge (Skin Cancer Detection with 3D-TBP), there from 0.80 on.
-
-    Args:
-        labels: 0 or 1, shape [n].
-        scores: higher for melanoma, shape [n].
-        from_sensitivity: at least 0, below 1.
-
-    Returns:
-        From 0 to ``1 - from_sensitivity``; not scaled: 0.2 is perfect and 0.02 chance from 0.8 on.
-
-    Raises:
-        ValueError: only one class.
+    From 0 to ``1 - from_sensitivity``, not scaled: 0.2 is perfect and 0.02 chance from 0.8 on. Raises ValueError for a
+    single class. Source: the measure of the ISIC 2024 challenge (Skin Cancer Detection with 3D-TBP), there from 0.80 on.
     """
     if not 0 < (labels == 1).sum() < len(labels):
         raise ValueError("an AUC needs positives and negatives")
@@ -97,10 +73,7 @@ def compare(labels: Labels, first: Scores, second: Scores, confidence: float = 0
     """Compare two correlated AUCs: the same images, two classifiers.
 
     Source: DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988) 837-845, computed from placements as in Sun and Xu,
-    IEEE Signal Processing Letters 21 (2014) 1389-1393.
-
-    Raises:
-        ValueError: only one class.
+    IEEE Signal Processing Letters 21 (2014) 1389-1393. Raises ValueError for a single class.
     """
     areas, covariance = _areas(labels, np.stack([first, second]))
     difference = float(areas[1] - areas[0])
@@ -110,11 +83,7 @@ def compare(labels: Labels, first: Scores, second: Scores, confidence: float = 0
 def compare_unpaired(
     here: tuple[Labels, Scores], elsewhere: tuple[Labels, Scores], confidence: float = 0.95
 ) -> AreaTest:
-    """Compare the AUCs of one classifier on two independent sets of images: elsewhere minus here.
-
-    Raises:
-        ValueError: only one class in a set.
-    """
+    """Compare the AUCs of one classifier on two independent sets of images: elsewhere minus here."""
     first, second = (_areas(labels, scores[None]) for labels, scores in (here, elsewhere))
     return _test(
         float(second[0][0] - first[0][0]), float(first[1][0, 0]) + float(second[1][0, 0]), confidence

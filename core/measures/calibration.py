@@ -1,11 +1,9 @@
 """Whether a stated probability means what it says.
 
-The calibration error is ONE number in this product: the root mean squared gap between stated probability and share of
-melanomas over bins of equal mass, less what chance alone puts into it (Kumar, Liang, Ma, "Verified Uncertainty
-Calibration", NeurIPS 2019, section 4). Without that correction the error measures the size of the data set: of a perfectly
-calibrated model on 222 images of a population with 43 % melanomas, the plain mean gap (Naeini et al., AAAI 2015) shows
-0.060, this one 0.022, and 0 in more than half of all samples. There are 15 bins, or fewer so that each holds 40 images: bins
-of equal width put nine of ten images of a screening population into the first one and leave the last ones to a handful.
+The calibration error is the root mean squared gap between stated probability and share of melanomas over bins of equal
+mass, less what chance alone puts into it (Kumar, Liang, Ma, "Verified Uncertainty Calibration", NeurIPS 2019, section 4):
+of a perfectly calibrated model on 222 images with 43 % melanomas the plain mean gap (Naeini et al., AAAI 2015) shows
+0.060, this one 0.022. Bins of equal width would put nine of ten images of a screening population into the first one.
 """
 
 from __future__ import annotations
@@ -29,15 +27,10 @@ _EPSILON = 1e-7
 
 
 class CalibrationLine(NamedTuple):
-    """Cox's recalibration line: log-odds of the outcome = intercept + slope * log-odds stated.
+    """Cox's line: log-odds of the outcome = intercept + slope * log-odds stated; None for what is undetermined."""
 
-    Attributes:
-        intercept: with the slope held at 1: above 0, melanoma is more frequent than stated; None if undetermined.
-        slope: below 1, statements are too extreme; None if undetermined.
-    """
-
-    intercept: Interval | None
-    slope: Interval | None
+    intercept: Interval | None  # with the slope held at 1: above 0, melanoma is more frequent than stated
+    slope: Interval | None  # below 1, statements are too extreme
 
 
 def brier(labels: Labels, scores: Scores) -> float:
@@ -76,14 +69,10 @@ def reliability(labels: Labels, scores: Scores, bins: int | None = None) -> NDAr
 
 
 class SquaredGap(NamedTuple):
-    """The mean squared gap over the bins.
-
-    Attributes:
-        plain: as it was found.
-        debiased: less the variance of the bins' shares of melanomas; below 0 where chance explains more than was found.
-    """
+    """The mean squared gap over the bins."""
 
     plain: float
+    # Less the variance of the bins' shares of melanomas; below 0 where chance explains more than was found.
     debiased: float
 
 
@@ -100,10 +89,7 @@ def squared_gap(labels: Labels, scores: Scores, bins: int | None = None) -> Squa
 def calibration_error(labels: Labels, scores: Scores, bins: int | None = None) -> float:
     """Return how far stated probabilities lie from shares of melanomas, chance taken off; 0 if chance explains it all.
 
-    Args:
-        labels: 0 or 1, shape [n], n at least 1.
-        scores: probabilities, shape [n].
-        bins: as many images in each; if None, 15, or fewer so that each holds 40 images.
+    Without ``bins`` there are 15, or fewer so that each holds 40 images.
     """
     return _root(squared_gap(labels, scores, bins).debiased)
 
@@ -113,11 +99,7 @@ def calibration_interval(found: SquaredGap, low: float, high: float) -> Interval
 
     A resample holds the chance of its sample and its own, so that its debiased gap lies around the sample's plain one;
     that difference is taken off. For 222 and 898 images, calibrated or not, 92 to 100 % of the intervals of 0.95 covered.
-
-    Args:
-        found: on the sample.
-        low: lower quantile of the resamples' debiased gaps, drawn regardless of the labels: their share varies, too.
-        high: upper quantile.
+    ``low`` and ``high`` are quantiles of the resamples' debiased gaps, drawn regardless of the labels: their share varies.
     """
     value, chance = _root(found.debiased), found.plain - found.debiased
     return Interval(value=value, low=min(_root(low - chance), value), high=max(_root(high - chance), value))
@@ -149,10 +131,7 @@ def logistic_fit(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return maximum-likelihood coefficients of a logistic regression and their covariance; None if there are none.
 
-    Args:
-        design: shape [n, k].
-        outcome: 0 or 1, shape [n].
-        offset: added to the log-odds as it is, shape [n].
+    The design has shape [n, k], the outcome (0 or 1) and the offset, added to the log-odds as it is, shape [n].
     """
     if not 0 < outcome.sum() < len(outcome):
         return None
@@ -182,9 +161,8 @@ def calibration_test(labels: Labels, scores: Scores) -> float | None:
         return None
     fitted = 1 / (1 + np.exp(-(both[0][0] + both[0][1] * x)))
     gain = len(x) * (log_loss(labels, np.asarray(scores, np.float64)) - log_loss(labels, fitted))
-    return float(
-        np.exp(-max(0.0, gain))
-    )  # of 2 * gain, as the chi-squared distribution with two degrees falls
+    # The tail of the chi-squared distribution with two degrees, beyond 2 * gain.
+    return math.exp(-max(0.0, gain))
 
 
 def _wald(value: float, variance: float, z: float) -> Interval:

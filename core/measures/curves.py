@@ -18,10 +18,7 @@ _GRID = np.linspace(0, 1, BAND_GRID)
 
 
 def roc(labels: Labels, scores: Scores) -> Curve:
-    """Return the ROC curve as rows (1 - specificity, sensitivity), corners only. Shape [k, 2].
-
-    Both classes must be there.
-    """
+    """Return the ROC curve as rows (1 - specificity, sensitivity), corners only, of both classes. Shape [k, 2]."""
     found, alarms = _cumulative(labels, scores)
     return _corners(np.column_stack([alarms / alarms[-1], found / found[-1]]))
 
@@ -41,20 +38,12 @@ def average_precision(labels: Labels, scores: Scores) -> float:
 
 
 def roc_band(labels: Labels, scores: Scores, confidence: float = 0.95, seed: int = 0) -> Curve:
-    """Return a pointwise stratified bootstrap band of the ROC curve.
-
-    Returns:
-        Rows (1 - specificity, low, high), shape [BAND_GRID, 3].
-    """
+    """Return a pointwise stratified bootstrap band: rows (1 - specificity, low, high), shape [BAND_GRID, 3]."""
     return _band(labels, scores, confidence, seed, lambda drawn, truth: _at(roc(truth, drawn), _GRID))
 
 
 def precision_recall_band(labels: Labels, scores: Scores, confidence: float = 0.95, seed: int = 0) -> Curve:
-    """Return a pointwise stratified bootstrap band of the precision-recall curve.
-
-    Returns:
-        Rows (sensitivity, low, high), shape [BAND_GRID, 3].
-    """
+    """Return a pointwise stratified bootstrap band: rows (sensitivity, low, high), shape [BAND_GRID, 3]."""
 
     def precision(drawn: Scores, truth: Labels) -> NDArray[np.float64]:
         points = precision_recall(truth, drawn)

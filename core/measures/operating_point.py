@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from core.features import ZONES
 from core.measures.rates import Labels, Scores, rate_of
-
-LOW, REVIEW, REFER = "low", "review", "refer"
+from core.settings import Frozen
 
 
 @dataclass(frozen=True)
@@ -31,39 +32,36 @@ class Zones:
     refer_from: float
 
 
-class ZoneCosts(Protocol):
-    """Costs of each advice, in units of one needless referral."""
+class ZonesConfig(Frozen):
+    """Costs, in units of one needless referral, that place the limits between low, review and refer."""
 
-    @property
-    def missed_melanoma(self) -> float:
-        """A melanoma in the zone low."""
+    missed_melanoma: float = Field(default=40.0, gt=0, description="a melanoma in the zone low")
+    reviewed_melanoma: float = Field(default=4.0, ge=0, description="a melanoma in the zone review: a delay")
+    reviewed_benign: float = Field(
+        default=0.3, ge=0, description="a benign lesion in the zone review: a second look"
+    )
+    referred_benign: float = Field(default=1.0, gt=0, description="a benign lesion in the zone refer")
 
-    @property
-    def reviewed_melanoma(self) -> float:
-        """A melanoma in the zone review: a delay."""
-
-    @property
-    def reviewed_benign(self) -> float:
-        """Another lesion in the zone review: a second look."""
-
-    @property
-    def referred_benign(self) -> float:
-        """Another lesion in the zone refer."""
+    @model_validator(mode="after")
+    def _review_is_between(self) -> Self:
+        if not self.reviewed_melanoma < self.missed_melanoma:
+            raise ValueError(
+                f"reviewed_melanoma={self.reviewed_melanoma} must be less than "
+                f"missed_melanoma={self.missed_melanoma}: lower the first or raise the second"
+            )
+        if not self.reviewed_benign < self.referred_benign:
+            raise ValueError(
+                f"reviewed_benign={self.reviewed_benign} must be less than "
+                f"referred_benign={self.referred_benign}: lower the first or raise the second"
+            )
+        return self
 
 
 def choose(targets: Labels, probabilities: Scores, sensitivity: float) -> OperatingPoint:
     """Return the threshold of the highest specificity whose sensitivity is at least the wanted one.
 
     The threshold lies halfway between the lowest probability that must be called positive and the next one
-    below, as float32, so that rounding in serving cannot move an eval image across it.
-
-    Args:
-        targets: 0 or 1, shape [n].
-        probabilities: calibrated, shape [n].
-        sensitivity: wanted share of melanomas found, 0..1.
-
-    Raises:
-        ValueError: only one class.
+    below, as float32, so that rounding in serving cannot move an eval image across it. Raises ValueError for a single class.
     """
     positives = np.sort(probabilities[targets == 1])[::-1]
     if not len(positives) or len(positives) == len(targets):
@@ -83,7 +81,7 @@ def choose(targets: Labels, probabilities: Scores, sensitivity: float) -> Operat
     )
 
 
-def zones(costs: ZoneCosts, threshold: float) -> Zones:
+def zones(costs: ZonesConfig, threshold: float) -> Zones:
     """Return the limits at which the cheapest advice changes, for a calibrated probability.
 
     The operating point stays inside review: no lesion is called positive and put into the zone low, and none
@@ -99,7 +97,8 @@ def zones(costs: ZoneCosts, threshold: float) -> Zones:
 def zone_names(limits: Zones, probabilities: Scores) -> list[str]:
     """Return the zone of every probability."""
     return [
-        LOW if p < limits.low_below else REFER if p >= limits.refer_from else REVIEW for p in probabilities
+        "low" if p < limits.low_below else "refer" if p >= limits.refer_from else "review"
+        for p in probabilities
     ]
 
 
@@ -112,5 +111,5 @@ def zone_table(limits: Zones, targets: Labels, probabilities: Scores) -> list[di
             "images": int(np.sum(names == name)),
             "positives": int(np.sum((names == name) & (targets == 1))),
         }
-        for name in (LOW, REVIEW, REFER)
+        for name in ZONES
     ]

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from core.settings import Frozen
 
-Labels = NDArray[np.integer]
-Scores = NDArray[np.floating]
+Labels = NDArray[np.integer]  # 0 or 1 (melanoma), shape [n]
+Scores = NDArray[np.floating]  # probabilities, or anything that is higher for melanoma, shape [n]
 
 
 class Interval(Frozen):
@@ -65,11 +65,7 @@ def bounds(drawn: ArrayLike, confidence: float) -> NDArray[np.float64]:
 
 
 def rate_of(hits: NDArray[np.bool_], confidence: float = 0.95) -> Interval:
-    """Return the rate of true entries with Wilson's interval.
-
-    Raises:
-        ValueError: there are no entries.
-    """
+    """Return the rate of true entries with Wilson's interval. Raises ValueError if there are no entries."""
     found = wilson(int(hits.sum()), len(hits), confidence)
     if found is None:
         raise ValueError("a rate of nothing: there is no entry to count")
@@ -178,14 +174,7 @@ class Confusion(Counts):
 
 
 def confusion(labels: Labels, scores: Scores, threshold: float, role: str = "") -> Confusion:
-    """Count what one threshold decides.
-
-    Args:
-        labels: 0 or 1, shape [n].
-        scores: probabilities, shape [n].
-        threshold: melanoma is what ``score >= threshold``.
-        role: what the threshold is, e.g. ``operating point``.
-    """
+    """Count what one threshold decides; its role is e.g. ``operating point``."""
     called, melanoma = scores >= threshold, labels == 1
     return Confusion(
         threshold=threshold,
@@ -213,16 +202,10 @@ def threshold_table(
 
 
 def mcnemar(labels: Labels, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int, float]:
-    """Compare two sets of decisions by McNemar's exact test.
-
-    Returns:
-        Images that only the first has right, that only the second has right, and the two-sided p-value.
-    """
+    """Return how many images only the first decisions have right, only the second, and McNemar's exact p-value."""
     right_first, right_second = first == (labels == 1), second == (labels == 1)
-    only_first, only_second = (
-        int((right_first & ~right_second).sum()),
-        int((right_second & ~right_first).sum()),
-    )
+    only_first = int((right_first & ~right_second).sum())
+    only_second = int((right_second & ~right_first).sum())
     count, fewer = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(count, k) for k in range(fewer + 1)) / 2**count
     return only_first, only_second, min(1.0, 2 * tail)

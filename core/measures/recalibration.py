@@ -17,16 +17,10 @@ FOR_A_LINE, FOR_A_SHIFT = 20, 5
 
 @dataclass(frozen=True)
 class Recalibration:
-    """A map of stated probabilities: sigmoid(scale * log-odds + shift).
+    """A map of stated probabilities: sigmoid(scale * log-odds + shift)."""
 
-    Attributes:
-        kind: line (scale and shift) or shift (the prior alone; scale is 1).
-        scale: factor on the log-odds, above 0, so that ranks and the AUC stay.
-        shift: added to the log-odds.
-    """
-
-    kind: Literal["line", "shift"]
-    scale: float
+    kind: Literal["line", "shift"]  # a shift moves the prior alone: scale is 1
+    scale: float  # above 0, so that ranks and the AUC stay
     shift: float
 
     def __call__(self, probabilities: Scores) -> NDArray[np.float64]:
@@ -38,14 +32,7 @@ def fit(labels: Labels, scores: Scores) -> Recalibration:
     """Return the map that makes statements true on these images.
 
     With 20 melanomas and 20 others a line is fitted (Platt scaling of the stated log-odds), with fewer the prior
-    alone is shifted.
-
-    Args:
-        labels: 0 or 1, shape [n].
-        scores: probabilities the model states, shape [n].
-
-    Raises:
-        ValueError: fewer than 5 of a class.
+    alone is shifted. Raises ValueError for fewer than 5 of a class.
     """
     positives = int((labels == 1).sum())
     rarer = min(positives, len(labels) - positives)

@@ -36,31 +36,21 @@ def measure(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Measures:
-    """Measure a model's answers.
+    """Measure a model's probabilities of images of both classes; positive is ``score >= threshold``.
 
-    Args:
-        labels: 0 or 1, both present, shape [n].
-        scores: probabilities, shape [n].
-        threshold: positive is ``score >= threshold``.
-        samples: bootstrap resamples behind the intervals of partial AUC, calibration error and Brier score.
-        confidence: coverage of the intervals, e.g. 0.95.
-        seed: of the resampling.
-
-    Raises:
-        ValueError: only one class.
+    So many bootstrap samples stand behind the intervals of partial AUC, calibration error and Brier score. Raises
+    ValueError for a single class.
     """
-    area = auc_interval(labels, scores, confidence)
     called = scores >= threshold
-    resampled = _bootstrap(labels, scores, samples, confidence, seed)
     return Measures(
         images=len(labels),
         positives=int((labels == 1).sum()),
         threshold=threshold,
-        auc=area,
+        auc=auc_interval(labels, scores, confidence),
         sensitivity=rate_of(called[labels == 1], confidence),
         specificity=rate_of(~called[labels == 0], confidence),
         ece=_calibration_error(labels, scores, samples, confidence, seed),
-        **resampled,
+        **_bootstrap(labels, scores, samples, confidence, seed),
     )
 
 

@@ -25,11 +25,7 @@ class SliceMetrics(Counts):
     auc_precision_recall: float | None = Field(description="average precision; null if one class is missing")
 
     def recorded(self, threshold: float) -> dict[str, float | None]:
-        """Return what the registry's record of the version keeps.
-
-        Args:
-            threshold: the operating point that stands in the model.
-        """
+        """Return what the registry's record of the version keeps, with the threshold that stands in the model."""
         return {
             "auc": self.auc,
             "partial_auc": self.partial_auc,

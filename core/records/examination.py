@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from core.features import Zone
 from core.records.heartbeat import SCHEMA, DeviceId, Sent
 from core.records.times import Moment
 
@@ -50,7 +51,7 @@ class ExaminationAnswer(Sent):
     probability: float = Field(ge=0, le=1, description="calibrated P(melanoma)")
     decision: Literal[0, 1]
     threshold: float = Field(ge=0, le=1)
-    zone: Literal["low", "review", "refer"]
+    zone: Zone
     out_of_distribution: Finite
     model_version: str = Field(min_length=1, max_length=64)
     origin: Literal["server", "device"] = "server"

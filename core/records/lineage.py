@@ -1,9 +1,6 @@
 """The lineage record: what one step of one run read, wrote and was told, with the hash of every artifact.
 
-Kubeflow Pipelines is giving up its metadata store, and a cluster's runs never reach the local one, so every
-step writes this file itself, wherever it runs::
-
-    registry/lineage/<run>/<step>.json
+A cluster's runs never reach the local metadata store, so every step writes registry/lineage/<run>/<step>.json itself.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from core import hashing
 from core.files import write_atomic
 from core.settings import Frozen
 
@@ -84,27 +80,6 @@ class LineageStore:
                 yield LineageRecord.model_validate_json(path.read_text())
             except (OSError, ValueError):
                 continue
-
-
-class ArtifactHashes:
-    """Hashes folders of artifacts, each once: a step's input is another step's output."""
-
-    def __init__(self) -> None:
-        self._known: dict[Path, str | None] = {}
-
-    def of(self, path: Path) -> str | None:
-        """Return the SHA-256 of a folder's or a file's content; None where there is nothing."""
-        if path not in self._known:
-            self._known[path] = self._hash(path)
-        return self._known[path]
-
-    @staticmethod
-    def _hash(path: Path) -> str | None:
-        if path.is_file():
-            return hashing.file_hash(path)
-        if path.is_dir() and any(path.iterdir()):
-            return hashing.tree_hash(path)
-        return None
 
 
 def configuration_hash(configuration: Mapping[str, Any]) -> str:

@@ -10,10 +10,11 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from core import spreadsheet
 from core.errors import UsageError
+from core.features import Zone
 from core.records.times import Moment
 from core.settings import Frozen, first_fault
-from core.spreadsheet import cell, plain
 
 
 class FieldOutcome(Frozen):
@@ -23,7 +24,7 @@ class FieldOutcome(Frozen):
     time: Moment = Field(description="of the answer")
     version: str = Field(min_length=1, description="model version that answered")
     patient: str = Field(description="code of the patient on the device; empty where the device sent none")
-    zone: Literal["low", "review", "refer"]
+    zone: Zone
     probability: float = Field(ge=0, le=1, description="P(melanoma) as it was stated")
     outcome: Literal["melanoma", "benign"]
     basis: str = Field(description="histology, follow-up or expert view")
@@ -44,12 +45,7 @@ COLUMNS = tuple(FieldOutcome.model_fields)
 
 def table(rows: Iterable[FieldOutcome]) -> str:
     """Return a CSV file in which a spreadsheet computes nothing."""
-    target = io.StringIO()
-    writer = csv.DictWriter(target, COLUMNS)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: cell(value) for name, value in row.model_dump(mode="json").items()})
-    return target.getvalue()
+    return spreadsheet.table(COLUMNS, (row.model_dump(mode="json") for row in rows))
 
 
 def read(path: Path) -> tuple[FieldOutcome, ...]:
@@ -68,7 +64,9 @@ def read(path: Path) -> tuple[FieldOutcome, ...]:
 
 def _read(path: Path, number: int, line: dict[str, str]) -> FieldOutcome:
     try:
-        return FieldOutcome.model_validate({name: plain(text or "") for name, text in line.items()})
+        return FieldOutcome.model_validate(
+            {name: spreadsheet.plain(text or "") for name, text in line.items()}
+        )
     except (ValidationError, AttributeError) as problem:
         fault = first_fault(problem) if isinstance(problem, ValidationError) else "columns: too many"
         raise UsageError(f"--field {path}, line {number}: {fault}") from None

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.features import ZONES
 from core.records.times import Moment
 
 SCHEMA: Final = "melanosizer.prediction_record/1"
 FILE_NAME = "predictions.jsonl"
 # What the model says of an image. They stand on their own in a record, every other output below `outputs`.
 ANSWER_FIELDS = ("probability", "decision", "threshold", "zone", "out_of_distribution")
-ZONES = ("low", "review", "refer")
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -86,12 +86,9 @@ class PredictionRecord(_Written):
 
 
 def record_prediction(answer: dict[str, Any], **fields: Any) -> PredictionRecord:
-    """Return the record of one image.
+    """Return the record of one image: the model's outputs by alias, and the record's other fields.
 
-    Args:
-        answer: the model's outputs of the image by alias; those of `ANSWER_FIELDS` stand on their own, a number
-            among them that is not finite is left out.
-        **fields: the record's other fields.
+    Outputs of `ANSWER_FIELDS` stand on their own; a number among them that is not finite is left out.
     """
     rest = dict(answer)
     own = {name: rest.pop(name) for name in ANSWER_FIELDS if name in rest}

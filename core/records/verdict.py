@@ -73,33 +73,25 @@ class GateRefusedError(Exception):
 
 def at_least(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
     """Return the check ``value >= limit``; a value that is missing or NaN fails."""
-    passed = value is not None and value >= limit
-    return _check(metric, value, ">=", limit, passed, slice, detail)
+    return _check(metric, value, ">=", limit, slice, detail)
 
 
 def at_most(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
     """Return the check ``value <= limit``; a value that is missing or NaN fails."""
-    passed = value is not None and value <= limit
-    return _check(metric, value, "<=", limit, passed, slice, detail)
+    return _check(metric, value, "<=", limit, slice, detail)
 
 
 def _check(
-    metric: str,
-    value: float | None,
-    comparison: Literal[">=", "<="],
-    limit: float,
-    passed: bool,
-    slice: str,
-    detail: str,
+    metric: str, value: float | None, comparison: Literal[">=", "<="], limit: float, slice: str, detail: str
 ) -> Check:
+    holds = value is not None and (value >= limit if comparison == ">=" else value <= limit)
     return Check(
         metric=metric,
         slice=slice,
         value=None if value is None or not math.isfinite(value) else float(value),
         comparison=comparison,
         limit=limit,
-        # A comparison with numpy's numbers is not a bool.
-        passed=bool(passed),
+        passed=bool(holds),  # a comparison with numpy's numbers is not a bool
         detail=detail,
     )
 

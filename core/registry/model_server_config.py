@@ -24,21 +24,12 @@ class DamagedConfigError(ValueError):
 
 
 def read(text: str) -> list[ServedModel]:
-    """Return the models of a config file.
-
-    Raises:
-        DamagedConfigError: it cannot be parsed.
-    """
+    """Return the models of a config file. Raises DamagedConfigError."""
     return [_model(config) for config in _parse(text).model_config_list.config]
 
 
 def render(model: ServedModel, present: str = "") -> str:
-    """Return the file with one model put in, in place of what it said of that model.
-
-    Args:
-        model: what the file is to say of it.
-        present: the file as it is; what it says of other models is kept, unless it cannot be parsed.
-    """
+    """Return the file with one model put in; what is present of other models is kept, unless it cannot be parsed."""
     try:
         config = _parse(present)
     except DamagedConfigError:

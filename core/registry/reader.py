@@ -79,12 +79,7 @@ class RegistryReader:
         return known[1]
 
     def record(self, version: str) -> VersionRecord:
-        """Return one version's record.
-
-        Raises:
-            UnknownVersionError: there is none.
-            DamagedRecordError: it cannot be read.
-        """
+        """Return one version's record. Raises UnknownVersionError or DamagedRecordError."""
         found = self.read(version)
         if found is None:
             known = ", ".join(self.versions()) or "none yet: run the pipeline first"
@@ -113,11 +108,7 @@ class RegistryReader:
         return self._channels_of_events() if isinstance(found, Damaged) or found == Channels() else found
 
     def previous(self) -> str:
-        """Return the version that a rollback without a version goes back to.
-
-        Raises:
-            UnknownVersionError: none was served before.
-        """
+        """Return what a rollback without a version goes back to. Raises UnknownVersionError: none was served before."""
         stable = self.channels().stable
         served = _history(self._own_events())
         if len(served) > 1 and served[-1] == stable:

@@ -1,15 +1,9 @@
-"""When a label may move: TensorFlow Serving refuses a label that moves to a version which is not loaded.
+"""When a label may move: TensorFlow Serving refuses a file whose label moves to a version which is not loaded.
 
-At every poll, ``ServerCore::ReloadConfig`` looks at the labels before it loads anything. With
-``--allow_version_labels_for_unavailable_models`` a label that the server does not hold yet may wait for its version;
-one that it holds may move only to a version that is AVAILABLE, else the whole file is refused
-(``UpdateModelVersionLabelMap`` in model_servers/server_core.cc, 2.19.1). So a release is two files: the first makes
-the servers load the new version beside the old one, the second moves the label. The second is safe for every server
-that has taken the first: such a server loads the version whatever becomes of the label, asks for the file again at
-each poll, and refuses it only until the version is AVAILABLE.
-
-That every server has taken the first file is known by asking them, or, if there is none to ask, by the time that the
-file has lain there: many polls.
+It looks at the labels before it loads anything (``UpdateModelVersionLabelMap`` in model_servers/server_core.cc, 2.19.1).
+So a release is two files: the first makes the servers load the new version beside the old one, the second moves the
+label. It is safe for every server that has taken the first, which is known by asking it, or, if there is none to ask, by
+the time that the file has lain there: many polls.
 """
 
 from __future__ import annotations
@@ -46,17 +40,9 @@ class Waiting:
 
 
 def ask_server(target: str, model_name: str) -> dict[str, tuple[str, str]]:
-    """Return the state of each version that a server holds of a model.
+    """Return the state of each version that the server at ``host:port`` holds of a model; none if it knows no such one.
 
-    Args:
-        target: ``host:port`` of its gRPC address.
-        model_name: the model.
-
-    Returns:
-        ``{"7": ("AVAILABLE", ""), ...}``; empty if the server does not know the model.
-
-    Raises:
-        OSError: it does not answer.
+    The form is ``{"7": ("AVAILABLE", ""), ...}``. Raises OSError if the server does not answer.
     """
     import grpc
 
@@ -88,16 +74,10 @@ def resolve(target: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Rollout:
-    """How it is found out that the servers have loaded a version.
+    """How it is found out that the servers have loaded a version."""
 
-    Attributes:
-        servers: gRPC addresses ``host:port`` of the model servers; empty if there is none to ask.
-        settle_seconds: how long a file must lie there until a server that cannot be asked has surely taken it.
-        ask: how one address is asked.
-        addresses: how a name is resolved.
-    """
-
-    servers: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()  # gRPC addresses host:port; empty if there is none to ask
+    # How long a file must lie there until a server that cannot be asked has surely taken it.
     settle_seconds: float = DEFAULT_SETTLE_SECONDS
     ask: Ask = field(default=ask_server)
     addresses: Callable[[str], list[str]] = field(default=resolve)
@@ -127,10 +107,7 @@ class Rollout:
     def why_not(self, model_name: str, versions: Iterable[str], age: float) -> Waiting | None:
         """Return why the labels may not move to the versions yet; None if they may.
 
-        Args:
-            model_name: the model.
-            versions: what the labels are to stand for.
-            age: seconds since the file that lists the versions was put in place.
+        The age is that of the file which lists the versions, in seconds.
         """
         wanted = tuple(versions)
         addresses = [address for server in self.servers for address in self.addresses(server)]

@@ -1,12 +1,4 @@
-"""The registry: records of versions, which of them is served, and who changed that.
-
-It is the only writer of these::
-
-    registry/<model>/<version>.json     one record a version, never changed
-    registry/<model>/channels.json      which version is stable, which is the canary
-    registry/events.jsonl               every change, appended
-    serving/<model>/<version>/          the SavedModel
-    serving/models.config               what the model server polls, made of the channels alone
+"""The registry: the only writer of records of versions, channels, events and models.config (see core.workspace).
 
 A change is written in this order: event, channels, models.config. Whoever comes next completes a change whose
 writer was killed. A change of labels takes two files for the model server, see :mod:`core.registry.rollout`: the
@@ -43,12 +35,11 @@ class ChangedMeanwhileError(RegistryError):
 
 
 class Registry(RegistryReader):
-    """The registry of one model in one workspace.
+    """The registry of one model in one workspace; without a rollout it is made as the environment says.
 
-    Args:
-        workspace: the workspace's folder.
-        model_name: the model.
-        rollout: how it is found out that servers have loaded a version; default: as the environment says.
+    Every change is kept for good with who decided it and why. Whoever names the version that is `expected` to be stable is
+    refused with ChangedMeanwhileError if another one is. A version that is not recorded, or whose folder is gone, is refused
+    with UnknownVersionError, one with a damaged record with DamagedRecordError.
     """
 
     def __init__(self, workspace: Path, model_name: str, rollout: Rollout | None = None) -> None:
@@ -67,19 +58,7 @@ class Registry(RegistryReader):
             self._decide("pushed", record.version, who, why)
 
     def promote(self, version: str, who: str, why: str, expected: str | EllipsisType | None = ...) -> None:
-        """Serve ``version``.
-
-        Args:
-            version: one that is recorded.
-            who: who decides.
-            why: the reason, kept for good.
-            expected: the version that the caller believes to be stable; left out: whichever it is.
-
-        Raises:
-            UnknownVersionError: it is not recorded, or its folder is gone.
-            DamagedRecordError: its record cannot be read.
-            ChangedMeanwhileError: another version than ``expected`` is stable.
-        """
+        """Serve a version that is recorded."""
         with self._locked():
             self._expect(expected)
             self._decide("promoted", self._servable(version), who, why)
@@ -87,19 +66,7 @@ class Registry(RegistryReader):
     def rollback(
         self, version: str | None, who: str, why: str, expected: str | EllipsisType | None = ...
     ) -> str:
-        """Serve an earlier version again: ``version``, or the one served before. Return its name.
-
-        Args:
-            version: the version to go back to; None: the one served before.
-            who: who decides.
-            why: the reason, kept for good.
-            expected: the version that the caller believes to be stable; left out: whichever it is.
-
-        Raises:
-            UnknownVersionError: there is no such version, or none was served before.
-            DamagedRecordError: its record cannot be read.
-            ChangedMeanwhileError: another version than ``expected`` is stable.
-        """
+        """Serve an earlier version again: ``version``, or the one served before. Return its name."""
         with self._locked() as begun:
             if version is None and begun is not None and begun.action == "rolled_back":
                 return begun.version
@@ -112,8 +79,7 @@ class Registry(RegistryReader):
         """Serve ``version`` beside the stable one under the label ``canary``; None ends the canary.
 
         Raises:
-            UnknownVersionError: it is not recorded, its folder is gone, or there is no canary to end.
-            DamagedRecordError: its record cannot be read.
+            UnknownVersionError: as always, or there is no canary to end.
             RegistryError: it is the stable version.
         """
         with self._locked():
@@ -153,12 +119,7 @@ class Registry(RegistryReader):
     def release(
         self, version: str, seconds: float = 180.0, pause: Callable[[float], None] = time.sleep
     ) -> Waiting | None:
-        """Settle again and again until the servers answer with a version that was decided.
-
-        Args:
-            version: the version that is to be served.
-            seconds: how long to wait at most.
-            pause: sleeps between two tries.
+        """Settle again and again, for so many seconds at most, until the servers answer with a version that was decided.
 
         Returns:
             None if the labels are as decided; else what they wait for when the time was over. Whoever settles

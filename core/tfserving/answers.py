@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.features import ZONES, Zone
 from core.protos import prediction_service_pb2, tensor_pb2
 from core.tfserving.tensors import MAX_REPEATED_VALUES, InvalidResponseError, numbers
 
 SIGNATURE = "serving_default"
 EXPLAIN = "explain"
-Zone = Literal["low", "review", "refer"]
-ZONES: tuple[Zone, ...] = get_args(Zone)
 MAX_TEXT = 64
 
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """The answer to one photograph.
+    """The answer to one photograph; InvalidResponseError is raised for one that no model may give."""
 
-    Attributes:
-        probability: The calibrated P(melanoma).
-        decision: 1 if the probability reached the operating point, else 0.
-        threshold: The model's operating point.
-        zone: What to do: `low`, `review` or `refer`.
-        out_of_distribution: How unlike the training images it is; larger is less alike.
-        model_version: The version that answered.
-    """
-
-    probability: float
-    decision: int
+    probability: float  # calibrated P(melanoma)
+    decision: int  # 1 if the probability reached the threshold, the model's operating point
     threshold: float
     zone: Zone
-    out_of_distribution: float
+    out_of_distribution: float  # how unlike the training images it is; larger is less alike
     model_version: str
 
     def __post_init__(self) -> None:
-        """Check what a model may say.
-
-        Raises:
-            InvalidResponseError: A number is out of range or a text is not one of those it may be.
-        """
         for name, value in (("probability", self.probability), ("threshold", self.threshold)):
             if not (math.isfinite(value) and 0.0 <= value <= 1.0):
                 raise InvalidResponseError(f"{name} is {value}, not between 0 and 1")
@@ -125,13 +110,9 @@ def row_texts(response: prediction_service_pb2.PredictResponse, name: str, rows:
 def read_explanation(
     response: prediction_service_pb2.PredictResponse,
 ) -> bytes | NDArray[np.float32] | None:
-    """Return where the model looked, out of the answer of its `explain` signature.
+    """Return where the model looked, out of the answer of its `explain` signature. Raises InvalidResponseError.
 
-    Returns:
-        An encoded picture (an overlay before a bare map), else a [height, width] map, else None.
-
-    Raises:
-        InvalidResponseError: A map's values do not fit its shape.
+    That is an encoded picture (an overlay before a bare map), else a [height, width] map, else None.
     """
     names = sorted(response.outputs, key=lambda name: (name != "overlay", name))
     for name in names:

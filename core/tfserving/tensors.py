@@ -30,20 +30,13 @@ class InvalidResponseError(Exception):
 
 @dataclass(frozen=True)
 class DType:
-    """One of TensorFlow's types as it travels.
-
-    Attributes:
-        enum: The DataType's number.
-        name: As TensorFlow's messages call it: `float`, `int64`, `string`.
-        numpy: The numpy type of the same memory; half and bfloat16 as their 16 bits, which is how they travel.
-            None for a string.
-        field: The repeated field of TensorProto that holds the values.
-    """
+    """One of TensorFlow's types as it travels."""
 
     enum: int
-    name: str
+    name: str  # as TensorFlow's messages call it: float, int64, string
+    # Of the same memory; half and bfloat16 as their 16 bits, which is how they travel. None for a string.
     numpy: np.dtype[Any] | None
-    field: str
+    field: str  # the repeated field of TensorProto that holds the values
 
 
 def _table() -> dict[int, DType]:
@@ -91,11 +84,7 @@ _OF_NUMPY = {
 
 
 def dtype_of(array_type: np.dtype[Any]) -> DType:
-    """Return TensorFlow's type for a numpy type.
-
-    Raises:
-        TypeError: There is none.
-    """
+    """Return TensorFlow's type for a numpy type. Raises TypeError if there is none."""
     row = _OF_NUMPY.get(array_type.newbyteorder("<"))
     if row is None:
         raise TypeError(f"no TensorFlow type for numpy's {array_type}")
@@ -199,11 +188,7 @@ def _values(proto: Any, row: DType) -> Array:
 
 
 def numbers(proto: Any) -> NDArray[np.float64]:
-    """Return the flat values of a real numeric tensor as float64.
-
-    Raises:
-        InvalidResponseError: It holds something else.
-    """
+    """Return the flat values of a real numeric tensor as float64. Raises InvalidResponseError for another one."""
     row = DTYPES.get(proto.dtype)
     if row is None or row.numpy is None or row.numpy.kind == "c" or row.enum == tensor_pb2.DT_BFLOAT16:
         name = row.name if row else str(proto.dtype)
@@ -212,31 +197,18 @@ def numbers(proto: Any) -> NDArray[np.float64]:
 
 
 class RequestOptions(TypedDict, total=False):
-    """What a PredictRequest may say beside its inputs.
+    """What a PredictRequest may say beside its inputs; without version and label the server's latest is asked."""
 
-    Attributes:
-        signature: The signature's name; empty for `serving_default`.
-        version: The version to ask; the server's latest if neither it nor `label` is given.
-        label: The version label to ask.
-        outputs: The outputs wanted; all if empty.
-    """
-
-    signature: str
+    signature: str  # empty for serving_default
     version: int | None
     label: str | None
-    outputs: Sequence[str]
+    outputs: Sequence[str]  # all if empty
 
 
 def predict_request(
     model: str, inputs: Mapping[str, Value], **options: Unpack[RequestOptions]
 ) -> prediction_service_pb2.PredictRequest:
-    """Return a PredictRequest.
-
-    Args:
-        model: The model's name.
-        inputs: A value for each input of the signature.
-        options: See RequestOptions.
-    """
+    """Return a PredictRequest of a value for each input of the signature."""
     request = prediction_service_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = options.get("signature", "")

@@ -12,9 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from core.numbers import percent
 from dashboard import clock, words
 from dashboard.database.tables import Device, Hour, Rule
-from dashboard.field.calibration import calibration, confirmed
 from dashboard.field.drift import LEAST, drift
-from dashboard.field.outcomes import quality
+from dashboard.field.outcomes import calibration, confirmed, quality
 from dashboard.field.recorder import hours
 from dashboard.readers.evidence import Evidence
 from dashboard.readers.registry import RegistryFiles
@@ -65,12 +64,8 @@ def _silent(session: Session, _sources: Sources, rule: Rule) -> list[Finding]:
     edge = clock.now() - int(rule.limit * clock.MINUTE)
     rows = session.execute(select(Device.id, Device.last_seen).where(Device.last_seen < edge)).all()
     return [
-        Finding(
-            row.id,
-            f"{row.id} was last heard of {words.ago(row.last_seen)}",
-            (clock.now() - row.last_seen) / clock.MINUTE,
-        )
-        for row in rows
+        Finding(name, f"{name} was last heard of {words.ago(seen)}", (clock.now() - seen) / clock.MINUTE)
+        for name, seen in rows
     ]
 
 

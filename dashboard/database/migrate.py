@@ -34,11 +34,7 @@ REFUSE_CHANGES = {
 
 
 def upgrade(database: Database) -> None:
-    """Make the tables, or change those of an earlier version.
-
-    Raises:
-        SettingsError: the database cannot be used.
-    """
+    """Make the tables, or change those of an earlier version. Raises SettingsError: the database cannot be used."""
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     place = database.url.render_as_string(hide_password=True)

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 # SQLite numbers rows by itself only in a column of exactly this type.
 Big = BigInteger().with_variant(Integer, "sqlite")
@@ -152,8 +152,8 @@ class Heartbeat(Base):
     errors: Mapped[int] = mapped_column(Integer)
 
 
-class Prediction(Base):
-    """One answered image."""
+class Prediction(MappedAsDataclass, Base, kw_only=True, eq=False):
+    """One answered image, wherever it was answered; until the recorder has written it, it has no id."""
 
     __tablename__ = "predictions"
     __table_args__ = (
@@ -162,28 +162,28 @@ class Prediction(Base):
         Index("ix_predictions_device_id_at", "device_id", "at"),
         Index("ix_predictions_zone_at", "zone", "at"),
     )
-    id: Mapped[int] = mapped_column(Big, primary_key=True)
+    id: Mapped[int] = mapped_column(Big, primary_key=True, init=False)
     request_id: Mapped[str] = mapped_column(String(128))
     row: Mapped[int] = mapped_column(Integer)
     at: Mapped[int] = mapped_column(index=True)
-    device_id: Mapped[str | None] = mapped_column(String(64))
-    origin: Mapped[str] = mapped_column(String(16))
+    device_id: Mapped[str | None] = mapped_column(String(64), default=None)
+    origin: Mapped[str] = mapped_column(String(16))  # gateway, server or device
     version: Mapped[str] = mapped_column(String(64))
     probability: Mapped[float] = mapped_column(Float)
     decision: Mapped[int] = mapped_column(Integer)
     threshold: Mapped[float] = mapped_column(Float)
     zone: Mapped[str] = mapped_column(String(16))
-    out_of_distribution: Mapped[float | None] = mapped_column(Float)
-    latency_ms: Mapped[float | None] = mapped_column(Float)
-    sha256: Mapped[str | None] = mapped_column(String(64), index=True)
-    width: Mapped[int | None] = mapped_column(Integer)
-    height: Mapped[int | None] = mapped_column(Integer)
-    bytes: Mapped[int | None]
-    brightness: Mapped[float | None] = mapped_column(Float)
-    contrast: Mapped[float | None] = mapped_column(Float)
-    redness: Mapped[float | None] = mapped_column(Float)
-    sharpness: Mapped[float | None] = mapped_column(Float)
-    outcome: Mapped[str | None] = mapped_column(String(16), index=True)
+    out_of_distribution: Mapped[float | None] = mapped_column(Float, default=None)
+    latency_ms: Mapped[float | None] = mapped_column(Float, default=None)
+    sha256: Mapped[str | None] = mapped_column(String(64), index=True, default=None)
+    width: Mapped[int | None] = mapped_column(Integer, default=None)
+    height: Mapped[int | None] = mapped_column(Integer, default=None)
+    bytes: Mapped[int | None] = mapped_column(default=None)
+    brightness: Mapped[float | None] = mapped_column(Float, default=None)
+    contrast: Mapped[float | None] = mapped_column(Float, default=None)
+    redness: Mapped[float | None] = mapped_column(Float, default=None)
+    sharpness: Mapped[float | None] = mapped_column(Float, default=None)
+    outcome: Mapped[str | None] = mapped_column(String(16), index=True, default=None)
 
 
 class Hour(Base):

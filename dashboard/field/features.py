@@ -44,11 +44,7 @@ FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
         # Most lesions lie below 5 %: narrow bins there.
-        Feature(
-            "probability",
-            "probability",
-            (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-        ),
+        Feature("probability", "probability", (0.005, 0.01, 0.02, 0.05, *_steps(0.1, 0.9, 8))),
         Feature("brightness", "brightness", _steps(80, 230, 15)),
         Feature("contrast", "contrast", _steps(5, 75, 14)),
         Feature("redness", "share of red", _steps(0.30, 0.56, 13)),
@@ -65,18 +61,7 @@ COUNTED: dict[str, Feature] = {**FEATURES, LATENCY.name: LATENCY}
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is kept of an image; the picture itself is not.
-
-    Attributes:
-        sha256: of the encoded bytes, in hex.
-        bytes: how many there are.
-        width: pixels.
-        height: pixels.
-        brightness: mean of the three channels, 0 to 255.
-        contrast: mean of their standard deviations.
-        redness: share of red in red + green + blue.
-        sharpness: standard deviation of the Laplacian of the grey picture at 256 x 256.
-    """
+    """What is kept of an image, whose encoded bytes are counted and hashed; figures are those of core's statistics."""
 
     sha256: str
     bytes: int
@@ -97,14 +82,11 @@ def image_facts(data: bytes, *, max_bytes: int, max_pixels: int) -> ImageFacts:
     with open_image(data, max_bytes=max_bytes, max_pixels=max_pixels) as image:
         width, height = image.size
         picture = statistics.reduced(image)
-    found = statistics.measure(picture)
     return ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
         width=width,
         height=height,
-        brightness=found.brightness,
-        contrast=found.contrast,
-        redness=found.redness,
         sharpness=statistics.sharpness(picture),
+        **statistics.measure(picture).figures,
     )

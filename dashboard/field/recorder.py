@@ -11,7 +11,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -29,33 +29,10 @@ WAITING = 10_000
 STRANGE = 0.5
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answered image, wherever it was answered; names are those of the predictions table."""
+# What an answer brings: all but its number.
+BROUGHT = tuple(field.name for field in fields(Prediction) if field.init)
 
-    request_id: str
-    row: int
-    at: int
-    origin: str  # gateway, server or device
-    version: str
-    probability: float
-    decision: int
-    threshold: float
-    zone: str
-    device_id: str | None = None
-    out_of_distribution: float | None = None
-    latency_ms: float | None = None
-    sha256: str | None = None
-    width: int | None = None
-    height: int | None = None
-    bytes: int | None = None
-    brightness: float | None = None
-    contrast: float | None = None
-    redness: float | None = None
-    sharpness: float | None = None
-
-
-Job = tuple[Sequence[Answer], Future[int]]
+Job = tuple[Sequence[Prediction], Future[int]]
 
 
 class QueueFullError(Exception):
@@ -81,7 +58,7 @@ class Recorder:
             self._queue.put(None)
             self._thread.join(timeout=30)
 
-    def put(self, answers: Sequence[Answer]) -> Future[int]:
+    def put(self, answers: Sequence[Prediction]) -> Future[int]:
         """Take answers; the future tells how many were new once they are on disk. Raises QueueFullError."""
         done: Future[int] = Future()
         try:
@@ -92,7 +69,7 @@ class Recorder:
             ) from None
         return done
 
-    def write(self, answers: Sequence[Answer]) -> int:
+    def write(self, answers: Sequence[Prediction]) -> int:
         """Write at once; how many were new."""
         with self._database.write() as session:
             fresh = _insert(session, answers)
@@ -135,23 +112,23 @@ class Recorder:
             done.set_result(len(answers))
 
 
-def _insert(session: Session, answers: Sequence[Answer]) -> list[Answer]:
+def _insert(session: Session, answers: Sequence[Prediction]) -> list[Prediction]:
     # The first of a request's rows counts; the same again, from another log, is the same answer, and only the
     # device's own report knows the device.
     unique = {(answer.request_id, answer.row): answer for answer in reversed(answers)}
     for answer in answers:
         key = (answer.request_id, answer.row)
         if answer.device_id and not unique[key].device_id:
-            unique[key] = replace(unique[key], device_id=answer.device_id)
+            unique[key].device_id = answer.device_id
     if not unique:
         return []
     statement = insert(session, Prediction).on_conflict_do_nothing(index_elements=["request_id", "row"])
-    rows = [asdict(answer) for answer in reversed(unique.values())]
+    rows = [{name: getattr(answer, name) for name in BROUGHT} for answer in reversed(unique.values())]
     new = session.execute(statement.returning(Prediction.request_id, Prediction.row), rows).all()
     return [unique[request, row] for request, row in new]
 
 
-def count(session: Session, answers: Sequence[Answer]) -> None:
+def count(session: Session, answers: Sequence[Prediction]) -> None:
     """Add answers to every count that pages read."""
     cells: dict[tuple[int, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     bins: Counter[tuple[int, str, str, int]] = Counter()

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from core.images.statistics import ImageStatistics
-from core.records.prediction import parse
+from core.records.prediction import ANSWER_FIELDS, parse
 from core.records.times import milliseconds
 from core.worker import Worker
 from dashboard.database.connection import Database
-from dashboard.database.tables import Cursor
-from dashboard.field.recorder import Answer, Recorder
+from dashboard.database.tables import Cursor, Prediction
+from dashboard.field.recorder import Recorder
 from dashboard.field.retention import Pictures
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class LogTail(Worker):
             self._commit([], found.st_ino, 0)
         if found.st_size == offset:
             return
-        batch: list[Answer] = []
+        batch: list[Prediction] = []
         with path.open("rb") as stream:
             stream.seek(offset)
             for line in stream:
@@ -90,14 +90,14 @@ class LogTail(Worker):
                     batch = []
         self._commit(batch, found.st_ino, offset)
 
-    def _commit(self, batch: list[Answer], inode: int, offset: int) -> None:
+    def _commit(self, batch: list[Prediction], inode: int, offset: int) -> None:
         if batch:
             self._recorder.put(batch).result(timeout=60)
         with self._database.write() as session:
             session.merge(Cursor(name=NAME, inode=inode, offset=offset))
 
 
-def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) -> Answer | None:
+def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) -> Prediction | None:
     """Return a line's answer; None for another model's, or one without the fields a page needs.
 
     Where the server was told to keep images, a small picture of it goes into `pictures`.
@@ -110,20 +110,15 @@ def answer_of(line: bytes, model_name: str, pictures: Pictures | None = None) ->
         pictures.keep(image.sha256, image.data)
     facts: dict[str, Any] = image.model_dump(include={"sha256", "width", "height", "bytes"}) if image else {}
     if image is not None and image.channel_mean and image.channel_std:
-        colours = ImageStatistics.of(image.channel_mean, image.channel_std)
-        facts |= {name: getattr(colours, name) for name in ("brightness", "contrast", "redness")}
-    return Answer(
+        facts |= ImageStatistics.of(image.channel_mean, image.channel_std).figures
+    return Prediction(
         request_id=record.request_id[:128],
         row=record.row,
         at=milliseconds(record.time),
         origin="server",
         version=record.model_version,
-        probability=record.probability or 0.0,
-        decision=record.decision or 0,
-        threshold=record.threshold or 0.0,
-        zone=record.zone or "",
         device_id=record.device_id,
-        out_of_distribution=record.out_of_distribution,
         latency_ms=record.latency_ms,
+        **record.model_dump(include=set(ANSWER_FIELDS)),
         **facts,
     )

@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from core.features import IMAGE_BYTES
 from core.tfserving.answers import EXPLAIN, SIGNATURE, ModelAnswer, read_answers, read_explanation
 from core.tfserving.channel import ClientError, CredentialsError, Options, Tls
 from core.tfserving.client import AsyncClient, ModelVersion
@@ -15,7 +16,6 @@ from core.tfserving.tensors import InvalidResponseError, predict_request
 from dashboard.faults import FaultError
 from dashboard.settings import Settings
 
-IMAGE_BYTES = "image_bytes"
 MAX_RESPONSE_BYTES = 64 << 20
 STATUS_TIMEOUT_S = 2.0
 STATUSES = {

@@ -16,9 +16,9 @@ from core.records.heartbeat import Heartbeat as DeviceHeartbeat
 from core.records.prediction import ANSWER_FIELDS
 from dashboard import clock
 from dashboard.access import address, bearer
-from dashboard.database.tables import Device, Examination, Heartbeat
+from dashboard.database.tables import Device, Examination, Heartbeat, Prediction
 from dashboard.faults import FaultError, Problem
-from dashboard.field.recorder import Answer, QueueFullError, claim, touch
+from dashboard.field.recorder import QueueFullError, claim, touch
 from dashboard.page import REFUSALS
 from dashboard.security.roles import Bearer
 from dashboard.services import Using
@@ -179,8 +179,8 @@ def examination(
     return JSONResponse(Taken(status=status).model_dump(), status_code=code)
 
 
-def _answer(body: DeviceExamination, answer: ExaminationAnswer, at: int) -> Answer:
-    return Answer(
+def _answer(body: DeviceExamination, answer: ExaminationAnswer, at: int) -> Prediction:
+    return Prediction(
         request_id=body.id,
         row=0,
         at=at,

@@ -17,13 +17,15 @@ from starlette.concurrency import run_in_threadpool
 from core.heatmap import paint
 from core.images.decode import ImageRefusedError
 from core.images.normalise import normalise
+from core.records.prediction import ANSWER_FIELDS
 from core.tfserving.answers import ModelAnswer
 from dashboard import clock
 from dashboard.access import either
 from dashboard.counters import PREDICTIONS
+from dashboard.database.tables import Prediction
 from dashboard.faults import FaultError, Problem
 from dashboard.field.features import ImageFacts, image_facts
-from dashboard.field.recorder import Answer, QueueFullError, add_hours
+from dashboard.field.recorder import QueueFullError, add_hours
 from dashboard.page import REFUSALS
 from dashboard.security.roles import Bearer, Person
 from dashboard.services import Services, Using
@@ -105,19 +107,15 @@ async def predict(
     PREDICTIONS.labels("answered").inc(len(data))
     now = clock.now()
     answers = [
-        Answer(
+        Prediction(
             request_id=request_id,
             row=number,
             at=now,
             origin="gateway",
             version=row.model_version[:64],
-            probability=row.probability,
-            decision=row.decision,
-            threshold=row.threshold,
-            zone=row.zone,
             device_id=device,
-            out_of_distribution=row.out_of_distribution,
             latency_ms=latency,
+            **{name: getattr(row, name) for name in ANSWER_FIELDS},
             **asdict(fact),
         )
         for number, (row, fact) in enumerate(zip(rows, facts, strict=True))

@@ -1,21 +1,22 @@
-"""The index of data sets: which image lies in which split, counts by column, and the drift reference.
-
-A thread reads every data set a run used, once; what it found is in the database.
-"""
+"""What is in data sets: an index of images, counts and the drift reference in the database, and what ingest left out."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import delete, select
 
 from core import features, tfrecord
 from core.images.decode import ImageRefusedError, thumbnail
+from core.settings import Frozen
+from core.spreadsheet import plain
 from core.tfrecord import DamagedRecordsError
 from core.worker import Worker
 from dashboard.database.connection import Database, upsert
@@ -30,8 +31,7 @@ THUMBNAIL_SIDE = 192
 BATCH = 500
 # Every n-th image of train is measured: a reference of some thousand images is exact enough for PSI.
 REFERENCE_IMAGES = 2000
-
-
+MOST_QUARANTINED = 200_000
 COLUMNS = (features.SOURCE, features.SEX, features.SITE, features.DIAGNOSIS)
 
 
@@ -74,7 +74,7 @@ def _examples(path: Path) -> Iterator[dict[str, tfrecord.Values]]:
 
 
 class DataIndex(Worker):
-    """Indexes data sets in the background."""
+    """Indexes every data set a run used, once, in the background."""
 
     def __init__(self, database: Database, runs: RunFiles, thumbnails: Path) -> None:
         super().__init__("data-index", PERIOD_S)
@@ -207,3 +207,40 @@ def _measure(image: bytes, reference: Counter[tuple[str, int]]) -> None:
         value = getattr(facts, name, None)
         if value is not None:
             reference[name, FEATURES[name].bin(value)] += 1
+
+
+class Quarantined(Frozen):
+    """A file that was left out."""
+
+    name: str
+    reason: str
+    detail: str
+    path: str
+
+
+def quarantine(folder: Path) -> list[Quarantined]:
+    """Every file that was left out, in the file's order."""
+    try:
+        with (folder / "quarantine.csv").open(newline="", encoding="utf-8") as stream:
+            rows = list(islice(csv.DictReader(stream), MOST_QUARANTINED))
+    except (OSError, ValueError, csv.Error):
+        return []
+    result = []
+    for row in rows:
+        known = {key: plain(value or "") for key, value in row.items() if isinstance(key, str)}
+        name = _first(known, "image_name", "image", "name", "file", "path")
+        reason = _first(known, "reason", "code", "why")
+        rest = {k: v for k, v in known.items() if v and v not in (name, reason)}
+        result.append(
+            Quarantined(
+                name=name,
+                reason=reason,
+                detail="; ".join(f"{key}: {value}" for key, value in rest.items()),
+                path=_first(known, "file", "path"),
+            )
+        )
+    return result
+
+
+def _first(row: dict[str, str], *keys: str) -> str:
+    return next((row[key] for key in keys if row.get(key)), "")

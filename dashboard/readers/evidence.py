@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from core.files import read_json
+from core.files import cached, read_json
 from core.measures import curves
 from core.measures.auc import auc_interval
 from core.measures.calibration import brier, calibration_error
@@ -19,7 +19,6 @@ from core.measures.rates import Interval
 from core.records import evaluation
 from core.records.evaluation import External
 from core.spreadsheet import plain
-from dashboard.readers.cache import cached
 from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles, well_formed
 
@@ -78,18 +77,7 @@ MEASURES = ("auc", "average_precision", "brier", "calibration_error")
 
 @dataclass(frozen=True)
 class Quality:
-    """What does not depend on a threshold; every number from core's measures, as in report and cards.
-
-    Attributes:
-        auc: DeLong's interval on the logit scale.
-        average_precision: area under the precision-recall curve as a step function.
-        brier: mean squared error of the probability.
-        calibration_error: by core's one method.
-        roc: rows (1 - specificity, sensitivity).
-        roc_band: rows (1 - specificity, low, high), bootstrap.
-        precision_recall: rows (sensitivity, precision).
-        precision_recall_band: rows (sensitivity, low, high), bootstrap.
-    """
+    """What does not depend on a threshold; every number and curve from core.measures, as in report and cards."""
 
     auc: Interval
     average_precision: float

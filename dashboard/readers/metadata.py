@@ -1,4 +1,4 @@
-"""TFX's ML Metadata, read from its SQLite file with plain queries while a run writes it.
+"""Steps and artifacts of runs: from TFX's ML Metadata, read while a run writes it, or from lineage records.
 
 Tables and numbers are those of ml_metadata's schema version 10 (metadata_store.proto).
 """
@@ -13,7 +13,10 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from core.records.lineage import LineageArtifact, LineageStore
+from core.records.times import milliseconds
 from core.settings import Frozen
+from core.workspace import Workspace
 from dashboard.faults import FaultError
 
 PATIENCE_S = 2.0
@@ -130,3 +133,36 @@ class Metadata:
                 return store.execute(query, values).fetchall() if made.fetchone()[0] == 2 else []
         except sqlite3.Error as error:
             raise StoreDamagedError(self._path, error) from None
+
+
+def recorded_nodes(workspace: Workspace, run_id: str) -> list[Node]:
+    """The steps of a run by their lineage records: what a run on a cluster leaves, which has no metadata store here.
+
+    In the order they began, in the store's words, which call a refusal a failure; artifacts have negative numbers and no
+    page.
+    """
+    folder = workspace.lineage / run_id
+    if not run_id or folder.parent != workspace.lineage or run_id in (".", ".."):
+        return []
+    # One number a place: the same artifact is one step's output and another's input.
+    numbers: dict[str, int] = {}
+
+    def artifacts(sides: dict[str, tuple[LineageArtifact, ...]]) -> tuple[Artifact, ...]:
+        return tuple(
+            Artifact(id=numbers.setdefault(one.uri, -1 - len(numbers)), type=one.type, key=key, uri=one.uri)
+            for key, items in sides.items()
+            for one in items
+        )
+
+    return [
+        Node(
+            name=record.step,
+            type=record.step,
+            state="FAILED" if record.state == "REFUSED" else record.state,
+            started=milliseconds(record.started),
+            seconds=(record.finished - record.started).total_seconds(),
+            inputs=artifacts(record.inputs),
+            outputs=artifacts(record.outputs),
+        )
+        for record in sorted(LineageStore(workspace.root).run(run_id), key=lambda one: one.started)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from core.files import mark_of
 from core.records.times import milliseconds
 from core.records.version import Channels, VersionRecord
 from core.registry.rollout import Rollout
@@ -11,7 +12,6 @@ from core.registry.store import Registry
 from core.settings import Frozen
 from core.worker import Worker
 from core.workspace import Workspace
-from dashboard.readers.cache import mark_of
 
 SETTLE_PERIOD_S = 5.0
 
@@ -40,13 +40,7 @@ class RegistryFiles(Registry):
     """The registry of one model with what pages show of it."""
 
     def __init__(self, workspace: Workspace, model_name: str, servers: tuple[str, ...] = ()) -> None:
-        """Make it.
-
-        Args:
-            workspace: the workspace.
-            model_name: the model.
-            servers: gRPC addresses asked whether they have loaded a version; what the environment names otherwise.
-        """
+        """Make it; servers that the environment names are asked rather than these gRPC addresses."""
         rollout = Rollout.from_environment()
         if servers and not rollout.servers:
             rollout = Rollout(servers, rollout.settle_seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -11,11 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from core.files import cached, mark_of, read_json
 from core.records.verdict import Verdict
-from core.settings import Frozen
+from core.settings import Frozen, first_fault
 from core.workspace import Workspace, contained
 from dashboard import clock
-from dashboard.readers.cache import cached, mark_of
 
 M = TypeVar("M", bound=BaseModel)
 # Where the kernel cannot tell, a run whose log says nothing for this long is taken for dead; where it says
@@ -57,7 +56,7 @@ class RunFiles:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._documents = cached(_document, 1000)
+        self._documents = cached(read_json, 1000)
         # By name and with a plain stat: thousands of runs are looked at for one page.
         self._summaries: dict[str, tuple[tuple[int, int], Run]] = {}
 
@@ -192,17 +191,8 @@ def _is_name(name: str) -> bool:
     return name.isprintable() and not name.startswith(".")
 
 
-def _document(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object, with null for NaN and infinity, which JSON does not know; None for anything else."""
-    try:
-        found = json.loads(path.read_bytes(), parse_constant=lambda _: None)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _load(path: Path) -> Run:
-    found = _document(path)
+    found = read_json(path)
     if found is None:
         return _damaged(path, "it is not a JSON object")
     metrics = found.get("metrics") or {}
@@ -225,8 +215,7 @@ def _load(path: Path) -> Run:
             threshold=found.get("threshold"),
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        return _damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+        return _damaged(path, first_fault(error))
     except (ValueError, TypeError, OverflowError) as error:
         return _damaged(path, str(error))
 

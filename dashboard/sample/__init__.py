@@ -5,9 +5,8 @@
 The numbers in it are drawn, not measured; the files have the form that pipeline, registry and server write.
 """
 
-from dashboard.sample.data_set import picture
+from dashboard.sample.data_set import Size, picture
 from dashboard.sample.field import field
-from dashboard.sample.size import Size
 from dashboard.sample.workspace import workspace
 
 __all__ = ["Size", "field", "picture", "workspace"]

@@ -1,4 +1,4 @@
-"""An ingested data set: pictures, TFRecords, manifest, quarantine."""
+"""How large an example is, and its ingested data sets: pictures, TFRecords, manifest, quarantine."""
 
 from __future__ import annotations
 
@@ -7,14 +7,27 @@ import hashlib
 import io
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
 
 from core import tfrecord
-from dashboard.sample.size import SITES, Size
 
+SITES = ("back", "abdomen", "lower extremity", "face", "chest")
+THRESHOLD, LOW_BELOW = 0.18, 0.03
 WARM = (206.0, 152.0, 132.0)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is."""
+
+    runs: int = 6
+    images: int = 300
+    predictions: int = 400
+    devices: int = 12
+    seed: int = 7
 
 
 def picture(seed: int, *, malignant: bool = False, side: int = 96) -> bytes:

@@ -12,8 +12,8 @@ from core.records import heartbeat
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Device, Heartbeat, Prediction, Review
-from dashboard.field.recorder import Answer, Recorder
-from dashboard.sample.size import LOW_BELOW, THRESHOLD, Size
+from dashboard.field.recorder import Recorder
+from dashboard.sample.data_set import LOW_BELOW, THRESHOLD, Size
 
 
 def field(
@@ -76,13 +76,13 @@ def _outcomes(database: Database, chance: np.random.Generator, size: Size) -> No
 
 def _answer(
     chance: np.random.Generator, moment: int, i: int, size: Size, versions: list[str], names: list[str]
-) -> Answer:
+) -> Prediction:
     probability = float(np.clip(chance.beta(0.55, 6.5), 0.0005, 0.995))
     share = i / max(1, size.predictions)
     # The newest days come from a darker camera, so that drift has something to show.
     dim = 14.0 if share > 0.8 else 0.0
     zone = "refer" if probability >= THRESHOLD else "low" if probability < LOW_BELOW else "review"
-    return Answer(
+    return Prediction(
         request_id=f"sample-{size.seed}-{i}",
         row=0,
         at=moment - int((1 - share) * 30 * clock.DAY) + int(chance.integers(0, 60_000)),

@@ -15,7 +15,7 @@ from core.measures.rates import Interval, Labels, Scores, confusion, rate_of
 from core.measures.summary import measure
 from core.protos import data_statistics_pb2 as protos
 from core.records.evaluation import EXTERNAL_FILE, EXTERNALS, External, SliceMetrics
-from dashboard.sample.size import SITES, THRESHOLD, Size
+from dashboard.sample.data_set import SITES, THRESHOLD, Size
 
 COLUMNS = (
     "image_name", "source", "target", "probability", "threshold", "out_of_distribution", "diagnosis", "sex", "age_band",

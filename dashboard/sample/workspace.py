@@ -16,8 +16,7 @@ from core.registry import model_server_config
 from core.workspace import MARKER, Workspace
 from dashboard import clock
 from dashboard.sample import outputs as outputs_of
-from dashboard.sample.data_set import data_set
-from dashboard.sample.size import LOW_BELOW, THRESHOLD, Size
+from dashboard.sample.data_set import LOW_BELOW, THRESHOLD, Size, data_set
 from dashboard.sample.store import COMPLETE, FAILED, STEPS, Store
 
 MODEL = "melanoma"

@@ -9,21 +9,18 @@ from sqlalchemy import func, select
 from dashboard import clock
 from dashboard.database.connection import Database, by_number
 from dashboard.database.tables import User
+from dashboard.faults import invalid
 from dashboard.security import passwords
 from dashboard.security.audit import AuditLog
-from dashboard.security.roles import ROLES, Role
+from dashboard.security.roles import Role
 from dashboard.security.sessions import Sessions
 
 FIRST_NAME = "admin"
 _NAME = re.compile(r"[\w.@+-]{1,64}")
 
 
-class AccountError(ValueError):
-    """An account that cannot be made or changed so; the text says why."""
-
-
 class Accounts:
-    """Everybody who may sign in."""
+    """Everybody who may sign in; an account that cannot be made or changed so is a FaultError 422, which says why."""
 
     def __init__(self, database: Database, audit: AuditLog, sessions: Sessions, least: int) -> None:
         self._database = database
@@ -70,40 +67,36 @@ class Accounts:
                 session.merge(user).password = fresh
         return user
 
-    def make(self, name: str, role: str, by: str) -> User:
+    def make(self, name: str, role: Role, by: str) -> User:
         """Make an account without a password; a sign-in link lets its owner choose one."""
         if not _NAME.fullmatch(name):
-            raise AccountError(f"{name!r} is not an account name: 1 to 64 letters, digits or . @ + - _")
-        known = _role(role)
+            raise invalid(f"{name!r} is not an account name: 1 to 64 letters, digits or . @ + - _")
         with self._database.write() as session:
             if session.scalar(select(User.id).where(func.lower(User.name) == name.lower())) is not None:
-                raise AccountError(f"there is an account {name} already")
-            user = User(name=name, role=known, active=True, created=clock.now())
+                raise invalid(f"there is an account {name} already")
+            user = User(name=name, role=role, active=True, created=clock.now())
             session.add(user)
             session.flush()
-            self._audit.add(session, by, "account.make", name, role=known)
+            self._audit.add(session, by, "account.make", name, role=role)
         return user
 
-    def change(self, user_id: int, *, role: str | None, active: bool | None, by: str) -> User:
-        """Change role or state; every session of a person whose rights shrink or end is closed."""
-        known = _role(role) if role is not None else None
+    def change(self, user_id: int, *, role: Role, active: bool, by: str) -> None:
+        """Change role and state; every session of the person is closed, for rights may shrink or end."""
         with self._database.write() as session:
             user = by_number(session, User, user_id)
             if user is None:
-                raise AccountError(f"there is no account number {user_id}")
-            if user.role == "admin" and (known not in (None, "admin") or active is False):
+                raise invalid(f"there is no account number {user_id}")
+            if user.role == "admin" and (role != "admin" or not active):
                 others = session.scalar(
                     select(func.count())
                     .select_from(User)
                     .where(User.role == "admin", User.active, User.id != user_id)
                 )
                 if not others:
-                    raise AccountError(f"{user.name} is the last administrator")
-            user.role = known or user.role
-            user.active = user.active if active is None else active
-            self._audit.add(session, by, "account.change", user.name, role=user.role, active=user.active)
+                    raise invalid(f"{user.name} is the last administrator")
+            user.role, user.active = role, active
+            self._audit.add(session, by, "account.change", user.name, role=role, active=active)
         self._sessions.end_all(user_id)
-        return user
 
     def set_password(self, user_id: int, password: str, *, keep: str = "") -> None:
         """Choose a new password; other sessions of the person end. Raises WeakPasswordError."""
@@ -137,10 +130,3 @@ class Accounts:
                 self._audit.add(session, "system", "account.change", user.name, role=role, provider=True)
                 user.role = role
         return user
-
-
-def _role(role: str) -> Role:
-    for known in ROLES:
-        if role == known:
-            return known
-    raise AccountError(f"{role!r} is not a role; there are {', '.join(ROLES)}")

@@ -30,8 +30,7 @@ class Verification:
     """What reading the whole chain said."""
 
     lines: int
-    broken_at: int | None
-    trouble: str
+    trouble: str = ""
 
     @property
     def intact(self) -> bool:
@@ -77,27 +76,26 @@ class AuditLog:
 
     def verify(self) -> Verification:
         """Read the chain from its first line to its last."""
-        previous, count = FIRST, 0
-        digests: dict[int, str] = {}
+        previous, count, sealed = FIRST, 0, ""
         remembered, seal = self._remembered()
         with self._database.read() as session:
             for line in session.scalars(select(Audit).order_by(Audit.id).execution_options(yield_per=1000)):
                 count += 1
                 if line.id != count:
-                    return Verification(count, line.id, f"line {count} is missing")
+                    return Verification(count, f"line {count} is missing")
                 if line.previous != previous:
-                    return Verification(count, line.id, f"line {line.id} does not follow the line before it")
+                    return Verification(count, f"line {line.id} does not follow the line before it")
                 if line.digest != self._seal(line):
-                    return Verification(count, line.id, f"line {line.id} was changed after it was written")
+                    return Verification(count, f"line {line.id} was changed after it was written")
                 previous = line.digest
                 if line.id == remembered:
-                    digests[line.id] = line.digest
+                    sealed = line.digest
         # The head is written after the commit: after a crash it may be behind, never ahead.
         if remembered > count:
-            return Verification(count, count, f"lines {count + 1} to {remembered} are missing at the end")
-        if remembered <= count and remembered and digests.get(remembered) != seal:
-            return Verification(count, remembered, f"line {remembered} is another than was written")
-        return Verification(count, None, "")
+            return Verification(count, f"lines {count + 1} to {remembered} are missing at the end")
+        if remembered and sealed != seal:
+            return Verification(count, f"line {remembered} is another than was written")
+        return Verification(count)
 
     def _remembered(self) -> tuple[int, str]:
         try:

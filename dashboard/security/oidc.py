@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import ssl
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -38,15 +37,6 @@ TIMEOUT_S = 10
 ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 # Where a group that comes as an object carries its name.
 GROUP_NAMES = ("name", "displayName", "value", "id")
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """Somebody who came back from the provider."""
-
-    user: User
-    place: str  # the page that was asked for first
-    id_token: str  # what the provider wants to see again at sign-out
 
 
 class Provider:
@@ -84,8 +74,8 @@ class Provider:
         set_cookie(answer, using, _cookie(using, state), str(held), MINUTES * 60)
         return answer
 
-    async def arrive(self, request: Request, using: Services) -> Arrival:
-        """Return who came back. Raises FaultError."""
+    async def arrive(self, request: Request, using: Services) -> tuple[User, str, str]:
+        """Return who came back, the page asked for first, and the ID token, shown again at sign-out. Raises FaultError."""
         given = request.query_params.get("state", "")
         try:
             held = self._sealed.loads(request.cookies.get(_cookie(using, given), ""), max_age=MINUTES * 60)
@@ -117,7 +107,7 @@ class Provider:
         user = await run_in_threadpool(using.accounts.from_provider, subject, name, role)
         if not user.active:
             raise FaultError(403, f"the account {user.name} is closed")
-        return Arrival(user, str(held.get("place", "/runs")), str(tokens["id_token"]))
+        return user, str(held.get("place", "/runs")), str(tokens["id_token"])
 
     async def sign_out(self, request: Request, using: Services, id_token: str) -> str | None:
         """Return the provider's address that ends its session too (RP-initiated logout); None where it has none."""

@@ -15,7 +15,6 @@ from dashboard.database.connection import by_number
 from dashboard.database.tables import Audit, Token, User
 from dashboard.faults import invalid, missing, present
 from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, Part, page_of, respond
-from dashboard.security.accounts import AccountError
 from dashboard.security.roles import MEANING, SCOPES, Role, Scope
 from dashboard.security.sessions import LINK_MINUTES
 from dashboard.services import Using
@@ -114,10 +113,7 @@ def make_person(
     request: Request, using: Using, person: Admin, form: Annotated[PersonForm, Form()]
 ) -> Response:
     """Make an account; its sign-in link is shown once."""
-    try:
-        user = using.accounts.make(form.name, form.role, person.name)
-    except AccountError as error:
-        raise invalid(str(error)) from None
+    user = using.accounts.make(form.name, form.role, person.name)
     return _link(request, using, user.id, user.name)
 
 
@@ -126,10 +122,7 @@ def change_person(
     using: Using, person: Admin, number: int, form: Annotated[ChangeForm, Form()]
 ) -> RedirectResponse:
     """Change a role, or close an account; sessions of that person end."""
-    try:
-        using.accounts.change(number, role=form.role, active=form.active, by=person.name)
-    except AccountError as error:
-        raise invalid(str(error)) from None
+    using.accounts.change(number, role=form.role, active=form.active, by=person.name)
     return go("/admin")
 
 

@@ -119,15 +119,8 @@ def predictions(
     before: Annotated[str, Query(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?$")] = "",
 ) -> Response:
     """The prediction log."""
-    wanted: list[Any] = []
-    for column, value in (
-        (Prediction.zone, zone),
-        (Prediction.version, version),
-        (Prediction.device_id, device),
-        (Prediction.outcome, outcome),
-    ):
-        if value:
-            wanted.append(column == value)
+    filters = {"zone": zone, "version": version, "device_id": device, "outcome": outcome}
+    wanted: list[Any] = [getattr(Prediction, name) == value for name, value in filters.items() if value]
     if before:
         at, number = (int(part) for part in before.split("-"))
         wanted.append(or_(Prediction.at < at, and_(Prediction.at == at, Prediction.id < number)))
@@ -162,19 +155,11 @@ def answer(request: Request, using: Using, person: Viewer, number: int) -> Respo
         record = using.registry.version(row.version)
         examination = session.get(Examination, row.request_id)
         shown = picture_of(using, session, row) is not None
-        trained = bool(
-            record
-            and row.sha256
-            and session.scalar(
-                select(DataImage.name)
-                .where(
-                    DataImage.sha256 == row.sha256,
-                    DataImage.data_version == record.data_version,
-                    DataImage.split == "train",
-                )
-                .limit(1)
-            )
-        )
+        trained = False
+        if record and row.sha256:
+            data = DataImage.data_version == record.data_version, DataImage.split == "train"
+            same = select(DataImage.name).where(DataImage.sha256 == row.sha256, *data).limit(1)
+            trained = session.scalar(same) is not None
     model = AnswerPage(
         title=f"Answer {number}",
         answer=Answered.model_validate(row),
@@ -218,16 +203,8 @@ def enter(
             )
         if form.outcome == "withdrawn" and row.outcome is None:
             raise FaultError(409, "there is no outcome to withdraw")
-        session.add(
-            Review(
-                prediction_id=number,
-                at=clock.now(),
-                who=person.name,
-                outcome=form.outcome,
-                basis=form.basis,
-                comment=form.comment,
-            )
-        )
+        entered = form.model_dump(include={"outcome", "basis", "comment"})
+        session.add(Review(prediction_id=number, at=clock.now(), who=person.name, **entered))
         row.outcome = None if form.outcome == "withdrawn" else form.outcome
         using.audit.add(
             session, person.name, "outcome.enter", f"answer {number}", outcome=form.outcome, basis=form.basis

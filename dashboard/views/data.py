@@ -24,9 +24,8 @@ from dashboard.database.tables import DataCount, DataSet, Reference
 from dashboard.faults import missing, present
 from dashboard.field.features import FEATURES
 from dashboard.page import ANSWERS, ListPage, Page, PageNumber, Part, of_kind, paged, respond
-from dashboard.readers import manifest, statistics
-from dashboard.readers.data_index import THUMBNAIL_SIDE
-from dashboard.readers.manifest import Quarantined
+from dashboard.readers import statistics
+from dashboard.readers.data_index import THUMBNAIL_SIDE, Quarantined, quarantine
 from dashboard.readers.statistics import Anomaly
 from dashboard.services import Services, Using
 from dashboard.words import flat
@@ -121,7 +120,7 @@ def data_set(
     if chosen is None or (against and against not in known):
         raise missing(f"there is no data set {(against if chosen else version)[:64]}")
     folder = Path(chosen.folder)
-    rows = manifest.quarantine(folder)
+    rows = quarantine(folder)
     place, first = paged(len(rows), page, ROWS)
     with using.database.read() as session:
         balance = _balance(session, version)
@@ -135,13 +134,7 @@ def data_set(
         manifest=_accounts(read_json(folder / "manifest.json") or {}),
         reasons=tuple(Counter(row.reason or "not said" for row in rows).most_common()),
         quarantine=tuple(
-            LeftOut(
-                row=i,
-                name=row.name,
-                reason=row.reason,
-                detail=row.detail,
-                picture=_file(using, folder, row) is not None,
-            )
+            LeftOut(row=i, picture=_file(using, folder, row) is not None, **row.model_dump(exclude={"path"}))
             for i, row in enumerate(rows[first : first + ROWS], first)
         ),
         **place,
@@ -171,7 +164,7 @@ def quarantined(using: Using, _: Viewer, version: str, row: int) -> Response:
     """A small picture of a file that was left out, where it can be decoded at all."""
     chosen = present(_known(using).get(version), "there is no such data set")
     folder = Path(chosen.folder)
-    rows = manifest.quarantine(folder)
+    rows = quarantine(folder)
     found = _file(using, folder, rows[row]) if 0 <= row < len(rows) else None
     if found is None or found.stat().st_size > MOST_IMAGE:
         raise missing("the file is not there; source_dirs names the folders ingest read from")
@@ -210,13 +203,10 @@ def _known(using: Services) -> dict[str, Known]:
         version: Known(
             version=version,
             folder=folders[version],
-            state=row.state,
-            trouble=row.trouble,
-            images=row.images,
             runs=tuple(names[:20]),
+            **{name: getattr(indexed.get(version, unknown), name) for name in ("state", "trouble", "images")},
         )
         for version, names in runs.items()
-        for row in (indexed.get(version, unknown),)
     }
 
 

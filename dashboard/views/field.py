@@ -17,10 +17,9 @@ from dashboard import charts, clock
 from dashboard.access import Reviewer, Viewer
 from dashboard.database.tables import Hour
 from dashboard.faults import present
-from dashboard.field.calibration import FieldCalibration, calibration, confirmed
 from dashboard.field.drift import Drift, drift
 from dashboard.field.features import FEATURES
-from dashboard.field.outcomes import FieldQuality, quality
+from dashboard.field.outcomes import FieldCalibration, FieldQuality, calibration, confirmed, quality
 from dashboard.field.recorder import hours
 from dashboard.page import ANSWERS, Page, Part, of_kind, respond
 from dashboard.services import Using

@@ -44,9 +44,9 @@ class Match(Part):
     data_version: str
     split: str
     target: int
-    trained: tuple[str, ...] = Field(description="versions trained on it")
-    answers: int = Field(description="predictions those versions gave")
-    seen: int = Field(description="predictions on this very image, by any version")
+    trained: tuple[str, ...] = Field((), description="versions trained on it")
+    answers: int = Field(0, description="predictions those versions gave")
+    seen: int = Field(0, description="predictions on this very image, by any version")
 
 
 class LineagePage(Page):
@@ -126,29 +126,16 @@ def _matches(session: Session, versions: list[Version], image: str) -> list[Matc
     ).all()
     result = []
     for row in rows:
-        trained = (
-            tuple(one.version for one in versions if one.data_version == row.data_version)
-            if row.split == "train"
-            else ()
-        )
+        same_data = [one.version for one in versions if one.data_version == row.data_version]
+        trained = tuple(same_data) if row.split == "train" else ()
         given = session.scalar(
             select(func.coalesce(func.sum(VersionDevice.answers), 0)).where(
                 VersionDevice.version.in_(trained)
             )
         )
         seen = session.scalar(select(func.count()).where(Prediction.sha256 == row.sha256))
-        result.append(
-            Match(
-                name=row.name,
-                sha256=row.sha256,
-                data_version=row.data_version,
-                split=row.split,
-                target=row.target,
-                trained=trained,
-                answers=given or 0,
-                seen=seen or 0,
-            )
-        )
+        found = {"trained": trained, "answers": int(given or 0), "seen": seen or 0}
+        result.append(Match.model_validate(row).model_copy(update=found))
     return result
 
 
@@ -157,16 +144,11 @@ def _picture(page: LineagePage) -> object:
     if chosen is None:
         return ""
     note = f"{count(page.data_images)} images" if page.data_images else "not indexed"
+    auc = chosen.metrics.get("auc") or 0
     boxes = [
         Box("data", f"data {short(page.data_version, 10)}", note, "calm", f"/data/{page.data_version}"),
         Box("run", f"run {chosen.run_id}", f"preset {chosen.preset}", "pushed", f"/runs/{chosen.run_id}"),
-        Box(
-            "model",
-            chosen.version,
-            f"AUC {chosen.metrics.get('auc') or 0:.3f}",
-            chosen.channel or "",
-            f"/models/{chosen.version}",
-        ),
+        Box("model", chosen.version, f"AUC {auc:.3f}", chosen.channel or "", f"/models/{chosen.version}"),
     ]
     edges = [("data", "run"), ("run", "model")]
     if chosen.baseline:
@@ -178,16 +160,9 @@ def _picture(page: LineagePage) -> object:
         edges.append((last, f"event{i}"))
         last = f"event{i}"
     for device in page.devices[:MOST_DEVICES]:
-        boxes.append(
-            Box(
-                device.device_id,
-                device.device_id,
-                f"{count(device.answers)} answers, {ago(device.last)}",
-                "fine",
-                f"/devices/{device.device_id}",
-            )
-        )
-        edges.append((last, device.device_id))
+        name, note = device.device_id, f"{count(device.answers)} answers, {ago(device.last)}"
+        boxes.append(Box(name, name, note, "fine", f"/devices/{name}"))
+        edges.append((last, name))
     if page.device_count > MOST_DEVICES:
         boxes.append(Box("more", f"{page.device_count - MOST_DEVICES} more devices", "", "", "/devices"))
         edges.append((last, "more"))

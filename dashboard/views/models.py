@@ -194,22 +194,10 @@ def approve(using: Using, person: Approver, number: int, form: Annotated[Settle,
                     f"{asked_by}, who asked for this, made your sign-in link since: another person has to approve",
                 )
             _settled(decision, "done", person, form.comment)
-            using.audit.add(
-                session,
-                person.name,
-                f"{decision.action}.approve",
-                decision.version,
-                asked_by=asked_by,
-                comment=form.comment,
-            )
-            _act(
-                using,
-                decision.action,
-                decision.version,
-                f"{asked_by}, approved by {person.name}",
-                decision.why,
-                decision.served or "",
-            )
+            action, name, said = decision.action, decision.version, form.comment
+            using.audit.add(session, person.name, f"{action}.approve", name, asked_by=asked_by, comment=said)
+            who = f"{asked_by}, approved by {person.name}"
+            _act(using, action, name, who, decision.why, decision.served or "")
     if outdated:
         raise FaultError(409, "another version is served since this was asked for: look again, and ask again")
     using.pulse.tell("models")
@@ -239,19 +227,9 @@ def recorded(using: Services, name: str) -> VersionRecord:
 
 def _let_in(session: Session, asked_by: str, approver: str, since: int) -> bool:
     """Whether the asker made a sign-in link for the approver's account since asking: it may be one person."""
-    return (
-        session.scalar(
-            select(Audit.id)
-            .where(
-                Audit.who == asked_by,
-                Audit.subject == approver,
-                Audit.action.in_(("account.make", "account.link")),
-                Audit.at >= since,
-            )
-            .limit(1)
-        )
-        is not None
-    )
+    made = Audit.action.in_(("account.make", "account.link"))
+    theirs = select(Audit.id).where(Audit.who == asked_by, Audit.subject == approver, made, Audit.at >= since)
+    return session.scalar(theirs.limit(1)) is not None
 
 
 def _waits(using: Services, action: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from sqlalchemy import select
 from core.charts import performance
 from core.charts.performance import NamedCurve
 from core.measures.rates import Interval
-from core.spreadsheet import cell
+from core.spreadsheet import table
 from dashboard import charts, clock
 from dashboard.access import Viewer
 from dashboard.database.tables import RunNote
@@ -38,7 +36,6 @@ MOST_COMPARED = 5
 NO_CURVE = np.empty((0, 2))
 CHARTED = 60
 Sort = Literal["started", "auc", "sensitivity", "specificity", "seconds", "run_id"]
-# A cell that begins so is a formula in a spreadsheet.
 COLUMNS = (
     "run_id", "state", "preset", "started", "seconds", "data_version", "auc", "sensitivity", "specificity",
     "threshold", "version", "tags", "note", "archived", "origin", "reason",
@@ -112,11 +109,13 @@ def runs(request: Request, using: Using, person: Viewer, asked: Annotated[RunFil
 def export(using: Using, person: Viewer, asked: Annotated[ExportFilter, Query()]) -> Response:
     """Every run that matches, as one file."""
     rows = [run.model_dump(mode="json") for run in matching(using, asked, person)[0]]
-    text, kind = (
-        (json.dumps(rows, indent=1), "application/json") if asked.to == "json" else (as_csv(rows), "text/csv")
-    )
     headers = {"Content-Disposition": f'attachment; filename="runs.{asked.to}"'}
-    return Response(text, media_type=kind, headers=headers)
+    if asked.to == "json":
+        return Response(json.dumps(rows, indent=1), media_type="application/json", headers=headers)
+    for row in rows:
+        row["started"] = clock.stamp(row["started"]) if row["started"] else ""
+        row["tags"] = ", ".join(row["tags"])
+    return Response(table(COLUMNS, rows), media_type="text/csv", headers=headers)
 
 
 class Column(Part):
@@ -242,21 +241,6 @@ def noted(using: Services, runs: Sequence[Run]) -> list[Run]:
 def split(tags: str) -> tuple[str, ...]:
     """Return the words of a list of tags, each once."""
     return tuple(dict.fromkeys(tag for part in tags.split(",") if (tag := part.strip()[:80])))
-
-
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Return a table; a cell that a spreadsheet would compute is quoted, times are RFC 3339."""
-    target = io.StringIO()
-    writer = csv.writer(target)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        cells = {
-            **row,
-            "started": clock.stamp(row["started"]) if row["started"] else "",
-            "tags": ", ".join(row["tags"]),
-        }
-        writer.writerow([cell(cells[name]) for name in COLUMNS])
-    return target.getvalue()
 
 
 def _matches(run: Run, asked: RunFilter) -> bool:

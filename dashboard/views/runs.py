@@ -22,10 +22,9 @@ from dashboard.faults import FaultError, missing, present
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
-from dashboard.readers import lineage
 from dashboard.readers.cluster import Task
 from dashboard.readers.evidence import Epoch
-from dashboard.readers.metadata import Node, StoreDamagedError
+from dashboard.readers.metadata import Node, StoreDamagedError, recorded_nodes
 from dashboard.readers.runs import Run
 from dashboard.services import Services, Using
 from dashboard.views import run_list
@@ -99,7 +98,7 @@ def one(
         nodes = _nodes(using, run)
     except StoreDamagedError as error:
         damaged.append(str(error))
-        nodes = lineage.nodes(using.workspace, run.run_id) or _recorded(using, run)
+        nodes = recorded_nodes(using.workspace, run.run_id) or _recorded(using, run)
     run = run_list.noted(using, [run])[0]
     log_file = using.runs.file(run_id, "run.log")
     model = RunPage(
@@ -215,15 +214,8 @@ def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, 
                 changed_by=person.name,
             )
         )
-        using.audit.add(
-            session,
-            person.name,
-            "run.note",
-            run_id[:160],
-            tags=form.tags,
-            note=form.note,
-            archived=form.archived,
-        )
+        said = form.model_dump(include={"tags", "note", "archived"})
+        using.audit.add(session, person.name, "run.note", run_id[:160], **said)
     using.pulse.tell("runs")
     return go(f"/runs/{quote(run_id, safe='')}")
 
@@ -251,7 +243,7 @@ def _nodes(using: Services, run: Run) -> list[Node]:
 
     While a run goes on, those still to come are among them.
     """
-    nodes = using.metadata.nodes(run.run_id) or lineage.nodes(using.workspace, run.run_id)
+    nodes = using.metadata.nodes(run.run_id) or recorded_nodes(using.workspace, run.run_id)
     if not nodes:
         return _recorded(using, run)
     if run.state == "running":
@@ -292,16 +284,10 @@ def _dag(nodes: list[Node]) -> Any:
         for artifact in node.inputs
         if artifact.id in producers
     ]
-    boxes = [
-        Box(
-            node.name,
-            node.name,
-            f"{node.state.lower()} {duration(node.seconds) if node.seconds is not None else ''}".strip(),
-            node.state,
-            f"#step-{node.name}",
-        )
-        for node in nodes
-    ]
+    boxes = []
+    for node in nodes:
+        took = f" {duration(node.seconds)}" if node.seconds is not None else ""
+        boxes.append(Box(node.name, node.name, node.state.lower() + took, node.state, f"#step-{node.name}"))
     if not edges:
         edges = [(a.name, b.name) for a, b in pairwise(nodes)]
     # A waiting step of an earlier run has inputs this run has not made yet: hang it behind the last that ran.

@@ -106,13 +106,9 @@ def serving(
         trouble=trouble,
         metrics_trouble=using.scraper.trouble,
         versions=tuple(
-            State(
-                version=str(one.version),
-                state=one.state,
-                error=one.error,
-                channel=channel(channels, str(one.version)),
-            )
+            State(version=name, state=one.state, error=one.error, channel=channel(channels, name))
             for one in loaded
+            for name in (str(one.version),)
         ),
         channels=channels,
         requests=newest.ok + newest.errors if newest else 0,

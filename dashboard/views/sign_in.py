@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -101,15 +101,15 @@ def sign_in_page(
     return _sign_in_page(request, using, inside(next), "")
 
 
-@router.post("/sign-in", **CHANGE)
-async def sign_in(request: Request, using: Using, form: Annotated[SignInForm, Form()]) -> Response:
-    """Sign in with name and password."""
+async def _of_visitor(request: Request, using: Using) -> None:
+    """A dependency: a form of ours, sent by somebody who is not signed in."""
     request.state.person = None
     await check_csrf(request, using)
-    return await run_in_threadpool(_sign_in, request, using, form)
 
 
-def _sign_in(request: Request, using: Services, form: SignInForm) -> Response:
+@router.post("/sign-in", dependencies=[Depends(_of_visitor)], **CHANGE)
+def sign_in(request: Request, using: Using, form: Annotated[SignInForm, Form()]) -> Response:
+    """Sign in with name and password."""
     place = address(request)
     wait = using.guard.wait(form.name, place)
     if wait:
@@ -138,19 +138,13 @@ def link(
     )
 
 
-@router.post("/sign-in/link", **CHANGE)
-async def use_link(request: Request, using: Using, form: Annotated[LinkForm, Form()]) -> Response:
+@router.post("/sign-in/link", dependencies=[Depends(_of_visitor)], **CHANGE)
+def use_link(request: Request, using: Using, form: Annotated[LinkForm, Form()]) -> Response:
     """Sign in with a one-time link."""
-    request.state.person = None
-    await check_csrf(request, using)
-    return await run_in_threadpool(_use_link, request, using, form.token)
-
-
-def _use_link(request: Request, using: Services, token: str) -> Response:
     place = address(request)
     if using.guard.wait("one-time link", place):
         raise FaultError(429, "too many tries; wait a while")
-    user_id = using.sessions.use_link(token)
+    user_id = using.sessions.use_link(form.token)
     if user_id is None:
         using.guard.failed(f"one-time link from {place}", place)
         raise FaultError(
@@ -226,10 +220,8 @@ async def provider(
 @router.get("/sign-in/oidc/callback", **CHANGE)
 async def callback(request: Request, using: Using) -> Response:
     """Come back from it."""
-    found = await _provider(request).arrive(request, using)
-    return await run_in_threadpool(
-        _begin, request, using, found.user.id, found.user.name, inside(found.place), found.id_token
-    )
+    user, place, id_token = await _provider(request).arrive(request, using)
+    return await run_in_threadpool(_begin, request, using, user.id, user.name, inside(place), id_token)
 
 
 def _provider(request: Request) -> Provider:

@@ -23,9 +23,9 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 
+from core.features import Zone
 from core.files import write_atomic
 from core.settings import explain
-from core.tfserving.answers import Zone
 from core.tfserving.tensors import InvalidResponseError
 from edge.camera.photograph import pixels_of
 from edge.queue.examination import Answer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from core import home
+from core import process
 from pipeline.commands.listing import print_list
 from pipeline.commands.options import JsonOption, WhoOption, WhyOption, WorkspaceOption, registry_of
 from pipeline.console import say
@@ -75,7 +75,7 @@ def promote(
     Example:  melanosizer models promote 1795303056 --why "better on the new camera"
     """
     registry = registry_of(workspace)
-    registry.promote(version, who or home.user(), why)
+    registry.promote(version, who or process.user(), why)
     _release(registry, version, f"serving version {version}")
 
 
@@ -93,7 +93,7 @@ def rollback(
     Example:  melanosizer models rollback --why "misses amelanotic lesions"
     """
     registry = registry_of(workspace)
-    target = registry.rollback(version, who or home.user(), why)
+    target = registry.rollback(version, who or process.user(), why)
     _release(registry, target, f"rolled back: serving version {target}")
 
 
@@ -111,7 +111,7 @@ def canary(
     Example:  melanosizer models canary 1795303056 --why "half of the devices for a week"
     """
     registry = registry_of(workspace)
-    registry.canary(version, who or home.user(), why)
+    registry.canary(version, who or process.user(), why)
     if version is None:
         say(Console(), "the canary is ended")
     else:

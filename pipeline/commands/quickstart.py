@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from core.errors import RunFaultError
-from core.imports import uncollected
+from core.process import uncollected
 from pipeline.commands.options import PresetOption, SetOption, WorkspaceOption, existing, overridden
 from pipeline.console import say
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from core import home
+from core import process
 from core.errors import UsageError
 from pipeline.commands.options import (
     SetOption,
@@ -93,7 +93,7 @@ def recalibrate(
 
     from components.evaluator.config import EvaluatorConfig
     from components.serving_check.config import ServingCheckConfig
-    from components.trainer.settings import ZonesConfig
+    from core.measures.operating_point import ZonesConfig
     from pipeline import config, data_set, recalibration
 
     changed = overridden(overrides)
@@ -128,7 +128,9 @@ def recalibrate(
             say(console, _FIELD)
         if dry_run:
             return
-        new, verdicts = recalibration.release(registry, parent, site, fitted, limits, who=who or home.user())
+        new, verdicts = recalibration.release(
+            registry, parent, site, fitted, limits, who=who or process.user()
+        )
     say_refusals(console, verdicts)
     if not new:
         raise typer.Exit(3)

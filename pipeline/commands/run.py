@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from core.imports import uncollected
+from core.process import uncollected
 from pipeline.commands.options import DataOption, PresetOption, SetOption, WorkspaceOption, overridden
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core import home
+from core import process
 from edge.config import SYSTEM_STATE, DeviceSection
 
 NOBODY = """
@@ -39,27 +39,27 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_home_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert home.ensure() == tmp_path
+    assert process.ensure_home() == tmp_path
 
 
 def test_who_has_none_gets_one_that_is_theirs_alone_and_the_same_again(nobody: Path) -> None:
-    given = home.ensure()
+    given = process.ensure_home()
     assert (given.parent, given.stat().st_mode & 0o777) == (nobody, 0o700)
     assert Path.home() == given
     os.environ.pop("HOME")
-    assert home.ensure() == given
+    assert process.ensure_home() == given
 
 
 def test_a_folder_that_somebody_else_laid_there_is_not_taken(nobody: Path) -> None:
     laid = nobody / f"melanosizer-home-{os.geteuid()}"
     laid.symlink_to(nobody)
-    given = home.ensure()
+    given = process.ensure_home()
     assert given != laid
     assert given.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_user_without_a_name_is_told_by_number(nobody: Path) -> None:
-    assert home.user() == f"uid {os.getuid()}"
+    assert process.user() == f"uid {os.getuid()}"
 
 
 def test_a_device_without_a_home_keeps_examinations_where_they_last(

@@ -4,7 +4,7 @@ import sys
 # In a process of its own: the tests' has frozen what they share.
 SUCCEEDS = """
 import gc
-from core.imports import uncollected
+from core.process import uncollected
 with uncollected():
     assert not gc.isenabled()
     kept = []
@@ -18,7 +18,7 @@ with uncollected():
 """
 FAILS = """
 import gc
-from core.imports import uncollected
+from core.process import uncollected
 try:
     with uncollected():
         raise ImportError

@@ -13,7 +13,7 @@ from components.ingest import dealt, quarantine
 from components.ingest.dealt import Dealt
 from components.ingest.row import Refusal
 from core.spreadsheet import FORMULA, cell, plain
-from dashboard.readers import evidence, manifest
+from dashboard.readers import data_index, evidence
 
 EVIL = [f"{first}HYPERLINK(1)" for first in FORMULA]
 
@@ -43,7 +43,7 @@ def test_quarantine_computes_nothing(text: str, tmp_path: Path) -> None:
     (row,) = rows(path)
     assert not [value for value in row.values() if value.startswith(FORMULA)]
     assert (row["row"], row["image_name"], row["detail"]) == ("2", f"'{text}", f"'{text}")
-    (shown,) = manifest.quarantine(tmp_path)
+    (shown,) = data_index.quarantine(tmp_path)
     assert shown.name == text
 
 

@@ -30,13 +30,13 @@ def answered(running: Any, count: int, *, shift: float, positives: float = 0.0) 
         session.execute(delete(Prediction))
         for number, (stated, melanoma) in enumerate(zip(1 / (1 + np.exp(-odds)), found, strict=True), 1):
             kind = "melanoma" if melanoma else "benign"
-            session.add(
-                Prediction(
-                    id=number, request_id=f"r{number}", row=0, at=clock.now() - number, origin="server",
-                    version=version, probability=float(stated), decision=int(stated >= 0.18), threshold=0.18,
-                    zone="refer" if stated >= 0.18 else "low", sha256=f"{number:064x}", outcome=kind,
-                )
+            row = Prediction(
+                request_id=f"r{number}", row=0, at=clock.now() - number, origin="server",
+                version=version, probability=float(stated), decision=int(stated >= 0.18), threshold=0.18,
+                zone="refer" if stated >= 0.18 else "low", sha256=f"{number:064x}", outcome=kind,
             )  # fmt: skip
+            row.id = number
+            session.add(row)
             session.flush()
             session.add(
                 Review(prediction_id=number, at=1, who="dr.reyes", outcome="unclear", basis="expert view")

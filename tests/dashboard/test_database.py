@@ -13,7 +13,7 @@ from sqlalchemy import func, inspect, select, text
 from dashboard.database import migrate
 from dashboard.database.connection import Database
 from dashboard.database.tables import Base, Device, Hour, Prediction, VersionDevice
-from dashboard.field.recorder import Answer, Recorder
+from dashboard.field.recorder import Recorder
 from dashboard.settings import SettingsError
 
 
@@ -24,12 +24,12 @@ def database(database_url: str) -> Any:
     made.close()
 
 
-def answer(number: int, **change: Any) -> Answer:
+def answer(number: int, **change: Any) -> Prediction:
     values: dict[str, Any] = {
         "request_id": f"r{number}", "row": 0, "at": 1_795_000_000_000 + number, "origin": "server", "version": "7",
         "probability": 0.2, "decision": 1, "threshold": 0.18, "zone": "refer", "device_id": "pi-1", "latency_ms": 5.0,
     }  # fmt: skip
-    return Answer(**(values | change))
+    return Prediction(**(values | change))
 
 
 ADDED = {
@@ -39,7 +39,7 @@ ADDED = {
 
 
 def make_first_schema(database: Database) -> None:
-    """Take from the newest schema what migrations 0002 to 0004 add."""
+    """Take from the newest schema what migration 0004 adds."""
     migrate.upgrade(database)
     with database.write() as session:
         for table in ("data_counts", "data_images", "data_sets", "reference_bins", "run_notes"):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from components.evaluator.predictions import Prediction
-from components.trainer.settings import ZonesConfig
 from core.errors import UsageError
+from core.measures.operating_point import ZonesConfig
 from core.records import outcome
 from core.records.outcome import FieldOutcome
 from pipeline import recalibration

@@ -17,7 +17,7 @@ from components.trainer.model.classes import Classes
 from components.trainer.model.network import Network
 from components.trainer.progress import Progress
 from components.transform import images
-from core.cores import cores
+from core.process import cores
 
 BATCH: Final = 8  # pictures and views at once: more fall out of the processor's caches, 35 % slower at 64
 _LARGEST_CONSTANTS: Final = 200 << 20  # bytes; a graph may have 2 GiB in all

@@ -8,6 +8,7 @@ line of its log), and with 1 for any other failure.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import json
 import logging
@@ -23,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from core.errors import REFUSED
+from core.hashing import content_hash
 from core.records import lineage
 from core.records.lineage import LineageArtifact, LineageRecord, LineageStore
 from core.records.verdict import GateRefusedError, Verdict
@@ -169,7 +171,7 @@ class _Book:
         self._step = step
         self._task = task
         self._started = datetime.now(UTC)
-        self._hashes = lineage.ArtifactHashes()
+        self._hash_of = functools.cache(content_hash)
 
     def write(self, state: lineage.State, outputs: dict[str, Message], reason: str) -> None:
         workspace = Path(self._task.values[templates.WORKSPACE])
@@ -198,7 +200,7 @@ class _Book:
         return LineageArtifact(
             type=_type_name(item.get("type", {})),
             uri=uri,
-            sha256=self._hashes.of(Path(places.local(uri))),
+            sha256=self._hash_of(Path(places.local(uri))),
             properties=lineage.scalars(places.moved(item.get("metadata", {}), places.remote)),
         )
 

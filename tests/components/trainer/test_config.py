@@ -6,7 +6,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from components.trainer.config import TrainerConfig
-from components.trainer.settings import StageConfig, ZonesConfig
+from components.trainer.settings import StageConfig
+from core.measures.operating_point import ZonesConfig
 from pipeline.config import load, preset_names
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.trainer.settings import ZonesConfig
-from core.measures.operating_point import choose, zone_names, zone_table, zones
+from core.measures.operating_point import ZonesConfig, choose, zone_names, zone_table, zones
 
 
 def test_the_threshold_gives_the_wanted_sensitivity_at_the_highest_specificity() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from core.hashing import content_hash
 from core.records import lineage
-from core.records.lineage import ArtifactHashes, LineageArtifact, LineageRecord, LineageStore
+from core.records.lineage import LineageArtifact, LineageRecord, LineageStore
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -65,13 +66,12 @@ def test_hashes_tell_contents_and_names_apart(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_text(text)
     (tmp_path / "empty").mkdir()
-    hashes = ArtifactHashes()
-    a, b, c, d = (hashes.of(tmp_path / name) for name in "abcd")
+    a, b, c, d = (content_hash(tmp_path / name) for name in "abcd")
     assert a == b
     assert len({a, c, d}) == 3
-    assert hashes.of(tmp_path / "empty") is None
-    assert hashes.of(tmp_path / "absent") is None
-    assert hashes.of(tmp_path / "a" / "x") != a
+    assert content_hash(tmp_path / "empty") is None
+    assert content_hash(tmp_path / "absent") is None
+    assert content_hash(tmp_path / "a" / "x") != a
 
 
 def test_the_order_of_parameters_does_not_matter() -> None:
