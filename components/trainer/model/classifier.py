@@ -155,7 +155,9 @@ def predict(
             progress.tick("%s: %d of %d images", task, done, len(pictures))
 
     graph = graph or InferenceGraph(classifier, pictures.shape[1])
-    columns = [pictures, *([] if metadata_features is None else [metadata_features])]
+    columns: list[npt.NDArray[Any]] = (
+        [pictures] if metadata_features is None else [pictures, metadata_features]
+    )
     return Outputs(*in_batches(graph, columns, max(1, BATCH // classifier.tta), tick))
 
 
