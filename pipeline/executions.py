@@ -153,7 +153,12 @@ def _verdicts(steps: Mapping[str, Step]) -> list[Verdict]:
             }
             verdict = Verdict(gate="data", checks=(*anomalies.checks(splits), *verdict.checks))
         result.append(verdict)
-    for step, output in (("Evaluator", "evaluation"), ("ServingCheck", "infra_blessing")):
+    for step, output in (
+        ("Evaluator", "evaluation"),
+        ("SegmentationEvaluator", "evaluation"),
+        ("ServingCheck", "infra_blessing"),
+        ("SegmentationCheck", "infra_blessing"),
+    ):
         folder = _folder(steps, step, output)
         if folder is not None:
             result.append(Verdict.load(folder))

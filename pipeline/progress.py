@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
-from components.ingest.progress import Listener
 from pipeline.console import say
+
+if TYPE_CHECKING:
+    from components.ingest.beam_job import Listener
 
 # Their messages are the runner's only sign of life; a test holds them against the runner's source.
 STARTED = "Component %s is running."

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from components.evaluator import predictions
 from components.evaluator.config import EvaluatorConfig, ExternalData
-from components.ingest import by_source
+from components.ingest import spans
 from components.ingest.manifest import Manifest
 from core.features import SPLITS
 from core.files import write_atomic
@@ -66,7 +66,7 @@ def measure(
     caller holds its workspace's lock.
     """
     data, file = Path(result.data), workspace.run(result.run_id) / FILE_NAME
-    names = by_source.sources(data)
+    names = spans.sources(data)
     found: list[UnseenSource] = []
     if len(names) < 2:
         say(console, f"leave_source_out: all images come from {', '.join(names)}; nothing is left out")
@@ -97,8 +97,8 @@ def _one(
     from pipeline import run
 
     data = Path(result.data)
-    rest = by_source.select(data, set(names) - {name}, home / "rest")
-    left = by_source.select(data, {name}, home / "left")
+    rest = spans.select_sources(data, set(names) - {name}, home / "rest")
+    left = spans.select_sources(data, {name}, home / "left")
     if why := _unusable(rest, left):
         return UnseenSource(name=name, skipped=why)
     outside = ExternalData(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from core import numbers
+from core.charts.series import Points, lines
+from core.charts.spec import svg
 from core.files import write_atomic
 from core.measures.rates import Interval
 from pipeline.report import paper
@@ -90,6 +92,16 @@ def spread(value: Interval) -> Markup:
 def name(title: str, detail: str) -> Markup:
     """Return a row's name with something quieter below it."""
     return Markup('{}<br><span class="quiet">{}</span>').format(title, detail)
+
+
+def measured(title: str, value: Interval) -> list[str]:
+    """Return a row of a name, a value and its interval."""
+    return [title, numbers.rate(value.value), numbers.interval(value.low, value.high)]
+
+
+def curve(title: str, text: str, x: str, series: Mapping[str, Points], low: float | None = None) -> Figure:
+    """Return a figure of lines over `x`; its title is the vertical axis's, from `low` upwards."""
+    return Figure(title[0].upper() + title[1:], text, svg(lines(title, x, title, series, low=low)))
 
 
 def picture(pixels: npt.NDArray[np.uint8], title: str, text: str, side: int = 220) -> Picture:

@@ -59,9 +59,14 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("MELANOSIZER_REAL_DATA", ROOT.parent / "shared" / "data"))
 
 
-# Processes share the cores already: more threads than one would only take turns with each other. Read when TensorFlow is
-# imported, and by the processes that tests start.
-for _threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+# Processes share the cores already: more threads than one would only take turns with each other. Read when TensorFlow or
+# numpy is imported, and by the processes that tests start.
+for _threads in (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+):
     os.environ.setdefault(_threads, "1")
 
 

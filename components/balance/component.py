@@ -18,7 +18,7 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.balance import groups, labels, overlap
+from components.balance import labels, records
 from components.balance.config import BalanceConfig
 from core.features import SPLITS, class_weights
 from core.records.verdict import Verdict
@@ -62,18 +62,14 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
     patterns = {split: f"{artifact_utils.get_split_uri([examples], split)}/*" for split in SPLITS}
     with tempfile.TemporaryDirectory() as scratch:
         with beam_pipeline as pipeline:
-            records = overlap.read(pipeline, patterns)
-            overlap.find(records) | "Overlap" >> beam.io.WriteToText(f"{scratch}/overlap")
-            groups.count(records) | "Groups" >> beam.io.WriteToText(f"{scratch}/groups")
-        lines = {
-            name: [
-                line
-                for part in sorted(Path(scratch).glob(f"{name}*"))
-                for line in part.read_text().splitlines()
-            ]
+            splits = records.read(pipeline, patterns)
+            records.overlaps(splits) | "Overlap" >> beam.io.WriteToText(f"{scratch}/overlap")
+            records.count(splits) | "Groups" >> beam.io.WriteToText(f"{scratch}/groups")
+        overlap, groups = (
+            "".join(part.read_text() for part in sorted(Path(scratch).glob(f"{name}*"))).splitlines()
             for name in ("overlap", "groups")
-        }
-    found = overlap.summarise(lines["overlap"])
+        )
+    found = records.summarise(overlap)
     limits = BalanceConfig.model_validate_json(config)
     parts = [labels.LabelCounts.model_validate(value) for value in json.loads(spans)]
     checks = (*labels.checks(limits, counts, before), *labels.span_checks(limits, parts), *found.checks())
@@ -89,6 +85,6 @@ def ClassBalance(  # noqa: N802 - a component is a class to its users
         "label_counts": {split: value.model_dump() for split, value in counts.items()},
         "class_weights": {"0": weights[0], "1": weights[1]},
         "overlap": found.model_dump(),
-        "groups": groups.collect(lines["groups"]),
+        "groups": records.collect(groups),
     }
     (folder / "balance.json").write_text(json.dumps(content, indent=2) + "\n")

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from core.settings import Frozen
+from core.settings import Frozen, Share
 
 
 class BalanceConfig(Frozen):
     """Limits of the data gate on the labels."""
 
-    min_positive_share: float = Field(
+    min_positive_share: Share = Field(
         default=0.01,
-        ge=0,
-        le=1,
         description="positives per image; below it the labels were probably lost on the way",
     )
-    max_positive_share: float = Field(
+    max_positive_share: Share = Field(
         default=0.50,
-        ge=0,
-        le=1,
         description="above it the set was probably resampled, and calibration would be wrong in the clinic",
     )
     min_positives: int = Field(
         default=20, ge=1, description="per split; with fewer, sensitivity cannot be estimated at all"
     )
-    max_share_drift: float = Field(
+    max_share_drift: Share = Field(
         default=0.05,
-        ge=0,
-        le=1,
         description=(
             "largest change of the positive share: of a split since the data version last accepted, of the newest span "
             "against the spans before it"

@@ -86,22 +86,13 @@ def checks(
             "positive_share", share, config.max_positive_share, where, f"{detail}balance.max_positive_share"
         )
         if accepted and split in accepted:
-            before = accepted[split].positive_share
-            yield at_most(
-                "positive_share_drift",
-                abs(share - before),
-                config.max_share_drift,
-                where,
-                f"{before:.2%} in the data accepted last, {share:.2%} now; the limit is balance.max_share_drift",
-            )
+            yield _drift(config, where, accepted[split], "in the data accepted last", labels, "now")
 
 
 def span_checks(config: BalanceConfig, spans: Sequence[LabelCounts]) -> Iterable[Check]:
     """Yield the check of the newest span against those before it, where there are enough images to judge.
 
-    Args:
-        config: the limits.
-        spans: labels of each span, over all splits, oldest first.
+    ``spans`` are the labels of each span, over all splits, oldest first.
     """
     if len(spans) < 2 or spans[-1].images < config.min_span_images:
         return
@@ -109,11 +100,12 @@ def span_checks(config: BalanceConfig, spans: Sequence[LabelCounts]) -> Iterable
     before = LabelCounts(
         negatives=sum(one.negatives for one in spans[:-1]), positives=sum(one.positives for one in spans[:-1])
     )
-    yield at_most(
-        "positive_share_drift",
-        abs(newest.positive_share - before.positive_share),
-        config.max_share_drift,
-        f"span:{len(spans)}",
-        f"{before.positive_share:.2%} in the spans before, {newest.positive_share:.2%} in this one; the limit is "
-        "balance.max_share_drift",
-    )
+    yield _drift(config, f"span:{len(spans)}", before, "in the spans before", newest, "in this one")
+
+
+def _drift(
+    config: BalanceConfig, where: str, before: LabelCounts, there: str, now: LabelCounts, here: str
+) -> Check:
+    old, new = before.positive_share, now.positive_share
+    detail = f"{old:.2%} {there}, {new:.2%} {here}; the limit is balance.max_share_drift"
+    return at_most("positive_share_drift", abs(new - old), config.max_share_drift, where, detail)

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from core.features import IMAGE
-from core.records.verdict import Check
+from core.records.verdict import Check, at_most
 
 FILE_NAME = "SchemaDiff.pb"
 
@@ -49,15 +49,8 @@ def checks(folders: Mapping[str, Path]) -> Iterable[Check]:
             f"{name}: {info.description or info.short_description}"
             for name, info in sorted(anomalies.items())
         )
-        yield Check(
-            metric="schema_anomalies",
-            slice=f"split:{split}",
-            value=float(len(anomalies)),
-            comparison="<=",
-            limit=0.0,
-            passed=not anomalies,
-            detail=f"{detail}; the schema is schemas/features.pbtxt" if detail else "",
-        )
+        detail = f"{detail}; the schema is schemas/features.pbtxt" if detail else ""
+        yield at_most("schema_anomalies", len(anomalies), 0, f"split:{split}", detail)
 
 
 def _is_guess(name: str, info: anomalies_pb2.AnomalyInfo) -> bool:

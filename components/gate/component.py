@@ -1,8 +1,6 @@
 """The data gate: the one place where a refused data set stops the run.
 
-TFX's validators only mark their artifacts; nothing downstream looks at the mark. This step reads
-the validators' findings and raises, and what it emits when it does not raise (the accepted data's
-label counts and class weights) is an input of the Trainer, so nothing can run past it.
+What it emits when it does not raise is an input of the Trainer, so nothing can run past it.
 """
 
 # TFX reads these annotations at run time, so they cannot be postponed.

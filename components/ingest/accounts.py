@@ -12,9 +12,8 @@ from typing import Final
 from components.ingest import manifest
 from components.ingest.config import IngestConfig
 from components.ingest.dealt import Dealt
-from components.ingest.layouts.found import Found
 from components.ingest.manifest import Manifest
-from components.ingest.row import Refusal
+from components.ingest.row import Found, Refusal
 from components.ingest.shard import Written
 from core import features
 
@@ -26,23 +25,14 @@ NOTHING: Final = manifest.Counts(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What one run of ingest read and wrote.
+    """What one run of ingest read and wrote."""
 
-    Attributes:
-        number: 1 is the first.
-        found: each source as it was read.
-        refusals: rows that were quarantined.
-        converted: written images that were re-encoded, by why.
-        near_images: written images with a near-copy.
-        shards: files by split.
-    """
-
-    number: int
-    found: Sequence[Found]
-    refusals: Sequence[Refusal]
-    converted: Mapping[str, int]
-    near_images: int
-    shards: Mapping[str, Sequence[Written]]
+    number: int  # 1 is the first
+    found: Sequence[Found]  # each source as it was read
+    refusals: Sequence[Refusal]  # rows that were quarantined
+    converted: Mapping[str, int]  # written images that were re-encoded, by why
+    near_images: int  # written images with a near-copy
+    shards: Mapping[str, Sequence[Written]]  # files by split
 
 
 def manifest_of(
@@ -52,14 +42,9 @@ def manifest_of(
     before: Manifest | None,
     grown_from: Sequence[str] = (),
 ) -> Manifest:
-    """Return the manifest of a data set with a new span.
+    """Return the manifest of a data set with a new span, from that of the spans before it (None for the first).
 
-    Args:
-        span: the new one.
-        images: every image of the data set, those of earlier spans too.
-        config: of the new span.
-        before: the manifest without the new span, None where it is the first.
-        grown_from: data versions whose splits are kept.
+    ``images`` are all of the data set, those of earlier spans too; ``grown_from`` data versions whose splits are kept.
     """
     present = [one for one in images if one.span]
     splits = {

@@ -17,46 +17,28 @@ from core.images.decode import ImageRefusedError
 
 @dataclass(frozen=True, slots=True)
 class CheckJob:
-    """Files to be checked.
+    """Files to be checked."""
 
-    Attributes:
-        files: number and path of each.
-        limits: what is refused.
-        staging: folder for converted images.
-    """
+    files: tuple[tuple[int, str], ...]  # number and path of each
+    limits: Limits  # what is refused
+    staging: str  # folder for converted images
 
-    files: tuple[tuple[int, str], ...]
-    limits: Limits
-    staging: str
+    def __len__(self) -> int:
+        return len(self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one file.
+    """What came of one file."""
 
-    Attributes:
-        number: as in the job.
-        reason: a key of ``row.REASONS``, empty where the image is good.
-        detail: what exactly.
-        sha256: of the file as it was found.
-        written_sha256: of the bytes that go into the record.
-        written_file: where those bytes lie.
-        fingerprint: perceptual hash, hexadecimal.
-        converted: why it was re-encoded, else empty.
-        width: pixels, as written.
-        height: pixels, as written.
-    """
-
-    number: int
-    reason: str = ""
+    number: int  # as in the job
+    reason: str = ""  # a key of ``row.REASONS``, empty where the image is good
     detail: str = ""
-    sha256: str = ""
-    written_sha256: str = ""
-    written_file: str = ""
-    fingerprint: str = ""
-    converted: str = ""
-    width: int = 0
-    height: int = 0
+    sha256: str = ""  # of the file as it was found
+    written_sha256: str = ""  # of the bytes that go into the record
+    written_file: str = ""  # where those bytes lie
+    fingerprint: str = ""  # perceptual hash, hexadecimal
+    converted: str = ""  # why it was re-encoded, else empty
 
 
 def check(job: CheckJob) -> list[Outcome]:
@@ -88,12 +70,6 @@ def _one(number: int, file: str, job: CheckJob) -> tuple[Outcome, bytes]:
         path.write_bytes(good.jpeg)
         written = str(path)
     outcome = Outcome(
-        number=number,
-        sha256=good.sha256,
-        written_sha256=sha256,
-        written_file=written,
-        converted=good.converted,
-        width=good.width,
-        height=good.height,
+        number, sha256=good.sha256, written_sha256=sha256, written_file=written, converted=good.converted
     )
     return outcome, good.grey

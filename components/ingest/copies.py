@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,21 +20,14 @@ Checked = tuple[Row, Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Checked images without copies.
+    """Checked images without copies."""
 
-    Attributes:
-        kept: what is written, each with the pseudonymous key of its group, ordered by source and name.
-        refusals: copies, conflicts, and what ties different splits together.
-        near_pairs: pairs of kept images that are nearly the same.
-        near_images: how many images are in such a pair.
-        dealt: split of each group that was dealt before.
-    """
-
+    # What is written, each with the pseudonymous key of its group, ordered by source and name.
     kept: list[tuple[Row, Outcome, str]]
-    refusals: list[Refusal]
-    near_pairs: int
-    near_images: int
-    dealt: dict[str, str] = field(default_factory=dict)
+    refusals: list[Refusal]  # copies, conflicts, and what ties different splits together
+    near_pairs: int  # pairs of kept images that are nearly the same
+    near_images: int  # how many images are in such a pair
+    dealt: dict[str, str] = field(default_factory=dict)  # split of each group that was dealt before
 
 
 def resolve(
@@ -53,7 +46,7 @@ def resolve(
     image that ties two splits together is refused.
 
     Args:
-        checked: images with their rows, in any order.
+        checked: in any order.
         limit: near-copies' hashes differ in at most this many bits.
         before: what was dealt before.
         adding: whether that stays in the data, so that its copies are refused.
@@ -83,25 +76,23 @@ def resolve(
         if splits and id(row) not in bridging:
             bridging[id(row)] = f"it ties together what lies in {' and '.join(sorted(splits))}"
     refusals += [Refusal.of(unique[index][0], "label_conflict", detail) for index, detail in against.items()]
-    kept: list[tuple[int, Row, Outcome]] = []
+    kept: dict[int, Checked] = {}
     for index, (row, outcome) in enumerate(unique):
-        if index in against:
-            continue
-        if id(row) in bridging:
+        if index not in against and id(row) in bridging:
             refusals.append(Refusal.of(row, "between_splits", bridging[id(row)]))
-            continue
-        kept.append((index, row, outcome))
+        elif index not in against:
+            kept[index] = row, outcome
     names = groups.names([_primary(*pair) for pair in ordered])
-    indices = {index for index, _, _ in kept} | set(range(len(unique), len(shas)))
+    indices = kept.keys() | set(range(len(unique), len(shas)))
     pairs = [(i, j) for i, j in near if i in indices and j in indices]
     return Resolved(
-        kept=[(row, outcome, names[groups.root(_own_key(outcome.sha256))]) for _, row, outcome in kept],
+        kept=[(row, outcome, names[groups.root(_own_key(outcome.sha256))]) for row, outcome in kept.values()],
         refusals=refusals,
         near_pairs=len(pairs),
         near_images=len({index for pair in pairs for index in pair if index < len(unique)}),
         dealt={
             names[groups.root(key)]: place
-            for _, _, outcome in kept
+            for _, outcome in kept.values()
             if (place := groups.split(key := _own_key(outcome.sha256))) is not None
         },
     )
@@ -123,70 +114,57 @@ def _primary(row: Row, outcome: Outcome) -> tuple[str, ...]:
     return ties[:-1] or ties
 
 
-class _DisjointSets:
-    """Sets that are merged pair by pair; every item starts alone when it is first named."""
-
-    def __init__(self) -> None:
-        self._parent: dict[Hashable, Hashable] = {}
-
-    def find(self, item: Hashable) -> Hashable:
-        """Return the item that stands for the set of ``item``."""
-        parent = self._parent.setdefault(item, item)
-        while parent != self._parent[parent]:
-            self._parent[parent] = self._parent[self._parent[parent]]
-            parent = self._parent[parent]
-        self._parent[item] = parent
-        return parent
-
-    def union(self, a: Hashable, b: Hashable) -> None:
-        """Merge the sets of ``a`` and ``b``."""
-        self._parent[self.find(a)] = self.find(b)
-
-
 class _Groups:
-    """What must stay together, and in which split it has its place."""
+    """What must stay together (disjoint sets of ties, each alone when it is first named), and in which split it is."""
 
     def __init__(self, before: Sequence[Dealt]) -> None:
-        self._sets = _DisjointSets()
+        self._parent: dict[str, str] = {}
         for one in before:
-            for tie in (*one.ties, f"group:{one.group}"):
-                self._sets.union(one.ties[0], tie)
-        self._split: dict[object, str] = {}
-        self._name: dict[object, str] = {}
+            self._join((*one.ties, f"group:{one.group}"))
+        self._split: dict[str, str] = {}
+        self._name: dict[str, str] = {}
         for one in before:
-            root = self._sets.find(one.ties[0])
+            root = self.root(one.ties[0])
             self._split[root] = one.split
             self._name[root] = min(self._name.get(root, "~"), one.group)
 
     def tie(self, ties: Sequence[str]) -> set[str]:
         """Join the sets of ``ties``; where their places are in different splits, join nothing and return these."""
-        roots = {self._sets.find(tie) for tie in ties}
+        roots = {self.root(tie) for tie in ties}
         splits = {self._split[root] for root in roots if root in self._split}
         if len(splits) > 1:
             return splits
         names = [self._name[root] for root in roots if root in self._name]
-        for tie in ties:
-            self._sets.union(ties[0], tie)
-        root = self._sets.find(ties[0])
+        root = self._join(ties)
         if splits:
             self._split[root], self._name[root] = next(iter(splits)), min(names)
         return set()
 
-    def root(self, tie: str) -> object:
-        """What stands for the set of ``tie``."""
-        return self._sets.find(tie)
+    def root(self, tie: str) -> str:
+        """The tie that stands for the set of ``tie``."""
+        parent = self._parent.setdefault(tie, tie)
+        while parent != self._parent[parent]:
+            self._parent[parent] = self._parent[self._parent[parent]]
+            parent = self._parent[parent]
+        self._parent[tie] = parent
+        return parent
+
+    def _join(self, ties: Sequence[str]) -> str:
+        for tie in ties:
+            self._parent[self.root(ties[0])] = self.root(tie)
+        return self.root(ties[0])
 
     def split(self, tie: str) -> str | None:
         """Where the set of ``tie`` has its place, None where it has none yet."""
-        return self._split.get(self._sets.find(tie))
+        return self._split.get(self.root(tie))
 
-    def names(self, ties: Sequence[tuple[str, ...]]) -> dict[object, str]:
+    def names(self, ties: Sequence[tuple[str, ...]]) -> dict[str, str]:
         """The name of each set: the one it had, else its smallest key, whatever the order of merging was."""
         rank = ("patient", "lesion", "image").index
-        names: dict[object, tuple[int, str]] = {}
+        names: dict[str, tuple[int, str]] = {}
         for key in (key for one in ties for key in one):
             kind, _, name = key.partition(":")
-            root = self._sets.find(key)
+            root = self.root(key)
             names[root] = min(names.get(root, (9, "")), (rank(kind), name))
         return {root: self._name.get(root, name) for root, (_, name) in names.items()}
 

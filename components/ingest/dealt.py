@@ -17,33 +17,19 @@ NAME: Final = "splits.csv"
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """One image that was dealt.
+    """One image that was dealt."""
 
-    Attributes:
-        sha256: of the file as it was found.
-        fingerprint: perceptual hash, hexadecimal.
-        target: its label.
-        diagnosis: its diagnosis, empty where it is unknown.
-        group: pseudonymous key of its group.
-        split: train, eval or test.
-        span: in which part of the data it came; 0 where it is not in the data at present.
-        ties: what ties it to others: pseudonymous keys of patient and lesion, its bytes.
-        digest: SHA-256 over its split, its features and the SHA-256 of its bytes as written.
-        name: image_name.
-        source: value of the feature `source`.
-    """
-
-    sha256: str
-    fingerprint: str
+    sha256: str  # of the file as it was found
+    fingerprint: str  # perceptual hash, hexadecimal
     target: int
-    diagnosis: str
-    group: str
-    split: str
-    span: int
-    ties: tuple[str, ...]
-    digest: str
-    name: str
-    source: str
+    diagnosis: str  # its diagnosis, empty where it is unknown
+    group: str  # pseudonymous key of its group
+    split: str  # train, eval or test
+    span: int  # in which part of the data it came; 0 where it is not in the data at present
+    ties: tuple[str, ...]  # what ties it to others: pseudonymous keys of patient and lesion, its bytes
+    digest: str  # SHA-256 over its split, its features and the SHA-256 of its bytes as written
+    name: str  # its image_name
+    source: str  # value of the feature `source`
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Dealt))

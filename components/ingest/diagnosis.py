@@ -26,15 +26,10 @@ UNKNOWN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What a name means.
+    """What a name means."""
 
-    Attributes:
-        name: mel, nv, bcc, akiec, scc, bkl, df or vasc; else the archive's name in lower case.
-        malignant: None where the archive calls it indeterminate, or the name leaves it open.
-    """
-
-    name: str
-    malignant: bool | None
+    name: str  # mel, nv, bcc, akiec, scc, bkl, df or vasc; else the archive's name in lower case
+    malignant: bool | None  # None where the archive calls it indeterminate, or the name leaves it open
 
 
 _WORDS: Final[dict[str, Any]] = yaml.safe_load(

@@ -47,13 +47,9 @@ def near_pairs(hashes: NDArray[np.uint8], limit: int) -> NDArray[np.int64]:
 
     All pairs are compared, by matrix products of +-1 vectors block by block: exact, no worst case, bounded memory.
 
-    Args:
-        hashes: [n, ``BYTES``].
-        limit: largest distance.
-
     Returns:
-        [pairs, 2], indices i < j, sorted. Equal hashes are chained (each to the next), not paired all with all,
-        so that a thousand copies give a thousand pairs.
+        Of hashes [n, ``BYTES``] the indices i < j, sorted: [pairs, 2]. Equal hashes are chained (each to the next), not
+        paired all with all, so that a thousand copies give a thousand pairs.
     """
     if len(hashes) < 2:
         return np.zeros((0, 2), np.int64)

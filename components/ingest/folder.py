@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import fcntl
+import glob
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,16 +27,12 @@ _LOCK: Final = "lock"
 def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]:
     """Yield a folder beside ``out`` that becomes ``out`` when the block ends without an exception.
 
-    What a killed job left beside ``out`` is removed first, and what it had moved away is put back.
-
-    Args:
-        out: the folder to be made or replaced.
-        force: move away what ingest did not write; it is kept beside ``out``.
-        sources: tables and folders that are read, and must outlive this.
+    What a killed job left beside ``out`` is removed first, and what it had moved away is put back. With ``force`` what
+    ingest did not write is moved away, and kept beside ``out``.
 
     Raises:
-        IngestError: a source lies in ``out``, or ``out`` holds something that ingest did not write and ``force`` is
-            not set.
+        IngestError: one of the ``sources``, which are read, lies in ``out``, or ``out`` holds something that ingest did
+            not write and ``force`` is not set.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise IngestError(f"{out} is a file or a link: choose a folder for the output")
@@ -89,12 +86,12 @@ def _foreign(out: Path) -> str:
 
 
 def _clear_up(out: Path) -> None:
-    for old in out.parent.glob(f".{_escaped(out.name)}.old-*"):
+    for old in out.parent.glob(f".{glob.escape(out.name)}.old-*"):
         if not out.exists() and (old / "data").is_dir():
             (old / "data").rename(out)
         if not _is_running(old):
             shutil.rmtree(old, ignore_errors=True)
-    for staging in out.parent.glob(f".{_escaped(out.name)}.ingest-*"):
+    for staging in out.parent.glob(f".{glob.escape(out.name)}.ingest-*"):
         if not _is_running(staging):
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -109,10 +106,6 @@ def _is_running(folder: Path) -> bool:
     except OSError:
         return True
     return False
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{one}]" if one in "[]*?" else one for one in name)
 
 
 def _replace(out: Path, staging: Path, *, keep: bool) -> None:
@@ -137,13 +130,7 @@ def _replace(out: Path, staging: Path, *, keep: bool) -> None:
 
 
 def take_over(folder: Path, staging: Path, prefixes: tuple[str, ...] = ("",)) -> None:
-    """Bring the shards of an ingested data set into ``staging``: linked where the file system can, else copied.
-
-    Args:
-        folder: the data set.
-        staging: where they are to be.
-        prefixes: with which the names of the wanted ones begin.
-    """
+    """Bring shards whose names begin with a prefix into ``staging``: linked where the file system can, else copied."""
     for split in SPLITS:
         for path in sorted((folder / split).glob(f"*{_SHARD}")):
             if not path.name.startswith(prefixes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,22 +18,20 @@ from components.ingest import (
     dealt,
     diagnosis,
     manifest,
-    pool,
-    progress,
     quarantine,
     shard,
 )
+from components.ingest.beam_job import JobRunner, Listener
 from components.ingest.check import CheckJob, Outcome
 from components.ingest.config import IngestConfig
 from components.ingest.copies import Resolved
 from components.ingest.errors import IngestError
 from components.ingest.folder import staged, take_over
 from components.ingest.layouts import table_file
-from components.ingest.layouts.found import Found
 from components.ingest.layouts.read import read
 from components.ingest.manifest import Manifest
 from components.ingest.picture import Limits
-from components.ingest.row import Refusal, Row
+from components.ingest.row import Found, Refusal, Row
 from components.ingest.shard import Record, ShardJob, Written
 from components.ingest.split import Member, split
 from core import features
@@ -51,7 +50,7 @@ def ingest(
     add: bool = False,
     remember: Path | None = None,
     force: bool = False,
-    listener: progress.Listener | None = None,
+    listener: Listener | None = None,
 ) -> Manifest:
     """Turn data sets into TFRecords.
 
@@ -78,11 +77,11 @@ def ingest(
     # The processes start while the tables are read.
     with (
         staged(out, force=force, sources=read_from) as folder,
-        pool.shared(beam_job.size(config.decoders)) as pool_name,
+        beam_job.started(config, folder, listener) as runner,
     ):
         found = [read(source, config) for source in config.sources]
         _check_positives(config, found)
-        good, refusals = _usable(found, config, folder, pool_name, listener)
+        good, refusals = _usable(found, config, runner)
         dealt_before, grown_from = _remembered(config, out, remember)
         resolved = copies.resolve(
             good, config.near_duplicate_distance, before=dealt_before, adding=add, same_lesion=pairs
@@ -97,7 +96,7 @@ def ingest(
             )
         placed = _place(resolved, config, [one for one in dealt_before if one.span and add])
         number = before.spans[-1].number + 1 if before else 1
-        written = _write(placed, config, folder, number, pool_name, listener)
+        written = _write(placed, config, number, runner)
         if before:
             take_over(out, folder)
         images = _dealt(placed, number, dealt_before, adding=add)
@@ -147,11 +146,7 @@ def _remembered(
 
 
 def _usable(
-    found: Sequence[Found],
-    config: IngestConfig,
-    folder: Path,
-    pool_name: str,
-    listener: progress.Listener | None,
+    found: Sequence[Found], config: IngestConfig, runner: JobRunner
 ) -> tuple[list[copies.Checked], list[Refusal]]:
     """Check every image that is there; what cannot be used is refused."""
     refusals = [refusal for one in found for refusal in one.refusals]
@@ -166,7 +161,7 @@ def _usable(
         if row.file is None
     ]
     present = [row for row in rows if row.file is not None]
-    outcomes = _check(present, config, folder, pool_name, listener)
+    outcomes = _check(present, config, runner)
     good: list[copies.Checked] = []
     for row, outcome in zip(present, outcomes, strict=True):
         if outcome.reason:
@@ -197,15 +192,9 @@ def _example(refusals: Sequence[Refusal]) -> str:
     return f"row {first.line} of {first.source}, {first.image_name!r}: {first.reason}: {first.detail}"
 
 
-def _check(
-    rows: Sequence[Row],
-    config: IngestConfig,
-    folder: Path,
-    pool_name: str,
-    listener: progress.Listener | None,
-) -> list[Outcome]:
+def _check(rows: Sequence[Row], config: IngestConfig, runner: JobRunner) -> list[Outcome]:
     """Check every image; the outcomes are in the order of the rows."""
-    converted = folder / "converted"
+    converted = runner.folder / "converted"
     converted.mkdir()
     limits = Limits(
         config.max_bytes, config.max_pixels, config.min_side, config.max_side, config.jpeg_quality
@@ -215,8 +204,7 @@ def _check(
         CheckJob(tuple(files[start : start + _BATCH]), limits, str(converted))
         for start in range(0, len(files), _BATCH)
     ]
-    with progress.listening(listener, "check", len(rows)) as name:
-        results = beam_job.run(jobs, config.beam_options, config.decoders, pool_name, name, folder)
+    results = runner.run("check", jobs)
     outcomes = [outcome for result in results if isinstance(result, list) for outcome in result]
     if [outcome.number for outcome in outcomes] != list(range(len(rows))):
         raise RuntimeError(f"{len(rows)} images were to be checked, {len(outcomes)} outcomes came back")
@@ -258,12 +246,7 @@ def _dealt(
 
 
 def _write(
-    placed: Sequence[Placed],
-    config: IngestConfig,
-    folder: Path,
-    span: int,
-    pool_name: str,
-    listener: progress.Listener | None,
+    placed: Sequence[Placed], config: IngestConfig, span: int, runner: JobRunner
 ) -> dict[str, list[Written]]:
     """Write the shards of every split, in the order of the hashes of their images."""
     by_split: dict[str, list[Record]] = {name: [] for name in features.SPLITS}
@@ -274,16 +257,13 @@ def _write(
         by_split[name].append(Record(outcome.written_file, outcome.written_sha256, _values(row, group)))
     jobs: list[ShardJob] = []
     for name, records in by_split.items():
-        (folder / name).mkdir()
+        (runner.folder / name).mkdir()
         shards = shard.batches(records, config.records_per_shard)
         for index, part in enumerate(shards):
-            path = folder / name / f"data-s{span:03d}-{index:05d}-of-{len(shards):05d}.tfrecord.gz"
+            path = runner.folder / name / f"data-s{span:03d}-{index:05d}-of-{len(shards):05d}.tfrecord.gz"
             jobs.append(ShardJob(str(path), tuple(part)))
-    with progress.listening(listener, "write", len(placed)) as name:
-        results = beam_job.run(jobs, config.beam_options, config.decoders, pool_name, name, folder)
-    for path in (folder / "converted").iterdir():
-        path.unlink()
-    (folder / "converted").rmdir()
+    results = runner.run("write", jobs)
+    shutil.rmtree(runner.folder / "converted")
     written: dict[str, list[Written]] = defaultdict(list)
     for result in sorted((one for one in results if isinstance(one, Written)), key=lambda one: one.path):
         written[Path(result.path).parent.name].append(result)

@@ -22,27 +22,16 @@ class UnlabelledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What a row says about its image.
+    """What a row says about its image."""
 
-    Attributes:
-        diagnosis: the name as it is written; empty where there is none.
-        target: what a column of melanoma yes or no says.
-        malignant: what a column of benign or malignant says.
-        others: the names in further columns of diagnoses.
-    """
-
-    diagnosis: str = ""
-    target: int | None = None
-    malignant: bool | None = None
-    others: tuple[str, ...] = ()
+    diagnosis: str = ""  # the name as it is written; empty where there is none
+    target: int | None = None  # what a column of melanoma yes or no says
+    malignant: bool | None = None  # what a column of benign or malignant says
+    others: tuple[str, ...] = ()  # the names in further columns of diagnoses
 
 
 def decide(said: Statements, positive: tuple[str, ...]) -> tuple[int, str | None]:
-    """Return the label and the canonical diagnosis.
-
-    Args:
-        said: the row's statements.
-        positive: the configured positive diagnoses; none means melanoma.
+    """Return the label and the canonical diagnosis; without ``positive`` diagnoses positive means melanoma.
 
     Raises:
         UnlabelledError: the statements contradict each other, are not understood, or settle nothing.

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from core.features import SPLITS, class_weights
-from core.settings import Frozen
+from core.hashing import file_hash
+from core.settings import Frozen, first_fault
 
 NAME: Final = "manifest.json"
 
@@ -171,10 +172,8 @@ class Manifest(Frozen):
         except OSError as error:
             raise IngestError(f"{file} cannot be read: {error.strerror}") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "as a whole"
             raise IngestError(
-                f"{file} is not a valid manifest: {where}: {first['msg']}; ingest the data again"
+                f"{file} is not a valid manifest: {first_fault(error)}; ingest the data again"
             ) from None
 
     def verify(self, folder: Path | str) -> None:
@@ -194,8 +193,7 @@ class Manifest(Frozen):
             for shard in split.shards:
                 path = folder / shard.file
                 try:
-                    with path.open("rb") as file:
-                        found = hashlib.file_digest(file, "sha256").hexdigest()
+                    found = file_hash(path)
                 except FileNotFoundError:
                     raise IngestError(f"{path} is missing: ingest the data again") from None
                 except OSError as error:

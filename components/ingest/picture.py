@@ -61,23 +61,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An image that can be used.
+    """An image that can be used."""
 
-    Attributes:
-        sha256: of the file's bytes, hexadecimal.
-        grey: luminance of [32, 32] uint8 as bytes, for the perceptual hash.
-        width: pixels, as it will be written.
-        height: pixels.
-        converted: why it was re-encoded, empty where the bytes pass unchanged.
-        jpeg: the new bytes where it was re-encoded, else None.
-    """
-
-    sha256: str
-    grey: bytes
-    width: int
+    sha256: str  # of the file's bytes, hexadecimal
+    grey: bytes  # luminance of [32, 32] uint8 as bytes, for the perceptual hash
+    width: int  # pixels, as it will be written, like the height
     height: int
-    converted: str
-    jpeg: bytes | None
+    converted: str  # why it was re-encoded, empty where the bytes pass unchanged
+    jpeg: bytes | None  # the new bytes where it was re-encoded, else None
 
 
 def read(path: str, max_bytes: int) -> bytes:

@@ -8,12 +8,9 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import components
 from components.ingest import worker
@@ -79,7 +76,7 @@ class Pool:
         except WorkerDiedError as died:
             if not isinstance(job, CheckJob):
                 raise
-            if len(job.files) == 1:
+            if len(job) == 1:
                 return [Outcome(job.files[0][0], "decoder_died", str(died))]
         # One file of the batch did it: find it, the others are good.
         results: list[Outcome] = []
@@ -96,8 +93,7 @@ class Pool:
         try:
             if process is None:
                 process = _start()
-            files = len(job.files) if isinstance(job, CheckJob) else len(job.records)
-            watch = threading.Timer(self._timeout + _TIMEOUT_PER_FILE * files, process.kill)
+            watch = threading.Timer(self._timeout + _TIMEOUT_PER_FILE * len(job), process.kill)
             watch.daemon = True
             watch.start()
             assert process.stdin is not None  # noqa: S101 - for the type checker
@@ -116,28 +112,6 @@ class Pool:
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[return-value] # what the worker sends is a Result
-
-
-_SHARED: Final[dict[str, Pool]] = {}
-
-
-@contextmanager
-def shared(size: int) -> Iterator[str]:
-    """Start a pool that the Beam workers of this process use, and yield its name for them."""
-    name = uuid4().hex
-    pool = Pool(size)
-    _SHARED[name] = pool
-    try:
-        pool.start()
-        yield name
-    finally:
-        del _SHARED[name]
-        pool.close()
-
-
-def find(name: str) -> Pool | None:
-    """Return the shared pool of that name; None in any other process."""
-    return _SHARED.get(name)
 
 
 def _start() -> subprocess.Popen[bytes]:

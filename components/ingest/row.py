@@ -1,9 +1,10 @@
-"""One row of a data set, and why a row was refused."""
+"""Rows of a data set, and why some were refused."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Final
 
 # Every reason a row is quarantined for, and what it means.
@@ -33,53 +34,30 @@ REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image as its data set describes it; None is an unknown value.
+    """One image as its data set describes it; None is an unknown value."""
 
-    Attributes:
-        source: value of the feature `source`.
-        line: line of the table, the header being 1; for folders the place in the sorted listing.
-        image_name: name in its source, without folder and ending.
-        file: path of the image, None where it was not found.
-        patient: key of the patient, unique over all sources, pseudonymous.
-        lesion: the same for the lesion.
-        target: 1 is positive.
-        diagnosis: canonical short name (mel, nv, ...) where one is known, else the source's words.
-        age: years.
-        sex: lower case.
-        site: lower case.
-    """
-
-    source: str
-    line: int
-    image_name: str
-    file: str | None
-    patient: str | None
-    lesion: str | None
-    target: int
-    diagnosis: str | None
-    age: float | None
-    sex: str | None
-    site: str | None
+    source: str  # value of the feature `source`
+    line: int  # line of the table, the header being 1; for folders the place in the sorted listing
+    image_name: str  # name in its source, without folder and ending
+    file: str | None  # path of the image, None where it was not found
+    patient: str | None  # key of the patient, unique over all sources, pseudonymous
+    lesion: str | None  # the same for the lesion
+    target: int  # 1 is positive
+    diagnosis: str | None  # canonical short name (mel, nv, ...) where one is known, else the source's words
+    age: float | None  # years
+    sex: str | None  # lower case
+    site: str | None  # lower case
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that is not written.
+    """A row that is not written."""
 
-    Attributes:
-        source: value of the feature `source`.
-        line: as in ``Row``.
-        image_name: as far as it is known.
-        file: path of the image, empty where it is not known.
-        reason: a key of ``REASONS``.
-        detail: what exactly.
-    """
-
-    source: str
-    line: int
-    image_name: str
-    file: str
-    reason: str
+    source: str  # value of the feature `source`
+    line: int  # as in ``Row``
+    image_name: str  # as far as it is known
+    file: str  # path of the image, empty where it is not known
+    reason: str  # a key of ``REASONS``
     detail: str
 
     def __post_init__(self) -> None:
@@ -92,15 +70,45 @@ class Refusal:
         return cls(row.source, row.line, row.image_name, row.file or "", reason, detail)
 
 
+@dataclass(slots=True)
+class Found:
+    """Rows and refusals of one source; together they are every row that was read."""
+
+    source: str  # value of the feature `source`
+    rows: list[Row] = field(default_factory=list)  # usable so far
+    refusals: list[Refusal] = field(default_factory=list)  # rows that cannot be used
+    unlisted: int = 0  # image files in the folder that no row names
+    # Rows by what their label columns say and what became of it (0, 1 or a reason).
+    labels: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Canonical names that were understood, `malignant` among them where that is stated.
+    diagnoses: set[str] = field(default_factory=set)
+
+    @property
+    def rows_read(self) -> int:
+        """How many rows the source has."""
+        return len(self.rows) + len(self.refusals)
+
+    def refuse(self, line: int, image_name: str, file: str, reason: str, detail: str) -> None:
+        """Add a row that cannot be used; the arguments are ``Refusal``'s."""
+        self.refusals.append(Refusal(self.source, line, image_name, file, reason, detail))
+
+    def count(self, words: str, became: str, diagnosis: str | None, malignant: bool | None) -> None:
+        """Note what a row's label columns say, and what became of it."""
+        self.labels[words, became] += 1
+        if diagnosis is not None:
+            self.diagnoses.add(diagnosis)
+        elif became == "1":
+            # A target column calls melanoma 1.
+            self.diagnoses.add("mel")
+        if malignant:
+            self.diagnoses.add("malignant")
+
+
 def pseudonym(id_space: str, kind: str, identifier: str) -> str:
     """Return a key of 20 hexadecimal digits, the same for the same identifier in the same space.
 
     It keeps names out of the records and out of whatever is made from them. It is not anonymisation: who has the
-    list of identifiers can compute the keys again.
-
-    Args:
-        id_space: sources that share identifiers share a space.
-        kind: patient, lesion or image.
-        identifier: as the source writes it.
+    list of identifiers can compute the keys again. Sources that share identifiers share an ``id_space``; ``kind`` is
+    patient, lesion or image.
     """
     return hashlib.sha256(f"{id_space}\0{kind}\0{identifier}".encode()).hexdigest()[:20]

@@ -12,6 +12,7 @@ from typing import Final
 
 from components.ingest import picture
 from core import features, tfrecord
+from core.hashing import file_hash
 from core.images.decode import ImageRefusedError
 from core.tfrecord import Value
 
@@ -20,17 +21,11 @@ _TIME_ZERO: Final = 1_000_000_000  # September 2001; seven digits of a hash add 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image to be written.
+    """One image to be written."""
 
-    Attributes:
-        file: path of the JPEG, as it is written.
-        sha256: what its bytes must hash to.
-        values: every feature but the image.
-    """
-
-    file: str
-    sha256: str
-    values: dict[str, Value]
+    file: str  # path of the JPEG, as it is written
+    sha256: str  # what its bytes must hash to
+    values: dict[str, Value]  # every feature but the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +34,9 @@ class ShardJob:
 
     path: str
     records: tuple[Record, ...]
+
+    def __len__(self) -> int:
+        return len(self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,7 @@ def write(job: ShardJob) -> Written:
         (tfrecord.encode({features.IMAGE: _bytes(record), **record.values}) for record in job.records),
     )
     path = Path(job.path)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = file_hash(path)
     # ExampleGen tells files apart by size and time alone: equal files have equal times, others do not.
     seconds = _TIME_ZERO + int(sha256[:7], 16)
     os.utime(path, (seconds, seconds))

@@ -192,14 +192,14 @@ def detect(path: Path | str) -> Source:
     tables = [path] if path.is_file() else _tables(path)
     reasons: list[str] = []
     for candidate in tables:
-        kind = table.kind_of(candidate)
+        columns = table_file.header(candidate)
+        kind = table.kind_of(columns)
         if kind is not None:
             return Source.model_validate({"kind": kind, "path": candidate})
-        columns = ", ".join(table_file.header(candidate)[:20]) or "nothing that is a table"
-        near = table.closest(candidate)
+        there = ", ".join(columns[:20]) or "nothing that is a table"
+        near = f" ({near})" if (near := table.closest(columns)) else ""
         reasons.append(
-            f"{candidate.name} has no columns of image names and labels that are known, but {columns}"
-            + (f" ({near})" if near else "")
+            f"{candidate.name} has no columns of image names and labels that are known, but {there}{near}"
         )
     if path.is_dir():
         if classes.found(path):

@@ -15,17 +15,11 @@ _BIG: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One image, as far as splitting goes.
+    """One image, as far as splitting goes."""
 
-    Attributes:
-        group: what must not be divided.
-        target: 1 is positive.
-        stratum: what else is to be spread evenly, for example the diagnosis.
-    """
-
-    group: str
-    target: int
-    stratum: str
+    group: str  # what must not be divided
+    target: int  # 1 is positive
+    stratum: str  # what else is to be spread evenly, for example the diagnosis
 
 
 def split(

@@ -69,13 +69,8 @@ def write_record(
 ) -> None:
     """Write a pushed version's record and serve it; do nothing when nothing was pushed.
 
-    Args:
-        pushed_model: the Pusher's artifact.
-        record: the artifact that gets a copy of the record.
-        registry: of the model.
-        run_id: that pushed it.
-        config: of the run, as JSON.
-        about: from what the model says of itself to the record's other fields, and the figure that speaks for it.
+    ``record`` is the artifact that gets a copy. ``about`` makes, of what the model says of itself, the record's other
+    fields, and the figure that speaks for it.
     """
     folder = Path(record.uri)
     folder.mkdir(parents=True, exist_ok=True)

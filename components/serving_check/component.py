@@ -13,7 +13,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components.gate.blessing import bless_infra
-from components.serving_check import requests, trial
+from components.serving_check import trial
 from components.serving_check.config import ServingCheckConfig
 
 
@@ -27,7 +27,7 @@ def ServingCheck(  # noqa: N802 - a component is a class to its users
     """Bless the model for serving, or not; `verdict.json` says which check failed."""
     limits = ServingCheckConfig.model_validate_json(config)
     split = Path(artifact_utils.get_split_uri([examples], "eval"))
-    images = requests.golden(sorted(split.glob("*")), limits.golden_requests)
+    images = trial.golden(sorted(split.glob("*")), limits.golden_requests)
     verdict = trial.run(Path(path_utils.serving_model_path(model.uri)), images, limits)
     verdict.save(Path(infra_blessing.uri))
     bless_infra(infra_blessing, verdict.passed)

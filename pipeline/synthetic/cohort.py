@@ -9,17 +9,19 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 from pydantic import Field
 
-from components.ingest.progress import Listener
 from core.errors import UsageError
 from core.settings import Frozen
 from pipeline.synthetic import render, traits
 from pipeline.synthetic.traits import BENIGN, MELANOMA
+
+if TYPE_CHECKING:
+    from components.ingest.beam_job import Listener
 
 COLUMNS: Final = (
     "image_name",

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
+from pipeline.console import say, table
 from studies.options import SeedOption, command_line
 
 
@@ -79,12 +79,10 @@ def baselines(
     (out / "rows.json").write_text(
         json.dumps([row.model_dump(mode="json") for row in everything], indent=1) + "\n"
     )
-    table = Table(title=f"test: {test.images} images, {test.positives} positive", title_justify="left")
-    for heading in ("system", "AUC", "sensitivity", "specificity", "figures", "fitting"):
-        table.add_column(heading)
-    for row in sorted(everything, key=lambda one: -one.auc.value):
-        table.add_row(*baselines_page.cells(row))
-    console.print(table)
+    title = f"test: {test.images} images, {test.positives} positive"
+    headings = ("system", "AUC", "sensitivity", "specificity", "figures", "fitting")
+    ranked = sorted(everything, key=lambda one: -one.auc.value)
+    console.print(table(title, headings, [baselines_page.cells(row) for row in ranked]))
     if missing:
-        console.print(missing, highlight=False, soft_wrap=True)
-    console.print(f"report: {path}", highlight=False, soft_wrap=True)
+        say(console, missing)
+    say(console, f"report: {path}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,22 +27,20 @@ _CHUNK: Final = 32
 
 @dataclass(frozen=True)
 class Table:
-    """One split as the classical systems see it.
+    """One split as the classical systems see it."""
 
-    Attributes:
-        values: float32 [n, figures].
-        targets: int64 [n], 1 = positive.
-        seconds: what computing the values took, over all images and workers.
-    """
+    values: npt.NDArray[np.float32]  # float32 [n, figures]
+    targets: npt.NDArray[np.int64]  # int64 [n], 1 = positive
+    seconds: float  # what computing the values took, over all images and workers
 
-    values: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.int64]
-    seconds: float
 
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Table:
-        """Return what a cache file holds."""
-        return cls(kept["values"], kept["targets"], float(kept["seconds"]))
+def kept(cache: Path, what: str, key: str, make: Callable[[str], Mapping[str, Any]]) -> dict[str, Table]:
+    """Return the tables of the three splits, each made by its name and kept in a file of the cache."""
+    found = {
+        name: cached_arrays(cache / f"{what}-{name}-{key}.npz", partial(make, name))
+        for name in features.SPLITS
+    }
+    return {name: Table(one["values"], one["targets"], float(one["seconds"])) for name, one in found.items()}
 
 
 def tables(data: Path, cache: Path, workers: int, progress: Progress) -> dict[str, Table]:
@@ -51,12 +50,8 @@ def tables(data: Path, cache: Path, workers: int, progress: Progress) -> dict[st
         IngestError: no ingested data set is there.
         DataError: a split is empty.
     """
-    version = Manifest.load(data).data_version
-    return {name: _table(data, name, version, cache, workers, progress) for name in features.SPLITS}
 
-
-def _table(data: Path, split: str, version: str, cache: Path, workers: int, progress: Progress) -> Table:
-    def made() -> dict[str, object]:
+    def made(split: str) -> dict[str, object]:
         images: list[bytes] = []
         targets: list[int] = []
         for row in examples_dataset(matching([str(data / split / "*.tfrecord.gz")])).as_numpy_iterator():
@@ -70,7 +65,7 @@ def _table(data: Path, split: str, version: str, cache: Path, workers: int, prog
         progress.line("%s: figures of %d images in %.0f s", split, len(images), seconds)
         return {"values": values, "targets": np.asarray(targets, np.int64), "seconds": seconds}
 
-    return Table.of(cached_arrays(cache / f"baselines-{split}-v{_VERSION}-{version[:16]}.npz", made))
+    return kept(cache, "baselines", f"v{_VERSION}-{Manifest.load(data).data_version[:16]}", made)
 
 
 def _described(

@@ -34,31 +34,18 @@ _ROUGH: Final = 0.025  # relative deviation of the radius from its own smooth co
 
 
 class Abcd(NamedTuple):
-    """What the rule measures.
+    """What the rule measures."""
 
-    Attributes:
-        asymmetry_1: share of the lesion that does not meet itself, folded along its long axis.
-        asymmetry_2: the same, along its short axis.
-        compactness: perimeter squared by 4 pi area; 1 for a disc.
-        roughness: mean relative deviation of the radius from its smooth course.
-        diameter: of the disc of the same area, share of the picture's width.
-        a: axes of asymmetry, 0 to 2.
-        b: sectors with a rough border, 0 to 8.
-        c: colours present, 1 to 6.
-        d: diameter in fifths of the field of view, 1 to 5.
-        total: the total score.
-    """
-
-    asymmetry_1: float
-    asymmetry_2: float
-    compactness: float
-    roughness: float
-    diameter: float
-    a: float
-    b: float
-    c: float
-    d: float
-    total: float
+    asymmetry_1: float  # share of the lesion that does not meet itself, folded along its long axis
+    asymmetry_2: float  # the same, along its short axis
+    compactness: float  # perimeter squared by 4 pi area; 1 for a disc
+    roughness: float  # mean relative deviation of the radius from its smooth course
+    diameter: float  # of the disc of the same area, share of the picture's width
+    a: float  # axes of asymmetry, 0 to 2
+    b: float  # sectors with a rough border, 0 to 8
+    c: float  # colours present, 1 to 6
+    d: float  # diameter in fifths of the field of view, 1 to 5
+    total: float  # the total score
 
 
 def abcd(picture: Picture, lesion: Mask) -> Abcd:

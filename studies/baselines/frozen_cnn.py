@@ -7,7 +7,6 @@ MLMI 2015, 118-126; the network here is EfficientNet-Lite0 with ImageNet weights
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +19,9 @@ from components.ingest.manifest import Manifest
 from components.trainer.data.records import read_split
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
-from core import features
-from core.files import cached_arrays
 from core.hashing import file_hash
 from core.measures.auc import auc
-from studies.baselines.extract import Table
+from studies.baselines.extract import Table, kept
 from studies.baselines.systems import Scorer, System
 from studies.frozen_features import FeatureExtractor
 
@@ -61,10 +58,7 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
         progress.line("%s: %s features of %d images", name, BACKBONE, len(split))
         return {"values": values, "targets": split.targets, "seconds": time.monotonic() - started}
 
-    return {
-        name: Table.of(cached_arrays(cache / f"{BACKBONE}-{name}-{key}.npz", partial(made, name)))
-        for name in features.SPLITS
-    }
+    return kept(cache, BACKBONE, key, made)
 
 
 def named(weights: str) -> str:

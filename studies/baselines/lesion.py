@@ -100,15 +100,15 @@ def _best_region(dark: Mask) -> Mask | None:
     labels, count = ndimage.label(dark)
     if not count:
         return None
-    height, width = dark.shape
-    ys, xs = np.ogrid[:height, :width]
-    near = np.exp(-(((ys - height / 2) / (0.35 * height)) ** 2 + ((xs - width / 2) / (0.35 * width)) ** 2))
-    weights = ndimage.sum_labels(near, labels, np.arange(1, count + 1))
+    weights = ndimage.sum_labels(np.exp(-_distance(*dark.shape)), labels, np.arange(1, count + 1))
     return np.asarray(labels == 1 + int(np.argmax(weights)))
 
 
 def _middle(height: int, width: int) -> Mask:
+    return np.asarray(_distance(height, width) <= 1)
+
+
+def _distance(height: int, width: int) -> npt.NDArray[np.float64]:
+    """Squared distance from the centre; 1 on the rim of the middle."""
     ys, xs = np.ogrid[:height, :width]
-    return np.asarray(
-        ((ys - height / 2) / (0.35 * height)) ** 2 + ((xs - width / 2) / (0.35 * width)) ** 2 <= 1
-    )
+    return np.asarray(((ys - height / 2) / (0.35 * height)) ** 2 + ((xs - width / 2) / (0.35 * width)) ** 2)

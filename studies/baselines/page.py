@@ -14,16 +14,7 @@ def page(rows: Sequence[Row], product: Row | None, facts: Sequence[tuple[str, st
     """Return the page; `product` is the released model on the same split, `missing` why there is none."""
     ranked = sorted([*rows, *([product] if product else [])], key=lambda row: -row.auc.value)
     table = Table(
-        headings=(
-            "system",
-            "AUC",
-            "",
-            "sensitivity",
-            "specificity",
-            "figures",
-            "fitting",
-            "ms an image",
-        ),
+        headings=("system", "AUC", "", "sensitivity", "specificity", "figures", "fitting", "ms an image"),
         rows=[_cells(row) for row in ranked],
         left=(0, 2),
         chosen=[index for index, row in enumerate(ranked) if row is product],

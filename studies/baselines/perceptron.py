@@ -217,16 +217,7 @@ def minimise(
     seed: int,
     cups: int = _CUPS,
 ) -> tuple[Floats, float]:
-    """Return the best vector within the limits, and its cost.
-
-    Args:
-        cost: [k, size] -> [k], vectorised.
-        size: of a vector.
-        low: smallest value of an element.
-        high: largest value of an element.
-        seed: of all draws.
-        cups: competitions held.
-    """
+    """Return the best vector [size] with elements within the limits, and its cost ([k, size] -> [k], vectorised)."""
     draw = np.random.default_rng(seed)
     count = _CONTINENTS * _TEAMS
     teams = draw.uniform(low, high, (count, size)) * 0.5

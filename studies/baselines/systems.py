@@ -26,23 +26,16 @@ Scorer = Callable[[npt.NDArray[np.float32]], Floats]
 
 @dataclass(frozen=True)
 class System:
-    """One surveyed system.
+    """One surveyed system."""
 
-    Attributes:
-        name: as the table calls it.
-        source: where it was published.
-        sees: what it looks at, in words.
-        fit: from the training and the eval table and a seed to a scorer; test is never shown.
-        sensitivity: smallest on eval at its threshold; None = `threshold` is the published one.
-        threshold: positive where the score is at least this.
-    """
-
-    name: str
-    source: str
-    sees: str
+    name: str  # as the table calls it
+    source: str  # where it was published
+    sees: str  # what it looks at, in words
+    # From the training and the eval table and a seed to a scorer; test is never shown.
     fit: Callable[[Table, Table, int], Scorer]
+    # Smallest on eval at its threshold; None = `threshold` is the published one.
     sensitivity: float | None = 0.90
-    threshold: float | None = None
+    threshold: float | None = None  # positive where the score is at least this
 
 
 def standardised(values: npt.NDArray[np.float32], components: int | None = None, seed: int = 0) -> Pipeline:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import FAULT, UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
+from pipeline.console import say, table
 from studies.options import SeedOption, command_line
 
 WIDE = 140  # columns of a terminal that holds every figure of a rung
@@ -90,21 +90,15 @@ def ladder(
         raise UsageError(str(error)) from None
     written(found)
     for name, reason in found.failures.items():
-        console.print(f"[red]failed:[/] {name}: {reason}", highlight=False, soft_wrap=True)
+        say(console, f"[red]failed:[/] {name}: {reason}")
     results = found.results
     if not results:
         raise typer.Exit(FAULT)
-    table = Table(
-        title=f"test: {results[0].images} images, {results[0].positives} positive", title_justify="left"
-    )
     # Of a narrow terminal's lines what matters most; the report has everything.
     shown = [cell for cell in ladder_page.CELLS if console.width >= WIDE or cell in ladder_page.SHORT]
-    for heading in shown:
-        table.add_column(heading, no_wrap=heading in ladder_page.SHORT)
-    for row in results:
-        cells = dict(zip(ladder_page.CELLS, ladder_page.cells(row), strict=True))
-        table.add_row(*(cells[heading] for heading in shown))
-    console.print(table)
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    cells = [dict(zip(ladder_page.CELLS, ladder_page.cells(row), strict=True)) for row in results]
+    title = f"test: {results[0].images} images, {results[0].positives} positive"
+    console.print(table(title, shown, [[row[cell] for cell in shown] for row in cells]))
+    say(console, f"report: {report}")
     if found.failures:
         raise typer.Exit(FAULT)

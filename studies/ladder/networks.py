@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from components.trainer.config import TrainerConfig
-from components.trainer.data.records import Split, write_predictions
+from components.trainer.data.records import Split, read_split, write_predictions
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
@@ -25,6 +25,7 @@ from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
+from core.features import SPLITS
 from core.files import replacing
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval
@@ -106,6 +107,22 @@ def limited(split: Split, count: int | None, seed: int) -> Split:
     return replace(split.only(rows), fingerprint=digest)
 
 
+def read_splits(
+    data: Path, size: int, cache: Path, train: int | None, others: int | None, seed: int, progress: Progress
+) -> dict[str, Split]:
+    """Return the splits of an ingested data set at `size` px, cut to `train` and to `others` images; None is all.
+
+    Raises:
+        DataError: as `read_split`.
+    """
+    splits = {}
+    for name in SPLITS:
+        files = [str(data / name / "*.tfrecord.gz")]
+        whole = read_split(name, files, size=size, cache_dir=cache, progress=progress)
+        splits[name] = limited(whole, train if name == "train" else others, seed)
+    return splits
+
+
 def key(rung: Experiment, splits: Splits, minutes: float | None, before: str) -> str:
     """Return a hash of everything that decides a rung's result; `before` is the key of its warm start."""
     about = [
@@ -131,15 +148,8 @@ def run_experiment(
 ) -> tuple[ExperimentResult, Weights]:
     """Train one rung and measure it on test; returns its weights for the rung that starts from them.
 
-    Args:
-        name: of the rung.
-        rung: its preset.
-        splits: the same for all rungs.
-        minutes: its share of the budget; None = as long as its epochs take.
-        own_key: see `key`.
-        folder: for history, backup and the predictions on test.
-        initial: weights of the rung before, where this one starts from them.
-        progress: gets a line an epoch.
+    Without `minutes` it takes as long as its epochs do. `own_key` is its `key`; `folder` gets history, backup and the
+    predictions on test; `initial` are the weights of the rung before, if this one starts from them.
     """
     config = rung.trainer.model_copy(update={"seed": splits.seed, "max_minutes": minutes})
     keras.utils.set_random_seed(config.seed)

@@ -14,15 +14,10 @@ Result = TypeVar("Result")
 
 
 def run(job: Callable[[Progress], Result], what: str, progress: Progress) -> Result:
-    """Return what `job` returns; its lines come out of `progress`, its exceptions out of here.
-
-    Args:
-        job: can be pickled, as can what it returns and raises.
-        what: names the job where its process is killed.
-        progress: gets the lines and ticks.
+    """Return what `job` returns; its lines come out of `progress`, its exceptions out of here: all can be pickled.
 
     Raises:
-        RunFaultError: the process ended without an answer.
+        RunFaultError: the process ended without an answer; the message says `what`.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)

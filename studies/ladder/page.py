@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.charts import marks
-from core.charts.series import lines
-from core.charts.spec import svg
 from core.numbers import count, duration
 from studies.ladder.networks import ExperimentResult
-from studies.page import Figure, Page, Section, Table, name, spread
+from studies.page import Page, Section, Table, curve, name, spread
 
 CELLS = ("rung", "parameters", "study", "AUC", "missed", "epochs", "training", "first weights")
 SHORT = ("rung", "AUC", "epochs", "training")
@@ -83,15 +81,7 @@ def _table(results: Sequence[ExperimentResult]) -> Table:
         for row in results
     ]
     return Table(
-        headings=(
-            "rung",
-            "study, private",
-            "AUC here",
-            "",
-            "missed at 0.5",
-            "epochs",
-            "training",
-        ),
+        headings=("rung", "study, private", "AUC here", "", "missed at 0.5", "epochs", "training"),
         rows=rows,
         left=(0, 3),
         notes=("* fewer epochs than the preset asks for: the budget ended it. Intervals by DeLong.",),
@@ -109,8 +99,7 @@ def _curves(number: int, family: str, results: Sequence[ExperimentResult]) -> Se
             row.title: [(float(epoch), one[measure]) for epoch, one in enumerate(row.history, 1)]
             for row in results
         }
-        chart = svg(lines(label, "epoch", label, series, low=low))
-        figures.append(Figure(label[0].upper() + label[1:], text, chart))
+        figures.append(curve(label, text, "epoch", series, low))
     return Section(
         f"curves-{number}",
         family[0].upper() + family[1:],

@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from core.errors import UsageError
-from pipeline.config import About, explain
+from pipeline.config import About, validated
 from studies.ladder.networks import Experiment
 
 
@@ -26,19 +26,10 @@ def presets() -> dict[str, ExperimentPreset]:
     """Return every rung by name, in order."""
     folder = resources.files("studies.ladder.presets")
     names = sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
-    return {name: load((folder / f"{name}.yaml").read_text(encoding="utf-8"), name) for name in names}
-
-
-def load(text: str, where: str) -> ExperimentPreset:
-    """Read one rung.
-
-    Raises:
-        UsageError: an unknown key, or a value out of range.
-    """
-    try:
-        return ExperimentPreset.model_validate(yaml.safe_load(text))
-    except ValidationError as error:
-        raise UsageError(explain(error, f"preset {where}", ExperimentPreset)) from None
+    contents = {name: yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8")) for name in names}
+    return {
+        name: validated(ExperimentPreset, content, f"preset {name}") for name, content in contents.items()
+    }
 
 
 def chosen(wanted: Sequence[str]) -> dict[str, ExperimentPreset]:
@@ -68,14 +59,10 @@ def chosen(wanted: Sequence[str]) -> dict[str, ExperimentPreset]:
 
 
 def with_weights(rungs: Mapping[str, Experiment], given: Sequence[str]) -> dict[str, Experiment]:
-    """Return the rungs, those of a named backbone starting from a file instead of ImageNet's download.
-
-    Args:
-        rungs: all of them.
-        given: BACKBONE=PATH#sha256=HEX each.
+    """Return all rungs, those of a named backbone starting from a file instead of ImageNet's download.
 
     Raises:
-        UsageError: not of that form, or no rung asks for ImageNet's weights of that backbone.
+        UsageError: a text is not of the form BACKBONE=PATH#sha256=HEX, or no rung asks for ImageNet's weights of that backbone.
     """
     files: dict[str, str] = {}
     asking = {rung.trainer.backbone for rung in rungs.values() if rung.trainer.weights == "imagenet"}

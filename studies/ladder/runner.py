@@ -14,10 +14,8 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from components.ingest.manifest import Manifest
-from components.trainer.data.records import read_split
 from components.trainer.progress import Progress
 from core.errors import RunFaultError
-from core.features import SPLITS
 from core.files import write_atomic
 from core.workspace import Workspace
 from studies.ladder import networks as ladder
@@ -29,21 +27,13 @@ SIZE = 256  # px: what the base CNN asks for; the other networks look at 224 of 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose.
+    """What the user chose."""
 
-    Attributes:
-        budget: minutes for the whole ladder, in equal shares; None = every preset's epochs.
-        train_images: of the training split, None = all; the same for every rung.
-        eval_images: of eval and of test each, None = all.
-        seed: of everything that is drawn.
-        again: train the chosen rungs even where they are done.
-    """
-
-    budget: float | None
-    train_images: int | None
-    eval_images: int | None
-    seed: int
-    again: bool = False
+    budget: float | None  # minutes for the whole ladder, in equal shares; None = every preset's epochs
+    train_images: int | None  # of the training split, None = all; the same for every rung
+    eval_images: int | None  # of eval and of test each, None = all
+    seed: int  # of everything that is drawn
+    again: bool = False  # train the chosen rungs even where they are done
 
 
 @dataclass
@@ -160,16 +150,9 @@ def _climb(
 
 
 def _ground(data: Path, cache: Path, options: Options, progress: Progress) -> Splits:
-    splits = {
-        name: ladder.limited(
-            read_split(
-                name, [str(data / name / "*.tfrecord.gz")], size=SIZE, cache_dir=cache, progress=progress
-            ),
-            options.train_images if name == "train" else options.eval_images,
-            options.seed,
-        )
-        for name in SPLITS
-    }
+    splits = ladder.read_splits(
+        data, SIZE, cache, options.train_images, options.eval_images, options.seed, progress
+    )
     return Splits(splits["train"], splits["eval"], splits["test"], options.seed)
 
 

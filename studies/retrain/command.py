@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import UsageError
 from pipeline.commands.options import DataOption, WorkspaceOption
-from studies.options import SeedOption, validated
+from pipeline.console import say, table
+from studies.options import SeedOption
 
 
 def retrain(
@@ -46,14 +46,14 @@ def retrain(
 
     Example:  melanosizer study retrain --data data/ham10000 --steps 2000
     """
-    from components.trainer.data.records import DataError, read_split
+    from components.trainer.data.records import DataError
     from components.trainer.model.backbones.backbone import UnknownBackboneError, WeightsFileError
     from components.trainer.progress import Progress
-    from core.features import SPLITS
     from core.workspace import Workspace
     from pipeline import data_set
+    from pipeline.config import validated
     from studies import page
-    from studies.ladder import networks as limiting
+    from studies.ladder import networks
     from studies.retrain import flow
     from studies.retrain import page as retrain_page
 
@@ -71,26 +71,14 @@ def retrain(
         "random_brightness": random_brightness,
         "seed": seed,
     }
-    config = validated(flow.RetrainConfig, {key: str(value) for key, value in values.items()})
+    config = validated(flow.RetrainConfig, values, "study retrain")
     place = Workspace(workspace)
     place.prepare()
     console, progress = Console(), Progress()
     folder = data_set.ready(data, place, console)
     try:
-        splits = {
-            name: limiting.limited(
-                read_split(
-                    name,
-                    [str(folder / name / "*.tfrecord.gz")],
-                    size=size,
-                    cache_dir=place.cache,
-                    progress=progress,
-                ),
-                None if images is None else images if name == "train" else max(16, images // 4),
-                seed,
-            )
-            for name in SPLITS
-        }
+        quarter = None if images is None else max(16, images // 4)
+        splits = networks.read_splits(folder, size, place.cache, images, quarter, seed, progress)
         found = flow.retrain(config, splits, place.cache / "retrain", progress)
     except (DataError, WeightsFileError, UnknownBackboneError) as error:
         raise UsageError(str(error)) from None
@@ -102,15 +90,13 @@ def retrain(
         ("options", ", ".join(f"{key} {value}" for key, value in config.model_dump().items())),
     ]
     report = page.write(retrain_page.page(config, found, splits["test"], facts), out / page.FILE_NAME)
-    table = Table(
-        title=f"{backbone}, first weights: {found.weights}", show_header=False, title_justify="left"
-    )
-    table.add_row("AUC on test", str(found.test.auc))
-    table.add_row("accuracy", f"{found.accuracy:.3f}")
-    table.add_row("sensitivity", str(found.test.sensitivity))
-    table.add_row("specificity", str(found.test.specificity))
-    table.add_row(
-        "misclassified", f"{len(found.misclassified)} of {found.test.images}, {out / 'misclassified.csv'}"
-    )
-    console.print(table)
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    wrong = f"{len(found.misclassified)} of {found.test.images}, {out / 'misclassified.csv'}"
+    rows = [
+        ("AUC on test", str(found.test.auc)),
+        ("accuracy", f"{found.accuracy:.3f}"),
+        ("sensitivity", str(found.test.sensitivity)),
+        ("specificity", str(found.test.specificity)),
+        ("misclassified", wrong),
+    ]
+    console.print(table(f"{backbone}, first weights: {found.weights}", ("", ""), rows))
+    say(console, f"report: {report}")

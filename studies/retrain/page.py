@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.trainer.data.records import Split
-from core.charts.series import lines
-from core.charts.spec import svg
 from core.numbers import duration, rate
-from studies.page import Figure, Page, Section, Table, picture
+from studies.page import Page, Section, Table, curve, measured, picture
 from studies.retrain.flow import RetrainConfig, Retrained
 
 _SHOWN = 24
@@ -19,28 +17,18 @@ _SHOWN = 24
 def page(config: RetrainConfig, found: Retrained, test: Split, facts: Sequence[tuple[str, str]]) -> Page:
     """Return the page: the final test, the curves, the mistakes with their pictures."""
     rows = [
-        ["AUC", rate(found.test.auc.value), f"{rate(found.test.auc.low)} to {rate(found.test.auc.high)}"],
+        measured("AUC", found.test.auc),
         ["accuracy", rate(found.accuracy), "–"],
-        *(
-            [name, rate(spread.value), f"{rate(spread.low)} to {rate(spread.high)}"]
-            for name, spread in (
-                ("sensitivity", found.test.sensitivity),
-                ("specificity", found.test.specificity),
-            )
-        ),
+        measured("sensitivity", found.test.sensitivity),
+        measured("specificity", found.test.specificity),
         ["training", duration(found.seconds), "–"],
         ["first weights", found.weights, "–"],
     ]
+    loss = [(float(step), row.loss) for step, row in found.history]
+    auc = [(float(step), row.figures["eval_auc"]) for step, row in found.history]
     figures = [
-        Figure(title, text, svg(lines(title, "step", title, {title: points})))
-        for title, text, points in (
-            ("loss", "Mean since the evaluation before.", [(float(x), row.loss) for x, row in found.history]),
-            (
-                "AUC on eval",
-                "Area under the ROC curve.",
-                [(float(x), row.figures["eval_auc"]) for x, row in found.history],
-            ),
-        )
+        curve("loss", "Mean since the evaluation before.", "step", {"loss": loss}),
+        curve("AUC on eval", "Area under the ROC curve.", "step", {"AUC on eval": auc}),
     ]
     place = {name: row for row, name in enumerate(test.names)}
     pictures = [

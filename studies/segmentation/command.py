@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from core.errors import REFUSED, UsageError
 from pipeline.commands.options import WorkspaceOption, overridden
-from studies.options import SeedOption, command_line, validated
-
-if TYPE_CHECKING:
-    from studies.segmentation.experiment import Result
-    from studies.segmentation.runner import UnetRun
+from pipeline.console import say, table
+from studies.options import SeedOption, command_line
 
 PARTS = ("unet", "experiment", "vgg16")
 
@@ -60,8 +56,9 @@ def segmentation(
     from components.trainer.model.backbones.backbone import WeightsFileError
     from components.trainer.progress import Progress
     from core.workspace import Workspace
+    from pipeline.config import override, validated
     from studies import page
-    from studies.segmentation import experiment, runner
+    from studies.segmentation import experiment, measured, runner
     from studies.segmentation import page as segmentation_page
     from studies.segmentation.classifiers import FifthBlock, FrozenLinear
     from studies.segmentation.config import STUDY, SegmentationConfig
@@ -71,12 +68,14 @@ def segmentation(
     unknown = [part for part in wanted if part not in PARTS]
     if unknown or not wanted:
         raise UsageError(f"--parts {parts}: valid are {', '.join(PARTS)}, with commas")
-    config = validated(SegmentationConfig, {"seed": str(seed)} | overridden(overrides))
+    content: dict[str, object] = {"seed": seed}
+    override(content, overridden(overrides))
+    config = validated(SegmentationConfig, content, "study segmentation")
     place = Workspace(workspace)
     place.prepare()
     console, progress = Console(), Progress()
     folder, version = runner.write_pairs(data, place, seed)
-    files = experiment.files_of(str(folder))
+    files = sorted(folder.glob("*/*.tfrecord.gz"))
     try:
         if wanted != ["unet"]:
             experiment.check(files, folds)  # before an hour of training
@@ -116,40 +115,29 @@ def segmentation(
         segmentation_page.page(run, galleries, results, kept.out_of_fold_jaccard, facts), out / page.FILE_NAME
     )
     if run is not None:
-        console.print(_unet_table(run))
+        rows = [
+            ("pairs", str(len(run.scores))),
+            ("Jaccard", str(measured.interval([score.jaccard for score in run.scores]))),
+            ("Dice", str(measured.interval([score.dice for score in run.scores]))),
+            ("version", run.version or "none pushed"),
+        ]
+        console.print(table("U-Net on held-out pairs", ("", ""), rows))
     for result in results:
-        console.print(_experiment_table(result))
-        console.print(result.sentence, highlight=False, soft_wrap=True)
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
-    if run is not None and "unet" in wanted and any(not verdict.passed for verdict in run.verdicts):
-        for verdict in run.verdicts:
-            for check in verdict.refusals:
-                console.print(f"[red]refused:[/] {check.sentence()}", highlight=False, soft_wrap=True)
-        raise typer.Exit(REFUSED)
-
-
-def _unet_table(run: UnetRun) -> Table:
-    from studies.segmentation.measured import interval
-
-    table = Table(title="U-Net on held-out pairs", show_header=False, title_justify="left")
-    table.add_row("pairs", str(len(run.scores)))
-    table.add_row("Jaccard", str(interval([score.jaccard for score in run.scores])))
-    table.add_row("Dice", str(interval([score.dice for score in run.scores])))
-    table.add_row("version", run.version or "none pushed")
-    return table
-
-
-def _experiment_table(result: Result) -> Table:
-    table = Table(title=f"{result.classifier} (first weights: {result.weights})", title_justify="left")
-    for heading in ("images", "AUC", "accuracy", "sensitivity", "specificity", "p"):
-        table.add_column(heading)
-    for arm in result.arms:
-        table.add_row(
-            arm.variant,
-            str(arm.auc),
-            str(arm.accuracy),
-            str(arm.sensitivity),
-            str(arm.specificity),
-            "" if arm.p_auc is None else f"{arm.p_auc:.3f}",
-        )
-    return table
+        arms = [
+            (
+                arm.variant,
+                *map(str, (arm.auc, arm.accuracy, arm.sensitivity, arm.specificity)),
+                "" if arm.p_auc is None else f"{arm.p_auc:.3f}",
+            )
+            for arm in result.arms
+        ]
+        headings = ("images", "AUC", "accuracy", "sensitivity", "specificity", "p")
+        console.print(table(f"{result.classifier} (first weights: {result.weights})", headings, arms))
+        say(console, result.sentence)
+    say(console, f"report: {report}")
+    if run is not None and "unet" in wanted:
+        refusals = [check for verdict in run.verdicts for check in verdict.refusals]
+        for check in refusals:
+            say(console, f"[red]refused:[/] {check.sentence()}")
+        if refusals:
+            raise typer.Exit(REFUSED)

@@ -14,18 +14,15 @@ from tfx.utils import path_utils
 
 from components.gate.blessing import bless_infra, bless_model
 from components.registry.component import write_record
-from components.serving_check.requests import BAD, golden
-from core import features
-from core.records.verdict import Check, Verdict, at_least
+from components.serving_check import trial
+from core.records.verdict import Verdict, at_least
 from core.records.version import Parents
 from core.registry.store import Registry
-from serving.engine.check import check_saved_model
 from studies.segmentation import measured, pairs
 from studies.segmentation.config import MODEL_NAME, SegmentationConfig
 from studies.segmentation.segmenter import MASK, SEGMENT
 
 _GOLDEN = 4
-_TIMEOUT_SECONDS = 300
 
 
 @component
@@ -56,31 +53,18 @@ def SegmentationCheck(  # noqa: N802 - a component is a class to its users
 ) -> None:
     """Prove in a process of its own that a server can load the model and that it answers as it does here."""
     folder = Path(path_utils.serving_model_path(model.uri))
-    images = golden([Path(path) for path in _split(examples, "eval")], _GOLDEN)
-    batches = [[image] for image in images] + [list(images)] + [[data] for data in BAD.values()]
-    seen = check_saved_model(
-        folder,
-        [{features.IMAGE_BYTES: batch} for batch in batches],
-        signature=SEGMENT,
-        outputs=(MASK,),
-        timeout=_TIMEOUT_SECONDS,
-    )
-    answers = seen.answers
-    good = () if seen.load_error else answers[: len(images) + 1]
-    error = seen.load_error or next((item.error for item in answers[: len(images) + 1] if item.error), "")
-    checks: list[Check] = [at_least("loads_and_answers", float(not error), 1.0, detail=error)]
-    if good and not error:
+    images = trial.golden(_split(examples, "eval"), _GOLDEN)
+    seen = trial.ask(folder, images, MASK, signature=SEGMENT)
+    checks = [at_least("loads_and_answers", float(not seen.error), 1.0, detail=seen.error)]
+    if not seen.error:
         here, _ = measured.loaded(folder)(images)
-        there = [pairs.mask_of(bytes(data)) for data in answers[len(images)].outputs[MASK]]
-        alone = [pairs.mask_of(bytes(item.outputs[MASK][0])) for item in answers[: len(images)]]
-        for name, masks in (("alone", alone), ("in a batch", there)):
-            same = float(np.mean([np.mean(one == other) for one, other in zip(masks, here, strict=True)]))
-            checks.append(at_least("pixels_as_in_python", same, 0.9999, slice=name))
-        for name, item in zip(BAD, answers[len(images) + 1 :], strict=True):
-            refused = float(item.code == "INVALID_ARGUMENT")
-            checks.append(
-                at_least("refuses", refused, 1.0, slice=f"request:{name}", detail=(item.error or "")[:200])
-            )
+        alone = [item.outputs[MASK][0] for item in seen.alone]
+        for name, masks in (("alone", alone), ("in a batch", seen.together.outputs[MASK])):
+            same = [
+                np.mean(pairs.mask_of(bytes(one)) == other) for one, other in zip(masks, here, strict=True)
+            ]
+            checks.append(at_least("pixels_as_in_python", float(np.mean(same)), 0.9999, slice=name))
+        checks += seen.refusals
     verdict = Verdict(gate="serving", checks=tuple(checks))
     verdict.save(Path(infra_blessing.uri))
     bless_infra(infra_blessing, verdict.passed)
@@ -114,5 +98,5 @@ def SegmentationRecord(  # noqa: N802 - a component is a class to its users
     write_record(pushed_model, record, Registry(Path(workspace), MODEL_NAME), run_id, config, about)
 
 
-def _split(examples: standard_artifacts.Examples, name: str) -> list[str]:
-    return sorted(str(path) for path in Path(artifact_utils.get_split_uri([examples], name)).glob("*"))
+def _split(examples: standard_artifacts.Examples, name: str) -> list[Path]:
+    return sorted(Path(artifact_utils.get_split_uri([examples], name)).glob("*"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
@@ -20,9 +20,7 @@ class PairsAugmentationConfig(Frozen):
     )
     aspect: Fraction = Field(default=0.25, description="largest stretch, log")
     shear: Fraction = Field(default=0.1, description="largest shear, radians")
-    shift: Annotated[float, Field(ge=0.0, lt=0.5)] = Field(
-        default=0.18, description="largest shift, share of the side"
-    )
+    shift: float = Field(default=0.18, ge=0.0, lt=0.5, description="largest shift, share of the side")
     gain: Fraction = Field(
         default=0.25, description="largest gain of one channel, log: another camera's white balance"
     )
@@ -33,9 +31,7 @@ class PairsAugmentationConfig(Frozen):
         default=0.25, description="largest slope of the light across the picture, relative"
     )
     blur: Share = Field(default=0.3, description="probability of a slight blur")
-    noise: Annotated[float, Field(ge=0.0, le=50.0)] = Field(
-        default=8.0, description="largest noise, grey levels"
-    )
+    noise: float = Field(default=8.0, ge=0.0, le=50.0, description="largest noise, grey levels")
     hair: Share = Field(default=0.25, description="probability of dark arcs over the picture")
     tube: Share = Field(
         default=0.2, description="probability of black corners, as a dermatoscope's tube leaves"

@@ -16,7 +16,6 @@ import tensorflow as tf
 from pydantic import Field, ValidationError
 from sklearn.metrics import roc_auc_score
 
-from components.trainer.data.records import matching
 from components.trainer.progress import Progress
 from core import features
 from core.files import write_atomic
@@ -35,6 +34,7 @@ SIZE: Final = 224
 
 Pictures = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
 
 
 class Arm(Frozen):
@@ -67,27 +67,18 @@ class Result(Frozen):
 
 @dataclass(frozen=True)
 class Material:
-    """Pictures and masks at one size, and the rows of each fold.
+    """Pictures and masks at one size, and the rows of each fold."""
 
-    Attributes:
-        pictures: uint8 [n, SIZE, SIZE, 3].
-        truth: bool [n, SIZE, SIZE].
-        predicted: bool [n, SIZE, SIZE], out-of-fold.
-        targets: int64 [n].
-        jaccard: of each predicted mask at SIZE.
-    """
-
-    names: tuple[str, ...]
-    pictures: Pictures
-    truth: Masks
-    predicted: Masks
-    targets: Labels
-    rows: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
-    jaccard: npt.NDArray[np.float64]
+    pictures: Pictures  # uint8 [n, SIZE, SIZE, 3]
+    truth: Masks  # bool [n, SIZE, SIZE]
+    predicted: Masks  # bool [n, SIZE, SIZE], out-of-fold
+    targets: Labels  # int64 [n]
+    rows: list[tuple[Indices, Indices]]
+    jaccard: npt.NDArray[np.float64]  # of each predicted mask at SIZE
 
 
-def check(files: Sequence[str], count: int) -> None:
-    """EvalPoint whether there are labels enough for the folds, before anything is trained.
+def check(files: Sequence[Path], count: int) -> None:
+    """Check whether there are labels enough for the folds, before anything is trained.
 
     Raises:
         ValueError: labels are unknown or too few.
@@ -96,7 +87,7 @@ def check(files: Sequence[str], count: int) -> None:
 
 
 def material(
-    files: Sequence[str], config: SegmentationConfig, count: int, seed: int, progress: Progress
+    files: Sequence[Path], config: SegmentationConfig, count: int, seed: int, progress: Progress
 ) -> Material:
     """Read the pairs and predict every mask by a U-Net that was trained on the other folds.
 
@@ -114,7 +105,7 @@ def material(
     truth = large.masks > 127
     jaccard = np.array([measured.jaccard(one, other) for one, other in zip(predicted, truth, strict=True)])
     progress.line("out-of-fold Jaccard %.4f", jaccard.mean())
-    return Material(large.names, large.pictures, truth, predicted, large.targets, rows, jaccard)
+    return Material(large.pictures, truth, predicted, large.targets, rows, jaccard)
 
 
 def run(given: Material, classifier: FrozenLinear | FifthBlock, seed: int, progress: Progress) -> Result:
@@ -189,9 +180,7 @@ def _arm(name: str, given: Material, answers: dict[str, npt.NDArray[np.float64]]
     )
 
 
-def _rows(
-    targets: Labels, count: int, seed: int
-) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _rows(targets: Labels, count: int, seed: int) -> list[tuple[Indices, Indices]]:
     if (targets < 0).any():
         raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
     return folds(targets, count, seed)
@@ -207,14 +196,6 @@ def _inner(small: Loaded, rows: npt.NDArray[np.int64], seed: int) -> tuple[Loade
 def _enlarged(segmenter: Segmenter, pictures: Pictures) -> Masks:
     masks = segmenter.small_masks(pictures).astype(np.float32)[..., None]
     return np.asarray(tf.image.resize(masks, [SIZE, SIZE]).numpy()[..., 0] >= 0.5)
-
-
-def files_of(folder: str) -> list[str]:
-    """Return the TFRecord files of all splits of written pairs."""
-    return matching([f"{folder}/{name}/*.tfrecord.gz" for name in features.SPLITS])
-
-
-Indices = npt.NDArray[np.int64]
 
 
 def folds(targets: npt.NDArray[np.int64], count: int, seed: int) -> list[tuple[Indices, Indices]]:

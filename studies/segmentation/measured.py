@@ -37,10 +37,7 @@ def dice(one: Masks, other: Masks) -> float:
 def loss(logits: tf.Tensor, lesion: tf.Tensor, share: float) -> tf.Tensor:
     """Return `share` Dice loss (Milletari, Navab, Ahmadi, 3DV 2016, a picture at a time) and the rest cross-entropy.
 
-    Args:
-        logits: float32 [batch, h, w].
-        lesion: float32 [batch, h, w], 0 or 1.
-        share: 0..1.
+    `logits` and `lesion` (0 or 1) are float32 [batch, h, w].
     """
     entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(lesion, logits))
     probability = tf.sigmoid(logits)

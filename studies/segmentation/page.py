@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.charts.series import lines
-from core.charts.spec import svg
 from core.numbers import count, duration, rate
-from studies.page import Figure, Page, Picture, Section, Table, spread
+from studies.page import Page, Picture, Section, Table, curve, measured, spread
 from studies.segmentation.experiment import Result
 from studies.segmentation.measured import interval, worst_tenth
 from studies.segmentation.runner import UnetRun
 
 Galleries = Sequence[tuple[str, Sequence[Picture]]]
+_MEASURES = "accuracy", "sensitivity", "specificity"
+_HEADINGS = "images", "AUC", "mean of folds", *_MEASURES, "AUC, difference", "p (DeLong)", "p (McNemar)"
 
 
 def page(
@@ -33,7 +33,13 @@ def page(
             f"The U-Net's mean Jaccard is {jaccard} on {len(run.scores)} held-out pairs; "
             + (f"version {run.version} was pushed." if run.version else "nothing was pushed.")
         )
-        sections += [_unet(run), _masks(galleries)]
+        masks = Section(
+            "masks",
+            "Masks",
+            "Blue: the true outline. Orange: the U-Net's. Test pairs, which neither training nor the threshold saw.",
+            galleries=galleries,
+        )
+        sections += [_unet(run), masks]
     if experiments:
         sentences += [f"{result.classifier}: {result.sentence}" for result in experiments]
         sections.append(_experiment(experiments, out_of_fold))
@@ -47,8 +53,8 @@ def _unet(run: UnetRun) -> Section:
     table = Table(
         headings=("on test, each at its own size", "value", "95 %"),
         rows=[
-            ["mean Jaccard", rate(float(np.mean(jaccard))), _span(jaccard)],
-            ["mean Dice", rate(float(np.mean(dice))), _span(dice)],
+            measured("mean Jaccard", interval(jaccard)),
+            measured("mean Dice", interval(dice)),
             ["median Jaccard", rate(float(np.median(jaccard))), "–"],
             ["mean Jaccard of the worst tenth", rate(worst_tenth(run.scores)), "–"],
             ["pairs below a Jaccard of 0.5", str(sum(value < 0.5 for value in jaccard)), "–"],
@@ -67,13 +73,7 @@ def _unet(run: UnetRun) -> Section:
         ],
     )
     figures = [
-        Figure(
-            title,
-            text,
-            svg(
-                lines(title, "epoch", title, {title: [(row["epoch"], row.get(name)) for row in run.history]})
-            ),
-        )
+        curve(title, text, "epoch", {title: [(row["epoch"], row.get(name)) for row in run.history]})
         for name, title, text in (
             ("loss", "loss", "Dice and cross-entropy of augmented training pairs."),
             ("eval_jaccard", "Jaccard on eval", "One view, threshold one half, the network's size."),
@@ -88,20 +88,6 @@ def _unet(run: UnetRun) -> Section:
     )
 
 
-def _span(values: Sequence[float]) -> str:
-    found = interval(values)
-    return f"{rate(found.low)} to {rate(found.high)}"
-
-
-def _masks(galleries: Galleries) -> Section:
-    return Section(
-        "masks",
-        "Masks",
-        "Blue: the true outline. Orange: the U-Net's. Test pairs, which neither training nor the threshold saw.",
-        galleries=galleries,
-    )
-
-
 def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Section:
     tables = []
     for result in experiments:
@@ -110,7 +96,7 @@ def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Sec
                 arm.variant,
                 spread(arm.auc),
                 f"{arm.auc_of_folds:.3f}",
-                *(spread(one) for one in (arm.accuracy, arm.sensitivity, arm.specificity)),
+                *(spread(getattr(arm, name)) for name in _MEASURES),
                 "–" if arm.difference is None else spread(arm.difference),
                 "–" if arm.p_auc is None else f"{arm.p_auc:.3f}",
                 "–" if arm.p_accuracy is None else f"{arm.p_accuracy:.3f}",
@@ -119,17 +105,7 @@ def _experiment(experiments: Sequence[Result], out_of_fold: float | None) -> Sec
         ]
         tables.append(
             Table(
-                headings=(
-                    "images",
-                    "AUC",
-                    "mean of folds",
-                    "accuracy",
-                    "sensitivity",
-                    "specificity",
-                    "AUC, difference",
-                    "p (DeLong)",
-                    "p (McNemar)",
-                ),
+                headings=_HEADINGS,
                 rows=rows,
                 title=f"{result.classifier} (first weights: {result.weights})",
                 notes=(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +18,8 @@ import tensorflow as tf
 
 from components.ingest.errors import IngestError
 from components.transform import images
-from core import features
-from core.tfrecord import encode
+from core import features, tfrecord
+from core.files import read_json
 
 UNKNOWN: Final = -1  # target of a pair without a label
 MASK: Final = "mask"  # bytes, PNG of the picture's size, lesion where not 0
@@ -65,18 +67,15 @@ def find(folder: Path) -> list[Pair]:
 
 def split(pairs: Sequence[Pair], seed: int) -> dict[str, list[Pair]]:
     """Return the pairs by split, the labels in equal shares; the same for the same names and seed."""
-    result: dict[str, list[Pair]] = {name: [] for name in features.SPLITS}
+    result: dict[str, list[Pair]] = {name: [] for name in _SHARES}
     for target in sorted({pair.target for pair in pairs}):
         group = sorted(
             (pair for pair in pairs if pair.target == target),
             key=lambda pair: hashlib.sha256(f"{seed} {pair.name}".encode()).digest(),
         )
-        first = 0
-        for number, name in enumerate(features.SPLITS):
-            share = sum(list(_SHARES.values())[: number + 1])
-            last = round(share * len(group))
+        edges = [round(share * len(group)) for share in accumulate(_SHARES.values(), initial=0)]
+        for name, (first, last) in zip(_SHARES, pairwise(edges), strict=True):
             result[name] += group[first:last]
-            first = last
     empty = [name for name, members in result.items() if not members]
     if empty:
         raise IngestError(f"{len(pairs)} pairs are too few: nothing is left for {', '.join(empty)}")
@@ -95,52 +94,36 @@ def write(pairs: Sequence[Pair], out: Path, seed: int) -> str:
     digest = hashlib.sha256()
     counts = {}
     paths = {name: out / name / "data-00000-of-00001.tfrecord.gz" for name in features.SPLITS}
-    for name, members in split(pairs, seed).items():
-        paths[name].parent.mkdir(exist_ok=True)
-        with tf.io.TFRecordWriter(str(_part(paths[name])), tf.io.TFRecordOptions("GZIP")) as writer:
-            for pair in members:
-                record = _record(pair)
-                digest.update(name.encode() + record)
-                writer.write(record)
-        counts[name] = {"pairs": len(members), "positives": sum(pair.target == 1 for pair in members)}
-    version = digest.hexdigest()
-    if version == _version_of(out) and all(path.exists() for path in paths.values()):
-        for path in paths.values():
-            _part(path).unlink()
-        return version
-    for path in paths.values():
-        _part(path).replace(path)
-    text = json.dumps({"data_version": version, "seed": seed, "splits": counts}, indent=1)
-    (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+    def hashed(name: str, members: Sequence[Pair]) -> Iterator[bytes]:
+        for pair in members:
+            record = _record(pair)
+            digest.update(name.encode() + record)
+            yield record
+
+    with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as part:
+        for name, members in split(pairs, seed).items():
+            tfrecord.write(Path(part, name), hashed(name, members), compressed=True)
+            counts[name] = {"pairs": len(members), "positives": sum(pair.target == 1 for pair in members)}
+        version = digest.hexdigest()
+        there = (read_json(out / MANIFEST) or {}).get("data_version")
+        if version != there or not all(path.exists() for path in paths.values()):
+            for name, path in paths.items():
+                path.parent.mkdir(exist_ok=True)
+                Path(part, name).replace(path)
+            text = json.dumps({"data_version": version, "seed": seed, "splits": counts}, indent=1)
+            (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return version
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
-
-
-def _version_of(folder: Path) -> str | None:
-    try:
-        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["data_version"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Pairs at the network's input size.
+    """Pairs at the network's input size."""
 
-    Attributes:
-        names: of the pictures.
-        pictures: uint8 [n, height, width, 3].
-        masks: uint8 [n, height, width], 0 or 255.
-        targets: int64 [n]; -1 where UNKNOWN.
-    """
-
-    names: tuple[str, ...]
-    pictures: npt.NDArray[np.uint8]
-    masks: npt.NDArray[np.uint8]
-    targets: npt.NDArray[np.int64]
+    names: tuple[str, ...]  # of the pictures
+    pictures: npt.NDArray[np.uint8]  # uint8 [n, height, width, 3]
+    masks: npt.NDArray[np.uint8]  # uint8 [n, height, width], 0 or 255
+    targets: npt.NDArray[np.int64]  # int64 [n]; -1 where UNKNOWN
 
     def __len__(self) -> int:
         return len(self.names)
@@ -152,7 +135,7 @@ class Loaded:
         )
 
 
-def load(files: Sequence[str], height: int, width: int) -> Loaded:
+def load(files: Sequence[Path | str], height: int, width: int) -> Loaded:
     """Read TFRecord files and resize everything to the network's input.
 
     Raises:
@@ -169,14 +152,11 @@ def load(files: Sequence[str], height: int, width: int) -> Loaded:
     return Loaded(tuple(names), np.stack(pictures), np.stack(masks), np.asarray(targets, np.int64))
 
 
-def records(files: Sequence[str]) -> Iterator[dict[str, Any]]:
+def records(files: Sequence[Path | str]) -> Iterator[dict[str, Any]]:
     """Yield image_name, image, mask (bytes) and target (int) of each record."""
-    for raw in tf.data.TFRecordDataset(list(files), compression_type="GZIP").as_numpy_iterator():
-        row = tf.train.Example.FromString(raw).features.feature
-        yield {
-            **{key: row[key].bytes_list.value[0] for key in (features.IMAGE_NAME, features.IMAGE, MASK)},
-            features.TARGET: int(row[features.TARGET].int64_list.value[0]),
-        }
+    for file in files:
+        for values in tfrecord.examples(file):
+            yield {name: tfrecord.first(values, name) for name in values}
 
 
 def images_at(data: bytes, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
@@ -206,7 +186,7 @@ def _record(pair: Pair) -> bytes:
         raise IngestError(f"{pair.mask}: the mask is empty")
     # Whatever the source used for "lesion", here it is 255.
     png = tf.io.encode_png(lesion[..., None].astype(np.uint8) * 255).numpy()
-    return encode(
+    return tfrecord.encode(
         {
             features.IMAGE_NAME: pair.name.encode(),
             features.IMAGE: image,

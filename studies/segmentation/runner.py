@@ -22,11 +22,13 @@ from components.ingest.errors import IngestError
 from components.transform import images
 from core.errors import RunFaultError, UsageError
 from core.features import IMAGE, IMAGE_NAME
+from core.hashing import FACTS
 from core.records.verdict import Verdict
 from core.workspace import Workspace
 from pipeline import executions, native_output
 from pipeline.config import LOCAL_BEAM_ARGS
 from pipeline.dag import Judged, Locations, create_pipeline
+from pipeline.outcome import Outcome
 from pipeline.run import logged, new_run_id
 from pipeline.targets import local
 from studies.page import Picture, picture
@@ -98,25 +100,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UnetRun:
-    """What the pipeline left.
+    """What the pipeline left."""
 
-    Attributes:
-        run_id: of the run.
-        scores: of every test picture.
-        verdicts: of the gates.
-        history: a row an epoch.
-        model: the SavedModel's folder.
-        version: that was pushed, None where a gate refused or nothing changed.
-        facts: what the model says of itself.
-    """
-
-    run_id: str
-    scores: list[Score]
-    verdicts: list[Verdict]
-    history: list[dict[str, float]]
-    model: Path
-    version: str | None
-    facts: dict[str, object]
+    run_id: str  # of the run
+    scores: list[Score]  # of every test picture
+    verdicts: Sequence[Verdict]  # of the gates
+    history: list[dict[str, float]]  # a row an epoch
+    model: Path  # the SavedModel's folder
+    version: str | None  # that was pushed, None where a gate refused or nothing changed
+    facts: dict[str, object]  # what the model says of itself
 
 
 def write_pairs(data: Path, workspace: Workspace, seed: int) -> tuple[Path, str]:
@@ -152,6 +144,7 @@ def run_pipeline(
             workspace=workspace, data=data, data_version=data_version, run_id=run_id, preset=PRESET
         )
         compiled = local.compiled(create_pipeline(SegmentationSteps(config), where), run_id)
+        error = ""
         with (
             native_output.hidden(folder / "native.log"),
             logged(console, folder, local.step_names(compiled)),
@@ -160,12 +153,14 @@ def run_pipeline(
                 local.run(compiled)
             except Exception as fault:
                 _log.exception("the run failed")
-                reason = f"{type(fault).__name__}: {fault}"
-                _record(run_id, workspace, data, data_version, started, None, reason)
-                raise RunFaultError(f"{reason}; see {folder / 'run.log'}") from fault
-    found = collect(run_id, workspace)
-    _record(run_id, workspace, data, data_version, started, found)
-    return found
+                error = f"{type(fault).__name__}: {fault}"
+        seconds = round((datetime.now(UTC) - started).total_seconds(), 1)
+        steps = executions.steps(local.connection(None, workspace), run_id)
+        result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
+        result.save(folder)
+        if error:
+            raise RunFaultError(f"{error}; see {folder / 'run.log'}")
+    return collect(run_id, workspace)
 
 
 def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Picture]]]:
@@ -180,7 +175,7 @@ def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Pi
     wanted = {score.image_name for _, scores in groups for score in scores}
     segment = measured.loaded(run.model)
     drawn: dict[str, npt.NDArray[np.uint8]] = {}
-    for row in pairs.records([str(path) for path in sorted((data / "test").glob("*.tfrecord.gz"))]):
+    for row in pairs.records(sorted((data / "test").glob("*.tfrecord.gz"))):
         name = row[IMAGE_NAME].decode()
         if name in wanted:
             masks, _ = segment([row[IMAGE]])
@@ -225,67 +220,16 @@ def collect(run_id: str, workspace: Workspace) -> UnetRun:
     Raises:
         RunFaultError: a step left nothing.
     """
-    from tfx.utils import path_utils
-
-    from core.hashing import FACTS
-
-    by_name = {step.name: step for step in _steps(run_id, workspace)}
-
-    def artifact(step: str, output: str) -> executions.Artifact:
-        found = by_name[step].output(output) if step in by_name else None
-        if found is None:
-            raise RunFaultError(f"run {run_id}: step {step} left no {output}; see its run.log")
-        return found
-
-    model = Path(path_utils.serving_model_path(artifact("Trainer", "model").uri))
-    evaluation = Path(artifact("SegmentationEvaluator", "evaluation").uri)
-    check = Path(artifact("SegmentationCheck", "infra_blessing").uri)
-    pushed = artifact("Pusher", "pushed_model").properties
-    history = Path(artifact("Trainer", "model_run").uri) / "history.json"
+    found = Outcome.load(workspace.run(run_id))
+    evaluation, training = found.uri("SegmentationEvaluator", "evaluation"), found.uri("Trainer", "model_run")
+    if found.model is None or evaluation is None or training is None:
+        raise RunFaultError(f"run {run_id}: its Trainer or its Evaluator left nothing; see its run.log")
     return UnetRun(
         run_id=run_id,
         scores=measured.load(evaluation),
-        verdicts=[Verdict.load(evaluation), Verdict.load(check)],
-        history=json.loads(history.read_text())["epochs"],
-        model=model,
-        version=str(pushed["pushed_version"]) if pushed.get("pushed_version") else None,
-        facts=json.loads((model / FACTS).read_text()),
+        verdicts=found.verdicts,
+        history=json.loads((training / "history.json").read_text())["epochs"],
+        model=Path(found.model),
+        version=found.version if found.status == "pushed" else None,
+        facts=json.loads((Path(found.model) / FACTS).read_text()),
     )
-
-
-def _steps(run_id: str, workspace: Workspace) -> list[executions.Step]:
-    return executions.steps(local.connection(None, workspace), run_id)
-
-
-def _record(
-    run_id: str,
-    workspace: Workspace,
-    data: Path,
-    data_version: str,
-    started: datetime,
-    found: UnetRun | None,
-    fault: str = "",
-) -> None:
-    """Leave the run's end beside its log, as every run's, for the dashboard."""
-    from pipeline.outcome import Outcome, Status, StepOutcome
-
-    refusals = [check.sentence() for verdict in found.verdicts for check in verdict.refusals] if found else []
-    status: Status = "failed"
-    if found is not None:
-        status = "refused" if refusals else "pushed" if found.version else "unchanged"
-    Outcome(
-        run_id=run_id,
-        status=status,
-        reason=fault or "; ".join(refusals),
-        preset=PRESET,
-        data=str(data.resolve()),
-        data_version=data_version,
-        started=started,
-        seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
-        version=found.version if found else None,
-        model=str(found.model) if found else None,
-        metrics=None,
-        threshold=None,
-        verdicts=tuple(found.verdicts) if found else (),
-        steps=tuple(StepOutcome.of(step) for step in _steps(run_id, workspace)),
-    ).save(workspace.run(run_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,11 +34,14 @@ _find: Final = tf.function(region.one_region, reduce_retracing=True)
 
 def regions(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.bool_]:
     """Return one filled region a map (float32 [n, h, w]): bool [n, h, w]."""
-    rows = [
-        _find(tf.constant(probabilities[start : start + _CHUNK]), tf.constant(threshold)).numpy() >= threshold
-        for start in range(0, len(probabilities), _CHUNK)
-    ]
-    return np.concatenate(rows)
+    limit = tf.constant(threshold)
+    return in_chunks(lambda part: _find(tf.constant(part), limit).numpy() >= threshold, probabilities)
+
+
+def in_chunks(answer: Callable[[Any], npt.NDArray[Any]], rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the answers to all rows, asked a few at a time."""
+    parts = [answer(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK)]
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -94,21 +98,14 @@ class Segmenter:
             shown.append(tf.sigmoid(self.model(prepared[:, ::-1, ::-1], training=False))[:, ::-1, ::-1])
         return tf.add_n(shown) / float(len(shown))
 
-    def small_masks(
-        self, pictures: npt.NDArray[np.uint8], threshold: float | None = None
-    ) -> npt.NDArray[np.bool_]:
+    def small_masks(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         """Masks at the network's size of pictures (uint8 [n, height, width, 3]): bool [n, height, width]."""
-        limit = self.threshold if threshold is None else threshold
-        return regions(self.small_probabilities(pictures), limit)
+        return regions(self.small_probabilities(pictures), self.threshold)
 
     def small_probabilities(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The map behind `small_masks`: float32 [n, height, width]."""
         look = tf.function(self.probabilities, reduce_retracing=True)
-        rows = [
-            look(tf.cast(pictures[start : start + _CHUNK], tf.float32)).numpy()
-            for start in range(0, len(pictures), _CHUNK)
-        ]
-        return np.concatenate(rows)
+        return in_chunks(lambda part: look(tf.cast(part, tf.float32)).numpy(), pictures)
 
     def _decoded(self, data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         picture = images.decode_whole(data)
@@ -121,25 +118,12 @@ class Segmenter:
 
 
 def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:
-    """Write a self-contained SavedModel; `serving_default` answers as `segment` does.
-
-    Args:
-        segmenter: the model.
-        folder: where to; replaced.
-        facts: assets.extra/melanosizer.json besides version and threshold.
-    """
+    """Write a self-contained SavedModel, with `facts` in its assets; `serving_default` answers as `segment` does."""
     archive = keras.export.ExportArchive()
     archive.track(segmenter.model)
     spec = tf.TensorSpec([None], tf.string, name=features.IMAGE_BYTES)
-
-    def segment(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return segmenter.answer(image_bytes)
-
-    def serving_default(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return segmenter.answer(image_bytes)
-
-    archive.add_endpoint(SEGMENT, segment, [spec])
-    archive.add_endpoint("serving_default", serving_default, [spec])
+    for name in (SEGMENT, "serving_default"):
+        archive.add_endpoint(name, segmenter.answer, [spec])
     archive.write_out(str(folder), verbose=False)
     extra = folder / "assets.extra"
     extra.mkdir(exist_ok=True)

@@ -70,11 +70,13 @@ class _MaskLearner:
 
     def evaluate(self) -> Scores:
         """Return the mean Jaccard of one view at a threshold of one half, at the network's size."""
-        rows, evaluation = [], self._evaluation
-        for start in range(0, len(evaluation), 32):
-            pixels = tf.cast(evaluation.pictures[start : start + 32], tf.float32)
-            rows.append(self._model(unet.prepare(pixels), training=False).numpy() >= 0)
-        found = mean_jaccard(np.concatenate(rows), evaluation.masks > 127)
+
+        def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+            pixels = unet.prepare(tf.cast(pictures, tf.float32))
+            return np.asarray(self._model(pixels, training=False).numpy() >= 0)
+
+        masks = segmenter.in_chunks(answer, self._evaluation.pictures)
+        found = mean_jaccard(masks, self._evaluation.masks > 127)
         return Scores(found, {"eval_jaccard": found}, f"eval Jaccard {found:.4f}")
 
 
@@ -87,15 +89,9 @@ def train(
     backup: Backup | None = None,
     history: History | None = None,
 ) -> Trained:
-    """Train from random weights, through the product's own loop.
+    """Train from random weights, through the product's own loop; an interrupted training goes on from the backup.
 
-    Args:
-        config: network, augmentation and schedule.
-        pairs: at the network's size.
-        evaluation: chooses the best epoch and the threshold.
-        progress: gets a line an epoch.
-        backup: where an interrupted training goes on from.
-        history: gets a row an epoch.
+    Pairs have the network's size; `evaluation` chooses the best epoch and the threshold.
 
     Raises:
         FloatingPointError: the loss is not finite.
@@ -189,33 +185,23 @@ def run_fn(fn_args: Any) -> None:
     train_files, eval_files = (matching(patterns) for patterns in (fn_args.train_files, fn_args.eval_files))
     training = pairs.load(train_files, config.height, config.width)
     evaluation = pairs.load(eval_files, config.height, config.width)
-    progress.line(
-        "U-Net of %d levels at %d x %d px on %d pairs, eval %d",
-        config.depth,
-        config.width,
-        config.height,
-        len(training),
-        len(evaluation),
-    )
+    what = f"U-Net of {config.depth} levels at {config.width} x {config.height} px"
+    progress.line("%s on %d pairs, eval %d", what, len(training), len(evaluation))
     run_dir = Path(fn_args.model_run_dir)
     cache = Path(fn_args.custom_config.get("cache_dir") or run_dir / "cache")
     data_version = str(fn_args.custom_config.get("data_version", ""))
     key = hashlib.sha256(f"{config.model_dump_json()} {data_version}".encode()).hexdigest()[:24]
     backup = Backup(cache / f"unet-{key}.npz")
     trained = train(config, training, evaluation, progress=progress, backup=backup, history=History(run_dir))
-    masks = trained.segmenter.small_masks(evaluation.pictures)
+    model = trained.segmenter
+    masks = model.small_masks(evaluation.pictures)
     score = mean_jaccard(masks, evaluation.masks > 127)
     facts = {
         "data_version": data_version,
         "training_seconds": round(trained.seconds, 1),
         "metrics": {"eval_jaccard": score, "train_pairs": len(training), "eval_pairs": len(evaluation)},
     }
-    segmenter.write(trained.segmenter, Path(fn_args.serving_model_dir), facts=facts)
+    segmenter.write(model, Path(fn_args.serving_model_dir), facts=facts)
     backup.clear()
-    progress.line(
-        "model %s: eval Jaccard %.4f at %.2f, %.0f s",
-        trained.segmenter.version,
-        score,
-        trained.segmenter.threshold,
-        trained.seconds,
-    )
+    about = f"eval Jaccard {score:.4f} at {model.threshold:.2f}, {trained.seconds:.0f} s"
+    progress.line("model %s: %s", model.version, about)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from components.balance.groups import GROUPS
+from components.balance.records import GROUPS
 from components.evaluator import measured, predictions, worst
 from components.evaluator.predictions import Prediction
 from components.ingest import quarantine

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest.config import IngestConfig
-from components.ingest.layouts.found import Found
 from components.ingest.layouts.read import read
+from components.ingest.row import Found
 from components.ingest.source import Source
 
 

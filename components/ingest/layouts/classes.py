@@ -11,9 +11,8 @@ from components.ingest import diagnosis as diagnoses
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.label import Statements, UnlabelledError, decide
-from components.ingest.layouts.found import Found
 from components.ingest.layouts.images import walk
-from components.ingest.row import Refusal, Row
+from components.ingest.row import Found, Row
 from components.ingest.source import Source
 
 _NEGATIVE: Final = frozenset({
@@ -41,7 +40,7 @@ def read(source: Source, config: IngestConfig) -> Found:
     """
     root = source.image_folder()
     extensions = {extension.lower() for extension in config.image_extensions}
-    result = Found()
+    result = Found(source.title)
     files = sorted(Path(folder) / name for folder, names in walk(root) for name in names)
     beside = _check_codes(source, files, extensions)
     for number, path in enumerate(files, start=1):
@@ -49,11 +48,10 @@ def read(source: Source, config: IngestConfig) -> Found:
         name = str(relative.with_suffix(""))
         if path.suffix.lower() not in extensions:
             detail = f"the ending {path.suffix!r} is none of {', '.join(config.image_extensions)}"
-            result.refusals.append(Refusal(source.title, number, name, str(path), "not_an_image", detail))
+            result.refuse(number, name, str(path), "not_an_image", detail)
             continue
         if path.stem.lower().endswith(_MASKS):
-            detail = "by its name it is a mask, not a picture"
-            result.refusals.append(Refusal(source.title, number, name, str(path), "not_an_image", detail))
+            result.refuse(number, name, str(path), "not_an_image", "by its name it is a mask, not a picture")
             continue
         called = path.parent.name if relative.parent.parts else ""
         said = _statements(called, config.positive_diagnoses or beside[path.parent.parent] - _TWO)
@@ -66,9 +64,7 @@ def read(source: Source, config: IngestConfig) -> Found:
             target, diagnosis = decide(said, config.positive_diagnoses)
         except UnlabelledError as refused:
             result.count(f"{called}/", refused.reason, None, None)
-            result.refusals.append(
-                Refusal(source.title, number, name, str(path), refused.reason, refused.detail)
-            )
+            result.refuse(number, name, str(path), refused.reason, refused.detail)
             continue
         result.count(f"{called}/", str(target), diagnosis, said.malignant)
         result.rows.append(

@@ -60,11 +60,7 @@ class ImageFolder:
     """Every image below a folder, by name; a table can only reach what lies inside."""
 
     def __init__(self, root: Path, extensions: Sequence[str]) -> None:
-        """List ``root`` with its sub-folders; masks and hidden folders are left out.
-
-        Args:
-            root: the folder.
-            extensions: endings of images, the preferred ones first.
+        """List ``root`` with its sub-folders; masks and hidden folders are left out, preferred endings come first.
 
         Raises:
             IngestError: a folder cannot be read.

@@ -10,8 +10,7 @@ from typing import Final
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.layouts import KNOWN, table, table_file
-from components.ingest.layouts.found import Found
-from components.ingest.row import Refusal
+from components.ingest.row import Found
 from components.ingest.source import Source
 
 _UNKNOWN: Final = "UNK"
@@ -32,8 +31,8 @@ def read(source: Source, config: IngestConfig) -> Found:
             f"{truth.path} has no column {', '.join(missing)}: expected {', '.join(needed)}; "
             f"is it the ground truth of {source.kind}?"
         )
-    found = Found()
-    return table.rows(source, config, _records(source, truth, _metadata(truth.path), found), found)
+    found = Found(source.title)
+    return table.rows(source, config, _records(truth, _metadata(truth.path), found), found)
 
 
 def _metadata(truth: Path) -> dict[str, dict[str, str]]:
@@ -56,16 +55,16 @@ def _metadata(truth: Path) -> dict[str, dict[str, str]]:
 
 
 def _records(
-    source: Source, truth: table_file.Table, metadata: dict[str, dict[str, str]], found: Found
+    truth: table_file.Table, metadata: dict[str, dict[str, str]], found: Found
 ) -> Iterator[tuple[int, dict[str, str]]]:
     columns = [name for name in (*table.ONE_HOT, _UNKNOWN) if name in truth.header]
     extra = dict.fromkeys(key for record in metadata.values() for key in record)
-    for line, record in table.records(truth, source, found):
+    for line, record in table.records(truth, found):
         odd = [name for name in columns if not _FLAG.match(record[name].strip())]
         chosen = [name for name in columns if record[name].strip().startswith("1")]
         if len(chosen) > 1 or odd:
             wrong = f"{' and '.join(chosen)} are both set" if not odd else f"{odd[0]} is {record[odd[0]]!r}"
-            found.refusals.append(Refusal(source.title, line, record["image"], "", "bad_value", wrong))
+            found.refuse(line, record["image"], "", "bad_value", wrong)
             continue
         known = metadata.get(record["image"], {})
         row = {key: known.get(key, "") for key in extra}

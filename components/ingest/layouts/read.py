@@ -5,8 +5,7 @@ from __future__ import annotations
 from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.layouts import classes, one_hot, table
-from components.ingest.layouts.found import Found
-from components.ingest.row import Refusal, Row
+from components.ingest.row import Found, Refusal, Row
 from components.ingest.source import Source
 
 

@@ -7,7 +7,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from components.ingest import diagnosis as diagnoses
@@ -15,10 +14,9 @@ from components.ingest.config import IngestConfig
 from components.ingest.errors import IngestError
 from components.ingest.label import Statements, UnlabelledError, decide
 from components.ingest.layouts import KNOWN, table_file
-from components.ingest.layouts.found import Found
 from components.ingest.layouts.images import open_images
 from components.ingest.layouts.table_file import Table
-from components.ingest.row import Refusal, Row, pseudonym
+from components.ingest.row import Found, Row, pseudonym
 from components.ingest.source import Source
 
 COLUMNS: Final[dict[str, list[str]]] = KNOWN["columns"]
@@ -45,21 +43,21 @@ KEPT: Final = frozenset(
 LAYOUTS: Final = [(kind, frozenset(columns)) for kind, columns in KNOWN["signatures"].items()]
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(columns: Sequence[str]) -> str | None:
     """Name the layout of a table by its columns; None where it is not a table that is known."""
-    names = {name.lower() for name in table_file.header(path)}
-    kind = next((kind for kind, columns in LAYOUTS if columns <= names), None)
+    names = {name.lower() for name in columns}
+    kind = next((kind for kind, signature in LAYOUTS if signature <= names), None)
     if kind is None and names & set(COLUMNS["image"]) and names & set(LABELS):
         return "csv"
     return kind
 
 
-def closest(path: Path) -> str:
+def closest(columns: Sequence[str]) -> str:
     """Say which layout a table that is not known comes closest to, and what it lacks; empty for none."""
-    names = {name.lower() for name in table_file.header(path)}
+    names = {name.lower() for name in columns}
     # Of ISIC 2016 there is no header to compare with.
-    kind, columns = max(LAYOUTS[1:], key=lambda layout: len(layout[1] & names) / len(layout[1]))
-    return f"closest is {kind}, without {', '.join(sorted(columns - names))}" if columns & names else ""
+    kind, needed = max(LAYOUTS[1:], key=lambda layout: len(layout[1] & names) / len(layout[1]))
+    return f"closest is {kind}, without {', '.join(sorted(needed - names))}" if needed & names else ""
 
 
 def read(source: Source, config: IngestConfig) -> Found:
@@ -70,15 +68,14 @@ def read(source: Source, config: IngestConfig) -> Found:
     """
     table = table_file.load(source.table(), KEPT)
     check_columns(table, source)
-    found = Found()
-    return rows(source, config, records(table, source, found), found)
+    found = Found(source.title)
+    return rows(source, config, records(table, found), found)
 
 
-def records(table: Table, source: Source, found: Found) -> Iterator[tuple[int, dict[str, str]]]:
+def records(table: Table, found: Found) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the lines that have a cell a column, each as its number and its cells by column; the others are refused."""
-    found.refusals.extend(
-        Refusal(source.title, line, "", "", "bad_row", detail) for line, detail in table.ragged
-    )
+    for line, detail in table.ragged:
+        found.refuse(line, "", "", "bad_row", detail)
     for line, cells in table.lines:
         yield line, dict(zip(table.header, cells, strict=True))
 
@@ -95,7 +92,7 @@ def rows(
         cells = {key: record[column] for key, column in keys.items()}
         name = cells.get("image", "")
         if not name:
-            found.refusals.append(Refusal(source.title, line, "", "", "bad_row", "no image name"))
+            found.refuse(line, "", "", "bad_row", "no image name")
             continue
         stem, path = images.name_of(name), images.find(name)
         said, words = _statements(record)
@@ -107,9 +104,7 @@ def rows(
             found.rows.append(_row(source, line, stem, path, cells, label, diagnosis))
         except UnlabelledError as refused:
             found.count(words, refused.reason, None, None)
-            found.refusals.append(
-                Refusal(source.title, line, stem, path or "", refused.reason, refused.detail)
-            )
+            found.refuse(line, stem, path or "", refused.reason, refused.detail)
     found.unlisted = images.unlisted
     return found
 

@@ -27,32 +27,20 @@ _ISIC_NAME: Final = re.compile(r"^ISIC_\d+(_downsampled)?$")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as it lies in its file.
-
-    Attributes:
-        path: the file.
-        header: column names, stripped.
-        lines: line number and cells of every row that has a cell a column.
-        ragged: line number of every other row, and what is wrong with it.
-        all_columns: the header with the columns that were left out.
-    """
+    """A table as it lies in its file."""
 
     path: Path
-    header: tuple[str, ...]
-    lines: list[tuple[int, list[str]]]
-    ragged: list[tuple[int, str]]
-    all_columns: tuple[str, ...]
+    header: tuple[str, ...]  # column names, stripped
+    lines: list[tuple[int, list[str]]]  # line number and cells of every row that has a cell a column
+    ragged: list[tuple[int, str]]  # line number of every other row, and what is wrong with it
+    all_columns: tuple[str, ...]  # the header with the columns that were left out
 
 
 def load(path: Path, wanted: frozenset[str] | None = None) -> Table:
     """Read a table: UTF-8, UTF-16 or Windows-1252; commas, semicolons, tabs or bars; or the first sheet of an .xlsx.
 
     Blank lines, comments (#) and a `sep=` line before the header are passed over; cells that are empty beyond the
-    header are dropped.
-
-    Args:
-        path: the file.
-        wanted: lower-case names of the columns that are kept, since ISIC 2024 has 55; None keeps all.
+    header are dropped. Of the columns those with the lower-case names ``wanted`` are kept, since ISIC 2024 has 55.
 
     Raises:
         IngestError: it cannot be read as a table, is empty, or a quote swallows rows.

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from core import features
 from core.hashing import FACTS
-from core.measures import operating_point
 from core.measures.operating_point import Zones
 from core.measures.recalibration import Recalibration
 
@@ -65,8 +64,8 @@ def stated(probability: tf.Tensor, threshold: float, zones: Zones, version: str)
     ones = tf.ones_like(probability)
     zone = tf.where(
         probability < zones.low_below,
-        operating_point.LOW,
-        tf.where(probability >= zones.refer_from, operating_point.REFER, operating_point.REVIEW),
+        "low",
+        tf.where(probability >= zones.refer_from, "refer", "review"),
     )
     return {
         features.PROBABILITY: probability,

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from components.balance import groups, overlap
+from components.balance import records
 from core import tfrecord
 
 
@@ -17,13 +17,13 @@ def test_images_are_counted_by_split_group_value_and_label(tmp_path: Path):
         "test": [_record(0, sex=b"female", diagnosis=b"nv")],
     }
     patterns = {}
-    for name, records in splits.items():
+    for name, content in splits.items():
         patterns[name] = str(tmp_path / f"{name}.tfrecord.gz")
-        tfrecord.write(patterns[name], records)
+        tfrecord.write(patterns[name], content)
     with beam.Pipeline("apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
-        groups.count(overlap.read(pipeline, patterns)) | beam.io.WriteToText(str(tmp_path / "found"))
+        records.count(records.read(pipeline, patterns)) | beam.io.WriteToText(str(tmp_path / "found"))
     lines = [line for part in tmp_path.glob("found*") for line in part.read_text().splitlines()]
-    found = groups.collect(lines)
+    found = records.collect(lines)
     assert found["train"]["sex"] == {"male": [1, 1], "unknown": [1, 0]}
     assert found["train"]["age_band"] == {"60-74": [0, 1], "unknown": [2, 0]}
     assert found["test"]["diagnosis"] == {"nv": [1, 0]}
@@ -34,6 +34,6 @@ def test_the_order_of_beams_lines_does_not_show():
     lines = [
         json.dumps([("train", "sex", value, target), 3]) for value in ("male", "female") for target in (1, 0)
     ]
-    there, here = groups.collect(lines), groups.collect(lines[::-1])
+    there, here = records.collect(lines), records.collect(lines[::-1])
     assert json.dumps(there) == json.dumps(here)
     assert there == {"train": {"sex": {"female": [3, 3], "male": [3, 3]}}}

@@ -4,8 +4,8 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 
-from components.balance import overlap
-from components.balance.overlap import Overlap
+from components.balance import records
+from components.balance.records import Overlap
 
 
 def _record(group: str, image: bytes) -> bytes:
@@ -18,15 +18,15 @@ def _record(group: str, image: bytes) -> bytes:
 
 def _find(folder: Path, splits: dict[str, list[bytes]]) -> Overlap:
     patterns = {}
-    for name, records in splits.items():
+    for name, content in splits.items():
         patterns[name] = str(folder / f"{name}.tfrecord.gz")
         with tf.io.TFRecordWriter(patterns[name], "GZIP") as writer:
-            for record in records:
+            for record in content:
                 writer.write(record)
     output = folder / "found"
     with beam.Pipeline("apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
-        overlap.find(overlap.read(pipeline, patterns)) | beam.io.WriteToText(str(output))
-    return overlap.summarise(line for part in folder.glob("found*") for line in part.read_text().splitlines())
+        records.overlaps(records.read(pipeline, patterns)) | beam.io.WriteToText(str(output))
+    return records.summarise(line for part in folder.glob("found*") for line in part.read_text().splitlines())
 
 
 def test_splits_without_anything_in_common_have_no_overlap(tmp_path: Path):
@@ -55,6 +55,6 @@ def test_a_patient_and_an_image_on_two_sides_are_both_found_and_named(tmp_path: 
 
 @pytest.mark.parametrize("copies", [1, 30])
 def test_only_a_few_overlaps_are_named(copies: int):
-    found = overlap.summarise(f"group {number:02d} in eval, test" for number in range(copies))
+    found = records.summarise(f"group {number:02d} in eval, test" for number in range(copies))
     assert found.groups == copies
-    assert len(found.named) == min(copies, overlap.EXAMPLES_NAMED)
+    assert len(found.named) == min(copies, records.EXAMPLES_NAMED)

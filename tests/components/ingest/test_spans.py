@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.ingest import by_source, dealt, spans
+from components.ingest import dealt, spans
 from components.ingest.config import IngestConfig, Source
 from components.ingest.errors import IngestError
 from components.ingest.job import ingest
@@ -255,9 +255,9 @@ def test_a_data_set_of_some_sources_keeps_every_split(tmp_path: Path, data: Writ
     whole = tmp_path / "whole"
     ingest(config(*sources), whole)
     place = splits(whole)
-    assert by_source.sources(whole) == ("one", "two")
-    rest = by_source.select(whole, {"one"}, tmp_path / "rest")
-    left = by_source.select(whole, {"two"}, tmp_path / "left")
+    assert spans.sources(whole) == ("one", "two")
+    rest = spans.select_sources(whole, {"one"}, tmp_path / "rest")
+    left = spans.select_sources(whole, {"two"}, tmp_path / "left")
     assert splits(tmp_path / "rest") | splits(tmp_path / "left") == place
     assert moved(place, splits(tmp_path / "rest")) == len(splits(tmp_path / "left")) == 40
     assert rest.splits["train"].images == sum(place[f"im{n:04}"] == "train" for n in range(60))
@@ -265,4 +265,4 @@ def test_a_data_set_of_some_sources_keeps_every_split(tmp_path: Path, data: Writ
     assert len({rest.data_version, left.data_version, Manifest.load(whole).data_version}) == 3
     rest.verify(tmp_path / "rest")
     # The same part made again is the same data.
-    assert by_source.select(whole, {"one"}, tmp_path / "again").data_version == rest.data_version
+    assert spans.select_sources(whole, {"one"}, tmp_path / "again").data_version == rest.data_version

@@ -7,7 +7,7 @@ import pytest
 
 from components.serving_check import trial
 from components.serving_check.config import ServingCheckConfig
-from components.serving_check.requests import BAD
+from components.serving_check.trial import BAD
 
 
 @pytest.fixture(scope="module")

@@ -44,8 +44,7 @@ def given() -> Material:
     pictures[targets == 1, 80:144, 80:144] -= 100
     truth = np.ones(pictures.shape[:3], bool)
     predicted = np.zeros(pictures.shape[:3], bool)
-    names = tuple(f"p{number}" for number in range(20))
-    return Material(names, pictures, truth, predicted, targets, folds(targets, 2, 1), np.ones(20))
+    return Material(pictures, truth, predicted, targets, folds(targets, 2, 1), np.ones(20))
 
 
 def test_the_mean_of_the_folds_does_not_compare_answers_of_different_folds(given: Material) -> None:
