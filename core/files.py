@@ -143,7 +143,7 @@ def mark_of(path: Path) -> tuple[int, int] | None:
 
 
 def cached(load: Callable[[Path], T], most: int) -> Callable[[Path], T | None]:
-    """Return `load` with a memory for its last files until they change: None for a file that is not there."""
+    """Return `load` with a memory for the `most` files read last, until they change; None for one that is not there."""
 
     @lru_cache(most)
     def at(path: Path, _mark: tuple[int, int]) -> T:

@@ -64,9 +64,10 @@ def examination_parent(examination_id: str) -> str:
 def span(
     name: str, *, parent: str = "", kind: str = "INTERNAL", attributes: Mapping[str, str] | None = None
 ) -> AbstractContextManager[Any]:
-    """Time the length of a `with` block, whose name is one of few, as a SpanKind: INTERNAL, SERVER or CLIENT.
+    """Time the length of a `with` block; few different names, and what else is known in the attributes.
 
-    The parent is the caller's traceparent; without it the span around this one.
+    The parent is the caller's traceparent; without it the span around this one. The kind is a SpanKind: INTERNAL, SERVER
+    or CLIENT.
     """
     if _tracer is None:
         return _OFF

@@ -28,9 +28,8 @@ class ImageHeader:
     format: str  # jpeg or png
     width: int
     height: int
-    channels: int = (
-        3  # components of a JPEG (1 grey, 3 colour, 4 CMYK); colour type of a PNG (0, 2, 3, 4 or 6)
-    )
+    # Components of a JPEG (1 grey, 3 colour, 4 CMYK); colour type of a PNG (0, 2, 3, 4 or 6).
+    channels: int = 3
     bits: int = 8  # a channel
     coding: int = 0  # a JPEG's start-of-frame marker, C0 to CF (C0 to C2 are Huffman-coded); 0 for a PNG
 

@@ -38,7 +38,7 @@ def measure(
 ) -> Measures:
     """Measure a model's probabilities of images of both classes; positive is ``score >= threshold``.
 
-    So many bootstrap samples stand behind the intervals of partial AUC, calibration error and Brier score. Raises
+    The intervals of partial AUC, calibration error and Brier score come from that number of bootstrap samples. Raises
     ValueError for a single class.
     """
     called = scores >= threshold

@@ -2,8 +2,9 @@
 
 It looks at the labels before it loads anything (``UpdateModelVersionLabelMap`` in model_servers/server_core.cc, 2.19.1).
 So a release is two files: the first makes the servers load the new version beside the old one, the second moves the
-label. It is safe for every server that has taken the first, which is known by asking it, or, if there is none to ask, by
-the time that the file has lain there: many polls.
+label. The second is safe for every server that has taken the first: such a server loads the version, asks for the file
+again at each poll, and refuses it only until the version is AVAILABLE. That every server has taken the first is known by
+asking them, or, if there is none to ask, by the time that the file has lain there: many polls.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class Waiting:
 
 
 def ask_server(target: str, model_name: str) -> dict[str, tuple[str, str]]:
-    """Return the state of each version that the server at ``host:port`` holds of a model; none if it knows no such one.
+    """Return the state of each version that the server at ``host:port`` holds of a model.
 
-    The form is ``{"7": ("AVAILABLE", ""), ...}``. Raises OSError if the server does not answer.
+    The form is ``{"7": ("AVAILABLE", ""), ...}``, empty if it does not know the model. Raises OSError if it does not answer.
     """
     import grpc
 

@@ -119,7 +119,7 @@ class Registry(RegistryReader):
     def release(
         self, version: str, seconds: float = 180.0, pause: Callable[[float], None] = time.sleep
     ) -> Waiting | None:
-        """Settle again and again, for so many seconds at most, until the servers answer with a version that was decided.
+        """Settle again and again, for that many seconds at most, until the servers answer with a version that was decided.
 
         Returns:
             None if the labels are as decided; else what they wait for when the time was over. Whoever settles

@@ -5,9 +5,8 @@
         answer.outputs["probability"], answer.version
 
 Every call has a deadline. UNAVAILABLE is asked again once within it (a server that restarts loses no answer), and so
-is what a stopping server cancels, which is reported as UNAVAILABLE. A
-`dns:///` target of a headless Kubernetes service is balanced round robin over all its addresses. Certificates and
-tokens are read again when their files change.
+is what a stopping server cancels, which is reported as UNAVAILABLE. A `dns:///` target of a headless Kubernetes service
+is balanced round robin over all its addresses. Certificates and tokens are read again when their files change.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def upgrade(database: Database) -> None:
         if "Can't locate revision" not in str(error):
             raise
         raise SettingsError(
-            f"database {place}: made by a newer version of the dashboard; start that version, or name another "
-            "database with database_url"
+            f"database {place}: made by a newer version of the dashboard, or by one between the first schema and the "
+            "first release; start that version, or name another database with database_url"
         ) from None
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]

@@ -64,7 +64,7 @@ def _expressions(nodes: Iterable[Any]) -> tuple[str, str]:
 
 
 def _expressions_of(node: Any) -> tuple[str, str]:
-    """Return the expression of a node again, in the words that Python and JavaScript share, and of what it begins with."""
+    """Return a node's expression, in the words that Python and JavaScript share, and one for what may stand of it unfinished."""
     kind, value = str(node[0]), node[1]
     if kind == "LITERAL":
         return _escaped(value), ""

@@ -56,6 +56,7 @@ class ExaminationStore:
             if verdict != "ok":
                 raise CorruptStoreError(f"{path}: {verdict}")
             self._db.executescript(SCHEMA)
+            self._migrate()
             # Every row: a flipped bit inside one is no damage in SQLite's eyes, and would end each thread that reads it.
             self.select("")
         except (sqlite3.DatabaseError, CorruptStoreError) as error:
@@ -138,6 +139,12 @@ class ExaminationStore:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def _migrate(self) -> None:
+        """Add what a database of an earlier version lacks."""
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(examinations)")}
+        if "set_aside" not in columns:
+            self._db.execute("ALTER TABLE examinations ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0")
 
     def _values(self, examination: Examination) -> dict[str, Any]:
         """Return the columns by name; what is personal goes into `sealed`."""

@@ -93,11 +93,12 @@ def test_a_place_that_cannot_be_used_is_named_with_what_to_do(
 ) -> None:
     corrupt = tmp_path / "corrupt.sqlite"
     corrupt.write_bytes(b"no database, ever" * 100)
-    newer = tmp_path / "newer.sqlite"
-    with contextlib.closing(sqlite3.connect(newer)) as store:
-        store.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
-        store.execute("INSERT INTO alembic_version VALUES ('9999')")
-        store.commit()
+    newer, unreleased = tmp_path / "newer.sqlite", tmp_path / "unreleased.sqlite"
+    for path, revision in ((newer, "9999"), (unreleased, "0003")):
+        with contextlib.closing(sqlite3.connect(path)) as store:
+            store.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+            store.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
+            store.commit()
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     (photographs / "a.jpg").touch()
@@ -106,6 +107,7 @@ def test_a_place_that_cannot_be_used_is_named_with_what_to_do(
     cases: dict[str, tuple[str, str]] = {
         "file is not a database; restore it": ("database_url", f"sqlite:///{corrupt}"),
         "made by a newer version of the dashboard": ("database_url", f"sqlite:///{newer}"),
+        "between the first schema and the first release": ("database_url", f"sqlite:///{unreleased}"),
         "is PostgreSQL up": ("database_url", "postgresql+psycopg://dash@127.0.0.1:1/none"),
         "folder cannot be made: Not a directory; name another with state_dir": (
             "state_dir",

@@ -32,6 +32,17 @@ def test_a_capture_survives_a_restart(queue: Queue, take: Capture, open_queue: O
     assert again.rebuilt is None
 
 
+def test_a_queue_of_an_earlier_version_keeps_what_waits(
+    queue: Queue, take: Capture, open_queue: Open, tmp_path: Path
+) -> None:
+    kept = take()
+    queue.close()
+    with closing(sqlite3.connect(tmp_path / "state" / "queue.sqlite3")) as store:
+        store.execute("ALTER TABLE examinations DROP COLUMN set_aside")
+        store.commit()
+    assert open_queue().next_waiting() == kept
+
+
 def test_numbers_are_in_order_and_never_used_twice(queue: Queue, take: Capture, open_queue: Open) -> None:
     first, second = take(), take()
     queue.settle(second.id, "answered", ANSWER)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import grpc
 import pytest
 
+from serving.api.classify import all_examples
 from serving.protos import classification_pb2, inference_pb2, regression_pb2
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -189,3 +192,14 @@ def test_multi_inference_tasks_that_cannot_be(server, refused, tasks, text):
     with refused() as it:
         server.prediction.MultiInference(multi([1.0], *tasks))
     assert (it.code, it.text) == (INVALID, text)
+
+
+def test_looking_at_many_examples_takes_no_memory_of_their_number():
+    request = classification_pb2.ClassificationRequest()
+    request.input.example_list.ParseFromString(b"\x0a\x00" * 20_000)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in all_examples(request)) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
