@@ -36,7 +36,7 @@ from components.trainer.fit.backup import Arrays, Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.loop import Weights
 from components.trainer.fit.staged import StagedTraining
-from components.trainer.fit.task import Task
+from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import classes
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
@@ -132,7 +132,7 @@ def _run(
     config = configured(name, seed, size, epochs)
     train, evaluation = splits["train"], splits["eval"]
     chosen = classes.choose(config.head, train.targets, train.diagnoses)
-    metadata, vectors = None, np.zeros([len(train), 0], np.float32)
+    metadata = vectors = None
     if config.head.metadata:
         columns = read_columns([str(own / "train" / "*.tfrecord.gz")])
         metadata = metadata_of.fit(columns)
@@ -151,8 +151,8 @@ def _run(
     keras.utils.set_random_seed(seed)
     kept = _EpochWeights()
     with tempfile.TemporaryDirectory() as scratch:
-        history = History(Path(scratch))
-        (snapshot,) = StagedTraining(config, task, backup=kept, history=history, progress=Progress()).run()
+        context = TrainContext(Path(scratch), History(Path(scratch)), kept)
+        (snapshot,) = StagedTraining(config, task, context).run()
     network = _network(config, task, snapshot.weights)
     _write(out, name, seed, config, task, dict.fromkeys(("eval", "test", "elsewhere"), network), splits)
     if name == BASE:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from components.trainer.fit import parent_models
 from components.trainer.model.backbones import registry, weights
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 from components.tuner.config import ends
 from core.errors import UsageError
 from core.registry.store import Registry

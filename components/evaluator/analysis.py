@@ -60,14 +60,7 @@ def configuration(config: EvaluatorConfig) -> config_pb2.EvalConfig:
 def analyse(
     pipeline: beam.Pipeline, config: EvaluatorConfig, answers: Sequence[Prediction], folder: Path
 ) -> None:
-    """Write TFMA's metrics, plots and validation into ``folder`` when the Beam pipeline runs.
-
-    Args:
-        pipeline: of Beam.
-        config: limits and slices.
-        answers: of the model.
-        folder: the evaluation's.
-    """
+    """Write TFMA's metrics, plots and validation into ``folder`` when the Beam pipeline runs."""
     columns = {
         TARGET: _lists([item.target for item in answers], pa.int64()),
         PROBABILITY: _lists([item.probability for item in answers], pa.float32()),

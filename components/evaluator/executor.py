@@ -6,7 +6,6 @@ Analysis, by the gate and by the report, is computed from those answers.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from components.evaluator import analysis, external, measured, predictions
+from components.evaluator import analysis, measured, predictions
 from components.evaluator.baseline import BASELINE_VERSION, RUN_KEY
 from components.evaluator.config import EvaluatorConfig, ExternalData
 from components.evaluator.judge import ALONE, judge
@@ -24,6 +23,7 @@ from components.evaluator.predictions import Prediction
 from components.evaluator.worst import WorstErrors
 from components.gate.blessing import bless_model
 from core.features import MODEL_VERSION
+from core.files import read_json
 from core.hashing import FACTS
 from core.measures.auc import auc
 from core.records.evaluation import External
@@ -49,7 +49,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         answers = _ask(model, files, folder)
         elsewhere = [_ask_elsewhere(model, data, answers, config, folder) for data in config.external]
         if elsewhere:
-            external.save(elsewhere, folder)
+            measured.save_external(elsewhere, folder)
         before = input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
         baseline = _probabilities(before[0].uri, files) if before else None
         slices = measured.from_predictions(answers, config.slices)
@@ -104,7 +104,7 @@ def _ask_elsewhere(
     own = folder / EXTERNAL / data.name
     own.mkdir(parents=True, exist_ok=True)
     predictions.save(found, own)
-    return external.validate(data, found, here, config)
+    return measured.external(data, found, here, config)
 
 
 def _probabilities(model_uri: str, files: list[Path]) -> list[Prediction]:
@@ -113,5 +113,5 @@ def _probabilities(model_uri: str, files: list[Path]) -> list[Prediction]:
 
 
 def _version(model_uri: str) -> str:
-    facts = Path(path_utils.serving_model_path(model_uri)) / FACTS
-    return str(json.loads(facts.read_text())[MODEL_VERSION]) if facts.exists() else ""
+    facts = read_json(Path(path_utils.serving_model_path(model_uri)) / FACTS) or {}
+    return str(facts.get(MODEL_VERSION, ""))

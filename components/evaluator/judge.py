@@ -1,4 +1,4 @@
-"""The model gate's rules, applied to what TFMA measured."""
+"""The model gate's rules, applied to what was measured."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ def judge(
     uncompared: str = "",
     external: Sequence[External] = (),
 ) -> Verdict:
-    """Return the verdict on a model.
+    """Return the verdict on a model by the metrics of the whole test split, of each slice, and of data from elsewhere.
 
-    Args:
-        config: the limits.
-        slices: metrics of the whole test split and of each slice.
-        baseline_auc: AUC of the model blessed last on this data version; None where it is held against none.
-        uncompared: what the check of the AUC says where it is held against none.
-        external: measures of data sets from elsewhere; judged by the limits that the configuration gives them.
+    `baseline_auc` is that of the model blessed last on this data version; None if it is held against none, of which
+    the check of the AUC says `uncompared`.
 
     Raises:
         ValueError: the metrics of the whole split are missing.
@@ -40,14 +36,8 @@ def judge(
     ]
     if baseline_auc is not None:
         change = None if overall.auc is None else overall.auc - baseline_auc
-        checks.append(
-            at_least(
-                "auc_change",
-                change,
-                -config.max_auc_loss,
-                detail=f"the model blessed last has {baseline_auc:.4f}",
-            )
-        )
+        detail = f"the model blessed last has {baseline_auc:.4f}"
+        checks.append(at_least("auc_change", change, -config.max_auc_loss, detail=detail))
     checks.extend(_slice_checks(config, slices))
     checks.extend(_external_checks(config, external))
     return Verdict(gate="model", checks=tuple(checks))
@@ -71,14 +61,12 @@ def _slice_checks(config: EvaluatorConfig, slices: Iterable[SliceMetrics]) -> It
 def _external_checks(config: EvaluatorConfig, external: Iterable[External]) -> Iterable[Check]:
     limits = {data.name: data for data in config.external}
     for item in external:
-        where = f"external:{item.name}"
+        given, where = limits[item.name], f"external:{item.name}"
         size = f"{item.melanomas} melanomas of {item.images} images"
-        if limits[item.name].min_auc:
-            yield at_least("auc", item.auc.value, limits[item.name].min_auc, where, size)
-        if limits[item.name].min_sensitivity:
-            yield at_least(
-                "sensitivity", item.sensitivity.value, limits[item.name].min_sensitivity, where, size
-            )
+        if given.min_auc:
+            yield at_least("auc", item.auc.value, given.min_auc, where, size)
+        if given.min_sensitivity:
+            yield at_least("sensitivity", item.sensitivity.value, given.min_sensitivity, where, size)
 
 
 def _found(item: SliceMetrics) -> str:

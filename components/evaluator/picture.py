@@ -29,10 +29,7 @@ def image_quality(pixels: NDArray[np.uint8]) -> str:
     """Return ordinary, hairy, soft or dim; the first that applies, in the order dim, hairy, soft.
 
     Hair is what a black-hat leaves of lines thinner than 9 px (DullRazor: Lee et al. 1997); sharpness the deviation of
-    the Laplacian (Pech-Pacheco et al. 2000), by the picture's own contrast.
-
-    Args:
-        pixels: RGB, shape [224, 224, 3].
+    the Laplacian (Pech-Pacheco et al. 2000), by the picture's own contrast. `pixels` are RGB, shape [224, 224, 3].
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     if float(np.median(grey)) < DIM:
@@ -56,9 +53,8 @@ BANDS: Final = (
 )
 DARKEST: Final = "dark"
 _RING: Final = 0.12  # share of each side that is taken for skin
-_VIGNETTE: Final = (
-    12.0  # L* of the black frame a dermatoscope leaves in the corners; the darkest skin is lighter
-)
+# L* of the black frame a dermatoscope leaves in the corners; the darkest skin is lighter.
+_VIGNETTE: Final = 12.0
 _ENOUGH: Final = 0.05  # share of the picture that must be left as skin
 
 
@@ -67,9 +63,6 @@ def skin_tone(pixels: NDArray[np.uint8]) -> str:
 
     The lighter half of the periphery is skin where the lesion, hair or a ruler reach into it. The colour is the
     camera's: white balance and polarisation shift the angle, so bands compare images of one source only.
-
-    Args:
-        pixels: RGB, shape [height, width, 3].
 
     Returns:
         very light, light, intermediate, tan, brown or dark; unknown where too little of the periphery shows skin.
@@ -81,7 +74,7 @@ def skin_tone(pixels: NDArray[np.uint8]) -> str:
 
 
 def typology_angle(pixels: NDArray[np.uint8]) -> float | None:
-    """Return atan2(L* - 50, b*) of the median peripheral skin, degrees; None where none is seen."""
+    """Return atan2(L* - 50, b*) of the median peripheral skin in RGB pixels, degrees; None where none is seen."""
     height, width = pixels.shape[:2]
     rows, columns = max(1, round(height * _RING)), max(1, round(width * _RING))
     ring = np.ones((height, width), dtype=bool)

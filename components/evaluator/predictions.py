@@ -13,23 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core import spreadsheet, tfrecord
-from core.features import (
-    AGE,
-    DIAGNOSIS,
-    IMAGE,
-    IMAGE_NAME,
-    MODEL_VERSION,
-    OUT_OF_DISTRIBUTION,
-    PROBABILITY,
-    SEX,
-    SITE,
-    SOURCE,
-    TARGET,
-    THRESHOLD,
-    UNKNOWN,
-    age_band,
-)
+from core import features, spreadsheet, tfrecord
 from core.process import cores
 
 if TYPE_CHECKING:
@@ -54,8 +38,8 @@ class Prediction(NamedTuple):
     age_band: str
     anatom_site: str
     model_version: str
-    skin_tone: str = UNKNOWN
-    image_quality: str = UNKNOWN
+    skin_tone: str = features.UNKNOWN
+    image_quality: str = features.UNKNOWN
 
 
 _COLUMN_TYPES: Final[dict[str, Callable[[str], Any]]] = {
@@ -69,12 +53,9 @@ _COLUMN_TYPES: Final[dict[str, Callable[[str], Any]]] = {
 def predict(
     model: Model, files: Sequence[Path], *, estimate: bool = True
 ) -> Iterator[tuple[Prediction, bytes]]:
-    """Yield the model's answer to each image in TFRecord ``files``, in their order, with the image.
+    """Yield the model's answer to each image in TFRecord ``files`` of Examples, in their order, with the image.
 
-    Args:
-        model: asked once about each image.
-        files: TFRecord files of Examples.
-        estimate: whether skin tone and image quality are estimated too.
+    Skin tone and image quality are estimated too unless ``estimate`` is false.
 
     Raises:
         DamagedRecordsError: a file is not a whole TFRecord file of Examples.
@@ -92,7 +73,7 @@ def predict(
     pending: deque[tuple[list[dict[str, tfrecord.Values]], list[bytes], Future[Any]]] = deque()
     try:
         for batch in _batches(records):
-            images = [bytes(tfrecord.first(item, IMAGE)) for item in batch]
+            images = [bytes(tfrecord.first(item, features.IMAGE)) for item in batch]
             pending.append((batch, images, pool.submit(ask, images)))
             if len(pending) > cores() + 1:
                 yield from _rows(*pending.popleft())
@@ -108,17 +89,17 @@ def _rows(
     outputs, looks = asked.result()
     for index, (item, image, seen) in enumerate(zip(batch, images, looks, strict=True)):
         prediction = Prediction(
-            image_name=tfrecord.text(item, IMAGE_NAME, UNKNOWN),
-            source=tfrecord.text(item, SOURCE, UNKNOWN),
-            target=int(tfrecord.first(item, TARGET)),
-            probability=float(outputs[PROBABILITY][index]),
-            threshold=float(outputs[THRESHOLD][index]),
-            out_of_distribution=float(outputs[OUT_OF_DISTRIBUTION][index]),
-            diagnosis=tfrecord.text(item, DIAGNOSIS, UNKNOWN),
-            sex=tfrecord.text(item, SEX, UNKNOWN),
-            age_band=age_band(tfrecord.first(item, AGE)),
-            anatom_site=tfrecord.text(item, SITE, UNKNOWN),
-            model_version=outputs[MODEL_VERSION][index].decode(),
+            image_name=tfrecord.text(item, features.IMAGE_NAME, features.UNKNOWN),
+            source=tfrecord.text(item, features.SOURCE, features.UNKNOWN),
+            target=int(tfrecord.first(item, features.TARGET)),
+            probability=float(outputs[features.PROBABILITY][index]),
+            threshold=float(outputs[features.THRESHOLD][index]),
+            out_of_distribution=float(outputs[features.OUT_OF_DISTRIBUTION][index]),
+            diagnosis=tfrecord.text(item, features.DIAGNOSIS, features.UNKNOWN),
+            sex=tfrecord.text(item, features.SEX, features.UNKNOWN),
+            age_band=features.age_band(tfrecord.first(item, features.AGE)),
+            anatom_site=tfrecord.text(item, features.SITE, features.UNKNOWN),
+            model_version=outputs[features.MODEL_VERSION][index].decode(),
             **seen._asdict(),
         )
         yield prediction, image

@@ -33,6 +33,7 @@ from components.trainer.fit import distribution, folds, parent_models, training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.folds import OutOfFold
 from components.trainer.fit.history import History
+from components.trainer.fit.task import TrainContext
 from components.trainer.fit.training import Answers, Data
 from components.trainer.model.backbones import registry
 from components.trainer.model.classifier import Classifier, predict
@@ -93,7 +94,8 @@ def run_fn(fn_args: Any) -> None:
         int(key[:12], 16), "its settings, its data or its kind of machine are not those of the others"
     )
     backup = Backup(cache_dir / "backup" / f"{key}.npz")
-    classifier, answers = training.train(config, data, cache_dir, backup, history, progress, workers)
+    context = TrainContext(cache_dir, history, backup, progress, workers)
+    classifier, answers = training.train(config, data, context)
     if not workers.chief:
         # A worker that left would take the others down with it, and its job would not be done before the model is.
         workers.meet()
@@ -129,20 +131,14 @@ def run_fn(fn_args: Any) -> None:
     history.write()
     (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     backup.clear()
+    point = served.point
     progress.line(
-        "model %s: eval AUC %.4f, sensitivity %.3f, specificity %.3f at %.4f, "
-        "calibration error %.3f; %s in all",
-        served.version,
-        metrics["eval_auc"],
-        served.point.sensitivity,
-        served.point.specificity,
-        served.point.threshold,
-        metrics["calibration_error"],
-        duration(time.monotonic() - started),
+        f"model {served.version}: eval AUC {metrics['eval_auc']:.4f}, sensitivity {point.sensitivity:.3f}, "
+        f"specificity {point.specificity:.3f} at {point.threshold:.4f}, "
+        f"calibration error {metrics['calibration_error']:.3f}; {duration(time.monotonic() - started)} in all"
     )
-    progress.line(
-        "of that %s", ", ".join(f"{name} {duration(seconds)}" for name, seconds in progress.phases.items())
-    )
+    phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in progress.phases.items())
+    progress.line(f"of that {phases}")
     workers.meet()
 
 
@@ -170,12 +166,18 @@ def _fit(
         classifier, read, fitted, point, zones, detector, answers.graph, config.image_size, version
     )
     write_predictions(run_dir / "eval_predictions.csv", evaluation, probabilities)
+
+    def figures(answered: npt.NDArray[np.float32]) -> dict[str, Any]:
+        return {
+            "eval_auc": auc(evaluation.targets, answered),
+            "log_loss": log_loss(evaluation.targets, answered),
+            "calibration_error": calibration_error(evaluation.targets, answered),
+        }
+
     metrics: dict[str, Any] = {
-        "eval_auc": auc(evaluation.targets, probabilities),
-        "log_loss": log_loss(evaluation.targets, probabilities),
+        **figures(probabilities),
         "log_loss_uncalibrated": log_loss(evaluation.targets, plain),
         "brier": brier(evaluation.targets, probabilities),
-        "calibration_error": calibration_error(evaluation.targets, probabilities),
         "refused": float(tf.reduce_mean(detector(tf.constant(described)))),
         "zones": operating_point.zone_table(zones, evaluation.targets, probabilities),
         "train_images": len(data.train),
@@ -184,14 +186,8 @@ def _fit(
     }
     if answers.with_metadata is not None:
         # Calibrated as pictures alone are: that is what serving_with_metadata answers.
-        knowing = calibration.apply(
-            fitted, read(tf.constant(answers.with_metadata.class_probabilities)).numpy()
-        )
-        metrics["with_metadata"] = {
-            "eval_auc": auc(evaluation.targets, knowing),
-            "log_loss": log_loss(evaluation.targets, knowing),
-            "calibration_error": calibration_error(evaluation.targets, knowing),
-        }
+        knowing = read(tf.constant(answers.with_metadata.class_probabilities)).numpy()
+        metrics["with_metadata"] = figures(calibration.apply(fitted, knowing))
     if answers.out_of_fold is not None:
         metrics["cross_validated"] = _cross_validated(
             config, data, answers.out_of_fold, read, fitted, run_dir / OUT_OF_FOLD
@@ -212,19 +208,14 @@ def _cross_validated(
     probabilities = calibration.apply(fitted, read(tf.constant(found.class_probabilities)).numpy())
     write_predictions(path, train, probabilities)
     figures = folds.figures(found, train.targets, probabilities, config.seed)
+    by_fold = ", ".join(f"{value:.4f}" for value in figures["auc_by_fold"])
     Progress().line(
-        "cross-validated on %d training images, %d positive: AUC %.4f (95 %% interval %.4f to %.4f), "
-        "specificity %.3f (%.3f to %.3f) at sensitivity %.2f, calibration error %.3f (%.3f to %.3f); AUC by fold %s",
-        figures["images"],
-        figures["positives"],
-        figures["auc"],
-        *figures["auc_interval"],
-        figures["specificity"],
-        *figures["specificity_interval"],
-        figures["wanted_sensitivity"],
-        figures["calibration_error"],
-        *figures["calibration_error_interval"],
-        ", ".join(f"{value:.4f}" for value in figures["auc_by_fold"]),
+        "cross-validated on {images} training images, {positives} positive: AUC {auc:.4f} "
+        "(95 % interval {auc_interval[0]:.4f} to {auc_interval[1]:.4f}), specificity {specificity:.3f} "
+        "({specificity_interval[0]:.3f} to {specificity_interval[1]:.3f}) at sensitivity {wanted_sensitivity:.2f}, "
+        "calibration error {calibration_error:.3f} ({calibration_error_interval[0]:.3f} to "
+        "{calibration_error_interval[1]:.3f}); AUC by fold ".format(**figures)
+        + by_fold
     )
     return figures
 

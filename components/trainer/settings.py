@@ -230,17 +230,10 @@ class AugmentationConfig(Frozen):
     )
 
     @model_validator(mode="after")
-    def _zoom_is_a_range(self) -> Self:
-        low, high = self.zoom
-        if not 0.2 <= low <= high <= 2.0:
-            raise ValueError(f"zoom={self.zoom}: give [low, high] with 0.2 <= low <= high <= 2.0")
-        return self
-
-    @model_validator(mode="after")
-    def _jpeg_is_a_range(self) -> Self:
-        low, high = self.jpeg
-        if not 5 <= low <= high <= 100:
-            raise ValueError(f"jpeg={self.jpeg}: give [low, high] with 5 <= low <= high <= 100")
+    def _zoom_and_jpeg_are_ranges(self) -> Self:
+        for name, given, least, most in (("zoom", self.zoom, 0.2, 2.0), ("jpeg", self.jpeg, 5, 100)):
+            if not least <= given[0] <= given[1] <= most:
+                raise ValueError(f"{name}={given}: give [low, high] with {least} <= low <= high <= {most}")
         return self
 
 

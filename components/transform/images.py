@@ -65,11 +65,8 @@ def view(pictures: tf.Tensor, size: int) -> tf.Tensor:
 def neutral_light(pixels: tf.Tensor) -> tf.Tensor:
     """Divide out the colour of the light, estimated from the bright pixels: shades of grey of Minkowski norm 6.
 
-    Args:
-        pixels: float32 [batch, h, w, 3] in 0..255.
-
-    Returns:
-        As `pixels`; a lamp's or camera's colour cast is gone, the brightness about the same.
+    Of pixels (float32 [batch, h, w, 3] in 0..255) a lamp's or camera's colour cast is gone, the brightness is about the
+    same.
 
     Source: Finlayson and Trezzi, "Shades of gray and colour constancy", 2004; for dermoscopy Barata, Celebi and
     Marques, "Improving dermoscopy image classification using color constancy", 2015.
@@ -112,14 +109,11 @@ def _claimed_size(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     def other() -> tf.Tensor:
         return tf.zeros([2], tf.int64)  # BMP and GIF decoders read as many bytes as they claim
 
+    # substr refuses a start outside the string, but a start of 0 is fine even for an empty one.
     is_png = tf.logical_and(
-        tf.equal(_prefix(image_bytes, len(_PNG_MAGIC)), _PNG_MAGIC), tf.strings.length(image_bytes) >= 24
+        tf.equal(tf.strings.substr(image_bytes, 0, len(_PNG_MAGIC)), _PNG_MAGIC),
+        tf.strings.length(image_bytes) >= 24,
     )
-    is_jpeg = tf.equal(_prefix(image_bytes, len(_JPEG_MAGIC)), _JPEG_MAGIC)
+    is_jpeg = tf.equal(tf.strings.substr(image_bytes, 0, len(_JPEG_MAGIC)), _JPEG_MAGIC)
     size = tf.cond(is_png, png, lambda: tf.cond(is_jpeg, jpeg, other))
     return size[1], size[0]
-
-
-def _prefix(image_bytes: tf.Tensor, length: int) -> tf.Tensor:
-    # substr refuses a start outside the string, but a start of 0 is fine even for an empty one.
-    return tf.strings.substr(image_bytes, 0, length)

@@ -28,12 +28,10 @@ def TunedHyperparameters(  # noqa: N802 - a component is a class to its users
 
 
 def merged(accepted: dict[str, Any], best: dict[str, Any], trials: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the Trainer's hyperparameters.
+    """Return the Trainer's hyperparameters: what the data gate emits, and what keras-tuner leaves.
 
-    Args:
-        accepted: what the data gate emits.
-        best: keras-tuner's configuration of the best trial, its settings below `values`.
-        trials: one object a finished trial: trial_id, score, and a value a setting.
+    `best` holds the best trial's settings below `values`, `trials` an object a finished trial: trial_id, score, and a
+    value a setting.
     """
     return {**accepted, "tuned": best["values"], "trials": trials}
 

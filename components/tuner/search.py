@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +17,8 @@ from tfx.components.tuner.component import TunerFnResult
 from components.trainer.config import TrainerConfig
 from components.trainer.export import readout
 from components.trainer.fit import training
-from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
+from components.trainer.fit.task import TrainContext
 from components.trainer.model.backbones import registry
 from components.trainer.progress import Progress
 from components.tuner.config import Range, TunerConfig, ends
@@ -122,11 +121,8 @@ class Search(base_tuner.BaseTuner):
 def score(config: TrainerConfig, data: training.Data, cache_dir: Path) -> float:
     """AUC on eval of a training that leaves nothing behind but cached pictures and features."""
     keras.utils.set_random_seed(config.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        backup = Backup(Path(folder) / "backup.npz")
-        classifier, answers = training.train(
-            config, data, cache_dir, backup, History(Path(folder)), Progress()
-        )
+    context = TrainContext(cache_dir, History(Path(), kept=False))
+    classifier, answers = training.train(config, data, context)
     class_probabilities = answers.evaluation.class_probabilities
     targets = data.evaluation.targets
     read = readout.fit(classifier.classes, targets, class_probabilities, config.head.others)

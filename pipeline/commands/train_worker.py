@@ -52,7 +52,7 @@ def train_worker(
 
     from components.trainer.data.records import DataError
     from components.trainer.fit import distribution
-    from components.trainer.model.backbones.errors import (
+    from components.trainer.model.backbones.backbone import (
         UnknownBackboneError,
         WeightsFileError,
         WeightsUnavailableError,

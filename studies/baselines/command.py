@@ -41,7 +41,7 @@ def baselines(
     """
     from components.ingest.manifest import Manifest
     from components.trainer.data.records import DataError
-    from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+    from components.trainer.model.backbones.backbone import WeightsFileError, WeightsUnavailableError
     from components.trainer.progress import Progress
     from core.workspace import Workspace
     from pipeline import data_set

@@ -54,7 +54,7 @@ def ladder(
     Example:  melanosizer study ladder --data data/ham10000 --rungs base,vgg16 --budget 60
     """
     from components.trainer.data.records import DataError
-    from components.trainer.model.backbones.errors import WeightsFileError
+    from components.trainer.model.backbones.backbone import WeightsFileError
     from components.trainer.progress import Progress
     from core.workspace import Workspace
     from pipeline import data_set

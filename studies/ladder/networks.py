@@ -19,7 +19,7 @@ from components.trainer.data.records import Split, read_split, write_predictions
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
-from components.trainer.fit.task import Task
+from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import classes
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, Member, predict
@@ -160,14 +160,9 @@ def run_experiment(
     history = History(folder)
     # A backup is three times the network, 2 GB for the base CNN: a short rung is rather trained again.
     backup = Backup(folder / f"backup-{own_key}.npz")
-    training = StagedTraining(
-        config,
-        Task(chosen, moments, splits.train, splits.evaluation, labels, weights),
-        backup=backup if minutes is None or minutes >= _LONG else None,
-        history=history,
-        progress=progress,
-        initial=initial,
-    )
+    kept = backup if minutes is None or minutes >= _LONG else None
+    task = Task(chosen, moments, splits.train, splits.evaluation, labels, weights)
+    training = StagedTraining(config, task, TrainContext(folder, history, kept, progress), initial=initial)
     (snapshot, *_) = training.run()[-1:]
     network = networks.build(
         config, size=snapshot.size, classes=len(chosen), moments=moments, weights="none", fast=False

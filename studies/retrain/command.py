@@ -47,7 +47,7 @@ def retrain(
     Example:  melanosizer study retrain --data data/ham10000 --steps 2000
     """
     from components.trainer.data.records import DataError
-    from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsFileError
+    from components.trainer.model.backbones.backbone import UnknownBackboneError, WeightsFileError
     from components.trainer.progress import Progress
     from core.workspace import Workspace
     from pipeline import data_set

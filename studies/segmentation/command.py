@@ -53,7 +53,7 @@ def segmentation(
 
     Example:  melanosizer study segmentation --data data/isic2017
     """
-    from components.trainer.model.backbones.errors import WeightsFileError
+    from components.trainer.model.backbones.backbone import WeightsFileError
     from components.trainer.progress import Progress
     from core.workspace import Workspace
     from pipeline.config import override, validated

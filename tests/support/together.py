@@ -19,6 +19,7 @@ from components.trainer.fit import distribution, training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.distribution import Workers
 from components.trainer.fit.history import History
+from components.trainer.fit.task import TrainContext
 from components.trainer.progress import Progress
 from tests.support import trainer_arrays as arrays
 
@@ -29,10 +30,9 @@ def train(folder: Path, configs: Mapping[str, Any], workers: Workers) -> None:
         keras.utils.set_random_seed(config.seed)
         cache = folder / f"cache-{name}-of-{workers.count}"
         history = History(folder / f"history-{name}-of-{workers.count}", kept=workers.chief)
-        backup = Backup(cache / "backup.npz")
-        classifier, _ = training.train(
-            config, arrays.data(), cache, backup, history, Progress(silent=not workers.chief), workers
-        )
+        progress = Progress(silent=not workers.chief)
+        context = TrainContext(cache, history, Backup(cache / "backup.npz"), progress, workers)
+        classifier, _ = training.train(config, arrays.data(), context)
         weights = [value for member in classifier.members for value in member.network.model.get_weights()]
         np.savez(folder / f"{name}-{workers.number}.npz", *weights)
     workers.meet()

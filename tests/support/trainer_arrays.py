@@ -16,9 +16,9 @@ from components.trainer.data.records import Columns, Split
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
+from components.trainer.fit.task import TrainContext
 from components.trainer.model.classifier import Classifier
 from components.trainer.model.network import Moments
-from components.trainer.progress import Progress
 from components.trainer.settings import HeadConfig, StageConfig
 
 SIDE = 32
@@ -85,8 +85,8 @@ def train(config: TrainerConfig, folder: Path, cache: Path | None = None) -> Tra
     keras.utils.set_random_seed(config.seed)
     cache = cache or folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    backup = Backup(cache / "backup.npz")
-    classifier, answers = training.train(config, data(), cache, backup, History(folder), Progress())
+    context = TrainContext(cache, History(folder), Backup(cache / "backup.npz"))
+    classifier, answers = training.train(config, data(), context)
     return Trained(classifier, answers, folder)
 
 

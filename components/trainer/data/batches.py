@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,57 +45,42 @@ def at_size(pictures: npt.NDArray[np.uint8], side: int, progress: Progress) -> n
 
 
 class Batch(NamedTuple):
-    """What a step learns from.
+    """What a step learns from, float32."""
 
-    Attributes:
-        pixels: float32 [batch, size, size, 3], 0..255.
-        targets: float32 [batch, classes], rows that sum to 1.
-        metadata_features: float32 [batch, width], metadata vectors; width 0 without them.
-        soft: float32 [batch, classes], a teacher's answers; width 0 without one.
-    """
-
-    pixels: tf.Tensor
-    targets: tf.Tensor
-    metadata_features: tf.Tensor
-    soft: tf.Tensor
+    pixels: tf.Tensor  # [batch, size, size, 3], 0..255
+    targets: tf.Tensor  # [batch, classes], rows that sum to 1
+    metadata_features: tf.Tensor  # [batch, width]; width 0 without metadata
+    soft: tf.Tensor  # [batch, classes], a teacher's answers; width 0 without one
 
 
+@dataclass(frozen=True, eq=False)
 class Batches:
     """Draws and augments the batches of one stage."""
 
-    def __init__(
-        self,
-        pictures: npt.NDArray[np.uint8],
-        labels: npt.NDArray[np.int32],
-        classes: int,
-        size: int,
-        config: TrainerConfig,
-        *,
-        metadata: Metadata | None = None,
-        metadata_features: Floats | None = None,
-        soft: Floats | None = None,
-        workers: Workers = ONE,
-    ) -> None:
-        nothing = np.zeros([len(labels), 0], np.float32)
-        self._metadata = metadata
-        self._metadata_features = nothing if metadata_features is None else metadata_features
-        self._soft = nothing if soft is None else soft
-        self._pictures = pictures
-        self._labels = labels
-        self._classes = classes
-        self._size = size
-        self._config = config
-        self._workers = workers
-        counts = np.maximum(np.bincount(labels, minlength=classes), 1).astype(np.float64)
-        power = config.loss.power if config.loss.sampling == "power" else 0.0
-        weight = counts[labels] ** power
-        self._sampling = weight / weight.sum() if power else None
+    pictures: npt.NDArray[np.uint8]  # [n, s, s, 3]
+    labels: npt.NDArray[np.int32]  # [n], class index
+    classes: int
+    size: int  # side of the batches' pictures, px
+    config: TrainerConfig
+    metadata: Metadata | None = None
+    metadata_features: Floats | None = None  # [n, width]
+    soft: Floats | None = None  # [n, classes]
+    workers: Workers = ONE
+
+    @cached_property
+    def _sampling(self) -> npt.NDArray[np.float64] | None:
+        """The probability of each image; None = every one once an epoch."""
+        loss = self.config.loss
+        if loss.sampling == "none" or not loss.power:
+            return None
+        counts = np.maximum(np.bincount(self.labels, minlength=self.classes), 1).astype(np.float64)
+        weight = counts[self.labels] ** loss.power
+        return np.asarray(weight / weight.sum())
 
     def order(self, stage: int, epoch: int) -> npt.NDArray[np.int64]:
         """Image numbers of one epoch, whole batches of them; the same for the same seed, stage and epoch."""
-        draw = np.random.default_rng([self._config.seed, stage, epoch])
-        count = len(self._labels)
-        size = self._config.batch_size
+        draw = np.random.default_rng([self.config.seed, stage, epoch])
+        count, size = len(self.labels), self.config.batch_size
         whole = max(1, count // size) * size
         if self._sampling is not None:
             return draw.choice(count, whole, p=self._sampling)
@@ -101,36 +88,31 @@ class Batches:
 
     def dataset(self, stage: int, first_epoch: int, first_step: int) -> tf.data.Dataset:
         """Endless batches, each a `Batch`, from a step onwards: this worker's share of them."""
-        batch = self._config.batch_size
-        rows = self._workers.rows(batch)
+        batch = self.config.batch_size
+        rows = self.workers.rows(batch)
         # Workers draw the same order, but not the same changes.
-        first_seed = self._config.seed + _WORKER_SEEDS * self._workers.number
+        first_seed = self.config.seed + _WORKER_SEEDS * self.workers.number
+        nothing = np.zeros([len(self.labels), 0], np.float32)
+        columns: tuple[npt.NDArray[Any], ...] = (
+            self.pictures,
+            self.labels,
+            nothing if self.metadata_features is None else self.metadata_features,
+            nothing if self.soft is None else self.soft,
+        )
 
-        def numbers() -> Iterator[
-            tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[int], Floats, Floats]
-        ]:
+        def numbers() -> Iterator[tuple[Any, ...]]:
             epoch, skipped = first_epoch, first_step
             while True:
                 order = self.order(stage, epoch)
                 for step in range(skipped, len(order) // batch):
-                    chosen = self._workers.share(order[step * batch : (step + 1) * batch])
+                    chosen = self.workers.share(order[step * batch : (step + 1) * batch])
                     seed = ((epoch * 100_003 + step) * 31 + stage) * _SEEDS_PER_BATCH
-                    yield (
-                        self._pictures[chosen],
-                        self._labels[chosen],
-                        [first_seed, seed],
-                        self._metadata_features[chosen],
-                        self._soft[chosen],
-                    )
+                    yield ([first_seed, seed], *(column[chosen] for column in columns))
                 epoch, skipped = epoch + 1, 0
 
-        side = self._pictures.shape[1]
         signature = (
-            tf.TensorSpec([rows, side, side, 3], tf.uint8),
-            tf.TensorSpec([rows], tf.int32),
             tf.TensorSpec([2], tf.int64),
-            tf.TensorSpec([rows, self._metadata_features.shape[1]], tf.float32),
-            tf.TensorSpec([rows, self._soft.shape[1]], tf.float32),
+            *(tf.TensorSpec([rows, *column.shape[1:]], column.dtype) for column in columns),
         )
         return (
             tf.data.Dataset.from_generator(numbers, output_signature=signature)
@@ -140,18 +122,18 @@ class Batches:
 
     def _augmented(
         self,
+        seed: tf.Tensor,
         pictures: tf.Tensor,
         labels: tf.Tensor,
-        seed: tf.Tensor,
         metadata_features: tf.Tensor,
         soft: tf.Tensor,
     ) -> Batch:
-        config = self._config.augmentation
-        pixels = augment(pictures, seed, self._size, config)
-        targets = tf.one_hot(labels, self._classes)
-        if self._metadata is not None:
-            metadata_features = self._metadata.hidden(
-                metadata_features, seed + 998, self._config.head.metadata_dropout
+        config = self.config.augmentation
+        pixels = augment(pictures, seed, self.size, config)
+        targets = tf.one_hot(labels, self.classes)
+        if self.metadata is not None:
+            metadata_features = self.metadata.hidden(
+                metadata_features, seed + 998, self.config.head.metadata_dropout
             )
         if config.mixup:
             # Beta(a, a) from two gammas; one share for the batch, mixed with itself in reverse.

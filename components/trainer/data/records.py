@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,17 +28,18 @@ _LOG = logging.getLogger(__name__)
 _DECODER_VERSION: Final = 1
 _BATCH: Final = 64
 
-_SPEC: Final[dict[str, Any]] = {
+_SPEC: Final[Mapping[str, Any]] = {
     features.IMAGE: tf.io.FixedLenFeature([], tf.string),
     features.IMAGE_NAME: tf.io.FixedLenFeature([], tf.string),
     features.TARGET: tf.io.FixedLenFeature([], tf.int64),
     features.DIAGNOSIS: tf.io.VarLenFeature(tf.string),
 }
 _STRINGS: Final = (features.SEX, features.SITE, features.GROUP_ID)
-_COLUMNS_SPEC: Final[dict[str, Any]] = {
+_COLUMNS_SPEC: Final[Mapping[str, Any]] = {
     features.AGE: tf.io.VarLenFeature(tf.float32),
     **{name: tf.io.VarLenFeature(tf.string) for name in _STRINGS},
 }
+_MISSING: Final = {tf.string: b"", tf.int64: 0, tf.float32: float("nan")}
 
 
 class DataError(ValueError):
@@ -47,23 +48,14 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """One split.
+    """One split of n images."""
 
-    Attributes:
-        name: train or eval.
-        pictures: uint8 [n, size, size, 3], memory-mapped.
-        names: image_name, n strings.
-        targets: int64 [n], 1 = positive.
-        diagnoses: n strings, "" where unknown.
-        fingerprint: SHA-256 of the files' contents.
-    """
-
-    name: str
-    pictures: npt.NDArray[np.uint8]
-    names: tuple[str, ...]
-    targets: npt.NDArray[np.int64]
-    diagnoses: tuple[str, ...]
-    fingerprint: str
+    name: str  # train or eval
+    pictures: npt.NDArray[np.uint8]  # [n, size, size, 3], memory-mapped
+    names: tuple[str, ...]  # image_name
+    targets: npt.NDArray[np.int64]  # [n], 1 = positive
+    diagnoses: tuple[str, ...]  # "" where unknown
+    fingerprint: str  # SHA-256 of the files' contents
 
     def __len__(self) -> int:
         return len(self.names)
@@ -126,30 +118,28 @@ def write_predictions(path: Path, split: Split, probabilities: npt.NDArray[np.fl
             writer.writerow([spreadsheet.cell(name), int(target), repr(float(p))])
 
 
-def examples_dataset(files: Sequence[str]) -> tf.data.Dataset:
+def examples_dataset(files: Sequence[str], spec: Mapping[str, Any] = _SPEC) -> tf.data.Dataset:
     """Parsed records of TFRecord.gz files, in file order, in batches of dense columns."""
     dataset = tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(_BATCH)
 
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        parsed = tf.io.parse_example(serialized, _SPEC)
-        return {key: dense(column, 0 if key == features.TARGET else b"") for key, column in parsed.items()}
+        parsed = tf.io.parse_example(serialized, dict(spec))
+        return {name: dense(column, _MISSING[column.dtype]) for name, column in parsed.items()}
 
     return dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Progress) -> None:
     started = time.monotonic()
-
-    def decode(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {**row, features.IMAGE: images.decode_batch(row[features.IMAGE], size)}
-
+    rows = examples_dataset(files).map(
+        lambda row: {**row, features.IMAGE: images.decode_batch(row[features.IMAGE], size)},
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     names: list[str] = []
     diagnoses: list[str] = []
     targets: list[int] = []
     with replacing(stem.with_suffix(".u8"), cache=True) as out:
-        for row in (
-            examples_dataset(files).map(decode, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-        ).as_numpy_iterator():
+        for row in rows.prefetch(2).as_numpy_iterator():
             out.write(np.ascontiguousarray(row[features.IMAGE]).tobytes())
             names += [value.decode() for value in row[features.IMAGE_NAME]]
             diagnoses += [value.decode() for value in row[features.DIAGNOSIS]]
@@ -161,9 +151,8 @@ def _write(name: str, files: Sequence[str], stem: Path, size: int, progress: Pro
     write_atomic(
         stem.with_suffix(".json"), json.dumps({"names": names, "targets": targets, "diagnoses": diagnoses})
     )
-    progress.line(
-        "%s: decoded %d images to %d px in %.0f s", name, len(names), size, time.monotonic() - started
-    )
+    took = time.monotonic() - started
+    progress.line(f"{name}: decoded {len(names)} images to {size} px in {took:.0f} s")
 
 
 def _fingerprint(files: Sequence[str]) -> str:
@@ -178,34 +167,19 @@ def _fingerprint(files: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Columns:
-    """One value an image, in the order of `read_split`.
+    """One value an image, in the order of `read_split`; a string is "" where it is unknown."""
 
-    Attributes:
-        ages: float32 [n], years; NaN where unknown.
-        sexes: n strings, "" where unknown.
-        sites: n strings, "" where unknown.
-        groups: n strings: images of one group (patient or lesion) belong on one side of a split.
-    """
-
-    ages: npt.NDArray[np.float32]
+    ages: npt.NDArray[np.float32]  # [n], years; NaN where unknown
     sexes: tuple[str, ...]
     sites: tuple[str, ...]
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # images of one group (patient or lesion) belong on one side of a split
 
 
 def read_columns(patterns: Sequence[str]) -> Columns:
     """Reads the TFRecord.gz files that match, without decoding a picture."""
-    dataset = tf.data.TFRecordDataset(matching(patterns), compression_type="GZIP").batch(_BATCH)
-
-    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        parsed = tf.io.parse_example(serialized, _COLUMNS_SPEC)
-        return {
-            key: dense(column, float("nan") if key == features.AGE else b"") for key, column in parsed.items()
-        }
-
     ages: list[npt.NDArray[np.float32]] = []
     strings: dict[str, list[str]] = {name: [] for name in _STRINGS}
-    for row in dataset.map(parse).as_numpy_iterator():
+    for row in examples_dataset(matching(patterns), _COLUMNS_SPEC).as_numpy_iterator():
         ages.append(row[features.AGE])
         for name in _STRINGS:
             strings[name] += [value.decode() for value in row[name]]

@@ -28,18 +28,14 @@ _EDGE = 1e-4  # isotonic regression says 0 and 1 at its ends; nobody is that sur
 class Calibration:
     """A monotonic map of probabilities.
 
-    Attributes:
-        kind: temperature and platt: sigmoid(scale * logit(p) + shift), temperature with shift 0;
-            isotonic: linear between the knots; none: as it is.
-        scale: factor on the logit; 1 / temperature.
-        shift: added to the logit.
-        knots: ascending (network's probability, calibrated probability) pairs.
+    temperature and platt: sigmoid(scale * logit(p) + shift), temperature with shift 0; isotonic: linear between the
+    knots; none: as it is.
     """
 
     kind: Kind
-    scale: float = 1.0
+    scale: float = 1.0  # 1 / temperature
     shift: float = 0.0
-    knots: tuple[tuple[float, float], ...] = ()
+    knots: tuple[tuple[float, float], ...] = ()  # ascending (network's probability, calibrated probability)
 
     def __call__(self, probabilities: tf.Tensor) -> tf.Tensor:
         """Calibrated P(positive), float32 [batch], of float32 [batch] inside 0..1."""
@@ -128,13 +124,9 @@ def _isotonic(targets: Labels, probabilities: Scores) -> Calibration:
     return Calibration("isotonic", knots=tuple(kept))
 
 
-def _none(targets: Labels, probabilities: Scores) -> Calibration:  # noqa: ARG001 - one signature for all
-    return Calibration("none")
-
-
 _FITS: dict[Kind, Callable[[Labels, Scores], Calibration]] = {
     "temperature": _temperature,
     "platt": _platt,
     "isotonic": _isotonic,
-    "none": _none,
+    "none": lambda *_: Calibration("none"),
 }

@@ -9,10 +9,10 @@ import tensorflow as tf
 from components.trainer.export.served import Served
 from components.trainer.model.classifier import Member
 from components.transform import images
+from core import features
 
 HEAT_MAP: Final = "heat_map"  # float32 [batch, size, size] in 0..1
 OVERLAY: Final = "overlay_bytes"  # string [batch], JPEG; the suffix makes TF Serving's REST answer base64
-PROBABILITY: Final = "probability"
 
 _OPACITY: Final = 0.55
 _JPEG_QUALITY: Final = 85
@@ -43,7 +43,7 @@ class Explainer:
         return {
             HEAT_MAP: heat,
             OVERLAY: _overlay(tf.cast(pictures, tf.float32), heat[..., None]),
-            PROBABILITY: self._served.probability(class_probabilities),
+            features.PROBABILITY: self._served.probability(class_probabilities),
         }
 
     def _heat_map(self, pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -77,10 +77,8 @@ class Explainer:
 
 def _overlay(pictures: tf.Tensor, heat: tf.Tensor) -> tf.Tensor:
     """JPEGs of the pictures under a blue-green-red veil that is as dense as the heat (string [batch])."""
-    red = tf.clip_by_value(1.5 - tf.abs(4.0 * heat - 3.0), 0.0, 1.0)
-    green = tf.clip_by_value(1.5 - tf.abs(4.0 * heat - 2.0), 0.0, 1.0)
-    blue = tf.clip_by_value(1.5 - tf.abs(4.0 * heat - 1.0), 0.0, 1.0)
-    colours = 255.0 * tf.concat([red, green, blue], axis=-1)
+    red_green_blue = [tf.clip_by_value(1.5 - tf.abs(4.0 * heat - peak), 0.0, 1.0) for peak in (3.0, 2.0, 1.0)]
+    colours = 255.0 * tf.concat(red_green_blue, axis=-1)
     opacity = _OPACITY * tf.sqrt(heat)
     mixed = tf.cast(tf.round(pictures * (1.0 - opacity) + colours * opacity), tf.uint8)
     return tf.map_fn(

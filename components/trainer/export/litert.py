@@ -2,7 +2,7 @@
 
 The file takes one decoded picture, uint8 RGB [1, size, size, 3], and gives the calibrated probability,
 float32 [1]; standardisation, network, read-out and calibration are inside, as in the SavedModel.
-`litert.json` beside it is what edge/ondevice.py reads.
+`litert.json` beside it is what edge/asking/on_device.py reads.
 """
 
 from __future__ import annotations
@@ -189,18 +189,11 @@ def _ends(interpreter: Any) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a converted model is from the SavedModel on the same pictures.
+    """How far a converted model is from the SavedModel on the same pictures."""
 
-    Attributes:
-        auc_lost: the SavedModel's AUC less the converted model's.
-        agreement: share of pictures with the same decision at the operating point.
-        largest_difference: of the probabilities.
-        images: how many pictures.
-    """
-
-    auc_lost: float
-    agreement: float
-    largest_difference: float
+    auc_lost: float  # the SavedModel's AUC less the converted model's
+    agreement: float  # share of pictures with the same decision at the operating point
+    largest_difference: float  # of the probabilities
     images: int
 
     def complaints(self, auc_lost: float = 0.005, agreement: float = 0.98) -> list[str]:

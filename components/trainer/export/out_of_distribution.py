@@ -16,22 +16,14 @@ _GRID = 4  # colours of a 4 x 4 grid of the picture stand beside the network's f
 
 @dataclass(frozen=True)
 class OutOfDistributionDetector:
-    """A Gaussian fitted to training features, and the distance from which a picture is refused.
+    """A Gaussian fitted to training features, and the distance from which a picture is refused."""
 
-    Attributes:
-        mean: [channels].
-        whiten: [channels, components]; features minus mean, times this, have unit variance on train.
-        basis: [channels, components], orthonormal.
-        residual: mean squared length, on train, of what the components leave out.
-        limit: largest distance of a picture that is answered without a warning.
-    """
-
-    mean: Floats
-    whiten: Floats
-    basis: Floats
-    scale: Floats
-    residual: float
-    limit: float
+    mean: Floats  # [channels]
+    whiten: Floats  # [channels, components]; centred features, times this, have unit variance on train
+    basis: Floats  # [channels, components], orthonormal
+    scale: Floats  # [channels], deviation on train
+    residual: float  # mean squared length, on train, of what the components leave out
+    limit: float  # largest distance of a picture that is answered without a warning
 
     def distance(self, described: tf.Tensor) -> tf.Tensor:
         """Distance (float32 [batch], about 1 for a training picture) of described pictures."""

@@ -8,7 +8,6 @@ the AUC of one network from 0.880 to 0.904, and on pictures of another source fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,16 +27,10 @@ _TOLERANCE: Final = 0.004
 
 @dataclass(frozen=True)
 class Readout:
-    """P(positive) = sum(positive * share) / sum(weight * share).
+    """P(positive) = sum(positive * share) / sum(weight * share)."""
 
-    Attributes:
-        positive: 1.0 for positive classes, else 0.0.
-        weight: 1.0 for positive classes and the commonest negative one, `others` for the rest.
-        others: that weight.
-    """
-
-    positive: tuple[float, ...]
-    weight: tuple[float, ...]
+    positive: tuple[float, ...]  # 1.0 for positive classes, else 0.0
+    weight: tuple[float, ...]  # 1.0 for positive classes and the commonest negative one, else `others`
     others: float
 
     def __call__(self, class_probabilities: tf.Tensor) -> tf.Tensor:
@@ -65,7 +58,7 @@ def fit(
     """The configured readout or, where `others` is None, the one chosen on eval's softmax outputs."""
     if others is not None or len(classes) == 2:
         return with_weight(classes, 1.0 if others is None else others)
-    tried: Sequence[tuple[float, Readout]] = [
+    tried = [
         (auc(targets, readout(tf.constant(class_probabilities)).numpy()), readout)
         for readout in (with_weight(classes, weight) for weight in _WEIGHTS)
     ]

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from core import features
 from core.hashing import FACTS
-from core.measures import operating_point
 from core.measures.operating_point import Zones
 from core.measures.recalibration import Recalibration
 
@@ -31,19 +30,11 @@ def write(
     version: str,
     facts: dict[str, Any],
 ) -> None:
-    """Write ``model`` into ``folder`` with its answers recalibrated.
+    """Write the SavedModel ``model`` into ``folder``, which must not exist, with its answers recalibrated.
 
     Every signature of the model is called as it is, graph and variables unchanged; its stated probability is mapped,
-    and decision, zone, threshold and version follow.
-
-    Args:
-        model: the SavedModel of the released version.
-        folder: where to; must not exist.
-        recalibration: of the stated probability.
-        threshold: of the recalibrated probability.
-        zones: of the recalibrated probability.
-        version: the new version, a decimal string.
-        facts: what changes in `assets.extra/melanosizer.json`.
+    and decision, zone, threshold and version (a decimal string) follow. ``threshold`` and ``zones`` are of the
+    recalibrated probability; ``facts`` are what changes in `assets.extra/melanosizer.json`.
     """
 
     def answer(probability: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -73,8 +64,8 @@ def stated(probability: tf.Tensor, threshold: float, zones: Zones, version: str)
     ones = tf.ones_like(probability)
     zone = tf.where(
         probability < zones.low_below,
-        operating_point.LOW,
-        tf.where(probability >= zones.refer_from, operating_point.REFER, operating_point.REVIEW),
+        "low",
+        tf.where(probability >= zones.refer_from, "refer", "review"),
     )
     return {
         features.PROBABILITY: probability,

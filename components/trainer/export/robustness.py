@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import cv2
@@ -46,16 +47,10 @@ def measure(
     count: int,
     seed: int,
 ) -> dict[str, object]:
-    """Asks about changed pictures.
+    """Ask about changed pictures (uint8 [n, s, s, 3]) of a split that was not trained on.
 
-    Args:
-        answer: pictures (uint8 [n, s, s, 3]) to calibrated probabilities ([n]).
-        pictures: of a split that was not trained on.
-        targets: their labels, [n].
-        probabilities: what is answered to them as they are, [n].
-        threshold: the operating point.
-        count: at most so many pictures: every positive, up to half of them, the rest spread over the negatives.
-        seed: of the hairs.
+    `probabilities` ([n], calibrated) are what is answered to the pictures as they are; `seed` is of the hairs. Asked
+    about are at most `count` pictures: every positive, up to half of them, the rest spread over the negatives.
 
     Returns:
         robustness.json: images, positives, and a row a change, the first one unchanged: AUC, what of it is `lost`,
@@ -68,12 +63,7 @@ def measure(
         draw = np.random.default_rng(seed)
         changed = np.stack([change.apply(picture, draw) for picture in shown])
         rows.append(_row(change.name, change.strength, truth, answer(changed), plain, threshold))
-    return {
-        "split": "eval",
-        "images": len(chosen),
-        "positives": int(truth.sum()),
-        "rows": rows,
-    }
+    return {"split": "eval", "images": len(chosen), "positives": int(truth.sum()), "rows": rows}
 
 
 def _chosen(targets: Labels, count: int) -> npt.NDArray[np.int64]:
@@ -98,44 +88,35 @@ def _row(
     }
 
 
-def _blur(sigma: float) -> Effect:
-    return lambda picture, _: _uint8(cv2.GaussianBlur(picture, (0, 0), sigma * len(picture) / _WHOLE))
+def _blur(sigma: float, picture: Pictures, _: np.random.Generator) -> Pictures:
+    return _uint8(cv2.GaussianBlur(picture, (0, 0), sigma * len(picture) / _WHOLE))
 
 
-def _jpeg(quality: int) -> Effect:
-    def apply(picture: Pictures, _: np.random.Generator) -> Pictures:
-        out = io.BytesIO()
-        Image.fromarray(picture).save(out, "JPEG", quality=quality)
-        return np.asarray(Image.open(out).convert("RGB"))
-
-    return apply
+def _jpeg(quality: int, picture: Pictures, _: np.random.Generator) -> Pictures:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "JPEG", quality=quality)
+    return np.asarray(Image.open(out).convert("RGB"))
 
 
-def _gain(red: float, green: float, blue: float) -> Effect:
-    return lambda picture, _: _uint8(picture.astype(np.float32) * np.array([red, green, blue], np.float32))
+def _gain(gains: Sequence[float], picture: Pictures, _: np.random.Generator) -> Pictures:
+    return _uint8(picture.astype(np.float32) * np.array(gains, np.float32))
 
 
-def _contrast(factor: float) -> Effect:
-    return lambda picture, _: _uint8((picture.astype(np.float32) - picture.mean()) * factor + picture.mean())
+def _contrast(factor: float, picture: Pictures, _: np.random.Generator) -> Pictures:
+    return _uint8((picture.astype(np.float32) - picture.mean()) * factor + picture.mean())
 
 
-def _crop(share: float) -> Effect:
-    def apply(picture: Pictures, _: np.random.Generator) -> Pictures:
-        side = len(picture)
-        margin = round(side * (1.0 - share) / 2)
-        inner = picture[margin : side - margin, margin : side - margin]
-        return _uint8(cv2.resize(inner, (side, side), interpolation=cv2.INTER_LINEAR))
-
-    return apply
+def _crop(share: float, picture: Pictures, _: np.random.Generator) -> Pictures:
+    side = len(picture)
+    margin = round(side * (1.0 - share) / 2)
+    inner = picture[margin : side - margin, margin : side - margin]
+    return _uint8(cv2.resize(inner, (side, side), interpolation=cv2.INTER_LINEAR))
 
 
-def _turn(degrees: float) -> Effect:
-    def apply(picture: Pictures, _: np.random.Generator) -> Pictures:
-        side = len(picture)
-        matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, 1.0)
-        return _uint8(cv2.warpAffine(picture, matrix, (side, side), borderMode=cv2.BORDER_REFLECT))
-
-    return apply
+def _turn(degrees: float, picture: Pictures, _: np.random.Generator) -> Pictures:
+    side = len(picture)
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, 1.0)
+    return _uint8(cv2.warpAffine(picture, matrix, (side, side), borderMode=cv2.BORDER_REFLECT))
 
 
 def _hair(picture: Pictures, draw: np.random.Generator) -> Pictures:
@@ -157,16 +138,16 @@ def _uint8(pixels: npt.ArrayLike) -> Pictures:
 
 
 CHANGES: Final[Sequence[Change]] = (
-    Change("blur", "sigma 1 px of 224", _blur(1.0)),
-    Change("blur", "sigma 2 px of 224", _blur(2.0)),
-    Change("JPEG", "quality 40", _jpeg(40)),
-    Change("JPEG", "quality 15", _jpeg(15)),
-    Change("darker", "light x 0.7", _gain(0.7, 0.7, 0.7)),
-    Change("brighter", "light x 1.2", _gain(1.2, 1.2, 1.2)),
-    Change("less contrast", "x 0.7", _contrast(0.7)),
-    Change("warmer light", "red x 1.1, blue x 0.9", _gain(1.1, 1.0, 0.9)),
-    Change("colder light", "red x 0.9, blue x 1.1", _gain(0.9, 1.0, 1.1)),
+    Change("blur", "sigma 1 px of 224", partial(_blur, 1.0)),
+    Change("blur", "sigma 2 px of 224", partial(_blur, 2.0)),
+    Change("JPEG", "quality 40", partial(_jpeg, 40)),
+    Change("JPEG", "quality 15", partial(_jpeg, 15)),
+    Change("darker", "light x 0.7", partial(_gain, (0.7, 0.7, 0.7))),
+    Change("brighter", "light x 1.2", partial(_gain, (1.2, 1.2, 1.2))),
+    Change("less contrast", "x 0.7", partial(_contrast, 0.7)),
+    Change("warmer light", "red x 1.1, blue x 0.9", partial(_gain, (1.1, 1.0, 0.9))),
+    Change("colder light", "red x 0.9, blue x 1.1", partial(_gain, (0.9, 1.0, 1.1))),
     Change("hair", f"{_HAIRS} dark hairs", _hair),
-    Change("closer", "middle 80 % of the side", _crop(0.8)),
-    Change("turned", "45 degrees", _turn(45.0)),
+    Change("closer", "middle 80 % of the side", partial(_crop, 0.8)),
+    Change("turned", "45 degrees", partial(_turn, 45.0)),
 )

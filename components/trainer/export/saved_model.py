@@ -32,12 +32,8 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     """Writes a self-contained SavedModel.
 
     ExportArchive, because what `tf.saved_model.save` makes of a Keras 3 model fails in TensorFlow Serving's
-    loader (tensorflow#72963).
-
-    Args:
-        served: the model.
-        folder: where to; replaced.
-        metadata: assets.extra/melanosizer.json, see schemas/model.schema.json.
+    loader (tensorflow#72963). `folder` is replaced; `metadata` are assets.extra/melanosizer.json, see
+    schemas/model.schema.json.
     """
     archive = keras.export.ExportArchive()
     if not served.graph.constant:
@@ -66,8 +62,7 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
             ],
         )
     archive.write_out(str(folder), verbose=False)
-    extra = (folder / FACTS).parent
-    extra.mkdir(exist_ok=True)
+    (folder / FACTS).parent.mkdir(exist_ok=True)
     text = json.dumps(metadata, indent=1, sort_keys=True, ensure_ascii=False)
     (folder / FACTS).write_text(text + "\n", encoding="utf-8")
     # What SavedModel keeps of Keras's weights has no layer names: a later training reads them here.
@@ -77,7 +72,7 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     requests = [("serving_default", batch) for batch in batches]
     # A device asks for a heat map now and then, and would wait seconds for the first one.
     requests.append(("explain", pictures[:1]))
-    write_warmup(extra / WARMUP, requests, model=features.MODEL_NAME)
+    write_warmup((folder / FACTS).with_name(WARMUP), requests, model=features.MODEL_NAME)
 
 
 def write_litert(
@@ -128,12 +123,9 @@ def _strings(name: str) -> tf.TensorSpec:
 
 
 def write_warmup(path: Path, requests: Sequence[tuple[str, Sequence[bytes]]], *, model: str) -> None:
-    """Write warm-up requests as TF Serving reads them: a TFRecord of PredictionLog.
+    """Write warm-up requests (a signature and a batch of encoded pictures each) as TF Serving reads them.
 
-    Args:
-        path: of the file.
-        requests: each a signature and a batch of encoded pictures.
-        model: its name.
+    The file is a TFRecord of PredictionLog; `model` is the model's name.
     """
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, batch in requests:

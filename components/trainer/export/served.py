@@ -22,24 +22,17 @@ from core.measures.operating_point import OperatingPoint, Zones
 
 @dataclass(frozen=True)
 class Served:
-    """A classifier with everything that was fitted after training.
+    """A classifier with everything that was fitted after training."""
 
-    Attributes:
-        classifier: the networks as they were trained.
-        graph: the networks as they are asked.
-        image_size: side of the decoded picture, px.
-        version: the model version, a decimal string.
-    """
-
-    classifier: Classifier
+    classifier: Classifier  # as it was trained
     readout: Readout
     calibration: Calibration
     point: OperatingPoint
     zones: Zones
     detector: OutOfDistributionDetector
-    graph: InferenceGraph
-    image_size: int
-    version: str
+    graph: InferenceGraph  # as it is asked
+    image_size: int  # side of the decoded picture, px
+    version: str  # a decimal string
 
     def probability(self, class_probabilities: tf.Tensor) -> tf.Tensor:
         """Calibrated P(positive), float32 [batch], of class probabilities [batch, classes]."""
@@ -50,9 +43,7 @@ class Served:
     ) -> dict[str, tf.Tensor]:
         """serving_default: encoded pictures (string [batch]) to the named answers, each [batch].
 
-        Args:
-            image_bytes: the pictures.
-            metadata_features: float32 [batch, width], for networks that have a branch for them.
+        Networks that have a branch for metadata take them as float32 [batch, width].
 
         Raises:
             tf.errors.InvalidArgumentError: bytes that are no picture (see components/transform/images.py).

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from components.trainer.fit.backup import assign
 from components.trainer.fit.history import Epoch, History, Scores
 from components.trainer.fit.loop import Callback, Learner, StagePlan, TrainState, Weights
 from components.trainer.progress import Progress
@@ -81,14 +82,8 @@ class EpochLog(Callback):
         """Record and print the epoch."""
         self._history.add(epoch)
         self._progress.line(
-            "%s  epoch %d of %d  loss %.3f  %s  %s  left %s",
-            plan.name,
-            epoch.epoch,
-            math.ceil(plan.epochs),
-            epoch.loss,
-            self._figures,
-            duration(epoch.seconds),
-            duration(plan.left(state)),
+            f"{plan.name}  epoch {epoch.epoch} of {math.ceil(plan.epochs)}  loss {epoch.loss:.3f}  {self._figures}  "
+            f"{duration(epoch.seconds)}  left {duration(plan.left(state))}"
         )
 
 
@@ -146,15 +141,11 @@ class Ema(Callback):
     def evaluation(self) -> Iterator[None]:
         """The variables hold their averages inside the block, and their own values again after it."""
         trained = [tf.identity(_value(v)) for v in self._variables]
-        self._assign(self._averages)
+        assign(self._variables, self._averages)
         try:
             yield
         finally:
-            self._assign(trained)
-
-    def _assign(self, values: Sequence[Any]) -> None:
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
+            assign(self._variables, trained)
 
 
 def _value(variable: Any) -> tf.Tensor:

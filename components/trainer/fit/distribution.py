@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.trainer.fit.backup import assign
+from components.trainer.fit.loop import TrainState
+from components.trainer.model.network import Network
 from components.trainer.progress import Progress
 
 Distribution = Literal["one", "workers"]
@@ -149,6 +153,39 @@ class Workers:
         yield
         if self.chief:
             self.meet()
+
+    def check_start(self, network: Network, state: TrainState) -> None:
+        """Compare where the workers begin, and with which weights.
+
+        Raises:
+            WorkersError: they would average what does not belong together.
+        """
+        if self.count == 1:
+            return
+        self.agree(
+            state.stage * 1e9 + state.step,
+            f"it begins at stage {state.stage + 1}, step {state.step}, another elsewhere; all must read the same "
+            "backup, so give trainer.cache_dir a folder that they share",
+        )
+        self.agree(
+            float(sum(zlib.crc32(value.tobytes()) for value in network.weights())),
+            "its first weights are not those of the others; start the same image on machines of one kind",
+        )
+
+    def offset_rng_state(self, network: Network) -> None:
+        """Give each worker random numbers of its own: the same dropout everywhere would be less of it."""
+        if self.chief:
+            return
+        for variable in network.rng_variables():
+            state = np.array(variable)
+            state[0] += self.number
+            variable.assign(state)
+
+    def average_statistics(self, network: Network) -> None:
+        """Average batch-norm's moving statistics, which each worker gathers on its own pictures."""
+        variables = network.statistics() if self.count > 1 else []
+        if variables:
+            assign(variables, self.mean([np.array(v) for v in variables]))
 
 
 ONE: Final = Workers()

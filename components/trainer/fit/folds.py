@@ -31,8 +31,8 @@ def split(groups: Sequence[str], targets: Labels, count: int, seed: int) -> npt.
     Raises:
         DataError: too few groups with a positive for so many folds.
     """
-    positive = len({group for group, target in zip(groups, targets.tolist(), strict=True) if target == 1})
-    negative = len({group for group, target in zip(groups, targets.tolist(), strict=True) if target == 0})
+    pairs = set(zip(groups, targets.tolist(), strict=True))
+    negative, positive = (sum(target == label for _, target in pairs) for label in (0, 1))
     if min(positive, negative) < count:
         raise DataError(
             f"folds={count}: train has positives in {positive} and negatives in {negative} groups; every fold "
@@ -65,16 +65,10 @@ NO_FOLD: Final = Fold(0, "")
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Answers to training images by members that were not trained on them.
+    """Answers to training images by members that were not trained on them."""
 
-    Attributes:
-        class_probabilities: float32 [n, classes], not calibrated.
-        folds: int64 [n], which fold left the image out.
-        groups: n strings.
-    """
-
-    class_probabilities: npt.NDArray[np.float32]
-    folds: npt.NDArray[np.int64]
+    class_probabilities: npt.NDArray[np.float32]  # [n, classes], not calibrated
+    folds: npt.NDArray[np.int64]  # [n], which fold left the image out
     groups: tuple[str, ...]
 
 

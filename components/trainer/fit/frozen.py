@@ -7,8 +7,6 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -21,15 +19,14 @@ from components.trainer.data.records import Split
 from components.trainer.export import readout
 from components.trainer.fit import optimisation
 from components.trainer.fit.callbacks import EarlyStopping, EpochLog, KeepWeights, ReduceOnPlateau
-from components.trainer.fit.history import History, Scores, scores
+from components.trainer.fit.history import Scores, scores
 from components.trainer.fit.loop import Callback, Loop, StagePlan, TrainState, Weights
-from components.trainer.fit.task import Task
+from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import BATCH, Outputs, constant_graph, in_batches, views
 from components.trainer.model.network import Moments, Network
-from components.trainer.progress import Progress
 from components.transform import images
-from core.files import replacing
+from core.files import cached_arrays
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,8 +34,7 @@ _HEAD_BATCH = 256
 _FEATURES_VERSION = 3
 
 
-@dataclass(frozen=True)
-class _Head:
+class _Head(NamedTuple):
     """A trained linear softmax head on standardised features, and how good it was."""
 
     kernel: Floats
@@ -46,21 +42,14 @@ class _Head:
     auc: float
 
 
-def train(
-    config: TrainerConfig,
-    task: Task,
-    *,
-    cache_dir: Path,
-    history: History,
-    progress: Progress,
-) -> tuple[Network, dict[str, Outputs]]:
+def train(config: TrainerConfig, task: Task, context: TrainContext) -> tuple[Network, dict[str, Outputs]]:
     """Train a network's head, the best on eval over the configured penalties.
 
     Returns:
         The network, and its answers by split name. They come from the cached features: the same as asking the
         network, in no time.
     """
-    with progress.phase("features"):
+    with context.progress.phase("features"):
         network = networks.build(
             config,
             size=config.frozen.size,
@@ -70,28 +59,24 @@ def train(
             fast=False,
         )
         found = {
-            split.name: _features(network, split, config, task.moments, cache_dir, progress)
+            split.name: _features(network, split, config, task.moments, context)
             for split in (task.train, task.evaluation)
         }
     inputs = {name: features.pooled for name, features in found.items()}
     flat = inputs["train"].reshape(-1, inputs["train"].shape[-1])
     mean, std = flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-4)
     standard = {name: (values - mean) / std for name, values in inputs.items()}
-    with progress.phase("training"):
-        heads = [
-            _fit(config, task, standard, number, history, progress) for number in range(len(config.frozen.l2))
-        ]
+    with context.progress.phase("training"):
+        heads = [_fit(config, task, standard, number, context) for number in range(len(config.frozen.l2))]
     best = max(heads, key=lambda head: head.auc)
     # Standardisation of the features is folded into the head: one dense layer is all that is served.
     kernel = best.kernel / std[:, None]
     bias = best.bias - mean @ kernel
     network.model.get_layer("head_logits").set_weights([kernel, bias])
-    return network, {name: _outputs(values, kernel, bias) for name, values in found.items()}
-
-
-def _outputs(features: _Features, kernel: Floats, bias: Floats) -> Outputs:
-    logits = features.pooled.mean(axis=1) @ kernel + bias
-    return Outputs(tf.nn.softmax(logits).numpy(), features.levels)
+    return network, {
+        name: Outputs(tf.nn.softmax(values.pooled.mean(axis=1) @ kernel + bias).numpy(), values.levels)
+        for name, values in found.items()
+    }
 
 
 class _Features(NamedTuple):
@@ -102,39 +87,32 @@ class _Features(NamedTuple):
 
 
 def _features(
-    network: Network,
-    split: Split,
-    config: TrainerConfig,
-    moments: Moments,
-    cache_dir: Path,
-    progress: Progress,
+    network: Network, split: Split, config: TrainerConfig, moments: Moments, context: TrainContext
 ) -> _Features:
     """Pooled features of every flip of every picture, levels of the picture as it is."""
-    path = cache_dir / f"features-{split.name}-{_key(network, split, config, moments)}.npz"
+    progress, flips, started = context.progress, config.frozen.flips, time.monotonic()
+    path = context.cache_dir / f"features-{split.name}-{_key(network, split, config, moments)}.npz"
     if path.exists():
         progress.line("%s: features of %d images from the cache", split.name, len(split))
-        with np.load(path) as file:
-            return _Features(file["pooled"], file["levels"])
-    started = time.monotonic()
-    side = split.pictures.shape[1]
-    folded = network.folded()
-
-    def extract(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        flips = config.frozen.flips
-        outputs = folded(tf.concat(views(images.view(batch, config.frozen.size), flips), axis=0))
-        return tf.stack(tf.split(outputs.pooled, flips), axis=1), tf.split(outputs.levels, flips)[0]
-
-    graph = constant_graph(extract, tf.TensorSpec([None, side, side, 3], tf.uint8))
 
     def tick(done: int) -> None:
         speed = done / (time.monotonic() - started)
         progress.tick("%s: features of %d of %d images, %.0f images/s", split.name, done, len(split), speed)
 
-    found = _Features(*in_batches(graph, [split.pictures], max(1, BATCH // config.frozen.flips), tick))
-    with replacing(path, cache=True) as file:
-        np.savez(file, pooled=found.pooled, levels=found.levels)
-    progress.line("%s: features of %d images in %.0f s", split.name, len(split), time.monotonic() - started)
-    return found
+    def made() -> dict[str, Floats]:
+        folded, side = network.folded(), split.pictures.shape[1]
+
+        def extract(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            outputs = folded(tf.concat(views(images.view(batch, config.frozen.size), flips), axis=0))
+            return tf.stack(tf.split(outputs.pooled, flips), axis=1), tf.split(outputs.levels, flips)[0]
+
+        graph = constant_graph(extract, tf.TensorSpec([None, side, side, 3], tf.uint8))
+        pooled, levels = in_batches(graph, [split.pictures], max(1, BATCH // flips), tick)
+        took = time.monotonic() - started
+        progress.line("%s: features of %d images in %.0f s", split.name, len(split), took)
+        return {"pooled": pooled, "levels": levels}
+
+    return _Features(**cached_arrays(path, made))
 
 
 def _key(network: Network, split: Split, config: TrainerConfig, moments: Moments) -> str:
@@ -225,8 +203,7 @@ def _fit(
     task: Task,
     inputs: dict[str, Floats],
     number: int,
-    history: History,
-    progress: Progress,
+    context: TrainContext,
 ) -> _Head:
     """Train the head at one L2 penalty; keep its best epoch on eval."""
     penalties, epochs = config.frozen.l2, config.frozen.epochs
@@ -242,11 +219,12 @@ def _fit(
         costs=(1.0,) * (len(penalties) - number),
     )
     kept = KeepWeights("best")
-    callbacks: list[Callback] = [kept, EarlyStopping(config.patience), EpochLog(history, progress)]
+    log = EpochLog(context.history, context.progress)
+    callbacks: list[Callback] = [kept, EarlyStopping(config.patience), log]
     if config.optimiser.schedule == "plateau":
         callbacks.insert(1, ReduceOnPlateau(config.optimiser))
     state = TrainState(stage=number)
-    loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, progress)
+    loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, context.progress)
     loop.run(state, plan, learner.batches(np.random.default_rng([config.seed, number])))
     kernel, bias = kept.weights or learner.weights()
     return _Head(kernel, bias, state.best)

@@ -19,17 +19,11 @@ from core.measures.calibration import log_loss
 
 @dataclass(frozen=True)
 class Scores:
-    """Figures at one moment of training.
+    """Figures at one moment of training."""
 
-    Attributes:
-        score: chooses the best epoch; higher is better.
-        figures: by their names in history.json.
-        text: the figures for the printed line.
-    """
-
-    score: float
-    figures: Mapping[str, float]
-    text: str
+    score: float  # chooses the best epoch; higher is better
+    figures: Mapping[str, float]  # by their names in history.json
+    text: str  # the figures for the printed line
 
 
 def scores(targets: rates.Labels, probabilities: rates.Scores) -> Scores:
@@ -47,29 +41,17 @@ def scores(targets: rates.Labels, probabilities: rates.Scores) -> Scores:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One evaluation.
+    """One evaluation, and the steps since the one before."""
 
-    Attributes:
-        stage: number of the stage, from 0.
-        size: side of the training pictures, px.
-        epoch: number in its stage, from 1.
-        loss: mean training loss since the last evaluation.
-        learning_rate: factor on the peak rates at its end.
-        seconds: time since the last evaluation.
-        waiting: share of that time in which the step waited for its batch.
-        images_per_second: images trained on, over that time.
-        figures: on eval.
-    """
-
-    stage: int
-    size: int
-    epoch: int
-    loss: float
-    learning_rate: float
+    stage: int  # from 0
+    size: int  # side of the training pictures, px
+    epoch: int  # number in its stage, from 1
+    loss: float  # mean of the steps
+    learning_rate: float  # factor on the peak rates at its end
     seconds: float
-    waiting: float
-    images_per_second: float
-    figures: Mapping[str, float]
+    waiting: float  # share of that time in which the step waited for its batch
+    images_per_second: float  # trained on
+    figures: Mapping[str, float]  # on eval
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Epoch:

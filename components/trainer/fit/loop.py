@@ -36,34 +36,19 @@ class RunningStats:
 
 @dataclass
 class TrainState:
-    """Where training stands; everything a resumed run needs besides the arrays.
+    """Where training stands; everything a resumed run needs besides the arrays."""
 
-    Attributes:
-        stage: number of the stage, from 0.
-        epoch: evaluations made in the stage.
-        step: steps taken in the stage.
-        over: whether the stage has ended.
-        spent: seconds of training, those of an interrupted run included.
-        stage_spent: seconds of this stage.
-        best: highest score on eval in this stage.
-        best_epoch: the epoch that had it.
-        lr_scale: what a plateau has multiplied the learning rate by.
-        plateau_best: the score that the plateau waits to see exceeded.
-        plateau_waited: evaluations it has waited.
-        stats: of the steps since the last evaluation.
-    """
-
-    stage: int = 0
-    epoch: int = 0
-    step: int = 0
-    over: bool = False
-    spent: float = 0.0
-    stage_spent: float = 0.0
-    best: float = -math.inf
-    best_epoch: int = 0
-    lr_scale: float = 1.0
-    plateau_best: float = -math.inf
-    plateau_waited: int = 0
+    stage: int = 0  # from 0
+    epoch: int = 0  # evaluations made in the stage
+    step: int = 0  # steps taken in the stage
+    over: bool = False  # whether the stage has ended
+    spent: float = 0.0  # seconds of training, those of an interrupted run included
+    stage_spent: float = 0.0  # seconds of this stage
+    best: float = -math.inf  # highest score on eval in this stage
+    best_epoch: int = 0  # the epoch that had it
+    lr_scale: float = 1.0  # what a plateau has multiplied the learning rate by
+    plateau_best: float = -math.inf  # the score that the plateau waits to see exceeded
+    plateau_waited: int = 0  # evaluations it has waited
     stats: RunningStats = field(default_factory=RunningStats)
 
     @classmethod
@@ -74,29 +59,17 @@ class TrainState:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage's length and name.
+    """One stage's length and name."""
 
-    Attributes:
-        name: how its lines begin, such as "stage 1 of 3  128 px".
-        number: its number in the run's history.
-        size: side of its pictures, px.
-        epochs: planned, a fraction where the last one is cut short.
-        per_epoch: steps of an epoch.
-        steps: steps in all.
-        budget: seconds it may take; None = as long as its steps take.
-        costs: of this stage and of those after it, in any one unit.
-        rate: factor on the peak learning rates.
-    """
-
-    name: str
-    number: int
-    size: int
-    epochs: float
-    per_epoch: int
-    steps: int
-    budget: float | None = None
-    costs: tuple[float, ...] = (1.0,)
-    rate: float = 1.0
+    name: str  # how its lines begin, such as "stage 1 of 3  128 px"
+    number: int  # in the run's history
+    size: int  # side of its pictures, px
+    epochs: float  # planned, a fraction where the last one is cut short
+    per_epoch: int  # steps of an epoch
+    steps: int  # in all
+    budget: float | None = None  # seconds it may take; None = as long as its steps take
+    costs: tuple[float, ...] = (1.0,)  # of this stage and of those after it, in any one unit
+    rate: float = 1.0  # factor on the peak learning rates
 
     def done(self, state: TrainState) -> float:
         """Return the part (0..1) of the stage that is over, by steps or by time, whichever is further."""
@@ -145,15 +118,12 @@ class Learner(Protocol):
 
     def step(self, batch: Any, factor: float) -> float:
         """Take one step at `factor` times the peak learning rates; return the loss before it."""
-        ...
 
     def evaluate(self) -> Scores:
         """Return the figures on eval of the present weights."""
-        ...
 
     def weights(self) -> Weights:
         """Return a copy of the present weights."""
-        ...
 
 
 class Callback:
@@ -173,22 +143,15 @@ class Callback:
         """Run after each evaluation, in the order of the callbacks; may set `state.over`."""
 
 
+@dataclass(frozen=True, eq=False)
 class Loop:
     """Runs stages of one learner."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        optimiser: OptimiserConfig,
-        batch_size: int,
-        callbacks: Sequence[Callback],
-        progress: Progress,
-    ) -> None:
-        self._learner = learner
-        self._optimiser = optimiser
-        self._batch_size = batch_size
-        self._callbacks = callbacks
-        self._progress = progress
+    learner: Learner
+    optimiser: OptimiserConfig
+    batch_size: int
+    callbacks: Sequence[Callback]
+    progress: Progress
 
     def run(self, state: TrainState, plan: StagePlan, batches: Iterator[Any]) -> None:
         """Train until the stage is over; `state` says how much of it was done before.
@@ -207,26 +170,25 @@ class Loop:
         while state.step < last and (plan.done(state) < 1.0 or state.step == 0):
             batch = next(batches)
             arrived = time.monotonic()
-            factor = plan.rate * rate(self._optimiser, plan.done(state)) * state.lr_scale
-            stats.loss += self._learner.step(batch, factor)
+            factor = plan.rate * rate(self.optimiser, plan.done(state)) * state.lr_scale
+            stats.loss += self.learner.step(batch, factor)
             now = time.monotonic()
             stats.steps += 1
             stats.waited += arrived - began
             stats.seconds += now - began
             state.stage_spent += now - began
             state.step += 1
-            self._progress.tick(
-                "%s, step %d of %d, loss %.3f, %.0f images/s",
-                plan.name,
-                state.step,
-                plan.steps,
-                stats.loss / stats.steps,
-                stats.steps * self._batch_size / max(stats.seconds, 1e-9),
+            self.progress.tick(
+                f"{plan.name}, step {state.step} of {plan.steps}, loss {stats.loss / stats.steps:.3f}, "
+                f"{self._speed(stats):.0f} images/s"
             )
-            for callback in self._callbacks:
+            for callback in self.callbacks:
                 callback.on_step_end(state)
             began = time.monotonic()
         return factor
+
+    def _speed(self, stats: RunningStats) -> float:
+        return stats.steps * self.batch_size / max(stats.seconds, 1e-9)
 
     def _evaluate(self, state: TrainState, plan: StagePlan, factor: float) -> None:
         """Score on eval, write the epoch down, and decide whether the stage is over."""
@@ -235,16 +197,16 @@ class Loop:
         if not math.isfinite(mean_loss):
             raise FloatingPointError(
                 f"{plan.name}: the loss is {mean_loss}; lower optimiser.body_learning_rate (now "
-                f"{self._optimiser.body_learning_rate}), optimiser.head_learning_rate (now "
-                f"{self._optimiser.head_learning_rate}) or optimiser.clip_norm"
+                f"{self.optimiser.body_learning_rate}), optimiser.head_learning_rate (now "
+                f"{self.optimiser.head_learning_rate}) or optimiser.clip_norm"
             )
         with ExitStack() as stack:
-            for callback in self._callbacks:
+            for callback in self.callbacks:
                 stack.enter_context(callback.evaluation())
-            found = self._learner.evaluate()
+            found = self.learner.evaluate()
             state.epoch += 1
-            for callback in self._callbacks:
-                callback.on_scores(state, found, self._learner)
+            for callback in self.callbacks:
+                callback.on_scores(state, found, self.learner)
         took = time.monotonic() - started
         state.stage_spent += took
         state.over = plan.done(state) >= 1.0
@@ -256,9 +218,9 @@ class Loop:
             learning_rate=factor,
             seconds=stats.seconds + took,
             waiting=stats.waited / max(stats.seconds, 1e-9),
-            images_per_second=stats.steps * self._batch_size / max(stats.seconds, 1e-9),
+            images_per_second=self._speed(stats),
             figures=found.figures,
         )
         state.stats = RunningStats()
-        for callback in self._callbacks:
+        for callback in self.callbacks:
             callback.on_epoch_end(state, plan, epoch)

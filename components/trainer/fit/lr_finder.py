@@ -37,32 +37,21 @@ class FinderConfig(Frozen):
 
 @dataclass(frozen=True)
 class Curve:
-    """What the range test saw: data of the plot, and what is read from it.
+    """What the range test saw: data of the plot, and what is read from it."""
 
-    Attributes:
-        rates: of the steps made.
-        losses: of those steps' batches.
-        smoothed: the moving average of the losses, its start corrected for bias.
-        diverged: whether the loss exploded before the highest rate was reached.
-        steepest: the rate at which the smoothed loss fell fastest: a peak rate for a constant schedule.
-        highest: a tenth of the rate at the lowest smoothed loss: the upper end for cyclic schedules.
-    """
-
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    smoothed: tuple[float, ...]
-    diverged: bool
-    steepest: float
-    highest: float
+    rates: tuple[float, ...]  # of the steps made
+    losses: tuple[float, ...]  # of those steps' batches
+    smoothed: tuple[float, ...]  # the moving average of the losses, its start corrected for bias
+    diverged: bool  # whether the loss exploded before the highest rate was reached
+    steepest: float  # where the smoothed loss fell fastest: a peak rate for a constant schedule
+    highest: float  # a tenth of where it was lowest: the upper end for cyclic schedules
 
 
 def find(config: FinderConfig, step: Callable[[float], float]) -> Curve:
     """Run the range test.
 
-    Args:
-        config: the range.
-        step: trains on one new batch at the given rate and returns the loss before the update. The
-            weights are spoilt afterwards: the caller restores them.
+    `step` trains on one new batch at the given rate and returns the loss before the update. The weights are spoilt
+    afterwards: the caller restores them.
 
     Raises:
         ValueError: a range that is none, or a loss that was not finite from the beginning.

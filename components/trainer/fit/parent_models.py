@@ -16,7 +16,7 @@ from components.trainer.data import metadata as metadata_of
 from components.trainer.data.records import DataError, Split
 from components.trainer.model import network as networks
 from components.trainer.model.backbones import h5_file, weights
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 from components.trainer.model.backbones.weights import version_file, version_folder
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, Member, predict
@@ -27,12 +27,10 @@ from core.hashing import FACTS, file_hash
 
 
 def check(config: TrainerConfig, data_version: str, grown_from: Collection[str] = ()) -> tuple[str, ...]:
-    """One sentence for the log a version of other data that `allow_other_data` lets through.
+    """One sentence for the log a pushed version of other data that `allow_other_data` lets through.
 
-    Args:
-        config: whose `weights` and `distil_from` may name pushed versions, by their folders.
-        data_version: of the data that is trained on.
-        grown_from: earlier versions of it whose groups all keep their splits: their test images were never trained on.
+    Data that have `grown_from` earlier versions keep all groups of those in their splits: a model of such a version
+    was never trained on a test image.
 
     Raises:
         DataError: a version was trained on other data, and nothing says that this is meant.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ import tensorflow as tf
 from components.trainer.config import TrainerConfig
 from components.trainer.data.batches import Batch, Batches, at_size, cache_size
 from components.trainer.export import readout
-from components.trainer.fit import lr_finder, optimisation, replicas
-from components.trainer.fit.backup import Backup, assign
+from components.trainer.fit import lr_finder, optimisation
+from components.trainer.fit.backup import assign
 from components.trainer.fit.callbacks import (
     BackupWriter,
     EarlyStopping,
@@ -23,9 +24,9 @@ from components.trainer.fit.callbacks import (
     KeepWeights,
     ReduceOnPlateau,
 )
-from components.trainer.fit.distribution import ONE, Workers
+from components.trainer.fit.distribution import Workers
 from components.trainer.fit.folds import NO_FOLD, Fold
-from components.trainer.fit.history import History, Scores, scores
+from components.trainer.fit.history import Scores, scores
 from components.trainer.fit.loop import (
     Callback,
     Clock,
@@ -35,11 +36,10 @@ from components.trainer.fit.loop import (
     Weights,
     stage_costs,
 )
-from components.trainer.fit.task import Task
+from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import network as networks
-from components.trainer.model.classifier import Answer, Classifier, Member, predict, trace
+from components.trainer.model.classifier import Classifier, InferenceGraph, Member, predict
 from components.trainer.model.network import Network
-from components.trainer.progress import Progress
 from components.trainer.settings import OptimiserConfig, StageConfig
 from core.numbers import duration
 
@@ -54,28 +54,22 @@ class Snapshot:
     size: int
 
 
+@dataclass(frozen=True, eq=False)
 class NetworkLearner:
     """One stage of a network, as the loop sees it: compiled steps, and figures on eval."""
 
-    def __init__(
-        self,
-        config: TrainerConfig,
-        task: Task,
-        network: Network,
-        optimiser: optimisation.Optimiser,
-        ema: Ema | None,
-        workers: Workers,
-        size: int,
-        traced: dict[int, Answer],
-    ) -> None:
-        """Compile the step; `traced` keeps evaluation graphs by the side tested at, from stage to stage."""
-        self._config = config
-        self._task = task
-        self._network = network
-        self._workers = workers
-        self._size = size
-        self._traced = traced
-        self._step = _compiled_step(config, task, network, optimiser, ema, workers)
+    config: TrainerConfig
+    task: Task
+    network: Network
+    optimiser: optimisation.Optimiser
+    ema: Ema | None
+    workers: Workers
+    size: int  # tested at, px
+    graphs: dict[int, InferenceGraph]  # of evaluation by the side tested at, kept from stage to stage
+
+    @cached_property
+    def _step(self) -> Callable[..., Any]:
+        return _compiled_step(self.config, self.task, self.network, self.optimiser, self.ema, self.workers)
 
     def step(self, batch: Batch, factor: float) -> float:
         """Take one step at `factor` times the peak learning rates; return the loss before it."""
@@ -83,20 +77,21 @@ class NetworkLearner:
 
     def weights(self) -> Weights:
         """Return a copy of every weight."""
-        return self._network.weights()
+        return self.network.weights()
 
     def evaluate(self) -> Scores:
         """Return the figures on eval, of pictures alone, as most clients ask."""
-        replicas.average_statistics(self._workers, self._network)
-        evaluation, classes = self._task.evaluation, self._task.classes
-        classifier = Classifier((Member(self._network, self._size),), classes, 1)
-        if self._size not in self._traced:
-            self._traced[self._size] = trace(classifier, evaluation.pictures.shape[1])
-        found = predict(classifier, evaluation.pictures, graph=self._traced[self._size]).class_probabilities
-        read = readout.fit(classes, evaluation.targets, found, self._config.head.others)
+        self.workers.average_statistics(self.network)
+        evaluation, classes = self.task.evaluation, self.task.classes
+        classifier = Classifier((Member(self.network, self.size),), classes, 1)
+        if self.size not in self.graphs:
+            side = evaluation.pictures.shape[1]
+            self.graphs[self.size] = InferenceGraph(classifier, side, learning=True)
+        found = predict(classifier, evaluation.pictures, graph=self.graphs[self.size]).class_probabilities
+        read = readout.fit(classes, evaluation.targets, found, self.config.head.others)
         measured = scores(evaluation.targets, read(tf.constant(found)).numpy())
         # The last bit may differ, and all must decide alike on the best epoch and on the end.
-        (score,) = self._workers.mean([measured.score])
+        (score,) = self.workers.mean([measured.score])
         return replace(measured, score=float(score))
 
 
@@ -107,26 +102,17 @@ class StagedTraining:
         self,
         config: TrainerConfig,
         task: Task,
+        context: TrainContext,
         *,
-        backup: Backup | None,
-        history: History,
-        progress: Progress,
         initial: Weights | None = None,
         fold: Fold = NO_FOLD,
-        workers: Workers = ONE,
     ) -> None:
-        """Build the network; `initial` replaces the configured weights: a warm start of backbone and head.
-
-        Without a backup a training that is interrupted begins again.
-        """
+        """Build the network; `initial` replaces the configured weights: a warm start of backbone and head."""
         self._config = config
         self._task = task
-        self._backup = backup
-        self._history = history
-        self._progress = progress
+        self._context = context
         self._fold = fold
-        self._workers = workers
-        with workers.chief_first():  # a download is kept on disk
+        with context.workers.chief_first():  # a download is kept on disk
             self._network = networks.build(
                 config,
                 size=config.fixed_size,
@@ -137,13 +123,13 @@ class StagedTraining:
         if initial is not None:
             self._network.model.set_weights(initial)
         self._initial = self._network.weights()
-        replicas.offset_rng_state(workers, self._network)
+        context.workers.offset_rng_state(self._network)
         self._state = TrainState()
         self._clock = Clock(config.max_minutes)
         self._snapshots: list[Snapshot] = []
         self._kept = KeepWeights(config.keep)
         self._ema: Ema | None = None
-        self._traced: dict[int, Answer] = {}
+        self._graphs: dict[int, InferenceGraph] = {}
         self._rates: OptimiserConfig = config.optimiser
 
     @property
@@ -156,14 +142,31 @@ class StagedTraining:
         """Steps taken in the stage that ran last."""
         return self._state.step
 
+    def members(self) -> tuple[Member, ...]:
+        """Train; return the networks that make up the model, built as they are served."""
+        members = []
+        for snapshot in self.run():
+            network = networks.build(
+                self._config,
+                size=snapshot.size,
+                classes=len(self._task.classes),
+                moments=self._task.moments,
+                metadata=self._task.metadata,
+                weights="none",
+                fast=False,
+            )
+            network.model.set_weights(snapshot.weights)
+            members.append(Member(network.started_from(self.weights_from), snapshot.size))
+        return tuple(members)
+
     def run(self) -> list[Snapshot]:
         """Train; return the weights that make up the model."""
-        saved = self._backup.load() if self._backup else None
+        saved = self._context.backup.load() if self._context.backup else None
         optimiser_state = averages = None
         if saved is not None:
             optimiser_state = self._restore(*saved)
             averages = saved[1].get("ema")
-        replicas.check_start(self._workers, self._network, self._state)
+        self._context.workers.check_start(self._network, self._state)
         if saved is None and self._config.optimiser.finder is not None:
             self._find_rates(self._config.optimiser.finder)
         for number in range(self._state.stage, len(self._config.stages)):
@@ -183,32 +186,26 @@ class StagedTraining:
         learner = self._learner(optimiser, None, stage)
 
         def at(rate: float) -> float:
-            self._progress.tick("learning-rate finder: %.2g", rate)
+            self._context.progress.tick("learning-rate finder: %.2g", rate)
             return learner.step(next(iterator), rate / peak)
 
         curve = lr_finder.find(finder, at)
         self._network.model.set_weights(self._initial)
         assign(self._network.rng_variables(), rng)
         if finder.choose != "nothing":
-            found = curve.steepest if finder.choose == "steepest" else curve.highest
-            self._rates = config.optimiser.scaled(found / peak)
-        self._history.keep(
-            lr_finder.FILE_NAME,
-            json.dumps(
-                {
-                    **asdict(curve),
-                    "choose": finder.choose,
-                    "body_learning_rate": self._rates.body_learning_rate,
-                    "head_learning_rate": self._rates.head_learning_rate,
-                }
-            ),
-        )
-        self._progress.line(
-            "learning-rate finder: the loss fell fastest at %.2g, was lowest at %.2g; backbone %.2g, head %.2g",
-            curve.steepest,
-            10 * curve.highest,
-            self._rates.body_learning_rate,
-            self._rates.head_learning_rate,
+            chosen = curve.steepest if finder.choose == "steepest" else curve.highest
+            self._rates = config.optimiser.scaled(chosen / peak)
+        found = {
+            **asdict(curve),
+            "choose": finder.choose,
+            "body_learning_rate": self._rates.body_learning_rate,
+            "head_learning_rate": self._rates.head_learning_rate,
+        }
+        self._context.history.keep(lr_finder.FILE_NAME, json.dumps(found))
+        self._context.progress.line(
+            f"learning-rate finder: the loss fell fastest at {curve.steepest:.2g}, was lowest at "
+            f"{10 * curve.highest:.2g}; backbone {self._rates.body_learning_rate:.2g}, "
+            f"head {self._rates.head_learning_rate:.2g}"
         )
 
     def _restore(self, state: dict[str, Any], arrays: dict[str, Weights]) -> Weights:
@@ -221,21 +218,21 @@ class StagedTraining:
         self._rates = self._config.optimiser.scaled(state["rates"])
         self._network.model.set_weights(arrays["weights"])
         assign(self._network.rng_variables(), arrays.get("rng"))
-        replicas.offset_rng_state(self._workers, self._network)
-        self._history.restore(state["epochs"])
-        self._progress.line(
-            self._fold.name + "resumed in stage %d after epoch %d, step %d (%s of training)",
-            self._state.stage + 1,
-            self._state.epoch,
-            self._state.step,
-            duration(self._state.spent),
+        self._context.workers.offset_rng_state(self._network)
+        self._context.history.restore(state["epochs"])
+        now = self._state
+        self._context.progress.line(
+            f"{self._fold.name}resumed in stage {now.stage + 1} after epoch {now.epoch}, step {now.step} "
+            f"({duration(now.spent)} of training)"
         )
         return arrays["optimiser"]
 
     def _save(self, optimiser: optimisation.Optimiser) -> None:
-        if not self._workers.chief or self._backup is None:
+        context = self._context
+        if not context.workers.chief or context.backup is None:
             return
         self._state.spent = self._clock.spent()
+        stages = self._fold.stages(self._config)
         arrays = {
             "weights": self._network.weights(),
             "rng": [np.array(v) for v in self._network.rng_variables()],
@@ -248,15 +245,13 @@ class StagedTraining:
         state = {
             "state": asdict(self._state),
             "snapshot_sizes": [snapshot.size for snapshot in self._snapshots],
-            "epochs": [
-                row for row in self._history.rows() if row["stage"] in self._fold.stages(self._config)
-            ],
+            "epochs": [row for row in context.history.rows() if row["stage"] in stages],
             "rates": self._rates.body_learning_rate / self._config.optimiser.body_learning_rate,
         }
-        self._backup.save(state, arrays)
+        context.backup.save(state, arrays)
 
     def _stage(self, number: int, optimiser_state: Weights | None, averages: Weights | None) -> None:
-        config, stage = self._config, self._config.stages[number]
+        config, context, stage = self._config, self._context, self._config.stages[number]
         if optimiser_state is None:
             self._state = TrainState(stage=number, spent=self._clock.spent())
             self._kept = KeepWeights(config.keep)
@@ -287,16 +282,11 @@ class StagedTraining:
             callbacks.append(ReduceOnPlateau(config.optimiser))
         callbacks += [
             EarlyStopping(config.patience),
-            EpochLog(self._history, self._progress),
+            EpochLog(context.history, context.progress),
             BackupWriter(lambda: self._save(optimiser)),
         ]
-        loop = Loop(
-            self._learner(optimiser, self._ema, stage),
-            config.optimiser,
-            config.batch_size,
-            callbacks,
-            self._progress,
-        )
+        learner = self._learner(optimiser, self._ema, stage)
+        loop = Loop(learner, config.optimiser, config.batch_size, callbacks, context.progress)
         loop.run(state, plan, iter(self._batches(stage).dataset(number, *divmod(state.step, per_epoch))))
         if self._kept.weights is not None:
             self._network.model.set_weights(self._kept.weights)
@@ -312,15 +302,15 @@ class StagedTraining:
             self._network,
             optimiser,
             ema,
-            self._workers,
+            self._context.workers,
             stage.test_size or stage.size,
-            self._traced,
+            self._graphs,
         )
 
     def _batches(self, stage: StageConfig) -> Batches:
         config, task = self._config, self._task
         return Batches(
-            at_size(task.train.pictures, cache_size(stage.size, config.image_size), self._progress),
+            at_size(task.train.pictures, cache_size(stage.size, config.image_size), self._context.progress),
             task.labels,
             len(task.classes),
             stage.size,
@@ -328,7 +318,7 @@ class StagedTraining:
             metadata=task.metadata,
             metadata_features=task.metadata_features,
             soft=task.soft,
-            workers=self._workers,
+            workers=self._context.workers,
         )
 
 

@@ -1,51 +1,49 @@
-"""What a training is given: the splits, and what each training image is called."""
+"""What a training is given: the splits, what each training image is called, and the context it runs in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from components.trainer.data.metadata import Metadata
 from components.trainer.data.records import Split
+from components.trainer.fit.backup import Backup
+from components.trainer.fit.distribution import ONE, Workers
+from components.trainer.fit.history import History
 from components.trainer.model.classes import Classes
 from components.trainer.model.network import Moments
+from components.trainer.progress import Progress
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Task:
-    """One training problem.
+class TrainContext:
+    """Where a training keeps what it makes, who takes part in it, and who hears of it."""
 
-    Attributes:
-        classes: the head's outputs.
-        moments: Transform's channel moments.
-        train: the pictures trained on.
-        evaluation: the pictures that select and stop.
-        labels: int32 [n], class index of every training picture.
-        class_weights: float32 [classes].
-        metadata: how metadata become the network's second input; None = it has none.
-        metadata_features: float32 [n, width], metadata of the training pictures; width 0 without them.
-        soft: float32 [n, classes], a teacher's class probabilities of the training pictures; width 0 without one.
-    """
+    cache_dir: Path  # of decoded pictures, features and a teacher's answers
+    history: History
+    backup: Backup | None = None  # without one an interrupted training begins again
+    progress: Progress = field(default_factory=Progress)
+    workers: Workers = ONE
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training problem of n training pictures."""
 
     classes: Classes
     moments: Moments
     train: Split
-    evaluation: Split
-    labels: npt.NDArray[np.int32]
-    class_weights: Floats
-    metadata: Metadata | None = None
-    metadata_features: Floats = field(default_factory=lambda: np.zeros([0, 0], np.float32))
-    soft: Floats = field(default_factory=lambda: np.zeros([0, 0], np.float32))
-
-    def __post_init__(self) -> None:
-        """Give what was left out one row, of no width, an image."""
-        for name in ("metadata_features", "soft"):
-            if not getattr(self, name).size:
-                object.__setattr__(self, name, np.zeros([len(self.labels), 0], np.float32))
+    evaluation: Split  # selects and stops
+    labels: npt.NDArray[np.int32]  # [n], class index
+    class_weights: Floats  # [classes]
+    metadata: Metadata | None = None  # the network's second input, if it has one
+    metadata_features: Floats | None = None  # [n, width]
+    soft: Floats | None = None  # [n, classes], a teacher's class probabilities
 
     def only(self, rows: npt.NDArray[np.int64]) -> Task:
         """Return the same problem with some of the training pictures; they are read into memory."""
@@ -53,6 +51,6 @@ class Task:
             self,
             train=self.train.only(rows),
             labels=self.labels[rows],
-            metadata_features=self.metadata_features[rows],
-            soft=self.soft[rows],
+            metadata_features=None if self.metadata_features is None else self.metadata_features[rows],
+            soft=None if self.soft is None else self.soft[rows],
         )

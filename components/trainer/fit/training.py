@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,10 @@ from components.trainer.config import TrainerConfig
 from components.trainer.data import metadata as metadata_of
 from components.trainer.data.records import Columns, Split, matching, read_columns, read_split
 from components.trainer.fit import folds, frozen, parent_models
-from components.trainer.fit.backup import Backup
-from components.trainer.fit.distribution import ONE, Workers
 from components.trainer.fit.folds import Fold, OutOfFold
-from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
-from components.trainer.fit.task import Task
+from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import classes
-from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, InferenceGraph, Member, Outputs, predict
 from components.trainer.model.network import Moments
 from components.trainer.progress import Progress
@@ -100,15 +96,7 @@ def read_moments(transform_output: str, files: Any) -> Moments:
     )
 
 
-def train(
-    config: TrainerConfig,
-    data: Data,
-    cache_dir: Path,
-    backup: Backup,
-    history: History,
-    progress: Progress,
-    workers: Workers = ONE,
-) -> tuple[Classifier, Answers]:
+def train(config: TrainerConfig, data: Data, context: TrainContext) -> tuple[Classifier, Answers]:
     """Trains by `config.strategy`; returns the networks that vote, and their answers.
 
     Raises:
@@ -116,21 +104,18 @@ def train(
         WeightsFileError, WeightsUnavailableError: first weights, or a teacher, that cannot be had.
         WorkersError: workers that cannot train together.
     """
-    with workers.chief_first():  # a teacher's answers are kept on disk
-        task = _task(config, data, cache_dir, progress)
+    progress = context.progress
+    with context.workers.chief_first():  # a teacher's answers are kept on disk
+        task = _task(config, data, context)
     progress.line(
-        "training %s (%s) on %d images, eval %d; classes %s",
-        config.backbone,
-        config.strategy,
-        len(task.train),
-        len(task.evaluation),
-        ", ".join(task.classes.names),
+        f"training {config.backbone} ({config.strategy}) on {len(task.train)} images, eval {len(task.evaluation)}; "
+        f"classes {', '.join(task.classes.names)}"
     )
     draw = np.random.default_rng(config.seed)
     count = len(task.train)
     sample = np.sort(draw.choice(count, min(_TRAIN_SAMPLE, count), replace=False))
     if config.strategy == "frozen":
-        network, outputs = frozen.train(config, task, cache_dir=cache_dir, history=history, progress=progress)
+        network, outputs = frozen.train(config, task, context)
         classifier = Classifier((Member(network, config.frozen.size),), task.classes, config.frozen.flips)
         with progress.phase("evaluation"):
             graph = InferenceGraph(classifier, config.image_size)
@@ -138,14 +123,12 @@ def train(
     out_of_fold = None
     with progress.phase("training"):
         if config.folds:
-            members, out_of_fold = _folded(config, task, data, backup, history, progress, workers)
+            members, out_of_fold = _folded(config, task, data, context)
         else:
-            staged = StagedTraining(
-                config, task, backup=backup, history=history, progress=progress, workers=workers
-            )
-            members = _members(config, task, staged)
+            members = StagedTraining(config, task, context).members()
     with progress.phase("evaluation"):
-        return _answers(config, task, data, members, sample, out_of_fold, progress)
+        classifier, answers = _answers(config, task, data, members, sample, progress)
+    return classifier, replace(answers, out_of_fold=out_of_fold)
 
 
 def _answers(
@@ -154,7 +137,6 @@ def _answers(
     data: Data,
     members: tuple[Member, ...],
     sample: npt.NDArray[np.int64],
-    out_of_fold: OutOfFold | None,
     progress: Progress,
 ) -> tuple[Classifier, Answers]:
     """Ask the trained networks about eval and a sample of train."""
@@ -176,18 +158,11 @@ def _answers(
         predict(first, task.train.pictures[sample], progress, "features of train", first_graph).features,
         graph,
         with_metadata,
-        out_of_fold,
     )
 
 
 def _folded(
-    config: TrainerConfig,
-    task: Task,
-    data: Data,
-    backup: Backup,
-    history: History,
-    progress: Progress,
-    workers: Workers,
+    config: TrainerConfig, task: Task, data: Data, context: TrainContext
 ) -> tuple[tuple[Member, ...], OutOfFold]:
     """One training without each part of train; each answers the part it left out."""
     assert data.train_columns is not None  # noqa: S101 - read() reads them for folds
@@ -201,25 +176,18 @@ def _folded(
         own = config.model_copy(update={"seed": config.seed + number, "max_minutes": minutes})
         keras.utils.set_random_seed(own.seed)
         inside, outside = np.flatnonzero(numbers != number), np.flatnonzero(numbers == number)
-        training = StagedTraining(
-            own,
-            task.only(inside),
-            backup=backup.of(f"fold{number}"),
-            history=history,
-            progress=progress,
-            fold=Fold(number, f"fold {number + 1} of {config.folds}  "),
-            workers=workers,
-        )
-        found = _members(own, task, training)
+        backed_up = replace(context, backup=context.backup and context.backup.of(f"fold{number}"))
+        fold = Fold(number, f"fold {number + 1} of {config.folds}  ")
+        found = StagedTraining(own, task.only(inside), backed_up, fold=fold).members()
         voting = Classifier(found, task.classes, config.tta, config.neutral_light)
         class_probabilities[outside] = predict(
-            voting, task.train.only(outside).pictures, progress, f"fold {number + 1}, left out"
+            voting, task.train.only(outside).pictures, context.progress, f"fold {number + 1}, left out"
         ).class_probabilities
         members += found
     return tuple(members), OutOfFold(class_probabilities, numbers, groups)
 
 
-def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress) -> Task:
+def _task(config: TrainerConfig, data: Data, context: TrainContext) -> Task:
     train = data.train
     chosen = classes.choose(config.head, train.targets, train.diagnoses)
     labels = classes.encode(chosen, train.targets, train.diagnoses)
@@ -227,39 +195,13 @@ def _task(config: TrainerConfig, data: Data, cache_dir: Path, progress: Progress
     weights = classes.class_weights(
         config.loss, labels, len(chosen), {int(k): float(v) for k, v in gate.items()} if gate else None
     )
-    metadata, metadata_features = None, np.zeros([len(train), 0], np.float32)
+    task = Task(chosen, data.moments, train, data.evaluation, labels, weights)
     if data.train_columns is not None and config.head.metadata:
         metadata = metadata_of.fit(data.train_columns)
-        metadata_features = metadata.of(data.train_columns)
-    soft = np.zeros([len(train), 0], np.float32)
+        task = replace(task, metadata=metadata, metadata_features=metadata.of(data.train_columns))
     if config.distil_from:
-        soft = parent_models.teacher_answers(config.distil_from, chosen, train, cache_dir, progress)
-    return Task(
-        classes=chosen,
-        moments=data.moments,
-        train=train,
-        evaluation=data.evaluation,
-        labels=labels,
-        class_weights=weights,
-        metadata=metadata,
-        metadata_features=metadata_features,
-        soft=soft,
-    )
-
-
-def _members(config: TrainerConfig, task: Task, training: StagedTraining) -> tuple[Member, ...]:
-    """The networks of a training's snapshots, built as they are served."""
-    members = []
-    for snapshot in training.run():
-        network = networks.build(
-            config,
-            size=snapshot.size,
-            classes=len(task.classes),
-            moments=task.moments,
-            metadata=task.metadata,
-            weights="none",
-            fast=False,
+        soft = parent_models.teacher_answers(
+            config.distil_from, chosen, train, context.cache_dir, context.progress
         )
-        network.model.set_weights(snapshot.weights)
-        members.append(Member(network.started_from(training.weights_from), snapshot.size))
-    return tuple(members)
+        task = replace(task, soft=soft)
+    return task

@@ -14,17 +14,11 @@ from components.trainer.settings import HeadConfig, LossConfig
 
 @dataclass(frozen=True)
 class Classes:
-    """The softmax's outputs.
-
-    Attributes:
-        names: one name an output.
-        positive: one 1.0 or 0.0 an output.
-        commonest: number of the negative output with the most training images.
-    """
+    """The softmax's outputs."""
 
     names: tuple[str, ...]
-    positive: tuple[float, ...]
-    commonest: int
+    positive: tuple[float, ...]  # 1.0 or 0.0
+    commonest: int  # number of the negative output with the most training images
 
     def __len__(self) -> int:
         return len(self.names)
@@ -56,10 +50,7 @@ def choose(head: HeadConfig, targets: npt.NDArray[np.int64], diagnoses: Sequence
             images.append(rest)
     if len(names) == 2:
         return two
-    commonest = max(
-        (number for number, label in enumerate(labels) if label == 0),
-        key=lambda number: images[number],
-    )
+    commonest = max((n for n, label in enumerate(labels) if label == 0), key=images.__getitem__)
     return Classes(tuple(names), tuple(float(label) for label in labels), commonest)
 
 
@@ -74,27 +65,22 @@ def encode(
     }
     # A diagnosis known to the head but with the other label (possible in eval) is the label's `other`,
     # else any class of that label: the label decides.
-    fallback = {t: others[t] if others[t] is not None else classes.positive.index(float(t)) for t in (0, 1)}
+    fallback = {
+        t: other if other is not None else classes.positive.index(float(t)) for t, other in others.items()
+    }
     result = np.empty(len(targets), np.int32)
     for row, (target, name) in enumerate(zip(targets.tolist(), diagnoses, strict=True)):
-        position = index.get(name)
-        if position is None or classes.positive[position] != float(target):
-            position = fallback[target]
-        assert position is not None  # noqa: S101 - a class of either label always exists
-        result[row] = position
+        position = index.get(name, fallback[target])
+        result[row] = position if classes.positive[position] == float(target) else fallback[target]
     return result
 
 
 def class_weights(
     loss: LossConfig, labels: npt.NDArray[np.int32], count: int, gate: dict[int, float] | None
 ) -> npt.NDArray[np.float32]:
-    """Loss weight of every class (float32 [count]), scaled so that an average image weighs 1.
+    """Loss weight of each of `count` classes (float32 [count]), scaled so that an average training image weighs 1.
 
-    Args:
-        loss: `class_weights` and `power`.
-        labels: class index of every training image.
-        count: number of classes.
-        gate: weights of label 0 and 1 from the data gate; they replace the formula of a binary head.
+    The data `gate`'s weights of label 0 and 1 replace the formula `balanced` of a binary head.
     """
     numbers = np.maximum(np.bincount(labels, minlength=count), 1).astype(np.float64)
     if loss.class_weights == "none":
@@ -107,5 +93,4 @@ def class_weights(
         weights = 1.0 - numbers / numbers.sum()
     else:
         weights = numbers**loss.power
-    weights = weights / (weights[labels].mean())
-    return weights.astype(np.float32)
+    return (weights / weights[labels].mean()).astype(np.float32)

@@ -33,19 +33,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Classifier:
-    """Members that vote with equal weight.
-
-    Attributes:
-        members: the networks.
-        classes: what their logits mean.
-        tta: views of each picture whose logits are averaged: 1, 2, 4 or 8.
-        neutral_light: every second view is shown without its light's colour.
-    """
+    """Members that vote with equal weight."""
 
     members: tuple[Member, ...]
-    classes: Classes
-    tta: int
-    neutral_light: bool = False
+    classes: Classes  # what their logits mean
+    tta: int  # views of each picture whose logits are averaged: 1, 2, 4 or 8
+    neutral_light: bool = False  # every second view is shown without its light's colour
 
     @property
     def metadata(self) -> Metadata | None:
@@ -72,23 +65,16 @@ class Classifier:
             float32 [batch, classes], class probabilities, not calibrated; float32 [batch, channels], the first
             member's middle levels of the picture as it is.
         """
-        class_probabilities: list[tf.Tensor] = []
-        features: tf.Tensor | None = None
         if metadata_features is not None:
             metadata_features = tf.tile(metadata_features, [self.tta, 1])
+        outputs = []
         for member in self.members:
             # All views in one batch: one call keeps every core busy, and small batches cost more an image.
-            shown = views(view(pictures, member.size), self.tta)
-            if self.neutral_light:
-                shown[1::2] = [images.neutral_light(one) for one in shown[1::2]]
-            pixels = tf.concat(shown, axis=0)
-            outputs = member.network(pixels, metadata_features=metadata_features)
-            logits = tf.split(outputs.logits, self.tta)
-            if features is None:
-                features = tf.split(outputs.levels, self.tta)[0]
-            class_probabilities.append(tf.nn.softmax(tf.add_n(logits) / self.tta))
-        assert features is not None  # noqa: S101 - there is at least one member
-        return tf.add_n(class_probabilities) / len(class_probabilities), features
+            pixels = tf.concat(views(view(pictures, member.size), self.tta, self.neutral_light), axis=0)
+            outputs.append(member.network(pixels, metadata_features=metadata_features))
+        logits = [tf.add_n(tf.split(one.logits, self.tta)) / self.tta for one in outputs]
+        class_probabilities = tf.add_n([tf.nn.softmax(one) for one in logits]) / len(logits)
+        return class_probabilities, tf.split(outputs[0].levels, self.tta)[0]
 
 
 @dataclass(frozen=True)
@@ -97,24 +83,6 @@ class Outputs:
 
     class_probabilities: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
-
-
-Answer = Callable[..., tuple[tf.Tensor, tf.Tensor]]
-
-
-def trace(classifier: Classifier, side: int) -> Answer:
-    """Return the classifier as one graph for pictures of a side, with its weights as they are at each call.
-
-    Tracing takes seconds, so keep it to ask again.
-    """
-    return tf.function(_positional(classifier), input_signature=_specs(classifier, side), autograph=False)
-
-
-def _positional(classifier: Classifier) -> Answer:
-    def answer(batch: tf.Tensor, *metadata_features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return classifier(batch, metadata_features=metadata_features[0] if metadata_features else None)
-
-    return answer
 
 
 def constant_graph(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
@@ -131,45 +99,41 @@ class InferenceGraph:
     """A classifier as one graph that cannot change: folded and, unless it is huge, its weights constants.
 
     Constants let oneDNN lay the kernels out once instead of in every call; the answers are the classifier's up to
-    rounding.
-
-    Attributes:
-        classifier: the folded networks.
-        constant: whether the graph holds the weights.
+    rounding. Tracing takes seconds, so keep it to ask again.
     """
 
-    def __init__(self, classifier: Classifier, side: int) -> None:
-        """Fold and trace for pictures of `side` px."""
-        self.classifier = classifier.folded()
+    def __init__(self, classifier: Classifier, side: int, *, learning: bool = False) -> None:
+        """Trace for pictures of `side` px; of networks that are `learning`, with their weights as they are at each call."""
+        self.classifier = classifier if learning else classifier.folded()
         size = 4 * sum(member.network.model.count_params() for member in classifier.members)
-        self.constant = size <= _LARGEST_CONSTANTS
-        self._graph = self.compiled(_positional(self.classifier), *_specs(classifier, side))
+        # Whether the graph holds the weights.
+        self.constant = not learning and size <= _LARGEST_CONSTANTS
+        specs = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
+        if classifier.metadata is not None:
+            specs.append(tf.TensorSpec([None, classifier.metadata.width], tf.float32))
+        self._graph = self.compiled(self._answer, *specs)
+
+    def _answer(self, batch: tf.Tensor, *metadata_features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self.classifier(batch, metadata_features=metadata_features[0] if metadata_features else None)
 
     def __call__(
         self, pictures: tf.Tensor, metadata_features: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Answer pictures as `Classifier` does."""
         metadata = self.classifier.metadata
-        if metadata is None:
-            class_probabilities, features = self._graph(pictures)
-        else:
+        inputs = [pictures]
+        if metadata is not None:
             if metadata_features is None:
                 metadata_features = tf.zeros([tf.shape(pictures)[0], metadata.width])
-            class_probabilities, features = self._graph(pictures, metadata_features)
+            inputs.append(metadata_features)
+        class_probabilities, features = self._graph(*inputs)
         return class_probabilities, features
 
     def compiled(self, function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
-        """Compile a function of the folded networks that returns a tuple of tensors, as this graph is compiled."""
+        """Compile a function of the graph's networks that returns a tuple of tensors, as this graph is compiled."""
         if self.constant:
             return constant_graph(function, *specs)
         return tf.function(function, input_signature=specs, autograph=False)
-
-
-def _specs(classifier: Classifier, side: int) -> list[tf.TensorSpec]:
-    specs = [tf.TensorSpec([None, side, side, 3], tf.uint8)]
-    if classifier.metadata is not None:
-        specs.append(tf.TensorSpec([None, classifier.metadata.width], tf.float32))
-    return specs
 
 
 def predict(
@@ -177,34 +141,24 @@ def predict(
     pictures: npt.NDArray[np.uint8],
     progress: Progress | None = None,
     task: str = "",
-    graph: Answer | None = None,
+    graph: InferenceGraph | None = None,
     metadata_features: npt.NDArray[np.float32] | None = None,
 ) -> Outputs:
     """Return the classifier's answers for pictures (uint8 [n, s, s, 3]), asked in batches.
 
-    Args:
-        classifier: the networks.
-        pictures: of any one side.
-        progress: gets how far it is, as `task`.
-        task: see there.
-        graph: the classifier's, to ask again; default: its inference graph.
-        metadata_features: float32 [n, width]; without them the networks know the pictures alone.
+    `metadata_features` are float32 [n, width]; without them the networks know the pictures alone. `graph` is the
+    classifier's, to ask again; `progress` gets how far the `task` is.
     """
+
+    def tick(done: int) -> None:
+        if progress is not None:
+            progress.tick("%s: %d of %d images", task, done, len(pictures))
+
     graph = graph or InferenceGraph(classifier, pictures.shape[1])
-    if classifier.metadata is not None and metadata_features is None:
-        metadata_features = np.zeros([len(pictures), classifier.metadata.width], np.float32)
     columns: list[npt.NDArray[Any]] = (
         [pictures] if metadata_features is None else [pictures, metadata_features]
     )
-    class_probabilities, features = in_batches(
-        graph,
-        columns,
-        max(1, BATCH // classifier.tta),
-        None
-        if progress is None
-        else lambda done: progress.tick("%s: %d of %d images", task, done, len(pictures)),
-    )
-    return Outputs(class_probabilities, features)
+    return Outputs(*in_batches(graph, columns, max(1, BATCH // classifier.tta), tick))
 
 
 def in_batches(
@@ -218,11 +172,7 @@ def in_batches(
     What one thread alone does of a batch, such as resizing, is hidden by another batch's convolutions, and a core
     that keeps to its own batch finds it in its cache: a fifth faster than one batch at a time on all cores.
 
-    Args:
-        graph: batches of each column to tensors of as many rows.
-        columns: arrays of the same length.
-        size: rows of a batch.
-        tick: is told how many rows are done.
+    `graph` makes tensors of as many rows of a batch, `size` rows of each column; `tick` is told how many are done.
 
     Returns:
         Each tensor of all rows, in their order.
@@ -244,8 +194,11 @@ def in_batches(
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
-def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """1, 2, 4 or 8 views: the picture as it is, then mirrored, flipped, turned by half, transposed."""
+def views(pixels: tf.Tensor, count: int, neutral_light: bool = False) -> list[tf.Tensor]:
+    """1, 2, 4 or 8 views: the picture as it is, then mirrored, flipped, turned by half, transposed.
+
+    With `neutral_light` every second one is shown without its light's colour.
+    """
     result = [pixels]
     if count >= 2:
         result.append(tf.reverse(pixels, [2]))
@@ -253,4 +206,6 @@ def views(pixels: tf.Tensor, count: int) -> list[tf.Tensor]:
         result += [tf.reverse(pixels, [1]), tf.reverse(pixels, [1, 2])]
     if count >= 8:
         result += [tf.transpose(view, [0, 2, 1, 3]) for view in result[:4]]
+    if neutral_light:
+        result[1::2] = [images.neutral_light(view) for view in result[1::2]]
     return result

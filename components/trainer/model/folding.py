@@ -17,11 +17,7 @@ _FOLDED_INTO = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.
 
 
 def foldable(model: keras.Model) -> dict[str, str]:
-    """Find the batch-norms that can be folded.
-
-    Returns:
-        The name of each, and that of the convolution whose only reader it is.
-    """
+    """Return the name of each batch-norm that can be folded, and that of the convolution whose only reader it is."""
     pairs: dict[str, str] = {}
     for layer in model.layers:
         if not isinstance(layer, keras.layers.BatchNormalization):
@@ -39,11 +35,7 @@ def foldable(model: keras.Model) -> dict[str, str]:
 
 
 def folded(model: keras.Model) -> keras.Model:
-    """Copy a model with its batch-norms folded; the answers differ by rounding only.
-
-    Args:
-        model: a flat functional model; left as it is.
-    """
+    """Copy a flat functional model with its batch-norms folded; the answers differ by rounding only."""
     pairs = foldable(model)
     convolutions = set(pairs.values())
     copies: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -38,61 +38,38 @@ class Moments:
 
 
 class NetworkOutputs(NamedTuple):
-    """What a network says of a batch.
+    """What a network says of a batch, float32."""
 
-    Attributes:
-        logits: float32 [batch, classes].
-        pooled: float32 [batch, channels], what the head looks at.
-        levels: float32 [batch, channels], pooled middle layers: texture and colour, little of the diagnosis.
-        maps: float32 [batch, h, w, channels], the last feature map.
-    """
-
-    logits: tf.Tensor
-    pooled: tf.Tensor
-    levels: tf.Tensor
-    maps: tf.Tensor
+    logits: tf.Tensor  # [batch, classes]
+    pooled: tf.Tensor  # [batch, channels], what the head looks at
+    levels: tf.Tensor  # [batch, channels], pooled middle layers: texture and colour, little of the diagnosis
+    maps: tf.Tensor  # [batch, h, w, channels], the last feature map
 
 
 @dataclass(frozen=True)
 class Network:
-    """One trainable network.
+    """One trainable network."""
 
-    Attributes:
-        model: float32 [batch, size, size, 3] -> the four outputs of `NetworkOutputs`.
-        backbone: the registry's answer; its layers are the model's own.
-        moments: applied before the model where the backbone wants standardised pixels, else None.
-        metadata: how the model's second input is made, where it has one.
-    """
-
-    model: keras.Model
-    backbone: Backbone
-    moments: Moments | None
-    metadata: Metadata | None = None
-
-    def prepare(self, pixels: tf.Tensor) -> tf.Tensor:
-        """Float pixels 0..255 as the model wants them; the backbone's own preprocessing is in its graph."""
-        if self.moments is None:
-            return pixels
-        return (pixels - tf.constant(self.moments.mean)) / tf.constant(self.moments.std)
+    model: keras.Model  # float32 [batch, size, size, 3] to the four outputs of `NetworkOutputs`
+    backbone: Backbone  # its layers are the model's own
+    moments: Moments | None  # applied before the model if the backbone wants standardised pixels
+    metadata: Metadata | None = None  # how the model's second input is made, if it has one
 
     def __call__(
         self, pixels: tf.Tensor, training: bool = False, metadata_features: tf.Tensor | None = None
     ) -> NetworkOutputs:
-        """What the network says of float pixels 0..255; `metadata_features` are float32 [batch, width], if it has such an input."""
-        given = self.prepare(pixels)
+        """What the network says of float pixels 0..255 and, if it has such an input, of float32 [batch, width]."""
+        given = pixels
+        if self.moments is not None:
+            given = (pixels - tf.constant(self.moments.mean)) / tf.constant(self.moments.std)
         if self.metadata is not None:
-            # Nothing known is a vector of zeros, as metadata.py makes it.
-            given = [
-                given,
-                tf.zeros([tf.shape(pixels)[0], self.metadata.width])
-                if metadata_features is None
-                else metadata_features,
-            ]
+            if metadata_features is None:  # nothing known is a vector of zeros, as metadata.py makes it
+                metadata_features = tf.zeros([tf.shape(pixels)[0], self.metadata.width])
+            given = [given, metadata_features]
         with mixstyle.training(training):
             seen = self.model(given, training=training)
-        return NetworkOutputs(
-            *(tf.cast(one, tf.float32) for one in seen)
-        )  # they are bfloat16 in mixed precision
+        # They are bfloat16 in mixed precision.
+        return NetworkOutputs(*(tf.cast(one, tf.float32) for one in seen))
 
     def started_from(self, weights: str) -> Network:
         """The same network, whose card says where its weights came from before training."""
@@ -140,18 +117,12 @@ def build(
     taps: int = 0,
     fast: bool = True,
 ) -> Network:
-    """A fresh network.
+    """A fresh network with a logit for each of the `classes`.
 
-    Args:
-        config: backbone, weights and head.
-        size: side of the input; None leaves it open, so that one network serves every stage.
-        classes: number of logits.
-        moments: Transform's channel moments.
-        metadata: how metadata become the second input; None = it has no such input.
-        weights: replaces `config.weights`; "none" where they are set afterwards.
-        taps: pooled outputs of this many of the last taps are the features; 0 = the last map only.
-        fast: train it: folded convolutions with faster gradients and the configured precision; leave them out
-            of what is exported.
+    A `size` of None leaves the input's open, so that one network serves every stage. `weights` replace those of the
+    configuration: "none" if they are set afterwards. Of the last `taps` the pooled outputs are the features; 0 = of
+    the last map only. `fast` is for training: folded convolutions with faster gradients and the configured precision,
+    which are left out of what is exported.
     """
     with _policy(config.precision if fast else "float32"):
         backbone = registry.build(
@@ -160,9 +131,12 @@ def build(
             weights=weights or config.weights,
             on_missing_weights=config.on_missing_weights,
         )
-        return assemble(
-            backbone, config, classes=classes, moments=moments, metadata=metadata, taps=taps, fast=fast
-        )
+        model = _with_head(backbone, config, classes, metadata, taps)
+        if fast:
+            fast_layers.use(model, fold=config.batch_norm == "frozen")
+            if config.augmentation.mixstyle:
+                mixstyle.use(model, backbone.taps[:2], config.augmentation.mixstyle)
+        return Network(model, backbone, moments if backbone.expects == "standardised" else None, metadata)
 
 
 @contextmanager
@@ -176,23 +150,13 @@ def _policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def assemble(
-    backbone: Backbone,
-    config: TrainerConfig,
-    *,
-    classes: int,
-    moments: Moments,
-    metadata: Metadata | None = None,
-    taps: int = 0,
-    fast: bool = True,
-) -> Network:
-    """Puts the configured head on a backbone."""
-    maps = [backbone.features]
-    if taps:
-        core = backbone.model()
-        maps = [core.get_layer(name).output for name in backbone.taps[-taps:]]
-    levels = [keras.layers.GlobalAveragePooling2D(name=f"pool_{i}")(level) for i, level in enumerate(maps)]
-    pooled = keras.layers.Concatenate(name="levels")(levels) if len(levels) > 1 else levels[0]
+def _with_head(
+    backbone: Backbone, config: TrainerConfig, classes: int, metadata: Metadata | None, taps: int
+) -> keras.Model:
+    """Put the configured head on a backbone."""
+    core = backbone.model()
+    maps = [core.get_layer(name).output for name in backbone.taps[-taps:]] if taps else [backbone.features]
+    pooled = _pooled(maps, "pool", "levels")
     head = config.head
     if head.layout == "pooled" and not head.units:
         x = pooled
@@ -216,24 +180,16 @@ def assemble(
     if head.kind == "sigmoid":
         # The softmax of (0, z) is the logistic function of z: everything after works on pairs.
         logits = keras.layers.Concatenate(name="head_pair")([0.0 * logits, logits])
-    outputs = [logits, pooled, _middle_levels(backbone), backbone.features]
-    model = keras.Model(inputs if metadata is not None else backbone.inputs, outputs, name="melanosizer")
-    if fast:
-        fast_layers.use(model, fold=config.batch_norm == "frozen")
-        if config.augmentation.mixstyle:
-            mixstyle.use(model, backbone.taps[:2], config.augmentation.mixstyle)
-    return Network(model, backbone, moments if backbone.expects == "standardised" else None, metadata)
+    # The third to fifth tap from the top; of short networks whatever lies below the top.
+    middle = [core.get_layer(name).output for name in backbone.taps[-5:-2] or backbone.taps[:1]]
+    outputs = [logits, pooled, _pooled(middle, "pool_level", "middle_levels"), backbone.features]
+    return keras.Model(inputs if metadata is not None else backbone.inputs, outputs, name="melanosizer")
 
 
-def _middle_levels(backbone: Backbone) -> keras.KerasTensor:
-    """The third to fifth tap from the top; of short networks whatever lies below the top."""
-    names = backbone.taps[-5:-2] or backbone.taps[:1]
-    core = backbone.model()
-    pooled = [
-        keras.layers.GlobalAveragePooling2D(name=f"pool_level_{i}")(core.get_layer(name).output)
-        for i, name in enumerate(names)
-    ]
-    return keras.layers.Concatenate(name="middle_levels")(pooled) if len(pooled) > 1 else pooled[0]
+def _pooled(maps: Sequence[keras.KerasTensor], name: str, together: str) -> keras.KerasTensor:
+    """The averages of feature maps over height and width, one behind the other."""
+    averages = [keras.layers.GlobalAveragePooling2D(name=f"{name}_{i}")(one) for i, one in enumerate(maps)]
+    return keras.layers.Concatenate(name=together)(averages) if len(averages) > 1 else averages[0]
 
 
 def freeze(network: Network, config: TrainerConfig, stage: int) -> None:

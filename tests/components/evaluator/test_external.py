@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluator import external, measured
+from components.evaluator import measured
 from components.evaluator.config import EvaluatorConfig, ExternalData
 from components.evaluator.judge import judge
 from components.evaluator.predictions import Prediction
@@ -29,7 +29,7 @@ CONFIG = EvaluatorConfig(slices=("sex",), bootstrap_samples=100)
 
 
 def test_a_camera_the_model_has_not_seen_costs_auc_and_the_drop_has_an_interval():
-    found = external.validate(CLINIC, THERE, HERE, CONFIG)
+    found = measured.external(CLINIC, THERE, HERE, CONFIG)
     assert (found.images, found.melanomas, found.copies) == (400, 80, 3)
     assert found.prevalence == 0.2
     assert found.drop.value < 0
@@ -40,22 +40,22 @@ def test_a_camera_the_model_has_not_seen_costs_auc_and_the_drop_has_an_interval(
 
 
 def test_calibration_elsewhere_has_an_intercept_and_a_slope():
-    found = external.validate(CLINIC, answers(4000, 1.0, 3, shift=2.0), HERE, CONFIG)
+    found = measured.external(CLINIC, answers(4000, 1.0, 3, shift=2.0), HERE, CONFIG)
     assert found.intercept is not None
     assert found.intercept.high < 0  # stated too high
     assert found.slope is not None
 
 
 def test_it_is_read_back(tmp_path):
-    found = (external.validate(CLINIC, THERE, HERE, CONFIG),)
-    external.save(found, tmp_path)
+    found = (measured.external(CLINIC, THERE, HERE, CONFIG),)
+    measured.save_external(found, tmp_path)
     assert evaluation.external(tmp_path) == found
 
 
 def test_one_label_is_a_sentence():
     benign = [item._replace(target=0) for item in THERE]
     with pytest.raises(ValueError, match="clinic: 0 of 400 images are melanomas; both kinds are needed"):
-        external.validate(CLINIC, benign, HERE, CONFIG)
+        measured.external(CLINIC, benign, HERE, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_one_label_is_a_sentence():
 )
 def test_data_from_elsewhere_is_judged_only_by_limits_of_its_own(limits, checked):
     config = EvaluatorConfig(external=(ExternalData(name="clinic", path="x", **limits),))
-    found = external.validate(CLINIC, THERE, HERE, CONFIG)
+    found = measured.external(CLINIC, THERE, HERE, CONFIG)
     verdict = judge(config, measured.from_predictions(HERE, ()), None, external=(found,))
     checks = [check for check in verdict.checks if check.slice == "external:clinic"]
     assert [check.metric for check in checks] == checked

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.batches import Batches
-from components.trainer.fit import replicas
 from components.trainer.fit.distribution import ONE, Cluster, Workers, WorkersError, workers
 from components.trainer.fit.loop import TrainState
 from components.trainer.model import network as networks
@@ -125,25 +124,25 @@ class Elsewhere(Workers):
 
 def test_workers_that_begin_elsewhere_are_refused() -> None:
     network = networks.build(arrays.CONFIG, size=32, classes=2, moments=MOMENTS)
-    replicas.check_start(ONE, network, TrainState(stage=1, step=3))
+    ONE.check_start(network, TrainState(stage=1, step=3))
     with pytest.raises(WorkersError, match=r"worker 2 of 2: it begins at stage 2, step 3, another elsewhere"):
-        replicas.check_start(Elsewhere(1, 2), network, TrainState(stage=1, step=3))
+        Elsewhere(1, 2).check_start(network, TrainState(stage=1, step=3))
 
 
 def test_workers_drop_features_of_their_own_and_share_batch_norms_statistics() -> None:
     network = networks.build(arrays.CONFIG, size=32, classes=2, moments=MOMENTS)
     networks.freeze(network, arrays.CONFIG, 0)
     before = [np.array(one) for one in network.rng_variables()]
-    replicas.offset_rng_state(Elsewhere(0, 2), network)
+    Elsewhere(0, 2).offset_rng_state(network)
     for value, one in zip(before, network.rng_variables(), strict=True):
         np.testing.assert_array_equal(one, value)
-    replicas.offset_rng_state(Elsewhere(1, 2), network)
+    Elsewhere(1, 2).offset_rng_state(network)
     assert before
     for value, one in zip(before, network.rng_variables(), strict=True):
         assert not np.array_equal(one, value)
     statistics, weights = [np.array(one) for one in network.statistics()], network.model.trainable_weights
     trained = [np.array(one) for one in weights]
-    replicas.average_statistics(Elsewhere(1, 2), network)
+    Elsewhere(1, 2).average_statistics(network)
     assert statistics
     for value, one in zip(statistics, network.statistics(), strict=True):
         np.testing.assert_array_equal(one, value + np.float32(0.5))

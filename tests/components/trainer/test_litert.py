@@ -31,7 +31,7 @@ class Answer:
             else registry.build(backbone, size=size, weights="none")
         )
         self.scale = 1.0 if built.expects == "rgb" else 1 / 64.0
-        self.features = keras.Model(built.inputs, heads.pooled(built.features))
+        self.features = keras.Model(built.inputs, heads.embed("pooled", built.features))
         self.network = keras.Model(built.inputs, heads.logits(self.features.output, 1))
 
     def __call__(self, pictures: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ import pytest
 
 from components.trainer.config import TrainerConfig
 from components.trainer.fit import parent_models
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 
 
 @pytest.fixture

@@ -23,11 +23,10 @@ from components.trainer.data.records import Split
 from components.trainer.export.explain import HEAT_MAP, OVERLAY, Explainer
 from components.trainer.export.served import Served
 from components.trainer.fit import training
-from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
+from components.trainer.fit.task import TrainContext
 from components.trainer.model.classifier import InferenceGraph, predict
 from components.trainer.model.network import Moments
-from components.trainer.progress import Progress
 from components.trainer.settings import FrozenConfig
 from components.transform import images
 from core import features
@@ -106,9 +105,7 @@ def real(ham10000: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
     splits = {name: split(name, rows[name], given[name]) for name in PARTS}
     keras.utils.set_random_seed(CONFIG.seed)
     data = training.Data(splits["train"], splits["eval"], Moments((150.0,) * 3, (50.0,) * 3), {})
-    classifier, answers = training.train(
-        CONFIG, data, folder, Backup(folder / "backup.npz"), History(folder), Progress()
-    )
+    classifier, answers = training.train(CONFIG, data, TrainContext(folder, History(folder)))
     served, _, _ = run._fit(CONFIG, data, classifier, answers, folder)
     ask = asking(served)
     return Real(served, ask, given["held out"], splits["held out"], ask(given["held out"]))

@@ -16,11 +16,10 @@ from components.trainer.export import saved_model
 from components.trainer.export.out_of_distribution import OutOfDistributionDetector
 from components.trainer.export.served import Served
 from components.trainer.fit import training
-from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
+from components.trainer.fit.task import TrainContext
 from components.trainer.model.classifier import predict
 from components.trainer.model.network import Moments
-from components.trainer.progress import Progress
 from components.trainer.settings import StageConfig
 from components.transform import images
 from core import features
@@ -80,9 +79,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     config = tiny_trainer.TINY.model_copy(update={"stages": (StageConfig(size=SIDE, epochs=1),)})
     keras.utils.set_random_seed(config.seed)
     data = training.Data(drawn("train", 96, 1), drawn("eval", 64, 2), Moments((150.0,) * 3, (50.0,) * 3), {})
-    classifier, answers = training.train(
-        config, data, folder, Backup(folder / "backup.npz"), History(folder), Progress()
-    )
+    classifier, answers = training.train(config, data, TrainContext(folder, History(folder)))
     served, _, metrics = run._fit(config, data, classifier, answers, folder)
     saved_model.write(served, folder / "model", metadata=metrics)
     return Drawn(served, CppModel(folder / "model"))

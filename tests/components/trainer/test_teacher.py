@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.trainer.data.records import Split, read_split
 from components.trainer.fit import optimisation, parent_models
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import predict
 from components.trainer.progress import Progress

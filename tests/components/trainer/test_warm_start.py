@@ -14,7 +14,7 @@ from components.trainer.data.records import DataError
 from components.trainer.export.calibration import Calibration
 from components.trainer.fit import parent_models
 from components.trainer.model import network as networks
-from components.trainer.model.backbones.errors import WeightsUnavailableError
+from components.trainer.model.backbones.backbone import WeightsUnavailableError
 from components.trainer.settings import StageConfig
 from components.transform import images
 from tests.support import lesions, tiny_trainer

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from components.trainer.model.backbones.errors import (
+from components.trainer.model.backbones.backbone import (
     UnknownBackboneError,
     WeightsFileError,
     WeightsUnavailableError,

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from components.evaluator import external, predictions
+from components.evaluator import measured, predictions
 from components.evaluator.config import EvaluatorConfig, ExternalData
 from core.measures.auc import auc
 from pipeline.outcome import Outcome
@@ -257,7 +257,7 @@ def test_pictures_from_elsewhere_stand_beside_our_own(tmp_path):
     there = [item._replace(probability=item.probability / 2) for item in here[:160]]
     data = ExternalData(name="isic2017", path="x", data_version="cd" * 32, copies=("a", "b"))
     config = EvaluatorConfig(slices=("sex",), bootstrap_samples=100)
-    external.save([external.validate(data, there, here, config)], folder)
+    measured.save_external([measured.external(data, there, here, config)], folder)
     path = page.write(result, workspace)
     document = Document(path.read_text(encoding="utf-8"))
     assert "elsewhere" in document.ids

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import keras
 
-from components.trainer.model.backbones.backbone import Backbone, blocks_by_key
-from components.trainer.model.backbones.errors import WeightsUnavailableError
+from components.trainer.model.backbones.backbone import Backbone, WeightsUnavailableError, blocks_by_key
 from components.trainer.model.backbones.flatten import flatten
 
 Preprocess = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -45,15 +44,12 @@ def _own(pixels: keras.KerasTensor) -> keras.KerasTensor:
 @dataclass(frozen=True)
 class _Family:
     preprocess: Preprocess
+    # Layers whose names match belong to the block that the match spells; the rest to the one before.
     block: str
-    """Layers whose names match belong to the block that the match spells; the rest to the one before."""
-    least: int
-    """The smallest side its strides and poolings leave anything of, px."""
-    closes: bool = False
-    """Whether the matching layer ends its block instead of beginning it."""
+    least: int  # the smallest side its strides and poolings leave anything of, px
+    closes: bool = False  # whether the matching layer ends its block instead of beginning it
     last_conv: str | None = None
-    unnamed: bool = False
-    """Whether layers need fixed names, or models inside need laying out."""
+    unnamed: bool = False  # whether layers need fixed names, or models inside need laying out
     options: tuple[tuple[str, Any], ...] = ()
 
 

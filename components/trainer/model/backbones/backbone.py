@@ -1,8 +1,9 @@
-"""What every network in the registry hands to the Trainer."""
+"""What every network in the registry hands to the Trainer, and what can be wrong with its name or its weights."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,25 +12,34 @@ import keras
 Expects = Literal["rgb", "standardised"]
 
 
+class UnknownBackboneError(ValueError):
+    """The registry has no network of that name."""
+
+    def __init__(self, name: str, valid: Iterable[str]) -> None:
+        super().__init__(f"backbone: {name!r} is unknown; valid: {', '.join(valid)}")
+
+
+class WeightsUnavailableError(RuntimeError):
+    """The weights exist but cannot be had here: no network, or a package that is not installed."""
+
+
+class WeightsFileError(ValueError):
+    """The weights are here but are not what was asked for: damaged, another hash, another network."""
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A network up to its last feature map, as one flat functional graph (never a nested model)."""
 
     name: str
-    inputs: keras.KerasTensor
-    """float32 [batch, size, size, 3]; pixels 0..255 in RGB order, or standardised ones: see `expects`."""
-    features: keras.KerasTensor
-    """float32 [batch, height, width, channels], before any pooling."""
+    inputs: keras.KerasTensor  # float32 [batch, size, size, 3], RGB, as `expects` says
+    features: keras.KerasTensor  # float32 [batch, height, width, channels], before any pooling
+    # Rgb: pixels 0..255, its preprocessing is in the graph; standardised: by the Transform step.
     expects: Expects
-    """"rgb": its own preprocessing is in the graph; "standardised": the Transform step's is needed."""
-    blocks: tuple[tuple[str, ...], ...]
-    """Names of the layers that hold weights, block by block, the stem first."""
-    last_conv: str
-    """The layer whose output Grad-CAM reads: the last one that still has height and width."""
-    taps: tuple[str, ...]
-    """Layers whose outputs serve as features of several levels, the finest first."""
-    weights: str = "none"
-    """Where the weights came from, for the model card."""
+    blocks: tuple[tuple[str, ...], ...]  # names of the layers with weights, block by block, the stem first
+    last_conv: str  # the layer whose output Grad-CAM reads: the last one that still has height and width
+    taps: tuple[str, ...]  # layers whose outputs serve as features of several levels, the finest first
+    weights: str = "none"  # where they came from, for the model card
 
     def model(self) -> keras.Model:
         """Return the network from `inputs` to `features`; its layers are shared with this object."""

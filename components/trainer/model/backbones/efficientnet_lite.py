@@ -17,8 +17,12 @@ from typing import Any, Final, NamedTuple
 import keras
 from numpy.typing import NDArray
 
-from components.trainer.model.backbones.backbone import Backbone, blocks_by_key
-from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import (
+    Backbone,
+    WeightsFileError,
+    WeightsUnavailableError,
+    blocks_by_key,
+)
 from components.trainer.model.backbones.torch_file import read_state_dict
 
 

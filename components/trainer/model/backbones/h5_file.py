@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 
 Arrays = list[NDArray[Any]]
 
@@ -76,12 +77,8 @@ def _chosen(file: h5py.File, member: int | None) -> h5py.Group:
 
 
 def _by_order(layers: list[keras.Layer], arrays: Arrays) -> dict[str, Arrays]:
-    found: dict[str, Arrays] = {}
-    first = 0
-    for layer in layers:
-        found[layer.name] = arrays[first : first + len(layer.weights)]
-        first += len(layer.weights)
-    return found
+    rest = iter(arrays)
+    return {layer.name: list(islice(rest, len(layer.weights))) for layer in layers}
 
 
 def _fit(layer: keras.Layer, arrays: Arrays) -> Arrays:

@@ -9,8 +9,11 @@ from typing import Final, Literal
 
 from components.trainer.model.backbones import applications, efficientnet_lite, studies
 from components.trainer.model.backbones import weights as weights_of
-from components.trainer.model.backbones.backbone import Backbone
-from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import (
+    Backbone,
+    UnknownBackboneError,
+    WeightsUnavailableError,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The networks of the studies this product grew from, and a tiny one for smoke tests.
 
 None of them brings preprocessing along: they expect pixels standardised by the Transform step.
-The parameter counts that the study gives include its dense layers: `heads.flatten_dense`.
+The parameter counts that the study gives include its dense layers: head flatten_dense.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Final
 
 import keras
 
-from components.trainer.model.backbones.backbone import Backbone, blocks_by_key
-from components.trainer.model.backbones.errors import WeightsUnavailableError
+from components.trainer.model.backbones.backbone import Backbone, WeightsUnavailableError, blocks_by_key
 
 
 def _base_cnn(x: keras.KerasTensor) -> keras.KerasTensor:

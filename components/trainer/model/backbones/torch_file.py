@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 
 _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _DTYPES: Final = {
@@ -69,7 +69,11 @@ def _rebuild(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Te
 
 
 class _Unpickler(pickle.Unpickler):
-    """Resolves the five kinds of names a state dict holds and refuses the rest."""
+    """Resolves the five kinds of names a state dict holds, refuses the rest, and remembers the storages it met."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -86,7 +90,7 @@ class _Unpickler(pickle.Unpickler):
         _, dtype, key, _, length = pid[:5]
         if not isinstance(dtype, np.dtype):
             raise WeightsFileError("a storage without a type")
-        return _Storage(str(key), dtype, int(length))
+        return self.storages.setdefault(str(key), _Storage(str(key), dtype, int(length)))
 
 
 def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
@@ -121,11 +125,11 @@ def _read_legacy(file: IO[bytes]) -> tuple[Any, dict[str, NDArray[Any]]]:
         raise WeightsFileError("does not begin as a PyTorch checkpoint does")
     _Unpickler(file).load()  # protocol version
     _Unpickler(file).load()  # byte order and integer sizes: always little endian in practice
-    recorder = _Recorder(file)
-    entries = recorder.load()
+    unpickler = _Unpickler(file)
+    entries = unpickler.load()
     storages: dict[str, NDArray[Any]] = {}
     for key in _Unpickler(file).load():
-        storage = recorder.storages[str(key)]
+        storage = unpickler.storages[str(key)]
         (length,) = struct.unpack("<q", file.read(8))
         storages[storage.key] = _array(file.read(max(0, length) * storage.dtype.itemsize), storage)
     return entries, storages
@@ -136,22 +140,10 @@ def _read_zip(path: Path) -> tuple[Any, dict[str, NDArray[Any]]]:
         index = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
         if index is None:
             raise WeightsFileError("a zip without data.pkl")
-        recorder = _Recorder(io.BytesIO(archive.read(index)))
-        entries = recorder.load()
+        unpickler = _Unpickler(io.BytesIO(archive.read(index)))
+        entries = unpickler.load()
         folder = index.removesuffix("data.pkl") + "data/"
-        return entries, {k: _array(archive.read(folder + k), s) for k, s in recorder.storages.items()}
-
-
-class _Recorder(_Unpickler):
-    """Remembers the storages that the tensors refer to, so that they can be read afterwards."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
-        self.storages: dict[str, _Storage] = {}
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        storage = super().persistent_load(pid)
-        return self.storages.setdefault(storage.key, storage)
+        return entries, {k: _array(archive.read(folder + k), s) for k, s in unpickler.storages.items()}
 
 
 def _array(data: bytes, storage: _Storage) -> NDArray[Any]:

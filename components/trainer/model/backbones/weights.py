@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import re
 import urllib.error
 import urllib.request
 import zipfile
@@ -15,8 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from components.trainer.model.backbones import efficientnet_lite, h5_file, torch_file
-from components.trainer.model.backbones.backbone import Backbone
-from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import Backbone, WeightsFileError, WeightsUnavailableError
 from core.files import replacing
 from core.hashing import FACTS, WEIGHTS, file_hash
 
@@ -93,8 +93,8 @@ def version_data(directory: Path) -> str:
 
 def _place(spec: str) -> tuple[str, str]:
     """The file or URL, and the SHA-256 it must have; "" where a file may have any."""
-    place, _, fragment = spec.partition("#")
-    expected = _expected(spec, fragment)
+    place = spec.partition("#")[0]
+    expected = _fragment(spec, "sha256=([0-9a-fA-F]{64})", "sha256= and 64 hex digits").lower()
     if "://" in place:
         if not place.startswith("https://"):
             raise WeightsFileError(f"weights {spec}: only https:// is downloaded")
@@ -109,23 +109,17 @@ def _place(spec: str) -> tuple[str, str]:
 
 
 def _member(spec: str) -> int | None:
+    found = _fragment(spec, "member=([0-9]+)", "member= and a number, 0 for the first one")
+    return int(found) if found else None
+
+
+def _fragment(spec: str, pattern: str, valid: str) -> str:
+    """The value behind # in a spec; "" where nothing stands there."""
     fragment = spec.partition("#")[2]
-    if not fragment:
-        return None
-    key, _, value = fragment.partition("=")
-    if key != "member" or not value.isdigit():
-        raise WeightsFileError(f"weights {spec}: behind # stands member= and a number, 0 for the first one")
-    return int(value)
-
-
-def _expected(spec: str, fragment: str) -> str:
-    if not fragment:
-        return ""
-    key, _, value = fragment.partition("=")
-    digest = value.lower()
-    if key != "sha256" or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise WeightsFileError(f"weights {spec}: behind # stands sha256= and 64 hex digits")
-    return digest
+    found = re.fullmatch(pattern, fragment)
+    if fragment and not found:
+        raise WeightsFileError(f"weights {spec}: behind # stands {valid}")
+    return found[1] if found else ""
 
 
 def _read_into(backbone: Backbone, path: Path, member: int | None = None) -> None:

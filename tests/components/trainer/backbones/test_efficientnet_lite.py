@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from components.trainer.model.backbones import efficientnet_lite, registry
-from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import WeightsFileError, WeightsUnavailableError
 from components.trainer.model.backbones.torch_file import read_state_dict
 
 

@@ -40,7 +40,7 @@ def test_logits_of_the_average_equal_the_averaged_logits() -> None:
     np.testing.assert_allclose(np.asarray(network(x)), averaged, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", list(heads.HEADS))
+@pytest.mark.parametrize("kind", heads.HEADS)
 def test_every_layer_of_a_head_says_so_in_its_name_and_drops_out(kind: str) -> None:
     features = keras.Input((4, 4, 8))
     network = keras.Model(features, heads.logits(heads.embed(kind, features, (16,), 0.5), 3))

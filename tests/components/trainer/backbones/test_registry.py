@@ -19,7 +19,7 @@ from components.trainer.export.served import Served
 from components.trainer.fit import optimisation
 from components.trainer.model import network as networks
 from components.trainer.model.backbones import registry
-from components.trainer.model.backbones.errors import UnknownBackboneError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import UnknownBackboneError, WeightsUnavailableError
 from components.trainer.model.classes import Classes
 from components.trainer.model.classifier import Classifier, InferenceGraph, Member
 from components.trainer.model.network import Network

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.trainer.model.backbones.errors import WeightsFileError
+from components.trainer.model.backbones.backbone import WeightsFileError
 from components.trainer.model.backbones.torch_file import read_state_dict
 
 MAGIC = 0x1950A86A20F9469CFC6C

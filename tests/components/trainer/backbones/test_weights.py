@@ -14,7 +14,7 @@ import pytest
 
 from components.trainer.model import heads
 from components.trainer.model.backbones import h5_file, registry, weights
-from components.trainer.model.backbones.errors import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import WeightsFileError, WeightsUnavailableError
 from components.trainer.model.backbones.flatten import leaves
 
 
@@ -23,7 +23,7 @@ def trained() -> keras.Model:
     """A whole classifier, as a run would leave it."""
     keras.utils.set_random_seed(5)
     backbone = registry.build("tiny_cnn", size=64, weights="none")
-    return keras.Model(backbone.inputs, heads.logits(heads.pooled(backbone.features, (8,)), 3))
+    return keras.Model(backbone.inputs, heads.logits(heads.embed("pooled", backbone.features, (8,)), 3))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_file_is_read_in_both_of_keras_formats(trained: keras.Model, version: 
 
 def test_optimizer_slots_in_a_file_are_not_taken_for_layers(tmp_path: Path) -> None:
     backbone = registry.build("tiny_cnn", size=32, weights="none")
-    model = keras.Model(backbone.inputs, heads.logits(heads.pooled(backbone.features), 1))
+    model = keras.Model(backbone.inputs, heads.logits(heads.embed("pooled", backbone.features), 1))
     model.compile("adam", "mse")
     model.train_on_batch(np.zeros((2, 32, 32, 3), np.float32), np.ones((2, 1), np.float32))
     model.save(tmp_path / "compiled.keras")
