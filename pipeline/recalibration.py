@@ -75,9 +75,10 @@ def fit(
     samples: int = 500,
     confidence: float = 0.95,
 ) -> Fitted:
-    """Fit on one half of the released model's answers, measure on the other.
+    """Fit on one half of the released model's answers, measure on the other; groups are the patient or lesion of each.
 
-    The operating point is chosen for ``sensitivity`` if there are enough melanomas; ``samples`` are the bootstrap's.
+    The operating point is chosen for ``sensitivity`` if there are enough melanomas, the zones by ``costs``;
+    ``samples`` are the bootstrap's, ``confidence`` the coverage of the intervals.
 
     Raises:
         UsageError: too few melanomas or others.

@@ -69,7 +69,8 @@ def follow(
 ) -> RunState:
     """Print each step's beginning and end until the run is over, and return its last state.
 
-    ``read`` may raise OSError ``patience`` times in a row; ``pause`` waits between two questions.
+    ``read`` asks the cluster and may raise OSError ``patience`` times in a row; ``pause`` waits between two questions,
+    five seconds by default.
 
     Raises:
         RunFaultError: the cluster has not answered for too long, or the time is over; the run itself may go on.
