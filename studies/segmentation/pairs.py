@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ def write(pairs: Sequence[Pair], out: Path, seed: int) -> str:
             digest.update(name.encode() + record)
             yield record
 
+    for left in out.glob(".part-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as part:
         for name, members in split(pairs, seed).items():
             tfrecord.write(Path(part, name), hashed(name, members), compressed=True)

@@ -204,5 +204,7 @@ def test_pairs_that_did_not_change_are_left_alone(folder: Path, tmp_path: Path) 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.gz")}
     assert pairs.write(found, tmp_path, 3) == version
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.gz*")} == before
+    (tmp_path / ".part-killed").mkdir()
+    (tmp_path / ".part-killed" / "train").write_bytes(b"half")
     assert pairs.write(found, tmp_path, 4) != version
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(".part*"))
