@@ -65,8 +65,8 @@ def view(pictures: tf.Tensor, size: int) -> tf.Tensor:
 def neutral_light(pixels: tf.Tensor) -> tf.Tensor:
     """Divide out the colour of the light, estimated from the bright pixels: shades of grey of Minkowski norm 6.
 
-    Of pixels (float32 [batch, h, w, 3] in 0..255) a lamp's or camera's colour cast is gone, the brightness is about the
-    same.
+    `pixels` and the answer are float32 [batch, h, w, 3] in 0..255; a lamp's or camera's colour cast is gone, the
+    brightness is about the same.
 
     Source: Finlayson and Trezzi, "Shades of gray and colour constancy", 2004; for dermoscopy Barata, Celebi and
     Marques, "Improving dermoscopy image classification using color constancy", 2015.

@@ -217,7 +217,10 @@ def minimise(
     seed: int,
     cups: int = _CUPS,
 ) -> tuple[Floats, float]:
-    """Return the best vector [size] with elements within the limits, and its cost ([k, size] -> [k], vectorised)."""
+    """Return the best vector [size] with elements from `low` to `high`, and its cost, after so many `cups`.
+
+    `cost` is given k vectors at once, [k, size], and returns [k]; `seed` decides every draw.
+    """
     draw = np.random.default_rng(seed)
     count = _CONTINENTS * _TEAMS
     teams = draw.uniform(low, high, (count, size)) * 0.5

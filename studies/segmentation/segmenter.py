@@ -118,7 +118,10 @@ class Segmenter:
 
 
 def write(segmenter: Segmenter, folder: Path, *, facts: dict[str, Any]) -> None:
-    """Write a self-contained SavedModel, with `facts` in its assets; `serving_default` answers as `segment` does."""
+    """Write a self-contained SavedModel in place of `folder`; `serving_default` answers as `segment` does.
+
+    `facts` stand in assets.extra/melanosizer.json beside version, threshold and what else is known here.
+    """
     archive = keras.export.ExportArchive()
     archive.track(segmenter.model)
     spec = tf.TensorSpec([None], tf.string, name=features.IMAGE_BYTES)

@@ -60,7 +60,9 @@ class ImageFolder:
     """Every image below a folder, by name; a table can only reach what lies inside."""
 
     def __init__(self, root: Path, extensions: Sequence[str]) -> None:
-        """List ``root`` with its sub-folders; masks and hidden folders are left out, preferred endings come first.
+        """List ``root`` with its sub-folders; masks and hidden folders are left out.
+
+        ``extensions`` are endings of images, the preferred ones first.
 
         Raises:
             IngestError: a folder cannot be read.

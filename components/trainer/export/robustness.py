@@ -49,7 +49,7 @@ def measure(
 ) -> dict[str, object]:
     """Ask about changed pictures (uint8 [n, s, s, 3]) of a split that was not trained on.
 
-    `probabilities` ([n], calibrated) are what is answered to the pictures as they are; `seed` is of the hairs. Asked
+    `probabilities` ([n], calibrated) are what is answered to the pictures as they are; `seed` draws the hairs. Asked
     about are at most `count` pictures: every positive, up to half of them, the rest spread over the negatives.
 
     Returns:

@@ -20,7 +20,7 @@ LAYOUT = 2
 
 
 def assign(variables: Iterable[Any], values: Sequence[Any] | None) -> None:
-    """Assign values to variables; None, or none, as of a backup that is not there, leaves them as they are."""
+    """Assign values to variables; where there are none (None or empty, without a backup) they stay as they are."""
     for variable, value in zip(variables, values or [], strict=bool(values)):
         variable.assign(value)
 

@@ -172,7 +172,8 @@ def in_batches(
     What one thread alone does of a batch, such as resizing, is hidden by another batch's convolutions, and a core
     that keeps to its own batch finds it in its cache: a fifth faster than one batch at a time on all cores.
 
-    `graph` makes tensors of as many rows of a batch, `size` rows of each column; `tick` is told how many are done.
+    `graph` gets a batch, `size` rows of each column, and returns tensors of as many rows. All columns have the same
+    length. `tick` is told how many rows are done.
 
     Returns:
         Each tensor of all rows, in their order.

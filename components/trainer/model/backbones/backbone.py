@@ -34,7 +34,7 @@ class Backbone:
     name: str
     inputs: keras.KerasTensor  # float32 [batch, size, size, 3], RGB, as `expects` says
     features: keras.KerasTensor  # float32 [batch, height, width, channels], before any pooling
-    # Rgb: pixels 0..255, its preprocessing is in the graph; standardised: by the Transform step.
+    # "rgb": pixels 0..255, preprocessed in the graph; "standardised": by the Transform step's moments.
     expects: Expects
     blocks: tuple[tuple[str, ...], ...]  # names of the layers with weights, block by block, the stem first
     last_conv: str  # the layer whose output Grad-CAM reads: the last one that still has height and width
