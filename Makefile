@@ -8,6 +8,8 @@ PYTEST ?=
 # Processes that share the tests: three, as a quarter of the time is waiting, but each takes up to 3 GB. A machine of 8 GB has
 # 7.8 million kB for them.
 WORKERS ?= $(shell awk '/MemTotal/ {n = int($$2 / 3500000); print (n > 3 ? 3 : n < 1 ? 1 : n)}' /proc/meminfo 2>/dev/null || echo 2)
+# Where tests write: most files are small, and many are copied and removed, so into memory where there are 10 GB of it to spare.
+SCRATCH ?= $(shell grep -q ' /dev/shm [^ ]* [^ ]*noexec' /proc/mounts || df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 10000000 {print "/dev/shm"}')
 # A number: the order of the test files is drawn from it. Without one it is always the same.
 ORDER ?=
 ARCHITECTURES ?= linux/amd64,linux/arm64
@@ -38,7 +40,7 @@ run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-ta
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
 test: setup  ## run the tests in WORKERS processes; PYTEST="-k name" chooses, ORDER=7 draws an order of the files
-	@MELANOSIZER_TEST_ORDER=$(ORDER) $(SHARED) -m "$(SHORT)" $(PYTEST)
+	@$(if $(SCRATCH),TMPDIR=$(SCRATCH)) MELANOSIZER_TEST_ORDER=$(ORDER) $(SHARED) -m "$(SHORT)" $(PYTEST)
 
 test-random: setup  ## run the property tests with other examples than `make test`, and a thousand of each
 	@MELANOSIZER_HYPOTHESIS=random $(SHARED) -m "hypothesis and $(SHORT)" $(PYTEST)
