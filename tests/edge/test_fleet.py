@@ -97,7 +97,7 @@ def test_reports_arrive_once_and_in_order_through_a_cut(
     fleet.start()
     net.mend()
     with gateway_double.arrived:
-        assert gateway_double.arrived.wait_for(lambda: len(gateway_double.records) == 6, timeout=20)
+        assert gateway_double.arrived.wait_for(lambda: len(gateway_double.records) == 6, timeout=120)
     assert list(gateway_double.records) == [one.id for one in taken]
     assert len(gateway_double.heartbeats) >= 0
     for record in gateway_double.records.values():

@@ -244,7 +244,7 @@ def test_a_refused_picture_offers_to_ask_again(page: httpx.Client, device: Devic
     assert "Ask again" in shown
     page.post(f"/examinations/{one.id}/again")
     with device.queue.changed:
-        assert device.queue.changed.wait_for(lambda: device.queue.counts()["answered"] == 1, timeout=10)
+        assert device.queue.changed.wait_for(lambda: device.queue.counts()["answered"] == 1, timeout=120)
 
 
 def test_strict_headers_everywhere(page: httpx.Client) -> None:

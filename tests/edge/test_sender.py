@@ -37,7 +37,7 @@ class Post:
 
     def wait(self, done: Callable[[], bool]) -> None:
         with self.queue.changed:
-            assert self.queue.changed.wait_for(done, timeout=20)
+            assert self.queue.changed.wait_for(done, timeout=120)
 
     def close(self) -> None:
         self.stop.set()
@@ -208,7 +208,7 @@ def test_a_poisoned_photograph_does_not_hold_up_the_others(
     before = len(model_server.deliveries)
     post.sender.ask_again(bad.id)
     with model_server.arrived:
-        assert model_server.arrived.wait_for(lambda: len(model_server.deliveries) > before, timeout=20)
+        assert model_server.arrived.wait_for(lambda: len(model_server.deliveries) > before, timeout=120)
     post.wait(lambda: queue.counts()["set_aside"] == 1)
     post.sender.leave(bad.id)
     left = queue.get(bad.id)

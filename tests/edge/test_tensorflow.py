@@ -311,7 +311,7 @@ def test_a_preliminary_answer_comes_while_no_server_does_and_is_replaced(
         return found
 
     with device.queue.changed:
-        assert device.queue.changed.wait_for(lambda: one().answer is not None, timeout=20)
+        assert device.queue.changed.wait_for(lambda: one().answer is not None, timeout=120)
     assert one().state == "waiting"
     shown = page.get(f"/examinations/{press}").text  # type: ignore[attr-defined]
     assert "Preliminary, on device." in shown
@@ -320,7 +320,7 @@ def test_a_preliminary_answer_comes_while_no_server_does_and_is_replaced(
     network.mend()
     device.sender.wake()
     with device.queue.changed:
-        assert device.queue.changed.wait_for(lambda: one().settled, timeout=20)
+        assert device.queue.changed.wait_for(lambda: one().settled, timeout=120)
     answer = one().answer
     assert answer is not None
     assert (answer.origin, answer.model_version) == ("server", "1795300000")
