@@ -13,8 +13,7 @@ import pytest
 
 from dashboard.database import connection
 
-# What hangs is a database that stands still: it would be waited for until the test's limit.
-LONGEST_S = 60.0
+LONGEST_S = 5.0
 
 
 def asked(visitor: Any, path: str, **data: str) -> tuple[Any, float]:
@@ -69,7 +68,7 @@ def test_a_postgresql_that_hangs_costs_a_page_and_no_more(build: Any, postgres: 
             assert seconds < LONGEST_S
         assert viewer.client.get("/healthz").json() == {"status": "ok"}
         assert viewer.client.get("/readyz").status_code == 503
-    assert recovered(viewer, "/field")
+    assert viewer.get("/field").status_code == 200
 
 
 @pytest.mark.usefixtures("at_once")
