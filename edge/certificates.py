@@ -32,11 +32,6 @@ def check(path: Path, now: float) -> datetime.datetime:
     return end
 
 
-def fingerprint(*paths: Path | None) -> tuple[tuple[int, int] | None, ...]:
-    """Return marks of the files, which differ when one was replaced."""
-    return tuple(_mark(path) for path in paths)
-
-
 def make_request(device_id: str) -> tuple[bytes, bytes]:
     """Return a new P-256 private key and a certificate signing request for the device, both PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -46,13 +41,3 @@ def make_request(device_id: str) -> tuple[bytes, bytes]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return private, request.public_bytes(serialization.Encoding.PEM)
-
-
-def _mark(path: Path | None) -> tuple[int, int] | None:
-    if path is None:
-        return None
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

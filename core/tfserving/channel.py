@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 
 from core import telemetry
+from core.files import mark_of
 from core.protos.prediction_service_pb2_grpc import ModelServiceStub, PredictionServiceStub
 
 ROUND_ROBIN = '{"loadBalancingConfig": [{"round_robin": {}}]}'
@@ -56,6 +57,10 @@ class Tls:
     def files(self) -> tuple[Path | None, ...]:
         """Authority, key, certificate."""
         return (self.ca, self.key, self.cert)
+
+    def marks(self) -> tuple[object, ...]:
+        """Return what differs when one of the files was replaced."""
+        return tuple(path and mark_of(path) for path in self.files)
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ class Channels:
     def use(self, ended: Callable[[Any], None]) -> Iterator[Channel]:
         """Lend the current connection; `ended` is given the channels that nobody uses any more."""
         with self._lock:
-            files = _fingerprint(self.options.tls)
+            files = self.options.tls.marks() if self.options.tls is not None else ()
             old = self._current
             if old is not None and old.files != files:
                 self._current = None
@@ -203,18 +208,6 @@ class Channels:
             return self._grpc.insecure_channel(self.target, arguments)
         ca, key, cert = (_read(path, self.target) if path is not None else None for path in tls.files)
         return self._grpc.secure_channel(self.target, grpc.ssl_channel_credentials(ca, key, cert), arguments)
-
-
-def _fingerprint(tls: Tls | None) -> tuple[object, ...]:
-    return tuple(_mark(path) for path in tls.files) if tls is not None else ()
-
-
-def _mark(path: Path | None) -> object:
-    try:
-        found = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size) if found is not None else None
 
 
 def _read(path: Path, target: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from core import telemetry
+from core.files import mark_of
 from edge import __version__, certificates
 from edge.certificates import CertificateError
 from edge.config import Config
@@ -134,7 +135,8 @@ class Gateway:
 
     def _connected(self) -> httpx.Client:
         section = self._config.gateway
-        files = certificates.fingerprint(section.ca_file, section.certificate_file, section.key_file)
+        paths = (section.ca_file, section.certificate_file, section.key_file)
+        files = tuple(path and mark_of(path) for path in paths)
         if section.certificate_file is not None:
             certificates.check(section.certificate_file, self._now())
         with self._lock:
