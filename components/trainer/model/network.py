@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from components.trainer.config import TrainerConfig
 from components.trainer.data.metadata import Metadata
-from components.trainer.model import fast_layers, folding, heads, mixstyle
+from components.trainer.model import fast_layers, folding, mixstyle
 from components.trainer.model.backbones import registry
 from components.trainer.model.backbones.backbone import Backbone
+from components.trainer.settings import HeadConfig
 
 Weights = list[npt.NDArray[np.float32]]
 
@@ -164,7 +165,7 @@ def _with_head(
             x = keras.layers.Dense(head.hidden, activation="relu", name="head_hidden")(x)
         x = keras.layers.Dropout(head.dropout, seed=config.seed, name="head_dropout")(x)
     else:
-        x = heads.embed(head.layout, backbone.features, head.units, head.dropout)
+        x = embedding(head, backbone.features)
     inputs = [backbone.inputs]
     if metadata is not None:
         inputs.append(keras.Input((metadata.width,), name="metadata"))
@@ -184,6 +185,38 @@ def _with_head(
     middle = [core.get_layer(name).output for name in backbone.taps[-5:-2] or backbone.taps[:1]]
     outputs = [logits, pooled, _pooled(middle, "pool_level", "middle_levels"), backbone.features]
     return keras.Model(inputs if metadata is not None else backbone.inputs, outputs, name="melanosizer")
+
+
+def embedding(head: HeadConfig, features: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the embedding, float [batch, units], of a head of its own layers; each has dropout before it.
+
+    pooled: average over height and width, then dense layers of `units`; flatten_dense: every position, which fixes
+    the picture's size, then dense layers; conv1x1: 1x1 convolutions, then the average. The logits are linear and so
+    is the average: logits of the average equal averaged logits. Names begin with `head_`, to tell body from head.
+
+    Raises:
+        ValueError: flatten_dense has no fixed size.
+    """
+    x = features
+    if head.layout == "flatten_dense":
+        if None in features.shape[1:3]:
+            raise ValueError("head flatten_dense: the image size must be fixed; give the backbone a size")
+        x = keras.layers.Flatten(name="head_flatten")(x)
+    elif head.layout == "pooled":
+        x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
+    for number, width in enumerate(head.units, start=1):
+        x = _drop(x, head.dropout, f"head_dropout{number}")
+        if head.layout == "conv1x1":
+            x = keras.layers.Conv2D(width, 1, activation="relu", name=f"head_conv{number}")(x)
+        else:
+            x = keras.layers.Dense(width, activation="relu", name=f"head_dense{number}")(x)
+    if head.layout == "conv1x1":
+        x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
+    return _drop(x, head.dropout, "head_dropout")
+
+
+def _drop(x: keras.KerasTensor, dropout: float, name: str) -> keras.KerasTensor:
+    return keras.layers.Dropout(dropout, name=name)(x) if dropout else x
 
 
 def _pooled(maps: Sequence[keras.KerasTensor], name: str, together: str) -> keras.KerasTensor:

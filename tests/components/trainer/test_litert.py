@@ -13,8 +13,9 @@ import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
 from components.trainer.export import litert
-from components.trainer.model import heads
 from components.trainer.model.backbones import registry
+from components.trainer.model.network import embedding
+from components.trainer.settings import HeadConfig
 from components.transform import images
 
 SIZE = 48
@@ -31,8 +32,9 @@ class Answer:
             else registry.build(backbone, size=size, weights="none")
         )
         self.scale = 1.0 if built.expects == "rgb" else 1 / 64.0
-        self.features = keras.Model(built.inputs, heads.embed("pooled", built.features))
-        self.network = keras.Model(built.inputs, heads.logits(self.features.output, 1))
+        self.features = keras.Model(built.inputs, embedding(HeadConfig(dropout=0.0), built.features))
+        logits = keras.layers.Dense(1, name="head_logits")(self.features.output)
+        self.network = keras.Model(built.inputs, logits)
 
     def __call__(self, pictures: tf.Tensor) -> tf.Tensor:
         logits = self.network(tf.cast(pictures, tf.float32) * self.scale, training=False)[:, 0]

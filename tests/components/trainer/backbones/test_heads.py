@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import keras
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from components.trainer.model import heads
 from components.trainer.model.backbones import registry
+from components.trainer.model.network import embedding
+from components.trainer.settings import HeadConfig
+
+
+def _head(features: keras.KerasTensor, outputs: int, dropout: float = 0.0, **head: Any) -> keras.KerasTensor:
+    """Return the logits of a head of its own layers."""
+    x = embedding(HeadConfig(dropout=dropout, **head), features)
+    return keras.layers.Dense(outputs, dtype="float32", name="head_logits")(x)
 
 
 @pytest.mark.parametrize(
@@ -19,15 +29,14 @@ def test_the_studies_networks_have_exactly_their_parameters(
     # Variables made in a stateless scope have a shape but no memory: 600 MB are not needed to count.
     with keras.StatelessScope():
         backbone = registry.build(name, size=size, weights="none")
-        embedding = heads.embed("flatten_dense", backbone.features, units)
-        network = keras.Model(backbone.inputs, heads.logits(embedding, 1))
+        logits = _head(backbone.features, 1, layout="flatten_dense", units=units)
+        network = keras.Model(backbone.inputs, logits)
         assert network.count_params() == total
 
 
 def test_logits_of_the_average_equal_the_averaged_logits() -> None:
     features = keras.Input((3, 4, 8))
-    embedding = heads.embed("conv1x1", features, (6, 5))
-    network = keras.Model(features, heads.logits(embedding, 2))
+    network = keras.Model(features, _head(features, 2, layout="conv1x1", units=(6, 5)))
     assert network.output.dtype == "float32"
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 8)).astype(np.float32)
 
@@ -40,20 +49,20 @@ def test_logits_of_the_average_equal_the_averaged_logits() -> None:
     np.testing.assert_allclose(np.asarray(network(x)), averaged, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", heads.HEADS)
+@pytest.mark.parametrize("kind", get_args(HeadConfig.model_fields["layout"].annotation))
 def test_every_layer_of_a_head_says_so_in_its_name_and_drops_out(kind: str) -> None:
     features = keras.Input((4, 4, 8))
-    network = keras.Model(features, heads.logits(heads.embed(kind, features, (16,), 0.5), 3))
+    network = keras.Model(features, _head(features, 3, 0.5, layout=kind, units=(16,)))
     assert all(layer.name.startswith("head_") for layer in network.layers[1:])
     assert sum(isinstance(layer, keras.layers.Dropout) for layer in network.layers) == 2
     assert network.output_shape == (None, 3)
 
 
 def test_an_unknown_head_lists_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match="'conv' is unknown; valid: pooled, flatten_dense, conv1x1"):
-        heads.embed("conv", keras.Input((4, 4, 8)))
+    with pytest.raises(ValidationError, match="should be 'pooled', 'flatten_dense' or 'conv1x1'"):
+        _head(keras.Input((4, 4, 8)), 1, layout="conv")
 
 
 def test_flattening_needs_a_fixed_size() -> None:
     with pytest.raises(ValueError, match="the image size must be fixed"):
-        heads.embed("flatten_dense", keras.Input((None, None, 8)))
+        _head(keras.Input((None, None, 8)), 1, layout="flatten_dense")

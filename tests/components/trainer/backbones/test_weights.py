@@ -12,18 +12,23 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer.model import heads
 from components.trainer.model.backbones import h5_file, registry, weights
-from components.trainer.model.backbones.backbone import WeightsFileError, WeightsUnavailableError
+from components.trainer.model.backbones.backbone import Backbone, WeightsFileError, WeightsUnavailableError
 from components.trainer.model.backbones.flatten import leaves
+from components.trainer.model.network import embedding
+from components.trainer.settings import HeadConfig
+
+
+def _classifier(backbone: Backbone, outputs: int, *units: int) -> keras.Model:
+    x = embedding(HeadConfig(units=units, dropout=0.0), backbone.features)
+    return keras.Model(backbone.inputs, keras.layers.Dense(outputs, name="head_logits")(x))
 
 
 @pytest.fixture(scope="module")
 def trained() -> keras.Model:
     """A whole classifier, as a run would leave it."""
     keras.utils.set_random_seed(5)
-    backbone = registry.build("tiny_cnn", size=64, weights="none")
-    return keras.Model(backbone.inputs, heads.logits(heads.embed("pooled", backbone.features, (8,)), 3))
+    return _classifier(registry.build("tiny_cnn", size=64, weights="none"), 3, 8)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +66,7 @@ def test_a_file_is_read_in_both_of_keras_formats(trained: keras.Model, version: 
 
 
 def test_optimizer_slots_in_a_file_are_not_taken_for_layers(tmp_path: Path) -> None:
-    backbone = registry.build("tiny_cnn", size=32, weights="none")
-    model = keras.Model(backbone.inputs, heads.logits(heads.embed("pooled", backbone.features), 1))
+    model = _classifier(registry.build("tiny_cnn", size=32, weights="none"), 1)
     model.compile("adam", "mse")
     model.train_on_batch(np.zeros((2, 32, 32, 3), np.float32), np.ones((2, 1), np.float32))
     model.save(tmp_path / "compiled.keras")
