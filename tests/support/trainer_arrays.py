@@ -16,6 +16,7 @@ from components.trainer.data.records import Columns, Split
 from components.trainer.fit import training
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
+from components.trainer.fit.staged import NetworkLearner
 from components.trainer.fit.task import TrainContext
 from components.trainer.model.classifier import Classifier
 from components.trainer.model.network import Moments
@@ -90,11 +91,11 @@ def train(config: TrainerConfig, folder: Path, cache: Path | None = None) -> Tra
     return Trained(classifier, answers, folder)
 
 
-def untraced_step(_config: Any, _task: Any, _network: Any, optimiser: Any, *_: Any) -> Callable[..., float]:
+def untraced_step(learner: NetworkLearner) -> Callable[..., float]:
     """Stands in for `staged._compiled_step` where what is around the steps matters: each moves all weights a little."""
 
     def step(_batch: Any, factor: Any) -> float:
-        for variable in optimiser.trained:
+        for variable in learner.optimiser.trained:
             variable.assign(variable + 1e-3)
         return 1.0 / (1.0 + float(factor))
 

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 import keras
@@ -32,14 +33,6 @@ Floats = npt.NDArray[np.float32]
 
 _HEAD_BATCH = 256
 _FEATURES_VERSION = 3
-
-
-class _Head(NamedTuple):
-    """A trained linear softmax head on standardised features, and how good it was."""
-
-    kernel: Floats
-    bias: Floats
-    auc: float
 
 
 def train(config: TrainerConfig, task: Task, context: TrainContext) -> tuple[Network, dict[str, Outputs]]:
@@ -68,10 +61,10 @@ def train(config: TrainerConfig, task: Task, context: TrainContext) -> tuple[Net
     standard = {name: (values - mean) / std for name, values in inputs.items()}
     with context.progress.phase("training"):
         heads = [_fit(config, task, standard, number, context) for number in range(len(config.frozen.l2))]
-    best = max(heads, key=lambda head: head.auc)
+    _, (kernel, bias) = max(heads, key=itemgetter(0))
     # Standardisation of the features is folded into the head: one dense layer is all that is served.
-    kernel = best.kernel / std[:, None]
-    bias = best.bias - mean @ kernel
+    kernel = kernel / std[:, None]
+    bias = bias - mean @ kernel
     network.model.get_layer("head_logits").set_weights([kernel, bias])
     return network, {
         name: Outputs(tf.nn.softmax(values.pooled.mean(axis=1) @ kernel + bias).numpy(), values.levels)
@@ -204,8 +197,8 @@ def _fit(
     inputs: dict[str, Floats],
     number: int,
     context: TrainContext,
-) -> _Head:
-    """Train the head at one L2 penalty; keep its best epoch on eval."""
+) -> tuple[float, Weights]:
+    """Train the head at one L2 penalty; return the best AUC on eval, and the kernel and bias that had it."""
     penalties, epochs = config.frozen.l2, config.frozen.epochs
     learner = _HeadLearner(config, task, inputs["train"], inputs["eval"], penalties[number])
     per_epoch = max(1, math.ceil(len(task.labels) / _HEAD_BATCH))
@@ -226,5 +219,4 @@ def _fit(
     state = TrainState(stage=number)
     loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, context.progress)
     loop.run(state, plan, learner.batches(np.random.default_rng([config.seed, number])))
-    kernel, bias = kept.weights or learner.weights()
-    return _Head(kernel, bias, state.best)
+    return state.best, kept.weights or learner.weights()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class NetworkLearner:
 
     @cached_property
     def _step(self) -> Callable[..., Any]:
-        return _compiled_step(self.config, self.task, self.network, self.optimiser, self.ema, self.workers)
+        return _compiled_step(self)
 
     def step(self, batch: Batch, factor: float) -> float:
         """Take one step at `factor` times the peak learning rates; return the loss before it."""
@@ -112,14 +112,15 @@ class StagedTraining:
         self._task = task
         self._context = context
         self._fold = fold
+        self._build = partial(
+            networks.build,
+            config,
+            classes=len(task.classes),
+            moments=task.moments,
+            metadata=task.metadata,
+        )
         with context.workers.chief_first():  # a download is kept on disk
-            self._network = networks.build(
-                config,
-                size=config.fixed_size,
-                classes=len(task.classes),
-                moments=task.moments,
-                metadata=task.metadata,
-            )
+            self._network = self._build(size=config.fixed_size)
         if initial is not None:
             self._network.model.set_weights(initial)
         self._initial = self._network.weights()
@@ -146,15 +147,7 @@ class StagedTraining:
         """Train; return the networks that make up the model, built as they are served."""
         members = []
         for snapshot in self.run():
-            network = networks.build(
-                self._config,
-                size=snapshot.size,
-                classes=len(self._task.classes),
-                moments=self._task.moments,
-                metadata=self._task.metadata,
-                weights="none",
-                fast=False,
-            )
+            network = self._build(size=snapshot.size, weights="none", fast=False)
             network.model.set_weights(snapshot.weights)
             members.append(Member(network.started_from(self.weights_from), snapshot.size))
         return tuple(members)
@@ -322,15 +315,9 @@ class StagedTraining:
         )
 
 
-def _compiled_step(
-    config: TrainerConfig,
-    task: Task,
-    network: Network,
-    optimiser: optimisation.Optimiser,
-    ema: Ema | None,
-    workers: Workers,
-) -> Callable[..., Any]:
-    weights = tf.constant(task.class_weights)
+def _compiled_step(learner: NetworkLearner) -> Callable[..., Any]:
+    config, network, optimiser, ema = learner.config, learner.network, learner.optimiser, learner.ema
+    weights = tf.constant(learner.task.class_weights)
     variables = [variable.value for variable in optimiser.trained]
 
     # No branch hangs on a tensor, and looking for one takes a quarter of a short training.
@@ -345,7 +332,7 @@ def _compiled_step(
                 taught = optimisation.distillation(logits, batch.soft, temperature)
                 value = (1.0 - share) * value + share * taught
             value += optimiser.penalty()
-        *gradients, value = workers.averaged([*tape.gradient(value, variables), value])
+        *gradients, value = learner.workers.averaged([*tape.gradient(value, variables), value])
         optimiser.apply(gradients, factor)
         if ema is not None:
             ema.update()

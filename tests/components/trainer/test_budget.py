@@ -34,8 +34,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     seconds = Seconds()
 
-    def counted(*parts: Any) -> Callable[..., Any]:
-        step = arrays.untraced_step(*parts)
+    def counted(learner: staged.NetworkLearner) -> Callable[..., Any]:
+        step = arrays.untraced_step(learner)
         counts.append(0)
 
         def taking_a_second(*arguments: Any) -> Any:
