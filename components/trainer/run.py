@@ -69,19 +69,17 @@ def run_fn(fn_args: Any) -> None:
     workers = distribution.workers(config.distribution)
     progress = Progress(silent=not workers.chief)
     run_dir = Path(fn_args.model_run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    history = History(run_dir, kept=workers.chief)
     given = fn_args.hyperparameters or {}
     if given.get("tuned"):
         config = config.tuned(given["tuned"])
         found = {"tuned": given["tuned"], "trials": given.get("trials", [])}
-        if workers.chief:
-            (run_dir / TRIALS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        history.keep(TRIALS, json.dumps(found, indent=1))
         progress.line("with the tuner's settings: %s", given["tuned"])
     registry.check(config.backbone, config.sides)
     workers.rows(config.batch_size)
     cache_dir = Path(config.cache_dir) if config.cache_dir else run_dir / "cache"
     keras.utils.set_random_seed(config.seed)
-    history = History(run_dir, kept=workers.chief)
     started = time.monotonic()
     with progress.phase("reading"), workers.chief_first():  # decoded pictures are kept on disk
         data = training.read(fn_args, config, cache_dir, progress)
@@ -109,7 +107,7 @@ def run_fn(fn_args: Any) -> None:
         table = beside.submit(_robustness, config, data, served, probabilities, progress)
         saved_model.write(served, Path(fn_args.serving_model_dir), metadata=metadata)
         if rows := table.result():
-            (run_dir / ROBUSTNESS).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            history.keep(ROBUSTNESS, json.dumps(rows, indent=1))
     if config.litert:
         progress.line("converting for the device: %s", ", ".join(config.litert))
         # What fails is logged, not raised: the server's model is whole without it, and was an hour of training.
@@ -129,7 +127,7 @@ def run_fn(fn_args: Any) -> None:
     metrics["phases"] = {name: round(seconds, 1) for name, seconds in progress.phases.items()}
     history.extra = {"config": config.model_dump(mode="json"), "metrics": metrics}
     history.write()
-    (run_dir / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    history.keep("metrics.json", json.dumps(metrics, indent=1))
     backup.clear()
     point = served.point
     progress.line(
