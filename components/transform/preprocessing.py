@@ -29,19 +29,15 @@ _MOMENTS_SIZE: Final = 64  # moments of a picture of 64 px and of 224 px differ 
 _SMALLEST_STD: Final = 1.0  # grey levels: an all-black data set must not divide by zero
 
 
-def preprocessing_fn(
-    inputs: Mapping[str, Any], custom_config: Mapping[str, Any] | None = None
-) -> dict[str, tf.Tensor]:
+def preprocessing_fn(inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """The tf.Transform graph.
 
     Args:
         inputs: raw features by the names in core/features.py; optional ones sparse [batch, None].
-        custom_config: `moments_size` (int, px): the size at which channel moments are taken.
 
     Returns:
         Dense features: the constants and ids named above, and target, diagnosis, image and image_name.
     """
-    size = int((custom_config or {}).get("moments_size", _MOMENTS_SIZE))
     encoded = dense(inputs[features.IMAGE], b"")
     outputs = {
         features.IMAGE: encoded,
@@ -49,7 +45,7 @@ def preprocessing_fn(
         features.TARGET: dense(inputs[features.TARGET], 0),
         features.DIAGNOSIS: _optional(inputs, features.DIAGNOSIS, encoded),
     }
-    outputs |= _channel_moments(encoded, size)
+    outputs |= _channel_moments(encoded)
     outputs |= _age(inputs, encoded)
     outputs[SEX_ID] = _vocabulary_id(_optional(inputs, features.SEX, encoded), SEX_VOCABULARY)
     outputs[SITE_ID] = _vocabulary_id(_optional(inputs, features.SITE, encoded), SITE_VOCABULARY)
@@ -64,9 +60,9 @@ def dense(column: Any, default: Any) -> tf.Tensor:
     return tf.reshape(column, [-1])
 
 
-def _channel_moments(encoded: tf.Tensor, size: int) -> dict[str, tf.Tensor]:
+def _channel_moments(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
     # In double precision: Beam adds its batches in an order that depends on the clock, and no digit may.
-    pixels = tf.cast(images.decode_batch(encoded, size), tf.float64)
+    pixels = tf.cast(images.decode_batch(encoded, _MOMENTS_SIZE), tf.float64)
     mean = tft.mean(tf.reduce_mean(pixels, axis=[1, 2]), reduce_instance_dims=False)
     square = tft.mean(tf.reduce_mean(tf.square(pixels), axis=[1, 2]), reduce_instance_dims=False)
     std = tf.maximum(tf.sqrt(tf.maximum(square - tf.square(mean), 0.0)), _SMALLEST_STD)
