@@ -29,8 +29,7 @@ from components.balance.component import ClassBalance
 from components.evaluator.baseline import RUN_KEY, BlessedBeforeStrategy
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ImportExampleGen
-from components.gate.component import DataGate
-from components.gate.latest_accepted import LatestAcceptedStrategy
+from components.gate.component import DataGate, LatestAcceptedStrategy
 from components.pusher.executor import Pusher
 from components.registry.component import RegistryRecord
 from components.serving_check.component import ServingCheck

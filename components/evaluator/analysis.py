@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from google.protobuf.wrappers_pb2 import BoolValue, DoubleValue
+from google.protobuf.json_format import ParseDict
 from tensorflow_model_analysis.api import model_eval_lib
 from tensorflow_model_analysis.proto import config_pb2
 
@@ -23,38 +24,28 @@ def configuration(config: EvaluatorConfig) -> config_pb2.EvalConfig:
     apply it to every slice. What TFMA cannot say (a minimum number of melanomas in a slice, the change from a baseline
     whose answers are here already) is judged in `judge.py`.
     """
-    overall = config_pb2.SlicingSpec()
-    threshold = config_pb2.MetricThreshold(
-        value_threshold=config_pb2.GenericValueThreshold(lower_bound=DoubleValue(value=config.min_auc))
-    )
-    bounds = config_pb2.PerSliceMetricThreshold(slicing_specs=[overall], threshold=threshold)
-    probability = config_pb2.MetricsSpec(
-        output_names=[PROBABILITY],
-        metrics=[
-            config_pb2.MetricConfig(class_name="ExampleCount"),
-            config_pb2.MetricConfig(class_name="AUC", per_slice_thresholds=[bounds]),
-            config_pb2.MetricConfig(class_name="AUCPrecisionRecall"),
-            config_pb2.MetricConfig(class_name="Calibration"),
-            config_pb2.MetricConfig(class_name="CalibrationPlot"),
+    bound = {"slicing_specs": [{}], "threshold": {"value_threshold": {"lower_bound": config.min_auc}}}
+    metrics: list[dict[str, Any]] = [
+        {"class_name": "ExampleCount"},
+        {"class_name": "AUC", "per_slice_thresholds": [bound]},
+        *({"class_name": name} for name in ("AUCPrecisionRecall", "Calibration", "CalibrationPlot")),
+    ]
+    counts = [
+        {"class_name": name, "config": '{"thresholds": [0.5]}'}
+        for name in ("TruePositives", "FalseNegatives", "TrueNegatives", "FalsePositives")
+    ]
+    content = {
+        "model_specs": [
+            {"label_key": TARGET, "prediction_keys": {key: key for key in (PROBABILITY, DECISION)}}
         ],
-    )
-    decision = config_pb2.MetricsSpec(
-        output_names=[DECISION],
-        metrics=[
-            config_pb2.MetricConfig(class_name=name, config='{"thresholds": [0.5]}')
-            for name in ("TruePositives", "FalseNegatives", "TrueNegatives", "FalsePositives")
+        "slicing_specs": [{}, *({"feature_keys": [name]} for name in config.slices)],
+        "metrics_specs": [
+            {"output_names": [PROBABILITY], "metrics": metrics},
+            {"output_names": [DECISION], "metrics": counts},
         ],
-    )
-    return config_pb2.EvalConfig(
-        model_specs=[
-            config_pb2.ModelSpec(
-                label_key=TARGET, prediction_keys={key: key for key in (PROBABILITY, DECISION)}
-            )
-        ],
-        slicing_specs=[overall, *(config_pb2.SlicingSpec(feature_keys=[name]) for name in config.slices)],
-        metrics_specs=[probability, decision],
-        options=config_pb2.Options(include_default_metrics=BoolValue(value=False)),
-    )
+        "options": {"include_default_metrics": False},
+    }
+    return ParseDict(content, config_pb2.EvalConfig())
 
 
 def analyse(

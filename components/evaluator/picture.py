@@ -13,7 +13,6 @@ from PIL import Image
 
 from core.features import UNKNOWN
 
-IMAGE_QUALITY: Final = "image_quality"
 SIDE: Final = 224  # pictures are compared at one size, px
 # Measured on 400 images of HAM10000 at 224 px: a tenth of them is hairier, a tenth softer, a twentieth darker.
 HAIRY: Final = 0.035  # share of pixels in thin dark lines
@@ -42,7 +41,6 @@ def image_quality(pixels: NDArray[np.uint8]) -> str:
     return "soft" if sharpness < SOFT else "ordinary"
 
 
-SKIN_TONE: Final = "skin_tone"
 # Limits of the individual typology angle, degrees (Chardon et al. 1991; Del Bino and Bernerd 2013).
 BANDS: Final = (
     (55.0, "very light"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +42,8 @@ class Prediction(NamedTuple):
     image_quality: str = features.UNKNOWN
 
 
-_COLUMN_TYPES: Final[dict[str, Callable[[str], Any]]] = {
-    "target": int,
-    "probability": float,
-    "threshold": float,
-    "out_of_distribution": float,
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    name: spreadsheet.plain if kind is str else kind for name, kind in get_type_hints(Prediction).items()
 }
 
 
@@ -124,9 +121,7 @@ def load(folder: Path) -> list[Prediction]:
     """Read what :func:`save` wrote."""
     with (folder / FILE_NAME).open(newline="") as stream:
         return [
-            Prediction(
-                **{key: _COLUMN_TYPES.get(key, spreadsheet.plain)(value) for key, value in row.items()}
-            )
+            Prediction(**{key: _READERS[key](value) for key, value in row.items()})
             for row in csv.DictReader(stream)
         ]
 

@@ -7,10 +7,12 @@ What it emits when it does not raise is an input of the Trainer, so nothing can 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 # Not tfx.v1, which imports all of TFX: a step in a container takes two seconds of processor time longer with it.
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.common import resolver
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.gate import anomalies as example_anomalies
@@ -45,3 +47,30 @@ def DataGate(  # noqa: N802 - a component is a class to its users
     accepted.set_string_custom_property("role", ACCEPTED_ROLE)
     data_version = json.loads((folder / "accepted.json").read_text())["data_version"]
     accepted.set_string_custom_property("data_version", data_version)
+
+
+class LatestAcceptedStrategy(resolver.ResolverStrategy):
+    """Picks the newest accepted data of another version than the present one: the baseline for drift.
+
+    The latest statistics would be the wrong baseline: a refused data set would then become the norm its successor is
+    compared with.
+    Another version, because a data set has not drifted from itself, and because a second run on the
+    same data must find the same baseline as the first: only then can it be answered from the cache.
+    """
+
+    def __init__(self, data_version: str) -> None:
+        self._data_version = data_version
+
+    def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Return at most one artifact a channel, and none rather than an error on a first run."""
+        del store
+        return {
+            key: sorted(filter(self._is_baseline, artifacts), key=lambda item: item.id)[-1:]
+            for key, artifacts in input_dict.items()
+        }
+
+    def _is_baseline(self, artifact: Any) -> bool:
+        if artifact.get_string_custom_property("role") != ACCEPTED_ROLE:
+            return False
+        version: str = artifact.get_string_custom_property("data_version")
+        return version != self._data_version

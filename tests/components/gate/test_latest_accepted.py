@@ -1,7 +1,6 @@
 from types import SimpleNamespace
 
-from components.gate.component import ACCEPTED_ROLE
-from components.gate.latest_accepted import LatestAcceptedStrategy
+from components.gate.component import ACCEPTED_ROLE, LatestAcceptedStrategy
 
 
 def _artifact(number: int, role: str, data_version: str) -> SimpleNamespace:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from components.evaluator.baseline import BlessedBeforeStrategy
-from components.gate.latest_accepted import LatestAcceptedStrategy
+from components.gate.component import LatestAcceptedStrategy
 from components.ingest.errors import IngestError
 from core.records.lineage import LineageArtifact, LineageRecord, LineageStore, configuration_hash
 from core.workspace import Workspace
@@ -150,7 +150,7 @@ def test_the_datas_version_comes_first_and_fills_the_questions(
 ) -> None:
     monkeypatch.setattr(looking.Manifest, "load", lambda _: Manifest)
     query = {
-        "strategy": "components.gate.latest_accepted.LatestAcceptedStrategy",
+        "strategy": "components.gate.component.LatestAcceptedStrategy",
         "config": {"data_version": "@data_version@"},
         "types": ACCEPTED,
     }
