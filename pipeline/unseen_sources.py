@@ -93,7 +93,7 @@ def _one(
     console: Console,
 ) -> UnseenSource:
     # Those who only read what was measured, like the report, wait for no TFX.
-    from components.evaluator.executor import EXTERNAL
+    from components.evaluator.component import EXTERNAL
     from pipeline import run
 
     data = Path(result.data)
