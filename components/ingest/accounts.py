@@ -6,7 +6,6 @@ import datetime
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from components.ingest import manifest
@@ -14,7 +13,6 @@ from components.ingest.config import IngestConfig
 from components.ingest.dealt import Dealt
 from components.ingest.manifest import Manifest
 from components.ingest.row import Found, Refusal
-from components.ingest.shard import Written
 from core import features
 
 _MOST_NAMES: Final = 200
@@ -32,7 +30,7 @@ class Span:
     refusals: Sequence[Refusal]  # rows that were quarantined
     converted: Mapping[str, int]  # written images that were re-encoded, by why
     near_images: int  # written images with a near-copy
-    shards: Mapping[str, Sequence[Written]]  # files by split
+    shards: Mapping[str, Sequence[manifest.Shard]]  # files by split
 
 
 def manifest_of(
@@ -50,7 +48,7 @@ def manifest_of(
     splits = {
         name: split_counts(
             [one for one in present if one.split == name],
-            [*(before.splits[name].shards if before else ()), *map(_shard, span.shards.get(name, ()))],
+            [*(before.splits[name].shards if before else ()), *span.shards[name]],
         )
         for name in features.SPLITS
     }
@@ -122,11 +120,6 @@ def _labels(found: Sequence[Found], before: Manifest | None) -> tuple[manifest.L
         manifest.LabelCount(name=name, became=became, rows=rows)
         for (name, became), rows in ordered[:_MOST_NAMES]
     )
-
-
-def _shard(written: Written) -> manifest.Shard:
-    file = "/".join(Path(written.path).parts[-2:])
-    return manifest.Shard(file=file, records=written.records, bytes=written.bytes, sha256=written.sha256)
 
 
 def split_counts(images: Sequence[Dealt], shards: Sequence[manifest.Shard]) -> manifest.SplitCounts:

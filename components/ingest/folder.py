@@ -36,7 +36,11 @@ def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise IngestError(f"{out} is a file or a link: choose a folder for the output")
-    _check_sources(out, sources)
+    for source in sources:
+        if source.resolve().is_relative_to(out.resolve()):
+            raise IngestError(
+                f"--out {out} is, or holds, the source {source}: it would be replaced; choose another folder"
+            )
     out.parent.mkdir(parents=True, exist_ok=True)
     _clear_up(out)
     foreign = _foreign(out)
@@ -57,15 +61,6 @@ def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]
             _replace(out, staging, keep=bool(foreign))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-
-
-def _check_sources(out: Path, sources: Sequence[Path]) -> None:
-    real = out.resolve()
-    for source in sources:
-        if source.resolve().is_relative_to(real):
-            raise IngestError(
-                f"--out {out} is, or holds, the source {source}: it would be replaced; choose another folder"
-            )
 
 
 def _foreign(out: Path) -> str:

@@ -49,11 +49,11 @@ def names(path: Path) -> frozenset[str]:
     return found
 
 
-def read(text: str, max_bytes: int) -> bytes:
+def read(text: str) -> bytes:
     """Return the encoded image at an address.
 
     Raises:
-        ImageRefusedError: it is missing, damaged or larger than ``max_bytes``.
+        ImageRefusedError: it is missing or damaged.
     """
     path, _, name = text.partition(_IN)
     try:
@@ -63,12 +63,7 @@ def read(text: str, max_bytes: int) -> bytes:
     # A group instead of a picture is a TypeError.
     except (OSError, RuntimeError, TypeError) as error:
         raise ImageRefusedError("unreadable", str(error)) from None
-    content = bytes(data) if isinstance(data, bytes | np.bytes_) else np.asarray(data).tobytes()
-    if not content:
-        raise ImageRefusedError("empty", "0 bytes")
-    if len(content) > max_bytes:
-        raise ImageRefusedError("too_large", f"{len(content)} bytes; max_bytes is {max_bytes}")
-    return content
+    return bytes(data) if isinstance(data, bytes | np.bytes_) else np.asarray(data).tobytes()
 
 
 @lru_cache(maxsize=4)

@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from components.ingest import (
     accounts,
@@ -204,8 +205,7 @@ def _check(rows: Sequence[Row], config: IngestConfig, runner: JobRunner) -> list
         CheckJob(tuple(files[start : start + _BATCH]), limits, str(converted))
         for start in range(0, len(files), _BATCH)
     ]
-    results = runner.run("check", jobs)
-    outcomes = [outcome for result in results if isinstance(result, list) for outcome in result]
+    outcomes = list(chain.from_iterable(cast(list[list[Outcome]], runner.run("check", jobs))))
     if [outcome.number for outcome in outcomes] != list(range(len(rows))):
         raise RuntimeError(f"{len(rows)} images were to be checked, {len(outcomes)} outcomes came back")
     return outcomes
@@ -247,7 +247,7 @@ def _dealt(
 
 def _write(
     placed: Sequence[Placed], config: IngestConfig, span: int, runner: JobRunner
-) -> dict[str, list[Written]]:
+) -> dict[str, list[manifest.Shard]]:
     """Write the shards of every split, in the order of the hashes of their images."""
     by_split: dict[str, list[Record]] = {name: [] for name in features.SPLITS}
     # By hash, so that classes and patients are mixed in every file however the tables were sorted.
@@ -262,11 +262,13 @@ def _write(
         for index, part in enumerate(shards):
             path = runner.folder / name / f"data-s{span:03d}-{index:05d}-of-{len(shards):05d}.tfrecord.gz"
             jobs.append(ShardJob(str(path), tuple(part)))
-    results = runner.run("write", jobs)
+    results = cast(list[Written], runner.run("write", jobs))
     shutil.rmtree(runner.folder / "converted")
-    written: dict[str, list[Written]] = defaultdict(list)
-    for result in sorted((one for one in results if isinstance(one, Written)), key=lambda one: one.path):
-        written[Path(result.path).parent.name].append(result)
+    written: dict[str, list[manifest.Shard]] = {name: [] for name in by_split}
+    for job, made in zip(jobs, results, strict=True):
+        path = Path(job.path).relative_to(runner.folder)
+        shard_of = manifest.Shard(file=str(path), records=len(job), bytes=made.bytes, sha256=made.sha256)
+        written[path.parts[0]].append(shard_of)
     return written
 
 

@@ -78,7 +78,9 @@ def read(path: str, max_bytes: int) -> bytes:
         ImageRefusedError: it is missing, not a file, empty or larger than ``max_bytes``.
     """
     if hdf5.is_address(path):
-        return hdf5.read(path, max_bytes)
+        data = hdf5.read(path)
+        _check_length(len(data), max_bytes)
+        return data
     try:
         # Non-blocking, because opening a named pipe would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -90,16 +92,20 @@ def read(path: str, max_bytes: int) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ImageRefusedError("unreadable", "it is not a regular file")
-        if status.st_size == 0:
-            raise ImageRefusedError("empty", "0 bytes")
-        if status.st_size > max_bytes:
-            raise ImageRefusedError("too_large", f"{status.st_size} bytes; max_bytes is {max_bytes}")
+        _check_length(status.st_size, max_bytes)
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             return file.readall()
     except OSError as error:
         raise ImageRefusedError("unreadable", str(error.strerror)) from None
     finally:
         os.close(descriptor)
+
+
+def _check_length(length: int, max_bytes: int) -> None:
+    if length == 0:
+        raise ImageRefusedError("empty", "0 bytes")
+    if length > max_bytes:
+        raise ImageRefusedError("too_large", f"{length} bytes; max_bytes is {max_bytes}")
 
 
 def check(data: bytes, limits: Limits) -> Checked:

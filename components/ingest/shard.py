@@ -41,10 +41,8 @@ class ShardJob:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A TFRecord file that was written."""
+    """What a TFRecord file came to be."""
 
-    path: str
-    records: int
     bytes: int
     sha256: str
 
@@ -68,7 +66,7 @@ def write(job: ShardJob) -> Written:
     # ExampleGen tells files apart by size and time alone: equal files have equal times, others do not.
     seconds = _TIME_ZERO + int(sha256[:7], 16)
     os.utime(path, (seconds, seconds))
-    return Written(job.path, len(job.records), path.stat().st_size, sha256)
+    return Written(path.stat().st_size, sha256)
 
 
 def _bytes(record: Record) -> bytes:

@@ -50,9 +50,7 @@ def load(path: Path, wanted: frozenset[str] | None = None) -> Table:
     if top is None:
         raise IngestError(f"{path} is empty: a first line with column names is needed")
     # "Image Name" and "image-name" are image_name.
-    names = [re.sub(r"[\s-]+", "_", cell.strip()) for cell in top[1]]
-    while len(names) > 1 and not names[-1]:
-        names.pop()
+    names = _cut([re.sub(r"[\s-]+", "_", cell.strip()) for cell in top[1]], 1)
     # ISIC 2016 has no header: "ISIC_0000000,benign".
     if len(names) == 2 and _ISIC_NAME.match(names[0]):
         names, rows = ["image_id", "isic2016"], itertools.chain([top], rows)
@@ -106,6 +104,7 @@ def header(path: Path) -> tuple[str, ...]:
 
 
 def _cut(cells: list[str], width: int) -> list[str]:
+    """Drop the empty cells at the end of a row beyond its first ``width``."""
     while len(cells) > width and not cells[-1].strip():
         cells = cells[:-1]
     return cells
@@ -217,10 +216,7 @@ def _sheet(sheet: Any) -> list[tuple[int, list[str]]]:
     sheet.reset_dimensions()
     rows = []
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
-        cells = [_cell(value) for value in values]
-        while cells and not cells[-1].strip():
-            cells.pop()
-        if cells:
+        if cells := _cut([_cell(value) for value in values], 0):
             rows.append((number, cells))
     return rows
 

@@ -22,16 +22,18 @@ def test_tensorflow_reads_a_shard(tmp_path: Path) -> None:
         path.write_bytes(bytes([index]) * (1000 + index))
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         records.append(Record(str(path), sha256, {features.TARGET: index}))
-    written = shard.write(ShardJob(str(tmp_path / "a.tfrecord.gz"), tuple(records)))
-    data = tf.data.TFRecordDataset(written.path, compression_type="GZIP")
+    path = tmp_path / "a.tfrecord.gz"
+    written = shard.write(ShardJob(str(path), tuple(records)))
+    data = tf.data.TFRecordDataset(str(path), compression_type="GZIP")
     examples = [tf.train.Example.FromString(record.numpy()) for record in data]
     assert [e.features.feature[features.TARGET].int64_list.value[0] for e in examples] == [0, 1, 2, 3, 4]
     assert examples[3].features.feature[features.IMAGE].bytes_list.value == [b"\x03" * 1003]
-    assert written.records == 5
-    assert written.sha256 == hashlib.sha256(Path(written.path).read_bytes()).hexdigest()
+    assert len(examples) == 5
+    assert written.bytes == path.stat().st_size
+    assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     again = shard.write(ShardJob(str(tmp_path / "b.tfrecord.gz"), tuple(records)))
     assert again.sha256 == written.sha256
-    assert gzip.decompress(Path(written.path).read_bytes())
+    assert gzip.decompress(path.read_bytes())
 
 
 def test_an_image_that_changed_stops_the_job(tmp_path: Path) -> None:
