@@ -155,7 +155,7 @@ def measure(source: str) -> Rates:
     size = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        table_path, images_folder = parsed.table(), parsed.image_folder()
+        table_path, images_folder = parsed.table(), parsed.image_place()
         header, *rows = table_path.read_text().splitlines()
         for count in (SMALL, len(rows)):
             own = folder / f"{count}.csv"

@@ -16,7 +16,7 @@ from components.ingest import dealt, manifest, quarantine
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.features import SPLITS
-from core.files import share
+from core.files import exclusive_lock, share
 
 _FILES: Final = frozenset({manifest.NAME, quarantine.NAME, dealt.NAME})
 _SHARD: Final = ".tfrecord.gz"
@@ -52,8 +52,7 @@ def staged(out: Path, *, force: bool, sources: Sequence[Path]) -> Iterator[Path]
     if foreign and above:
         raise IngestError(f"--out {out} {foreign}, and lies in the source {above[0]}: choose another folder")
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.ingest-", dir=out.parent))
-    with (staging / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive_lock(staging / _LOCK):
         try:
             yield staging
             (staging / _LOCK).unlink()

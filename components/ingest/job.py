@@ -73,7 +73,7 @@ def ingest(
     out = Path(out)
     _check_names(config)
     before = _before(out, config) if add else None
-    read_from = [path for source in config.sources for path in source.places()]
+    read_from = [path for source in config.sources for path in (source.path, source.image_place())]
     pairs = table_file.load_pairs(config.same_lesion) if config.same_lesion else ()
     # The processes start while the tables are read.
     with (

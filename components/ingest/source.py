@@ -128,39 +128,17 @@ class Source(Frozen):
             f"name the file: {self.kind}:{self.path}/TABLE.csv"
         )
 
-    def places(self) -> tuple[Path, Path]:
-        """Return the table, and the folder or file of the images; of folders of classes the folder.
-
-        Raises:
-            IngestError: one of them does not exist.
-        """
-        return self.path, self.image_archive() or self.image_folder()
-
-    def image_archive(self) -> Path | None:
-        """Return the HDF5 file with the images, None where they are files of their own.
-
-        Raises:
-            IngestError: ``images`` names none that exists.
-        """
-        if self.images is not None:
-            is_archive = self.images.suffix.lower() in hdf5.SUFFIXES
-            if is_archive and not self.images.is_file():
-                raise IngestError(f"source {self}: images={self.images} does not exist")
-            return self.images if is_archive else None
-        if self.kind != "isic2024":
-            return None
-        beside = [path for path in self.table().parent.iterdir() if path.suffix.lower() in hdf5.SUFFIXES]
-        stem = self.table().stem.replace("metadata", "image")
-        return next((path for path in sorted(beside) if path.stem == stem), None)
-
-    def image_folder(self) -> Path:
-        """Return the folder that is searched for images.
+    def image_place(self) -> Path:
+        """Return the folder that is searched for images, or the HDF5 file that holds them.
 
         Raises:
             IngestError: it does not exist.
         """
         if self.images is not None:
-            if not self.images.is_dir():
+            if self.kind != "folder" and self.images.suffix.lower() in hdf5.SUFFIXES:
+                if not self.images.is_file():
+                    raise IngestError(f"source {self}: images={self.images} does not exist")
+            elif not self.images.is_dir():
                 raise IngestError(f"source {self}: images={self.images} is not a folder")
             return self.images
         if self.kind == "folder":
@@ -169,7 +147,13 @@ class Source(Frozen):
                     f"source {self}: {self.path} is not a folder; expected one sub-folder a class"
                 )
             return self.path
-        beside = self.table().parent
+        table = self.table()
+        if self.kind == "isic2024":
+            stem = table.stem.replace("metadata", "image")
+            for path in sorted(table.parent.iterdir()):
+                if path.suffix.lower() in hdf5.SUFFIXES and path.stem == stem:
+                    return path
+        beside = table.parent
         if self.kind == "derm7pt" and beside.name == "meta":
             beside = beside.parent
         return beside / "images" if (beside / "images").is_dir() else beside

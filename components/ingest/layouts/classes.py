@@ -38,7 +38,7 @@ def read(source: Source, config: IngestConfig) -> Found:
     Raises:
         IngestError: the folder has no files.
     """
-    root = source.image_folder()
+    root = source.image_place()
     extensions = {extension.lower() for extension in config.image_extensions}
     result = Found(source.title)
     files = sorted(Path(folder) / name for folder, names in walk(root) for name in names)

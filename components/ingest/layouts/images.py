@@ -24,10 +24,8 @@ def open_images(source: Source, config: IngestConfig) -> ImageFolder | Hdf5Image
     Raises:
         IngestError: there is no such folder or file, or it cannot be read.
     """
-    archive = source.image_archive()
-    if archive is not None:
-        return Hdf5Images(archive, config.image_extensions)
-    return ImageFolder(source.image_folder(), config.image_extensions)
+    place = source.image_place()
+    return (ImageFolder if place.is_dir() else Hdf5Images)(place, config.image_extensions)
 
 
 def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
