@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from components.ingest import dealt, manifest, quarantine
+from components.ingest import dealt, manifest, row
 from components.ingest.errors import IngestError
 from components.ingest.manifest import Manifest
 from core.features import SPLITS
 from core.files import exclusive_lock, share
 
-_FILES: Final = frozenset({manifest.NAME, quarantine.NAME, dealt.NAME})
+_FILES: Final = frozenset({manifest.NAME, row.QUARANTINE, dealt.NAME})
 _SHARD: Final = ".tfrecord.gz"
 _LOCK: Final = "lock"
 

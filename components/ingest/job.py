@@ -19,7 +19,6 @@ from components.ingest import (
     dealt,
     diagnosis,
     manifest,
-    quarantine,
     shard,
 )
 from components.ingest.beam_job import JobRunner, Listener
@@ -32,7 +31,7 @@ from components.ingest.layouts import table_file
 from components.ingest.layouts.read import read
 from components.ingest.manifest import Manifest
 from components.ingest.picture import Limits
-from components.ingest.row import Found, Refusal, Row
+from components.ingest.row import Found, Refusal, Row, save_refusals
 from components.ingest.shard import Record, ShardJob, Written
 from components.ingest.split import Member, split
 from core import features
@@ -110,7 +109,7 @@ def ingest(
             shards=written,
         )
         result = accounts.manifest_of(span, images, config, before, grown_from)
-        quarantine.save(refusals, folder, after=out if before else None)
+        save_refusals(refusals, folder, after=out if before else None)
         dealt.save(images, folder)
         result.save(folder)
     return result

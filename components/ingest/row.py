@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Final
+
+from components.ingest import hdf5
+from core import spreadsheet
+
+QUARANTINE: Final = "quarantine.csv"
+COLUMNS: Final = ("source", "row", "image_name", "file", "reason", "detail")
 
 # Every reason a row is quarantined for, and what it means.
 REASONS: Final = {
@@ -102,6 +112,22 @@ class Found:
             self.diagnoses.add("mel")
         if malignant:
             self.diagnoses.add("malignant")
+
+
+def save_refusals(refusals: Iterable[Refusal], folder: Path, after: Path | None = None) -> Path:
+    """Write `quarantine.csv`: the refusals, ordered by source and row, into ``folder``, behind those of the data set ``after``."""
+    path = folder / QUARANTINE
+    if after is not None and (after / QUARANTINE).is_file():
+        shutil.copyfile(after / QUARANTINE, path)
+    # File names may hold bytes that are not UTF-8.
+    with path.open("a", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        table = csv.writer(file)
+        if not file.tell():
+            table.writerow(COLUMNS)
+        for refusal in sorted(refusals, key=lambda one: (one.source, one.line, one.image_name)):
+            cells = {**asdict(refusal), "file": hdf5.shown(refusal.file)}
+            table.writerow(map(spreadsheet.cell, cells.values()))
+    return path
 
 
 def pseudonym(id_space: str, kind: str, identifier: str) -> str:

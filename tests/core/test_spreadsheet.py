@@ -9,9 +9,9 @@ import pytest
 
 from components.evaluator import predictions
 from components.evaluator.predictions import Prediction
-from components.ingest import dealt, quarantine
+from components.ingest import dealt
 from components.ingest.dealt import Dealt
-from components.ingest.row import Refusal
+from components.ingest.row import Refusal, save_refusals
 from core.spreadsheet import FORMULA, cell, plain
 from dashboard.readers import data_index, evidence
 
@@ -36,7 +36,7 @@ def test_a_number_stays_a_number(value: float | None) -> None:
 
 @pytest.mark.parametrize("text", EVIL)
 def test_quarantine_computes_nothing(text: str, tmp_path: Path) -> None:
-    path = quarantine.save(
+    path = save_refusals(
         [Refusal(source=text, line=2, image_name=text, file=text, reason="missing_file", detail=text)],
         tmp_path,
     )

@@ -16,9 +16,8 @@ from PIL import Image
 from components.balance.records import GROUPS
 from components.evaluator import measured, predictions, worst
 from components.evaluator.predictions import Prediction
-from components.ingest import quarantine
 from components.ingest.manifest import Manifest
-from components.ingest.row import Refusal
+from components.ingest.row import Refusal, save_refusals
 from core.features import age_band
 from core.records.evaluation import SliceMetrics
 from core.records.verdict import OVERALL, Check, Verdict, at_least, at_most
@@ -170,7 +169,7 @@ def write_manifest(folder: Path, sizes: dict[str, int]) -> None:
             [("a", "duplicate"), ("b", "duplicate"), ("<script>alert(1)</script>", "truncated")]
         )
     ]
-    quarantine.save(rows, folder)
+    save_refusals(rows, folder)
 
 
 def robustness() -> dict[str, Any]:

@@ -6,7 +6,6 @@ import io
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
@@ -34,7 +33,10 @@ def make(train: Split, config: TrainerConfig) -> bytes | None:
         *np.flatnonzero(train.targets == 0)[:OTHERS].tolist(),
         *np.flatnonzero(train.targets == 1)[:MELANOMAS].tolist(),
     ]
-    pictures = np.stack([_square(np.asarray(train.pictures[row])) for row in chosen])
+    whole = [Image.fromarray(np.asarray(train.pictures[row])) for row in chosen]
+    pictures = np.stack(
+        [np.asarray(one.resize((SOURCE, SOURCE), Image.Resampling.BILINEAR)) for one in whole]
+    )
     rows = [tf.image.resize(pictures, [SIDE, SIDE], antialias=True).numpy()]
     for number in range(CHANGED):
         # The Trainer keeps the seeds of two calls 1,000 apart.
@@ -50,7 +52,3 @@ def make(train: Split, config: TrainerConfig) -> bytes | None:
     out = io.BytesIO()
     Image.fromarray(sheet).save(out, "JPEG", quality=QUALITY, optimize=True, progressive=True)
     return out.getvalue()
-
-
-def _square(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(pixels).resize((SOURCE, SOURCE), Image.Resampling.BILINEAR))

@@ -34,6 +34,8 @@ Pictures = npt.NDArray[np.uint8]
 
 MODEL_FILE: Final = "melanoma.tflite"
 DESCRIPTION_FILE: Final = "litert.json"
+_MOST_AUC_LOST: Final = 0.005
+_LEAST_AGREEMENT: Final = 0.98
 
 # Left in float32 by int8 wherever they stand: pooling, head and what follows. Of 256 steps between them, the
 # probabilities of most lesions would be tied.
@@ -196,13 +198,13 @@ class Parity:
     largest_difference: float  # of the probabilities
     images: int
 
-    def complaints(self, auc_lost: float = 0.005, agreement: float = 0.98) -> list[str]:
+    def complaints(self) -> list[str]:
         """What exceeds the limits, one sentence each; empty where the model may replace the other."""
         found: list[str] = []
-        if not self.auc_lost <= auc_lost:
-            found.append(f"AUC lost {self.auc_lost:.4f}, at most {auc_lost:.4f} allowed")
-        if not self.agreement >= agreement:
-            found.append(f"decisions agree on {self.agreement:.1%}, at least {agreement:.1%} asked")
+        if not self.auc_lost <= _MOST_AUC_LOST:
+            found.append(f"AUC lost {self.auc_lost:.4f}, at most {_MOST_AUC_LOST:.4f} allowed")
+        if not self.agreement >= _LEAST_AGREEMENT:
+            found.append(f"decisions agree on {self.agreement:.1%}, at least {_LEAST_AGREEMENT:.1%} asked")
         return found
 
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from components.trainer.fit.backup import assign
 from components.trainer.fit.loop import TrainState
-from components.trainer.model.network import Network
+from components.trainer.model.network import Network, rng_variables
 from components.trainer.progress import Progress
 
 Distribution = Literal["one", "workers"]
@@ -176,7 +176,7 @@ class Workers:
         """Give each worker random numbers of its own: the same dropout everywhere would be less of it."""
         if self.chief:
             return
-        for variable in network.rng_variables():
+        for variable in rng_variables(network.model):
             state = np.array(variable)
             state[0] += self.number
             variable.assign(state)

@@ -149,7 +149,9 @@ class StagedTraining:
         for snapshot in self.run():
             network = self._build(size=snapshot.size, weights="none", fast=False)
             network.model.set_weights(snapshot.weights)
-            members.append(Member(network.started_from(self.weights_from), snapshot.size))
+            # Its card says where its weights came from before training.
+            backbone = replace(network.backbone, weights=self.weights_from)
+            members.append(Member(replace(network, backbone=backbone), snapshot.size))
         return tuple(members)
 
     def run(self) -> list[Snapshot]:
@@ -171,7 +173,7 @@ class StagedTraining:
         """The range test on the first stage's pictures; the weights are as before, the rates as configured."""
         config, stage = self._config, self._config.stages[0]
         networks.freeze(self._network, config, 0)
-        rng = [np.array(v) for v in self._network.rng_variables()]
+        rng = [np.array(v) for v in networks.rng_variables(self._network.model)]
         body, head = self._network.split_variables()
         optimiser = optimisation.Optimiser(config.optimiser, body, head)
         peak = config.optimiser.body_learning_rate if body else config.optimiser.head_learning_rate
@@ -184,7 +186,7 @@ class StagedTraining:
 
         curve = lr_finder.find(finder, at)
         self._network.model.set_weights(self._initial)
-        assign(self._network.rng_variables(), rng)
+        assign(networks.rng_variables(self._network.model), rng)
         if finder.choose != "nothing":
             chosen = curve.steepest if finder.choose == "steepest" else curve.highest
             self._rates = config.optimiser.scaled(chosen / peak)
@@ -210,7 +212,7 @@ class StagedTraining:
         self._kept = KeepWeights(self._config.keep, arrays.get("kept"))
         self._rates = self._config.optimiser.scaled(state["rates"])
         self._network.model.set_weights(arrays["weights"])
-        assign(self._network.rng_variables(), arrays.get("rng"))
+        assign(networks.rng_variables(self._network.model), arrays.get("rng"))
         self._context.workers.offset_rng_state(self._network)
         self._context.history.restore(state["epochs"])
         now = self._state
@@ -228,7 +230,7 @@ class StagedTraining:
         stages = self._fold.stages(self._config)
         arrays = {
             "weights": self._network.weights(),
-            "rng": [np.array(v) for v in self._network.rng_variables()],
+            "rng": [np.array(v) for v in networks.rng_variables(self._network.model)],
             "optimiser": [np.array(v) for v in optimiser.state],
             "ema": [] if self._ema is None else [np.array(v) for v in self._ema.state],
             **{f"snapshot{i}": snapshot.weights for i, snapshot in enumerate(self._snapshots)},

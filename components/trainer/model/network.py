@@ -72,10 +72,6 @@ class Network:
         # They are bfloat16 in mixed precision.
         return NetworkOutputs(*(tf.cast(one, tf.float32) for one in seen))
 
-    def started_from(self, weights: str) -> Network:
-        """The same network, whose card says where its weights came from before training."""
-        return replace(self, backbone=replace(self.backbone, weights=weights))
-
     def folded(self) -> Network:
         """Return a copy for inference: batch-norm folded into the convolutions, equal up to rounding."""
         return replace(self, model=folding.folded(self.model))
@@ -83,10 +79,6 @@ class Network:
     def weights(self) -> Weights:
         """A copy of every weight, in the model's order."""
         return [np.array(value) for value in self.model.get_weights()]
-
-    def rng_variables(self) -> list[Any]:
-        """The states of random layers, which are variables but no weights."""
-        return rng_variables(self.model)
 
     def statistics(self) -> list[Any]:
         """The moving means and variances that batch-norm layers gather where they learn."""

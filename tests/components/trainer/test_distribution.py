@@ -132,13 +132,13 @@ def test_workers_that_begin_elsewhere_are_refused() -> None:
 def test_workers_drop_features_of_their_own_and_share_batch_norms_statistics() -> None:
     network = networks.build(arrays.CONFIG, size=32, classes=2, moments=MOMENTS)
     networks.freeze(network, arrays.CONFIG, 0)
-    before = [np.array(one) for one in network.rng_variables()]
+    before = [np.array(one) for one in networks.rng_variables(network.model)]
     Elsewhere(0, 2).offset_rng_state(network)
-    for value, one in zip(before, network.rng_variables(), strict=True):
+    for value, one in zip(before, networks.rng_variables(network.model), strict=True):
         np.testing.assert_array_equal(one, value)
     Elsewhere(1, 2).offset_rng_state(network)
     assert before
-    for value, one in zip(before, network.rng_variables(), strict=True):
+    for value, one in zip(before, networks.rng_variables(network.model), strict=True):
         assert not np.array_equal(one, value)
     statistics, weights = [np.array(one) for one in network.statistics()], network.model.trainable_weights
     trained = [np.array(one) for one in weights]

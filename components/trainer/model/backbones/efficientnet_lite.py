@@ -43,11 +43,11 @@ _STAGES: Final = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
-# name: (width, depth, the size it was trained at)
+# name: (width, depth)
 _SCALES: Final = {
-    "efficientnet_lite0": (1.0, 1.0, 224),
-    "efficientnet_lite1": (1.0, 1.1, 240),
-    "efficientnet_lite2": (1.1, 1.2, 260),
+    "efficientnet_lite0": (1.0, 1.0),
+    "efficientnet_lite1": (1.0, 1.1),
+    "efficientnet_lite2": (1.1, 1.2),
 }
 NAMES: Final = tuple(_SCALES)
 
@@ -56,7 +56,7 @@ State = Mapping[str, NDArray[Any]]
 
 def build(name: str, size: int | None, imagenet: bool) -> Backbone:
     """Build the network `name`, with ImageNet or random weights; any size, or None, will do."""
-    width, depth, _ = _SCALES[name]
+    width, depth = _SCALES[name]
     inputs = keras.Input((size, size, 3), name="image")
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(inputs)
     x = _act(_norm(_conv(x, 32, 3, 2, "stem_conv"), "stem_bn"), "stem_act")

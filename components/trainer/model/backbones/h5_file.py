@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +52,8 @@ def assign(model: keras.Model, source: Path | io.BytesIO, member: int | None = N
     missing = [layer.name for layer in wanted if layer.name not in found]
     if missing and legacy:
         # Old files number unnamed layers anew (conv2d_94) and nest some: there the order is what counts.
-        found = _by_order(wanted, [array for arrays in found.values() for array in arrays])
+        arrays = chain.from_iterable(found.values())
+        found = {layer.name: list(islice(arrays, len(layer.weights))) for layer in wanted}
     elif missing:
         raise WeightsFileError(
             f"{len(missing)} of {len(wanted)} layers are not in the file, such as {missing[0]}: "
@@ -74,11 +75,6 @@ def _chosen(file: h5py.File, member: int | None) -> h5py.Group:
     if not count:
         return file
     return file[_group(count - 1 if member is None else member)]
-
-
-def _by_order(layers: list[keras.Layer], arrays: Arrays) -> dict[str, Arrays]:
-    rest = iter(arrays)
-    return {layer.name: list(islice(rest, len(layer.weights))) for layer in layers}
 
 
 def _fit(layer: keras.Layer, arrays: Arrays) -> Arrays:
