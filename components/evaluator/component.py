@@ -60,13 +60,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         measured.save(slices, folder)
         with self._make_beam_pipeline() as pipeline:
             analysis.analyse(pipeline, config, answers, folder)
-        verdict = judge(
-            config,
-            slices,
-            auc(*predictions.arrays(baseline)) if baseline else None,
-            "" if before else ALONE,
-            elsewhere,
-        )
+        baseline_auc = auc(*predictions.arrays(baseline)) if baseline else None
+        verdict = judge(config, slices, baseline_auc, ALONE, elsewhere)
         verdict.save(folder)
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
         texts = {

@@ -110,10 +110,7 @@ def _batches(records: Iterator[dict[str, tfrecord.Values]]) -> Iterator[list[dic
 def save(predictions: Iterable[Prediction], folder: Path) -> Path:
     """Write the predictions as CSV into ``folder``."""
     path = folder / FILE_NAME
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(Prediction._fields)
-        writer.writerows(map(spreadsheet.cell, one) for one in predictions)
+    path.write_text(spreadsheet.table(Prediction._fields, (one._asdict() for one in predictions)), newline="")
     return path
 
 

@@ -43,6 +43,7 @@ FORMATS: Final = tuple(
 )
 _FILE_TYPE_BOX: Final = ("HEIF", "AVIF", "JPEG2000")
 _MAX_ASPECT: Final = 20
+_MOST_PIXELS: Final = 1 << 28  # of an image whose limits nobody configured
 _MIN_CONTRAST: Final = 4  # of 255, on the reduced picture
 _EOI: Final = b"\xff\xd9"
 _EXTRANEOUS: Final = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
@@ -125,14 +126,14 @@ def check(data: bytes, limits: Limits) -> Checked:
         raise decode.decoding_error(error) from None
 
 
-def as_jpeg(data: bytes, max_pixels: int = 1 << 28) -> bytes:
+def as_jpeg(data: bytes) -> bytes:
     """Return what ingest would write for an image, whatever its size.
 
     Raises:
         ImageRefusedError: the bytes are not an image that ingest reads.
     """
     try:
-        image = _open(data, len(data) or 1, max_pixels)
+        image = _open(data, len(data) or 1, _MOST_PIXELS)
         why = _reason(image, data)
         if image.format in {"JPEG", "MPO"} and _decode_strictly(data, image) is None:
             why = why or "coding"

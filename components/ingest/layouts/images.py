@@ -108,16 +108,14 @@ class ImageFolder:
         """
         base = name.replace("\\", "/").rsplit("/", 1)[-1]
         path = self._inside(name) or self._inside(folded(name))
-        if path is None and not self._is_ambiguous(base, in_folder=base != name):
+        stem = self.stem(base)
+        is_ambiguous = stem in self._shared and (base != name or not _UNIQUE.match(stem))
+        if path is None and not is_ambiguous:
             for alias in (base, folded(base)):
                 path = path or self._by_name.get(alias) or self._by_stem.get(self.stem(alias))
         if path is not None:
             self._used.add(path)
         return path
-
-    def _is_ambiguous(self, base: str, *, in_folder: bool) -> bool:
-        stem = self.stem(base)
-        return stem in self._shared and (in_folder or not _UNIQUE.match(stem))
 
     def name_of(self, name: str) -> str:
         """The stem of ``name``; with its folders where files of several folders share it."""

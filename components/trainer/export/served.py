@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -78,18 +78,14 @@ class Served:
 
     def description(self, config: TrainerConfig, data: Data, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Return assets.extra/melanosizer.json; schemas/model.schema.json describes it."""
-        members, classes, point = self.classifier.members, self.classifier.classes, self.point
+        members, classes = self.classifier.members, self.classifier.classes
+        point = asdict(self.point)
+        threshold = point.pop("threshold")
         return {
             "model_version": self.version,
-            "threshold": point.threshold,
-            "operating_point": {
-                "wanted_sensitivity": config.sensitivity,
-                "sensitivity": point.sensitivity,
-                "sensitivity_interval": list(point.sensitivity_interval),
-                "specificity": point.specificity,
-                "specificity_interval": list(point.specificity_interval),
-            },
-            "zones": {"low_below": self.zones.low_below, "refer_from": self.zones.refer_from},
+            "threshold": threshold,
+            "operating_point": {"wanted_sensitivity": config.sensitivity, **point},
+            "zones": asdict(self.zones),
             "readout": {"others": self.readout.others},
             "calibration": self.calibration.as_dict(),
             "out_of_distribution": {

@@ -17,6 +17,7 @@ from components.trainer.progress import Progress
 from components.trainer.settings import OptimiserConfig
 from core.numbers import duration
 
+_BACKUP_SECONDS = 60.0
 _BETTER = 1e-4  # what a score must rise by to end a plateau
 
 
@@ -88,16 +89,15 @@ class EpochLog(Callback):
 
 
 class BackupWriter(Callback):
-    """Saves where training stands after each epoch, and within epochs that take longer than `seconds`."""
+    """Saves where training stands after each epoch, and within epochs that take longer than a minute."""
 
-    def __init__(self, save: Callable[[], None], seconds: float = 60.0) -> None:
+    def __init__(self, save: Callable[[], None]) -> None:
         self._save = save
-        self._seconds = seconds
         self._saved = time.monotonic()
 
     def on_step_end(self, state: TrainState) -> None:  # noqa: ARG002
         """Save if the last backup is too old."""
-        if time.monotonic() - self._saved > self._seconds:
+        if time.monotonic() - self._saved > _BACKUP_SECONDS:
             self._write()
 
     def on_epoch_end(self, state: TrainState, plan: StagePlan, epoch: Epoch) -> None:  # noqa: ARG002

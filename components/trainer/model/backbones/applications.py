@@ -48,7 +48,6 @@ class _Family:
     block: str
     least: int  # the smallest side its strides and poolings leave anything of, px
     closes: bool = False  # whether the matching layer ends its block instead of beginning it
-    last_conv: str | None = None
     unnamed: bool = False  # whether layers need fixed names, or models inside need laying out
     options: tuple[tuple[str, Any], ...] = ()
 
@@ -60,8 +59,7 @@ _MOBILENET_V3: Final = _Family(
 _RESNET: Final = _Family(_caffe, r"^(conv[2-5])_", 32)
 _RESNET_V2: Final = _Family(_symmetric, r"^(conv[2-5])_", 32)
 _DENSENET: Final = _Family(_torch, r"^(conv[2-5])_", 32)
-_VGG16: Final = _Family(_caffe, r"^(block\d)_", 32, last_conv="block5_conv3")
-_VGG19: Final = _Family(_caffe, r"^(block\d)_", 32, last_conv="block5_conv4")
+_VGG: Final = _Family(_caffe, r"^(block\d)_", 32)
 _INCEPTION: Final = _Family(_symmetric, r"^(mixed\d+)$", 75, closes=True, unnamed=True)
 _CONVNEXT: Final = _Family(_own, r"_(stage_\d)_", 32, unnamed=True)
 
@@ -79,8 +77,8 @@ _NETWORKS: Final[dict[str, tuple[str, _Family]]] = {
     "resnet101v2": ("ResNet101V2", _RESNET_V2),
     "densenet121": ("DenseNet121", _DENSENET),
     "densenet169": ("DenseNet169", _DENSENET),
-    "vgg16": ("VGG16", _VGG16),
-    "vgg19": ("VGG19", _VGG19),
+    "vgg16": ("VGG16", _VGG),
+    "vgg19": ("VGG19", _VGG),
     "inception_v3": ("InceptionV3", _INCEPTION),
     "convnext_tiny": ("ConvNeXtTiny", _CONVNEXT),
 }
@@ -104,7 +102,6 @@ def build(name: str, size: int | None, imagenet: bool) -> Backbone:
         features=model.output,
         expects="rgb",
         blocks=blocks,
-        last_conv=family.last_conv or ends[-1],
         taps=ends,
         weights=f"imagenet (keras.applications.{application})" if imagenet else "none",
     )

@@ -37,7 +37,6 @@ class Backbone:
     # "rgb": pixels 0..255, preprocessed in the graph; "standardised": by the Transform step's moments.
     expects: Expects
     blocks: tuple[tuple[str, ...], ...]  # names of the layers with weights, block by block, the stem first
-    last_conv: str  # the layer whose output Grad-CAM reads: the last one that still has height and width
     taps: tuple[str, ...]  # layers whose outputs serve as features of several levels, the finest first
     weights: str = "none"  # where they came from, for the model card
 

@@ -76,7 +76,7 @@ def build(name: str, size: int | None, imagenet: bool) -> Backbone:
         assign(model, read_state_dict(path))
         source = f"imagenet ({path.name})"
     blocks, ends = blocks_by_key(model, re.compile(r"^(block\d|head)"))
-    return Backbone(name, inputs, x, "rgb", blocks, ends[-1], ends, source)
+    return Backbone(name, inputs, x, "rgb", blocks, ends, source)
 
 
 def imagenet_file(name: str) -> Path:

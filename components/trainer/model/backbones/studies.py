@@ -45,22 +45,22 @@ def _tiny_cnn(x: keras.KerasTensor) -> keras.KerasTensor:
     return x
 
 
-# name: (its layers, the smallest side, the layer Grad-CAM reads)
-_NETWORKS: Final[dict[str, tuple[Callable[[keras.KerasTensor], keras.KerasTensor], int, str]]] = {
-    "base_cnn": (_base_cnn, 76, "block4_conv2"),
-    "deeper_cnn": (_deeper_cnn, 32, "block5_conv3"),
-    "tiny_cnn": (_tiny_cnn, 32, "block5_act"),
+# name: (its layers, the smallest side)
+_NETWORKS: Final[dict[str, tuple[Callable[[keras.KerasTensor], keras.KerasTensor], int]]] = {
+    "base_cnn": (_base_cnn, 76),
+    "deeper_cnn": (_deeper_cnn, 32),
+    "tiny_cnn": (_tiny_cnn, 32),
 }
 NAMES: Final = tuple(_NETWORKS)
-LEAST: Final = {name: least for name, (_, least, _) in _NETWORKS.items()}  # side of a picture, px
+LEAST: Final = {name: least for name, (_, least) in _NETWORKS.items()}  # side of a picture, px
 
 
 def build(name: str, size: int | None, imagenet: bool) -> Backbone:
     """Build the network `name` with random weights; there are no others unless a file holds them."""
-    layers, _, last_conv = _NETWORKS[name]
+    layers, _ = _NETWORKS[name]
     if imagenet:
         raise WeightsUnavailableError(f"{name} was never trained on ImageNet: its weights are none or a file")
     inputs = keras.Input((size, size, 3), name="image")
     features = layers(inputs)
     blocks, ends = blocks_by_key(keras.Model(inputs, features), re.compile(r"^(block\d)"))
-    return Backbone(name, inputs, features, "standardised", blocks, last_conv, ends)
+    return Backbone(name, inputs, features, "standardised", blocks, ends)

@@ -161,7 +161,7 @@ def _promises(network: Network, parameters: int) -> None:
     assert sorted(n for block in backbone.blocks for n in block) == sorted(
         layer.name for layer in body if layer.weights
     )
-    assert len(model.get_layer(backbone.last_conv).output.shape) == 4
+    assert len(backbone.features.shape) == 4
     shapes = [model.get_layer(name).output.shape for name in backbone.taps]
     assert all(len(shape) == 4 for shape in shapes)
     assert [s[1] for s in shapes] == sorted((s[1] for s in shapes), reverse=True)  # the finest first
@@ -210,7 +210,7 @@ def test_names_of_layers_do_not_depend_on_what_was_built_before() -> None:
     first = registry.build("mobilenetv3_small", size=32, weights="none")
     second = registry.build("mobilenetv3_small", size=32, weights="none")
     assert [x.name for x in first.model().layers] == [x.name for x in second.model().layers]
-    assert (first.blocks, first.taps, first.last_conv) == (second.blocks, second.taps, second.last_conv)
+    assert (first.blocks, first.taps) == (second.blocks, second.taps)
 
 
 def test_blocks_end_with_the_last_convolutions() -> None:
