@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import tensorflow as tf
 
+from components.evaluator.model import Model
 from components.serving_check.config import ServingCheckConfig
 from core import tfrecord
 from core.features import IMAGE, IMAGE_BYTES, PROBABILITY
@@ -82,7 +82,7 @@ def run(model: Path, images: Sequence[bytes], config: ServingCheckConfig) -> Ver
     """Return the verdict on ``model``, tried with ``images`` (JPEG bytes) and with bad requests."""
     with ThreadPoolExecutor(1) as beside:
         # Loaded here while the other process imports TensorFlow.
-        reference = beside.submit(_reference, model, images)
+        reference = beside.submit(lambda: Model(model).answer(images)[PROBABILITY])
         seen = ask(model, images, PROBABILITY, again=TIMED_REQUESTS)
     if seen.error:
         failed = at_least("loads_and_answers", 0.0, 1.0, detail=seen.error)
@@ -111,12 +111,6 @@ def _refusal(name: str, answer: Answer, output: str) -> Check:
     given = answer.error or f"answered {answer.outputs[output].tolist()}"
     refused = answer.code == "INVALID_ARGUMENT"
     return at_least("refuses", float(refused), 1.0, slice=f"request:{name}", detail=given[:200])
-
-
-def _reference(model: Path, images: Sequence[bytes]) -> Array:
-    answer = tf.saved_model.load(str(model)).signatures["serving_default"]
-    outputs = answer(**{IMAGE_BYTES: tf.constant(list(images))})
-    return np.asarray(outputs[PROBABILITY].numpy())
 
 
 def _largest(differences: Array) -> float:
