@@ -21,10 +21,6 @@ AGE_KNOWN: Final = "age_known"  # float32 [batch], 1 or 0
 SEX_ID: Final = "sex_id"  # int64 [batch], 0 = unknown
 SITE_ID: Final = "site_id"  # int64 [batch], 0 = unknown
 
-SEX_VOCABULARY: Final = "sex"
-SITE_VOCABULARY: Final = "anatom_site"
-UNKNOWN: Final = "unknown"
-
 _MOMENTS_SIZE: Final = 64  # moments of a picture of 64 px and of 224 px differ by less than 1 %
 _SMALLEST_STD: Final = 1.0  # grey levels: an all-black data set must not divide by zero
 
@@ -47,8 +43,8 @@ def preprocessing_fn(inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     }
     outputs |= _channel_moments(encoded)
     outputs |= _age(inputs, encoded)
-    outputs[SEX_ID] = _vocabulary_id(_optional(inputs, features.SEX, encoded), SEX_VOCABULARY)
-    outputs[SITE_ID] = _vocabulary_id(_optional(inputs, features.SITE, encoded), SITE_VOCABULARY)
+    for identifier, name in ((SEX_ID, features.SEX), (SITE_ID, features.SITE)):
+        outputs[identifier] = _vocabulary_id(_optional(inputs, name, encoded), name)
     return outputs
 
 
@@ -93,7 +89,7 @@ def _optional(inputs: Mapping[str, Any], name: str, like: tf.Tensor) -> tf.Tenso
 
 
 def _vocabulary_id(values: tf.Tensor, name: str) -> tf.Tensor:
-    known = tf.logical_and(tf.not_equal(values, ""), tf.not_equal(tf.strings.lower(values), UNKNOWN))
+    known = tf.logical_and(tf.not_equal(values, ""), tf.not_equal(tf.strings.lower(values), features.UNKNOWN))
     path = tft.vocabulary(tf.boolean_mask(values, known), vocab_filename=name)
     # 0 for whatever is not in the vocabulary, the unknown among it.
     return tft.apply_vocabulary(values, path, default_value=-1) + 1
