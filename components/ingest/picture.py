@@ -12,35 +12,16 @@ from typing import Final
 
 import numpy as np
 import simplejpeg
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    Jpeg2KImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+
+# Pillow loads these decoders only on demand, and then all that it has.
+from PIL import Image, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
 from components.ingest import dicom, fingerprint, hdf5
 from core.images import decode, normalise
 from core.images.decode import ImageRefusedError
 
-# No format that runs an interpreter (EPS) or holds documents is among them. The plugins are named because Pillow
-# loads those beyond the first few only on demand, and then all of them.
-FORMATS: Final = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        TiffImagePlugin.TiffImageFile,
-        BmpImagePlugin.BmpImageFile,
-        GifImagePlugin.GifImageFile,
-        Jpeg2KImagePlugin.Jpeg2KImageFile,
-    )
-)
+# No format that runs an interpreter (EPS) or holds documents is among them.
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000")
 _FILE_TYPE_BOX: Final = ("HEIF", "AVIF", "JPEG2000")
 _MAX_ASPECT: Final = 20
 _MOST_PIXELS: Final = 1 << 28  # of an image whose limits nobody configured
