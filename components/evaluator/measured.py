@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from components.evaluator.config import EvaluatorConfig, ExternalData
 from components.evaluator.predictions import Prediction, arrays
 from components.evaluator.predictions import load as load_predictions
-from core.measures.auc import auc, auc_interval, compare_unpaired, partial_auc
+from core.measures.auc import auc, compare_unpaired, partial_auc
 from core.measures.calibration import calibration_line
 from core.measures.curves import average_precision
 from core.measures.rates import Interval, confusion, rate_of
@@ -83,10 +83,10 @@ def external(
     return External(
         name=data.name,
         data_version=data.data_version,
-        images=len(labels),
-        melanomas=int(labels.sum()),
+        images=found.images,
+        melanomas=found.positives,
         copies=len(data.copies),
-        auc=auc_interval(labels, scores, confidence),
+        auc=found.auc,
         drop=Interval(value=test.difference, low=test.low, high=test.high),
         drop_p=test.p,
         sensitivity=found.sensitivity,
