@@ -98,11 +98,8 @@ class Source(Frozen):
         """
         if self.kind in KNOWN["archives"]:
             return "isic"
-        return (
-            f"source:{self.name}"
-            if self.name
-            else f"source:{self.kind if self.kind in KNOWN['own_identifiers'] else ''}"
-        )
+        own = self.kind if self.kind in KNOWN["own_identifiers"] else ""
+        return f"source:{self.name or own}"
 
     def table(self) -> Path:
         """Return the file with the rows.

@@ -36,14 +36,8 @@ class Metadata:
         """Vectors, float32 [batch, width], of ages in years (NaN = missing) and strings ("" = missing)."""
         known = tf.math.is_finite(ages)
         share = tf.where(known, tf.clip_by_value(ages, 0.0, 2 * _CENTURY) / _CENTURY, 0.0)
-        return tf.concat(
-            [
-                tf.stack([share, tf.cast(known, tf.float32)], axis=1),
-                _one_hot(sexes, SEXES),
-                _one_hot(sites, self.sites),
-            ],
-            axis=1,
-        )
+        age = tf.stack([share, tf.cast(known, tf.float32)], axis=1)
+        return tf.concat([age, _one_hot(sexes, SEXES), _one_hot(sites, self.sites)], axis=1)
 
     def of(self, columns: Columns) -> npt.NDArray[np.float32]:
         """The vectors of a split."""

@@ -62,11 +62,8 @@ def write(
 def stated(probability: tf.Tensor, threshold: float, zones: Zones, version: str) -> dict[str, tf.Tensor]:
     """Return what a version states of calibrated probabilities (float32 [batch]), by the names of its outputs."""
     ones = tf.ones_like(probability)
-    zone = tf.where(
-        probability < zones.low_below,
-        "low",
-        tf.where(probability >= zones.refer_from, "refer", "review"),
-    )
+    upper = tf.where(probability >= zones.refer_from, "refer", "review")
+    zone = tf.where(probability < zones.low_below, "low", upper)
     return {
         features.PROBABILITY: probability,
         features.DECISION: tf.cast(probability >= threshold, tf.int64),
