@@ -318,7 +318,9 @@ class StagedTraining:
 
 
 def _compiled_step(learner: NetworkLearner) -> Callable[..., Any]:
-    config, network, optimiser, ema = learner.config, learner.network, learner.optimiser, learner.ema
+    # The step holds what it needs and not the learner, which holds the step: each is freed with its stage.
+    config, network, workers = learner.config, learner.network, learner.workers
+    optimiser, ema = learner.optimiser, learner.ema
     weights = tf.constant(learner.task.class_weights)
     variables = [variable.value for variable in optimiser.trained]
 
@@ -334,7 +336,7 @@ def _compiled_step(learner: NetworkLearner) -> Callable[..., Any]:
                 taught = optimisation.distillation(logits, batch.soft, temperature)
                 value = (1.0 - share) * value + share * taught
             value += optimiser.penalty()
-        *gradients, value = learner.workers.averaged([*tape.gradient(value, variables), value])
+        *gradients, value = workers.averaged([*tape.gradient(value, variables), value])
         optimiser.apply(gradients, factor)
         if ema is not None:
             ema.update()
