@@ -79,12 +79,7 @@ class Workers:
         self.number = number
         self.count = count
         self._strategy = strategy
-
-        @tf.function(autograph=False)
-        def mean(values: list[tf.Tensor]) -> list[tf.Tensor]:
-            return self.averaged(values)
-
-        self._mean = mean
+        self._mean = tf.function(self.averaged, autograph=False)
 
     @property
     def chief(self) -> bool:
