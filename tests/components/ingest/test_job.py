@@ -223,7 +223,7 @@ def test_a_failure_leaves_the_old_output_and_nothing_else(
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job.quarantine, "save", fail)
+    monkeypatch.setattr(job, "save_refusals", fail)
     with pytest.raises(KeyboardInterrupt):
         ingest(config(source, seed=5), out)
     assert Manifest.load(out) == old
