@@ -118,15 +118,8 @@ class Device:
     @property
     def _workers(self) -> list[Worker]:
         optional = [worker for worker in (self.reporter, self.fallback) if worker is not None]
-        return [
-            self.sender,
-            self._probe,
-            self._heat_maps,
-            *optional,
-            self._housekeeper,
-            self._camera_watch,
-            self._watchdog,
-        ]
+        own = self._housekeeper, self._camera_watch, self._watchdog
+        return [self.sender, self._probe, self._heat_maps, *optional, *own]
 
     def start(self) -> None:
         """Start the threads."""

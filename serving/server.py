@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.files import write_atomic
 from core.process import cores
 from serving.api.grpc_server import GrpcServer
 from serving.api.http_server import App, HttpServer, listen
@@ -178,9 +179,7 @@ class ModelServer:
         if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
             threading.Thread(target=self._poll_config, name="model-config-poll", daemon=True).start()
         if options.ports_file is not None:
-            partial = options.ports_file.with_suffix(".partial")
-            partial.write_text(json.dumps({**self.ports, "pid": os.getpid()}))
-            partial.replace(options.ports_file)
+            write_atomic(options.ports_file, json.dumps({**self.ports, "pid": os.getpid()}))
 
     def _check_ports(self) -> None:
         options = self.options
