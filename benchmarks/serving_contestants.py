@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ from typing import Any
 
 from benchmarks import serving_model
 from benchmarks.measuring import ROOT, free_ports, rss, tree_sum
+from benchmarks.serving_load import MODEL, load
 
 # What PYTHONPATH names beside this checkout (packages of the group `benchmarks`, say) is for rivals and export as well.
 ENV = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": ""}
@@ -68,22 +68,12 @@ class Contestant:
             self.process.kill()
 
 
-def run_module(name: str, *arguments: str) -> str:
-    """Run a module of this project to its end; return what it printed last."""
+def run_module(name: str, *arguments: str) -> None:
+    """Run a module of this project to its end."""
     command = [sys.executable, "-m", name, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=ENV, cwd=ROOT, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
-    return done.stdout.rstrip().rpartition("\n")[2]
-
-
-def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
-    """One window of the load generator."""
-    given = {"kind": kind, "target": target, "images": images, **flags}
-    result: dict[str, Any] = json.loads(
-        run_module("benchmarks.serving_load", *(f"--{key}={value}" for key, value in given.items()))
-    )
-    return result
 
 
 def window(server: Contestant, images: Path, **flags: Any) -> dict[str, Any]:
@@ -167,7 +157,7 @@ class Contestants:
     ) -> Contestant:
         port = next(self._ports)
         command = [
-            str(interpreter), "-m", "serving", "--host=127.0.0.1", f"--port={port}", "--model_name=lite0",
+            str(interpreter), "-m", "serving", "--host=127.0.0.1", f"--port={port}", f"--model_name={MODEL}",
             f"--model_base_path={base}", "--enable_batching", *flags,
         ]  # fmt: skip
         log = self._work / f"{name}.log"
