@@ -34,7 +34,7 @@ import psutil
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks import serving_bombs  # noqa: E402
-from benchmarks.measuring import ROOT, command_line, image_folder, markdown, row  # noqa: E402
+from benchmarks.measuring import ROOT, command_line, image_folder, markdown, row, sampled  # noqa: E402
 from benchmarks.serving_contestants import Contestants, window  # noqa: E402
 from benchmarks.serving_load import MODEL, load  # noqa: E402
 
@@ -249,18 +249,8 @@ class Bench:
     def soak(self, minutes: float) -> None:
         """80 % load for minutes: memory and errors."""
         rate = 0.8 * self.best_rate
-        levels: list[float] = []
-        done = threading.Event()
-
-        def sample() -> None:
-            while not done.wait(5):
-                levels.append(self.field.ours.rss())
-
-        sampler = threading.Thread(target=sample)
-        sampler.start()
-        result = window(self.field.ours, self.images, clients=32, seconds=minutes * 60, rate=rate)
-        done.set()
-        sampler.join()
+        with sampled(self.field.ours.rss, 5) as levels:
+            result = window(self.field.ours, self.images, clients=32, seconds=minutes * 60, rate=rate)
         fifth = max(1, len(levels) // 5)
         first, last = (
             statistics.median(part) for part in (levels[fifth : 2 * fifth] or levels, levels[-fifth:])

@@ -27,7 +27,7 @@ class Contestant:
         command: list[str],
         target: str,
         log: Path,
-        env: dict[str, str] | None = None,
+        env: dict[str, str],
         code: Path = ROOT,
         kind: str = "grpc",
     ) -> None:
@@ -36,9 +36,7 @@ class Contestant:
         `kind` is how serving_load.py asks it.
         """
         with log.open("w") as out:
-            self.process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=code, env={**ENV, **(env or {})}
-            )
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, cwd=code, env={**ENV, **env})
         self.target = target
         self.kind = kind
         self.log = log

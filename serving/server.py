@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +205,8 @@ class ModelServer:
         if self.limits.is_draining or self._stopping.is_set():
             return "shutting down"
         available = self.core.manager.available()
-        missing = [name for name in self.core.model_names() if not available.get(name)]
+        models = self.core.config.model_config_list.config
+        missing = [one.name for one in models if not available.get(one.name)]
         return f"no version available of {missing}" if missing else ""
 
     def _poll_config(self) -> None:
@@ -217,12 +217,11 @@ class ModelServer:
                 config: Any = read_model_config(file)
                 if config != self.core.config:
                     # A model whose folder is missing is waited for until the file says otherwise.
-                    self.core.reload(config, partial(self._goes_on, file, seen))
+                    self.core.reload(
+                        config, lambda seen=seen: not self._stopping.is_set() and _content(file) == seen
+                    )
             except ServingError as error:
                 log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.message)
-
-    def _goes_on(self, file: Path, seen: bytes | None) -> bool:
-        return not self._stopping.is_set() and _content(file) == seen
 
     def run_until_signalled(self) -> None:
         """Serve until SIGTERM, SIGHUP or SIGINT, then drain; a second signal stops at once."""

@@ -245,7 +245,7 @@ class Kiosk:
 
     async def notices_page(self, request: Request) -> Response:
         """Show what is wrong, and the way back."""
-        return self._page(request, "notices", notices=self._device.notices.all())
+        return self._page(request, "notices")
 
     async def try_again(self, _request: Request) -> Response:
         """Try everything again now, as the nurse asked."""
@@ -320,8 +320,7 @@ class Kiosk:
         """Answer a photograph that could not be taken or kept with the notices that say why."""
         if _wants_json(request):
             return JSONResponse({"error": str(error)}, status_code=503)
-        notices = self._device.notices.all()
-        return self._page(request, "notices", status_code=503, notices=notices)
+        return self._page(request, "notices", status_code=503)
 
     async def not_found(self, request: Request, error: Exception) -> Response:
         """Answer for an examination, or a picture of one, that is not there, or for an address or method that is none."""

@@ -35,7 +35,7 @@ _PIXEL_BYTES = 3
 class _Count:
     """The pixels of one request so far."""
 
-    def __init__(self, memory: Reservation | None) -> None:
+    def __init__(self, memory: Reservation) -> None:
         self.memory = memory
         self.pixels = 0
 
@@ -47,7 +47,7 @@ class ImageGuard:
         self._options = options
         self._metrics = metrics
 
-    def check(self, request: Any, memory: Reservation | None = None) -> Any:
+    def check(self, request: Any, memory: Reservation) -> Any:
         """Look at each image of a PredictRequest.
 
         Args:
@@ -75,7 +75,7 @@ class ImageGuard:
                 return converted
         return request
 
-    def check_examples(self, examples: Iterable[Any], memory: Reservation | None = None) -> None:
+    def check_examples(self, examples: Iterable[Any], memory: Reservation) -> None:
         """Look at each image in the tf.Examples of a request.
 
         Raises:
@@ -150,8 +150,7 @@ class ImageGuard:
             self._refuse(
                 "batch_pixels", where, f"takes the request to {count.pixels} pixels, more than {most}"
             )
-        if count.memory is not None:
-            count.memory.take(_PIXEL_BYTES * width * height)
+        count.memory.take(_PIXEL_BYTES * width * height)
 
     def _refuse(self, reason: str, where: str, text: str) -> None:
         self._metrics.images_refused.add(reason)

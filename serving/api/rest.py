@@ -144,7 +144,7 @@ class RestApi:
         spec, is_predict = request.model_spec, isinstance(request, predict_pb2.PredictRequest)
         if is_long:
             signatures = self._signatures(spec) if is_predict else None
-            return self._workers.fill(body, signatures, request, caller.seconds_left())
+            return self._workers.fill(body, signatures, request, caller.timeout_ms() / 1000 or None)
         if is_predict:
             return json_requests.fill_predict(bytes(body), lambda: self._signatures(spec), request)
         json_requests.fill_examples(bytes(body), request)

@@ -30,11 +30,6 @@ class Caller:
     device_id: str = ""
     traceparent: str = ""
 
-    def seconds_left(self) -> float | None:
-        """Seconds until the deadline, None for no limit. Raises as timeout_ms."""
-        left = self.timeout_ms()
-        return left / 1000 if left else None
-
     def timeout_ms(self) -> int:
         """Milliseconds left, 0 for no limit.
 

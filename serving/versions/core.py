@@ -106,10 +106,6 @@ class ServerCore:
             raise invalid_argument("ModelSpec has no name specified.")
         return self.manager.use(spec.name, self.chosen_version(spec))
 
-    def model_names(self) -> list[str]:
-        """The models of the configuration."""
-        return [one.name for one in self.config.model_config_list.config]
-
     def close(self) -> None:
         """Stop watching and unload everything."""
         self._watcher.close()
