@@ -130,7 +130,7 @@ class Contestants:
             keras_file = {"MODEL": str(pixels / "model.keras")}
             self._rival(
                 "flask", keras_file, "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300", "-b",
-                "{target}",
+                "127.0.0.1:{port}",
             )  # fmt: skip
             self._uvicorn("fastapi", keras_file)
         if absent := serving_model.absent_for_onnx():
@@ -158,10 +158,7 @@ class Contestants:
             str(interpreter), "-m", "serving", "--host=127.0.0.1", f"--port={port}", f"--model_name={MODEL}",
             f"--model_base_path={base}", "--enable_batching", *flags,
         ]  # fmt: skip
-        log = self._work / f"{name}.log"
-        started = Contestant(command, f"127.0.0.1:{port}", log, {"PYTHONPATH": str(code)}, code)
-        self._started.append(started)
-        return started
+        return self._start(name, command, port, {"PYTHONPATH": str(code)}, code=code)
 
     def _uvicorn(self, name: str, env: dict[str, str]) -> None:
         self._rival(
@@ -170,17 +167,16 @@ class Contestants:
 
     def _rival(self, name: str, env: dict[str, str], *command: str) -> None:
         port = next(self._ports)
-        target = f"127.0.0.1:{port}"
-        arguments = [one.format(port=port, target=target) for one in command]
-        started = Contestant(
-            [sys.executable, "-m", *arguments, f"benchmarks.serving_rivals:{name}_app"],
-            target,
-            self._work / f"{name}.log",
-            {**env, "RIVAL": name},
-            kind="multipart",
+        arguments = [one.format(port=port) for one in command]
+        app = f"benchmarks.serving_rivals:{name}_app"
+        self.rivals[name] = self._start(
+            name, [sys.executable, "-m", *arguments, app], port, {**env, "RIVAL": name}, kind="multipart"
         )
+
+    def _start(self, name: str, command: list[str], port: int, env: dict[str, str], **how: Any) -> Contestant:
+        started = Contestant(command, f"127.0.0.1:{port}", self._work / f"{name}.log", env, **how)
         self._started.append(started)
-        self.rivals[name] = started
+        return started
 
     def await_listening(self) -> None:
         """Wait until every port takes connections."""
