@@ -16,7 +16,6 @@ from core.files import write_atomic
 from core.process import cores
 from serving.api.grpc_server import GrpcServer
 from serving.api.http_server import App, HttpServer, listen
-from serving.api.image_guard import ImageGuard
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
@@ -126,8 +125,6 @@ class ModelServer:
         self.limits = Limits(options, self.metrics)
         budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
         self.service = Service(self.core, self.metrics, self.limits, budget, options)
-        if options.image_guard:
-            self.service.guard = ImageGuard(options, self.metrics)
         if options.traffic_config_file:
             traffic = read_traffic(options.traffic_config_file)
             self.service.router = Router(traffic, self.core, self.metrics)
