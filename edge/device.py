@@ -102,8 +102,8 @@ class Device:
             )
         self.fallback: OnDeviceFallback | None = None
         if config.fallback.enabled:
-            section, folder = config.fallback, config.device.state_dir / "model"
-            store = ModelStore(folder, section.source, self.gateway.fetch, section.threads)
+            section = config.fallback
+            store = ModelStore(config.device.state_dir / "model", section, self.gateway.fetch)
             self.fallback = OnDeviceFallback(self.queue, store, section, stop=self.stop, now=self.clock.now)
         self.draft: Draft | None = None
         self.presses = 0  # of the GPIO shutter; the page watches the number
@@ -164,9 +164,8 @@ class Device:
             known = self.queue.get(examination_id)
             if known is not None:
                 return known
-            section = self.config.photograph
             with self._camera_notices():
-                photograph = prepare(self.camera.capture(), section.longest_edge, section.jpeg_quality)
+                photograph = prepare(self.camera.capture(), self.config.photograph)
             quality = check(photograph.pixels, self.config.quality)
             draft = Draft(examination_id, code, self.clock.now(), photograph, quality)
             if not quality.good:
