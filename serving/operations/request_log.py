@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -50,6 +50,7 @@ class RequestLog:
         self._queue: queue.Queue[tuple[float, Any, Any, Caller, int, float] | None] = queue.Queue(
             options.request_log_queue
         )
+        self._file: IO[str] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / FILE_NAME
         self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
@@ -130,14 +131,18 @@ class RequestLog:
         return facts
 
     def _write(self, lines: list[str]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-            is_full = file.tell() >= self._options.request_log_max_bytes
-        if is_full:
+        if self._file is None:
+            self._file = self._path.open("a", encoding="utf-8")
+        self._file.write("\n".join(lines) + "\n")
+        self._file.flush()
+        if self._file.tell() >= self._options.request_log_max_bytes:
             self._rotate()
 
     def _rotate(self) -> None:
         """predictions.jsonl becomes .1, .1 becomes .2, and the oldest goes."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         for number in range(self._options.request_log_backups, 0, -1):
             older = self._path.with_suffix(f".jsonl.{number}")
             newer = self._path if number == 1 else self._path.with_suffix(f".jsonl.{number - 1}")
@@ -151,6 +156,9 @@ class RequestLog:
         except queue.Full:
             log.warning("the disk is too slow: the last prediction records are lost")
         self._thread.join(_CLOSE_SECONDS)
+        if self._file is not None and not self._thread.is_alive():
+            self._file.close()
+            self._file = None
 
 
 def _countable(shape: Iterable[int]) -> bool:
