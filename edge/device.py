@@ -92,13 +92,7 @@ class Device:
         self.reporter: FleetReporter | None = None
         if config.gateway.url:
             self.reporter = FleetReporter(
-                self.queue,
-                self.gateway,
-                self.notices,
-                device_id=config.device.id,
-                heartbeat=self.heartbeat,
-                heartbeat_s=config.gateway.heartbeat_s,
-                stop=self.stop,
+                self.queue, self.gateway, self.notices, config, heartbeat=self.heartbeat, stop=self.stop
             )
         self.fallback: OnDeviceFallback | None = None
         if config.fallback.enabled:
