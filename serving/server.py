@@ -160,7 +160,9 @@ class ModelServer:
         if options.port or options.grpc_socket_path:
             self._grpc = GrpcServer(self.service, self.core.reload)
             if options.port:
-                self.ports["grpc"] = self._grpc.listen(self._grpc_address(), self._grpc_tls)
+                host, port = options.host or "::", max(0, options.port)
+                address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                self.ports["grpc"] = self._grpc.listen(address, self._grpc_tls)
             if options.grpc_socket_path:
                 self._grpc.listen(f"unix:{Path(options.grpc_socket_path).absolute()}", self._grpc_tls)
             self._grpc.start()
@@ -171,7 +173,10 @@ class ModelServer:
                 "API. Skipped exporting HTTP/REST API."
             )
         elif options.rest_api_port:
-            self._http = self._start_http()
+            app = App(RestApi(self.service, self._json_workers), self._why_not_ready, self._monitoring_path)
+            self._http = HttpServer(app, options.host, max(0, options.rest_api_port), self._rest_tls)
+            self.ports["rest"] = self._http.port
+            log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self._http.port)
         if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
             threading.Thread(target=self._poll_config, name="model-config-poll", daemon=True).start()
         if options.ports_file is not None:
@@ -183,19 +188,6 @@ class ModelServer:
             if port > 0:
                 for one in listen(options.host, port):
                     one.close()
-
-    def _grpc_address(self) -> str:
-        host, port = self.options.host or "::", max(0, self.options.port)
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-    def _start_http(self) -> HttpServer:
-        options = self.options
-        api = RestApi(self.service, self._json_workers)
-        app = App(api, self._why_not_ready, self._monitoring_path)
-        server = HttpServer(app, options.host, max(0, options.rest_api_port), self._rest_tls)
-        self.ports["rest"] = server.port
-        log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self.ports["rest"])
-        return server
 
     def _why_not_ready(self) -> str:
         """Why load balancers should send requests elsewhere; empty if they should not."""
