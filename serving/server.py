@@ -199,18 +199,18 @@ class ModelServer:
         return f"no version available of {missing}" if missing else ""
 
     def _poll_config(self) -> None:
-        file = Path(self.options.model_config_file)
         while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
             try:
-                seen = _content(file)
-                config: Any = read_model_config(file)
-                if config != self.core.config:
-                    # A model whose folder is missing is waited for until the file says otherwise.
-                    self.core.reload(
-                        config, lambda seen=seen: not self._stopping.is_set() and _content(file) == seen
-                    )
+                self._reload_if_changed(Path(self.options.model_config_file))
             except ServingError as error:
                 log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.message)
+
+    def _reload_if_changed(self, file: Path) -> None:
+        seen = _content(file)
+        config: Any = read_model_config(file)
+        if config != self.core.config:
+            # A model whose folder is missing is waited for until the file says otherwise.
+            self.core.reload(config, lambda: not self._stopping.is_set() and _content(file) == seen)
 
     def run_until_signalled(self) -> None:
         """Serve until SIGTERM, SIGHUP or SIGINT, then drain; a second signal stops at once."""
