@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
 from sqlalchemy import Select, func
@@ -22,6 +22,7 @@ from dashboard.security.roles import Person
 from dashboard.services import Services
 
 T = TypeVar("T")
+InQuery = Annotated[T, Query()]
 FOLDER = Path(__file__).parent
 NAVIGATION = ("runs", "models", "lineage", "data", "serving", "field", "devices", "alerts")
 PageNumber = Annotated[int, Query(ge=1, le=100_000)]
@@ -57,8 +58,13 @@ def page_of(
     return session.scalars(statement.limit(rows).offset(first)).all(), place
 
 
-class Part(Frozen, from_attributes=True):
-    """A part of a page; `model_validate` takes a row of the database that has fields of the same names."""
+class Part(Frozen):
+    """A part of a page."""
+
+    @classmethod
+    def of(cls, row: object, **facts: Any) -> Self:
+        """Return a row of the database as a page shows it: its fields of the same names, and other facts."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields.keys() - facts.keys()}, **facts)
 
 
 # For OpenAPI: what a page may answer besides its JSON.
@@ -127,6 +133,11 @@ def respond(
         )
     )
     return HTMLResponse(html, status_code=status, headers={"Vary": "Accept"})
+
+
+def jpeg(path: Path) -> FileResponse:
+    """Return a small picture; the browser of whoever may see it keeps it for an hour."""
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @functools.cache

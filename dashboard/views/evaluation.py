@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -23,7 +23,7 @@ from dashboard import charts
 from dashboard.access import Viewer
 from dashboard.faults import FaultError, missing, present
 from dashboard.gateway.predict import MAP_SIDE
-from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
+from dashboard.page import ANSWERS, Page, Part, environment, jpeg, of_kind, respond
 from dashboard.readers.evidence import MEASURES, SLICES, Predictions
 from dashboard.services import Services, Using
 from dashboard.views.models import recorded
@@ -171,11 +171,7 @@ def evaluation(
 @router.get("/{name}/images/{image}", response_model=None, responses=of_kind("image/jpeg"))
 def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     """The small picture of an image of the test split."""
-    return FileResponse(
-        _thumbnail(using, name, image),
-        media_type="image/jpeg",
-        headers={"Cache-Control": "private, max-age=3600"},
-    )
+    return jpeg(_thumbnail(using, name, image))
 
 
 @router.get("/{name}/heat-map/{image}", response_model=None, responses=of_kind("text/html"))

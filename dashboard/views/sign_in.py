@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +20,7 @@ from dashboard.security.passwords import WeakPasswordError
 from dashboard.security.roles import Person
 from dashboard.security.secret import digest
 from dashboard.services import Services, Using
-from dashboard.views.forms import FormData, go, inside
+from dashboard.views.forms import FormData, InForm, go, inside
 
 router = APIRouter(tags=["sign-in"])
 
@@ -108,7 +108,7 @@ async def _of_visitor(request: Request, using: Using) -> None:
 
 
 @router.post("/sign-in", dependencies=[Depends(_of_visitor)], **CHANGE)
-def sign_in(request: Request, using: Using, form: Annotated[SignInForm, Form()]) -> Response:
+def sign_in(request: Request, using: Using, form: InForm[SignInForm]) -> Response:
     """Sign in with name and password."""
     place = address(request)
     wait = using.guard.wait(form.name, place)
@@ -139,7 +139,7 @@ def link(
 
 
 @router.post("/sign-in/link", dependencies=[Depends(_of_visitor)], **CHANGE)
-def use_link(request: Request, using: Using, form: Annotated[LinkForm, Form()]) -> Response:
+def use_link(request: Request, using: Using, form: InForm[LinkForm]) -> Response:
     """Sign in with a one-time link."""
     place = address(request)
     if using.guard.wait("one-time link", place):
@@ -179,9 +179,7 @@ def account(request: Request, using: Using, person: Viewer) -> Response:
 
 
 @router.post("/account/password", **CHANGE)
-def password(
-    request: Request, using: Using, person: Viewer, form: Annotated[PasswordForm, Form()]
-) -> Response:
+def password(request: Request, using: Using, person: Viewer, form: InForm[PasswordForm]) -> Response:
     """Choose a password; every other session of this person ends."""
     user = using.accounts.named(person.name)
     if user is None or user.subject is not None:
@@ -199,7 +197,7 @@ def password(
 
 
 @router.post("/account/time-zone", **CHANGE)
-def time_zone(using: Using, person: Viewer, form: Annotated[TimeZoneForm, Form()]) -> RedirectResponse:
+def time_zone(using: Using, person: Viewer, form: InForm[TimeZoneForm]) -> RedirectResponse:
     """Choose the time zone that every page is shown in to this person."""
     if form.time_zone not in clock.zones():
         raise invalid(f"time_zone: {form.time_zone!r} is not known; e.g. UTC or Europe/Berlin")
