@@ -227,20 +227,9 @@ def quarantine(folder: Path) -> list[Quarantined]:
         return []
     result = []
     for row in rows:
-        known = {key: plain(value or "") for key, value in row.items() if isinstance(key, str)}
-        name = _first(known, "image_name", "image", "name", "file", "path")
-        reason = _first(known, "reason", "code", "why")
-        rest = {k: v for k, v in known.items() if v and v not in (name, reason)}
-        result.append(
-            Quarantined(
-                name=name,
-                reason=reason,
-                detail="; ".join(f"{key}: {value}" for key, value in rest.items()),
-                path=_first(known, "file", "path"),
-            )
-        )
+        known = {key: plain(value) for key, value in row.items() if isinstance(key, str) and value}
+        path, reason = known.get("file", ""), known.get("reason", "")
+        name = known.get("image_name", path)
+        rest = (f"{key}: {value}" for key, value in known.items() if value not in (name, reason))
+        result.append(Quarantined(name=name, reason=reason, detail="; ".join(rest), path=path))
     return result
-
-
-def _first(row: dict[str, str], *keys: str) -> str:
-    return next((row[key] for key in keys if row.get(key)), "")
