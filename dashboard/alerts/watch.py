@@ -1,4 +1,4 @@
-"""Evaluates the rules, opens and resolves alerts, and sees to deliveries and retention."""
+"""Evaluates the rules, opens and resolves alerts, and sees to deliveries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from dashboard.alerts.kinds import FIRST_RULES, FIRST_VALUES, KINDS, Finding, So
 from dashboard.alerts.retrain import Retrainer
 from dashboard.database.connection import Database
 from dashboard.database.tables import Alert, Delivery, Rule
-from dashboard.field.retention import Retention
 from dashboard.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,14 +32,12 @@ class AlertWatch(Worker):
         settings: Settings,
         sources: Sources,
         retrainer: Retrainer,
-        retention: Retention,
     ) -> None:
         super().__init__("alerts", settings.alert_seconds)
         self._database = database
         self._settings = settings
         self._sources = sources
         self._retrainer = retrainer
-        self._retention = retention
         self.open_count = 0
         self._turning = threading.Lock()
         # Since when a subject has been beyond its limit, or good again: (rule, open or end, subject).
@@ -67,7 +64,6 @@ class AlertWatch(Worker):
                     log.exception("rule %s cannot be evaluated", rule.name)
             self._wake_snoozed()
             deliver(self._database, self._settings)
-            self._retention.turn()
             self.refresh()
 
     def _found(self, rule: Rule) -> tuple[dict[str, Finding], dict[str, Finding]]:

@@ -79,7 +79,7 @@ def field(request: Request, using: Using, person: Viewer, asked: InQuery[FieldFi
     with using.database.read() as session:
         history = _history(session, asked.version, since, until, None if by_hour else person.zone)
         found = quality(session, asked.version or None, since, until)
-        drifts = drift(session, using.evidence, of, data_version, since, until)
+        drifts = drift(session, using.evidence, of, record, since, until)
         outcomes = confirmed(session, of, data_version)
         model = FieldPage(
             title="Field",
