@@ -10,7 +10,6 @@ from core.rate_limit import RateLimiter
 from core.worker import Worker
 from core.workspace import Workspace
 from dashboard.alerts.kinds import Sources
-from dashboard.alerts.retrain import Retrainer
 from dashboard.alerts.watch import AlertWatch
 from dashboard.database import migrate
 from dashboard.database.connection import Database
@@ -73,7 +72,7 @@ class Services:
             database,
             settings,
             Sources(self.runs, self.registry, self.evidence, self.scraper),
-            Retrainer(settings, self.audit),
+            self.audit,
         )
         self.retention = Retention(database, settings.retention_days, pictures)
         self.alerts.prepare()
@@ -82,7 +81,7 @@ class Services:
         self.pulse = EventBus({**stamps, "predictions": lambda: recorder.written}, period)
 
     @property
-    def _threads(self) -> tuple[Recorder | Worker, ...]:
+    def _threads(self) -> tuple[Worker, ...]:
         readers = self.tail, self.data_index, self.scraper
         return self.recorder, *readers, self.pulse, self.alerts, self.retention, self.settler
 
