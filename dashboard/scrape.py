@@ -123,8 +123,8 @@ def parse(page: str, model_name: str) -> Sample:
             found[name][one.labels.get(LABELS[name], "")] += one.value
     requests, latency, queue, routed, shadow = found.values()
     ok = requests.pop("OK", 0.0)
-    bounds = ({float(bound or "inf"): value for bound, value in cells.items()} for cells in (latency, queue))
-    return Sample(clock.now(), ok, sum(requests.values()), *bounds, dict(routed), dict(shadow))
+    waits, queued = ({float(le or "inf"): value for le, value in cells.items()} for cells in (latency, queue))
+    return Sample(clock.now(), ok, sum(requests.values()), waits, queued, dict(routed), dict(shadow))
 
 
 def between(before: Sample, after: Sample) -> Span:
