@@ -160,14 +160,11 @@ class Provider:
         }
         # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
         pair = httpx.BasicAuth(quote(self._client_id, safe=""), quote(secret, safe=""))
-        async with self._client() as client:
-            answer = await client.post(found["token_endpoint"], data=form, auth=pair)
-        tokens: dict[str, Any] = answer.raise_for_status().json()
+        tokens: dict[str, Any] = await self._ask("POST", found["token_endpoint"], data=form, auth=pair)
         return tokens
 
     async def _claims(self, token: str, nonce: str, found: dict[str, Any]) -> dict[str, Any]:
-        async with self._client() as client:
-            keys = (await client.get(found["jwks_uri"])).raise_for_status().json()
+        keys = await self._ask("GET", found["jwks_uri"])
         decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=ALGORITHMS)
         jwt.JWTClaimsRegistry(
             leeway=LEEWAY_S,
@@ -186,9 +183,7 @@ class Provider:
         place, access = found.get("userinfo_endpoint"), tokens.get("access_token")
         if not place or not access:
             return {}
-        async with self._client() as client:
-            answer = await client.get(place, headers={"Authorization": f"Bearer {access}"})
-        said = answer.raise_for_status().json()
+        said = await self._ask("GET", place, headers={"Authorization": f"Bearer {access}"})
         # OpenID Connect Core, 5.3.2: userinfo of another subject must not be used.
         if not isinstance(said, dict) or said.get("sub") != claims["sub"]:
             raise ValueError("userinfo is of another person (claim sub)")
@@ -198,8 +193,7 @@ class Provider:
         if self._description is None:
             address = f"{self._issuer}/.well-known/openid-configuration"
             try:
-                async with self._client() as client:
-                    found = (await client.get(address)).raise_for_status().json()
+                found = await self._ask("GET", address)
             except (httpx.HTTPError, ValueError) as error:
                 raise FaultError(502, f"the OpenID provider does not answer: {_reason(error)}") from None
             if str(found.get("issuer", "")).rstrip("/") != self._issuer:
@@ -211,8 +205,10 @@ class Provider:
             self._description = dict(found)
         return self._description
 
-    def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=self._tls)
+    async def _ask(self, method: str, address: str, **options: Any) -> Any:
+        """Return the JSON of one answer of the provider. Raises httpx.HTTPError or ValueError."""
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=self._tls) as client:
+            return (await client.request(method, address, **options)).raise_for_status().json()
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
