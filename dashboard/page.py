@@ -14,6 +14,7 @@ from pydantic import Field
 from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 
+from core.hashing import file_hash
 from core.settings import Frozen
 from dashboard import clock, words
 from dashboard.access import csrf_token, wants_json
@@ -165,7 +166,4 @@ def compile_all() -> None:
 @functools.cache
 def asset(name: str) -> str:
     """The address of a file in static/, with a mark that changes when our own files do."""
-    import hashlib
-
-    data = (FOLDER / "static" / name).read_bytes()
-    return f"/static/{name}?{hashlib.sha256(data).hexdigest()[:10]}"
+    return f"/static/{name}?{file_hash(FOLDER / 'static' / name)[:10]}"

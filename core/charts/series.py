@@ -91,7 +91,8 @@ def time_series(
     """Return lines over moments in milliseconds since 1970, UTC, on the clocks of a time zone; the axis holds ``low``."""
     rows = [
         {
-            "x": _shown(when),
+            # The axis is one of UTC, and is to read like the clocks of the moment's zone.
+            "x": when.replace(tzinfo=UTC).timestamp() * 1000,
             "y": value,
             "series": name,
             "tip": f"{name}, {when:%Y-%m-%d %H:%M:%S %Z}: {value:.4g}",
@@ -138,8 +139,3 @@ def histogram(title: str, names: Sequence[str], reference: Sequence[int], seen: 
         ],
         height=160,
     )
-
-
-def _shown(when: datetime) -> float:
-    """Return where a moment stands on an axis of UTC that is to read like the clocks of the moment's zone."""
-    return when.replace(tzinfo=UTC).timestamp() * 1000

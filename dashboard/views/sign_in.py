@@ -201,7 +201,8 @@ def time_zone(using: Using, person: Viewer, form: InForm[TimeZoneForm]) -> Redir
     """Choose the time zone that every page is shown in to this person."""
     if form.time_zone not in clock.zones():
         raise invalid(f"time_zone: {form.time_zone!r} is not known; e.g. UTC or Europe/Berlin")
-    using.accounts.set_time_zone(person.id, form.time_zone)
+    with using.database.write() as session:
+        session.get_one(User, person.id).time_zone = form.time_zone
     return go("/account")
 
 
