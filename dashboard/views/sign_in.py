@@ -132,10 +132,7 @@ def link(
     request: Request, using: Using, token: Annotated[str, Query(min_length=10, max_length=200)]
 ) -> Response:
     """Ask before a one-time link is used."""
-    request.state.person = None
-    return _with_visitor(
-        request, using, respond(request, using, "link.html", LinkPage(title="Sign in", token=token))
-    )
+    return _to_visitor(request, using, "link.html", LinkPage(title="Sign in", token=token))
 
 
 @router.post("/sign-in/link", dependencies=[Depends(_of_visitor)], **CHANGE)
@@ -247,20 +244,19 @@ def _begin(
 
 
 def _sign_in_page(request: Request, using: Services, place: str, trouble: str, status: int = 200) -> Response:
-    request.state.person = None
     page = SignInPage(title="Sign in", next=place, trouble=trouble, oidc=bool(using.settings.oidc_issuer))
-    return _with_visitor(request, using, respond(request, using, "sign_in.html", page, status=status))
+    return _to_visitor(request, using, "sign_in.html", page, status)
 
 
-def _with_visitor(request: Request, using: Services, answer: Response) -> Response:
-    """Give a browser that is not signed in the cookie that its forms' mark is made from."""
+def _to_visitor(request: Request, using: Services, template: str, page: Page, status: int = 200) -> Response:
+    """A page for a browser that is not signed in, with the cookie that its forms' mark is made from."""
+    request.state.person = None
     name = cookie(using, "visitor")
-    if name not in request.cookies:
-        token = secrets.token_urlsafe(32)
+    known = name in request.cookies
+    token = request.cookies.setdefault(name, secrets.token_urlsafe(32))
+    answer = respond(request, using, template, page, status=status)
+    if not known:
         set_cookie(answer, using, name, token, 3600)
-        mark = using.secret.sign("csrf", digest(""))
-        fresh = using.secret.sign("csrf", digest(token))
-        answer.body = bytes(answer.body).replace(mark.encode(), fresh.encode())
     return answer
 
 
