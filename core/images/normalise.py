@@ -15,7 +15,7 @@ from PIL import Image
 
 from core.images import decode
 from core.images.decode import MAX_BYTES, MAX_PIXELS, SENT_FORMATS, ImageRefusedError
-from core.images.header import JPEG_MAGIC, HeaderError, jpeg_segments, read_header
+from core.images.header import JPEG_MAGIC, HeaderError, ImageHeader, jpeg_segments, read_header
 
 JPEG_QUALITY: Final = 95  # where an image must be re-encoded; colour is not subsampled
 _HUFFMAN: Final = frozenset({0xC0, 0xC1, 0xC2})
@@ -49,10 +49,9 @@ def normalise(
     Raises:
         ImageRefusedError: the bytes are not an image that is taken, or cannot be converted.
     """
-    if passes(data) and len(data) <= max_bytes:
-        header = read_header(data)
-        if header.pixels <= max_pixels:
-            return Normalised(data, "", header.width, header.height)
+    header = _passing(data) if len(data) <= max_bytes else None
+    if header is not None and header.pixels <= max_pixels:
+        return Normalised(data, "", header.width, header.height)
     image = decode.open_image(data, max_bytes=max_bytes, max_pixels=max_pixels, formats=formats)
     why = reason_to_convert(image, data)
     return converted(image, why, quality) if why else Normalised(data, "", *image.size)
@@ -75,24 +74,24 @@ def converted(
     return Normalised(decode.encode_jpeg(picture, quality, subsampling=0), why, *picture.size, picture)
 
 
-def passes(data: bytes) -> bool:
-    """Whether the header alone shows a JPEG that needs no conversion."""
+def _passing(data: bytes) -> ImageHeader | None:
+    """Return the header if it alone shows a JPEG that needs no conversion."""
     if not data.startswith(JPEG_MAGIC):
-        return False
+        return None
     try:
         header = read_header(data)
     except HeaderError:
-        return False
+        return None
     if header.channels not in {1, 3} or header.bits != 8 or header.coding not in _HUFFMAN:
-        return False
+        return None
     exif = [data[at + 4 : end] for marker, at, end in jpeg_segments(data) if marker == _APP1]
     if not any(part.startswith(b"Exif\x00") for part in exif):
-        return True
+        return header
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            return not decode.is_turned(image)
+            return None if decode.is_turned(image) else header
     except Exception:
-        return False
+        return None
 
 
 def reason_to_convert(image: Image.Image, data: bytes) -> str:
