@@ -64,7 +64,7 @@ class Tokens:
         if row.used is None or now - row.used > clock.MINUTE:
             with self._database.write() as session:
                 session.execute(update(Token).where(Token.id == row.id).values(used=now))
-        bearer = Bearer(row.id, row.name, row.device_id, frozenset(row.scopes.split()))
+        bearer = Bearer(row.id, row.device_id, frozenset(row.scopes.split()))
         if len(self._seen) > 5000:
             self._seen.clear()
         self._seen[key] = (now, bearer)
