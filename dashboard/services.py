@@ -68,12 +68,8 @@ class Services:
         self.model_server = ModelServer(settings)
         metrics_url = str(settings.model_server_metrics_url or "")
         self.scraper = Scraper(metrics_url, settings.sample_seconds, settings.model_name)
-        self.alerts = AlertWatch(
-            database,
-            settings,
-            Sources(self.runs, self.registry, self.evidence, self.scraper),
-            self.audit,
-        )
+        sources = Sources(self.runs, self.registry, self.evidence, self.scraper)
+        self.alerts = AlertWatch(database, settings, sources, self.audit)
         self.retention = Retention(database, settings.retention_days, pictures)
         self.alerts.prepare()
         self.alerts.refresh()

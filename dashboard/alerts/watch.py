@@ -28,13 +28,7 @@ LAST_TRAINING = "retrain"
 class AlertWatch(Worker):
     """The watch over everything rules look at."""
 
-    def __init__(
-        self,
-        database: Database,
-        settings: Settings,
-        sources: Sources,
-        audit: AuditLog,
-    ) -> None:
+    def __init__(self, database: Database, settings: Settings, sources: Sources, audit: AuditLog) -> None:
         super().__init__("alerts", settings.alert_seconds)
         self._database = database
         self._settings = settings

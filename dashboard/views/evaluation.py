@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -200,8 +201,7 @@ def _thumbnail(using: Services, name: str, image: str) -> Path:
     return present(found, "there is no such picture")
 
 
-def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:
-    result = []
+def _slices(predictions: Predictions, threshold: float, least: int) -> Iterator[Slice]:
     for column in SLICES:
         values = np.array(predictions.groups.get(column, []), dtype=object)
         if not len(values) or column == "diagnosis":
@@ -210,20 +210,16 @@ def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slic
             mask = values == value
             labels, scores = predictions.labels[mask], predictions.scores[mask]
             counts = confusion(labels, scores, threshold)
-            both = 0 < int(labels.sum()) < len(labels)
-            result.append(
-                Slice(
-                    column=column,
-                    value=value,
-                    images=int(mask.sum()),
-                    melanomas=int(labels.sum()),
-                    auc=auc_interval(labels, scores) if both else None,
-                    sensitivity=counts.sensitivity_interval(),
-                    specificity=counts.specificity_interval(),
-                    enough=int(labels.sum()) >= least,
-                )
+            yield Slice(
+                column=column,
+                value=value,
+                images=counts.total,
+                melanomas=counts.positives,
+                auc=auc_interval(labels, scores) if counts.positives and counts.negatives else None,
+                sensitivity=counts.sensitivity_interval(),
+                specificity=counts.specificity_interval(),
+                enough=counts.positives >= least,
             )
-    return result
 
 
 def _worst(using: Services, data_version: str, predictions: Predictions, label: int) -> list[WorstError]:
