@@ -89,11 +89,10 @@ class Provider:
             raise FaultError(
                 403, f"the provider refused: {request.query_params['error'][:100]} {said[:200]}".rstrip()
             )
-        found = await self._describe()
         try:
-            tokens = await self._tokens(request, using, found, held["verifier"])
-            claims = await self._claims(str(tokens["id_token"]), held["nonce"], found)
-            groups = self._groups(claims) or self._groups(await self._userinfo(tokens, claims, found))
+            tokens = await self._tokens(request, using, held["verifier"])
+            claims = await self._claims(str(tokens["id_token"]), held["nonce"])
+            groups = self._groups(claims) or self._groups(await self._userinfo(tokens, claims))
         except ExpiredTokenError:
             raise FaultError(
                 403,
@@ -148,9 +147,7 @@ class Provider:
             )
         raise FaultError(403, f"none of your groups at the provider gives access (claim {self._claim})")
 
-    async def _tokens(
-        self, request: Request, using: Services, found: dict[str, Any], verifier: str
-    ) -> dict[str, Any]:
+    async def _tokens(self, request: Request, using: Services, verifier: str) -> dict[str, Any]:
         secret = self._secret_file.read_text().strip() if self._secret_file else ""
         form = {
             "grant_type": "authorization_code",
@@ -160,10 +157,12 @@ class Provider:
         }
         # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
         pair = httpx.BasicAuth(quote(self._client_id, safe=""), quote(secret, safe=""))
-        tokens: dict[str, Any] = await self._ask("POST", found["token_endpoint"], data=form, auth=pair)
+        address = (await self._describe())["token_endpoint"]
+        tokens: dict[str, Any] = await self._ask("POST", address, data=form, auth=pair)
         return tokens
 
-    async def _claims(self, token: str, nonce: str, found: dict[str, Any]) -> dict[str, Any]:
+    async def _claims(self, token: str, nonce: str) -> dict[str, Any]:
+        found = await self._describe()
         keys = await self._ask("GET", found["jwks_uri"])
         decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=ALGORITHMS)
         jwt.JWTClaimsRegistry(
@@ -176,11 +175,9 @@ class Provider:
         ).validate(decoded.claims)
         return decoded.claims
 
-    async def _userinfo(
-        self, tokens: dict[str, Any], claims: dict[str, Any], found: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _userinfo(self, tokens: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
         """Return what the provider says of the person apart from the ID token; nothing where it says none."""
-        place, access = found.get("userinfo_endpoint"), tokens.get("access_token")
+        place, access = (await self._describe()).get("userinfo_endpoint"), tokens.get("access_token")
         if not place or not access:
             return {}
         said = await self._ask("GET", place, headers={"Authorization": f"Bearer {access}"})
