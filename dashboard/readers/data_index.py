@@ -46,13 +46,13 @@ class Record:
     columns: dict[str, str]  # source, sex, age_band, anatom_site, diagnosis; "unknown" where it is
 
 
-def records(folder: Path, splits: tuple[str, ...] = features.SPLITS) -> Iterator[Record]:
-    """Yield every record of some splits.
+def records(folder: Path) -> Iterator[Record]:
+    """Yield every record of a data set.
 
     Raises:
         DamagedRecordsError: a file is not a whole TFRecord file of examples.
     """
-    for split in splits:
+    for split in features.SPLITS:
         for path in sorted((folder / split).glob("*.tfrecord.gz")):
             for values in _examples(path):
                 columns = {name: tfrecord.text(values, name, features.UNKNOWN) for name in COLUMNS}

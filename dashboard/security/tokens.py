@@ -51,10 +51,7 @@ class Tokens:
         return found[1] if found is not None and clock.now() - found[0] < clock.SECOND else None
 
     def bearer(self, token: str) -> Bearer | None:
-        """Whose token this is; None for one that is revoked, expired or unknown."""
-        remembered = self.remembered(token)
-        if remembered is not None:
-            return remembered
+        """Whose token this is, for one that is not remembered; None if it is revoked, expired or unknown."""
         key, now = digest(token), clock.now()
         with self._database.read() as session:
             row = session.scalar(select(Token).where(Token.digest == key))
