@@ -39,7 +39,6 @@ def lines(
     marks: Sequence[tuple[float, float, str]] = (),
     breaks: Sequence[float] = (),
     logarithmic: bool = False,
-    colours: Sequence[str] = SERIES,
 ) -> Spec:
     """Return lines of numbers over numbers: points (x, y) by name; a y of None is left out.
 
@@ -65,7 +64,7 @@ def lines(
         for at, value in points
         if value is not None
     ]
-    colour = series_colour(list(series), colours, legend=len(series) > 1)
+    colour = series_colour(list(series), legend=len(series) > 1)
     dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
     encoding = {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed}
     layers = [layer("line", rows, encoding, strokeWidth=2.2)]

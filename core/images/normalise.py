@@ -7,14 +7,13 @@ arithmetic-coded or lossless JPEG. So ingest writes, and everything that asks a 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image
 
 from core.images import decode
-from core.images.decode import MAX_BYTES, MAX_PIXELS, SENT_FORMATS, ImageRefusedError
+from core.images.decode import MAX_BYTES, MAX_PIXELS, ImageRefusedError
 from core.images.header import JPEG_MAGIC, HeaderError, ImageHeader, jpeg_segments, read_header
 
 JPEG_QUALITY: Final = 95  # where an image must be re-encoded; colour is not subsampled
@@ -33,18 +32,11 @@ class Normalised:
     image: Image.Image | None = None  # the decoded picture, where it was re-encoded
 
 
-def normalise(
-    data: bytes,
-    *,
-    max_bytes: int = MAX_BYTES,
-    max_pixels: int = MAX_PIXELS,
-    formats: Sequence[str] = SENT_FORMATS,
-    quality: int = JPEG_QUALITY,
-) -> Normalised:
+def normalise(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Normalised:
     """Return the bytes that a model is trained on and asked with.
 
     What passes unchanged costs a look at the header; it is not decoded, so it may still be damaged further on.
-    Bounds and formats are those of ``decode.open_image``.
+    Bounds are those of ``decode.open_image``.
 
     Raises:
         ImageRefusedError: the bytes are not an image that is taken, or cannot be converted.
@@ -52,9 +44,9 @@ def normalise(
     header = _passing(data) if len(data) <= max_bytes else None
     if header is not None and header.pixels <= max_pixels:
         return Normalised(data, "", header.width, header.height)
-    image = decode.open_image(data, max_bytes=max_bytes, max_pixels=max_pixels, formats=formats)
+    image = decode.open_image(data, max_bytes=max_bytes, max_pixels=max_pixels)
     why = reason_to_convert(image, data)
-    return converted(image, why, quality) if why else Normalised(data, "", *image.size)
+    return converted(image, why) if why else Normalised(data, "", *image.size)
 
 
 def converted(
