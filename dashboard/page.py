@@ -65,7 +65,8 @@ class Part(Frozen):
     @classmethod
     def of(cls, row: object, **facts: Any) -> Self:
         """Return a row of the database as a page shows it: its fields of the same names, and other facts."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields.keys() - facts.keys()}, **facts)
+        names = cls.model_fields.keys() - facts.keys()
+        return cls.model_validate({name: getattr(row, name) for name in names} | facts)
 
 
 # For OpenAPI: what a page may answer besides its JSON.
