@@ -44,6 +44,7 @@ class Provider:
 
     def __init__(self, services: Services) -> None:
         """Make it. Raises SettingsError where an authority's file cannot be read."""
+        self._using = services
         settings = services.settings
         self._issuer = settings.oidc_issuer.rstrip("/")
         self._client_id = settings.oidc_client_id
@@ -54,7 +55,7 @@ class Provider:
         self._sealed = URLSafeTimedSerializer(services.secret.sign("oidc", "state"))
         self._description: dict[str, Any] | None = None
 
-    async def redirect(self, request: Request, using: Services, place: str) -> Response:
+    async def redirect(self, request: Request, place: str) -> Response:
         """Send the browser to the provider; afterwards it goes on to `place`."""
         found = await self._describe()
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -62,7 +63,7 @@ class Provider:
             found["authorization_endpoint"],
             self._client_id,
             "code",
-            redirect_uri=base_url(request, using) + "/sign-in/oidc/callback",
+            redirect_uri=base_url(request, self._using) + "/sign-in/oidc/callback",
             scope="openid profile email",
             state=state,
             nonce=nonce,
@@ -71,14 +72,16 @@ class Provider:
         )
         answer = RedirectResponse(address, status_code=303)
         held = self._sealed.dumps({"state": state, "nonce": nonce, "verifier": verifier, "place": place})
-        set_cookie(answer, using, _cookie(using, state), str(held), MINUTES * 60)
+        set_cookie(answer, self._using, _cookie(self._using, state), str(held), MINUTES * 60)
         return answer
 
-    async def arrive(self, request: Request, using: Services) -> tuple[User, str, str]:
+    async def arrive(self, request: Request) -> tuple[User, str, str]:
         """Return who came back, the page asked for first, and the ID token, shown again at sign-out. Raises FaultError."""
         given = request.query_params.get("state", "")
         try:
-            held = self._sealed.loads(request.cookies.get(_cookie(using, given), ""), max_age=MINUTES * 60)
+            held = self._sealed.loads(
+                request.cookies.get(_cookie(self._using, given), ""), max_age=MINUTES * 60
+            )
         except BadSignature:
             text = "the sign-in took too long or began elsewhere: start again at /sign-in"
             raise FaultError(403, text) from None
@@ -90,7 +93,7 @@ class Provider:
                 403, f"the provider refused: {request.query_params['error'][:100]} {said[:200]}".rstrip()
             )
         try:
-            tokens = await self._tokens(request, using, held["verifier"])
+            tokens = await self._tokens(request, held["verifier"])
             claims = await self._claims(str(tokens["id_token"]), held["nonce"])
             groups = self._groups(claims) or self._groups(await self._userinfo(tokens, claims))
         except ExpiredTokenError:
@@ -103,12 +106,12 @@ class Provider:
         role = self._role(groups)
         name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])[:100]
         subject = f"{self._issuer}#{claims['sub']}"[:255]
-        user = await run_in_threadpool(using.accounts.from_provider, subject, name, role)
+        user = await run_in_threadpool(self._using.accounts.from_provider, subject, name, role)
         if not user.active:
             raise FaultError(403, f"the account {user.name} is closed")
         return user, str(held.get("place", "/runs")), str(tokens["id_token"])
 
-    async def sign_out(self, request: Request, using: Services, id_token: str) -> str | None:
+    async def sign_out(self, request: Request, id_token: str) -> str | None:
         """Return the provider's address that ends its session too (RP-initiated logout); None where it has none."""
         try:
             end = (await self._describe()).get("end_session_endpoint")
@@ -118,7 +121,7 @@ class Provider:
             return None
         sent = {
             "client_id": self._client_id,
-            "post_logout_redirect_uri": base_url(request, using) + "/sign-in",
+            "post_logout_redirect_uri": base_url(request, self._using) + "/sign-in",
             **({"id_token_hint": id_token} if id_token else {}),
         }
         return f"{end}{'&' if '?' in end else '?'}{urlencode(sent)}"
@@ -147,12 +150,12 @@ class Provider:
             )
         raise FaultError(403, f"none of your groups at the provider gives access (claim {self._claim})")
 
-    async def _tokens(self, request: Request, using: Services, verifier: str) -> dict[str, Any]:
+    async def _tokens(self, request: Request, verifier: str) -> dict[str, Any]:
         secret = self._secret_file.read_text().strip() if self._secret_file else ""
         form = {
             "grant_type": "authorization_code",
             "code": request.query_params.get("code", ""),
-            "redirect_uri": base_url(request, using) + "/sign-in/oidc/callback",
+            "redirect_uri": base_url(request, self._using) + "/sign-in/oidc/callback",
             "code_verifier": verifier,
         }
         # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.

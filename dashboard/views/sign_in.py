@@ -159,7 +159,7 @@ async def sign_out(request: Request, using: Using, person: Viewer) -> Response:
     id_token = await run_in_threadpool(using.sessions.end, person.session)
     place = None
     if id_token and request.app.state.provider is not None:
-        place = await _provider(request).sign_out(request, using, id_token)
+        place = await _provider(request).sign_out(request, id_token)
     answer: Response = go("/sign-in")
     if place is not None:
         # A page and not a redirect: the policy lets no form lead to another site, not even over one of ours.
@@ -206,17 +206,15 @@ def time_zone(using: Using, person: Viewer, form: InForm[TimeZoneForm]) -> Redir
 @router.get(
     "/sign-in/oidc", responses={**DONE, 404: ANSWERS[404]}, status_code=303, response_class=RedirectResponse
 )
-async def provider(
-    request: Request, using: Using, next: Annotated[str, Query(max_length=2000)] = "/runs"
-) -> Response:
+async def provider(request: Request, next: Annotated[str, Query(max_length=2000)] = "/runs") -> Response:
     """Go to the OpenID provider, and afterwards to the page that was asked for."""
-    return await _provider(request).redirect(request, using, inside(next))
+    return await _provider(request).redirect(request, inside(next))
 
 
 @router.get("/sign-in/oidc/callback", **CHANGE)
 async def callback(request: Request, using: Using) -> Response:
     """Come back from it."""
-    user, place, id_token = await _provider(request).arrive(request, using)
+    user, place, id_token = await _provider(request).arrive(request)
     return await run_in_threadpool(_begin, request, using, user.id, user.name, inside(place), id_token)
 
 
