@@ -30,9 +30,9 @@ PRESETS = ("quick", "full", "smoke")
 STOPS = {"failed": 8, "refused": 9}
 
 
-def workspace(root: Path, size: Size, *, now: int | None = None) -> Workspace:
+def workspace(root: Path, size: Size) -> Workspace:
     """Write a workspace: runs, metadata, registry, served versions, one data set for sixty runs."""
-    example = Example(root, size, now if now is not None else clock.now())
+    example = Example(root, size)
     for number in range(size.runs):
         example.run(number)
     example.store.close()
@@ -42,12 +42,12 @@ def workspace(root: Path, size: Size, *, now: int | None = None) -> Workspace:
 class Example:
     """A workspace that is being written."""
 
-    def __init__(self, root: Path, size: Size, moment: int) -> None:
+    def __init__(self, root: Path, size: Size) -> None:
         self.made = Workspace(root)
         root.mkdir(parents=True, exist_ok=True)
         (root / MARKER).touch()
         self.store = Store(self.made.metadata)
-        self._size, self._moment = size, moment
+        self._size, self._moment = size, clock.now()
         self._chance = random.Random(size.seed)  # noqa: S311 - an example, no secret
         self._data = [data_set(root / "data" / f"set-{i}", size, i) for i in range(1 + size.runs // 60)]
         self._served: list[str] = []
