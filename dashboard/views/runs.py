@@ -98,7 +98,7 @@ def one(
         nodes = _nodes(using, run)
     except StoreDamagedError as error:
         damaged.append(str(error))
-        nodes = recorded_nodes(using.workspace, run.run_id) or _recorded(using, run)
+        nodes = _recorded(using, run)
     run = run_list.noted(using, [run])[0]
     log_file = using.runs.file(run_id, "run.log")
     model = RunPage(
@@ -242,10 +242,8 @@ def _nodes(using: Services, run: Run) -> list[Node]:
 
     While a run goes on, those still to come are among them.
     """
-    nodes = using.metadata.nodes(run.run_id) or recorded_nodes(using.workspace, run.run_id)
-    if not nodes:
-        return _recorded(using, run)
-    if run.state == "running":
+    nodes = using.metadata.nodes(run.run_id) or _recorded(using, run)
+    if nodes and run.state == "running":
         earlier = max(
             (using.metadata.nodes(name) for name in using.runs.ids()[:6] if name != run.run_id),
             key=len,
@@ -261,7 +259,7 @@ def _nodes(using: Services, run: Run) -> list[Node]:
 
 
 def _recorded(using: Services, run: Run) -> list[Node]:
-    return [
+    return recorded_nodes(using.workspace, run.run_id) or [
         Node(
             name=str(step.get("name", "?")),
             type=str(step.get("name", "?")),
