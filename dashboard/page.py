@@ -63,8 +63,8 @@ class Part(Frozen):
     """A part of a page."""
 
     @classmethod
-    def of(cls, row: object, **facts: Any) -> Self:
-        """Return a row of the database as a page shows it: its fields of the same names, and other facts."""
+    def of(cls, row: object, /, **facts: Any) -> Self:
+        """Return a row or record as a page shows it: its fields of the same names, and other facts."""
         names = cls.model_fields.keys() - facts.keys()
         return cls.model_validate({name: getattr(row, name) for name in names} | facts)
 

@@ -106,7 +106,7 @@ def serving(
         trouble=trouble,
         metrics_trouble=using.scraper.trouble,
         versions=tuple(
-            State(version=name, state=one.state, error=one.error, channel=channel(channels, name))
+            State.of(one, version=name, channel=channel(channels, name))
             for one in loaded
             for name in (str(one.version),)
         ),
