@@ -103,23 +103,20 @@ class DataIndex(Worker):
 
     def index(self, version: str, folder: Path) -> None:
         """Read one data set and write what is in it; an earlier, broken-off reading is replaced."""
+        row = DataSet(version=version, folder=str(folder), images=0, state="indexing", trouble="")
         with self._database.write() as session:
             for table in (DataImage, DataCount, Reference):
                 session.execute(delete(table).where(table.data_version == version))
-            session.merge(
-                DataSet(version=version, folder=str(folder), images=0, state="indexing", trouble="")
-            )
+            session.merge(row)
         try:
-            images = self._read(version, folder)
-            state, trouble = ("ready", "") if images else ("empty", f"{folder} holds no records")
+            row.images = self._read(version, folder)
+            row.state, row.trouble = ("ready", "") if row.images else ("empty", f"{folder} holds no records")
         except (DamagedRecordsError, OSError) as error:
-            images, state, trouble = 0, "damaged", str(error)
+            row.state, row.trouble = "damaged", str(error)
             log.warning("data set %s: %s", version[:12], error)
         if not self.stopping:
             with self._database.write() as session:
-                session.merge(
-                    DataSet(version=version, folder=str(folder), images=images, state=state, trouble=trouble)
-                )
+                session.merge(row)
 
     def _read(self, version: str, folder: Path) -> int:
         counts: Counter[tuple[str, str, str, int]] = Counter()
