@@ -13,11 +13,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from core.features import IMAGE_BYTES
 from core.images.decode import ImageRefusedError
 from core.images.header import HeaderError, read_header
 from core.images.normalise import normalise
 from core.protos.tensor_pb2 import DT_STRING
-from core.tfserving.tensors import IMAGE_BYTES
 from serving.operations.memory import Reservation
 from serving.operations.metrics import Metrics
 from serving.options import Options
