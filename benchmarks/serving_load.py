@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import resource
 import time
@@ -118,8 +119,13 @@ def measured(window: Window, seconds: float, pid: int) -> dict[str, Any]:
 
 def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
     """One window, asked by a fresh process; see `ask`."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silence) as process:
         return process.submit(ask, kind, target, images, **flags).result()
+
+
+def _silence() -> None:
+    """TensorFlow's own lines would stand between those of the benchmark."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def ask(
