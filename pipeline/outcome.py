@@ -37,7 +37,7 @@ class StepOutcome(Frozen):
         return cls(
             name=step.name,
             state=step.state,
-            seconds=round(step.seconds, 1),
+            seconds=round((step.finished - step.started).total_seconds(), 1),
             outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
         )
 
