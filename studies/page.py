@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,4 +109,4 @@ def picture(pixels: npt.NDArray[np.uint8], title: str, text: str, side: int = 22
     image.thumbnail((2 * side, side))
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=85)
-    return Picture("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), title, text)
+    return Picture(paper.data_uri(stream.getvalue()), title, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def _data(evidence: Evidence) -> Link:
 
 def _config(evidence: Evidence, workspace: Workspace) -> Link:
     path = workspace.run(evidence.result.run_id) / "config.json"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    digest = hashing.file_hash(path) if path.is_file() else ""
     facts = [("run", evidence.result.run_id)]
     trainer = evidence.config.get("trainer", {})
     facts += [(key, str(trainer[key])) for key in ("strategy", "backbone", "seed") if key in trainer]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         },
         "carcinomas": headline.carcinomas(found.predictions),
         "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),
-        "contact_sheet": _data_uri(found.contact_sheet),
+        "contact_sheet": paper.data_uri(found.contact_sheet),
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
         "network": lineage.described(found.model),
@@ -98,18 +97,11 @@ def _with_pictures(wrong: Sequence[Prediction], found: Evidence) -> list[Mistake
     return [
         Mistake(
             item,
-            _data_uri(found.pictures.get(item.image_name)),
-            _data_uri(found.heat_maps.get(item.image_name)),
+            paper.data_uri(found.pictures.get(item.image_name)),
+            paper.data_uri(found.heat_maps.get(item.image_name)),
         )
         for item in wrong
     ]
-
-
-def _data_uri(image: bytes | None) -> str:
-    if image is None:
-        return ""
-    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def _page(template: str, context: dict[str, Any]) -> str:

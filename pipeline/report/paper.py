@@ -24,6 +24,14 @@ def render(package: str, template: str, context: Mapping[str, Any], extra_style:
     return _stripped(text) + "\n"
 
 
+def data_uri(image: bytes | None) -> str:
+    """Return a JPEG or PNG as an address that holds it; an empty one without it."""
+    if image is None:
+        return ""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
 @cache
 def _environment(package: str, extra_style: str) -> Environment:
     environment = Environment(

@@ -23,25 +23,6 @@ from pipeline.synthetic.traits import BENIGN, MELANOMA
 if TYPE_CHECKING:
     from components.ingest.beam_job import Listener
 
-COLUMNS: Final = (
-    "image_name",
-    "patient_id",
-    "lesion_id",
-    "diagnosis",
-    "age_approx",
-    "sex",
-    "anatom_site",
-    "target",
-    "asymmetry",
-    "border_irregularity",
-    "colours",
-    "diameter_mm",
-    "area_share",
-    "mm_per_pixel",
-    "atypia",
-    "skin_type",
-    "hairs",
-)
 # Tells a folder that this module wrote from one of the user's.
 MARKER: Final = "synthetic.json"
 
@@ -147,9 +128,8 @@ def synthesise(
 ) -> Path:
     """Render ``config.images`` lesions into ``out`` and return the path of its ``metadata.csv``.
 
-    Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (the columns of ``COLUMNS``; lengths in
-    millimetres, ``colours`` separated by spaces) and ``synthetic.json`` (the configuration). The folder appears
-    whole or not at all, in place of an earlier synthetic cohort, or with ``force`` of whatever is there.
+    Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (lengths in millimetres, ``colours`` separated by
+    spaces) and ``synthetic.json`` (the configuration). The folder appears whole or not at all, in place of an earlier synthetic cohort, or with ``force`` of whatever is there.
 
     Raises:
         OccupiedError: ``out`` holds other files and ``force`` is not set.
@@ -185,10 +165,11 @@ def _write(config: SynthConfig, folder: Path, listener: Listener | None) -> None
         ThreadPoolExecutor(workers) as pool,
         (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
+        table = csv.writer(file)
         for done, row in enumerate(pool.map(lambda case: _one(config, case, folder), cases), start=1):
-            table.writerow(row)
+            if done == 1:
+                table.writerow(row)  # its keys
+            table.writerow(row.values())
             if listener is not None:
                 listener("draw", done, len(cases))
     (folder / MARKER).write_text(

@@ -243,10 +243,6 @@ class SegmentationStudy(Frozen):
         """Write it into the study's folder."""
         write_atomic(folder / FILE_NAME, self.model_dump_json(indent=1) + "\n")
 
-    def with_unet(self, run_id: str) -> SegmentationStudy:
-        """Return it with another U-Net."""
-        return self.model_copy(update={"unet_run": run_id})
-
     def with_result(self, result: Result, out_of_fold_jaccard: float) -> SegmentationStudy:
         """Return it with a classifier's result, in place of an earlier one of the same classifier."""
         others = tuple(one for one in self.results if one.classifier != result.classifier)
