@@ -90,7 +90,7 @@ def collect(
     slices = measured.load(evaluation) if evaluation else ()
     pusher = by_name.get("Pusher")
     artifact = pusher.output("pushed_model") if pusher else None
-    pushed = artifact.properties if artifact else {}
+    pushed: Mapping[str, Any] = artifact.properties if artifact else {}
     status, reason = _status(verdicts, steps, pushed, error)
     return Outcome(
         run_id=where.run_id,
@@ -106,12 +106,20 @@ def collect(
         metrics=next((item for item in slices if item.slice == OVERALL), None),
         threshold=facts.get("threshold"),
         verdicts=tuple(verdicts),
-        steps=tuple(StepOutcome.of(step) for step in steps),
+        steps=tuple(
+            StepOutcome(
+                name=step.name,
+                state=step.state,
+                seconds=round((step.finished - step.started).total_seconds(), 1),
+                outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
+            )
+            for step in steps
+        ),
     )
 
 
 def _status(
-    verdicts: Sequence[Verdict], steps: Sequence[Step], pushed: Mapping[str, str], error: str
+    verdicts: Sequence[Verdict], steps: Sequence[Step], pushed: Mapping[str, Any], error: str
 ) -> tuple[Status, str]:
     refusals = [check.sentence() for verdict in verdicts for check in verdict.refusals]
     if refusals:

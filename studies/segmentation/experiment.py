@@ -83,7 +83,7 @@ def check(files: Sequence[Path], count: int) -> None:
     Raises:
         ValueError: labels are unknown or too few.
     """
-    _rows(np.array([row[features.TARGET] for row in pair_files.records(files)], np.int64), count, 0)
+    folds(np.array([row[features.TARGET] for row in pair_files.records(files)], np.int64), count, 0)
 
 
 def material(
@@ -96,7 +96,7 @@ def material(
     """
     large = pair_files.load(files, SIZE, SIZE)
     small = pair_files.load(files, config.height, config.width)
-    rows = _rows(large.targets, count, seed)
+    rows = folds(large.targets, count, seed)
     predicted = np.zeros(large.masks.shape, bool)
     for number, (training_rows, held_out) in enumerate(rows):
         progress.line("U-Net of fold %d of %d: %d pairs", number + 1, count, len(training_rows))
@@ -180,12 +180,6 @@ def _arm(name: str, given: Material, answers: dict[str, npt.NDArray[np.float64]]
     )
 
 
-def _rows(targets: Labels, count: int, seed: int) -> list[tuple[Indices, Indices]]:
-    if (targets < 0).any():
-        raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
-    return folds(targets, count, seed)
-
-
 def _inner(small: Loaded, rows: npt.NDArray[np.int64], seed: int) -> tuple[Loaded, Loaded]:
     """A tenth of the training folds chooses epoch and threshold."""
     order = np.random.default_rng([seed, len(rows)]).permutation(rows)
@@ -202,8 +196,10 @@ def folds(targets: npt.NDArray[np.int64], count: int, seed: int) -> list[tuple[I
     """Return (training rows, held-out rows) of each fold; every row is held out once.
 
     Raises:
-        ValueError: a label has fewer rows than there are folds.
+        ValueError: labels are unknown, or one has fewer rows than there are folds.
     """
+    if (targets < 0).any():
+        raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
     draw = np.random.default_rng(seed)
     place = np.empty(len(targets), np.int64)
     for target in np.unique(targets):

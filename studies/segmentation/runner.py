@@ -90,6 +90,7 @@ class SegmentationSteps:
 TRUE_COLOUR = (86, 180, 233)  # RGB, sky blue
 PREDICTED_COLOUR = (230, 159, 0)  # orange: both of Okabe and Ito's set
 _SIDE = 260
+_SHOWN = 6  # pictures of a kind
 PRESET = "studies/segmentation"
 
 
@@ -142,14 +143,14 @@ def run_pipeline(
     return collect(run_id, workspace)
 
 
-def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Picture]]]:
+def gallery(run: UnetRun, data: Path) -> list[tuple[str, list[Picture]]]:
     """Return pictures of the best, the middling and the worst masks of test, true and predicted outlines on them."""
     ordered = sorted(run.scores, key=lambda score: -score.jaccard)
-    middle = max(0, len(ordered) // 2 - count // 2)
+    middle = max(0, len(ordered) // 2 - _SHOWN // 2)
     groups = [
-        ("The worst", ordered[-count:][::-1]),
-        ("Around the median", ordered[middle : middle + count]),
-        ("The best", ordered[:count]),
+        ("The worst", ordered[-_SHOWN:][::-1]),
+        ("Around the median", ordered[middle : middle + _SHOWN]),
+        ("The best", ordered[:_SHOWN]),
     ]
     wanted = {score.image_name for _, scores in groups for score in scores}
     segment = measured.loaded(run.model)
