@@ -16,7 +16,7 @@ from core.numbers import count, percent, plural
 from core.records.evaluation import External
 from core.settings import Frozen
 from pipeline.outcome import Outcome
-from pipeline.report import words
+from pipeline.report import paper, words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
 from pipeline.report.slices import Slices
@@ -24,10 +24,6 @@ from pipeline.report.slices import Slices
 HUB_FILE_NAME = "model_card.md"
 # The hub's names of metrics; the others have ours.
 _HUB_METRICS = {"auc": "roc_auc", "sensitivity": "recall", "brier_score": "brier_score"}
-_LICENCE = (
-    "The software is under the Apache License 2.0. A model may be passed on as the terms of its training images and of its "
-    "first weights allow; who passes it on names its licence in the head of this file."
-)
 LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
 
 
@@ -193,37 +189,8 @@ def markdown(card: ModelCard) -> str:
         "tags": ["melanoma", "dermoscopy", "medical-imaging", "tensorflow", "saved-model"],
         "model-index": [{"name": f"{card.model_name} {card.model_version}", "results": _results(card)}],
     }
-    facts = "\n".join(f"- {name}: {value}" for name, value in _facts(card).items())
-    return "\n".join(
-        [
-            f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n",
-            f"# {card.model_name} {card.model_version}\n",
-            f"> {card.warning}\n",
-            facts,
-            "\n## Figures\n",
-            f"On {card.test_images} test images, {card.test_melanomas} of them melanomas.\n",
-            _figures(card),
-            "\n## Limits\n",
-            *(f"- {sentence}" for sentence in card.not_known),
-            "\n## Reporting checklists\n",
-            "Filled by the run:\n",
-            *(f"- {item}" for item in card.reporting.filled),
-            "\nA person must write:\n",
-            *(f"- {item}" for item in card.reporting.missing),
-            f"\n## Licence\n\n{_LICENCE}\n",
-        ]
-    )
-
-
-def _facts(card: ModelCard) -> dict[str, str]:
-    gates = ", ".join(f"{name} {'passed' if passed else 'refused'}" for name, passed in card.gates.items())
-    return {
-        "run": f"{card.run_id} ({card.status}), {card.created:%Y-%m-%d}",
-        "software": f"melanosizer {card.software}",
-        "gates": gates,
-        "operating point": f"refer where the probability is at least {card.operating_point:.4f}",
-        "training data": card.data_version,
-    }
+    written = yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
+    return paper.markdown("model_card.md.j2", {"card": card, "head": written, "columns": _measured(card)})
 
 
 def _measured(card: ModelCard) -> list[tuple[dict[str, str], Mapping[str, Interval]]]:
@@ -258,12 +225,3 @@ def _results(card: ModelCard) -> list[dict[str, Any]]:
         }
         for data, metrics in _measured(card)
     ]
-
-
-def _figures(card: ModelCard) -> str:
-    columns = _measured(card)
-    lines = [f"| | {' | '.join(data['name'] for data, _ in columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for key in ("auc", "sensitivity", "specificity", "calibration_error"):
-        label = "AUC" if key == "auc" else key.replace("_", " ")
-        lines.append(f"| {label} | {' | '.join(str(metrics[key]) for _, metrics in columns)} |")
-    return "\n".join(lines)

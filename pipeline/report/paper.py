@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from core import numbers
@@ -22,6 +22,11 @@ def render(package: str, template: str, context: Mapping[str, Any], extra_style:
     text = _environment(package, extra_style).get_template(template).render(context)
     # Templates leave lines of indentation behind; nothing on the page is preformatted.
     return _stripped(text) + "\n"
+
+
+def markdown(template: str, context: Mapping[str, Any]) -> str:
+    """Return the Markdown of a template of the reports."""
+    return _environment("pipeline.report", "").get_template(template).render(context) + "\n"
 
 
 def data_uri(image: bytes | None) -> str:
@@ -36,7 +41,7 @@ def data_uri(image: bytes | None) -> str:
 def _environment(package: str, extra_style: str) -> Environment:
     environment = Environment(
         loader=PackageLoader(package),
-        autoescape=True,
+        autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -19,7 +19,6 @@ from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
 from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import classes
-from components.trainer.model import network as networks
 from components.trainer.model.classifier import Classifier, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
@@ -200,15 +199,6 @@ def run_experiment(
         ),
     )
     return measured, member.network.weights()
-
-
-def parameters(rung: Experiment) -> int:
-    """Return how many parameters a rung's network has, from random weights."""
-    config = rung.trainer
-    network = networks.build(
-        config, size=config.stages[-1].size, classes=2, moments=Moments((0, 0, 0), (1, 1, 1)), weights="none"
-    )
-    return int(network.model.count_params())
 
 
 def save_weights(weights: Weights, path: Path) -> None:

@@ -49,19 +49,10 @@ def save(documents: list[Spec], path: Path, command: str) -> None:
 
 def _locations(preset: str) -> Locations:
     """Return marks for all that only the run knows; the pipeline root is given when it is submitted."""
-    workspace = templates.mark(templates.WORKSPACE)
-    return Locations(
-        data=templates.mark(templates.DATA),
-        data_version=templates.mark(templates.DATA_VERSION),
-        spans=templates.mark(templates.SPANS),
-        grown_from=templates.mark(templates.GROWN_FROM),
-        artifacts="",
-        workspace=workspace,
-        cache=f"{workspace}/cache",
-        metadata=None,
-        run_id=templates.mark(templates.RUN_ID),
-        preset=preset,
-    )
+    names = (templates.DATA, *templates.OF_DATA, templates.WORKSPACE, templates.RUN_ID)
+    marks = {name: templates.mark(name) for name in names}
+    cache = f"{marks[templates.WORKSPACE]}/cache"
+    return Locations(**marks, artifacts="", cache=cache, metadata=None, preset=preset)
 
 
 def _compiled(config: RunConfig, image: str, preset: str) -> tuple[Spec, dict[str, Spec]]:
