@@ -62,7 +62,6 @@ class Section:
     tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
     galleries: Sequence[tuple[str, Sequence[Picture]]] = ()
-    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Page:
 
 def write(page: Page, path: Path) -> Path:
     """Write the page as one self-contained file and return its path."""
-    write_atomic(path, paper.render("studies", "study.html.j2", {"page": page}, extra_style="studies.css"))
+    write_atomic(path, paper.render("study.html.j2", {"page": page}, "studies", "studies.css"))
     return path
 
 

@@ -22,12 +22,11 @@ MOST_VALUES = 12
 
 @dataclass(frozen=True)
 class Balance:
-    """Other lesions and melanomas of a part of the data, and a bar of their shares."""
+    """Other lesions and melanomas of a part of the data."""
 
     name: str
     negatives: int
     positives: int
-    bar: Markup
 
     @property
     def images(self) -> int:
@@ -38,6 +37,13 @@ class Balance:
     def share(self) -> float | None:
         """Melanomas by images."""
         return self.positives / self.images if self.images else None
+
+    @property
+    def bar(self) -> Markup:
+        """A bar of their shares."""
+        share = "none" if self.share is None else percent(self.share)
+        melanomas = (float(self.positives), "melanoma", f"{count(self.positives)} melanomas, {share}")
+        return marks.stacked([melanomas, (float(self.negatives), "other", f"{count(self.negatives)} others")])
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def of(evidence: Evidence) -> Data:
     """Collect what is known of the data set."""
     balance = evidence.balance or {}
     splits = [
-        _balance(name, labels["negatives"], labels["positives"])
+        Balance(name, labels["negatives"], labels["positives"])
         for name, labels in balance.get("label_counts", {}).items()
     ]
     groups: list[tuple[str, Sequence[Balance]]] = []
@@ -100,7 +106,7 @@ def of(evidence: Evidence) -> Data:
             if len(values) == 1:
                 single.append((words.group(group), values[0]))
             elif values:
-                rows = [_balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
+                rows = [Balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
                 groups.append((words.GROUPS[group], _summed(rows)))
     weights = balance.get("class_weights")
     return Data(
@@ -116,23 +122,8 @@ def _summed(rows: list[Balance]) -> list[Balance]:
     if len(rows) <= MOST_VALUES:
         return rows
     rest = rows[MOST_VALUES - 1 :]
-    name = f"{len(rest)} others"
-    return [
-        *rows[: MOST_VALUES - 1],
-        _balance(name, sum(r.negatives for r in rest), sum(r.positives for r in rest)),
-    ]
-
-
-def _balance(name: str, negatives: int, positives: int) -> Balance:
-    images = negatives + positives
-    share = percent(positives / images) if images else "none"
-    bar = marks.stacked(
-        [
-            (float(positives), "melanoma", f"{count(positives)} melanomas, {share}"),
-            (float(negatives), "other", f"{count(negatives)} others"),
-        ]
-    )
-    return Balance(name, negatives, positives, bar)
+    summed = Balance(f"{len(rest)} others", sum(r.negatives for r in rest), sum(r.positives for r in rest))
+    return [*rows[: MOST_VALUES - 1], summed]
 
 
 def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:

@@ -86,10 +86,10 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "settings": lineage.settings(found.config),
         "cards": {"data": data_facts, "model": model_facts},
     }
-    files[FILE_NAME] = _page("report.html.j2", context)
-    files["data_card.html"] = _page("data_card.html.j2", context)
+    files[FILE_NAME] = paper.render("report.html.j2", context)
+    files["data_card.html"] = paper.render("data_card.html.j2", context)
     if model_facts is not None:
-        files["model_card.html"] = _page("model_card.html.j2", context)
+        files["model_card.html"] = paper.render("model_card.html.j2", context)
     return files
 
 
@@ -102,10 +102,6 @@ def _with_pictures(wrong: Sequence[Prediction], found: Evidence) -> list[Mistake
         )
         for item in wrong
     ]
-
-
-def _page(template: str, context: dict[str, Any]) -> str:
-    return paper.render("pipeline.report", template, context)
 
 
 def _json(content: dict[str, Any]) -> str:

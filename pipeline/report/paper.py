@@ -17,7 +17,9 @@ from core import numbers
 from pipeline.report import words
 
 
-def render(package: str, template: str, context: Mapping[str, Any], extra_style: str = "") -> str:
+def render(
+    template: str, context: Mapping[str, Any], package: str = "pipeline.report", extra_style: str = ""
+) -> str:
     """Return the HTML of a template of `package`, in the report's style and, after it, `extra_style` of the package."""
     text = _environment(package, extra_style).get_template(template).render(context)
     # Templates leave lines of indentation behind; nothing on the page is preformatted.

@@ -29,13 +29,6 @@ def vertex(config: RunConfig, *, image: str, preset: str, cluster: Cluster) -> S
     return {**_portable(config, image, preset, cluster), "runtimeConfig": {}}
 
 
-def _portable(config: RunConfig, image: str, preset: str, cluster: Cluster) -> Spec:
-    job, queries = _compiled(config, image, preset)
-    check_steps(cluster, job["pipelineSpec"]["components"])
-    rewrite.portable(job, queries, image=image, cluster=cluster, preset=preset)
-    return job
-
-
 def save(documents: list[Spec], path: Path, command: str) -> None:
     """Write YAML documents, with the command that made them on the first line; `.json` holds one in JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,11 +48,11 @@ def _locations(preset: str) -> Locations:
     return Locations(**marks, artifacts="", cache=cache, metadata=None, preset=preset)
 
 
-def _compiled(config: RunConfig, image: str, preset: str) -> tuple[Spec, dict[str, Spec]]:
-    """Return the PipelineJob TFX makes, and what each resolver was to look for.
+def _portable(config: RunConfig, image: str, preset: str, cluster: Cluster) -> Spec:
+    """Return the PipelineJob TFX makes, rewritten into what both targets run.
 
     TFX's compiler knows two resolver strategies and refuses ours; each of our resolvers stands in it as the
-    simpler of the two and comes back beside it as ``{step: {strategy, config}}``.
+    simpler of the two; what it was to look for is handed on as ``{step: {strategy, config}}``.
     """
     pipeline = create_pipeline(ClassifierSteps(config), _locations(preset))
     queries = {}
@@ -77,4 +70,7 @@ def _compiled(config: RunConfig, image: str, preset: str) -> tuple[Spec, dict[st
             default_image=image, default_commands=list(COMMAND), use_pipeline_spec_2_1=True
         )
     )
-    return runner.run(pipeline, write_out=False), queries
+    job: Spec = runner.run(pipeline, write_out=False)
+    check_steps(cluster, job["pipelineSpec"]["components"])
+    rewrite.portable(job, queries, image=image, cluster=cluster, preset=preset)
+    return job
