@@ -11,7 +11,6 @@ from pydantic import Field
 
 from components.ingest.manifest import Manifest
 from core.charts import marks
-from core.features import SPLITS
 from core.numbers import count, percent
 from core.settings import Frozen
 from pipeline.report import words
@@ -99,15 +98,12 @@ def of(evidence: Evidence) -> Data:
     ]
     groups: list[tuple[str, Sequence[Balance]]] = []
     single: list[tuple[str, str]] = []
-    found = evidence.groups
-    if found is not None:
-        for group in found.names:
-            values = found.values(group)
-            if len(values) == 1:
-                single.append((words.group(group), values[0]))
-            elif values:
-                rows = [Balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
-                groups.append((words.GROUPS[group], _summed(rows)))
+    for group, values in evidence.groups.items():
+        if len(values) == 1:
+            single.append((words.group(group), next(iter(values))))
+        elif values:
+            rows = [Balance(words.value(value), *labels) for value, labels in values.items()]
+            groups.append((words.GROUPS[group], _summed(rows)))
     weights = balance.get("class_weights")
     return Data(
         splits=splits,
@@ -141,14 +137,11 @@ def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:
 
 def card(evidence: Evidence, data: Data) -> DataCard:
     """Make the card of the data set a run has read."""
-    found, manifest = evidence.groups, evidence.manifest
-    balance = evidence.balance or {}
-    groups: dict[str, dict[str, Labels]] = {}
-    if found is not None:
-        for group in found.names:
-            groups[group] = {
-                value: _of_each(*found.labels(group, value, SPLITS)) for value in found.values(group)
-            }
+    manifest, balance = evidence.manifest, evidence.balance or {}
+    groups = {
+        group: {value: _of_each(*labels) for value, labels in values.items()}
+        for group, values in evidence.groups.items()
+    }
     verdict = next((item for item in evidence.result.verdicts if item.gate == "data"), None)
     return DataCard(
         data_version=evidence.result.data_version,

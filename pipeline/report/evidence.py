@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,6 +26,8 @@ from pipeline.outcome import Outcome
 from pipeline.unseen_sources import UnseenSource
 
 T = TypeVar("T")
+# Other lesions and melanomas by value of sex, age, site, diagnosis and source, as the class balance step counted them.
+Groups = Mapping[str, Mapping[str, tuple[int, int]]]
 
 # A path of two parts or more, not within an address or a relative path.
 _PATH = re.compile(r"(?<![\w:/.…])(/[^\s/:,;'\"<>]+)+/([^\s/:,;'\"<>]+)")
@@ -49,34 +50,19 @@ def ordered(group: str, totals: Mapping[str, int]) -> list[str]:
     return sorted(totals, key=lambda value: (value == UNKNOWN, -totals[value], value))
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Images of a data set by sex, age, site, diagnosis and source, as the class balance step counted them."""
-
-    # [other lesions, melanomas] by split, group and value, as `balance.json` has them.
-    counts: dict[str, dict[str, dict[str, list[int]]]]
-
-    @property
-    def names(self) -> list[str]:
-        """The groups, in the order they were counted."""
-        return list(dict.fromkeys(name for groups in self.counts.values() for name in groups))
-
-    def values(self, group: str) -> list[str]:
-        """Return the values of a group, see `ordered`."""
-        totals: Counter[str] = Counter()
-        for groups in self.counts.values():
-            for value, labels in groups.get(group, {}).items():
-                totals[value] += sum(labels)
-        return ordered(group, totals)
-
-    def labels(self, group: str, value: str, splits: Collection[str]) -> tuple[int, int]:
-        """Return other lesions and melanomas of one value of a group."""
-        found = [
-            groups.get(group, {}).get(value, [0, 0])
-            for split, groups in self.counts.items()
-            if split in splits
-        ]
-        return sum(labels[0] for labels in found), sum(labels[1] for labels in found)
+def over_all_splits(counts: Mapping[str, Mapping[str, Mapping[str, Sequence[int]]]]) -> Groups:
+    """Sum [other lesions, melanomas] by split, group and value, as `balance.json` has them; values are `ordered`."""
+    summed: dict[str, dict[str, tuple[int, int]]] = {}
+    for groups in counts.values():
+        for group, values in groups.items():
+            found = summed.setdefault(group, {})
+            for value, (others, melanomas) in values.items():
+                before = found.get(value, (0, 0))
+                found[value] = before[0] + others, before[1] + melanomas
+    return {
+        group: {value: values[value] for value in ordered(group, {key: sum(n) for key, n in values.items()})}
+        for group, values in summed.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -93,7 +79,7 @@ class Evidence:
     quarantined: Sequence[Quarantined] | None = None  # None where the data set has no list
     model: dict[str, Any] = field(default_factory=dict)  # what the model says of itself
     record: VersionRecord | None = None  # of the version that is served after the run
-    groups: Groups | None = None
+    groups: Groups = field(default_factory=dict)  # of the data set, over all splits
     pictures: Mapping[str, bytes] = field(default_factory=dict)  # JPEG thumbnails of the worst errors
     heat_maps: Mapping[str, bytes] = field(default_factory=dict)  # JPEGs of missed melanomas under one
     robustness: dict[str, Any] | None = None  # AUC under each change of the picture
@@ -146,7 +132,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
         model=without_paths(reader.read(trained, str(FACTS), _json) or {}),
         record=reader.read(records, f"{result.version}.json", _version),
-        groups=Groups(balanced["groups"]) if balanced and balanced.get("groups") else None,
+        groups=over_all_splits((balanced or {}).get("groups") or {}),
         pictures=_pictures(evaluation, worst.PICTURES, kinds, reader),
         heat_maps=_pictures(evaluation, worst.HEAT_MAPS, kinds, reader),
         robustness=reader.read(model_run, "robustness.json", _json),
