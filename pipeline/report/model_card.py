@@ -19,25 +19,12 @@ from pipeline.outcome import Outcome
 from pipeline.report import paper, words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
-from pipeline.report.slices import Slices
+from pipeline.report.slices import Slice, Slices
 
 HUB_FILE_NAME = "model_card.md"
 # The hub's names of metrics; the others have ours.
 _HUB_METRICS = {"auc": "roc_auc", "sensitivity": "recall", "brier_score": "brier_score"}
 LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
-
-
-class SliceFigures(Frozen):
-    """One slice of the test split."""
-
-    feature: str
-    value: str
-    images: int
-    melanomas: int
-    judged: bool = Field(description="whether the model gate looked at it: enough images of both classes")
-    auc: Interval | None
-    sensitivity: Interval | None
-    specificity: Interval | None
 
 
 class Reporting(Frozen):
@@ -69,7 +56,7 @@ class ModelCard(Frozen):
     metrics: dict[str, Interval] = Field(description="on the whole test split")
     positive_predictive_value: float | None = Field(description="at the test split's share of melanomas")
     negative_predictive_value: float | None
-    slices: Sequence[SliceFigures]
+    slices: Sequence[Slice]
     gates: dict[str, bool]
     external: Sequence[External] = Field(description="measures on pictures from elsewhere")
     reporting: Reporting = Field(description="items of TRIPOD+AI and CLAIM")
@@ -106,11 +93,7 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         },
         positive_predictive_value=performance.chosen.positive_predictive_value,
         negative_predictive_value=performance.chosen.negative_predictive_value,
-        slices=[
-            SliceFigures.model_validate(row, from_attributes=True)
-            for _, rows in slices.by_feature
-            for row in rows
-        ],
+        slices=[row for _, rows in slices.by_feature for row in rows],
         gates={verdict.gate: verdict.passed for verdict in result.verdicts},
         external=evidence.external,
         reporting=_reporting(evidence),
