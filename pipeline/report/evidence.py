@@ -10,15 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from markupsafe import Markup
+
 from components.evaluator import predictions, worst
 from components.evaluator.predictions import Prediction
 from components.ingest import manifest as manifests
 from components.ingest.manifest import Manifest
+from core.charts import marks
 from core.features import AGE_BAND, MODEL_NAME, PROBABILITY, TARGET, UNKNOWN
 from core.hashing import FACTS
+from core.numbers import count, percent
 from core.records import evaluation as evaluations
 from core.records.evaluation import External
 from core.records.version import VersionRecord
+from core.settings import Frozen
 from core.spreadsheet import plain
 from core.workspace import Workspace
 from pipeline import unseen_sources
@@ -26,8 +31,6 @@ from pipeline.outcome import Outcome
 from pipeline.unseen_sources import UnseenSource
 
 T = TypeVar("T")
-# Other lesions and melanomas by value of sex, age, site, diagnosis and source, as the class balance step counted them.
-Groups = Mapping[str, Mapping[str, tuple[int, int]]]
 
 # A path of two parts or more, not within an address or a relative path.
 _PATH = re.compile(r"(?<![\w:/.…])(/[^\s/:,;'\"<>]+)+/([^\s/:,;'\"<>]+)")
@@ -50,17 +53,47 @@ def ordered(group: str, totals: Mapping[str, int]) -> list[str]:
     return sorted(totals, key=lambda value: (value == UNKNOWN, -totals[value], value))
 
 
+class Labels(Frozen):
+    """Images of each label."""
+
+    others: int
+    melanomas: int
+
+    @property
+    def images(self) -> int:
+        """All images."""
+        return self.others + self.melanomas
+
+    @property
+    def share(self) -> float | None:
+        """Melanomas by images."""
+        return self.melanomas / self.images if self.images else None
+
+    @property
+    def bar(self) -> Markup:
+        """A bar of their shares."""
+        share = "none" if self.share is None else percent(self.share)
+        melanomas = (float(self.melanomas), "melanoma", f"{count(self.melanomas)} melanomas, {share}")
+        return marks.stacked([melanomas, (float(self.others), "other", f"{count(self.others)} others")])
+
+
+# By value of sex, age, site, diagnosis and source, as the class balance step counted them.
+Groups = dict[str, dict[str, Labels]]
+
+
 def over_all_splits(counts: Mapping[str, Mapping[str, Mapping[str, Sequence[int]]]]) -> Groups:
     """Sum [other lesions, melanomas] by split, group and value, as `balance.json` has them; values are `ordered`."""
-    summed: dict[str, dict[str, tuple[int, int]]] = {}
+    summed: Groups = {}
     for groups in counts.values():
         for group, values in groups.items():
             found = summed.setdefault(group, {})
             for value, (others, melanomas) in values.items():
-                before = found.get(value, (0, 0))
-                found[value] = before[0] + others, before[1] + melanomas
+                before = found.get(value, Labels(others=0, melanomas=0))
+                found[value] = Labels(others=before.others + others, melanomas=before.melanomas + melanomas)
     return {
-        group: {value: values[value] for value in ordered(group, {key: sum(n) for key, n in values.items()})}
+        group: {
+            value: values[value] for value in ordered(group, {key: one.images for key, one in values.items()})
+        }
         for group, values in summed.items()
     }
 
@@ -89,6 +122,14 @@ class Evidence:
     external: Sequence[External] = ()  # measured on pictures from elsewhere
     unseen_sources: Sequence[UnseenSource] = ()  # what each source costs a model trained without it
     unreadable: Sequence[str] = ()  # files that are there but could not be read, with the reason
+
+    @property
+    def splits(self) -> dict[str, Labels]:
+        """Images of each split, as the class balance step counted them."""
+        counts = (self.balance or {}).get("label_counts", {})
+        return {
+            name: Labels(others=one["negatives"], melanomas=one["positives"]) for name, one in counts.items()
+        }
 
     @property
     def model_name(self) -> str:

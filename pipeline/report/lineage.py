@@ -91,8 +91,7 @@ def _written(value: Any) -> str:
 
 
 def _data(evidence: Evidence) -> Link:
-    counts = (evidence.balance or {}).get("label_counts", {})
-    images = sum(labels["negatives"] + labels["positives"] for labels in counts.values())
+    images = sum(labels.images for labels in evidence.splits.values())
     facts = [("folder", Path(evidence.result.data).name)]
     if images:
         facts.insert(0, ("images", count(images)))

@@ -52,8 +52,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     """Return the text of each file by its name; the cards link to the report as ``report_name``."""
     measured = performance.of(found)
     parts = slices.of(found, measured.measures) if measured else None
-    the_data = data.of(found)
-    data_facts = data.card(found, the_data)
+    data_facts = data.card(found)
     files = {"data_card.json": _json(data_facts.model_dump(mode="json"))}
     model_facts = model_card.of(found, measured, parts) if measured and parts else None
     if model_facts is not None:
@@ -71,7 +70,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "performance": measured,
         "ece_method": CALIBRATION_METHOD,
         "slices": parts,
-        "data": the_data,
+        "data": data.of(found),
         "training": training.of(found),
         "weaknesses": model_card.weaknesses(found.robustness),
         "wrong": {

@@ -1,4 +1,4 @@
-from pipeline.report.evidence import over_all_splits
+from pipeline.report.evidence import Labels, over_all_splits
 
 FOUND = over_all_splits(
     {
@@ -13,11 +13,13 @@ FOUND = over_all_splits(
 
 
 def test_labels_are_summed_over_the_splits():
-    assert FOUND["sex"]["female"] == (7, 2)
-    assert FOUND["sex"]["male"] == (5, 2)
-    assert FOUND["source"] == {"made-up": (3, 1)}
+    assert FOUND["sex"]["female"] == Labels(others=7, melanomas=2)
+    assert FOUND["sex"]["male"] == Labels(others=5, melanomas=2)
+    assert FOUND["source"] == {"made-up": Labels(others=3, melanomas=1)}
     assert "anatom_site" not in FOUND
-    assert over_all_splits({"test": {"sex": {"female": [3, 1]}}}) == {"sex": {"female": (3, 1)}}
+    assert over_all_splits({"test": {"sex": {"female": [3, 1]}}}) == {
+        "sex": {"female": Labels(others=3, melanomas=1)}
+    }
     assert over_all_splits({}) == {}
 
 
