@@ -94,7 +94,7 @@ def find(workspace: Workspace, run_id: str | None) -> FinishedRun:
     place = workspace.located(str(trained)) if trained else None
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        history = {}
+        history: dict[str, Any] = {}
         if place and (place / "history.json").is_file():
             history = json.loads((place / "history.json").read_text(encoding="utf-8"))
         steps = LineageStore(workspace.root).run(chosen)

@@ -129,7 +129,8 @@ def synthesise(
     """Render ``config.images`` lesions into ``out`` and return the path of its ``metadata.csv``.
 
     Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (lengths in millimetres, ``colours`` separated by
-    spaces) and ``synthetic.json`` (the configuration). The folder appears whole or not at all, in place of an earlier synthetic cohort, or with ``force`` of whatever is there.
+    spaces) and ``synthetic.json`` (the configuration). The folder appears whole or not at all, in place of an earlier
+    synthetic cohort, or with ``force`` of whatever is there.
 
     Raises:
         OccupiedError: ``out`` holds other files and ``force`` is not set.
