@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import UsageError
+from core.process import cores
 from core.settings import Frozen
 from pipeline.synthetic import render, traits
 from pipeline.synthetic.traits import BENIGN, MELANOMA
@@ -161,9 +161,8 @@ def _write(config: SynthConfig, folder: Path, listener: Listener | None) -> None
     if config.masks:
         (folder / "masks").mkdir()
     cases = cohort(config)
-    workers = config.workers or os.cpu_count() or 1
     with (
-        ThreadPoolExecutor(workers) as pool,
+        ThreadPoolExecutor(config.workers or cores()) as pool,
         (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file)
