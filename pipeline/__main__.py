@@ -42,25 +42,25 @@ from pipeline.console import say
 ENTRY_POINTS: Final = "melanosizer.commands"
 """The group of entry points by which a room above the pipeline adds commands to it."""
 
-COMMANDS: Final[tuple[Callable[..., None], ...]] = (
-    quickstart,
-    synth,
-    ingest,
-    run,
-    presets,
-    runs,
-    train_worker,
-    report,
-    evaluate,
-    send,
-    recalibrate,
-    serve,
-    predict,
-    predict_batch,
-    compile,
-    submit,
-    doctor,
-)
+COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "quickstart": quickstart,
+    "synth": synth,
+    "ingest": ingest,
+    "run": run,
+    "presets": presets,
+    "runs": runs,
+    "train-worker": train_worker,
+    "report": report,
+    "evaluate": evaluate,
+    "send": send,
+    "recalibrate": recalibrate,
+    "serve": serve,
+    "predict": predict,
+    "predict-batch": predict_batch,
+    "compile": compile,
+    "submit": submit,
+    "doctor": doctor,
+}
 """Each imports what it needs when it is called, so that --help answers at once."""
 
 EXTRAS = {"serve": "serving", "predict": "serving", "dashboard": "dashboard"}
@@ -124,8 +124,8 @@ def _add_installed(app: typer.Typer) -> None:
             app.command(entry.name)(command)
 
 
-for _command in COMMANDS:
-    app.command()(_command)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 app.add_typer(models, name="models")
 _add_installed(app)
 
