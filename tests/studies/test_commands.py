@@ -186,6 +186,7 @@ def in_this_process(job, _, progress):
     return job(progress)
 
 
+@pytest.mark.slow
 def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder, monkeypatch):
     arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
     one = runner.invoke(app, [*arguments, "--rungs", "first"], env=WIDE)
@@ -229,6 +230,7 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder, 
         raise runner.invoke(app, ["report", "--workspace", str(tmp_path), "--run", runs[0]]).exception
 
 
+@pytest.mark.slow
 def test_a_rung_that_fails_is_named_and_the_others_go_on(ingested, tmp_path, small_ladder, monkeypatch):
     third = small_ladder["01-first"].model_copy(update={"title": "Third"})
     small_ladder["03-third"] = third

@@ -45,6 +45,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
+@pytest.mark.slow
 def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, monkeypatch):
     monkeypatch.setattr("studies.baselines.frozen_cnn._SIZE", 64)
     monkeypatch.setattr("studies.baselines.perceptron._GENERATIONS", 10)
