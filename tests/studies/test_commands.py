@@ -17,7 +17,6 @@ from core.errors import FAULT, UsageError
 from core.registry.store import Registry
 from core.workspace import Workspace
 from dashboard.readers.evidence import Evidence
-from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
 from pipeline.__main__ import app
 from studies.ladder import networks as ladder
@@ -216,7 +215,7 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder, 
     assert outcome["data"] == str(ingested.resolve())
     # What the dashboard compares.
     files = RunFiles(Workspace(tmp_path))
-    evidence = Evidence(files, RegistryFiles(Workspace(tmp_path), "melanoma"))
+    evidence = Evidence(files)
     for name, measured in zip(runs, (first, second), strict=True):
         assert files.run(name).of_a_study
         assert len(evidence.of_run(name)) == measured["images"]
