@@ -70,7 +70,7 @@ def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, 
         raise AssertionError("figures were computed twice")
 
     monkeypatch.setattr(extract, "_described", never)
-    monkeypatch.setattr(frozen_cnn, "_extractor", never)
+    monkeypatch.setattr(frozen_cnn.FeatureExtractor, "pooled", never)
     again = runner.invoke(app, [*arguments, "--weights", "none"])
     assert again.exit_code == 0, again.output
     repeated = json.loads((folder / "rows.json").read_text())
