@@ -34,6 +34,7 @@ from benchmarks.measuring import command_line, markdown
 from core.protos.prediction_service_pb2 import PredictResponse
 from edge.camera.photograph import prepare
 from edge.camera.sample import draw
+from edge.config import PhotographSection
 from tests.support.edge_doubles import FleetGateway, ModelServer, Network, Weather, scored
 from tests.support.edge_process import DeviceProcess
 
@@ -164,7 +165,7 @@ class Camera(threading.Thread):
             self._pictures[path] = draw(800, 600, seed=seed.randrange(10**6))
             path.write_bytes(self._pictures[path])
         self.poison = hashlib.sha256(
-            prepare(self._pictures[folder / f"{POISONED}.jpg"], 1000, 92).jpeg
+            prepare(self._pictures[folder / f"{POISONED}.jpg"], PhotographSection()).jpeg
         ).hexdigest()
 
     def run(self) -> None:

@@ -29,7 +29,7 @@ from benchmarks.measuring import ROOT, command_line, cpu_seconds, markdown, row,
 from edge.camera.photograph import prepare
 from edge.camera.quality import check
 from edge.camera.sample import draw
-from edge.config import QualitySection
+from edge.config import PhotographSection, QualitySection
 from edge.queue.examination import new_id
 from tests.support.edge_doubles import ModelServer, answer
 
@@ -92,7 +92,7 @@ def shutter_to_result(capture: bytes, count: int) -> tuple[list[float], float, f
     preparing, checking = [], []
     for _ in range(count):
         start = time.thread_time()
-        photograph = prepare(capture, 1000, 92)
+        photograph = prepare(capture, PhotographSection())
         preparing.append(time.thread_time() - start)
         start = time.thread_time()
         check(photograph.pixels, QualitySection())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -58,6 +59,25 @@ def rss(process: psutil.Process) -> float:
 def cpu_seconds(process: psutil.Process) -> float:
     """Processor seconds of one process so far."""
     return float(sum(process.cpu_times()[:2]))
+
+
+@contextmanager
+def sampled(read: Callable[[], float], every_s: float) -> Iterator[list[float]]:
+    """What a figure was every so many seconds while a block ran, read by a thread of its own."""
+    values: list[float] = []
+    done = threading.Event()
+
+    def sample() -> None:
+        while not done.wait(every_s):
+            values.append(read())
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield values
+    finally:
+        done.set()
+        thread.join()
 
 
 def image_folder(work: Path) -> Path:

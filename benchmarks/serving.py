@@ -14,7 +14,6 @@ shared machine cannot change it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -35,8 +34,9 @@ import psutil
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks import serving_bombs  # noqa: E402
-from benchmarks.measuring import ROOT, command_line, image_folder, markdown, row  # noqa: E402
-from benchmarks.serving_contestants import Contestants, load, window  # noqa: E402
+from benchmarks.measuring import ROOT, command_line, image_folder, markdown, row, sampled  # noqa: E402
+from benchmarks.serving_contestants import Contestants, window  # noqa: E402
+from benchmarks.serving_load import MODEL, load  # noqa: E402
 
 BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
 # Images a run and threads of the graph that is called without any server.
@@ -189,12 +189,9 @@ class Bench:
     def swap(self) -> None:
         """A new version under load."""
         seconds = max(16.0, self.seconds * 2)
-        rows_file = self.work / "rows.json"
         result: dict[str, Any] = {}
         thread = threading.Thread(
-            target=lambda: result.update(
-                window(self.field.ours, self.images, clients=8, seconds=seconds, rows=rows_file)
-            )
+            target=lambda: result.update(window(self.field.ours, self.images, clients=8, seconds=seconds))
         )
         thread.start()
         while not self._serving_load():
@@ -206,7 +203,7 @@ class Bench:
             time.sleep(0.02)
         ended = time.time()
         thread.join()
-        rows = json.loads(rows_file.read_text())
+        rows = result["rows"]
         quiet = sorted(latency * 1000 for start, latency in rows if start + latency < began)
         during = sorted(
             latency * 1000 for start, latency in rows if start + latency >= began and start <= ended
@@ -227,7 +224,7 @@ class Bench:
         from core.tfserving.client import Client
 
         with Client(self.field.ours.target) as client:
-            return {one.version: one.state for one in client.status("lite0")}
+            return {one.version: one.state for one in client.status(MODEL)}
 
     def _serving_load(self) -> bool:
         url = f"http://{self.field.rest_target}/monitoring/prometheus/metrics"
@@ -252,18 +249,8 @@ class Bench:
     def soak(self, minutes: float) -> None:
         """80 % load for minutes: memory and errors."""
         rate = 0.8 * self.best_rate
-        levels: list[float] = []
-        done = threading.Event()
-
-        def sample() -> None:
-            while not done.wait(5):
-                levels.append(self.field.ours.rss())
-
-        sampler = threading.Thread(target=sample)
-        sampler.start()
-        result = window(self.field.ours, self.images, clients=32, seconds=minutes * 60, rate=rate)
-        done.set()
-        sampler.join()
+        with sampled(self.field.ours.rss, 5) as levels:
+            result = window(self.field.ours, self.images, clients=32, seconds=minutes * 60, rate=rate)
         fifth = max(1, len(levels) // 5)
         first, last = (
             statistics.median(part) for part in (levels[fifth : 2 * fifth] or levels, levels[-fifth:])

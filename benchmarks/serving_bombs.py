@@ -16,7 +16,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -26,7 +25,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from benchmarks.measuring import ROOT, image_folder, jpegs, rss, tree_sum
+from benchmarks.measuring import ROOT, image_folder, jpegs, rss, sampled, tree_sum
 from core.tfserving.tensors import predict_request, to_proto
 
 BUDGET = 256 << 20
@@ -222,18 +221,10 @@ def _bombs(server: Any) -> Iterator[Row]:
         "80 MB of numbers": lambda: (server.http("POST", PATH, numbers), None)[1],
     }
     for name, bomb in bombs.items():
-        idle, peak, done = tree(), [0.0], threading.Event()
-
-        def watch(peak: list[float] = peak, done: threading.Event = done) -> None:
-            while not done.wait(0.005):
-                peak[0] = max(peak[0], tree())
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        bomb()
-        done.set()
-        thread.join()
-        above = max(0, peak[0] - idle) / 2**20
+        idle = tree()
+        with sampled(tree, 0.005) as levels:
+            bomb()
+        above = (max([idle, *levels]) - idle) / 2**20
         limit = BUDGET / 2**20
         status, _ = server.post(PATH, json.loads(SMALL))
         yield (

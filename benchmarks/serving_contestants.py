@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ from typing import Any
 
 from benchmarks import serving_model
 from benchmarks.measuring import ROOT, free_ports, rss, tree_sum
+from benchmarks.serving_load import MODEL, load
 
 # What PYTHONPATH names beside this checkout (packages of the group `benchmarks`, say) is for rivals and export as well.
 ENV = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": ""}
@@ -27,7 +27,7 @@ class Contestant:
         command: list[str],
         target: str,
         log: Path,
-        env: dict[str, str] | None = None,
+        env: dict[str, str],
         code: Path = ROOT,
         kind: str = "grpc",
     ) -> None:
@@ -36,9 +36,7 @@ class Contestant:
         `kind` is how serving_load.py asks it.
         """
         with log.open("w") as out:
-            self.process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=code, env={**ENV, **(env or {})}
-            )
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, cwd=code, env={**ENV, **env})
         self.target = target
         self.kind = kind
         self.log = log
@@ -68,22 +66,12 @@ class Contestant:
             self.process.kill()
 
 
-def run_module(name: str, *arguments: str) -> str:
-    """Run a module of this project to its end; return what it printed last."""
+def run_module(name: str, *arguments: str) -> None:
+    """Run a module of this project to its end."""
     command = [sys.executable, "-m", name, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=ENV, cwd=ROOT, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
-    return done.stdout.rstrip().rpartition("\n")[2]
-
-
-def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
-    """One window of the load generator."""
-    given = {"kind": kind, "target": target, "images": images, **flags}
-    result: dict[str, Any] = json.loads(
-        run_module("benchmarks.serving_load", *(f"--{key}={value}" for key, value in given.items()))
-    )
-    return result
 
 
 def window(server: Contestant, images: Path, **flags: Any) -> dict[str, Any]:
@@ -142,7 +130,7 @@ class Contestants:
             keras_file = {"MODEL": str(pixels / "model.keras")}
             self._rival(
                 "flask", keras_file, "gunicorn", "-w", "2", "-k", "gthread", "--threads", "16", "--timeout", "300", "-b",
-                "{target}",
+                "127.0.0.1:{port}",
             )  # fmt: skip
             self._uvicorn("fastapi", keras_file)
         if absent := serving_model.absent_for_onnx():
@@ -167,13 +155,10 @@ class Contestants:
     ) -> Contestant:
         port = next(self._ports)
         command = [
-            str(interpreter), "-m", "serving", "--host=127.0.0.1", f"--port={port}", "--model_name=lite0",
+            str(interpreter), "-m", "serving", "--host=127.0.0.1", f"--port={port}", f"--model_name={MODEL}",
             f"--model_base_path={base}", "--enable_batching", *flags,
         ]  # fmt: skip
-        log = self._work / f"{name}.log"
-        started = Contestant(command, f"127.0.0.1:{port}", log, {"PYTHONPATH": str(code)}, code)
-        self._started.append(started)
-        return started
+        return self._start(name, command, port, {"PYTHONPATH": str(code)}, code=code)
 
     def _uvicorn(self, name: str, env: dict[str, str]) -> None:
         self._rival(
@@ -182,17 +167,16 @@ class Contestants:
 
     def _rival(self, name: str, env: dict[str, str], *command: str) -> None:
         port = next(self._ports)
-        target = f"127.0.0.1:{port}"
-        arguments = [one.format(port=port, target=target) for one in command]
-        started = Contestant(
-            [sys.executable, "-m", *arguments, f"benchmarks.serving_rivals:{name}_app"],
-            target,
-            self._work / f"{name}.log",
-            {**env, "RIVAL": name},
-            kind="multipart",
+        arguments = [one.format(port=port) for one in command]
+        app = f"benchmarks.serving_rivals:{name}_app"
+        self.rivals[name] = self._start(
+            name, [sys.executable, "-m", *arguments, app], port, {**env, "RIVAL": name}, kind="multipart"
         )
+
+    def _start(self, name: str, command: list[str], port: int, env: dict[str, str], **how: Any) -> Contestant:
+        started = Contestant(command, f"127.0.0.1:{port}", self._work / f"{name}.log", env, **how)
         self._started.append(started)
-        self.rivals[name] = started
+        return started
 
     def await_listening(self) -> None:
         """Wait until every port takes connections."""

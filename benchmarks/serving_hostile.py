@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import psutil
@@ -29,6 +29,8 @@ import psutil
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.measuring import ROOT, command_line, image_folder, jpegs  # noqa: E402
+
+T = TypeVar("T")
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -49,8 +51,8 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
-def odd(rng: random.Random) -> tuple[bytes, dict[str, str], str]:
-    """A REST request of a kind that was answered wrongly once: body, headers, path."""
+def odd(rng: random.Random) -> tuple[str, bytes, dict[str, str]]:
+    """A REST request of a kind that was answered wrongly once: path, body, headers."""
     path = "/v1/models/images:predict"
     depth = rng.choice([1, 60, 65, 200, 254, 255, 1020, 4000])
     nested = "[" * depth + rng.choice(["1.5", '"a"', "{}", ""]) + "]" * depth
@@ -71,11 +73,11 @@ def odd(rng: random.Random) -> tuple[bytes, dict[str, str], str]:
         digits = "9" * rng.choice([1, 19, 20, 5000])
         verb = rng.choice(["predict", "classify", "regress"])
         path = f"/v1/models/images/versions/{digits}:{verb}"
-    return body, headers, path
+    return path, body, headers
 
 
-def smuggled(server: Any, rng: random.Random) -> int:
-    """Send a request whose body looks like another one; 1 if the server answers that one as well."""
+def smuggled(server: Any, rng: random.Random) -> bool:
+    """Send a request whose body looks like another one; True if the server answers that one as well."""
     secret = b"GET /v1/models/images HTTP/1.1\r\nHost: h\r\n\r\n"
     extra = rng.choice(
         [
@@ -94,7 +96,7 @@ def smuggled(server: Any, rng: random.Random) -> int:
         answer = b""
         while data := sock.recv(65536):
             answer += data
-    return int(answer.count(b"HTTP/1.1 ") != 1)
+    return answer.count(b"HTTP/1.1 ") != 1
 
 
 def ask(call: Callable[[], object]) -> str:
@@ -104,6 +106,15 @@ def ask(call: Callable[[], object]) -> str:
     except grpc.RpcError as error:
         return str(error.code().name)
     return "OK"
+
+
+def tally(seconds: float, act: Callable[[], T]) -> collections.Counter[T]:
+    """Do something again and again for so long; how often each answer came."""
+    answers: collections.Counter[T] = collections.Counter()
+    end = time.time() + seconds
+    while time.time() < end:
+        answers[act()] += 1
+    return answers
 
 
 def main() -> None:
@@ -143,31 +154,20 @@ def main() -> None:
 
         message = predict_request("images", {"image_bytes": images[:1]}).SerializeToString()
         call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-        codes, end = collections.Counter(), time.time() + flags.seconds
-        while time.time() < end:
-            codes[ask(lambda: call(mutate(message, rng), timeout=30))] += 1
+        codes = tally(flags.seconds, lambda: ask(lambda: call(mutate(message, rng), timeout=30)))
         print(f"mutated gRPC messages: {dict(codes)}")
 
         body = json.dumps(
             {"signature_name": "serving_default", "instances": [{"b64": "/9j/4AAQ"}, {"b64": ""}]}
         ).encode()
-        statuses: collections.Counter[int] = collections.Counter()
-        end = time.time() + flags.seconds
-        while time.time() < end:
-            status, _, _ = server.http("POST", "/v1/models/images:predict", mutate(body, rng))
-            statuses[status] += 1
+        path = "/v1/models/images:predict"
+        statuses = tally(flags.seconds, lambda: server.http("POST", path, mutate(body, rng))[0])
         print(f"mutated REST bodies: {dict(statuses)}")
 
         level = process.memory_info().rss
-        end = time.time() + flags.seconds
-        while time.time() < end:
-            body, headers, path = odd(rng)
-            status, _, _ = server.http("POST", path, body, headers)
-            statuses[status] += 1
+        statuses += tally(flags.seconds, lambda: server.http("POST", *odd(rng))[0])
         print(f"with generated requests: {dict(statuses)}")
-        hidden, end = 0, time.time() + flags.seconds / 4
-        while time.time() < end:
-            hidden += smuggled(server, rng)
+        hidden = tally(flags.seconds / 4, lambda: smuggled(server, rng))[True]
         print(f"requests hidden in bodies that were answered: {hidden}")
         grown = (process.memory_info().rss - level) / 1e6
         print(f"grown by {grown:.0f} MB meanwhile")

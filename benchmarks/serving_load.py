@@ -1,47 +1,46 @@
-"""The load, in a process of its own: so many clients for so many seconds, latencies and CPU as JSON.
-
-python -m benchmarks.serving_load --kind grpc --target 127.0.0.1:8500 --clients 32 --seconds 10 --images DIR
-"""
+"""The load, in a process of its own: so many clients for so many seconds, latencies and CPU."""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import resource
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
-from benchmarks.measuring import command_line, cpu_seconds, jpegs, tree_sum
+from benchmarks.measuring import cpu_seconds, jpegs, tree_sum
 from benchmarks.serving_connections import Connection, GrpcConnection, HttpConnection, Rows, ask_all
 
 Window = Callable[[float], tuple[Rows, list[str]]]
+MODEL = "lite0"
 
 
-def grpc_connection(target: str, images: list[bytes], model: str) -> Connection:
+def grpc_connection(target: str, images: list[bytes]) -> Connection:
     """Predict, one image a request."""
     from core.tfserving.tensors import predict_request
 
-    messages = [predict_request(model, {"image_bytes": [one]}).SerializeToString() for one in images]
+    messages = [predict_request(MODEL, {"image_bytes": [one]}).SerializeToString() for one in images]
     return GrpcConnection(target, "/tensorflow.serving.PredictionService/Predict", messages)
 
 
-def rest_connection(target: str, images: list[bytes], model: str) -> Connection:
+def rest_connection(target: str, images: list[bytes]) -> Connection:
     """Base64 in JSON."""
     bodies = [json.dumps({"instances": [{"b64": base64.b64encode(one).decode()}]}).encode() for one in images]
-    return HttpConnection(target, f"/v1/models/{model}:predict", bodies, "application/json")
+    return HttpConnection(target, f"/v1/models/{MODEL}:predict", bodies, "application/json")
 
 
-def multipart_connection(target: str, images: list[bytes], model: str) -> Connection:
+def multipart_connection(target: str, images: list[bytes]) -> Connection:
     """A form upload."""
-    del model
     bodies = [
         b'--B\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
         b"Content-Type: image/jpeg\r\n\r\n" + one + b"\r\n--B--\r\n"
@@ -101,7 +100,7 @@ def _cpu_times(pid: int) -> Any:
     )
 
 
-def measured(window: Window, seconds: float, pid: int = 0) -> dict[str, Any]:
+def measured(window: Window, seconds: float, pid: int) -> dict[str, Any]:
     """Run a window and say what came of it, and what it cost this process, the server's and the rest."""
     used, began = _cpu_times(pid), time.time()
     rows, errors = window(began + seconds)
@@ -118,35 +117,43 @@ def measured(window: Window, seconds: float, pid: int = 0) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main() -> None:
-    """Parse the flags, drive, print."""
-    parser = command_line(__doc__)
-    parser.add_argument("--kind", choices=[*CONNECTIONS, "inprocess"], required=True)
-    parser.add_argument("--target", required=True, help="host:port, or the version folder for inprocess")
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--model", default="lite0")
-    parser.add_argument("--clients", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rate", type=float, default=0)
-    parser.add_argument("--pid", type=int, default=0, help="the server's process, for its CPU time")
-    parser.add_argument("--rows", help="file for start times and latencies")
-    flags = parser.parse_args()
-    images = jpegs(flags.images)
-    if flags.kind == "inprocess":
-        window = in_process(flags.target, images, flags.batch, flags.clients)
-    else:
-        connections = [
-            CONNECTIONS[flags.kind](flags.target, images, flags.model) for _ in range(flags.clients)
-        ]
-        window = partial(ask_all, connections, rate=flags.rate)
-        ask_all(connections[:4], time.time() + 0.2)
-    result = measured(window, flags.seconds, flags.pid)
-    rows = result.pop("rows")
-    if flags.rows:
-        Path(flags.rows).write_text(json.dumps(rows))
-    print(json.dumps(result))
+def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
+    """One window, asked by a fresh process; see `ask`."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silence) as process:
+        return process.submit(ask, kind, target, images, **flags).result()
 
 
-if __name__ == "__main__":
-    main()
+def _silence() -> None:
+    """TensorFlow's own lines would stand between those of the benchmark."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def ask(
+    kind: str,
+    target: str,
+    images: Path,
+    *,
+    clients: int = 1,
+    batch: int = 1,
+    seconds: float = 10,
+    rate: float = 0,
+    pid: int = 0,
+) -> dict[str, Any]:
+    """Ask a server, or the graph itself.
+
+    Args:
+        kind: of CONNECTIONS, or `inprocess`.
+        target: host:port; the version folder for `inprocess`.
+        images: folder of JPEGs.
+        clients: how many ask at once; threads for `inprocess`.
+        batch: images a run, for `inprocess`.
+        seconds: length of the window.
+        rate: requests a second of all clients together; 0: each asks as soon as it has its answer.
+        pid: the server's process, for its CPU time.
+    """
+    pictures = jpegs(images)
+    if kind == "inprocess":
+        return measured(in_process(target, pictures, batch, clients), seconds, pid)
+    connections = [CONNECTIONS[kind](target, pictures) for _ in range(clients)]
+    ask_all(connections[:4], time.time() + 0.2)
+    return measured(partial(ask_all, connections, rate=rate), seconds, pid)

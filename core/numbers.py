@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 
 NO_BREAK = "\u00a0"
@@ -97,13 +98,6 @@ def plural(number: float, one: str, many: str = "") -> str:
     return f"{count(number)}{NO_BREAK}{one if number == 1 else many or one + 's'}"
 
 
-FILTERS = {
-    "rate": rate,
-    "percent": percent,
-    "probability": probability,
-    "count": count,
-    "duration": duration,
-    "moment": moment,
-    "limit": limit,
-    "size": size,
+FILTERS: dict[str, Callable[..., str]] = {
+    one.__name__: one for one in (rate, percent, probability, count, duration, moment, limit, size)
 }

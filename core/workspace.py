@@ -14,60 +14,39 @@ from core.errors import UsageError
 MARKER = ".melanosizer-workspace"  # a run holds an exclusive lock on it
 
 
+class _Below:
+    """A path below the workspace's folder."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, workspace: Workspace, _: type[Workspace]) -> Path:
+        return workspace.root.joinpath(*self._parts)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Paths below one folder; nothing is created until :meth:`prepare`."""
 
     root: Path
 
-    @property
-    def metadata(self) -> Path:
-        """The sqlite metadata store."""
-        return self.root / "metadata.sqlite"
-
-    @property
-    def artifacts(self) -> Path:
-        """TFX's pipeline root."""
-        return self.root / "artifacts"
-
-    @property
-    def cache(self) -> Path:
-        """Decoded images, features and training backups; may be deleted at any time between runs."""
-        return self.root / "cache"
-
-    @property
-    def serving(self) -> Path:
-        """The folder a model server watches."""
-        return self.root / "serving"
-
-    @property
-    def runs(self) -> Path:
-        """One folder a run: configuration, log, summary, report."""
-        return self.root / "runs"
+    metadata = _Below("metadata.sqlite")  # TFX's metadata store
+    artifacts = _Below("artifacts")  # TFX's pipeline root
+    cache = _Below("cache")  # decoded images, features and backups; may be deleted between runs
+    serving = _Below("serving")  # what a model server watches
+    server_config = _Below("serving", "models.config")  # the ModelServerConfig that it polls
+    runs = _Below("runs")  # one folder a run: configuration, log, summary, report
+    registry = _Below("registry")  # the records of all models
+    events = _Below(
+        "registry", "events.jsonl"
+    )  # every change of what is served, one line each, of all models
+    lineage = _Below(
+        "registry", "lineage"
+    )  # one folder a run, in it one record a step: what it read and wrote
 
     def run(self, run_id: str) -> Path:
         """The folder of one run."""
         return self.runs / run_id
-
-    @property
-    def registry(self) -> Path:
-        """The records of all models."""
-        return self.root / "registry"
-
-    @property
-    def events(self) -> Path:
-        """Every change of what is served, one line each, of all models."""
-        return self.registry / "events.jsonl"
-
-    @property
-    def lineage(self) -> Path:
-        """One folder a run, in it one record a step: what it read and wrote."""
-        return self.registry / "lineage"
-
-    @property
-    def server_config(self) -> Path:
-        """The ModelServerConfig that the model server polls."""
-        return self.serving / "models.config"
 
     def records(self, model_name: str) -> Path:
         """The registry's records of one model."""

@@ -33,12 +33,9 @@ def dashboard(
     Example:  melanosizer dashboard --workspace workspace --port 8600
     """
     from dashboard.serve import run
-    from dashboard.settings import SettingsError, load
+    from dashboard.settings import load
 
-    try:
-        run(load(config, workspace=workspace, port=port, host=host))
-    except SettingsError as error:
-        raise UsageError(str(error)) from None
+    run(load(config, workspace=workspace, port=port, host=host))
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

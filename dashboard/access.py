@@ -140,7 +140,7 @@ def require(role: Role) -> Callable[[Request, Services], Awaitable[Person]]:
         # Before anything is read: what changes from now on, the page has not seen.
         request.state.pulse = using.pulse.count
         found = await run_in_threadpool(known_person, request, using)
-        _limited(using.people_rate.wait(f"person:{found.id}" if found else f"address:{address(request)}"))
+        _limited(using.people_rate.take(f"person:{found.id}" if found else f"address:{address(request)}"))
         if found is None:
             raise _sign_in_first(request)
         if request.method not in SAFE:
@@ -161,10 +161,10 @@ def bearer(scope: Scope) -> Callable[[Request, Services], Awaitable[Bearer]]:
         if known is None and kind.lower() == "bearer" and token:
             known = await run_in_threadpool(using.tokens.bearer, token)
         if known is None or kind.lower() != "bearer":
-            _limited(using.people_rate.wait(f"address:{address(request)}"))
+            _limited(using.people_rate.take(f"address:{address(request)}"))
             text = "send `Authorization: Bearer TOKEN` with a token that is valid"
             raise FaultError(401, text, {"WWW-Authenticate": "Bearer"})
-        _limited(using.token_rate.wait(f"token:{known.token_id}"))
+        _limited(using.token_rate.take(f"token:{known.token_id}"))
         if scope not in known.scopes:
             raise FaultError(403, f"this token may {', '.join(sorted(known.scopes))}, not {scope}")
         return known

@@ -83,7 +83,8 @@ def create(settings: Settings) -> FastAPI:
     app.state.services = using
     app.state.provider = Provider(using) if settings.oidc_issuer else None
     for module in ROUTERS:
-        app.include_router(module.router)
+        # Not include_router: it would build every route a second time, when the first request comes.
+        app.router.routes.extend(module.router.routes)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
 
     @app.get("/openapi.json", include_in_schema=False)

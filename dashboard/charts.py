@@ -17,13 +17,10 @@ from dashboard import clock
 EMPTY = Markup("")
 
 
-def place(spec: Spec, *, zoom: bool = False) -> Markup:
-    """Return the element of a chart; with `zoom` its axes follow wheel and drag."""
-    text = json.dumps(zoomable(spec) if zoom else spec, separators=(",", ":"))
-    label = spec["description"]
-    return Markup('<div class="chart" role="figure" aria-label="{}" data-spec="{}"></div>').format(
-        label, text
-    )
+def place(spec: Spec) -> Markup:
+    """Return the element of a chart."""
+    element = Markup('<div class="chart" role="figure" aria-label="{}" data-spec="{}"></div>')
+    return element.format(spec["description"], json.dumps(spec, separators=(",", ":")))
 
 
 def timeline(
@@ -48,7 +45,7 @@ def timeline(
     shown = {name: line for name, line in points.items() if line}
     if not any(len(points) > 1 for points in shown.values()):
         return EMPTY
-    return place(series.time_series(title, unit, shown, low=low, zone=zone), zoom=True)
+    return place(zoomable(series.time_series(title, unit, shown, low=low, zone=zone)))
 
 
 def by_epoch(
@@ -73,4 +70,4 @@ def by_epoch(
     }
     if not any(points.values()):
         return EMPTY
-    return place(series.lines(title, "epoch", y_title, points, low=low, breaks=breaks), zoom=True)
+    return place(zoomable(series.lines(title, "epoch", y_title, points, low=low, breaks=breaks)))

@@ -19,6 +19,8 @@ GREENWICH = ZoneInfo("UTC")
 # A record may name any moment; beyond these a datetime ends in some time zone.
 EARLIEST, LATEST = -62_000_000_000_000, 253_000_000_000_000
 
+of = times.milliseconds
+
 
 def now() -> int:
     """The present moment."""
@@ -58,8 +60,3 @@ def zones() -> tuple[str, ...]:
     """Names to choose from, e.g. Europe/Berlin: UTC first, then by name."""
     known = (name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/"))
     return ("UTC", *sorted(known))
-
-
-def of(moment: datetime) -> int:
-    """Milliseconds of a datetime."""
-    return times.milliseconds(moment)

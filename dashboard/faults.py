@@ -41,6 +41,11 @@ def present(found: T | None, what: str) -> T:
     return found
 
 
+def conflict(what: str) -> FaultError:
+    """409."""
+    return FaultError(409, what)
+
+
 def invalid(what: str) -> FaultError:
     """422."""
     return FaultError(422, what)

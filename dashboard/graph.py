@@ -33,7 +33,11 @@ def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]], wi
     for source, target in edges:
         if source in known and target in known and source != target:
             needs[target].add(source)
-    columns = _columns([box.key for box in boxes], needs)
+    above = _ancestors(needs)
+    # The steps before a node: the longest way to it.
+    columns: dict[str, int] = {}
+    for key in sorted(needs, key=lambda one: len(above[one])):
+        columns[key] = max((1 + columns[one] for one in needs[key] if one in columns), default=0)
     rows: dict[int, list[Box]] = {}
     for box in boxes:
         rows.setdefault(columns[box.key], []).append(box)
@@ -52,7 +56,8 @@ def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]], wi
     parts = [
         _edge(place[source], place[target], wide)
         for target in place
-        for source in sorted(_direct(target, needs))
+        # Needs that no other need has already: lines that say nothing new are left out.
+        for source in sorted(needs[target].difference(*(above[one] for one in needs[target])))
     ]
     parts += [_box(box, *place[box.key], wide) for box in boxes]
     head = (
@@ -62,36 +67,14 @@ def graph(label: str, boxes: Sequence[Box], edges: Sequence[tuple[str, str]], wi
     return Markup(head + "".join(parts) + "</svg>")  # noqa: S704 - every part was escaped
 
 
-def _columns(keys: Sequence[str], needs: dict[str, set[str]]) -> dict[str, int]:
-    """How many steps come before each node; a cycle, which a run has not, is cut."""
-    found: dict[str, int] = {}
-
-    def depth(key: str, path: frozenset[str]) -> int:
-        if key not in found:
-            before = [depth(one, path | {key}) for one in needs[key] if one not in path]
-            found[key] = 1 + max(before) if before else 0
-        return found[key]
-
-    for key in keys:
-        depth(key, frozenset({key}))
-    return found
-
-
-def _direct(key: str, needs: dict[str, set[str]]) -> set[str]:
-    """Needs that no other need has already: lines that say nothing new are left out."""
-    return {
-        one
-        for one in needs[key]
-        if not any(one in _all(other, needs) for other in needs[key] if other != one)
-    }
-
-
-def _all(key: str, needs: dict[str, set[str]], seen: frozenset[str] = frozenset()) -> set[str]:
-    result: set[str] = set()
-    for one in needs[key]:
-        if one not in seen:
-            result |= {one} | _all(one, needs, seen | {key})
-    return result
+def _ancestors(needs: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return everything that comes before each node, by any way; a node of a cycle comes before itself."""
+    above = {key: set(before) for key, before in needs.items()}
+    for middle, before in above.items():
+        for key, found in above.items():
+            if middle in found:
+                above[key] = found | before
+    return above
 
 
 def _edge(source: tuple[float, float], target: tuple[float, float], wide: int) -> str:

@@ -96,23 +96,24 @@ class SecurityHeadersMiddleware:
                 self._mark(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
+        async def refuse(status: int, error: str) -> None:
+            await JSONResponse({"error": error, "status": status}, status)(scope, receive, shielded)
+
+        too_large = f"the request is larger than {self._max_body} bytes"
         host = headers.get("host", "").rsplit("@", 1)[-1]
         name = host[: host.rfind("]") + 1] if host.startswith("[") else host.partition(":")[0]
         foreign = "*" not in self._hosts and name.lower() not in self._hosts
         if foreign and scope["path"] not in BY_ADDRESS:
             # A page of another site whose name was pointed at this address (DNS rebinding) ends here.
-            answer = JSONResponse({"error": f"host {name[:80]!r} is not served here", "status": 421}, 421)
-            await answer(scope, receive, shielded)
+            await refuse(421, f"host {name[:80]!r} is not served here")
             return
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # No name, version or search holds one, and PostgreSQL stores none.
-            await JSONResponse({"error": "the address holds a NUL character", "status": 400}, 400)(
-                scope, receive, shielded
-            )
+            await refuse(400, "the address holds a NUL character")
             return
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._max_body:
-            await _too_large(self._max_body)(scope, receive, shielded)
+            await refuse(413, too_large)
             return
         taken = 0
         started = False
@@ -135,7 +136,7 @@ class SecurityHeadersMiddleware:
             await self._app(scope, counted, watched)
         except BodyTooLargeError:
             if not started:
-                await _too_large(self._max_body)(scope, receive, shielded)
+                await refuse(413, too_large)
 
     def _mark(self, headers: MutableHeaders, path: str) -> None:
         for key, value in HEADERS.items():
@@ -151,7 +152,3 @@ class SecurityHeadersMiddleware:
 
 class BodyTooLargeError(Exception):
     """A body without a length went on past the limit."""
-
-
-def _too_large(limit: int) -> JSONResponse:
-    return JSONResponse({"error": f"the request is larger than {limit} bytes", "status": 413}, 413)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import Field
 from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 
+from core.hashing import file_hash
 from core.settings import Frozen
 from dashboard import clock, words
 from dashboard.access import csrf_token, wants_json
@@ -22,6 +23,7 @@ from dashboard.security.roles import Person
 from dashboard.services import Services
 
 T = TypeVar("T")
+InQuery = Annotated[T, Query()]
 FOLDER = Path(__file__).parent
 NAVIGATION = ("runs", "models", "lineage", "data", "serving", "field", "devices", "alerts")
 PageNumber = Annotated[int, Query(ge=1, le=100_000)]
@@ -57,8 +59,14 @@ def page_of(
     return session.scalars(statement.limit(rows).offset(first)).all(), place
 
 
-class Part(Frozen, from_attributes=True):
-    """A part of a page; `model_validate` takes a row of the database that has fields of the same names."""
+class Part(Frozen):
+    """A part of a page."""
+
+    @classmethod
+    def of(cls, row: object, /, **facts: Any) -> Self:
+        """Return a row or record as a page shows it: its fields of the same names, and other facts."""
+        names = cls.model_fields.keys() - facts.keys()
+        return cls.model_validate({name: getattr(row, name) for name in names} | facts)
 
 
 # For OpenAPI: what a page may answer besides its JSON.
@@ -129,6 +137,11 @@ def respond(
     return HTMLResponse(html, status_code=status, headers={"Vary": "Accept"})
 
 
+def jpeg(path: Path) -> FileResponse:
+    """Return a small picture; the browser of whoever may see it keeps it for an hour."""
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
 @functools.cache
 def environment() -> Environment:
     """The templates; everything is escaped, and a name that is not there is an error."""
@@ -154,7 +167,4 @@ def compile_all() -> None:
 @functools.cache
 def asset(name: str) -> str:
     """The address of a file in static/, with a mark that changes when our own files do."""
-    import hashlib
-
-    data = (FOLDER / "static" / name).read_bytes()
-    return f"/static/{name}?{hashlib.sha256(data).hexdigest()[:10]}"
+    return f"/static/{name}?{file_hash(FOLDER / 'static' / name)[:10]}"

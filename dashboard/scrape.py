@@ -21,11 +21,14 @@ log = logging.getLogger(__name__)
 FINE, COARSE = 720, 1440  # samples as they come, and after that one a minute
 MOST_BYTES = 8 << 20
 PREFIX = ":tensorflow:serving:"
-REQUESTS = PREFIX + "request_count"
-LATENCY = PREFIX + "request_latency"
-QUEUE = PREFIX + "batching_session:queuing_latency"
-ROUTED = "melanosizer_serving_routed_requests"
-SHADOW = "melanosizer_serving_shadow_comparisons"
+# What is read of a page, each by one of its labels.
+LABELS = {
+    PREFIX + "request_count": "status",
+    PREFIX + "request_latency_bucket": "le",
+    PREFIX + "batching_session:queuing_latency_bucket": "le",
+    "melanosizer_serving_routed_requests": "route",
+    "melanosizer_serving_shadow_comparisons": "result",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,31 +116,15 @@ class Scraper(Worker):
 
 def parse(page: str, model_name: str) -> Sample:
     """A Prometheus page of TF Serving or of the embedded server. Raises ValueError for a line that is none."""
-    ok = errors = 0.0
-    latency: dict[float, float] = defaultdict(float)
-    queue: dict[float, float] = defaultdict(float)
-    routed: dict[str, float] = {}
-    shadow: dict[str, float] = {}
-    for name, labels, value in (
-        (one.name.removesuffix("_total"), one.labels, one.value)
-        for family in text_string_to_metric_families(page)
-        for one in family.samples
-    ):
-        mine = labels.get("model_name", model_name) == model_name
-        if name == REQUESTS and mine:
-            if labels.get("status") == "OK":
-                ok += value
-            else:
-                errors += value
-        elif name == LATENCY + "_bucket" and mine:
-            latency[float(labels.get("le", "inf"))] += value
-        elif name == QUEUE + "_bucket":
-            queue[float(labels.get("le", "inf"))] += value
-        elif name == ROUTED and mine:
-            routed[labels.get("route", "")] = value
-        elif name == SHADOW and mine:
-            shadow[labels.get("result", "")] = value
-    return Sample(clock.now(), ok, errors, latency, queue, routed, shadow)
+    found: dict[str, dict[str, float]] = {name: defaultdict(float) for name in LABELS}
+    for one in (one for family in text_string_to_metric_families(page) for one in family.samples):
+        name = one.name.removesuffix("_total")
+        if name in LABELS and one.labels.get("model_name", model_name) == model_name:
+            found[name][one.labels.get(LABELS[name], "")] += one.value
+    requests, latency, queue, routed, shadow = found.values()
+    ok = requests.pop("OK", 0.0)
+    waits, queued = ({float(le or "inf"): value for le, value in cells.items()} for cells in (latency, queue))
+    return Sample(clock.now(), ok, sum(requests.values()), waits, queued, dict(routed), dict(shadow))
 
 
 def between(before: Sample, after: Sample) -> Span:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from core.rate_limit import RateLimiter
 from core.worker import Worker
 from core.workspace import Workspace
 from dashboard.alerts.kinds import Sources
-from dashboard.alerts.retrain import Retrainer
 from dashboard.alerts.watch import AlertWatch
 from dashboard.database import migrate
 from dashboard.database.connection import Database
@@ -27,7 +27,7 @@ from dashboard.readers.runs import RunFiles
 from dashboard.scrape import Scraper
 from dashboard.security.accounts import Accounts
 from dashboard.security.audit import AuditLog
-from dashboard.security.limits import Rate, SignInGuard
+from dashboard.security.limits import SignInGuard
 from dashboard.security.secret import Secret
 from dashboard.security.sessions import Sessions
 from dashboard.security.tokens import Tokens
@@ -49,13 +49,15 @@ class Services:
         self.accounts = Accounts(database, self.audit, self.sessions, settings.password_min_length)
         self.tokens = Tokens(database)
         self.guard = SignInGuard(database, settings)
-        self.people_rate = Rate(settings.rate_limit_per_minute)
-        self.token_rate = Rate(settings.device_rate_limit_per_minute)
+        self.people_rate, self.token_rate = (
+            RateLimiter(per_minute / 60, per_minute)
+            for per_minute in (settings.rate_limit_per_minute, settings.device_rate_limit_per_minute)
+        )
         self.runs = RunFiles(workspace)
         self.metadata = Metadata(workspace.metadata)
         server = settings.model_server.removeprefix("dns:///")
         self.registry = RegistryFiles(workspace, settings.model_name, (server,))
-        self.evidence = Evidence(self.runs, self.registry)
+        self.evidence = Evidence(self.runs)
         self.cluster = Cluster(settings.kfp_url, settings.kfp_namespace)
         self.settler = LabelSettler(self.registry)
         self.data_index = DataIndex(database, self.runs, settings.state / "thumbnails")
@@ -66,21 +68,18 @@ class Services:
         self.model_server = ModelServer(settings)
         metrics_url = str(settings.model_server_metrics_url or "")
         self.scraper = Scraper(metrics_url, settings.sample_seconds, settings.model_name)
-        self.alerts = AlertWatch(
-            database,
-            settings,
-            Sources(self.runs, self.registry, self.evidence, self.scraper),
-            Retrainer(settings, self.audit),
-            Retention(database, settings.retention_days, pictures),
-        )
+        sources = Sources(self.runs, self.registry, self.evidence, self.scraper)
+        self.alerts = AlertWatch(database, settings, sources, self.audit)
+        self.retention = Retention(database, settings.retention_days, pictures)
         self.alerts.prepare()
         self.alerts.refresh()
         stamps = {"runs": self.runs.stamp, "models": self.registry.stamp, "alerts": self.alerts.stamp}
         self.pulse = EventBus({**stamps, "predictions": lambda: recorder.written}, period)
 
     @property
-    def _threads(self) -> tuple[Recorder | Worker, ...]:
-        return self.recorder, self.tail, self.data_index, self.scraper, self.pulse, self.alerts, self.settler
+    def _threads(self) -> tuple[Worker, ...]:
+        readers = self.tail, self.data_index, self.scraper
+        return self.recorder, *readers, self.pulse, self.alerts, self.retention, self.settler
 
     def start(self) -> None:
         """Start every thread."""

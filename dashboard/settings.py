@@ -9,12 +9,13 @@ import yaml
 from pydantic import Field, HttpUrl, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.errors import UsageError
 from core.settings import explain
 
 PREFIX = "MELANOSIZER_DASHBOARD_"
 
 
-class SettingsError(Exception):
+class SettingsError(UsageError):
     """A setting that cannot be used; the text names the key, the value and what would be valid."""
 
 

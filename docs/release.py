@@ -54,14 +54,8 @@ def main(arguments: list[str]) -> int:
             return 0
         (version,) = arguments
         check(version)
-        _git(
-            ROOT,
-            "tag",
-            "--annotate",
-            f"v{version}",
-            "--message",
-            f"Melanosizer {version}\n\n{notes(version)}",
-        )
+        message = f"Melanosizer {version}\n\n{notes(version)}"
+        _git(ROOT, "tag", "--annotate", f"v{version}", "--message", message)
         print(f"tagged v{version}; publish it with `git push --follow-tags`")
         return 0
     except NotReadyError as error:

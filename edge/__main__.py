@@ -86,7 +86,6 @@ def _selftest(config: Config, options: argparse.Namespace) -> int:
     from edge import selftest
     from edge.reporting.enroll import ensure_key
 
-    config.device.state_dir.mkdir(parents=True, exist_ok=True)
     ensure_key(config)
     findings = []
     for finding in selftest.run(config, with_server=not options.without_server):

@@ -92,18 +92,12 @@ class Device:
         self.reporter: FleetReporter | None = None
         if config.gateway.url:
             self.reporter = FleetReporter(
-                self.queue,
-                self.gateway,
-                self.notices,
-                device_id=config.device.id,
-                heartbeat=self.heartbeat,
-                heartbeat_s=config.gateway.heartbeat_s,
-                stop=self.stop,
+                self.queue, self.gateway, self.notices, config, heartbeat=self.heartbeat, stop=self.stop
             )
         self.fallback: OnDeviceFallback | None = None
         if config.fallback.enabled:
-            section, folder = config.fallback, config.device.state_dir / "model"
-            store = ModelStore(folder, section.source, self.gateway.fetch, section.threads)
+            section = config.fallback
+            store = ModelStore(config.device.state_dir / "model", section, self.gateway.fetch)
             self.fallback = OnDeviceFallback(self.queue, store, section, stop=self.stop, now=self.clock.now)
         self.draft: Draft | None = None
         self.presses = 0  # of the GPIO shutter; the page watches the number
@@ -118,15 +112,8 @@ class Device:
     @property
     def _workers(self) -> list[Worker]:
         optional = [worker for worker in (self.reporter, self.fallback) if worker is not None]
-        return [
-            self.sender,
-            self._probe,
-            self._heat_maps,
-            *optional,
-            self._housekeeper,
-            self._camera_watch,
-            self._watchdog,
-        ]
+        own = self._housekeeper, self._camera_watch, self._watchdog
+        return [self.sender, self._probe, self._heat_maps, *optional, *own]
 
     def start(self) -> None:
         """Start the threads."""
@@ -171,9 +158,8 @@ class Device:
             known = self.queue.get(examination_id)
             if known is not None:
                 return known
-            section = self.config.photograph
             with self._camera_notices():
-                photograph = prepare(self.camera.capture(), section.longest_edge, section.jpeg_quality)
+                photograph = prepare(self.camera.capture(), self.config.photograph)
             quality = check(photograph.pixels, self.config.quality)
             draft = Draft(examination_id, code, self.clock.now(), photograph, quality)
             if not quality.good:

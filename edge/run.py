@@ -21,7 +21,6 @@ DRAIN_S = 2
 
 def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises KeyFileError or ConfigError before anything was started."""
-    config.device.state_dir.mkdir(parents=True, exist_ok=True)
     if ensure_key(config):
         log.warning(
             "made a storage key at %s: keep a copy elsewhere, or what is unsent dies with the card",

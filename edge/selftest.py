@@ -18,7 +18,7 @@ from edge import certificates
 from edge.asking.client import ModelServerClient
 from edge.asking.on_device import ModelStore
 from edge.camera.camera import open_camera
-from edge.camera.photograph import Photograph, prepare
+from edge.camera.photograph import prepare
 from edge.camera.quality import check
 from edge.camera.sample import draw
 from edge.config import Config
@@ -112,14 +112,14 @@ def _storage(config: Config) -> str:
 def _camera(config: Config) -> str:
     with closing(open_camera(config.camera)) as camera:
         camera.preview()
-        taken = _prepared(config, camera.capture())
+        taken = prepare(camera.capture(), config.photograph)
     found = check(taken.pixels, config.quality)
     advice = f"; advice: {', '.join(found.advice)}" if found.advice else ""
     return f"{camera.name}: {taken.width}x{taken.height}, {len(taken.jpeg) // 1000} kB{advice}"
 
 
 def _photograph(config: Config) -> str:
-    taken = _prepared(config, draw())
+    taken = prepare(draw(), config.photograph)
     found = check(taken.pixels, config.quality)
     if not found.good:
         raise CheckFailed(
@@ -130,7 +130,7 @@ def _photograph(config: Config) -> str:
 
 
 def _queue(config: Config) -> str:
-    taken = _prepared(config, draw())
+    taken = prepare(draw(), config.photograph)
     encryptor = Encryptor(load_key(config.storage_key_file))
     with tempfile.TemporaryDirectory(dir=config.device.state_dir, prefix=".selftest-") as place:
         sizes = {"budget_bytes": 100 * MEGABYTE, "min_free_bytes": 0}
@@ -163,13 +163,12 @@ def _on_device(config: Config) -> str:
     if not config.fallback.enabled:
         raise NotConfiguredError("fallback.enabled is false")
     with closing(Gateway(config, now=time.time)) as gateway:
-        section, folder = config.fallback, config.device.state_dir / "model"
-        store = ModelStore(folder, section.source, gateway.fetch, section.threads)
+        store = ModelStore(config.device.state_dir / "model", config.fallback, gateway.fetch)
         store.load()
         store.update()
     if store.model is None:
         raise CheckFailed("no model yet: set fallback.source")
-    answer = store.model.answer(_prepared(config, draw()).jpeg)
+    answer = store.model.answer(prepare(draw(), config.photograph).jpeg)
     return f"version {answer.model_version}, drawn lesion {answer.probability:.3f}"
 
 
@@ -196,7 +195,7 @@ def _servers(config: Config) -> str:
 
 
 def _answer(config: Config) -> str:
-    taken = _prepared(config, draw())
+    taken = prepare(draw(), config.photograph)
     with closing(ModelServerClient(config.server, config.device.id)) as client:
         answer = client.ask(taken.jpeg, new_id())
     return f"drawn lesion {answer.probability:.3f}, zone {answer.zone}, version {answer.model_version}"
@@ -209,7 +208,3 @@ def _gateway(config: Config) -> str:
     with closing(Gateway(config, now=time.time)) as gateway:
         gateway.post_heartbeat(heartbeat(config.device.id, camera="self-test", disk=disk))
     return f"{config.gateway.url} takes this device's heartbeat"
-
-
-def _prepared(config: Config, jpeg: bytes) -> Photograph:
-    return prepare(jpeg, config.photograph.longest_edge, config.photograph.jpeg_quality)

@@ -15,10 +15,9 @@ from components.evaluator.config import EvaluatorConfig
 from components.serving_check.config import ServingCheckConfig
 from components.trainer.config import TrainerConfig
 from components.tuner.config import TunerConfig, ends
-from core import settings
 from core.errors import UsageError
 from core.features import MODEL_NAME
-from core.settings import Frozen
+from core.settings import Frozen, explain
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -102,9 +101,9 @@ class RunConfig(Frozen):
         return self
 
 
-def preset_names() -> list[str]:
-    """Return the names of the presets that come with the package."""
-    folder = resources.files("pipeline.presets")
+def preset_names(package: str = "pipeline.presets") -> list[str]:
+    """Return the names of the presets that come with a package."""
+    folder = resources.files(package)
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
@@ -125,13 +124,20 @@ def override(content: dict[str, Any], overrides: Mapping[str, str]) -> None:
     Raises:
         UsageError: a text is not YAML, or a part of its key a single value.
     """
-    for key, value in overrides.items():
+    for key, text in overrides.items():
         try:
-            put(content, key, yaml.safe_load(value))
+            value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise UsageError(
-                f"--set {key}={value}: the value is not YAML; quote it, or close its brackets"
+                f"--set {key}={text}: the value is not YAML; quote it, or close its brackets"
             ) from None
+        *parents, last = key.split(".")
+        part = content
+        for parent in parents:
+            part = part.setdefault(parent, {})
+            if not isinstance(part, dict):
+                raise UsageError(f"--set {key}: {parent} is a single value, it has no key {last}")
+        part[last] = value
 
 
 def validated(model: type[M], content: Any, where: str) -> M:
@@ -143,12 +149,7 @@ def validated(model: type[M], content: Any, where: str) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UsageError(explain(error, where, model)) from None
-
-
-def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
-    """Say in one line which keys of `model` are wrong, their values, and what would be valid."""
-    return f"{where}: " + "; ".join(settings.explain(error, model))
+        raise UsageError(f"{where}: {'; '.join(explain(error, model))}") from None
 
 
 def _read(preset: str) -> dict[str, Any]:
@@ -173,17 +174,3 @@ def _read(preset: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"--preset {preset}: must hold keys and values, holds {type(content).__name__}")
     return content
-
-
-def put(content: dict[str, Any], key: str, value: Any) -> None:
-    """Set the value of a dotted key.
-
-    Raises:
-        UsageError: a part of the key before the last one is a single value.
-    """
-    *parents, last = key.split(".")
-    for parent in parents:
-        content = content.setdefault(parent, {})
-        if not isinstance(content, dict):
-            raise UsageError(f"--set {key}: {parent} is a single value, it has no key {last}")
-    content[last] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from tfx.utils import path_utils
 from components.evaluator import measured
 from components.gate import anomalies
 from core.hashing import FACTS
+from core.records import lineage
+from core.records.lineage import LineageArtifact
 from core.records.verdict import OVERALL, Verdict
 from pipeline.outcome import DONE, Outcome, Status, StepOutcome
 
@@ -26,30 +28,19 @@ State = metadata_store_pb2.Execution.State
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """One artifact: where it is, and what was noted on it."""
-
-    id: int
-    type: str
-    uri: str
-    properties: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Step:
     """One step of a run."""
 
-    name: str
+    name: str  # the component's class
+    id: str  # in the pipeline
     state: str
-    seconds: float
-    inputs: dict[str, list[Artifact]] = field(default_factory=dict)
-    outputs: dict[str, list[Artifact]] = field(default_factory=dict)
-    id: str = ""
-    started_ms: int = 0
-    finished_ms: int = 0
+    started: datetime
+    finished: datetime
+    inputs: dict[str, list[LineageArtifact]] = field(default_factory=dict)  # not hashed
+    outputs: dict[str, list[LineageArtifact]] = field(default_factory=dict)  # not hashed
     parameters: dict[str, Any] = field(default_factory=dict)
 
-    def output(self, name: str) -> Artifact | None:
+    def output(self, name: str) -> LineageArtifact | None:
         """Return the only artifact of an output, or None."""
         return next(iter(self.outputs.get(name, [])), None)
 
@@ -59,27 +50,26 @@ class Step:
         return Path(artifact.uri) if artifact else None
 
 
-def steps(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> list[Step]:
+def steps(where: Locations) -> list[Step]:
     """Return the steps of one run in the order they ran; empty when the run is not known."""
-    store = mlmd.MetadataStore(connection)
-    context = store.get_context_by_type_and_name("pipeline_run", run_id)
+    store = mlmd.MetadataStore(where.metadata)
+    context = store.get_context_by_type_and_name("pipeline_run", where.run_id)
     if context is None:
         return []
     executions = sorted(store.get_executions_by_context(context.id), key=lambda item: item.id)
     types = {item.id: item.name for item in store.get_execution_types()}
     events = store.get_events_by_execution_ids([item.id for item in executions]) if executions else []
     artifacts = {
-        item.id: Artifact(item.id, item.type, item.uri, _values(item.custom_properties))
+        item.id: LineageArtifact(
+            type=item.type,
+            uri=item.uri,
+            sha256=None,
+            properties=lineage.scalars(_values(item.custom_properties)),
+        )
         for item in store.get_artifacts_by_id({event.artifact_id for event in events})
     }
     return [
-        _step(
-            item,
-            types,
-            _node(store, item.id),
-            [e for e in events if e.execution_id == item.id],
-            artifacts,
-        )
+        _step(item, types, _node(store, item.id), [e for e in events if e.execution_id == item.id], artifacts)
         for item in executions
     ]
 
@@ -100,7 +90,7 @@ def collect(
     slices = measured.load(evaluation) if evaluation else ()
     pusher = by_name.get("Pusher")
     artifact = pusher.output("pushed_model") if pusher else None
-    pushed = artifact.properties if artifact else {}
+    pushed: Mapping[str, Any] = artifact.properties if artifact else {}
     status, reason = _status(verdicts, steps, pushed, error)
     return Outcome(
         run_id=where.run_id,
@@ -116,12 +106,20 @@ def collect(
         metrics=next((item for item in slices if item.slice == OVERALL), None),
         threshold=facts.get("threshold"),
         verdicts=tuple(verdicts),
-        steps=tuple(StepOutcome.of(step) for step in steps),
+        steps=tuple(
+            StepOutcome(
+                name=step.name,
+                state=step.state,
+                seconds=round((step.finished - step.started).total_seconds(), 1),
+                outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
+            )
+            for step in steps
+        ),
     )
 
 
 def _status(
-    verdicts: Sequence[Verdict], steps: Sequence[Step], pushed: Mapping[str, str], error: str
+    verdicts: Sequence[Verdict], steps: Sequence[Step], pushed: Mapping[str, Any], error: str
 ) -> tuple[Status, str]:
     refusals = [check.sentence() for verdict in verdicts for check in verdict.refusals]
     if refusals:
@@ -153,15 +151,10 @@ def _verdicts(steps: Mapping[str, Step]) -> list[Verdict]:
             }
             verdict = Verdict(gate="data", checks=(*anomalies.checks(splits), *verdict.checks))
         result.append(verdict)
-    for step, output in (
-        ("Evaluator", "evaluation"),
-        ("SegmentationEvaluator", "evaluation"),
-        ("ServingCheck", "infra_blessing"),
-        ("SegmentationCheck", "infra_blessing"),
-    ):
-        folder = _folder(steps, step, output)
-        if folder is not None:
-            result.append(Verdict.load(folder))
+    # The model gate's verdict lies beside its figures, the serving gate's beside its blessing, whoever judges.
+    for output in ("evaluation", "infra_blessing"):
+        folders = [step.folder(output) for step in steps.values()]
+        result += [Verdict.load(folder) for folder in folders if folder is not None]
     return result
 
 
@@ -178,30 +171,33 @@ def _node(store: Any, execution_id: int) -> str:
 
 
 def _step(
-    execution: Any, types: dict[int, str], node: str, events: list[Any], artifacts: dict[int, Artifact]
+    execution: Any, types: dict[int, str], node: str, events: list[Any], artifacts: dict[int, LineageArtifact]
 ) -> Step:
     kinds = metadata_store_pb2.Event.Type
-    inputs: dict[str, list[Artifact]] = {}
-    outputs: dict[str, list[Artifact]] = {}
+    inputs: dict[str, list[LineageArtifact]] = {}
+    outputs: dict[str, list[LineageArtifact]] = {}
     for event in events:
         key = next((step.key for step in event.path.steps if step.key), "")
         side = inputs if event.type in (kinds.INPUT, kinds.DECLARED_INPUT) else outputs
         side.setdefault(key, []).append(artifacts[event.artifact_id])
     return Step(
         name=types[execution.type_id].rsplit(".", 1)[-1],
+        id=node,
         state=State.Name(execution.last_known_state),
-        seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
+        started=_time(execution.create_time_since_epoch),
+        finished=_time(execution.last_update_time_since_epoch),
         inputs=inputs,
         outputs=outputs,
-        id=node,
-        started_ms=execution.create_time_since_epoch,
-        finished_ms=execution.last_update_time_since_epoch,
         parameters={
             key: value
             for key, value in _values(execution.custom_properties).items()
             if not key.startswith("__")
         },
     )
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _values(properties: Any) -> dict[str, Any]:

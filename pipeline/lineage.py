@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from core.hashing import content_hash
 from core.records import lineage
 from core.records.lineage import LineageArtifact, LineageRecord, LineageStore, State
-from pipeline.executions import Artifact, Step
+from pipeline.executions import Step
 
 ENDS: dict[str, State] = {"COMPLETE": "COMPLETE", "CACHED": "CACHED"}
 
@@ -21,6 +20,13 @@ def write(steps: Iterable[Step], *, run_id: str, workspace: Path, refused: bool,
     # Each folder is hashed once: a step's input is another step's output.
     store, hash_of = LineageStore(workspace), functools.cache(content_hash)
     software = importlib.metadata.version("melanosizer")
+
+    def hashed(found: Mapping[str, Iterable[LineageArtifact]]) -> dict[str, tuple[LineageArtifact, ...]]:
+        return {
+            name: tuple(item.model_copy(update={"sha256": hash_of(Path(item.uri))}) for item in items)
+            for name, items in found.items()
+        }
+
     for step in steps:
         state = ENDS.get(step.state, "REFUSED" if refused else "FAILED")
         configuration = lineage.scalars(step.parameters)
@@ -30,31 +36,13 @@ def write(steps: Iterable[Step], *, run_id: str, workspace: Path, refused: bool,
                 step=step.id or step.name,
                 target="local",
                 state=state,
-                started=_time(step.started_ms),
-                finished=_time(step.finished_ms),
+                started=step.started,
+                finished=step.finished,
                 software=software,
-                inputs={name: _artifacts(items, hash_of) for name, items in step.inputs.items()},
-                outputs={name: _artifacts(items, hash_of) for name, items in step.outputs.items()},
+                inputs=hashed(step.inputs),
+                outputs=hashed(step.outputs),
                 configuration=dict(configuration),
                 configuration_sha256=lineage.configuration_hash(configuration),
-                reason=reason if state in {"FAILED", "REFUSED"} else "",
+                reason="" if step.state in ENDS else reason,
             )
         )
-
-
-def _artifacts(
-    items: Iterable[Artifact], hash_of: Callable[[Path], str | None]
-) -> tuple[LineageArtifact, ...]:
-    return tuple(
-        LineageArtifact(
-            type=item.type,
-            uri=item.uri,
-            sha256=hash_of(Path(item.uri)),
-            properties=lineage.scalars(item.properties),
-        )
-        for item in items
-    )
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

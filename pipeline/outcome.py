@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -13,9 +13,6 @@ from core.records.evaluation import SliceMetrics
 from core.records.verdict import Verdict
 from core.registry.store import Registry
 from core.settings import Frozen
-
-if TYPE_CHECKING:
-    from pipeline.executions import Step
 
 Status = Literal["pushed", "unchanged", "refused", "failed"]
 EXIT_CODES: dict[Status, int] = {"pushed": 0, "unchanged": 0, "refused": REFUSED, "failed": FAULT}
@@ -30,16 +27,6 @@ class StepOutcome(Frozen):
     state: str
     seconds: float
     outputs: dict[str, list[str]] = Field(description="URIs by output")
-
-    @classmethod
-    def of(cls, step: Step) -> StepOutcome:
-        """Return what the record keeps of an execution."""
-        return cls(
-            name=step.name,
-            state=step.state,
-            seconds=round(step.seconds, 1),
-            outputs={key: [item.uri for item in items] for key, items in step.outputs.items()},
-        )
 
 
 class Outcome(Frozen):

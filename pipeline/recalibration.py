@@ -21,6 +21,7 @@ from components.evaluator.judge import judge
 from components.evaluator.model import Model
 from components.evaluator.predictions import Prediction
 from components.ingest.manifest import Manifest
+from components.serving_check.config import ServingCheckConfig
 from core import hashing, tfrecord
 from core.errors import UsageError
 from core.features import GROUP_ID, IMAGE, IMAGE_NAME, UNKNOWN
@@ -52,6 +53,17 @@ class Fitted:
     answers: Sequence[Prediction]  # the recalibrated answers to the other part
 
 
+@dataclass(frozen=True)
+class Site:
+    """What a clinic knows of a released version: its answers and what the lesions turned out to be."""
+
+    answers: Sequence[Prediction]  # of the version
+    groups: Sequence[str]  # patient or lesion of each
+    data_version: str  # SHA-256 of where they come from
+    images: Sequence[bytes]  # encoded pictures that the serving gate asks about
+    slices: Sequence[str]  # features whose values are judged on their own
+
+
 def halves(labels: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.bool_]:
     """Return which images are fitted on: every other group of each label, in the order of the groups' hashes.
 
@@ -66,25 +78,17 @@ def halves(labels: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.bool_
     return np.array([group in chosen for group in groups])
 
 
-def fit(
-    answers: Sequence[Prediction],
-    groups: Sequence[str],
-    *,
-    sensitivity: float,
-    costs: ZonesConfig,
-    samples: int = 500,
-    confidence: float = 0.95,
-) -> Fitted:
-    """Fit on one half of the released model's answers, measure on the other; groups are the patient or lesion of each.
+def fit(site: Site, limits: EvaluatorConfig, *, sensitivity: float, costs: ZonesConfig) -> Fitted:
+    """Fit on one half of the released model's answers, measure on the other as the model gate does.
 
-    The operating point is chosen for ``sensitivity`` if there are enough melanomas, the zones by ``costs``;
-    ``samples`` are the bootstrap's, ``confidence`` the coverage of the intervals.
+    The operating point is chosen for ``sensitivity`` if there are enough melanomas, the zones by ``costs``.
 
     Raises:
         UsageError: too few melanomas or others.
     """
+    answers, samples, confidence = site.answers, limits.bootstrap_samples, limits.confidence
     labels, scores = predictions.arrays(answers)
-    inside = halves(labels, groups)
+    inside = halves(labels, site.groups)
     try:
         found = recalibration.fit(labels[inside], scores[inside])
         before = measure(
@@ -117,17 +121,6 @@ def fit(
             answers[row]._replace(probability=float(fitted[row]), threshold=threshold) for row in measured_on
         ),
     )
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a clinic knows of a released version: its answers and what the lesions turned out to be."""
-
-    answers: Sequence[Prediction]  # of the version
-    groups: Sequence[str]  # patient or lesion of each
-    data_version: str  # SHA-256 of where they come from
-    images: Sequence[bytes]  # encoded pictures that the serving gate asks about
-    slices: Sequence[str]  # features whose values are judged on their own
 
 
 def ask(model: Path, data: Path, limits: EvaluatorConfig, images: int) -> Site:
@@ -197,6 +190,7 @@ def release(
     limits: EvaluatorConfig,
     *,
     who: str,
+    serving_check: ServingCheckConfig,
 ) -> tuple[str, tuple[Verdict, ...]]:
     """Put the recalibrated model through the model gate and the serving gate, and release it if both let it.
 
@@ -204,7 +198,6 @@ def release(
     """
     from components.pusher.executor import push
     from components.serving_check import trial
-    from components.serving_check.config import ServingCheckConfig
     from components.trainer.export import recalibrated
 
     slices = measured.from_predictions(fitted.answers, site.slices)
@@ -237,8 +230,7 @@ def release(
             version=version,
             facts=facts,
         )
-        config = ServingCheckConfig.model_validate(parent.config.get("serving_check", {}))
-        serving = trial.run(folder, site.images, config)
+        serving = trial.run(folder, site.images, serving_check)
         verdicts = (verdict, serving)
         if not serving.passed:
             return "", verdicts

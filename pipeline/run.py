@@ -18,10 +18,12 @@ from components.ingest.manifest import Manifest
 from core.errors import UsageError
 from core.records.verdict import GateRefusedError
 from core.registry.store import Registry
+from core.settings import Frozen
 from core.workspace import Workspace
 from pipeline import data_set, executions, lineage, native_output, outcome, prerequisites
 from pipeline.config import RunConfig
-from pipeline.dag import ClassifierSteps, create_pipeline
+from pipeline.dag import ClassifierSteps, Locations, Steps, create_pipeline
+from pipeline.executions import Step
 from pipeline.outcome import Outcome
 from pipeline.progress import ProductLogHandler, StepProgress, open_log
 from pipeline.targets import local
@@ -57,50 +59,55 @@ def execute(
     prerequisites.check_metadata(workspace)
     prerequisites.check(config, workspace, manifest.data_version, manifest.grown_from)
     with nullcontext() if locked else workspace.locked():
-        started = datetime.now(UTC)
-        run_id = new_run_id(workspace, started)
         where = local.locations(
             workspace=workspace,
             data=data,
             data_version=manifest.data_version,
-            run_id=run_id,
+            run_id=new_run_id(workspace),
             preset=preset,
             spans=manifest.label_counts_of_spans(),
             grown_from=json.dumps(manifest.grown_from),
             metadata_url=config.metadata_url,
         )
-        compiled = local.compiled(create_pipeline(ClassifierSteps(config), where), run_id)
-        folder = workspace.run(run_id)
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
-        begun = time.monotonic()
-        error = ""
-        with (
-            native_output.hidden(folder / "native.log"),
-            logged(console, folder, local.step_names(compiled)),
-        ):
-            try:
-                local.run(compiled)
-            except GateRefusedError as refusal:
-                error = str(refusal)
-                _log.debug("the run stopped at a gate", exc_info=True)
-            except Exception as fault:
-                # Whatever a step raises ends the run, never the record of it.
-                error = _sentence(fault, data)
-                _log.exception("the run failed")
-            steps = executions.steps(local.connection(config.metadata_url, workspace), run_id)
-            seconds = round(time.monotonic() - begun, 1)
-            result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
-            lineage.write(
-                steps,
-                run_id=run_id,
-                workspace=workspace.root,
-                refused=result.status == "refused",
-                reason=error,
-            )
+        result, steps, error = run_steps(ClassifierSteps(config), config, where, workspace, console)
+        refused = result.status == "refused"
+        lineage.write(steps, run_id=where.run_id, workspace=workspace.root, refused=refused, reason=error)
         result = outcome.served(result, Registry(workspace.root, config.model_name))
-        result.save(folder)
+        result.save(workspace.run(where.run_id))
         return result
+
+
+def run_steps(
+    wanted: Steps, settings: Frozen, where: Locations, workspace: Workspace, console: Console
+) -> tuple[Outcome, list[Step], str]:
+    """Run a pipeline; return what came of it, not saved yet, its steps, and what one of them raised, if one did.
+
+    The run's folder gets the settings and the logs. The caller holds the workspace's lock.
+    """
+    started = datetime.now(UTC)
+    compiled = local.compiled(create_pipeline(wanted, where), where.run_id)
+    folder = workspace.run(where.run_id)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    begun = time.monotonic()
+    error = ""
+    with (
+        native_output.hidden(folder / "native.log"),
+        _logged(console, folder, local.step_names(compiled)),
+    ):
+        try:
+            local.run(compiled)
+        except GateRefusedError as refusal:
+            error = str(refusal)
+            _log.debug("the run stopped at a gate", exc_info=True)
+        except Exception as fault:
+            # Whatever a step raises ends the run, never the record of it.
+            error = _sentence(fault, Path(where.data))
+            _log.exception("the run failed")
+        steps = executions.steps(where)
+        seconds = round(time.monotonic() - begun, 1)
+        result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
+    return result, steps, error
 
 
 def _sentence(fault: Exception, data: Path) -> str:
@@ -113,15 +120,15 @@ def _sentence(fault: Exception, data: Path) -> str:
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]} ... (the rest is in run.log)"
 
 
-def new_run_id(workspace: Workspace, started: datetime) -> str:
+def new_run_id(workspace: Workspace) -> str:
     """Return a name that sorts by time and is new in this workspace."""
-    name = started.strftime("%Y%m%d-%H%M%S")
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     taken = {path.name for path in workspace.runs.glob(f"{name}*")}
     return name if name not in taken else f"{name}-{len(taken) + 1}"
 
 
 @contextmanager
-def logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
+def _logged(console: Console, folder: Path, steps: list[str]) -> Iterator[None]:
     """Send every log record of the run to its file, and what a person wants to see to the console."""
     root = logging.getLogger()
     before, level, verbosity = list(root.handlers), root.level, absl.logging.get_verbosity()

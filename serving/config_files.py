@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, message_factory, text_format, wrappers_pb2
+from google.protobuf import text_format
 
 from core.process import cores
+from core.protos.serving_config_pb2 import BatchingParameters as BatchingProto
+from core.protos.serving_config_pb2 import MonitoringConfig, SSLConfig
 from serving.engine.batching import BatchingParameters
 from serving.protos import model_server_config_pb2
 from serving.status import invalid_argument
@@ -16,60 +18,6 @@ from serving.status import invalid_argument
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
 # Rows of a batch by default: two of them on two cores were as cheap a row as larger ones (benchmarks/README.md).
 _SMALL_BATCH = 8
-
-_Field = descriptor_pb2.FieldDescriptorProto
-_INT64 = ".google.protobuf.Int64Value"
-# Messages that TensorFlow Serving's Python wheel does not carry: session_bundle_config.proto, monitoring_config.proto,
-# ssl_config.proto. Only their text is read, so the fields' numbers never travel.
-_MESSAGES: dict[str, dict[str, int | str]] = {
-    "BatchingParameters": {
-        "max_batch_size": _INT64,
-        "batch_timeout_micros": _INT64,
-        "max_enqueued_batches": _INT64,
-        "num_batch_threads": _INT64,
-        "thread_pool_name": ".google.protobuf.StringValue",
-        "allowed_batch_sizes": _Field.TYPE_INT64,
-        "pad_variable_length_inputs": _Field.TYPE_BOOL,
-        "enable_large_batch_splitting": ".google.protobuf.BoolValue",
-        "max_execution_batch_size": _INT64,
-    },
-    "PrometheusConfig": {"enable": _Field.TYPE_BOOL, "path": _Field.TYPE_STRING},
-    "MonitoringConfig": {"prometheus_config": ".tensorflow.serving.PrometheusConfig"},
-    "SSLConfig": {
-        "server_key": _Field.TYPE_STRING,
-        "server_cert": _Field.TYPE_STRING,
-        "custom_ca": _Field.TYPE_STRING,
-        "client_verify": _Field.TYPE_BOOL,
-    },
-}
-_REPEATED = "allowed_batch_sizes"
-
-
-def _message_classes() -> dict[str, Any]:
-    wrappers = descriptor_pb2.FileDescriptorProto.FromString(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    file = descriptor_pb2.FileDescriptorProto(
-        name="melanosizer/serving_config.proto",
-        package="tensorflow.serving",
-        syntax="proto3",
-        dependency=[wrappers.name],
-    )
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for number, (field, kind) in enumerate(fields.items(), 1):
-            label = _Field.LABEL_REPEATED if field == _REPEATED else _Field.LABEL_OPTIONAL
-            one = message.field.add(name=field, number=number, label=label)
-            if isinstance(kind, str):
-                one.type, one.type_name = _Field.TYPE_MESSAGE, kind
-            else:
-                one.type = _Field.Type.ValueType(kind)
-    return message_factory.GetMessages([wrappers, file])
-
-
-_CLASSES = _message_classes()
-
-
-def _message(name: str) -> Any:
-    return _CLASSES[f"tensorflow.serving.{name}"]()
 
 
 def read_text_proto(path: str | Path, message: Any) -> Any:
@@ -108,7 +56,7 @@ def read_monitoring_path(path: str | Path | None) -> str | None:
     """Return the path of the Prometheus page; None if a file switches it off."""
     if not path:
         return PROMETHEUS_PATH
-    config = read_text_proto(path, _message("MonitoringConfig")).prometheus_config
+    config = read_text_proto(path, MonitoringConfig()).prometheus_config
     if not config.enable:
         return None
     return config.path or PROMETHEUS_PATH
@@ -116,7 +64,7 @@ def read_monitoring_path(path: str | Path | None) -> str | None:
 
 def read_ssl(path: str | Path) -> Any:
     """An SSLConfig with its PEM texts; a server key and certificate are required."""
-    config = read_text_proto(path, _message("SSLConfig"))
+    config = read_text_proto(path, SSLConfig())
     for field in ("server_key", "server_cert"):
         if "-----BEGIN" not in getattr(config, field):
             raise invalid_argument(f"{path}: {field} must hold PEM text (-----BEGIN ...), not a file name")
@@ -144,7 +92,7 @@ def read_batching(path: str | Path) -> BatchingParameters:
     Raises:
         ServingError: INVALID_ARGUMENT naming the field.
     """
-    proto = read_text_proto(path, _message("BatchingParameters"))
+    proto = read_text_proto(path, BatchingProto())
     # A wrapper tells that a field is absent, which has another default than 0.
     given = {field.name: value.value for field, value in proto.ListFields() if field.message_type}
     sizes = tuple(proto.allowed_batch_sizes)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from core.errors import UsageError
 from core.settings import did_you_mean, explain
-from serving.options import Options, is_upstream, unused_reason
+from serving.options import Options, is_upstream
 
 _SWITCHES = {
     **dict.fromkeys(("true", "1", "yes", "t"), True),
@@ -62,17 +62,12 @@ def usage() -> str:
     lines = ["usage: melanosizer-serve [--flag=value ...]", ""]
     for name, field in Options.model_fields.items():
         lines.append(f"  --{name}={field.default}")
-        lines.append(f"        {field.description}{_not_done(name)}")
+        lines.append(f"        {field.description}")
     lines += [
         "",
         "example: melanosizer-serve --model_name=melanoma --model_base_path=/models/melanoma --port=8500",
     ]
     return "\n".join(lines)
-
-
-def _not_done(name: str) -> str:
-    reason = unused_reason(name)
-    return f" Accepted with a warning: {reason}." if reason else ""
 
 
 def markdown() -> str:
@@ -83,7 +78,7 @@ def markdown() -> str:
         for name, field in Options.model_fields.items():
             if is_upstream(name) is upstream:
                 default = "" if field.default in ("", None) else f"`{field.default}`"
-                rows.append(f"| `--{name}` | {default} | {field.description}{_not_done(name)} |")
+                rows.append(f"| `--{name}` | {default} | {field.description} |")
         return rows
 
     return "\n".join(

@@ -12,12 +12,9 @@ from core.settings import Frozen
 
 def _upstream(default: Any, description: str, unused: str = "", **limits: Any) -> Any:
     """A flag of tensorflow_serving/model_servers/main.cc; `unused` says why it is taken and not done."""
-    return Field(
-        default,
-        description=description,
-        json_schema_extra={"upstream": True, "unused": unused},
-        **limits,
-    )
+    if unused:
+        description += f" Accepted with a warning: {unused}."
+    return Field(default, description=description, json_schema_extra={"unused": unused}, **limits)
 
 
 _CPU_ONLY = "this server has no accelerator"
@@ -177,18 +174,13 @@ class Options(Frozen):
 
     def not_done(self) -> dict[str, str]:
         """Return the flags that were given and change nothing here, each with the reason."""
-        reasons = {name: unused_reason(name) for name in sorted(self.model_fields_set)}
-        return {
-            name: reason
-            for name, reason in reasons.items()
-            if reason and getattr(self, name) != Options.model_fields[name].default
-        }
-
-
-def unused_reason(name: str) -> str:
-    """Return why a flag of TensorFlow Serving is taken and not done; empty if it is done."""
-    extra = Options.model_fields[name].json_schema_extra
-    return str(extra.get("unused", "")) if isinstance(extra, dict) else ""
+        reasons: dict[str, str] = {}
+        for name in sorted(self.model_fields_set):
+            field = Options.model_fields[name]
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra["unused"] and getattr(self, name) != field.default:
+                reasons[name] = str(extra["unused"])
+        return reasons
 
 
 def is_upstream(name: str) -> bool:

@@ -9,14 +9,13 @@ import signal
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.files import write_atomic
 from core.process import cores
 from serving.api.grpc_server import GrpcServer
 from serving.api.http_server import App, HttpServer, listen
-from serving.api.image_guard import ImageGuard
 from serving.api.json_worker import JsonWorkers
 from serving.api.rest import RestApi
 from serving.api.service import Service
@@ -126,8 +125,6 @@ class ModelServer:
         self.limits = Limits(options, self.metrics)
         budget = MemoryBudget(options.max_request_memory_bytes, self.metrics)
         self.service = Service(self.core, self.metrics, self.limits, budget, options)
-        if options.image_guard:
-            self.service.guard = ImageGuard(options, self.metrics)
         if options.traffic_config_file:
             traffic = read_traffic(options.traffic_config_file)
             self.service.router = Router(traffic, self.core, self.metrics)
@@ -163,7 +160,9 @@ class ModelServer:
         if options.port or options.grpc_socket_path:
             self._grpc = GrpcServer(self.service, self.core.reload)
             if options.port:
-                self.ports["grpc"] = self._grpc.listen(self._grpc_address(), self._grpc_tls)
+                host, port = options.host or "::", max(0, options.port)
+                address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                self.ports["grpc"] = self._grpc.listen(address, self._grpc_tls)
             if options.grpc_socket_path:
                 self._grpc.listen(f"unix:{Path(options.grpc_socket_path).absolute()}", self._grpc_tls)
             self._grpc.start()
@@ -174,13 +173,14 @@ class ModelServer:
                 "API. Skipped exporting HTTP/REST API."
             )
         elif options.rest_api_port:
-            self._http = self._start_http()
+            app = App(RestApi(self.service, self._json_workers), self._why_not_ready, self._monitoring_path)
+            self._http = HttpServer(app, options.host, max(0, options.rest_api_port), self._rest_tls)
+            self.ports["rest"] = self._http.port
+            log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self._http.port)
         if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
             threading.Thread(target=self._poll_config, name="model-config-poll", daemon=True).start()
         if options.ports_file is not None:
-            partial = options.ports_file.with_suffix(".partial")
-            partial.write_text(json.dumps({**self.ports, "pid": os.getpid()}))
-            partial.replace(options.ports_file)
+            write_atomic(options.ports_file, json.dumps({**self.ports, "pid": os.getpid()}))
 
     def _check_ports(self) -> None:
         options = self.options
@@ -189,41 +189,28 @@ class ModelServer:
                 for one in listen(options.host, port):
                     one.close()
 
-    def _grpc_address(self) -> str:
-        host, port = self.options.host or "::", max(0, self.options.port)
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-    def _start_http(self) -> HttpServer:
-        options = self.options
-        api = RestApi(self.service, self._json_workers)
-        app = App(api, self._why_not_ready, self._monitoring_path)
-        server = HttpServer(app, options.host, max(0, options.rest_api_port), self._rest_tls)
-        self.ports["rest"] = server.port
-        log.info("Exporting HTTP/REST API at:%s:%d ...", options.host or "*", self.ports["rest"])
-        return server
-
     def _why_not_ready(self) -> str:
         """Why load balancers should send requests elsewhere; empty if they should not."""
         if self.limits.is_draining or self._stopping.is_set():
             return "shutting down"
         available = self.core.manager.available()
-        missing = [name for name in self.core.model_names() if not available.get(name)]
+        models = self.core.config.model_config_list.config
+        missing = [one.name for one in models if not available.get(one.name)]
         return f"no version available of {missing}" if missing else ""
 
     def _poll_config(self) -> None:
-        file = Path(self.options.model_config_file)
         while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
             try:
-                seen = _content(file)
-                config: Any = read_model_config(file)
-                if config != self.core.config:
-                    # A model whose folder is missing is waited for until the file says otherwise.
-                    self.core.reload(config, partial(self._goes_on, file, seen))
+                self._reload_if_changed(Path(self.options.model_config_file))
             except ServingError as error:
                 log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.message)
 
-    def _goes_on(self, file: Path, seen: bytes | None) -> bool:
-        return not self._stopping.is_set() and _content(file) == seen
+    def _reload_if_changed(self, file: Path) -> None:
+        seen = _content(file)
+        config: Any = read_model_config(file)
+        if config != self.core.config:
+            # A model whose folder is missing is waited for until the file says otherwise.
+            self.core.reload(config, lambda: not self._stopping.is_set() and _content(file) == seen)
 
     def run_until_signalled(self) -> None:
         """Serve until SIGTERM, SIGHUP or SIGINT, then drain; a second signal stops at once."""

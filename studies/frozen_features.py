@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import keras
 import numpy as np
@@ -11,9 +10,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.trainer.model.backbones.backbone import Backbone
+from components.trainer.model.classifier import BATCH, in_batches
 from components.transform import images
-
-_BATCH: Final = 32
 
 
 class FeatureExtractor:
@@ -35,11 +33,6 @@ class FeatureExtractor:
     def __call__(
         self, pictures: npt.NDArray[np.uint8], tick: Callable[[int], None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Return the answers, float32 [n, ...], to uint8 [n, s, s, 3]; `tick` is told how many are begun."""
-        rows = []
-        for start in range(0, len(pictures), _BATCH):
-            batch = np.ascontiguousarray(pictures[start : start + _BATCH])
-            rows.append(self._graph(tf.constant(batch)).numpy())
-            if tick is not None:
-                tick(start)
-        return np.asarray(np.concatenate(rows), np.float32)
+        """Return the answers, float32 [n, ...], to uint8 [n, s, s, 3]; `tick` is told how many are done."""
+        (answers,) = in_batches(lambda batch: (self._graph(batch),), [pictures], BATCH, tick)
+        return np.asarray(answers, np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +62,6 @@ class Section:
     tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
     galleries: Sequence[tuple[str, Sequence[Picture]]] = ()
-    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Page:
 
 def write(page: Page, path: Path) -> Path:
     """Write the page as one self-contained file and return its path."""
-    write_atomic(path, paper.render("studies", "study.html.j2", {"page": page}, extra_style="studies.css"))
+    write_atomic(path, paper.render("study.html.j2", {"page": page}, "studies", "studies.css"))
     return path
 
 
@@ -110,4 +108,4 @@ def picture(pixels: npt.NDArray[np.uint8], title: str, text: str, side: int = 22
     image.thumbnail((2 * side, side))
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=85)
-    return Picture("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), title, text)
+    return Picture(paper.data_uri(stream.getvalue()), title, text)

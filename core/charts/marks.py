@@ -21,16 +21,15 @@ def whisker(
     interval: Interval | None,
     *,
     low: float = 0.0,
-    high: float = 1.0,
     overall: float | None = None,
     limit: float | None = None,
     kind: str = "model",
 ) -> Markup:
-    """Return a value with its interval between ``low`` and ``high``, the overall value and a limit as lines."""
+    """Return a value with its interval between ``low`` and 1, the overall value and a limit as lines."""
     middle = HEIGHT / 2
 
     def x(value: float) -> float:
-        return EDGE + (min(high, max(low, value)) - low) / (high - low) * (NARROW - 2 * EDGE)
+        return EDGE + (min(1.0, max(low, value)) - low) / (1.0 - low) * (NARROW - 2 * EDGE)
 
     parts = [_line(EDGE, middle, NARROW - EDGE, middle, "grid")]
     if overall is not None:
@@ -68,18 +67,21 @@ def stacked(
     return _svg(width, height, "; ".join(tip for _, _, tip in parts), bars, kind, stretched=stretched)
 
 
-def bar(value: float, largest: float, kind: str = "model") -> Markup:
+def bar(value: float, largest: float) -> Markup:
     """Return a bar of ``value``; ``largest`` fills the row."""
     width = value / largest * WIDTH if largest else 0.0
     return _svg(
-        WIDTH, 14, f"{value:g} of {largest:g}", [_bar(0, 1, max(width, 0.8), 12, kind, f"{value:g}")], "row"
+        WIDTH,
+        14,
+        f"{value:g} of {largest:g}",
+        [_bar(0, 1, max(width, 0.8), 12, "model", f"{value:g}")],
+        "row",
     )
 
 
-def columns(
-    label: str, rows: Sequence[tuple[str, float]], *, width: float = 300, height: float = 120
-) -> Markup:
+def columns(label: str, rows: Sequence[tuple[str, float]]) -> Markup:
     """Return columns of counts; each tells its name and count to a resting pointer."""
+    width, height = 300.0, 120.0
     top = max((value for _, value in rows), default=0) or 1
     step = width / max(1, len(rows))
     bars = []

@@ -39,7 +39,6 @@ def lines(
     marks: Sequence[tuple[float, float, str]] = (),
     breaks: Sequence[float] = (),
     logarithmic: bool = False,
-    colours: Sequence[str] = SERIES,
 ) -> Spec:
     """Return lines of numbers over numbers: points (x, y) by name; a y of None is left out.
 
@@ -65,7 +64,7 @@ def lines(
         for at, value in points
         if value is not None
     ]
-    colour = series_colour(list(series), colours, legend=len(series) > 1)
+    colour = series_colour(list(series), legend=len(series) > 1)
     dashed = {"strokeDash": series_dash(list(series))} if len(series) > 1 else {}
     encoding = {"x": x, "y": y, "color": colour, "detail": field("part", "nominal"), **dashed}
     layers = [layer("line", rows, encoding, strokeWidth=2.2)]
@@ -91,7 +90,8 @@ def time_series(
     """Return lines over moments in milliseconds since 1970, UTC, on the clocks of a time zone; the axis holds ``low``."""
     rows = [
         {
-            "x": _shown(when),
+            # The axis is one of UTC, and is to read like the clocks of the moment's zone.
+            "x": when.replace(tzinfo=UTC).timestamp() * 1000,
             "y": value,
             "series": name,
             "tip": f"{name}, {when:%Y-%m-%d %H:%M:%S %Z}: {value:.4g}",
@@ -138,8 +138,3 @@ def histogram(title: str, names: Sequence[str], reference: Sequence[int], seen: 
         ],
         height=160,
     )
-
-
-def _shown(when: datetime) -> float:
-    """Return where a moment stands on an axis of UTC that is to read like the clocks of the moment's zone."""
-    return when.replace(tzinfo=UTC).timestamp() * 1000

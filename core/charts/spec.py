@@ -54,15 +54,15 @@ _CONFIG: Final[Spec] = {
 }
 
 
-def chart(description: str, layers: Sequence[Spec], *, width: int = WIDTH, height: int = HEIGHT) -> Spec:
-    """Return the specification of layers on shared axes; width and height of the plotting area in px.
+def chart(description: str, layers: Sequence[Spec], *, height: int = HEIGHT) -> Spec:
+    """Return the specification of layers on shared axes; height of the plotting area in px.
 
     The description says what the chart shows to those who do not see it.
     """
     return {
         "$schema": SCHEMA,
         "description": description,
-        "width": width,
+        "width": WIDTH,
         "height": height,
         "autosize": {"type": "pad"},
         "config": _CONFIG,
@@ -108,13 +108,13 @@ def field(name: str, kind: str = "quantitative", **options: Any) -> Spec:
     return {"field": name, "type": kind, **options}
 
 
-def share_axis(name: str, title: str, highest: float = 1.0, **options: Any) -> Spec:
+def share_axis(name: str, title: str, highest: float = 1.0) -> Spec:
     """Return a channel of shares, from 0 to the next ten per cent above ``highest``, written in per cent."""
     end = min(10, max(1, math.ceil(highest * 10 - 1e-9))) / 10
     step = 0.2 if end > 0.5 else 0.1
     ticks = [round(index * step, 3) for index in range(round(end / step) + 1)]
     axis = {"title": f"{title}, %", "values": ticks, "labelExpr": "round(datum.value * 100)"}
-    return field(name, scale={"domain": [0, end], "clamp": True, "nice": False}, axis=axis, **options)
+    return field(name, scale={"domain": [0, end], "clamp": True, "nice": False}, axis=axis)
 
 
 def number_axis(name: str, title: str, *, low: float | None = None, **scale: Any) -> Spec:

@@ -139,13 +139,13 @@ def rgb(image: Image.Image) -> Image.Image:
         raise ImageRefusedError("unsupported", f"has the pixel format {mode}") from None
 
 
-def thumbnail(data: bytes, side: int, *, quality: int = 82, max_pixels: int = MAX_PIXELS) -> bytes:
+def thumbnail(data: bytes, side: int, *, quality: int = 82) -> bytes:
     """Return an upright JPEG without metadata, at most ``side`` pixels high and wide.
 
     Raises:
         ImageRefusedError: the bytes are not a JPEG or PNG that can be decoded.
     """
-    image = open_image(data, max_bytes=len(data) or 1, max_pixels=max_pixels)
+    image = open_image(data, max_bytes=len(data) or 1)
     # The JPEG decoder itself reduces, which costs a fraction of a whole decode.
     image.draft("RGB", (2 * side, 2 * side))
     small = upright(image, rgb(image))

@@ -7,15 +7,14 @@ arithmetic-coded or lossless JPEG. So ingest writes, and everything that asks a 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image
 
 from core.images import decode
-from core.images.decode import MAX_BYTES, MAX_PIXELS, SENT_FORMATS, ImageRefusedError
-from core.images.header import JPEG_MAGIC, HeaderError, jpeg_segments, read_header
+from core.images.decode import MAX_BYTES, MAX_PIXELS, ImageRefusedError
+from core.images.header import JPEG_MAGIC, HeaderError, ImageHeader, jpeg_segments, read_header
 
 JPEG_QUALITY: Final = 95  # where an image must be re-encoded; colour is not subsampled
 _HUFFMAN: Final = frozenset({0xC0, 0xC1, 0xC2})
@@ -33,29 +32,21 @@ class Normalised:
     image: Image.Image | None = None  # the decoded picture, where it was re-encoded
 
 
-def normalise(
-    data: bytes,
-    *,
-    max_bytes: int = MAX_BYTES,
-    max_pixels: int = MAX_PIXELS,
-    formats: Sequence[str] = SENT_FORMATS,
-    quality: int = JPEG_QUALITY,
-) -> Normalised:
+def normalise(data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Normalised:
     """Return the bytes that a model is trained on and asked with.
 
     What passes unchanged costs a look at the header; it is not decoded, so it may still be damaged further on.
-    Bounds and formats are those of ``decode.open_image``.
+    Bounds are those of ``decode.open_image``.
 
     Raises:
         ImageRefusedError: the bytes are not an image that is taken, or cannot be converted.
     """
-    if passes(data) and len(data) <= max_bytes:
-        header = read_header(data)
-        if header.pixels <= max_pixels:
-            return Normalised(data, "", header.width, header.height)
-    image = decode.open_image(data, max_bytes=max_bytes, max_pixels=max_pixels, formats=formats)
+    header = _passing(data) if len(data) <= max_bytes else None
+    if header is not None and header.pixels <= max_pixels:
+        return Normalised(data, "", header.width, header.height)
+    image = decode.open_image(data, max_bytes=max_bytes, max_pixels=max_pixels)
     why = reason_to_convert(image, data)
-    return converted(image, why, quality) if why else Normalised(data, "", *image.size)
+    return converted(image, why) if why else Normalised(data, "", *image.size)
 
 
 def converted(
@@ -75,24 +66,24 @@ def converted(
     return Normalised(decode.encode_jpeg(picture, quality, subsampling=0), why, *picture.size, picture)
 
 
-def passes(data: bytes) -> bool:
-    """Whether the header alone shows a JPEG that needs no conversion."""
+def _passing(data: bytes) -> ImageHeader | None:
+    """Return the header if it alone shows a JPEG that needs no conversion."""
     if not data.startswith(JPEG_MAGIC):
-        return False
+        return None
     try:
         header = read_header(data)
     except HeaderError:
-        return False
+        return None
     if header.channels not in {1, 3} or header.bits != 8 or header.coding not in _HUFFMAN:
-        return False
+        return None
     exif = [data[at + 4 : end] for marker, at, end in jpeg_segments(data) if marker == _APP1]
     if not any(part.startswith(b"Exif\x00") for part in exif):
-        return True
+        return header
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            return not decode.is_turned(image)
+            return None if decode.is_turned(image) else header
     except Exception:
-        return False
+        return None
 
 
 def reason_to_convert(image: Image.Image, data: bytes) -> str:

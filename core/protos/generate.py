@@ -14,6 +14,7 @@ MESSAGES = (
     "core/protos/model_server_config.proto",
     "core/protos/data_statistics.proto",
     "core/protos/example.proto",
+    "core/protos/serving_config.proto",
     *SERVICES,
 )
 DEFAULT_POOL = "_descriptor_pool.Default()"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf import text_format
 
-from core.protos.model_server_config_pb2 import ModelConfig, ModelServerConfig
+from core.protos.model_server_config_pb2 import ModelServerConfig
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,15 @@ class DamagedConfigError(ValueError):
 
 def read(text: str) -> list[ServedModel]:
     """Return the models of a config file. Raises DamagedConfigError."""
-    return [_model(config) for config in _parse(text).model_config_list.config]
+    return [
+        ServedModel(
+            name=config.name,
+            base_path=config.base_path,
+            versions=tuple(str(version) for version in config.model_version_policy.specific.versions),
+            labels={label: str(version) for label, version in sorted(config.version_labels.items())},
+        )
+        for config in _parse(text).model_config_list.config
+    ]
 
 
 def render(model: ServedModel, present: str = "") -> str:
@@ -50,12 +58,3 @@ def _parse(text: str) -> ModelServerConfig:
         return text_format.Parse(text, ModelServerConfig(), allow_unknown_field=True)
     except (text_format.ParseError, UnicodeError) as error:
         raise DamagedConfigError(f"line:column {error}") from None
-
-
-def _model(config: ModelConfig) -> ServedModel:
-    return ServedModel(
-        name=config.name,
-        base_path=config.base_path,
-        versions=tuple(str(version) for version in config.model_version_policy.specific.versions),
-        labels={label: str(version) for label, version in sorted(config.version_labels.items())},
-    )

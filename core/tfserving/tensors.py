@@ -19,7 +19,6 @@ from core.protos import prediction_service_pb2, tensor_pb2
 Array = NDArray[Any]
 Value = Array | Sequence[Any] | bytes | str | int | float | bool
 
-IMAGE_BYTES = "image_bytes"
 # A proto may claim a shape and repeat one value into it: what was not sent is not made beyond this.
 MAX_REPEATED_VALUES = 4_194_304
 
@@ -107,7 +106,7 @@ def fill_proto(proto: Any, value: Value) -> None:
     if array.dtype.kind in "SUO":
         proto.dtype = tensor_pb2.DT_STRING
         # From the value, not from numpy's copy: numpy strips trailing zero bytes, which images may end with.
-        proto.string_val.extend(_as_bytes(one) for one in _flat(value))
+        proto.string_val.extend(one if isinstance(one, bytes) else str(one).encode() for one in _flat(value))
         return
     if not isinstance(value, np.ndarray) and array.dtype == np.float64:
         array = array.astype(np.float32)
@@ -132,10 +131,6 @@ def _flat(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple)):
         return [leaf for one in value for leaf in _flat(one)]
     return [value]
-
-
-def _as_bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def from_proto(proto: Any) -> Array:

@@ -60,7 +60,10 @@ def deliver(database: Database, settings: Settings) -> None:
 
 
 def _post(settings: Settings, alert: Alert, event: str) -> None:
-    body = json.dumps(_document(alert, event), sort_keys=True).encode()
+    document = {name: getattr(alert, name) for name in ("id", "subject", "severity", "message", "value")}
+    resolved = clock.stamp(alert.resolved) if alert.resolved else None
+    document |= {"event": event, "opened": clock.stamp(alert.opened), "resolved": resolved}
+    body = json.dumps(document, sort_keys=True).encode()
     headers = {"Content-Type": "application/json"}
     if settings.webhook_secret_file is not None:
         key = settings.webhook_secret_file.read_bytes().strip()
@@ -88,9 +91,3 @@ def _mail(settings: Settings, alert: Alert, event: str) -> None:
         if settings.smtp_user and settings.smtp_password_file is not None:
             server.login(settings.smtp_user, settings.smtp_password_file.read_text().strip())
         server.send_message(message)
-
-
-def _document(alert: Alert, event: str) -> dict[str, object]:
-    document = {name: getattr(alert, name) for name in ("id", "subject", "severity", "message", "value")}
-    resolved = clock.stamp(alert.resolved) if alert.resolved else None
-    return document | {"event": event, "opened": clock.stamp(alert.opened), "resolved": resolved}

@@ -86,7 +86,7 @@ def _drift(features: tuple[str, ...]) -> Look:
         version = sources.registry.stable()
         if version is None:
             return []
-        rows = drift(session, sources.evidence, version.version, version.data_version, _since(rule))
+        rows = drift(session, sources.evidence, version.version, version, _since(rule))
         return [
             Finding(
                 f"{version.version} {row.feature}",

@@ -1,8 +1,9 @@
-"""Evaluates the rules, opens and resolves alerts, and sees to deliveries and retention."""
+"""Evaluates the rules, opens and resolves alerts, starts the run that a rule asks for, and sees to deliveries."""
 
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 from collections.abc import Set
 
@@ -13,34 +14,27 @@ from core.worker import Worker
 from dashboard import clock
 from dashboard.alerts.delivery import channels, deliver
 from dashboard.alerts.kinds import FIRST_RULES, FIRST_VALUES, KINDS, Finding, Sources
-from dashboard.alerts.retrain import Retrainer
 from dashboard.database.connection import Database
-from dashboard.database.tables import Alert, Delivery, Rule
-from dashboard.field.retention import Retention
+from dashboard.database.tables import Alert, Cursor, Delivery, Rule
+from dashboard.security.audit import AuditLog
 from dashboard.settings import Settings
 
 log = logging.getLogger(__name__)
 
 RETRAIN = "; retraining: "
+LAST_TRAINING = "retrain"
 
 
 class AlertWatch(Worker):
     """The watch over everything rules look at."""
 
-    def __init__(
-        self,
-        database: Database,
-        settings: Settings,
-        sources: Sources,
-        retrainer: Retrainer,
-        retention: Retention,
-    ) -> None:
+    def __init__(self, database: Database, settings: Settings, sources: Sources, audit: AuditLog) -> None:
         super().__init__("alerts", settings.alert_seconds)
         self._database = database
         self._settings = settings
         self._sources = sources
-        self._retrainer = retrainer
-        self._retention = retention
+        self._audit = audit
+        self._training: subprocess.Popen[bytes] | None = None
         self.open_count = 0
         self._turning = threading.Lock()
         # Since when a subject has been beyond its limit, or good again: (rule, open or end, subject).
@@ -67,7 +61,6 @@ class AlertWatch(Worker):
                     log.exception("rule %s cannot be evaluated", rule.name)
             self._wake_snoozed()
             deliver(self._database, self._settings)
-            self._retention.turn()
             self.refresh()
 
     def _found(self, rule: Rule) -> tuple[dict[str, Finding], dict[str, Finding]]:
@@ -146,7 +139,7 @@ class AlertWatch(Worker):
     def _open(self, session: Session, rule: Rule, subject: str, finding: Finding) -> None:
         message = finding.message
         if rule.action == "retrain":
-            message = f"{message}{RETRAIN}{self._retrainer.start(session, message)}"
+            message = f"{message}{RETRAIN}{self._retrain(session, message)}"
         snoozed = session.execute(
             select(Alert.snoozed_until, Alert.snoozed_by)
             .where(Alert.rule_id == rule.id, Alert.subject == subject, Alert.snoozed_until > clock.now())
@@ -166,6 +159,34 @@ class AlertWatch(Worker):
         session.add(alert)
         session.flush()
         self._tell(session, alert, "opened")
+
+    def _retrain(self, session: Session, why: str) -> str:
+        """Start `retrain_command` unless the last one is too recent; a sentence for the alert.
+
+        Nothing of the command comes from the web or the database.
+        """
+        command = self._settings.retrain_command
+        if not command:
+            return "no run was started: retrain_command is not set"
+        last = session.get(Cursor, LAST_TRAINING)
+        pause = int(self._settings.retrain_pause_hours * clock.HOUR)
+        if self._training is not None and self._training.poll() is None:
+            return "no run was started: the last one still goes on"
+        if last is not None and clock.now() - last.offset < pause:
+            return "no run was started: the last one is too recent"
+        try:
+            with (self._settings.state / "retrain.log").open("ab") as stream:
+                # Its own session: a restart of the dashboard does not end a training.
+                self._training = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+                )
+        except OSError as error:
+            return f"no run was started: {command[0]}: {error.strerror}"
+        number = self._training.pid
+        session.merge(Cursor(name=LAST_TRAINING, inode=number, offset=clock.now()))
+        self._audit.add(session, "system", "retrain.start", str(number), why=why, command=list(command))
+        log.info("started %s as process %d", command[0], number)
+        return "a run was started"
 
     def _tell(self, session: Session, alert: Alert, event: str) -> None:
         if alert.snoozed_until is not None and alert.snoozed_until > clock.now():

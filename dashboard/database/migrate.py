@@ -58,16 +58,12 @@ def upgrade(database: Database) -> None:
             f"database {place}: made by a newer version of the dashboard, or by one between the first schema and the "
             "first release; start that version, or name another database with database_url"
         ) from None
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        advice = (
-            "is its folder writable, and does no other program hold it?"
-            if database.sqlite
-            else "is PostgreSQL up, and is database_url right?"
-        )
-        raise SettingsError(f"database {place}: {reason}; {advice}") from None
     except DatabaseError as error:
-        raise SettingsError(
-            f"database {place}: {str(error.orig).strip().splitlines()[0]}; restore it from a backup, or move it away "
-            "and a new one is made"
-        ) from None
+        if not isinstance(error, OperationalError):
+            advice = "restore it from a backup, or move it away and a new one is made"
+        elif database.sqlite:
+            advice = "is its folder writable, and does no other program hold it?"
+        else:
+            advice = "is PostgreSQL up, and is database_url right?"
+        reason = str(error.orig).strip().splitlines()[0]
+        raise SettingsError(f"database {place}: {reason}; {advice}") from None

@@ -16,6 +16,7 @@ from dashboard import clock
 from dashboard.database.tables import Bin, Reference
 from dashboard.field.features import FEATURES
 from dashboard.readers.evidence import Evidence
+from dashboard.readers.registry import Version
 
 LEAST = 50
 
@@ -35,32 +36,31 @@ class Drift(Frozen):
 def drift(
     session: Session,
     evidence: Evidence,
-    version: str,
-    data_version: str,
+    name: str,
+    version: Version | None,
     since: int,
     until: int | None = None,
 ) -> list[Drift]:
-    """Every feature's drift of one version's answers since a day."""
+    """Every feature's drift of the answers of one version since a day; the reference is empty if its record is missing."""
     first, end = since // clock.DAY * clock.DAY, until or clock.now()
     rows = session.execute(
         select(Bin.feature, Bin.bin, func.sum(Bin.count))
-        .where(Bin.day >= first, Bin.day <= end, Bin.version == version)
+        .where(Bin.day >= first, Bin.day <= end, Bin.version == name)
         .group_by(Bin.feature, Bin.bin)
     )
     seen = _filled(rows)
-    reference = _reference(session, evidence, version, data_version)
-    return [_compare(name, reference[name], seen[name]) for name in FEATURES]
+    reference = _reference(session, evidence, version) if version else _filled(())
+    return [_compare(feature, reference[feature], seen[feature]) for feature in FEATURES]
 
 
-def _reference(session: Session, evidence: Evidence, version: str, data_version: str) -> dict[str, Scores]:
+def _reference(session: Session, evidence: Evidence, version: Version) -> dict[str, Scores]:
     rows = session.execute(
         select(Reference.feature, Reference.bin, Reference.count).where(
-            Reference.data_version == data_version
+            Reference.data_version == version.data_version
         )
     )
     result = _filled(rows)
-    run_id = evidence.run_of(version)
-    scores = evidence.on_eval(run_id) if run_id else None
+    scores = evidence.on_eval(version.run_id)
     if scores is not None:
         feature = FEATURES["probability"]
         bins = np.searchsorted(np.array(feature.edges), scores.scores, "right")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from core.worker import Worker
 from dashboard import clock
 from dashboard.database.connection import Database, insert, upsert
 from dashboard.database.tables import Bin, Device, Hour, Prediction, VersionDevice
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MOST = 500
 WAITING = 10_000
 STRANGE = 0.5
+PERIOD_S = 60.0  # what comes ends the pause
 
 
 # What an answer brings: all but its number.
@@ -39,24 +40,28 @@ class QueueFullError(Exception):
     """More answers wait to be written than there is room for."""
 
 
-class Recorder:
+class Recorder(Worker):
     """The only writer of predictions and of what is counted of them."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__("recorder", PERIOD_S)
         self._database = database
-        self._queue: queue.Queue[Job | None] = queue.Queue(WAITING)
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._queue: queue.Queue[Job] = queue.Queue(WAITING)
         self.written = 0
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def turn(self) -> None:
+        """Write what waits, batch by batch."""
+        while not self._queue.empty():
+            jobs: list[Job] = []
+            while not self._queue.empty() and sum(len(answers) for answers, _ in jobs) < MOST:
+                jobs.append(self._queue.get())  # this thread alone takes from the queue: it does not wait
+            self._settle(jobs)
 
     def stop(self) -> None:
-        """Write what waits, then stop."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join(timeout=30)
+        """Stop, and write what waits."""
+        super().stop()
+        if not self.alive:
+            self.turn()
 
     def put(self, answers: Sequence[Prediction]) -> Future[int]:
         """Take answers; the future tells how many were new once they are on disk. Raises QueueFullError."""
@@ -67,6 +72,7 @@ class Recorder:
             raise QueueFullError(
                 "the database is too slow: more than 10,000 answers wait to be written"
             ) from None
+        self.wake()
         return done
 
     def write(self, answers: Sequence[Prediction]) -> int:
@@ -86,18 +92,6 @@ class Recorder:
             )
         self.written += len(fresh)
         return len(fresh)
-
-    def _run(self) -> None:
-        while (job := self._queue.get()) is not None:
-            jobs: list[Job] = []
-            while job is not None:
-                jobs.append(job)
-                if self._queue.empty() or sum(len(answers) for answers, _ in jobs) >= MOST:
-                    break
-                job = self._queue.get()  # this thread alone takes from the queue: it does not wait
-            self._settle(jobs)
-            if job is None:
-                return
 
     def _settle(self, jobs: list[Job]) -> None:
         try:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.files import write_atomic
 from core.images.decode import ImageRefusedError, thumbnail
+from core.worker import Worker
 from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import Bin, Examination, Heartbeat, Hour, Prediction
@@ -19,7 +20,7 @@ from dashboard.database.tables import Bin, Examination, Heartbeat, Hour, Predict
 log = logging.getLogger(__name__)
 
 BATCH = 5000
-PERIOD = clock.HOUR
+PERIOD_S = 3600.0
 SIDE = 448
 
 
@@ -51,24 +52,22 @@ class Pictures:
                 path.unlink(missing_ok=True)
 
 
-class Retention:
+class Retention(Worker):
     """Deletes once an hour what is older than the configuration keeps, in small transactions."""
 
     def __init__(self, database: Database, days: int, pictures: Pictures | None = None) -> None:
+        super().__init__("retention", PERIOD_S)
         self._database = database
         self._age = days * clock.DAY
         self._pictures = pictures
-        self._next = 0
 
     def turn(self) -> None:
-        """Delete, if an hour has passed."""
-        now = clock.now()
-        if now < self._next:
-            return
-        self._next = now + PERIOD
-        gone = self.delete(now - self._age)
+        """Delete once."""
+        edge = clock.now() - self._age
+        with self._database.waiting():
+            gone = self.delete(edge)
         if self._pictures is not None:
-            self._pictures.delete(now - self._age)
+            self._pictures.delete(edge)
         if gone:
             log.info("retention: %d records were deleted", gone)
 
@@ -77,7 +76,7 @@ class Retention:
         total = 0
         for table in (Prediction, Examination):
             old = BATCH
-            while old == BATCH:
+            while old == BATCH and not self.stopping:
                 oldest = select(table.id).where(table.at < before).limit(BATCH)
                 with self._database.write() as session:
                     old = _gone(session, delete(table).where(table.id.in_(oldest)))

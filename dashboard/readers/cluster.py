@@ -15,6 +15,7 @@ from dashboard.readers.runs import Run
 log = logging.getLogger(__name__)
 
 KEEP_S = 10.0
+MOST_RUNS = 100
 STATES = {
     "SUCCEEDED": "pushed",
     "FAILED": "failed",
@@ -46,7 +47,7 @@ class Cluster:
         self._lock = threading.Lock()
         self.trouble = ""
 
-    def runs(self, most: int = 100) -> list[Run]:
+    def runs(self) -> list[Run]:
         """The newest runs; what could not be read is told by `trouble`."""
         if not self._url:
             return []
@@ -57,7 +58,7 @@ class Cluster:
             try:
                 answer = self._api().run_service_list_runs(
                     namespace=self._namespace or None,
-                    page_size=most,
+                    page_size=MOST_RUNS,
                     sort_by="created_at desc",
                     _request_timeout=5,
                 )

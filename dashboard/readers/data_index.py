@@ -46,13 +46,13 @@ class Record:
     columns: dict[str, str]  # source, sex, age_band, anatom_site, diagnosis; "unknown" where it is
 
 
-def records(folder: Path, splits: tuple[str, ...] = features.SPLITS) -> Iterator[Record]:
-    """Yield every record of some splits.
+def records(folder: Path) -> Iterator[Record]:
+    """Yield every record of a data set.
 
     Raises:
         DamagedRecordsError: a file is not a whole TFRecord file of examples.
     """
-    for split in splits:
+    for split in features.SPLITS:
         for path in sorted((folder / split).glob("*.tfrecord.gz")):
             for values in _examples(path):
                 columns = {name: tfrecord.text(values, name, features.UNKNOWN) for name in COLUMNS}
@@ -103,23 +103,20 @@ class DataIndex(Worker):
 
     def index(self, version: str, folder: Path) -> None:
         """Read one data set and write what is in it; an earlier, broken-off reading is replaced."""
+        row = DataSet(version=version, folder=str(folder), images=0, state="indexing", trouble="")
         with self._database.write() as session:
             for table in (DataImage, DataCount, Reference):
                 session.execute(delete(table).where(table.data_version == version))
-            session.merge(
-                DataSet(version=version, folder=str(folder), images=0, state="indexing", trouble="")
-            )
+            session.merge(row)
         try:
-            images = self._read(version, folder)
-            state, trouble = ("ready", "") if images else ("empty", f"{folder} holds no records")
+            row.images = self._read(version, folder)
+            row.state, row.trouble = ("ready", "") if row.images else ("empty", f"{folder} holds no records")
         except (DamagedRecordsError, OSError) as error:
-            images, state, trouble = 0, "damaged", str(error)
+            row.state, row.trouble = "damaged", str(error)
             log.warning("data set %s: %s", version[:12], error)
         if not self.stopping:
             with self._database.write() as session:
-                session.merge(
-                    DataSet(version=version, folder=str(folder), images=images, state=state, trouble=trouble)
-                )
+                session.merge(row)
 
     def _read(self, version: str, folder: Path) -> int:
         counts: Counter[tuple[str, str, str, int]] = Counter()
@@ -227,20 +224,9 @@ def quarantine(folder: Path) -> list[Quarantined]:
         return []
     result = []
     for row in rows:
-        known = {key: plain(value or "") for key, value in row.items() if isinstance(key, str)}
-        name = _first(known, "image_name", "image", "name", "file", "path")
-        reason = _first(known, "reason", "code", "why")
-        rest = {k: v for k, v in known.items() if v and v not in (name, reason)}
-        result.append(
-            Quarantined(
-                name=name,
-                reason=reason,
-                detail="; ".join(f"{key}: {value}" for key, value in rest.items()),
-                path=_first(known, "file", "path"),
-            )
-        )
+        known = {key: plain(value) for key, value in row.items() if isinstance(key, str) and value}
+        path, reason = known.get("file", ""), known.get("reason", "")
+        name = known.get("image_name", path)
+        rest = (f"{key}: {value}" for key, value in known.items() if value not in (name, reason))
+        result.append(Quarantined(name=name, reason=reason, detail="; ".join(rest), path=path))
     return result
-
-
-def _first(row: dict[str, str], *keys: str) -> str:
-    return next((row[key] for key in keys if row.get(key)), "")

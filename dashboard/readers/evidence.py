@@ -1,4 +1,4 @@
-"""What a version's run left behind to judge it by."""
+"""What a run left behind to judge its version by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from core.measures.rates import Interval
 from core.records import evaluation
 from core.records.evaluation import External
 from core.spreadsheet import plain
-from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles, well_formed
 
 # Columns the measurements can be split by.
@@ -90,11 +89,10 @@ class Quality:
 
 
 class Evidence:
-    """Finds and remembers predictions of versions and runs."""
+    """Finds and remembers predictions of runs."""
 
-    def __init__(self, runs: RunFiles, registry: RegistryFiles) -> None:
+    def __init__(self, runs: RunFiles) -> None:
         self._runs = runs
-        self._registry = registry
         self._predictions = cached(load_predictions, 24)
         # Bands are costly and do not depend on a threshold: they are drawn once a run.
         self._quality = cached(_measure, 200)
@@ -123,11 +121,6 @@ class Evidence:
             return evaluation.external(folder), ()
         except (OSError, ValueError) as problem:
             return (), (f"{folder / evaluation.EXTERNAL_FILE} cannot be read: {problem}",)
-
-    def run_of(self, version: str) -> str | None:
-        """Return the run that made a version."""
-        record = self._registry.readable(version)
-        return (record.run_id or None) if record else None
 
     def epochs(self, run_id: str) -> tuple[Epoch, ...]:
         """Return the Trainer's history; empty where the strategy has none."""

@@ -16,12 +16,10 @@ from dashboard.field.recorder import Recorder
 from dashboard.sample.data_set import LOW_BELOW, THRESHOLD, Size
 
 
-def field(
-    database: Database, recorder: Recorder, versions: list[str], size: Size, *, now: int | None = None
-) -> None:
+def field(database: Database, recorder: Recorder, versions: list[str], size: Size) -> None:
     """Fill the database: answers of the last 30 days, outcomes for some of them, a fleet with heartbeats."""
     chance = np.random.default_rng(size.seed)
-    moment = now if now is not None else clock.now()
+    moment = clock.now()
     names = [f"pi-{i:03d}" for i in range(size.devices)]
     for begin in range(0, size.predictions, 2000):
         numbers = range(begin, min(size.predictions, begin + 2000))

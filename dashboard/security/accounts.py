@@ -109,11 +109,6 @@ class Accounts:
             self._audit.add(session, user.name, "account.password", user.name)
         self._sessions.end_all(user_id, but=keep)
 
-    def set_time_zone(self, user_id: int, name: str) -> None:
-        """Remember the time zone that pages are shown in to a person."""
-        with self._database.write() as session:
-            session.get_one(User, user_id).time_zone = name
-
     def from_provider(self, subject: str, name: str, role: Role) -> User:
         """The account of somebody the provider vouches for, made at the first sign-in."""
         with self._database.write() as session:

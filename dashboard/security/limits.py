@@ -1,9 +1,6 @@
-"""Limits: how many requests a minute, and how many wrong passwords."""
+"""How many wrong passwords are taken before a pause."""
 
 from __future__ import annotations
-
-import threading
-import time
 
 from sqlalchemy import delete, select
 
@@ -11,32 +8,6 @@ from dashboard import clock
 from dashboard.database.connection import Database
 from dashboard.database.tables import SignInFailure
 from dashboard.settings import Settings
-
-MOST_KEYS = 20_000
-
-
-class Rate:
-    """Token buckets in memory; each process counts for itself."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._size = float(per_minute)
-        self._speed = per_minute / 60
-        self._buckets: dict[str, tuple[float, float]] = {}
-        self._lock = threading.Lock()
-
-    def wait(self, key: str) -> float:
-        """0 where the request may pass, else the seconds until one may."""
-        now = time.monotonic()
-        with self._lock:
-            if len(self._buckets) > MOST_KEYS:
-                self._buckets.clear()
-            left, at = self._buckets.get(key, (self._size, now))
-            left = min(self._size, left + (now - at) * self._speed)
-            if left < 1:
-                self._buckets[key] = (left, now)
-                return (1 - left) / self._speed
-            self._buckets[key] = (left - 1, now)
-            return 0.0
 
 
 class SignInGuard:
@@ -63,11 +34,7 @@ class SignInGuard:
             for key, most in zip(_keys(name, address), (self._most, 10 * self._most), strict=True):
                 row = session.get(SignInFailure, key)
                 if row is None or now - row.first > self._pause:
-                    if row is not None:
-                        session.delete(row)
-                        session.flush()
-                    row = SignInFailure(key=key, count=0, first=now, until=0)
-                    session.add(row)
+                    row = session.merge(SignInFailure(key=key, count=0, first=now, until=0))
                 row.count += 1
                 if row.count >= most:
                     row.until = now + self._pause

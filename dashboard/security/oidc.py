@@ -44,6 +44,7 @@ class Provider:
 
     def __init__(self, services: Services) -> None:
         """Make it. Raises SettingsError where an authority's file cannot be read."""
+        self._using = services
         settings = services.settings
         self._issuer = settings.oidc_issuer.rstrip("/")
         self._client_id = settings.oidc_client_id
@@ -54,7 +55,7 @@ class Provider:
         self._sealed = URLSafeTimedSerializer(services.secret.sign("oidc", "state"))
         self._description: dict[str, Any] | None = None
 
-    async def redirect(self, request: Request, using: Services, place: str) -> Response:
+    async def redirect(self, request: Request, place: str) -> Response:
         """Send the browser to the provider; afterwards it goes on to `place`."""
         found = await self._describe()
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -62,7 +63,7 @@ class Provider:
             found["authorization_endpoint"],
             self._client_id,
             "code",
-            redirect_uri=base_url(request, using) + "/sign-in/oidc/callback",
+            redirect_uri=base_url(request, self._using) + "/sign-in/oidc/callback",
             scope="openid profile email",
             state=state,
             nonce=nonce,
@@ -71,14 +72,16 @@ class Provider:
         )
         answer = RedirectResponse(address, status_code=303)
         held = self._sealed.dumps({"state": state, "nonce": nonce, "verifier": verifier, "place": place})
-        set_cookie(answer, using, _cookie(using, state), str(held), MINUTES * 60)
+        set_cookie(answer, self._using, _cookie(self._using, state), str(held), MINUTES * 60)
         return answer
 
-    async def arrive(self, request: Request, using: Services) -> tuple[User, str, str]:
+    async def arrive(self, request: Request) -> tuple[User, str, str]:
         """Return who came back, the page asked for first, and the ID token, shown again at sign-out. Raises FaultError."""
         given = request.query_params.get("state", "")
         try:
-            held = self._sealed.loads(request.cookies.get(_cookie(using, given), ""), max_age=MINUTES * 60)
+            held = self._sealed.loads(
+                request.cookies.get(_cookie(self._using, given), ""), max_age=MINUTES * 60
+            )
         except BadSignature:
             text = "the sign-in took too long or began elsewhere: start again at /sign-in"
             raise FaultError(403, text) from None
@@ -89,11 +92,10 @@ class Provider:
             raise FaultError(
                 403, f"the provider refused: {request.query_params['error'][:100]} {said[:200]}".rstrip()
             )
-        found = await self._describe()
         try:
-            tokens = await self._tokens(request, using, found, held["verifier"])
-            claims = await self._claims(str(tokens["id_token"]), held["nonce"], found)
-            groups = self._groups(claims) or self._groups(await self._userinfo(tokens, claims, found))
+            tokens = await self._tokens(request, held["verifier"])
+            claims = await self._claims(str(tokens["id_token"]), held["nonce"])
+            groups = self._groups(claims) or self._groups(await self._userinfo(tokens, claims))
         except ExpiredTokenError:
             raise FaultError(
                 403,
@@ -104,12 +106,12 @@ class Provider:
         role = self._role(groups)
         name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])[:100]
         subject = f"{self._issuer}#{claims['sub']}"[:255]
-        user = await run_in_threadpool(using.accounts.from_provider, subject, name, role)
+        user = await run_in_threadpool(self._using.accounts.from_provider, subject, name, role)
         if not user.active:
             raise FaultError(403, f"the account {user.name} is closed")
         return user, str(held.get("place", "/runs")), str(tokens["id_token"])
 
-    async def sign_out(self, request: Request, using: Services, id_token: str) -> str | None:
+    async def sign_out(self, request: Request, id_token: str) -> str | None:
         """Return the provider's address that ends its session too (RP-initiated logout); None where it has none."""
         try:
             end = (await self._describe()).get("end_session_endpoint")
@@ -119,7 +121,7 @@ class Provider:
             return None
         sent = {
             "client_id": self._client_id,
-            "post_logout_redirect_uri": base_url(request, using) + "/sign-in",
+            "post_logout_redirect_uri": base_url(request, self._using) + "/sign-in",
             **({"id_token_hint": id_token} if id_token else {}),
         }
         return f"{end}{'&' if '?' in end else '?'}{urlencode(sent)}"
@@ -148,26 +150,23 @@ class Provider:
             )
         raise FaultError(403, f"none of your groups at the provider gives access (claim {self._claim})")
 
-    async def _tokens(
-        self, request: Request, using: Services, found: dict[str, Any], verifier: str
-    ) -> dict[str, Any]:
+    async def _tokens(self, request: Request, verifier: str) -> dict[str, Any]:
         secret = self._secret_file.read_text().strip() if self._secret_file else ""
         form = {
             "grant_type": "authorization_code",
             "code": request.query_params.get("code", ""),
-            "redirect_uri": base_url(request, using) + "/sign-in/oidc/callback",
+            "redirect_uri": base_url(request, self._using) + "/sign-in/oidc/callback",
             "code_verifier": verifier,
         }
         # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
         pair = httpx.BasicAuth(quote(self._client_id, safe=""), quote(secret, safe=""))
-        async with self._client() as client:
-            answer = await client.post(found["token_endpoint"], data=form, auth=pair)
-        tokens: dict[str, Any] = answer.raise_for_status().json()
+        address = (await self._describe())["token_endpoint"]
+        tokens: dict[str, Any] = await self._ask("POST", address, data=form, auth=pair)
         return tokens
 
-    async def _claims(self, token: str, nonce: str, found: dict[str, Any]) -> dict[str, Any]:
-        async with self._client() as client:
-            keys = (await client.get(found["jwks_uri"])).raise_for_status().json()
+    async def _claims(self, token: str, nonce: str) -> dict[str, Any]:
+        found = await self._describe()
+        keys = await self._ask("GET", found["jwks_uri"])
         decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=ALGORITHMS)
         jwt.JWTClaimsRegistry(
             leeway=LEEWAY_S,
@@ -179,16 +178,12 @@ class Provider:
         ).validate(decoded.claims)
         return decoded.claims
 
-    async def _userinfo(
-        self, tokens: dict[str, Any], claims: dict[str, Any], found: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _userinfo(self, tokens: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
         """Return what the provider says of the person apart from the ID token; nothing where it says none."""
-        place, access = found.get("userinfo_endpoint"), tokens.get("access_token")
+        place, access = (await self._describe()).get("userinfo_endpoint"), tokens.get("access_token")
         if not place or not access:
             return {}
-        async with self._client() as client:
-            answer = await client.get(place, headers={"Authorization": f"Bearer {access}"})
-        said = answer.raise_for_status().json()
+        said = await self._ask("GET", place, headers={"Authorization": f"Bearer {access}"})
         # OpenID Connect Core, 5.3.2: userinfo of another subject must not be used.
         if not isinstance(said, dict) or said.get("sub") != claims["sub"]:
             raise ValueError("userinfo is of another person (claim sub)")
@@ -198,8 +193,7 @@ class Provider:
         if self._description is None:
             address = f"{self._issuer}/.well-known/openid-configuration"
             try:
-                async with self._client() as client:
-                    found = (await client.get(address)).raise_for_status().json()
+                found = await self._ask("GET", address)
             except (httpx.HTTPError, ValueError) as error:
                 raise FaultError(502, f"the OpenID provider does not answer: {_reason(error)}") from None
             if str(found.get("issuer", "")).rstrip("/") != self._issuer:
@@ -211,8 +205,10 @@ class Provider:
             self._description = dict(found)
         return self._description
 
-    def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=self._tls)
+    async def _ask(self, method: str, address: str, **options: Any) -> Any:
+        """Return the JSON of one answer of the provider. Raises httpx.HTTPError or ValueError."""
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=self._tls) as client:
+            return (await client.request(method, address, **options)).raise_for_status().json()
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

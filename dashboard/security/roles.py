@@ -41,6 +41,5 @@ class Bearer:
     """A device or service that showed its token."""
 
     token_id: int
-    name: str
     device_id: str | None
     scopes: frozenset[str]

@@ -51,10 +51,7 @@ class Tokens:
         return found[1] if found is not None and clock.now() - found[0] < clock.SECOND else None
 
     def bearer(self, token: str) -> Bearer | None:
-        """Whose token this is; None for one that is revoked, expired or unknown."""
-        remembered = self.remembered(token)
-        if remembered is not None:
-            return remembered
+        """Whose token this is, for one that is not remembered; None if it is revoked, expired or unknown."""
         key, now = digest(token), clock.now()
         with self._database.read() as session:
             row = session.scalar(select(Token).where(Token.digest == key))
@@ -64,7 +61,7 @@ class Tokens:
         if row.used is None or now - row.used > clock.MINUTE:
             with self._database.write() as session:
                 session.execute(update(Token).where(Token.id == row.id).values(used=now))
-        bearer = Bearer(row.id, row.name, row.device_id, frozenset(row.scopes.split()))
+        bearer = Bearer(row.id, row.device_id, frozenset(row.scopes.split()))
         if len(self._seen) > 5000:
             self._seen.clear()
         self._seen[key] = (now, bearer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BeforeValidator, Field
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, Part, page_of,
 from dashboard.security.roles import MEANING, SCOPES, Role, Scope
 from dashboard.security.sessions import LINK_MINUTES
 from dashboard.services import Using
-from dashboard.views.forms import FormData, OncePage, go, once
+from dashboard.views.forms import FormData, InForm, OncePage, go, once
 
 router = APIRouter(tags=["administration"])
 
@@ -32,8 +32,8 @@ class Account(Part):
     name: str
     role: str
     active: bool
-    provider: bool = Field(False, description="signs in at the OpenID provider")
-    has_password: bool = False
+    provider: bool = Field(description="signs in at the OpenID provider")
+    has_password: bool
     signed_in: int | None
 
 
@@ -93,12 +93,10 @@ def admin(request: Request, using: Using, _: Admin) -> Response:
     model = AdminPage(
         title="Administration",
         people=tuple(
-            Account.model_validate(one).model_copy(
-                update={"provider": one.subject is not None, "has_password": one.password is not None}
-            )
+            Account.of(one, provider=one.subject is not None, has_password=one.password is not None)
             for one in people
         ),
-        tokens=tuple(Issued.model_validate(one) for one in tokens),
+        tokens=tuple(Issued.of(one) for one in tokens),
         roles={**MEANING},
         scopes=SCOPES,
     )
@@ -109,18 +107,14 @@ ONCE = {**ANSWERS, 409: DONE[409]}
 
 
 @router.post("/admin/people", response_model=OncePage, responses=ONCE)
-def make_person(
-    request: Request, using: Using, person: Admin, form: Annotated[PersonForm, Form()]
-) -> Response:
+def make_person(request: Request, using: Using, person: Admin, form: InForm[PersonForm]) -> Response:
     """Make an account; its sign-in link is shown once."""
     user = using.accounts.make(form.name, form.role, person.name)
     return _link(request, using, user.id, user.name)
 
 
 @router.post("/admin/people/{number}", **CHANGE)
-def change_person(
-    using: Using, person: Admin, number: int, form: Annotated[ChangeForm, Form()]
-) -> RedirectResponse:
+def change_person(using: Using, person: Admin, number: int, form: InForm[ChangeForm]) -> RedirectResponse:
     """Change a role, or close an account; sessions of that person end."""
     using.accounts.change(number, role=form.role, active=form.active, by=person.name)
     return go("/admin")
@@ -138,7 +132,7 @@ def new_link(request: Request, using: Using, person: Admin, number: int) -> Resp
 
 
 @router.post("/admin/tokens", response_model=OncePage, responses=ONCE)
-def make_token(request: Request, using: Using, person: Admin, form: Annotated[TokenForm, Form()]) -> Response:
+def make_token(request: Request, using: Using, person: Admin, form: InForm[TokenForm]) -> Response:
     """Make a token; it is shown once."""
     if "report" in form.scope and not form.device_id:
         raise invalid("device_id: a token that may report belongs to one device")
@@ -211,7 +205,7 @@ def audit(
     found = using.audit.verify() if verify else None
     model = AuditPage(
         title="Audit log",
-        lines=tuple(Line.model_validate(row) for row in rows),
+        lines=tuple(Line.of(row) for row in rows),
         **place,
         action=action,
         actions=tuple(actions),

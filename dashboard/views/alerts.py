@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import select
@@ -17,11 +17,11 @@ from dashboard.alerts.delivery import channels
 from dashboard.alerts.kinds import KINDS
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Alert, Delivery, Rule
-from dashboard.faults import FaultError, invalid, missing, present
+from dashboard.faults import conflict, invalid, missing, present
 from dashboard.page import ANSWERS, CHANGE, ListPage, PageNumber, Part, page_of, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
-from dashboard.views.forms import FormData, go
+from dashboard.views.forms import FormData, InForm, go
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
 
@@ -32,7 +32,7 @@ class Shown(Part):
     """An alert."""
 
     id: int
-    rule: str = ""
+    rule: str
     subject: str
     severity: str
     message: str
@@ -42,7 +42,7 @@ class Shown(Part):
     acknowledged_by: str | None
     snoozed_until: int | None = Field(description="nobody is told before this moment")
     snoozed_by: str | None
-    deliveries: tuple[str, ...] = Field((), description="channel: state")
+    deliveries: tuple[str, ...] = Field(description="channel: state")
 
 
 class Ruled(Part):
@@ -52,8 +52,8 @@ class Ruled(Part):
     name: str
     kind: str
     limit: float
-    limit_means: str = ""
-    seen: str = Field("", description="a digest of its values, sent with a change")
+    limit_means: str
+    seen: str = Field(description="a digest of its values, sent with a change")
     window_minutes: int
     severity: str
     action: str
@@ -118,13 +118,12 @@ def alerts(request: Request, using: Using, person: Viewer, page: PageNumber = 1)
 
     def shown(alert: Alert) -> Shown:
         rule = names.get(alert.rule_id)
-        found: dict[str, Any] = {
-            "rule": rule.name if rule else "",
-            "deliveries": tuple(told.get(alert.id, ())),
-        }
-        if (alert.snoozed_until or 0) <= clock.now():
-            found["snoozed_until"] = None
-        return Shown.model_validate(alert).model_copy(update=found)
+        return Shown.of(
+            alert,
+            rule=rule.name if rule else "",
+            snoozed_until=alert.snoozed_until if (alert.snoozed_until or 0) > clock.now() else None,
+            deliveries=tuple(told.get(alert.id, ())),
+        )
 
     model = AlertsPage(
         title="Alerts",
@@ -132,12 +131,7 @@ def alerts(request: Request, using: Using, person: Viewer, page: PageNumber = 1)
         history=tuple(shown(alert) for alert in past),
         **place,
         rules=tuple(
-            Ruled.model_validate(rule).model_copy(
-                update={
-                    "limit_means": KINDS[rule.kind].limit if rule.kind in KINDS else "",
-                    "seen": mark(rule),
-                }
-            )
+            Ruled.of(rule, limit_means=KINDS[rule.kind].limit if rule.kind in KINDS else "", seen=mark(rule))
             for rule in names.values()
             if rule.deleted is None
         ),
@@ -161,7 +155,7 @@ def acknowledge(using: Using, person: Reviewer, number: int) -> RedirectResponse
     with using.database.write() as session:
         alert = _alert(session, number)
         if alert.acknowledged is not None:
-            raise FaultError(409, f"{alert.acknowledged_by} has acknowledged it already")
+            raise conflict(f"{alert.acknowledged_by} has acknowledged it already")
         alert.acknowledged, alert.acknowledged_by = clock.now(), person.name
         using.audit.add(session, person.name, "alert.acknowledge", f"alert {number}", message=alert.message)
     using.pulse.tell("alerts")
@@ -169,12 +163,12 @@ def acknowledge(using: Using, person: Reviewer, number: int) -> RedirectResponse
 
 
 @router.post("/{number}/snooze", **CHANGE)
-def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, Form()]) -> RedirectResponse:
+def snooze(using: Using, person: Reviewer, number: int, form: InForm[Snooze]) -> RedirectResponse:
     """Tell nobody of an alert for a while, also if it ends and comes again meanwhile."""
     with using.database.write() as session:
         alert = _alert(session, number)
         if alert.resolved is not None:
-            raise FaultError(409, "this alert is over already")
+            raise conflict("this alert is over already")
         until = clock.now() + int(form.hours * clock.HOUR)
         alert.snoozed_until, alert.snoozed_by = (until, person.name) if form.hours else (None, None)
         using.audit.add(session, person.name, "alert.snooze", f"alert {number}", hours=form.hours)
@@ -183,15 +177,13 @@ def snooze(using: Using, person: Reviewer, number: int, form: Annotated[Snooze, 
 
 
 @router.post("/rules", **CHANGE)
-def make_rule(using: Using, person: Approver, form: Annotated[RuleForm, Form()]) -> RedirectResponse:
+def make_rule(using: Using, person: Approver, form: InForm[RuleForm]) -> RedirectResponse:
     """Make a rule."""
     return _keep(using, person, form, None)
 
 
 @router.post("/rules/{number}", **CHANGE)
-def change_rule(
-    using: Using, person: Approver, number: int, form: Annotated[RuleForm, Form()]
-) -> RedirectResponse:
+def change_rule(using: Using, person: Approver, number: int, form: InForm[RuleForm]) -> RedirectResponse:
     """Change a rule; a rule that is switched off resolves its alerts at the next look."""
     return _keep(using, person, form, number)
 
@@ -205,14 +197,10 @@ def _keep(using: Using, person: Person, form: RuleForm, number: int | None) -> R
     with using.database.write() as session:
         rule = Rule() if number is None else _rule(session, number)
         if number is not None and form.seen and form.seen != mark(rule):
-            raise FaultError(
-                409, f"nothing was changed: the rule {rule.name!r} was changed meanwhile: look again"
-            )
-        if (
-            session.scalar(select(Rule.id).where(Rule.name == form.name, Rule.id != (number or 0)))
-            is not None
-        ):
-            raise FaultError(409, f"there is a rule {form.name!r} already")
+            raise conflict(f"nothing was changed: the rule {rule.name!r} was changed meanwhile: look again")
+        same_name = select(Rule.id).where(Rule.name == form.name, Rule.id != (number or 0))
+        if session.scalar(same_name) is not None:
+            raise conflict(f"there is a rule {form.name!r} already")
         for key, value in values.items():
             setattr(rule, key, value)
         session.add(rule)

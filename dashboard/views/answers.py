@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
@@ -15,10 +15,10 @@ from dashboard import clock
 from dashboard.access import Reviewer, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import DataImage, Examination, Prediction, Review
-from dashboard.faults import FaultError, invalid, present
-from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
+from dashboard.faults import conflict, invalid, present
+from dashboard.page import ANSWERS, CHANGE, Page, Part, jpeg, of_kind, respond
 from dashboard.services import Services, Using
-from dashboard.views.forms import FormData, go, inside
+from dashboard.views.forms import FormData, InForm, go, inside
 
 router = APIRouter(prefix="/field", tags=["field"])
 
@@ -134,7 +134,7 @@ def predictions(
     more = f"{rows[ROWS - 1].at}-{rows[ROWS - 1].id}" if len(rows) > ROWS else ""
     model = LogPage(
         title="Prediction log",
-        answers=tuple(Answered.model_validate(row) for row in rows[:ROWS]),
+        answers=tuple(Answered.of(row) for row in rows[:ROWS]),
         zone=zone,
         version=version,
         device=device,
@@ -162,12 +162,12 @@ def answer(request: Request, using: Using, person: Viewer, number: int) -> Respo
             trained = session.scalar(same) is not None
     model = AnswerPage(
         title=f"Answer {number}",
-        answer=Answered.model_validate(row),
+        answer=Answered.of(row),
         examination=examined(examination),
         **{name: getattr(row, name) for name in ("sha256", "contrast", "redness", "width", "height")},
         picture=shown,
         seen=reviews[0].id if reviews else 0,
-        reviews=tuple(Past.model_validate(one) for one in reviews),
+        reviews=tuple(Past.of(one) for one in reviews),
         trained_on=trained,
         may_review=person.may("reviewer"),
     )
@@ -179,14 +179,11 @@ def picture(using: Using, _: Viewer, number: int) -> Response:
     """The small picture of an answer, where it was kept."""
     with using.database.read() as session:
         path = picture_of(using, session, _found(session, number))
-    path = present(path, "no picture of this answer was kept")
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+    return jpeg(present(path, "no picture of this answer was kept"))
 
 
 @router.post("/predictions/{number}/outcome", **CHANGE)
-def enter(
-    using: Using, person: Reviewer, number: int, form: Annotated[OutcomeForm, Form()]
-) -> RedirectResponse:
+def enter(using: Using, person: Reviewer, number: int, form: InForm[OutcomeForm]) -> RedirectResponse:
     """Enter or correct what an examination found; earlier outcomes stay in the history."""
     if "@" in form.comment:
         raise invalid("comment: leave out addresses and names; this is kept with the answer")
@@ -197,12 +194,11 @@ def enter(
         ).first()
         if form.seen is not None and form.seen != (newest.id if newest else 0):
             said = f"{newest.who} has entered {newest.outcome} by {newest.basis}" if newest else "it is gone"
-            raise FaultError(
-                409,
+            raise conflict(
                 f"nothing was changed: {said} since the page was made: look at /field/predictions/{number}",
             )
         if form.outcome == "withdrawn" and row.outcome is None:
-            raise FaultError(409, "there is no outcome to withdraw")
+            raise conflict("there is no outcome to withdraw")
         entered = form.model_dump(include={"outcome", "basis", "comment"})
         session.add(Review(prediction_id=number, at=clock.now(), who=person.name, **entered))
         row.outcome = None if form.outcome == "withdrawn" else form.outcome
@@ -221,16 +217,8 @@ def examined(found: Examination | None) -> Examined | None:
     """The examination as a page shows it."""
     if found is None:
         return None
-    quality = found.document.get("quality")
-    advice = quality.get("advice") if isinstance(quality, dict) else None
-    return Examined(
-        id=found.id,
-        device_id=found.device_id,
-        code=found.code,
-        number=found.number,
-        captured=found.at,
-        advice=tuple(str(one) for one in advice) if isinstance(advice, list) else (),
-    )
+    quality = found.document.get("quality") or {}
+    return Examined.of(found, captured=found.at, advice=tuple(quality.get("advice", ())))
 
 
 def picture_of(using: Services, session: Session, row: Prediction) -> Path | None:

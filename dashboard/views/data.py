@@ -134,7 +134,7 @@ def data_set(
         manifest=_accounts(read_json(folder / "manifest.json") or {}),
         reasons=tuple(Counter(row.reason or "not said" for row in rows).most_common()),
         quarantine=tuple(
-            LeftOut(row=i, picture=_file(using, folder, row) is not None, **row.model_dump(exclude={"path"}))
+            LeftOut.of(row, row=i, picture=_file(using, folder, row) is not None)
             for i, row in enumerate(rows[first : first + ROWS], first)
         ),
         **place,
@@ -200,11 +200,8 @@ def _known(using: Services) -> dict[str, Known]:
         indexed = {row.version: row for row in session.scalars(select(DataSet))}
     unknown = DataSet(state="unknown", trouble="", images=0)
     return {
-        version: Known(
-            version=version,
-            folder=folders[version],
-            runs=tuple(names[:20]),
-            **{name: getattr(indexed.get(version, unknown), name) for name in ("state", "trouble", "images")},
+        version: Known.of(
+            indexed.get(version, unknown), version=version, folder=folders[version], runs=tuple(names[:20])
         )
         for version, names in runs.items()
     }

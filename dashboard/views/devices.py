@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import case, delete, func, select
@@ -13,11 +13,11 @@ from dashboard import charts, clock
 from dashboard.access import Admin, Viewer
 from dashboard.database.tables import Device, EnrolmentCode, Heartbeat, Rule, VersionDevice
 from dashboard.faults import invalid, present
-from dashboard.page import ANSWERS, CHANGE, DONE, ListPage, Page, PageNumber, Part, page_of, respond
+from dashboard.page import ANSWERS, CHANGE, DONE, InQuery, ListPage, Page, PageNumber, Part, page_of, respond
 from dashboard.security.tokens import CODE_HOURS
 from dashboard.services import Services, Using
 from dashboard.time_range import TimeRange
-from dashboard.views.forms import FormData, OncePage, go, once
+from dashboard.views.forms import FormData, InForm, OncePage, go, once
 
 router = APIRouter(prefix="/devices", tags=["devices"])
 
@@ -43,7 +43,7 @@ class Seen(Part):
     """A device in a list."""
 
     id: str
-    state: str = Field("", description="fine, troubled or silent")
+    state: str = Field(description="fine, troubled or silent")
     last_seen: int
     model_version: str
     software: str
@@ -131,7 +131,7 @@ def devices(
 
 @router.get("/{device_id}", response_model=DevicePage, responses=ANSWERS)
 def device(
-    request: Request, using: Using, person: Viewer, device_id: str, asked: Annotated[DeviceRange, Query()]
+    request: Request, using: Using, person: Viewer, device_id: str, asked: InQuery[DeviceRange]
 ) -> Response:
     """One device."""
     since, until = asked.limits(person.zone)
@@ -169,7 +169,7 @@ def device(
 
 
 @router.post("/enrol", response_model=OncePage, responses={**ANSWERS, **DONE, 200: ANSWERS[200]})
-def enrol(request: Request, using: Using, person: Admin, form: Annotated[EnrolForm, Form()]) -> Response:
+def enrol(request: Request, using: Using, person: Admin, form: InForm[EnrolForm]) -> Response:
     """Make a one-time code with which a device signs on; it is shown once."""
     with using.database.write() as session:
         code = using.tokens.code(session, form.device_id, person.name)
@@ -185,9 +185,7 @@ class DeleteForm(FormData):
 
 
 @router.post("/{device_id}/delete", **CHANGE)
-def delete_device(
-    using: Using, person: Admin, device_id: str, form: Annotated[DeleteForm, Form()]
-) -> RedirectResponse:
+def delete_device(using: Using, person: Admin, device_id: str, form: InForm[DeleteForm]) -> RedirectResponse:
     """Delete a retired device and end its tokens; its answers and examinations stay."""
     if form.confirm != device_id:
         raise invalid(f"confirm: type the device's name, {device_id[:64]}")
@@ -214,4 +212,4 @@ def silent_after(using: Services) -> float:
 
 def _seen(row: Device, edge: int) -> Seen:
     state = "silent" if row.last_seen < edge else "troubled" if row.errors else "fine"
-    return Seen.model_validate(row).model_copy(update={"state": state})
+    return Seen.of(row, state=state)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -23,7 +24,7 @@ from dashboard import charts
 from dashboard.access import Viewer
 from dashboard.faults import FaultError, missing, present
 from dashboard.gateway.predict import MAP_SIDE
-from dashboard.page import ANSWERS, Page, Part, environment, of_kind, respond
+from dashboard.page import ANSWERS, Page, Part, environment, jpeg, of_kind, respond
 from dashboard.readers.evidence import MEASURES, SLICES, Predictions
 from dashboard.services import Services, Using
 from dashboard.views.models import recorded
@@ -171,11 +172,7 @@ def evaluation(
 @router.get("/{name}/images/{image}", response_model=None, responses=of_kind("image/jpeg"))
 def picture(using: Using, _: Viewer, name: str, image: str) -> Response:
     """The small picture of an image of the test split."""
-    return FileResponse(
-        _thumbnail(using, name, image),
-        media_type="image/jpeg",
-        headers={"Cache-Control": "private, max-age=3600"},
-    )
+    return jpeg(_thumbnail(using, name, image))
 
 
 @router.get("/{name}/heat-map/{image}", response_model=None, responses=of_kind("text/html"))
@@ -204,8 +201,7 @@ def _thumbnail(using: Services, name: str, image: str) -> Path:
     return present(found, "there is no such picture")
 
 
-def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slice]:
-    result = []
+def _slices(predictions: Predictions, threshold: float, least: int) -> Iterator[Slice]:
     for column in SLICES:
         values = np.array(predictions.groups.get(column, []), dtype=object)
         if not len(values) or column == "diagnosis":
@@ -214,20 +210,16 @@ def _slices(predictions: Predictions, threshold: float, least: int) -> list[Slic
             mask = values == value
             labels, scores = predictions.labels[mask], predictions.scores[mask]
             counts = confusion(labels, scores, threshold)
-            both = 0 < int(labels.sum()) < len(labels)
-            result.append(
-                Slice(
-                    column=column,
-                    value=value,
-                    images=int(mask.sum()),
-                    melanomas=int(labels.sum()),
-                    auc=auc_interval(labels, scores) if both else None,
-                    sensitivity=counts.sensitivity_interval(),
-                    specificity=counts.specificity_interval(),
-                    enough=int(labels.sum()) >= least,
-                )
+            yield Slice(
+                column=column,
+                value=value,
+                images=counts.total,
+                melanomas=counts.positives,
+                auc=auc_interval(labels, scores) if counts.positives and counts.negatives else None,
+                sensitivity=counts.sensitivity_interval(),
+                specificity=counts.specificity_interval(),
+                enough=counts.positives >= least,
             )
-    return result
 
 
 def _worst(using: Services, data_version: str, predictions: Predictions, label: int) -> list[WorstError]:

@@ -21,7 +21,7 @@ from dashboard.field.drift import Drift, drift
 from dashboard.field.features import FEATURES
 from dashboard.field.outcomes import FieldCalibration, FieldQuality, calibration, confirmed, quality
 from dashboard.field.recorder import hours
-from dashboard.page import ANSWERS, Page, Part, of_kind, respond
+from dashboard.page import ANSWERS, InQuery, Page, Part, of_kind, respond
 from dashboard.services import Using
 from dashboard.time_range import TimeRange
 from dashboard.views.review import waiting
@@ -69,7 +69,7 @@ class FieldPage(Page):
 
 
 @router.get("", response_model=FieldPage, responses=ANSWERS)
-def field(request: Request, using: Using, person: Viewer, asked: Annotated[FieldFilter, Query()]) -> Response:
+def field(request: Request, using: Using, person: Viewer, asked: InQuery[FieldFilter]) -> Response:
     """The field in short."""
     since, until = asked.limits(person.zone)
     of = asked.version or using.registry.channels().stable or ""
@@ -79,7 +79,7 @@ def field(request: Request, using: Using, person: Viewer, asked: Annotated[Field
     with using.database.read() as session:
         history = _history(session, asked.version, since, until, None if by_hour else person.zone)
         found = quality(session, asked.version or None, since, until)
-        drifts = drift(session, using.evidence, of, data_version, since, until)
+        drifts = drift(session, using.evidence, of, record, since, until)
         outcomes = confirmed(session, of, data_version)
         model = FieldPage(
             title="Field",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request
+from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dashboard.page import Page, respond
 from dashboard.services import Services
+
+T = TypeVar("T")
+InForm = Annotated[T, Form()]
 
 
 class FormData(BaseModel):

@@ -44,9 +44,9 @@ class Match(Part):
     data_version: str
     split: str
     target: int
-    trained: tuple[str, ...] = Field((), description="versions trained on it")
-    answers: int = Field(0, description="predictions those versions gave")
-    seen: int = Field(0, description="predictions on this very image, by any version")
+    trained: tuple[str, ...] = Field(description="versions trained on it")
+    answers: int = Field(description="predictions those versions gave")
+    seen: int = Field(description="predictions on this very image, by any version")
 
 
 class LineagePage(Page):
@@ -90,7 +90,7 @@ def lineage(
             .order_by(VersionDevice.answers.desc())
             .limit(50)
         ).scalars()
-        devices = [Answering.model_validate(row) for row in rows]
+        devices = [Answering.of(row) for row in rows]
         device_count, answers = session.execute(
             select(func.count(), func.coalesce(func.sum(VersionDevice.answers), 0)).where(
                 VersionDevice.version == name
@@ -134,8 +134,7 @@ def _matches(session: Session, versions: list[Version], image: str) -> list[Matc
             )
         )
         seen = session.scalar(select(func.count()).where(Prediction.sha256 == row.sha256))
-        found = {"trained": trained, "answers": int(given or 0), "seen": seen or 0}
-        result.append(Match.model_validate(row).model_copy(update=found))
+        result.append(Match.of(row, trained=trained, answers=int(given or 0), seen=seen or 0))
     return result
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from sqlalchemy import select
@@ -18,12 +18,12 @@ from dashboard import clock
 from dashboard.access import Approver, Viewer
 from dashboard.database.connection import by_number
 from dashboard.database.tables import Audit, Decision, Hour, User
-from dashboard.faults import FaultError, missing, present
+from dashboard.faults import FaultError, conflict, missing, present
 from dashboard.page import ANSWERS, CHANGE, Page, Part, respond
 from dashboard.readers.registry import Version
 from dashboard.security.roles import Person
 from dashboard.services import Services, Using
-from dashboard.views.forms import FormData, go
+from dashboard.views.forms import FormData, InForm, go
 
 router = APIRouter(tags=["models"])
 
@@ -153,31 +153,31 @@ def version(request: Request, using: Using, person: Viewer, name: str) -> Respon
 
 
 @router.post("/models/{name}/promote", **CHANGE)
-def promote(using: Using, person: Approver, name: str, form: Annotated[Change, Form()]) -> RedirectResponse:
+def promote(using: Using, person: Approver, name: str, form: InForm[Change]) -> RedirectResponse:
     """Serve a version, or ask a second person to; 409 when another one is served than the page showed."""
     present(using.registry.readable(name), f"there is no version {name[:40]}")
     if using.registry.channels().stable == name:
-        raise FaultError(409, f"version {name} is served already")
+        raise conflict(f"version {name} is served already")
     _decide(using, person, "promote", name, form)
     return go("/models")
 
 
 @router.post("/models/rollback", **CHANGE)
-def rollback(using: Using, person: Approver, form: Annotated[Rollback, Form()]) -> RedirectResponse:
+def rollback(using: Using, person: Approver, form: InForm[Rollback]) -> RedirectResponse:
     """Serve the named version again, or ask a second person to; 409 when the page showed another state of things."""
     _check_served(using, form.served)
     try:
         target = using.registry.previous()
     except RegistryError as error:
-        raise FaultError(409, str(error)) from None
+        raise conflict(str(error)) from None
     if target != form.version:
-        raise FaultError(409, f"a rollback would serve {target} now, not {form.version}: {LOOK_AGAIN}")
+        raise conflict(f"a rollback would serve {target} now, not {form.version}: {LOOK_AGAIN}")
     _decide(using, person, "rollback", target, form)
     return go("/models")
 
 
 @router.post("/decisions/{number}/approve", **CHANGE)
-def approve(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
+def approve(using: Using, person: Approver, number: int, form: InForm[Settle]) -> RedirectResponse:
     """Approve what another person asked for; it is done at once."""
     with using.database.write() as session:
         decision = _waiting(session, number)
@@ -199,13 +199,13 @@ def approve(using: Using, person: Approver, number: int, form: Annotated[Settle,
             who = f"{asked_by}, approved by {person.name}"
             _act(using, action, name, who, decision.why, decision.served or "")
     if outdated:
-        raise FaultError(409, "another version is served since this was asked for: look again, and ask again")
+        raise conflict("another version is served since this was asked for: look again, and ask again")
     using.pulse.tell("models")
     return go("/models")
 
 
 @router.post("/decisions/{number}/decline", **CHANGE)
-def decline(using: Using, person: Approver, number: int, form: Annotated[Settle, Form()]) -> RedirectResponse:
+def decline(using: Using, person: Approver, number: int, form: InForm[Settle]) -> RedirectResponse:
     """Decline what was asked for; whoever asked may take it back so."""
     with using.database.write() as session:
         decision = _waiting(session, number)
@@ -244,8 +244,7 @@ def _check_served(using: Services, believed: str) -> None:
         return
     last = next((event for event in reversed(using.registry.events()) if event.version == stable), None)
     by = f" ({last.action.replace('_', ' ')} by {last.who}: {last.why})" if last else ""
-    raise FaultError(
-        409,
+    raise conflict(
         f"nothing was changed: version {stable or 'none'} is served now{by}, and the page showed "
         f"{believed or 'none'}: {LOOK_AGAIN}",
     )
@@ -283,9 +282,9 @@ def _act(using: Services, action: str, name: str, who: str, why: str, served: st
         act(name, who, why, expected=served or None)
     except ChangedMeanwhileError:
         _check_served(using, served)
-        raise FaultError(409, f"what is served changed meanwhile: {LOOK_AGAIN}") from None
+        raise conflict(f"what is served changed meanwhile: {LOOK_AGAIN}") from None
     except RegistryError as error:
-        raise FaultError(409, str(error)) from None
+        raise conflict(str(error)) from None
 
 
 def _settled(decision: Decision, state: str, person: Person, comment: str) -> None:
@@ -296,7 +295,7 @@ def _settled(decision: Decision, state: str, person: Person, comment: str) -> No
 def _waiting(session: Session, number: int) -> Decision:
     decision = present(by_number(session, Decision, number), f"nothing was asked for under number {number}")
     if decision.state != "waiting":
-        raise FaultError(409, f"this was settled already: {decision.state}")
+        raise conflict(f"this was settled already: {decision.state}")
     return decision
 
 
@@ -316,4 +315,4 @@ def _decisions(session: Session, person: Person) -> list[Asked]:
         .order_by(Decision.id.desc())
         .limit(EVENTS)
     )
-    return [Asked.model_validate(row) for row in rows]
+    return [Asked.of(row) for row in rows]

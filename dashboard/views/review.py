@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 from sqlalchemy import ColumnElement, case, func, select
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.access import Viewer
 from dashboard.database.tables import Examination, Hour, Prediction, Review
-from dashboard.page import ANSWERS, ListPage, Part, paged, respond
+from dashboard.page import ANSWERS, InQuery, ListPage, Part, paged, respond
 from dashboard.security.roles import Person
 from dashboard.services import Using
 from dashboard.time_range import EMPTY_IS_NONE, Days
@@ -68,7 +68,7 @@ class QueuePage(ListPage):
 
 
 @router.get("/review", response_model=QueuePage, responses=ANSWERS)
-def queue(request: Request, using: Using, person: Viewer, asked: Annotated[QueueFilter, Query()]) -> Response:
+def queue(request: Request, using: Using, person: Viewer, asked: InQuery[QueueFilter]) -> Response:
     """Answers to enter an outcome for, found by the examination's code and number, device or day."""
     with using.database.read() as session:
         wanted = _wanted(asked, person)
@@ -106,7 +106,7 @@ def queue(request: Request, using: Using, person: Viewer, asked: Annotated[Queue
             title="Review queue",
             answers=tuple(
                 Waiting(
-                    answer=Answered.model_validate(prediction),
+                    answer=Answered.of(prediction),
                     examination=examined(examination),
                     picture=picture_of(using, session, prediction) is not None,
                     seen=seen.get(prediction.id, 0),

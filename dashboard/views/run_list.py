@@ -21,7 +21,7 @@ from dashboard import charts, clock
 from dashboard.access import Viewer
 from dashboard.database.tables import RunNote
 from dashboard.faults import present
-from dashboard.page import ANSWERS, ListPage, Page, Part, of_kind, paged, respond
+from dashboard.page import ANSWERS, InQuery, ListPage, Page, Part, of_kind, paged, respond
 from dashboard.readers.evidence import MEASURES
 from dashboard.readers.runs import Run
 from dashboard.security.roles import Person
@@ -84,7 +84,7 @@ def root(_: Viewer) -> RedirectResponse:
 
 
 @router.get("/runs", response_model=RunsPage, responses=ANSWERS)
-def runs(request: Request, using: Using, person: Viewer, asked: Annotated[RunFilter, Query()]) -> Response:
+def runs(request: Request, using: Using, person: Viewer, asked: InQuery[RunFilter]) -> Response:
     """Runs of this workspace and of the cluster."""
     found, choices = matching(using, asked, person)
     place, first = paged(len(found), asked.page, PAGE)
@@ -106,7 +106,7 @@ def runs(request: Request, using: Using, person: Viewer, asked: Annotated[RunFil
 
 
 @router.get("/runs/export", response_model=None, responses=of_kind("text/csv", "application/json"))
-def export(using: Using, person: Viewer, asked: Annotated[ExportFilter, Query()]) -> Response:
+def export(using: Using, person: Viewer, asked: InQuery[ExportFilter]) -> Response:
     """Every run that matches, as one file."""
     rows = [run.model_dump(mode="json") for run in matching(using, asked, person)[0]]
     headers = {"Content-Disposition": f'attachment; filename="runs.{asked.to}"'}

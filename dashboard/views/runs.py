@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from core.records.verdict import Verdict
 from dashboard import charts, clock
 from dashboard.access import Approver, Reviewer, Viewer
 from dashboard.database.tables import RunNote
-from dashboard.faults import FaultError, missing, present
+from dashboard.faults import conflict, missing, present
 from dashboard.graph import Box, graph
 from dashboard.middleware import SANDBOX
 from dashboard.page import ANSWERS, CHANGE, Page, Part, of_kind, respond
@@ -28,7 +28,7 @@ from dashboard.readers.metadata import Node, StoreDamagedError, recorded_nodes
 from dashboard.readers.runs import Run
 from dashboard.services import Services, Using
 from dashboard.views import run_list
-from dashboard.views.forms import FormData, go
+from dashboard.views.forms import FormData, InForm, go
 from dashboard.words import differing, flat
 
 router = APIRouter(tags=["runs"])
@@ -98,7 +98,7 @@ def one(
         nodes = _nodes(using, run)
     except StoreDamagedError as error:
         damaged.append(str(error))
-        nodes = recorded_nodes(using.workspace, run.run_id) or _recorded(using, run)
+        nodes = _recorded(using, run)
     run = run_list.noted(using, [run])[0]
     log_file = using.runs.file(run_id, "run.log")
     model = RunPage(
@@ -193,14 +193,13 @@ class NoteForm(FormData):
 
 
 @router.post("/runs/{run_id}/note", **CHANGE)
-def note(using: Using, person: Reviewer, run_id: str, form: Annotated[NoteForm, Form()]) -> RedirectResponse:
+def note(using: Using, person: Reviewer, run_id: str, form: InForm[NoteForm]) -> RedirectResponse:
     """Keep tags and a note, or archive a run; its files stay as they are."""
     _there(using, run_id)
     with using.database.write() as session:
         kept = session.get(RunNote, run_id)
         if form.seen is not None and form.seen != (kept.changed if kept else 0):
-            raise FaultError(
-                409,
+            raise conflict(
                 f"nothing was changed: {kept.changed_by if kept else 'somebody'} has changed this run's notes "
                 "meanwhile: look again",
             )
@@ -226,7 +225,7 @@ def stop(using: Using, person: Approver, run_id: str) -> RedirectResponse:
     _there(using, run_id)
     trouble = using.runs.stop(run_id) if using.runs.folder(run_id) else using.cluster.stop(run_id)
     if trouble:
-        raise FaultError(409, trouble)
+        raise conflict(trouble)
     with using.database.write() as session:
         using.audit.add(session, person.name, "run.stop", run_id[:160])
     using.pulse.tell("runs")
@@ -243,10 +242,8 @@ def _nodes(using: Services, run: Run) -> list[Node]:
 
     While a run goes on, those still to come are among them.
     """
-    nodes = using.metadata.nodes(run.run_id) or recorded_nodes(using.workspace, run.run_id)
-    if not nodes:
-        return _recorded(using, run)
-    if run.state == "running":
+    nodes = using.metadata.nodes(run.run_id) or _recorded(using, run)
+    if nodes and run.state == "running":
         earlier = max(
             (using.metadata.nodes(name) for name in using.runs.ids()[:6] if name != run.run_id),
             key=len,
@@ -262,7 +259,7 @@ def _nodes(using: Services, run: Run) -> list[Node]:
 
 
 def _recorded(using: Services, run: Run) -> list[Node]:
-    return [
+    return recorded_nodes(using.workspace, run.run_id) or [
         Node(
             name=str(step.get("name", "?")),
             type=str(step.get("name", "?")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from dashboard.access import Viewer
 from dashboard.database.tables import Hour
 from dashboard.faults import FaultError
 from dashboard.field.recorder import hours
-from dashboard.page import ANSWERS, Page, Part, respond
+from dashboard.page import ANSWERS, InQuery, Page, Part, respond
 from dashboard.readers.registry import channel
 from dashboard.scrape import Span
 from dashboard.services import Using
@@ -89,7 +89,7 @@ def serving(
     using: Using,
     person: Viewer,
     server: Annotated[tuple[list[ModelVersion], str], Depends(_loaded)],
-    asked: Annotated[ServingRange, Query()],
+    asked: InQuery[ServingRange],
 ) -> Response:
     """Requests, errors, latency, queue and versions."""
     loaded, trouble = server
@@ -106,7 +106,7 @@ def serving(
         trouble=trouble,
         metrics_trouble=using.scraper.trouble,
         versions=tuple(
-            State(version=name, state=one.state, error=one.error, channel=channel(channels, name))
+            State.of(one, version=name, channel=channel(channels, name))
             for one in loaded
             for name in (str(one.version),)
         ),

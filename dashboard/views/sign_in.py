@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +20,7 @@ from dashboard.security.passwords import WeakPasswordError
 from dashboard.security.roles import Person
 from dashboard.security.secret import digest
 from dashboard.services import Services, Using
-from dashboard.views.forms import FormData, go, inside
+from dashboard.views.forms import FormData, InForm, go, inside
 
 router = APIRouter(tags=["sign-in"])
 
@@ -108,7 +108,7 @@ async def _of_visitor(request: Request, using: Using) -> None:
 
 
 @router.post("/sign-in", dependencies=[Depends(_of_visitor)], **CHANGE)
-def sign_in(request: Request, using: Using, form: Annotated[SignInForm, Form()]) -> Response:
+def sign_in(request: Request, using: Using, form: InForm[SignInForm]) -> Response:
     """Sign in with name and password."""
     place = address(request)
     wait = using.guard.wait(form.name, place)
@@ -132,14 +132,11 @@ def link(
     request: Request, using: Using, token: Annotated[str, Query(min_length=10, max_length=200)]
 ) -> Response:
     """Ask before a one-time link is used."""
-    request.state.person = None
-    return _with_visitor(
-        request, using, respond(request, using, "link.html", LinkPage(title="Sign in", token=token))
-    )
+    return _to_visitor(request, using, "link.html", LinkPage(title="Sign in", token=token))
 
 
 @router.post("/sign-in/link", dependencies=[Depends(_of_visitor)], **CHANGE)
-def use_link(request: Request, using: Using, form: Annotated[LinkForm, Form()]) -> Response:
+def use_link(request: Request, using: Using, form: InForm[LinkForm]) -> Response:
     """Sign in with a one-time link."""
     place = address(request)
     if using.guard.wait("one-time link", place):
@@ -162,7 +159,7 @@ async def sign_out(request: Request, using: Using, person: Viewer) -> Response:
     id_token = await run_in_threadpool(using.sessions.end, person.session)
     place = None
     if id_token and request.app.state.provider is not None:
-        place = await _provider(request).sign_out(request, using, id_token)
+        place = await _provider(request).sign_out(request, id_token)
     answer: Response = go("/sign-in")
     if place is not None:
         # A page and not a redirect: the policy lets no form lead to another site, not even over one of ours.
@@ -179,9 +176,7 @@ def account(request: Request, using: Using, person: Viewer) -> Response:
 
 
 @router.post("/account/password", **CHANGE)
-def password(
-    request: Request, using: Using, person: Viewer, form: Annotated[PasswordForm, Form()]
-) -> Response:
+def password(request: Request, using: Using, person: Viewer, form: InForm[PasswordForm]) -> Response:
     """Choose a password; every other session of this person ends."""
     user = using.accounts.named(person.name)
     if user is None or user.subject is not None:
@@ -199,28 +194,27 @@ def password(
 
 
 @router.post("/account/time-zone", **CHANGE)
-def time_zone(using: Using, person: Viewer, form: Annotated[TimeZoneForm, Form()]) -> RedirectResponse:
+def time_zone(using: Using, person: Viewer, form: InForm[TimeZoneForm]) -> RedirectResponse:
     """Choose the time zone that every page is shown in to this person."""
     if form.time_zone not in clock.zones():
         raise invalid(f"time_zone: {form.time_zone!r} is not known; e.g. UTC or Europe/Berlin")
-    using.accounts.set_time_zone(person.id, form.time_zone)
+    with using.database.write() as session:
+        session.get_one(User, person.id).time_zone = form.time_zone
     return go("/account")
 
 
 @router.get(
     "/sign-in/oidc", responses={**DONE, 404: ANSWERS[404]}, status_code=303, response_class=RedirectResponse
 )
-async def provider(
-    request: Request, using: Using, next: Annotated[str, Query(max_length=2000)] = "/runs"
-) -> Response:
+async def provider(request: Request, next: Annotated[str, Query(max_length=2000)] = "/runs") -> Response:
     """Go to the OpenID provider, and afterwards to the page that was asked for."""
-    return await _provider(request).redirect(request, using, inside(next))
+    return await _provider(request).redirect(request, inside(next))
 
 
 @router.get("/sign-in/oidc/callback", **CHANGE)
 async def callback(request: Request, using: Using) -> Response:
     """Come back from it."""
-    user, place, id_token = await _provider(request).arrive(request, using)
+    user, place, id_token = await _provider(request).arrive(request)
     return await run_in_threadpool(_begin, request, using, user.id, user.name, inside(place), id_token)
 
 
@@ -248,20 +242,19 @@ def _begin(
 
 
 def _sign_in_page(request: Request, using: Services, place: str, trouble: str, status: int = 200) -> Response:
-    request.state.person = None
     page = SignInPage(title="Sign in", next=place, trouble=trouble, oidc=bool(using.settings.oidc_issuer))
-    return _with_visitor(request, using, respond(request, using, "sign_in.html", page, status=status))
+    return _to_visitor(request, using, "sign_in.html", page, status)
 
 
-def _with_visitor(request: Request, using: Services, answer: Response) -> Response:
-    """Give a browser that is not signed in the cookie that its forms' mark is made from."""
+def _to_visitor(request: Request, using: Services, template: str, page: Page, status: int = 200) -> Response:
+    """A page for a browser that is not signed in, with the cookie that its forms' mark is made from."""
+    request.state.person = None
     name = cookie(using, "visitor")
-    if name not in request.cookies:
-        token = secrets.token_urlsafe(32)
+    known = name in request.cookies
+    token = request.cookies.setdefault(name, secrets.token_urlsafe(32))
+    answer = respond(request, using, template, page, status=status)
+    if not known:
         set_cookie(answer, using, name, token, 3600)
-        mark = using.secret.sign("csrf", digest(""))
-        fresh = using.secret.sign("csrf", digest(token))
-        answer.body = bytes(answer.body).replace(mark.encode(), fresh.encode())
     return answer
 
 

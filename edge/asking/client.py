@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass
 import grpc
 
 from core import telemetry
+from core.features import IMAGE_BYTES
 from core.heatmap import paint
 from core.protos import prediction_service_pb2 as protos
 from core.tfserving.answers import EXPLAIN, SIGNATURE, read_answers, read_explanation, row_numbers
 from core.tfserving.channel import ONCE, ClientError, CredentialsError, Options, Tls
 from core.tfserving.client import Client
-from core.tfserving.tensors import IMAGE_BYTES, InvalidResponseError, predict_request
+from core.tfserving.tensors import InvalidResponseError, predict_request
 from edge import certificates
 from edge.asking.status import CERTIFICATE, INVALID_RESPONSE, RULES, SHUTTING_DOWN, StatusRule
 from edge.certificates import CertificateError

@@ -28,6 +28,7 @@ from core.files import write_atomic
 from core.settings import explain
 from core.tfserving.tensors import InvalidResponseError
 from edge.camera.photograph import pixels_of
+from edge.config import FallbackSection
 from edge.queue.examination import Answer
 
 log = logging.getLogger(__name__)
@@ -113,12 +114,12 @@ class OnDeviceModel:
 class ModelStore:
     """The newest model in `folder`, updated from a source in one step: description last."""
 
-    def __init__(self, folder: Path, source: str, fetch: Callable[[str], bytes], threads: int) -> None:
+    def __init__(self, folder: Path, section: FallbackSection, fetch: Callable[[str], bytes]) -> None:
         """`fetch` gives the bytes at an https address; a source that is a folder is read directly."""
         self._folder = folder
-        self._source = source
+        self._source = section.source
         self._fetch = fetch
-        self._threads = threads
+        self._threads = section.threads
         self.model: OnDeviceModel | None = None
 
     def load(self) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import grpc
 
-from core.records.heartbeat import NoticeKind
+from core.records.heartbeat import NOTICE_KINDS, NoticeKind
 
 # retry_now: at once, the next server or the same one; retry_later: after a pause; picture: the photograph is
 # at fault and asking again will not help; device: the server does not serve this device or has no model for it.
@@ -54,11 +54,6 @@ INVALID_RESPONSE = StatusRule("retry_later", "server_garbage", 3)
 CERTIFICATE = StatusRule("device", "certificate_expired")
 SHUTTING_DOWN = StatusRule("retry_later", "server_unreachable")
 
-SERVER_NOTICES: tuple[NoticeKind, ...] = (
-    "server_unreachable",
-    "server_busy",
-    "server_fails",
-    "server_refuses",
-    "server_garbage",
-    "certificate_expired",
+SERVER_NOTICES = tuple(
+    kind for kind in NOTICE_KINDS if kind.startswith("server_") or kind == "certificate_expired"
 )

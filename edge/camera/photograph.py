@@ -12,6 +12,7 @@ from PIL import Image
 from core.images import decode
 from core.images.decode import ImageRefusedError
 from core.images.header import START_OF_SCAN, jpeg_segments
+from edge.config import PhotographSection
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,7 +37,7 @@ class Photograph:
     pixels: Pixels  # [height, width, 3] RGB of `jpeg`, for the quality checks
 
 
-def prepare(capture: bytes, longest_edge: int, quality: int) -> Photograph:
+def prepare(capture: bytes, section: PhotographSection) -> Photograph:
     """Make a capture ready to be kept and sent.
 
     A JPEG that is small enough already keeps its own compressed pixels, bit for bit, and only loses its
@@ -44,12 +45,17 @@ def prepare(capture: bytes, longest_edge: int, quality: int) -> Photograph:
     """
     image = _open(capture)
     turned = decode.is_turned(image)
-    if image.format == "JPEG" and image.mode == "RGB" and not turned and max(image.size) <= longest_edge:
+    if (
+        image.format == "JPEG"
+        and image.mode == "RGB"
+        and not turned
+        and max(image.size) <= section.longest_edge
+    ):
         jpeg = strip_metadata(capture)
         pixels = np.asarray(_decode(image))
     else:
-        small = _scaled(image, longest_edge)
-        jpeg = decode.encode_jpeg(small, quality)
+        small = _scaled(image, section.longest_edge)
+        jpeg = decode.encode_jpeg(small, section.jpeg_quality)
         pixels = np.asarray(small)
     height, width = pixels.shape[:2]
     return Photograph(jpeg, hashlib.sha256(jpeg).hexdigest(), width, height, pixels)

@@ -54,8 +54,7 @@ def create_app(device: Device) -> Starlette:
             OSError: kiosk.disk_trouble,
             sqlite3.OperationalError: kiosk.disk_trouble,
             **dict.fromkeys((StorageFullError, CameraLostError, BadPhotographError), kiosk.trouble),
-            NotFoundError: kiosk.not_found,
-            HTTPException: kiosk.no_page,
+            **dict.fromkeys((NotFoundError, HTTPException), kiosk.not_found),
             Exception: kiosk.internal_error,
         },
         middleware=[Middleware(KioskSecurityMiddleware, hosts=device.config.kiosk.allowed_hosts)],
@@ -186,7 +185,7 @@ class Kiosk:
 
     async def heat_map(self, request: Request) -> Response:
         """Show an examination's heat map."""
-        return await self._image(request, self._device.queue.heat_map)
+        return await self._image(request, self._device.queue.pictures.read_heat_map)
 
     async def ask_again(self, request: Request) -> Response:
         """Put a refused examination, or one that was set aside, back in the queue."""
@@ -246,7 +245,7 @@ class Kiosk:
 
     async def notices_page(self, request: Request) -> Response:
         """Show what is wrong, and the way back."""
-        return self._page(request, "notices", notices=self._device.notices.all())
+        return self._page(request, "notices")
 
     async def try_again(self, _request: Request) -> Response:
         """Try everything again now, as the nurse asked."""
@@ -321,17 +320,13 @@ class Kiosk:
         """Answer a photograph that could not be taken or kept with the notices that say why."""
         if _wants_json(request):
             return JSONResponse({"error": str(error)}, status_code=503)
-        notices = self._device.notices.all()
-        return self._page(request, "notices", status_code=503, notices=notices)
+        return self._page(request, "notices", status_code=503)
 
-    async def not_found(self, request: Request, _error: Exception) -> Response:
-        """Answer for an examination, or a picture of one, that is not there."""
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        """Answer for an examination, or a picture of one, that is not there, or for an address or method that is none."""
+        if isinstance(error, HTTPException):
+            return self._error(request, error.status_code, self._t("error.no_page"))
         return self._error(request, 404, self._t("error.not_found"))
-
-    async def no_page(self, request: Request, error: Exception) -> Response:
-        """Answer an address that is not one, or a method it does not take."""
-        code = error.status_code if isinstance(error, HTTPException) else 404
-        return self._error(request, code, self._t("error.no_page"))
 
     async def internal_error(self, request: Request, _error: Exception) -> Response:
         """Answer a fault of this program: the log has it, the nurse gets the way back."""

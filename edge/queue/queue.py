@@ -41,8 +41,8 @@ class FolderInUseError(UsageError):
     """Another process works in this state folder; the text says which."""
 
 
-class Queue:
-    """The examinations of one device in `folder`; safe to use from several threads."""
+class Queue(ExaminationStore):
+    """The examinations of one device in `folder`, with their pictures; safe to use from several threads."""
 
     def __init__(self, folder: Path, encryptor: Encryptor, *, budget_bytes: int, min_free_bytes: int) -> None:
         """Open or create the queue, which belongs to this process until it is closed.
@@ -56,10 +56,9 @@ class Queue:
             sqlite3.OperationalError: the disk is full or failing.
         """
         self._folder = folder
-        self._encryptor = encryptor
         self._budget = budget_bytes
         self._min_free = min_free_bytes
-        self._lock = threading.RLock()
+        self._changing = threading.RLock()  # a lock of its own: who reads waits for no picture to be written
         self.changed = threading.Condition()
         self.listeners: list[Callable[[], None]] = []  # called after every change; must not wait
         self.revision = 0
@@ -68,8 +67,8 @@ class Queue:
         sync_folder(folder)
         self._folder_lock = _locked(folder / "lock")
         try:
-            self._check_key()
-            self._store = self._open()
+            self._check_key(encryptor)
+            self._open(encryptor)
             self._adopt()
         except BaseException:
             self._folder_lock.close()
@@ -80,14 +79,14 @@ class Queue:
 
         Raises StorageFullError.
         """
-        with self._lock:
+        with self._changing:
             known = self.get(examination.id)
             if known is not None:
                 return known
             self._make_room(len(jpeg))
-            kept = replace(examination, number=self._store.last_number() + 1)
+            kept = replace(examination, number=self.last_number() + 1)
             try:
-                self._store.insert(kept, self.pictures.write(kept, jpeg))
+                self.insert(kept, self.pictures.write(kept, jpeg))
             except (OSError, sqlite3.OperationalError) as error:
                 self.pictures.remove(kept.id)
                 raise StorageFullError(f"the photograph could not be written: {error}") from None
@@ -104,12 +103,12 @@ class Queue:
 
     def note(self, examination_id: str, *, trouble: str = "", answer: Answer | None = None) -> None:
         """Record a try that failed, or a preliminary answer, while the examination goes on waiting."""
-        with self._lock:
+        with self._changing:
             found = self.get(examination_id)
             if found is None or found.settled:
                 return
             tries = found.tries + bool(trouble)
-            self._store.update(replace(found, trouble=trouble, tries=tries, answer=answer or found.answer))
+            self.update(replace(found, trouble=trouble, tries=tries, answer=answer or found.answer))
         self._announce()
 
     def mark_reported(self, examination_id: str) -> None:
@@ -141,12 +140,12 @@ class Queue:
 
     def keep_heat_map(self, examination_id: str, image: bytes) -> None:
         """Keep the heat map beside the picture."""
-        with self._lock:
+        with self._changing:
             found = self.get(examination_id)
             if found is None or not found.kept:
                 return
             self.pictures.write_heat_map(examination_id, image)
-            self._store.update(replace(found, heat_map=True))
+            self.update(replace(found, heat_map=True))
         self._announce()
 
     def drop_picture(self, examination_id: str) -> None:
@@ -154,19 +153,19 @@ class Queue:
 
         ValueError for one that waits.
         """
-        with self._lock:
+        with self._changing:
             found = self.get(examination_id)
             if found is None or not found.settled:
                 raise ValueError(f"examination {examination_id} is not sent: its picture stays")
-            self._store.update(replace(found, kept=False, heat_map=False))
+            self.update(replace(found, kept=False, heat_map=False))
             self.pictures.remove(examination_id)
         self._announce()
 
     def forget(self, examination_id: str) -> None:
         """Take a sent examination off the device, record and all. ValueError for one that waits."""
-        with self._lock:
+        with self._changing:
             self.drop_picture(examination_id)
-            self._store.delete(examination_id)
+            self.delete(examination_id)
         self._announce()
 
     def get(self, examination_id: str) -> Examination | None:
@@ -179,7 +178,7 @@ class Queue:
 
     def all_set_aside(self) -> list[Examination]:
         """Return what the servers fail on, oldest first."""
-        return self._store.select("WHERE set_aside ORDER BY number")
+        return self.select("WHERE set_aside ORDER BY number")
 
     def next_unreported(self) -> Examination | None:
         """Return the oldest examination the gateway does not have, once it is settled.
@@ -195,12 +194,12 @@ class Queue:
         Codes are sealed, so that every row is opened: some 20,000 a second.
         """
         wanted = text.strip().upper()
-        rows = self._store.select("ORDER BY number DESC")
+        rows = self.select("ORDER BY number DESC")
         return [row for row in rows if wanted in row.code.upper() or wanted == str(row.number)]
 
     def page(self, limit: int, offset: int = 0) -> list[Examination]:
         """Return examinations, newest first."""
-        return self._store.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
+        return self.select("ORDER BY number DESC LIMIT ? OFFSET ?", (limit, offset))
 
     def forget_settled(self, before: float, *, reported: bool) -> int:
         """Remove what was settled `before` (Unix seconds), if `reported` only what the gateway has; return how many.
@@ -208,7 +207,7 @@ class Queue:
         What is unsent stays, however old.
         """
         where = "WHERE state != 'waiting' AND settled_at < ?" + (" AND reported = 1" if reported else "")
-        old = self._store.select(where, (before,))
+        old = self.select(where, (before,))
         for examination in old:
             self.forget(examination.id)
         return len(old)
@@ -217,56 +216,36 @@ class Queue:
         """Return the JPEG; DamagedError when the file is gone or was changed."""
         return self.pictures.read(examination_id)[1]
 
-    def heat_map(self, examination_id: str) -> bytes:
-        """Return the heat map's image bytes; DamagedError when there is none."""
-        return self.pictures.read_heat_map(examination_id)
-
-    def counts(self) -> dict[str, int]:
-        """Return examinations by state, how many the gateway has not got (`unreported`), and all (`total`)."""
-        return self._store.counts()
-
-    def bytes_kept(self) -> int:
-        """Return the bytes of all pictures on the disk."""
-        return self._store.bytes_kept()
-
     def free_bytes(self) -> int:
         """Return the bytes free on the partition."""
         return shutil.disk_usage(self._folder).free
 
-    def fact(self, name: str, default: str) -> str:
-        """Return a remembered value."""
-        return self._store.fact(name, default)
-
-    def remember(self, name: str, value: str) -> None:
-        """Remember a value across restarts."""
-        self._store.remember(name, value)
-
     def close(self) -> None:
         """Close the store and let others have the folder."""
-        self._store.close()
+        super().close()
         self._folder_lock.close()
 
     def _first(self, where: str, values: tuple[Any, ...] = ()) -> Examination | None:
-        return next(iter(self._store.select(where, values)), None)
+        return next(iter(self.select(where, values)), None)
 
-    def _check_key(self) -> None:
+    def _check_key(self, encryptor: Encryptor) -> None:
         """Refuse a key that this queue was not sealed with: its data is not damaged, only unreadable."""
         path = self._folder / "key.check"
         if not path.exists():
-            write_atomic(path, self._encryptor.encrypt(b"melanosizer", "key.check"), mode=0o600)
+            write_atomic(path, encryptor.encrypt(b"melanosizer", "key.check"), mode=0o600)
             return
         try:
-            self._encryptor.decrypt(path.read_bytes(), "key.check")
+            encryptor.decrypt(path.read_bytes(), "key.check")
         except DamagedError:
             raise KeyFileError(
                 f"the encryption key is not the one that {self._folder} was sealed with: put the right key file "
                 "back (storage.key_file), or start with an empty state folder"
             ) from None
 
-    def _open(self) -> ExaminationStore:
+    def _open(self, encryptor: Encryptor) -> None:
         path = self._folder / "queue.sqlite3"
         try:
-            return ExaminationStore(path, self._encryptor)
+            super().__init__(path, encryptor)
         except CorruptStoreError as error:
             aside = self._folder / f"corrupt-{time.strftime('%Y%m%dT%H%M%S')}"
             aside.mkdir(exist_ok=True)
@@ -277,18 +256,18 @@ class Queue:
             sync_folder(self._folder)
             log.error("the queue is corrupt (%s): kept in %s, rebuilding it from the pictures", error, aside)
             self.rebuilt = aside
-            return ExaminationStore(path, self._encryptor)
+            super().__init__(path, encryptor)
 
     def _adopt(self) -> None:
         """Take in whole files that have no row, oldest first."""
-        orphans = list(self.pictures.without_row(self._store.ids()))
-        numbers = {examination.number for examination in self._store.select("")} if orphans else set()
+        orphans = list(self.pictures.without_row(self.ids()))
+        numbers = {examination.number for examination in self.select("")} if orphans else set()
         for examination, size in sorted(orphans, key=lambda orphan: orphan[0].number):
             number = examination.number
             if number in numbers:
-                number = self._store.last_number() + 1
+                number = self.last_number() + 1
             numbers.add(number)
-            self._store.insert(replace(examination, number=number), size)
+            self.insert(replace(examination, number=number), size)
             log.warning("adopted examination %s: its picture was whole, its record was not", examination.id)
 
     def _make_room(self, size: int) -> None:
@@ -302,7 +281,7 @@ class Queue:
         sent = (
             "WHERE kept = 1 AND (state = 'answered' OR (state != 'waiting' AND reported = 1)) ORDER BY number"
         )
-        for old in self._store.select(sent):
+        for old in self.select(sent):
             self.drop_picture(old.id)
             if self.bytes_kept() + size <= self._budget:
                 return
@@ -313,11 +292,11 @@ class Queue:
 
     def _change(self, examination_id: str, wanted: Callable[[Examination], bool], **values: Any) -> None:
         """Give fields of an examination new values, if it is there and `wanted` says so."""
-        with self._lock:
+        with self._changing:
             found = self.get(examination_id)
             if found is None or not wanted(found):
                 return
-            self._store.update(replace(found, **values))
+            self.update(replace(found, **values))
         self._announce()
 
     def _announce(self) -> None:

@@ -104,7 +104,7 @@ class ExaminationStore:
             return {row[0] for row in self._db.execute("SELECT id FROM examinations")}
 
     def counts(self) -> dict[str, int]:
-        """Return rows by state, `set_aside` ones (they are waiting, too), `unreported` ones, and all."""
+        """Return rows by state, `set_aside` ones (they wait, too), what the gateway has not got (`unreported`), and all."""
         with self._lock:
             found = dict(self._db.execute("SELECT state, COUNT(*) FROM examinations GROUP BY state"))
             unreported, set_aside = self._db.execute(

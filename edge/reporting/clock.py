@@ -23,7 +23,7 @@ class Clock:
         running: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
-        self._now = now
+        self.now = now  # Unix seconds by the device's clock
         self._running = running  # seconds that no one can set
         self._seen = float(queue.fact("clock_seen", "0"))
         self._offset: float | None = None
@@ -34,16 +34,12 @@ class Clock:
         """Whether the gateway's time agreed, and the clock was not set to another time since."""
         if self._offset is None:
             return False
-        moved = self._now() - self._running() - self._lead
+        moved = self.now() - self._running() - self._lead
         return abs(self._offset + moved) <= TOLERANCE_S
-
-    def now(self) -> float:
-        """Unix seconds by the device's clock."""
-        return self._now()
 
     def trouble(self) -> str:
         """Why the clock is not to be believed, in one phrase; empty when it is."""
-        now = self._now()
+        now = self.now()
         if now < WRITTEN:
             return f"it says {_day(now)}, before this program was written"
         if now < self._seen - TOLERANCE_S:
@@ -54,14 +50,14 @@ class Clock:
 
     def note(self) -> None:
         """Remember the time across restarts, now and then; a full card may refuse it (sqlite3.OperationalError)."""
-        now = self._now()
+        now = self.now()
         if not self.trouble() and now > self._seen + REMEMBER_EVERY_S:
             self._seen = now
             self._queue.remember("clock_seen", str(now))
 
     def compare(self, elsewhere: float) -> None:
         """Take the gateway's time (Unix seconds) as a witness."""
-        now = self._now()
+        now = self.now()
         self._offset, self._lead = now - elsewhere, now - self._running()
         if abs(self._offset) <= TOLERANCE_S:
             # The gateway agrees, so a later time seen earlier was the mistake.

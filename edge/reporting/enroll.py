@@ -14,16 +14,17 @@ from edge.reporting.gateway import Gateway
 
 
 def ensure_key(config: Config) -> bool:
-    """Make the storage key on a fresh device.
+    """Make the state folder and the storage key on a fresh device.
 
     Returns:
-        True if one was made.
+        True if a key was made.
 
     Raises:
         KeyFileError: data was sealed with a key that is gone; a new one could not read it.
         OSError: the state folder cannot be made or written.
     """
     path, state = config.storage_key_file, config.device.state_dir
+    state.mkdir(parents=True, exist_ok=True)
     sealed = (state / "key.check").exists()
     if path.exists() and (sealed or path.stat().st_size):
         load_key(path)
@@ -44,7 +45,6 @@ def enroll(config: Config, code: str) -> Iterator[str]:
     Without `gateway.url` only the local steps are done: the request is left for an authority to sign by hand.
     """
     state = config.device.state_dir
-    state.mkdir(parents=True, exist_ok=True)
     if ensure_key(config):
         yield f"made the storage key {config.storage_key_file}: keep a copy off the device"
     else:

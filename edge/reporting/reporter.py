@@ -12,6 +12,7 @@ from typing import Any
 from core.worker import Worker
 from edge.asking.sender import backoff_s
 from edge.certificates import CertificateError
+from edge.config import Config
 from edge.notices import Notices
 from edge.queue.queue import Queue
 from edge.reporting.gateway import Gateway, GatewayError, GatewayUnreachableError
@@ -30,18 +31,17 @@ class FleetReporter(Worker):
         queue: Queue,
         gateway: Gateway,
         notices: Notices,
+        config: Config,
         *,
-        device_id: str,
         heartbeat: Callable[[], dict[str, Any]],
-        heartbeat_s: float,
         stop: threading.Event,
         longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> None:
-        super().__init__("reporter", heartbeat_s, stop=stop)
+        super().__init__("reporter", config.gateway.heartbeat_s, stop=stop)
         self._queue = queue
         self._gateway = gateway
         self._notices = notices
-        self._device_id = device_id
+        self._device_id = config.device.id
         self._heartbeat = heartbeat
         self._longest_pause = longest_pause_s
         self._due = 0.0

@@ -9,12 +9,14 @@ host keep the libraries they have.
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shutil
 import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.bootstrap.requirements import UnsupportedMachineError
@@ -105,12 +107,9 @@ def _fetch(folder: Path) -> None:
 
 
 def _distribution() -> str:
-    fields = {}
-    path = Path("/etc/os-release")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            key, _, value = line.partition("=")
-            fields[key] = value.strip('"')
+    fields: dict[str, str] = {}
+    with suppress(OSError):
+        fields = platform.freedesktop_os_release()
     for name in [fields.get("ID", ""), *fields.get("ID_LIKE", "").split()]:
         if name in NEWER_RELEASE and shutil.which("apt-get") and KEYRING[name].exists():
             return name

@@ -169,7 +169,7 @@ def _config(sources: list[str], values: dict[str, object]) -> IngestConfig:
     except IngestError as error:
         raise UsageError(f"--source: {error}") from None
     except ValidationError as error:
-        raise UsageError("; ".join(explain(error, IngestConfig, prefix=""))) from None
+        raise UsageError("; ".join(explain(error, IngestConfig))) from None
 
 
 def _of_data_set(out: Path) -> dict[str, object]:

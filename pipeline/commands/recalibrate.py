@@ -106,21 +106,15 @@ def recalibrate(
     config.override(settings, changed)
     limits = config.validated(EvaluatorConfig, settings["evaluator"], "--set evaluator")
     costs = ZonesConfig.model_validate(parent.config.get("trainer", {}).get("zones", {}))
+    serving_check = ServingCheckConfig.model_validate(parent.config.get("serving_check", {}))
     with place.locked():
         if field is not None:
             site = recalibration.from_field(field, parent.version, parent.model["threshold"])
         elif data is not None:
             folder = data_set.ready(data, place, console)
-            count = ServingCheckConfig.model_validate(parent.config.get("serving_check", {})).golden_requests
+            count = serving_check.golden_requests
             site = recalibration.ask(registry.served / parent.version, folder, limits, count)
-        fitted = recalibration.fit(
-            site.answers,
-            site.groups,
-            sensitivity=sensitivity,
-            costs=costs,
-            samples=limits.bootstrap_samples,
-            confidence=limits.confidence,
-        )
+        fitted = recalibration.fit(site, limits, sensitivity=sensitivity, costs=costs)
         console.print(_table(parent, fitted))
         for sentence in _sentences(fitted, sensitivity, limits.confidence):
             say(console, sentence)
@@ -129,7 +123,7 @@ def recalibrate(
         if dry_run:
             return
         new, verdicts = recalibration.release(
-            registry, parent, site, fitted, limits, who=who or process.user()
+            registry, parent, site, fitted, limits, who=who or process.user(), serving_check=serving_check
         )
     say_refusals(console, verdicts)
     if not new:

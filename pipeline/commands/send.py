@@ -57,9 +57,9 @@ def send(
         model_name = str(found.config.get("model_name", MODEL_NAME))
         stable = Registry(place.root, model_name).channels().stable
         sent = mlflow_server.send(found, mlflow, experiment=experiment, model_name=model_name, stable=stable)
-        say(console, f"run {found.run_id} is {sent} on {mlflow}")
+        say(console, f"run {found.outcome.run_id} is {sent} on {mlflow}")
     if openlineage:
         from pipeline.ecosystem import openlineage_server
 
         count = openlineage_server.send(found, openlineage)
-        say(console, f"{count} events of run {found.run_id} sent to {openlineage}")
+        say(console, f"{count} events of run {found.outcome.run_id} sent to {openlineage}")

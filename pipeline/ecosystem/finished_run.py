@@ -14,6 +14,7 @@ from core.errors import UsageError
 from core.files import read_json
 from core.records.lineage import LineageRecord, LineageStore
 from core.workspace import Workspace
+from pipeline.outcome import FILE_NAME, Outcome
 
 FILES = (
     "report.html",
@@ -29,31 +30,22 @@ FILES = (
 class FinishedRun:
     """One run of a workspace."""
 
-    run_id: str  # its name
-    outcome: dict[str, Any]  # its run.json
+    outcome: Outcome  # its run.json
     config: dict[str, Any]  # its configuration by dotted key
     steps: list[LineageRecord]  # its lineage records, in the order they ended
     folder: Path  # where its files lie
     history: list[dict[str, Any]]  # what the Trainer wrote of each epoch
 
     @property
-    def started(self) -> datetime:
-        """When it began, UTC."""
-        return datetime.fromisoformat(str(self.outcome["started"]))
-
-    @property
     def ended(self) -> datetime:
         """When it ended, UTC."""
-        return self.started + timedelta(seconds=float(self.outcome["seconds"]))
+        return self.outcome.started + timedelta(seconds=self.outcome.seconds)
 
     @property
     def metrics(self) -> dict[str, float]:
         """What was measured on the test split."""
-        return {
-            name: float(value)
-            for name, value in (self.outcome["metrics"] or {}).items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+        measured = self.outcome.metrics.model_dump() if self.outcome.metrics else {}
+        return {name: float(value) for name, value in measured.items() if isinstance(value, int | float)}
 
     @property
     def files(self) -> list[Path]:
@@ -67,7 +59,8 @@ def choose(workspace: Workspace, run_id: str | None) -> str:
     Raises:
         UsageError: there is none.
     """
-    ended = sorted((path.parent.name for path in workspace.existing().runs.glob("*/run.json")), reverse=True)
+    files = workspace.existing().runs.glob(f"*/{FILE_NAME}")
+    ended = sorted((path.parent.name for path in files), reverse=True)
     if run_id in ended:
         return str(run_id)
     # Lazily: a workspace may hold thousands of runs, and the newest is nearly always one.
@@ -85,7 +78,7 @@ def choose(workspace: Workspace, run_id: str | None) -> str:
 
 def of_a_study(run: Path) -> bool:
     """Whether the run in a folder measured something that is never released as the melanoma model."""
-    return str((read_json(run / "run.json") or {}).get("preset", "")).startswith("studies/")
+    return str((read_json(run / FILE_NAME) or {}).get("preset", "")).startswith("studies/")
 
 
 def find(workspace: Workspace, run_id: str | None) -> FinishedRun:
@@ -96,28 +89,18 @@ def find(workspace: Workspace, run_id: str | None) -> FinishedRun:
     """
     chosen = choose(workspace, run_id)
     folder = workspace.run(chosen)
+    outcome = Outcome.load(folder)
+    trained = outcome.uri("Trainer", "model_run")
+    place = workspace.located(str(trained)) if trained else None
     try:
-        outcome = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        history = _history(outcome, workspace)
-        found = FinishedRun(
-            chosen, outcome, dict(_flat(config)), LineageStore(workspace.root).run(chosen), folder, history
-        )
-        _ = found.started, found.ended, found.metrics
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        history: dict[str, Any] = {}
+        if place and (place / "history.json").is_file():
+            history = json.loads((place / "history.json").read_text(encoding="utf-8"))
+        steps = LineageStore(workspace.root).run(chosen)
+        return FinishedRun(outcome, dict(_flat(config)), steps, folder, history.get("epochs", []))
+    except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"--run {chosen}: its record in {folder} cannot be read: {error}") from None
-    return found
-
-
-def _history(outcome: dict[str, Any], workspace: Workspace) -> list[dict[str, Any]]:
-    for step in outcome["steps"]:
-        for uri in step["outputs"].get("model_run", []) if step["name"] == "Trainer" else []:
-            folder = workspace.located(uri)
-            path = folder / "history.json" if folder else None
-            if path and path.is_file():
-                rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get("epochs", [])
-                return rows
-    return []
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

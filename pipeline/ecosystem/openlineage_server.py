@@ -29,10 +29,10 @@ _ENDS = {
 def events(run: FinishedRun) -> list[RunEvent]:
     """Return the events of every step, in the order of their times; the same run gives the same ids."""
     parent = parent_run.ParentRunFacet(
-        run=parent_run.Run(runId=_id(run.run_id, "")),
+        run=parent_run.Run(runId=_id(run.outcome.run_id, "")),
         job=parent_run.Job(namespace=NAMESPACE, name="pipeline"),
     )
-    return [event for step in run.steps for event in _step(run.run_id, step, parent)]
+    return [event for step in run.steps for event in _step(run.outcome.run_id, step, parent)]
 
 
 def send(run: FinishedRun, url: str) -> int:

@@ -6,57 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from markupsafe import Markup
 from pydantic import Field
 
 from components.ingest.manifest import Manifest
-from core.charts import marks
-from core.features import SPLITS
-from core.numbers import count, percent
+from core.numbers import count
 from core.settings import Frozen
 from pipeline.report import words
-from pipeline.report.evidence import Evidence
+from pipeline.report.evidence import Evidence, Groups, Labels
 
 MOST_VALUES = 12
-
-
-@dataclass(frozen=True)
-class Balance:
-    """Other lesions and melanomas of a part of the data, and a bar of their shares."""
-
-    name: str
-    negatives: int
-    positives: int
-    bar: Markup
-
-    @property
-    def images(self) -> int:
-        """All images."""
-        return self.negatives + self.positives
-
-    @property
-    def share(self) -> float | None:
-        """Melanomas by images."""
-        return self.positives / self.images if self.images else None
 
 
 @dataclass(frozen=True)
 class Data:
     """What is shown of the data set."""
 
-    splits: Sequence[Balance]  # balance of each split
-    groups: Sequence[tuple[str, Sequence[Balance]]]  # of each value of sex, age, site, diagnosis and source
+    splits: Sequence[tuple[str, Labels]]  # by split
+    groups: Sequence[
+        tuple[str, Sequence[tuple[str, Labels]]]
+    ]  # of each value of sex, age, site, diagnosis and source
     single: Sequence[tuple[str, str]]  # features of which all images share one value
     weights: tuple[float, float] | None  # of another lesion and a melanoma in training
     accounts: Sequence[tuple[str, int]]  # where the rows of the sources went
     shown: int = MOST_VALUES  # values of a group, or names of a label, that are shown; the rest is summed up
-
-
-class Labels(Frozen):
-    """Images of each label."""
-
-    others: int
-    melanomas: int
 
 
 class DataCard(Frozen):
@@ -66,7 +38,7 @@ class DataCard(Frozen):
     data_version: str = Field(description="SHA-256 of the data set")
     run_id: str = Field(description="the run that counted")
     splits: dict[str, Labels]
-    groups: dict[str, dict[str, Labels]] = Field(description="by feature and value, over all splits")
+    groups: Groups = Field(description="by feature and value, over all splits")
     ingest: dict[str, Any] | None = Field(
         description="the manifest's counts; null where there is no manifest"
     )
@@ -86,25 +58,17 @@ class DataCard(Frozen):
 
 def of(evidence: Evidence) -> Data:
     """Collect what is known of the data set."""
-    balance = evidence.balance or {}
-    splits = [
-        _balance(name, labels["negatives"], labels["positives"])
-        for name, labels in balance.get("label_counts", {}).items()
-    ]
-    groups: list[tuple[str, Sequence[Balance]]] = []
+    groups: list[tuple[str, Sequence[tuple[str, Labels]]]] = []
     single: list[tuple[str, str]] = []
-    found = evidence.groups
-    if found is not None:
-        for group in found.names:
-            values = found.values(group)
-            if len(values) == 1:
-                single.append((words.group(group), values[0]))
-            elif values:
-                rows = [_balance(words.value(value), *found.labels(group, value, SPLITS)) for value in values]
-                groups.append((words.GROUPS[group], _summed(rows)))
-    weights = balance.get("class_weights")
+    for group, values in evidence.groups.items():
+        if len(values) == 1:
+            single.append((words.group(group), next(iter(values))))
+        elif values:
+            rows = [(words.value(value), labels) for value, labels in values.items()]
+            groups.append((words.GROUPS[group], _summed(rows)))
+    weights = (evidence.balance or {}).get("class_weights")
     return Data(
-        splits=splits,
+        splits=list(evidence.splits.items()),
         groups=groups,
         single=single,
         weights=(float(weights["0"]), float(weights["1"])) if weights else None,
@@ -112,27 +76,12 @@ def of(evidence: Evidence) -> Data:
     )
 
 
-def _summed(rows: list[Balance]) -> list[Balance]:
+def _summed(rows: list[tuple[str, Labels]]) -> list[tuple[str, Labels]]:
     if len(rows) <= MOST_VALUES:
         return rows
-    rest = rows[MOST_VALUES - 1 :]
-    name = f"{len(rest)} others"
-    return [
-        *rows[: MOST_VALUES - 1],
-        _balance(name, sum(r.negatives for r in rest), sum(r.positives for r in rest)),
-    ]
-
-
-def _balance(name: str, negatives: int, positives: int) -> Balance:
-    images = negatives + positives
-    share = percent(positives / images) if images else "none"
-    bar = marks.stacked(
-        [
-            (float(positives), "melanoma", f"{count(positives)} melanomas, {share}"),
-            (float(negatives), "other", f"{count(negatives)} others"),
-        ]
-    )
-    return Balance(name, negatives, positives, bar)
+    rest = [labels for _, labels in rows[MOST_VALUES - 1 :]]
+    summed = Labels(others=sum(one.others for one in rest), melanomas=sum(one.melanomas for one in rest))
+    return [*rows[: MOST_VALUES - 1], (f"{len(rest)} others", summed)]
 
 
 def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:
@@ -148,22 +97,15 @@ def _accounts(manifest: Manifest | None) -> list[tuple[str, int]]:
     return rows
 
 
-def card(evidence: Evidence, data: Data) -> DataCard:
+def card(evidence: Evidence) -> DataCard:
     """Make the card of the data set a run has read."""
-    found, manifest = evidence.groups, evidence.manifest
-    balance = evidence.balance or {}
-    groups: dict[str, dict[str, Labels]] = {}
-    if found is not None:
-        for group in found.names:
-            groups[group] = {
-                value: _of_each(*found.labels(group, value, SPLITS)) for value in found.values(group)
-            }
+    manifest, balance = evidence.manifest, evidence.balance or {}
     verdict = next((item for item in evidence.result.verdicts if item.gate == "data"), None)
     return DataCard(
         data_version=evidence.result.data_version,
         run_id=evidence.result.run_id,
-        splits={row.name: _of_each(row.negatives, row.positives) for row in data.splits},
-        groups=groups,
+        splits=evidence.splits,
+        groups=evidence.groups,
         ingest=manifest.counts.model_dump() if manifest else None,
         sources=[source.model_dump() for source in (manifest.sources if manifest else ())],
         labels=[label.model_dump() for label in (manifest.labels if manifest else ())],
@@ -174,22 +116,18 @@ def card(evidence: Evidence, data: Data) -> DataCard:
         class_weights=balance.get("class_weights"),
         overlap=balance.get("overlap"),
         accepted=verdict.passed if verdict else None,
-        not_known=_not_known(groups),
+        not_known=_not_known(evidence.groups),
     )
 
 
-def _of_each(negatives: int, positives: int) -> Labels:
-    return Labels(others=negatives, melanomas=positives)
-
-
-def _not_known(groups: dict[str, dict[str, Labels]]) -> list[str]:
+def _not_known(groups: Groups) -> list[str]:
     sentences = []
     for group, values in groups.items():
         unknown = values.get("unknown")
         if unknown:
-            total = sum(labels.others + labels.melanomas for labels in values.values())
+            total = sum(labels.images for labels in values.values())
             sentences.append(
-                f"The {words.group(group)} of {count(unknown.others + unknown.melanomas)} of {count(total)} images is not recorded."
+                f"The {words.group(group)} of {count(unknown.images)} of {count(total)} images is not recorded."
             )
     sentences.append(
         "Skin tone is not recorded: the report's slices by skin tone are an estimate from the skin around the lesion."

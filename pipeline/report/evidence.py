@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+
+from markupsafe import Markup
 
 from components.evaluator import predictions, worst
 from components.evaluator.predictions import Prediction
 from components.ingest import manifest as manifests
 from components.ingest.manifest import Manifest
+from core.charts import marks
 from core.features import AGE_BAND, MODEL_NAME, PROBABILITY, TARGET, UNKNOWN
 from core.hashing import FACTS
+from core.numbers import count, percent
 from core.records import evaluation as evaluations
 from core.records.evaluation import External
 from core.records.version import VersionRecord
+from core.settings import Frozen
 from core.spreadsheet import plain
 from core.workspace import Workspace
 from pipeline import unseen_sources
@@ -49,34 +53,49 @@ def ordered(group: str, totals: Mapping[str, int]) -> list[str]:
     return sorted(totals, key=lambda value: (value == UNKNOWN, -totals[value], value))
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Images of a data set by sex, age, site, diagnosis and source, as the class balance step counted them."""
+class Labels(Frozen):
+    """Images of each label."""
 
-    # [other lesions, melanomas] by split, group and value, as `balance.json` has them.
-    counts: dict[str, dict[str, dict[str, list[int]]]]
+    others: int
+    melanomas: int
 
     @property
-    def names(self) -> list[str]:
-        """The groups, in the order they were counted."""
-        return list(dict.fromkeys(name for groups in self.counts.values() for name in groups))
+    def images(self) -> int:
+        """All images."""
+        return self.others + self.melanomas
 
-    def values(self, group: str) -> list[str]:
-        """Return the values of a group, see `ordered`."""
-        totals: Counter[str] = Counter()
-        for groups in self.counts.values():
-            for value, labels in groups.get(group, {}).items():
-                totals[value] += sum(labels)
-        return ordered(group, totals)
+    @property
+    def share(self) -> float | None:
+        """Melanomas by images."""
+        return self.melanomas / self.images if self.images else None
 
-    def labels(self, group: str, value: str, splits: Collection[str]) -> tuple[int, int]:
-        """Return other lesions and melanomas of one value of a group."""
-        found = [
-            groups.get(group, {}).get(value, [0, 0])
-            for split, groups in self.counts.items()
-            if split in splits
-        ]
-        return sum(labels[0] for labels in found), sum(labels[1] for labels in found)
+    @property
+    def bar(self) -> Markup:
+        """A bar of their shares."""
+        share = "none" if self.share is None else percent(self.share)
+        melanomas = (float(self.melanomas), "melanoma", f"{count(self.melanomas)} melanomas, {share}")
+        return marks.stacked([melanomas, (float(self.others), "other", f"{count(self.others)} others")])
+
+
+# By value of sex, age, site, diagnosis and source, as the class balance step counted them.
+Groups = dict[str, dict[str, Labels]]
+
+
+def over_all_splits(counts: Mapping[str, Mapping[str, Mapping[str, Sequence[int]]]]) -> Groups:
+    """Sum [other lesions, melanomas] by split, group and value, as `balance.json` has them; values are `ordered`."""
+    summed: Groups = {}
+    for groups in counts.values():
+        for group, values in groups.items():
+            found = summed.setdefault(group, {})
+            for value, (others, melanomas) in values.items():
+                before = found.get(value, Labels(others=0, melanomas=0))
+                found[value] = Labels(others=before.others + others, melanomas=before.melanomas + melanomas)
+    return {
+        group: {
+            value: values[value] for value in ordered(group, {key: one.images for key, one in values.items()})
+        }
+        for group, values in summed.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -93,7 +112,7 @@ class Evidence:
     quarantined: Sequence[Quarantined] | None = None  # None where the data set has no list
     model: dict[str, Any] = field(default_factory=dict)  # what the model says of itself
     record: VersionRecord | None = None  # of the version that is served after the run
-    groups: Groups | None = None
+    groups: Groups = field(default_factory=dict)  # of the data set, over all splits
     pictures: Mapping[str, bytes] = field(default_factory=dict)  # JPEG thumbnails of the worst errors
     heat_maps: Mapping[str, bytes] = field(default_factory=dict)  # JPEGs of missed melanomas under one
     robustness: dict[str, Any] | None = None  # AUC under each change of the picture
@@ -103,6 +122,14 @@ class Evidence:
     external: Sequence[External] = ()  # measured on pictures from elsewhere
     unseen_sources: Sequence[UnseenSource] = ()  # what each source costs a model trained without it
     unreadable: Sequence[str] = ()  # files that are there but could not be read, with the reason
+
+    @property
+    def splits(self) -> dict[str, Labels]:
+        """Images of each split, as the class balance step counted them."""
+        counts = (self.balance or {}).get("label_counts", {})
+        return {
+            name: Labels(others=one["negatives"], melanomas=one["positives"]) for name, one in counts.items()
+        }
 
     @property
     def model_name(self) -> str:
@@ -146,7 +173,7 @@ def gather(result: Outcome, workspace: Workspace) -> Evidence:
         quarantined=reader.read(data, "quarantine.csv", _quarantined) if manifest else None,
         model=without_paths(reader.read(trained, str(FACTS), _json) or {}),
         record=reader.read(records, f"{result.version}.json", _version),
-        groups=Groups(balanced["groups"]) if balanced and balanced.get("groups") else None,
+        groups=over_all_splits((balanced or {}).get("groups") or {}),
         pictures=_pictures(evaluation, worst.PICTURES, kinds, reader),
         heat_maps=_pictures(evaluation, worst.HEAT_MAPS, kinds, reader),
         robustness=reader.read(model_run, "robustness.json", _json),

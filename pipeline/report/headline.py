@@ -185,9 +185,8 @@ def _check(evidence: Evidence, metric: str) -> Check | None:
 def _data_tiles(evidence: Evidence) -> list[Tile]:
     """Return the images of each split: without a model the data is what there is to know."""
     tiles = []
-    for split, labels in (evidence.balance or {}).get("label_counts", {}).items():
-        images = labels["negatives"] + labels["positives"]
-        share = percent(labels["positives"] / images if images else None)
-        detail = f"{count(labels['positives'])} melanomas, {share}"
-        tiles.append(Tile(f"Images to {PURPOSES.get(split, split)}", count(images), "", detail, "", None))
+    for split, labels in evidence.splits.items():
+        detail = f"{count(labels.melanomas)} melanomas, {percent(labels.share)}"
+        name = f"Images to {PURPOSES.get(split, split)}"
+        tiles.append(Tile(name, count(labels.images), "", detail, "", None))
     return tiles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,8 +91,7 @@ def _written(value: Any) -> str:
 
 
 def _data(evidence: Evidence) -> Link:
-    counts = (evidence.balance or {}).get("label_counts", {})
-    images = sum(labels["negatives"] + labels["positives"] for labels in counts.values())
+    images = sum(labels.images for labels in evidence.splits.values())
     facts = [("folder", Path(evidence.result.data).name)]
     if images:
         facts.insert(0, ("images", count(images)))
@@ -102,7 +100,7 @@ def _data(evidence: Evidence) -> Link:
 
 def _config(evidence: Evidence, workspace: Workspace) -> Link:
     path = workspace.run(evidence.result.run_id) / "config.json"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    digest = hashing.file_hash(path) if path.is_file() else ""
     facts = [("run", evidence.result.run_id)]
     trainer = evidence.config.get("trainer", {})
     facts += [(key, str(trainer[key])) for key in ("strategy", "backbone", "seed") if key in trainer]

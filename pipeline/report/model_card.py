@@ -16,32 +16,15 @@ from core.numbers import count, percent, plural
 from core.records.evaluation import External
 from core.settings import Frozen
 from pipeline.outcome import Outcome
-from pipeline.report import words
+from pipeline.report import paper, words
 from pipeline.report.evidence import Evidence
 from pipeline.report.performance import Performance
-from pipeline.report.slices import Slices
+from pipeline.report.slices import Slice, Slices
 
 HUB_FILE_NAME = "model_card.md"
 # The hub's names of metrics; the others have ours.
 _HUB_METRICS = {"auc": "roc_auc", "sensitivity": "recall", "brier_score": "brier_score"}
-_LICENCE = (
-    "The software is under the Apache License 2.0. A model may be passed on as the terms of its training images and of its "
-    "first weights allow; who passes it on names its licence in the head of this file."
-)
 LOST: Final = 0.10  # of the sensitivity at the operating point: more is said aloud
-
-
-class SliceFigures(Frozen):
-    """One slice of the test split."""
-
-    feature: str
-    value: str
-    images: int
-    melanomas: int
-    judged: bool = Field(description="whether the model gate looked at it: enough images of both classes")
-    auc: Interval | None
-    sensitivity: Interval | None
-    specificity: Interval | None
 
 
 class Reporting(Frozen):
@@ -73,7 +56,7 @@ class ModelCard(Frozen):
     metrics: dict[str, Interval] = Field(description="on the whole test split")
     positive_predictive_value: float | None = Field(description="at the test split's share of melanomas")
     negative_predictive_value: float | None
-    slices: Sequence[SliceFigures]
+    slices: Sequence[Slice]
     gates: dict[str, bool]
     external: Sequence[External] = Field(description="measures on pictures from elsewhere")
     reporting: Reporting = Field(description="items of TRIPOD+AI and CLAIM")
@@ -110,11 +93,7 @@ def of(evidence: Evidence, performance: Performance, slices: Slices) -> ModelCar
         },
         positive_predictive_value=performance.chosen.positive_predictive_value,
         negative_predictive_value=performance.chosen.negative_predictive_value,
-        slices=[
-            SliceFigures.model_validate(row, from_attributes=True)
-            for _, rows in slices.by_feature
-            for row in rows
-        ],
+        slices=[row for _, rows in slices.by_feature for row in rows],
         gates={verdict.gate: verdict.passed for verdict in result.verdicts},
         external=evidence.external,
         reporting=_reporting(evidence),
@@ -193,37 +172,8 @@ def markdown(card: ModelCard) -> str:
         "tags": ["melanoma", "dermoscopy", "medical-imaging", "tensorflow", "saved-model"],
         "model-index": [{"name": f"{card.model_name} {card.model_version}", "results": _results(card)}],
     }
-    facts = "\n".join(f"- {name}: {value}" for name, value in _facts(card).items())
-    return "\n".join(
-        [
-            f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n",
-            f"# {card.model_name} {card.model_version}\n",
-            f"> {card.warning}\n",
-            facts,
-            "\n## Figures\n",
-            f"On {card.test_images} test images, {card.test_melanomas} of them melanomas.\n",
-            _figures(card),
-            "\n## Limits\n",
-            *(f"- {sentence}" for sentence in card.not_known),
-            "\n## Reporting checklists\n",
-            "Filled by the run:\n",
-            *(f"- {item}" for item in card.reporting.filled),
-            "\nA person must write:\n",
-            *(f"- {item}" for item in card.reporting.missing),
-            f"\n## Licence\n\n{_LICENCE}\n",
-        ]
-    )
-
-
-def _facts(card: ModelCard) -> dict[str, str]:
-    gates = ", ".join(f"{name} {'passed' if passed else 'refused'}" for name, passed in card.gates.items())
-    return {
-        "run": f"{card.run_id} ({card.status}), {card.created:%Y-%m-%d}",
-        "software": f"melanosizer {card.software}",
-        "gates": gates,
-        "operating point": f"refer where the probability is at least {card.operating_point:.4f}",
-        "training data": card.data_version,
-    }
+    written = yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
+    return paper.markdown("model_card.md.j2", {"card": card, "head": written, "columns": _measured(card)})
 
 
 def _measured(card: ModelCard) -> list[tuple[dict[str, str], Mapping[str, Interval]]]:
@@ -258,12 +208,3 @@ def _results(card: ModelCard) -> list[dict[str, Any]]:
         }
         for data, metrics in _measured(card)
     ]
-
-
-def _figures(card: ModelCard) -> str:
-    columns = _measured(card)
-    lines = [f"| | {' | '.join(data['name'] for data, _ in columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for key in ("auc", "sensitivity", "specificity", "calibration_error"):
-        label = "AUC" if key == "auc" else key.replace("_", " ")
-        lines.append(f"| {label} | {' | '.join(str(metrics[key]) for _, metrics in columns)} |")
-    return "\n".join(lines)

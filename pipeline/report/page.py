@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,8 +52,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
     """Return the text of each file by its name; the cards link to the report as ``report_name``."""
     measured = performance.of(found)
     parts = slices.of(found, measured.measures) if measured else None
-    the_data = data.of(found)
-    data_facts = data.card(found, the_data)
+    data_facts = data.card(found)
     files = {"data_card.json": _json(data_facts.model_dump(mode="json"))}
     model_facts = model_card.of(found, measured, parts) if measured and parts else None
     if model_facts is not None:
@@ -72,7 +70,7 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         "performance": measured,
         "ece_method": CALIBRATION_METHOD,
         "slices": parts,
-        "data": the_data,
+        "data": data.of(found),
         "training": training.of(found),
         "weaknesses": model_card.weaknesses(found.robustness),
         "wrong": {
@@ -80,17 +78,17 @@ def render(found: Evidence, workspace: Workspace, report_name: str = FILE_NAME) 
         },
         "carcinomas": headline.carcinomas(found.predictions),
         "positive_diagnoses": found.manifest.config.positive_diagnoses if found.manifest else (),
-        "contact_sheet": _data_uri(found.contact_sheet),
+        "contact_sheet": paper.data_uri(found.contact_sheet),
         "chain": lineage.chain(found, workspace),
         "steps": lineage.steps(found),
         "network": lineage.described(found.model),
         "settings": lineage.settings(found.config),
         "cards": {"data": data_facts, "model": model_facts},
     }
-    files[FILE_NAME] = _page("report.html.j2", context)
-    files["data_card.html"] = _page("data_card.html.j2", context)
+    files[FILE_NAME] = paper.render("report.html.j2", context)
+    files["data_card.html"] = paper.render("data_card.html.j2", context)
     if model_facts is not None:
-        files["model_card.html"] = _page("model_card.html.j2", context)
+        files["model_card.html"] = paper.render("model_card.html.j2", context)
     return files
 
 
@@ -98,22 +96,11 @@ def _with_pictures(wrong: Sequence[Prediction], found: Evidence) -> list[Mistake
     return [
         Mistake(
             item,
-            _data_uri(found.pictures.get(item.image_name)),
-            _data_uri(found.heat_maps.get(item.image_name)),
+            paper.data_uri(found.pictures.get(item.image_name)),
+            paper.data_uri(found.heat_maps.get(item.image_name)),
         )
         for item in wrong
     ]
-
-
-def _data_uri(image: bytes | None) -> str:
-    if image is None:
-        return ""
-    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
-
-
-def _page(template: str, context: dict[str, Any]) -> str:
-    return paper.render("pipeline.report", template, context)
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -10,25 +10,40 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from core import numbers
 from pipeline.report import words
 
 
-def render(package: str, template: str, context: Mapping[str, Any], extra_style: str = "") -> str:
+def render(
+    template: str, context: Mapping[str, Any], package: str = "pipeline.report", extra_style: str = ""
+) -> str:
     """Return the HTML of a template of `package`, in the report's style and, after it, `extra_style` of the package."""
     text = _environment(package, extra_style).get_template(template).render(context)
     # Templates leave lines of indentation behind; nothing on the page is preformatted.
     return _stripped(text) + "\n"
 
 
+def markdown(template: str, context: Mapping[str, Any]) -> str:
+    """Return the Markdown of a template of the reports."""
+    return _environment("pipeline.report", "").get_template(template).render(context) + "\n"
+
+
+def data_uri(image: bytes | None) -> str:
+    """Return a JPEG or PNG as an address that holds it; an empty one without it."""
+    if image is None:
+        return ""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
 @cache
 def _environment(package: str, extra_style: str) -> Environment:
     environment = Environment(
         loader=PackageLoader(package),
-        autoescape=True,
+        autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

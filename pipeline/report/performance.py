@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from components.evaluator import predictions
+from components.evaluator.measured import REFUSED
 from core.charts import performance as charts
 from core.charts.performance import NamedCurve
 from core.charts.spec import svg
@@ -25,7 +26,6 @@ THRESHOLDS = (0.01, 0.02, 0.05, 0.10, 0.20, 0.30, 0.50)
 # Screening, general practice, a referral centre.
 PREVALENCES = (0.005, 0.02, 0.05, 0.10)
 HISTOGRAM_EDGES = np.linspace(-7.2, 5.2, 42)
-REFUSED = 0.5  # out_of_distribution is 1 where the model takes the image for no dermoscopy
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
+from pydantic import Field
 
 from components.evaluator.predictions import Prediction, arrays
 from core.charts import marks
 from core.measures.auc import auc_interval
 from core.measures.rates import Interval, confusion
 from core.measures.summary import Measures
+from core.settings import Frozen
 from pipeline.report import words
 from pipeline.report.evidence import Evidence, ordered
 
@@ -19,20 +22,17 @@ FEATURES = ("sex", "age_band", "anatom_site", "skin_tone", "image_quality", "sou
 AUC_FROM = 0.4  # left end of the small AUC axes: below it a model is broken anyway
 
 
-@dataclass(frozen=True)
-class Slice:
-    """One value of one feature; ``judged`` where the model gate looked at it."""
+class Slice(Frozen):
+    """One slice of the test split: one value of one feature."""
 
     feature: str
     value: str
     images: int
     melanomas: int
+    judged: bool = Field(description="whether the model gate looked at it: enough images of both classes")
     auc: Interval | None
     sensitivity: Interval | None
     specificity: Interval | None
-    judged: bool
-    auc_chart: Markup
-    sensitivity_chart: Markup
 
     @property
     def name(self) -> str:
@@ -49,6 +49,25 @@ class Slices:
     worst_auc: Slice | None  # the judged slice with the lowest AUC
     worst_sensitivity: Slice | None  # the judged slice with the lowest sensitivity
     too_small: dict[str, list[str]]  # values the gate looks at but cannot judge, by feature
+    overall: Measures  # of the whole test split
+    limits: Mapping[str, Any]  # of the model gate
+
+    def auc_chart(self, row: Slice) -> Markup:
+        """Draw a slice's AUC beside that of the whole and, if it is judged, the limit."""
+        return self._chart(row, row.auc, self.overall.auc, "min_slice_auc", AUC_FROM)
+
+    def sensitivity_chart(self, row: Slice) -> Markup:
+        """Draw a slice's sensitivity in the same way."""
+        return self._chart(row, row.sensitivity, self.overall.sensitivity, "min_slice_sensitivity", 0.0)
+
+    def _chart(self, row: Slice, found: Interval | None, whole: Interval, limit: str, low: float) -> Markup:
+        return marks.whisker(
+            found,
+            low=low,
+            overall=whole.value,
+            limit=self.limits.get(limit) if row.judged else None,
+            kind="model" if row.judged else "faint",
+        )
 
 
 def of(evidence: Evidence, overall: Measures) -> Slices:
@@ -56,7 +75,8 @@ def of(evidence: Evidence, overall: Measures) -> Slices:
 
     A feature of which all images share one value says nothing and is only named (``single``).
     """
-    judged = tuple(evidence.config.get("evaluator", {}).get("slices", ()))
+    limits = evidence.config.get("evaluator", {})
+    judged = tuple(limits.get("slices", ()))
     tables: list[tuple[str, Sequence[Slice]]] = []
     single: list[tuple[str, str]] = []
     for feature in FEATURES:
@@ -67,7 +87,7 @@ def of(evidence: Evidence, overall: Measures) -> Slices:
             single.extend((words.group(feature), value) for value in groups)
             continue
         rows = [
-            _measure(evidence, feature, value, groups[value], overall)
+            _measure(limits, evidence.confidence, feature, value, groups[value])
             for value in ordered(feature, {value: len(items) for value, items in groups.items()})
         ]
         tables.append((words.GROUPS[feature], rows))
@@ -83,6 +103,8 @@ def of(evidence: Evidence, overall: Measures) -> Slices:
         worst_auc=_worst(considered, "auc"),
         worst_sensitivity=_worst(considered, "sensitivity"),
         too_small=too_small,
+        overall=overall,
+        limits=limits,
     )
 
 
@@ -92,40 +114,21 @@ def _worst(rows: Sequence[Slice], measure: str) -> Slice | None:
 
 
 def _measure(
-    evidence: Evidence, feature: str, value: str, items: Sequence[Prediction], overall: Measures
+    limits: Mapping[str, Any], confidence: float, feature: str, value: str, items: Sequence[Prediction]
 ) -> Slice:
-    limits, confidence = evidence.config.get("evaluator", {}), evidence.confidence
     labels, scores = arrays(items)
     counts = confusion(labels, scores, items[0].threshold)
     positives, negatives = counts.positives, counts.negatives
-    auc = auc_interval(labels, scores, confidence) if positives and negatives else None
-    sensitivity = counts.sensitivity_interval(confidence)
     enough = positives >= limits.get("min_slice_positives", 10) and negatives >= limits.get(
         "min_slice_negatives", 20
     )
-    held = feature in limits.get("slices", ()) and enough
-    kind = "model" if held else "faint"
     return Slice(
         feature=feature,
         value=value,
         images=len(labels),
         melanomas=positives,
-        auc=auc,
-        sensitivity=sensitivity,
+        judged=feature in limits.get("slices", ()) and enough,
+        auc=auc_interval(labels, scores, confidence) if positives and negatives else None,
+        sensitivity=counts.sensitivity_interval(confidence),
         specificity=counts.specificity_interval(confidence),
-        judged=held,
-        auc_chart=marks.whisker(
-            auc,
-            low=AUC_FROM,
-            overall=overall.auc.value,
-            limit=limits.get("min_slice_auc") if held else None,
-            kind=kind,
-        ),
-        sensitivity_chart=marks.whisker(
-            sensitivity,
-            low=0.0,
-            overall=overall.sensitivity.value,
-            limit=limits.get("min_slice_sensitivity") if held else None,
-            kind=kind,
-        ),
     )

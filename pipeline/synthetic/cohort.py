@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import UsageError
+from core.process import cores
 from core.settings import Frozen
 from pipeline.synthetic import render, traits
 from pipeline.synthetic.traits import BENIGN, MELANOMA
@@ -23,25 +23,6 @@ from pipeline.synthetic.traits import BENIGN, MELANOMA
 if TYPE_CHECKING:
     from components.ingest.beam_job import Listener
 
-COLUMNS: Final = (
-    "image_name",
-    "patient_id",
-    "lesion_id",
-    "diagnosis",
-    "age_approx",
-    "sex",
-    "anatom_site",
-    "target",
-    "asymmetry",
-    "border_irregularity",
-    "colours",
-    "diameter_mm",
-    "area_share",
-    "mm_per_pixel",
-    "atypia",
-    "skin_type",
-    "hairs",
-)
 # Tells a folder that this module wrote from one of the user's.
 MARKER: Final = "synthetic.json"
 
@@ -147,9 +128,9 @@ def synthesise(
 ) -> Path:
     """Render ``config.images`` lesions into ``out`` and return the path of its ``metadata.csv``.
 
-    Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (the columns of ``COLUMNS``; lengths in
-    millimetres, ``colours`` separated by spaces) and ``synthetic.json`` (the configuration). The folder appears
-    whole or not at all, in place of an earlier synthetic cohort, or with ``force`` of whatever is there.
+    Writes ``images/*.jpg``, ``masks/*.png``, ``metadata.csv`` (lengths in millimetres, ``colours`` separated by
+    spaces) and ``synthetic.json`` (the configuration). The folder appears whole or not at all, in place of an earlier
+    synthetic cohort, or with ``force`` of whatever is there.
 
     Raises:
         OccupiedError: ``out`` holds other files and ``force`` is not set.
@@ -180,15 +161,15 @@ def _write(config: SynthConfig, folder: Path, listener: Listener | None) -> None
     if config.masks:
         (folder / "masks").mkdir()
     cases = cohort(config)
-    workers = config.workers or os.cpu_count() or 1
     with (
-        ThreadPoolExecutor(workers) as pool,
+        ThreadPoolExecutor(config.workers or cores()) as pool,
         (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
+        table = csv.writer(file)
         for done, row in enumerate(pool.map(lambda case: _one(config, case, folder), cases), start=1):
-            table.writerow(row)
+            if done == 1:
+                table.writerow(row)  # its keys
+            table.writerow(row.values())
             if listener is not None:
                 listener("draw", done, len(cases))
     (folder / MARKER).write_text(

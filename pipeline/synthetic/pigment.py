@@ -113,15 +113,7 @@ def _structures(rng: np.random.Generator, traits: Traits, outline: Outline) -> F
     regular = 1 - traits.network_disorder
     for _ in range(traits.dots):
         turn, reach = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform(0, 1)) * (0.9 - 0.4 * regular)
-        at = _place(outline, turn, reach)
-        cv2.circle(
-            marks,
-            at,
-            max(1, round(size * rng.uniform(0.006, 0.012 + 0.012 * (1 - regular)))),
-            255,
-            -1,
-            cv2.LINE_AA,
-        )
+        _dot(marks, _place(outline, turn, reach), rng.uniform(0.006, 0.012 + 0.012 * (1 - regular)))
     start = rng.uniform(0, 2 * np.pi)
     for _ in range(traits.streaks):
         # Streaks of a melanoma sit on one part of the border.
@@ -145,6 +137,11 @@ def _place(outline: Outline, turn: float, reach: float) -> tuple[int, int]:
     )
 
 
+def _dot(marks: NDArray[np.uint8], at: tuple[int, int], radius: float) -> None:
+    """Draw a disc; its radius is a share of the picture's side."""
+    cv2.circle(marks, at, max(1, round(marks.shape[0] * radius)), 255, -1, cv2.LINE_AA)
+
+
 def _spots(rng: np.random.Generator, image: Image, traits: Traits, outline: Outline) -> Image:
     """Add milia-like cysts and branching vessels."""
     size = image.shape[0]
@@ -155,13 +152,8 @@ def _spots(rng: np.random.Generator, image: Image, traits: Traits, outline: Outl
     if traits.vessels:
         vessels = np.zeros((size, size), np.uint8)
         for _ in range(traits.vessels):
-            _branch(
-                rng,
-                vessels,
-                _place(outline, rng.uniform(0, 6.28), rng.uniform(0.2, 1)),
-                rng.uniform(0, 6.28),
-                3,
-            )
+            start = _place(outline, rng.uniform(0, 6.28), rng.uniform(0.2, 1))
+            _branch(rng, vessels, start, rng.uniform(0, 6.28), 3)
         share = cv2.GaussianBlur(vessels, (0, 0), max(0.5, size * 0.003)).astype(np.float32) / 255
         image = image * np.exp(-(np.float32(0.9) * share)[..., None] * BLOOD)
     return image
@@ -171,7 +163,7 @@ def _dotted(rng: np.random.Generator, count: int, outline: Outline, size: int) -
     marks = np.zeros((size, size), np.uint8)
     for _ in range(count):
         at = _place(outline, rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform(0, 0.7)))
-        cv2.circle(marks, at, max(1, round(size * rng.uniform(0.006, 0.014))), 255, -1, cv2.LINE_AA)
+        _dot(marks, at, rng.uniform(0.006, 0.014))
     return np.asarray(cv2.GaussianBlur(marks, (0, 0), max(0.6, size * 0.005)), np.float32) * np.float32(
         0.75 / 255
     )

@@ -55,44 +55,42 @@ def examples_tensor(request: Any) -> Tensor:
     return from_proto(proto, _INPUTS)
 
 
-def _check_method(model: Model, signature: Any, kind: str, method: str) -> None:
-    """Only if --enable_signature_method_name_check: TF2 calls every method predict."""
+def _feed(model: Model, signature: Any, kind: str, method: str, outputs: range, miscounted: str) -> str:
+    """The tensor to feed; INVALID_ARGUMENT `miscounted` if there are not so many `outputs`."""
+    # Only if --enable_signature_method_name_check: TF2 calls every method predict.
     if model.checks_methods and signature.method_name != method:
         raise invalid_argument(
             f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}"
         )
+    if len(signature.inputs) != 1:
+        raise invalid_argument("Expected one input Tensor.")
+    if len(signature.outputs) not in outputs:
+        raise invalid_argument(miscounted)
+    if _INPUTS not in signature.inputs:
+        raise invalid_argument(f"No {kind} inputs found in SignatureDef: {signature}")
+    name: str = signature.inputs[_INPUTS].name
+    return name
 
 
 def _classify_tensors(model: Model, signature: Any) -> tuple[str, list[str]]:
     """PreProcessClassification: the tensors to feed and to fetch."""
-    _check_method(model, signature, "classification", CLASSIFY_METHOD)
-    if len(signature.inputs) != 1:
-        raise invalid_argument("Expected one input Tensor.")
-    if len(signature.outputs) not in (1, 2):
-        raise invalid_argument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
-    if _INPUTS not in signature.inputs:
-        raise invalid_argument(f"No classification inputs found in SignatureDef: {signature}")
+    miscounted = f"Expected one or two output Tensors, found {len(signature.outputs)}"
+    feed = _feed(model, signature, "classification", CLASSIFY_METHOD, range(1, 3), miscounted)
     fetches = [signature.outputs[key].name for key in (_CLASSES, _SCORES) if key in signature.outputs]
     if not fetches:
         raise invalid_argument(
             'Expected classification signature outputs to contain at least one of "classes" or "scores". '
             f"Signature was: {signature}"
         )
-    return signature.inputs[_INPUTS].name, fetches
+    return feed, fetches
 
 
 def _regress_tensors(model: Model, signature: Any) -> tuple[str, list[str]]:
     """PreProcessRegression."""
-    _check_method(model, signature, "regression", REGRESS_METHOD)
-    if len(signature.inputs) != 1:
-        raise invalid_argument("Expected one input Tensor.")
-    if len(signature.outputs) != 1:
-        raise invalid_argument("Expected one output Tensor.")
-    if _INPUTS not in signature.inputs:
-        raise invalid_argument(f"No regression inputs found in SignatureDef: {signature}")
+    feed = _feed(model, signature, "regression", REGRESS_METHOD, range(1, 2), "Expected one output Tensor.")
     if _OUTPUTS not in signature.outputs:
         raise invalid_argument(f"No regression outputs found in SignatureDef: {signature}")
-    return signature.inputs[_INPUTS].name, [signature.outputs[_OUTPUTS].name]
+    return feed, [signature.outputs[_OUTPUTS].name]
 
 
 def _checked(tensor: Tensor, what: str, dtype: int, count: int) -> Array:

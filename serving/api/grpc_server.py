@@ -47,20 +47,18 @@ def _caller(context: Any) -> Caller:
     left = context.time_remaining()
     # Without a deadline gRPC tells of one in some hundred million years.
     left = left if left is not None and left < _YEAR else None
+    # `ipv4:127.0.0.1:5000` without its port: what a caller keeps from one connection to the next.
+    peer = context.peer()
+    peer = peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
     return Caller(
         entrypoint="GRPC",
-        peer=_address(context.peer()),
+        peer=peer,
         request_id=str(metadata.get("x-request-id") or uuid.uuid4().hex),
         deadline=None if left is None else time.monotonic() + left,
         authorization=str(metadata.get("authorization", "")),
         device_id=str(metadata.get("x-device-id", ""))[:64],
         traceparent=str(metadata.get(TRACEPARENT, "")),
     )
-
-
-def _address(peer: str) -> str:
-    """`ipv4:127.0.0.1:5000` without its port: what a caller keeps from one connection to the next."""
-    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
 
 
 def fail(context: Any, error: ServingError) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from core.features import IMAGE_BYTES
 from core.images.decode import ImageRefusedError
 from core.images.header import HeaderError, read_header
 from core.images.normalise import normalise
 from core.protos.tensor_pb2 import DT_STRING
-from core.tfserving.tensors import IMAGE_BYTES
 from serving.operations.memory import Reservation
 from serving.operations.metrics import Metrics
 from serving.options import Options
@@ -32,27 +32,20 @@ _EXAMPLE = b"\x0a"
 _PIXEL_BYTES = 3
 
 
-class _Count:
-    """The pixels of one request so far."""
-
-    def __init__(self, memory: Reservation | None) -> None:
-        self.memory = memory
-        self.pixels = 0
-
-
 class ImageGuard:
-    """Checks the images of requests."""
+    """Checks the images of one request, which are decoded in its `memory`."""
 
-    def __init__(self, options: Options, metrics: Metrics) -> None:
+    def __init__(self, options: Options, metrics: Metrics, memory: Reservation) -> None:
         self._options = options
         self._metrics = metrics
+        self._memory = memory
+        self._seen_pixels = 0
 
-    def check(self, request: Any, memory: Reservation | None = None) -> Any:
+    def check(self, request: Any) -> Any:
         """Look at each image of a PredictRequest.
 
         Args:
             request: The request; it is not changed.
-            memory: What the request may take.
 
         Returns:
             The request to run: another one if images had to be converted.
@@ -60,13 +53,12 @@ class ImageGuard:
         Raises:
             ServingError: INVALID_ARGUMENT `ALIAS[INDEX] ...`.
         """
-        count = _Count(memory)
         for alias, tensor in request.inputs.items():
             if tensor.dtype == DT_STRING and alias != IMAGE_BYTES:
                 for index, data in enumerate(tensor.string_val):
-                    self._look(f"{alias}[{index}]", data, count)
+                    self._look(f"{alias}[{index}]", data)
         if IMAGE_BYTES in request.inputs and request.inputs[IMAGE_BYTES].dtype == DT_STRING:
-            changed = self._images(request.inputs[IMAGE_BYTES], count)
+            changed = self._images(request.inputs[IMAGE_BYTES])
             if changed:
                 converted = type(request)()
                 converted.CopyFrom(request)
@@ -75,26 +67,22 @@ class ImageGuard:
                 return converted
         return request
 
-    def check_examples(self, examples: Iterable[Any], memory: Reservation | None = None) -> None:
+    def check_examples(self, examples: Iterable[Any]) -> None:
         """Look at each image in the tf.Examples of a request.
 
         Raises:
             ServingError: INVALID_ARGUMENT `examples[INDEX].FEATURE ...`.
         """
-        count = _Count(memory)
         for index, example in enumerate(examples):
             for name, data in _byte_values(example):
-                self._look(f"examples[{index}].{name}", data, count, within_example=True)
+                self._look(f"examples[{index}].{name}", data, within_example=True)
 
-    def _images(self, tensor: Any, count: _Count) -> dict[int, bytes]:
+    def _images(self, tensor: Any) -> dict[int, bytes]:
         """Check a tensor of images; what must be sent in their place, by index."""
         # TensorFlow would read the first, and repeat the last value of the second, past this check.
         if tensor.tensor_content:
-            self._refuse(
-                "format",
-                f"{IMAGE_BYTES}[0]",
-                "comes as tensor_content: send images in string_val, one a value",
-            )
+            text = "comes as tensor_content: send images in string_val, one a value"
+            self._refuse("format", f"{IMAGE_BYTES}[0]", text)
         wanted = math.prod(max(0, dim.size) for dim in tensor.tensor_shape.dim)
         if len(tensor.string_val) != wanted:
             text = f"comes with {len(tensor.string_val)} values for a shape of {wanted}"
@@ -105,7 +93,7 @@ class ImageGuard:
             self._bytes(where, data)
             try:
                 header = read_header(data)
-                self._pixels(where, header.width, header.height, count)
+                self._pixels(where, header.width, header.height)
                 image = normalise(
                     data, max_bytes=options.image_max_bytes, max_pixels=options.image_max_pixels
                 )
@@ -116,7 +104,7 @@ class ImageGuard:
                 changed[index] = image.data
         return changed
 
-    def _look(self, where: str, data: bytes, count: _Count, *, within_example: bool = False) -> None:
+    def _look(self, where: str, data: bytes, *, within_example: bool = False) -> None:
         """Check the size of what begins as an image; other bytes are none of the guard's business."""
         if data.startswith(_JPEG_OR_PNG):
             self._bytes(where, data)
@@ -124,7 +112,7 @@ class ImageGuard:
                 header = read_header(data)
             except HeaderError:
                 return  # a decoder will say so
-            self._pixels(where, header.width, header.height, count)
+            self._pixels(where, header.width, header.height)
         elif data.startswith(_GIF):
             self._refuse("format", where, "is a GIF: send JPEG or PNG")
         elif data.startswith(_EXAMPLE) and not within_example:
@@ -133,25 +121,23 @@ class ImageGuard:
             except DecodeError:
                 return
             for name, value in _byte_values(example):
-                self._look(f"{where}.{name}", value, count, within_example=True)
+                self._look(f"{where}.{name}", value, within_example=True)
 
     def _bytes(self, where: str, data: bytes) -> None:
         most = self._options.image_max_bytes
         if len(data) > most:
             self._refuse("bytes", where, f"has {len(data)} bytes, more than {most}")
 
-    def _pixels(self, where: str, width: int, height: int, count: _Count) -> None:
+    def _pixels(self, where: str, width: int, height: int) -> None:
         most = self._options.image_max_pixels
         if width * height > most:
             self._refuse("pixels", where, f"has {width} x {height} pixels, more than {most} in all")
-        count.pixels += width * height
+        self._seen_pixels += width * height
         most = self._options.image_max_batch_pixels
-        if count.pixels > most:
-            self._refuse(
-                "batch_pixels", where, f"takes the request to {count.pixels} pixels, more than {most}"
-            )
-        if count.memory is not None:
-            count.memory.take(_PIXEL_BYTES * width * height)
+        if self._seen_pixels > most:
+            text = f"takes the request to {self._seen_pixels} pixels, more than {most}"
+            self._refuse("batch_pixels", where, text)
+        self._memory.take(_PIXEL_BYTES * width * height)
 
     def _refuse(self, reason: str, where: str, text: str) -> None:
         self._metrics.images_refused.add(reason)

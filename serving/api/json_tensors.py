@@ -167,18 +167,13 @@ def fill_instances(instances: list[Any], dtypes: Dtypes, inputs: Any) -> None:
     names = sorted(dtypes)
     by_name = is_object(instances[0])
     try:
-        if not by_name and not any(map(is_object, instances)):
-            _fill(inputs[names[0]], dtypes[names[0]], instances)
-            return
-        if by_name and all(is_object(one) and sorted(one) == names for one in instances):
-            for name in names:
-                _fill(inputs[name], dtypes[name], [one[name] for one in instances])
-            return
-    except ServingError as error:
+        if any(is_object(one) is not by_name or (by_name and sorted(one) != names) for one in instances):
+            raise invalid_argument("Failed to process 'instances' list")
+        for name in names if by_name else names[:1]:
+            _fill(inputs[name], dtypes[name], [one[name] for one in instances] if by_name else instances)
+    except ServingError:
         _explain(instances, dtypes, names, by_name)
-        raise error from None
-    _explain(instances, dtypes, names, by_name)
-    raise invalid_argument("Failed to process 'instances' list")
+        raise
 
 
 def _explain(instances: list[Any], dtypes: Dtypes, names: list[str], by_name: bool) -> None:

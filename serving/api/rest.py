@@ -90,19 +90,17 @@ class RestApi:
             body: The JSON text, unzipped.
             caller: Who asks.
             memory: What the request may take, given back by whoever reserved it.
+
+        Raises:
+            ServingError: what is wrong with the request, or went wrong.
         """
-        try:
-            if method == "POST" and (found := _PREDICTION.fullmatch(path)):
-                size = JsonSize.of(body)
-                memory.take(size.memory_bytes)
-                text = self._predict(found, body, is_long(size), caller, memory)
-            elif method == "GET" and (found := _STATUS.fullmatch(path)):
-                text = self._describe(found, caller)
-            else:
-                raise invalid_argument(f"Malformed request: {method} {path}")
-        except ServingError as error:
-            return error_reply(error)
-        return Reply(200, text)
+        if method == "POST" and (found := _PREDICTION.fullmatch(path)):
+            size = JsonSize.of(body)
+            memory.take(size.memory_bytes)
+            return Reply(200, self._predict(found, body, is_long(size), caller, memory))
+        if method == "GET" and (found := _STATUS.fullmatch(path)):
+            return Reply(200, self._describe(found, caller))
+        raise invalid_argument(f"Malformed request: {method} {path}")
 
     def _predict(
         self, found: re.Match[str], body: Body, is_long: bool, caller: Caller, memory: Reservation
@@ -146,7 +144,7 @@ class RestApi:
         spec, is_predict = request.model_spec, isinstance(request, predict_pb2.PredictRequest)
         if is_long:
             signatures = self._signatures(spec) if is_predict else None
-            return self._workers.fill(body, signatures, request, caller.seconds_left())
+            return self._workers.fill(body, signatures, request, caller.timeout_ms() / 1000 or None)
         if is_predict:
             return json_requests.fill_predict(bytes(body), lambda: self._signatures(spec), request)
         json_requests.fill_examples(bytes(body), request)

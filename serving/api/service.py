@@ -52,7 +52,6 @@ class Service:
     gate: Limits
     budget: MemoryBudget
     options: Options
-    guard: ImageGuard | None = None
     recorder: RequestLog | None = None
     router: Router | None = None
 
@@ -89,7 +88,9 @@ class Service:
             version = self.router.choose(spec) if self.router is not None else None
             found = self.core.use(spec) if version is None else self.core.manager.use(spec.name, version)
             with found as model:
-                run = request if self.guard is None else self.guard.check(request, memory)
+                run = request
+                if self.options.image_guard:
+                    run = ImageGuard(self.options, self.metrics, memory).check(request)
                 with self.metrics.runtime_latency.time(model.name, "Predict", _RUNTIME):
                     response = predict.run_predict(
                         model,
@@ -117,8 +118,9 @@ class Service:
                 _need_spec(request)
             memory.take(classify.input_bytes(request))
             with self.core.use(spec) as model:
-                if self.guard is not None:
-                    self.guard.check_examples(classify.all_examples(request), memory)
+                if self.options.image_guard:
+                    guard = ImageGuard(self.options, self.metrics, memory)
+                    guard.check_examples(classify.all_examples(request))
                 with self.metrics.runtime_latency.time(model.name, kind, _RUNTIME):
                     response = classify.run(model, request, self._timeout(caller))
                 if not several:

@@ -20,7 +20,6 @@ from core.tfserving.tensors import Array
 from serving.engine.capi import Input, Output, Status, library
 from serving.engine.session import Plan, Session
 from serving.engine.tensors import from_array, is_reference
-from serving.status import failed_precondition
 
 
 @dataclass(frozen=True)
@@ -168,21 +167,11 @@ def _to_function(
 ) -> bytes:
     api = library()
     title = f"melanosizer_batch_{name}".encode()
+    nodes = len(body), (c_void_p * len(body))(*body)
+    taken, given = ((len(some), (Output * len(some))(*some)) for some in (inputs, outputs))
     with Status() as status:
         function = api.TF_GraphToFunction(
-            graph,
-            title,
-            0,
-            len(body),
-            (c_void_p * len(body))(*body),
-            len(inputs),
-            (Output * len(inputs))(*inputs),
-            len(outputs),
-            (Output * len(outputs))(*outputs),
-            None,
-            None,
-            None,
-            status.handle,
+            graph, title, 0, *nodes, *taken, *given, None, None, None, status.handle
         )
         try:
             status.check()
@@ -229,8 +218,6 @@ def _batch_function(
     for attribute in (b"shared_name", b"batching_queue"):
         api.TF_SetAttrString(description, attribute, queue, len(name.encode()))
     with Status() as status:
-        operation: int | None = api.TF_FinishOperation(description, status.handle)
+        operation: int = api.TF_FinishOperation(description, status.handle)
         status.check()
-    if operation is None:
-        raise failed_precondition(f"signature {name}: TensorFlow made no batch function")
     return operation

@@ -45,25 +45,16 @@ class Session:
         options = api.TF_NewSessionOptions()
         meta_graph = api.TF_NewBuffer()
         self.graph: int = api.TF_NewGraph()
-        self._session: int = 0
+        self._session: int | None = None
         self._lock = threading.Lock()
         wanted = (c_char_p * len(tags))(*[tag.encode() for tag in tags])
         try:
             with Status() as status:
                 api.TF_SetConfig(options, config, len(config), status.handle)
                 status.check()
-                self._session = (
-                    api.TF_LoadSessionFromSavedModel(
-                        options,
-                        None,
-                        str(folder).encode(),
-                        wanted,
-                        len(tags),
-                        self.graph,
-                        meta_graph,
-                        status.handle,
-                    )
-                    or 0
+                path = str(folder).encode()
+                self._session = api.TF_LoadSessionFromSavedModel(
+                    options, None, path, wanted, len(tags), self.graph, meta_graph, status.handle
                 )
                 status.check()
             data = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
@@ -102,22 +93,11 @@ class Session:
         if timeout_ms > 0:
             data = RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
             options = api.TF_NewBufferFromString(data, len(data))
+        fed = plan.feeds, inputs, plan.n_feeds
+        fetched = plan.fetches, outputs, plan.n_fetches
         try:
             with Status() as status:
-                api.TF_SessionRun(
-                    self._session,
-                    options,
-                    plan.feeds,
-                    inputs,
-                    plan.n_feeds,
-                    plan.fetches,
-                    outputs,
-                    plan.n_fetches,
-                    None,
-                    0,
-                    None,
-                    status.handle,
-                )
+                api.TF_SessionRun(self._session, options, *fed, *fetched, None, 0, None, status.handle)
                 results = [Tensor(handle) for handle in outputs[: plan.n_fetches] if handle]
                 status.check()
         finally:
@@ -130,7 +110,7 @@ class Session:
         api = library()
         with self._lock:
             session, graph = self._session, self.graph
-            self._session = self.graph = 0
+            self._session, self.graph = None, 0
         with Status() as status:
             if session:
                 api.TF_CloseSession(session, status.handle)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hmac
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from core.rate_limit import RateLimiter
 from serving.operations.metrics import Metrics
 from serving.options import Options
 from serving.status import Code, ServingError, unavailable
-
-# Callers are told apart by address; more of them than this at once and the longest idle are forgotten.
-MAX_CALLERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -30,11 +27,6 @@ class Caller:
     device_id: str = ""
     traceparent: str = ""
 
-    def seconds_left(self) -> float | None:
-        """Seconds until the deadline, None for no limit. Raises as timeout_ms."""
-        left = self.timeout_ms()
-        return left / 1000 if left else None
-
     def timeout_ms(self) -> int:
         """Milliseconds left, 0 for no limit.
 
@@ -47,27 +39,6 @@ class Caller:
         if left <= 0:
             raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded before the request was run")
         return max(1, int(left * 1000))
-
-
-class RateLimiter:
-    """A token bucket for each caller."""
-
-    def __init__(self, per_second: float, burst: int) -> None:
-        self._rate, self._burst = per_second, max(1, burst)
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def take(self, caller: str, now: float | None = None) -> float:
-        """Take one token; 0 where there was one, else the seconds until there is."""
-        now = time.monotonic() if now is None else now
-        with self._lock:
-            tokens, last = self._buckets.pop(caller, (float(self._burst), now))
-            tokens = min(self._burst, tokens + (now - last) * self._rate)
-            wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
-            self._buckets[caller] = (tokens - 1 if wait == 0 else tokens, now)
-            while len(self._buckets) > MAX_CALLERS:
-                self._buckets.popitem(last=False)
-            return wait
 
 
 class Limits:

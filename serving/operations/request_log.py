@@ -22,12 +22,13 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from core.features import IMAGE_BYTES
 from core.images.header import HeaderError, read_header
 from core.images.statistics import measure, reduced
 from core.protos.tensor_pb2 import DT_STRING
 from core.records.prediction import FILE_NAME, record_prediction
 from core.records.times import of_seconds
-from core.tfserving.tensors import IMAGE_BYTES, Array, from_proto
+from core.tfserving.tensors import Array, from_proto
 from serving.engine.model import Model
 from serving.operations.limits import Caller
 from serving.operations.metrics import Metrics

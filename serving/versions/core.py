@@ -31,11 +31,7 @@ class ServerCore:
         config: The ModelServerConfig in force.
     """
 
-    def __init__(
-        self,
-        manager: VersionManager,
-        options: Options,
-    ) -> None:
+    def __init__(self, manager: VersionManager, options: Options) -> None:
         self.manager = manager
         self._watcher = Watcher(manager.aspire, options.file_system_poll_wait_seconds)
         # A new label may name a version that is not loaded; one that moves may not.
@@ -88,39 +84,27 @@ class ServerCore:
                 labels.setdefault(model.name, {})[label] = version
         return labels
 
-    def version_of_label(self, name: str, label: str) -> int:
-        """The version that answers for a label; INVALID_ARGUMENT for an unknown one."""
-        version = self._labels.get(name, {}).get(label)
-        if version is None:
-            raise invalid_argument(f"Unrecognized servable version label: {label}")
-        return version
-
     def labels(self, name: str) -> dict[str, int]:
         """Return all labels of a model with their versions."""
         return dict(self._labels.get(name, {}))
 
-    def requested_version(self, spec: Any) -> int | None:
-        """The version a ModelSpec asks for, None for the latest."""
-        if not spec.name:
-            raise invalid_argument("ModelSpec has no name specified.")
-        return self.chosen_version(spec)
-
     def chosen_version(self, spec: Any) -> int | None:
-        """The same, whatever the model is called."""
+        """The version a ModelSpec asks for, None for the latest; INVALID_ARGUMENT for an unknown label."""
         choice = spec.WhichOneof("version_choice")
         if choice == "version":
             return int(spec.version.value)
         if choice == "version_label":
-            return self.version_of_label(spec.name, spec.version_label)
+            version = self._labels.get(spec.name, {}).get(spec.version_label)
+            if version is None:
+                raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
+            return version
         return None
 
     def use(self, spec: Any) -> AbstractContextManager[Model]:
         """The model a ModelSpec means, kept loaded for the length of a `with` block."""
-        return self.manager.use(spec.name, self.requested_version(spec))
-
-    def model_names(self) -> list[str]:
-        """The models of the configuration."""
-        return [one.name for one in self.config.model_config_list.config]
+        if not spec.name:
+            raise invalid_argument("ModelSpec has no name specified.")
+        return self.manager.use(spec.name, self.chosen_version(spec))
 
     def close(self) -> None:
         """Stop watching and unload everything."""

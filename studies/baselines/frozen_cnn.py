@@ -44,7 +44,9 @@ def tables(data: Path, cache: Path, progress: Progress, weights: str = "imagenet
 
     def made(name: str) -> dict[str, object]:
         nonlocal extractor
-        extractor = extractor or _extractor(weights)
+        if extractor is None:
+            network = registry.build(BACKBONE, size=_SIZE, weights=weights)
+            extractor = FeatureExtractor.pooled(network, _SIZE)
         split = read_split(
             name, [str(data / name / "*.tfrecord.gz")], size=_CACHED, cache_dir=cache, progress=progress
         )
@@ -68,10 +70,6 @@ def named(weights: str) -> str:
     path = Path(weights.partition("#")[0])
     # What is no file here is refused when the network is built.
     return file_hash(path)[:16] if path.is_file() else "elsewhere"
-
-
-def _extractor(weights: str) -> FeatureExtractor:
-    return FeatureExtractor.pooled(registry.build(BACKBONE, size=_SIZE, weights=weights), _SIZE)
 
 
 def _fit(train: Table, evaluation: Table, seed: int) -> Scorer:

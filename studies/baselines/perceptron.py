@@ -135,7 +135,6 @@ def _fit_backprop(train: Table, evaluation: Table, seed: int) -> Scorer:
 BACK_PROPAGATION = System(
     name="network, back-propagation",
     source="Jaleel, Salim, Aswin, IJAREEIE 1 (2012) 200-205",
-    sees="Otsu mask, ABCD, GLCM, colour",
     fit=_fit_backprop,
 )
 
@@ -184,7 +183,6 @@ def _fit_genetic(train: Table, evaluation: Table, seed: int) -> Scorer:  # noqa:
 GENETIC = System(
     name="network, genetic algorithm",
     source="Aswin, Jaleel, Salim, ICCICCT 2014, 1304-1309",
-    sees="Otsu mask, ABCD, GLCM, colour",
     fit=_fit_genetic,
 )
 
@@ -260,6 +258,5 @@ def _fit_world_cup(train: Table, evaluation: Table, seed: int) -> Scorer:  # noq
 WORLD_CUP = System(
     name="network, world-cup optimisation",
     source="Razmjooy, Sheykhahmad, Ghadimi, Open Medicine 13 (2018) 9-16",
-    sees="Otsu mask, ABCD, GLCM, colour",
     fit=_fit_world_cup,
 )

@@ -95,8 +95,8 @@ def ladder(
     if not results:
         raise typer.Exit(FAULT)
     # Of a narrow terminal's lines what matters most; the report has everything.
-    shown = [cell for cell in ladder_page.CELLS if console.width >= WIDE or cell in ladder_page.SHORT]
-    cells = [dict(zip(ladder_page.CELLS, ladder_page.cells(row), strict=True)) for row in results]
+    cells = [ladder_page.cells(row) for row in results]
+    shown = [cell for cell in cells[0] if console.width >= WIDE or cell in ladder_page.SHORT]
     title = f"test: {results[0].images} images, {results[0].positives} positive"
     console.print(table(title, shown, [[row[cell] for cell in shown] for row in cells]))
     say(console, f"report: {report}")

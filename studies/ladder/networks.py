@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from components.trainer.config import TrainerConfig
-from components.trainer.data.records import Split, read_split, write_predictions
+from components.trainer.data.records import Split, read_split, spread, write_predictions
 from components.trainer.fit.backup import Backup
 from components.trainer.fit.history import History
 from components.trainer.fit.staged import StagedTraining
 from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import classes
-from components.trainer.model import network as networks
-from components.trainer.model.classifier import Classifier, Member, predict
+from components.trainer.model.classifier import Classifier, predict
 from components.trainer.model.network import Moments, Weights
 from components.trainer.progress import Progress
 from core.features import SPLITS
@@ -163,12 +160,7 @@ def run_experiment(
     kept = backup if minutes is None or minutes >= _LONG else None
     task = Task(chosen, moments, splits.train, splits.evaluation, labels, weights)
     training = StagedTraining(config, task, TrainContext(folder, history, kept, progress), initial=initial)
-    (snapshot, *_) = training.run()[-1:]
-    network = networks.build(
-        config, size=snapshot.size, classes=len(chosen), moments=moments, weights="none", fast=False
-    )
-    network.model.set_weights(snapshot.weights)
-    member = Member(network, snapshot.size)
+    (*_, member) = training.members()
     classifier = Classifier((member,), chosen, config.tta, config.neutral_light)
     shares = predict(classifier, splits.test.pictures, progress, "test")
     positive = np.asarray(chosen.positive) == 1
@@ -182,7 +174,7 @@ def run_experiment(
         network=rung.network,
         study=rung.study,
         key=own_key,
-        parameters=network.model.count_params(),
+        parameters=member.network.model.count_params(),
         weights=f"from rung {rung.warm_start}" if initial is not None else training.weights_from,
         auc=auc_interval(splits.test.targets, probabilities),
         false_negatives=int(np.sum((splits.test.targets == 1) & (probabilities < 0.5))),
@@ -206,16 +198,7 @@ def run_experiment(
             for number, row in enumerate(history.epochs, start=1)
         ),
     )
-    return measured, snapshot.weights
-
-
-def parameters(rung: Experiment) -> int:
-    """Return how many parameters a rung's network has, from random weights."""
-    config = rung.trainer
-    network = networks.build(
-        config, size=config.stages[-1].size, classes=2, moments=Moments((0, 0, 0), (1, 1, 1)), weights="none"
-    )
-    return int(network.model.count_params())
+    return measured, member.network.weights()
 
 
 def save_weights(weights: Weights, path: Path) -> None:
@@ -232,12 +215,7 @@ def load_weights(path: Path) -> Weights:
 
 def _moments(train: Split) -> Moments:
     """Channel mean and deviation of (a sample of) the training split, as Transform computes them of all."""
-    rows = np.linspace(0, len(train) - 1, min(_MOMENTS_FROM, len(train))).astype(np.int64)
-    pixels: npt.NDArray[np.float64] = np.asarray(train.pictures[rows], np.float64)
-    mean, std = pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2))
-    return Moments(_three(mean), _three(np.maximum(std, 1.0)))
-
-
-def _three(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
+    pixels = np.asarray(train.pictures[spread(len(train), _MOMENTS_FROM)], np.float64)
+    red, green, blue = pixels.mean(axis=(0, 1, 2)).tolist()
+    of_red, of_green, of_blue = np.maximum(pixels.std(axis=(0, 1, 2)), 1.0).tolist()
+    return Moments((red, green, blue), (of_red, of_green, of_blue))

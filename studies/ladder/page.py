@@ -9,7 +9,6 @@ from core.numbers import count, duration
 from studies.ladder.networks import ExperimentResult
 from studies.page import Page, Section, Table, curve, name, spread
 
-CELLS = ("rung", "parameters", "study", "AUC", "missed", "epochs", "training", "first weights")
 SHORT = ("rung", "AUC", "epochs", "training")
 
 
@@ -53,18 +52,18 @@ def page(
     )
 
 
-def cells(row: ExperimentResult) -> list[str]:
-    """Return a row's words for a terminal, in the order of `CELLS`."""
-    return [
-        row.name,
-        count(row.parameters),
-        f"{_score(row.study.private)} / {_score(row.study.public)}",
-        str(row.auc),
-        f"{row.false_negatives} of {row.positives}",
-        _epochs(row),
-        f"{row.seconds:.0f} s",
-        row.weights,
-    ]
+def cells(row: ExperimentResult) -> dict[str, str]:
+    """Return a row's words for a terminal by heading."""
+    return {
+        "rung": row.name,
+        "parameters": count(row.parameters),
+        "study": f"{_score(row.study.private)} / {_score(row.study.public)}",
+        "AUC": str(row.auc),
+        "missed": f"{row.false_negatives} of {row.positives}",
+        "epochs": _epochs(row),
+        "training": f"{row.seconds:.0f} s",
+        "first weights": row.weights,
+    }
 
 
 def _table(results: Sequence[ExperimentResult]) -> Table:

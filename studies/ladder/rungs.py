@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 import yaml
 from pydantic import Field
 
 from core.errors import UsageError
-from pipeline.config import About, validated
+from pipeline.config import About, preset_names, validated
 from studies.ladder.networks import Experiment
+
+_PRESETS = "studies.ladder.presets"
 
 
 class ExperimentPreset(Experiment):
@@ -24,12 +25,11 @@ class ExperimentPreset(Experiment):
 @cache
 def presets() -> dict[str, ExperimentPreset]:
     """Return every rung by name, in order."""
-    folder = resources.files("studies.ladder.presets")
-    names = sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
-    contents = {name: yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8")) for name in names}
-    return {
-        name: validated(ExperimentPreset, content, f"preset {name}") for name, content in contents.items()
-    }
+    found = {}
+    for name in preset_names(_PRESETS):
+        content = yaml.safe_load((resources.files(_PRESETS) / f"{name}.yaml").read_text(encoding="utf-8"))
+        found[name] = validated(ExperimentPreset, content, f"preset {name}")
+    return found
 
 
 def chosen(wanted: Sequence[str]) -> dict[str, ExperimentPreset]:

@@ -157,12 +157,10 @@ def _ground(data: Path, cache: Path, options: Options, progress: Progress) -> Sp
 
 
 def _kept(path: Path, key: str) -> ExperimentResult | None:
-    if not path.exists():
-        return None
     try:
         found = ExperimentResult.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError:
-        return None  # of another release
+    except (FileNotFoundError, ValidationError):
+        return None  # not measured yet, or by another release
     return found if found.key == key else None
 
 

@@ -6,7 +6,6 @@ these are. Any random change of the pictures turns the cache off, as there: each
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import time
 from collections.abc import Iterator
@@ -130,11 +129,11 @@ def retrain(
 
 def write_misclassified(found: Retrained, path: Path) -> None:
     """Write the list of mistakes on test as CSV."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["image_name", "target", "probability"])
-        for name, target, value in found.misclassified:
-            writer.writerow((spreadsheet.cell(name), target, f"{value:.4f}"))
+    rows = [
+        {"image_name": name, "target": target, "probability": f"{value:.4f}"}
+        for name, target, value in found.misclassified
+    ]
+    path.write_text(spreadsheet.table(("image_name", "target", "probability"), rows), newline="")
 
 
 class _HeadLearner:

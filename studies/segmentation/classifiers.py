@@ -63,15 +63,13 @@ class FifthBlock:
 
     name = "VGG-16, fifth block fine-tuned"
 
-    def __init__(
-        self, weights: str = "imagenet", size: int = 128, epochs: int = 8, learning_rate: float = 1e-4
-    ) -> None:
+    def __init__(self, weights: str = "imagenet", size: int = 128, epochs: int = 8) -> None:
         self._backbone = registry.build("vgg16", size=size, weights=weights, on_missing_weights="random")
         self.weights = self._backbone.weights
         self._core = self._backbone.model()
         fourth = self._core.get_layer("block4_pool").output
         self._features = FeatureExtractor(keras.Model(self._backbone.inputs, fourth), size)
-        self._epochs, self._rate = epochs, learning_rate
+        self._epochs = epochs
 
     def extract(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """The fourth block's maps: float32 [n, size/16, size/16, 512]."""
@@ -82,7 +80,7 @@ class FifthBlock:
         keras.utils.set_random_seed(seed)
         model = self._top(train.shape[1:])
         model.compile(
-            keras.optimizers.SGD(self._rate, momentum=0.9),
+            keras.optimizers.SGD(1e-4, momentum=0.9),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
         )
         weight = frequency_weights(targets)

@@ -87,7 +87,7 @@ def segmentation(
     kept = SegmentationStudy.load(out, about)
     run = runner.run_pipeline(config, folder, version, place, console) if "unet" in wanted else None
     if run is not None:
-        kept = kept.with_unet(run.run_id)
+        kept = kept.model_copy(update={"unet_run": run.run_id})
     elif kept.unet_run and place.run(kept.unet_run).is_dir():
         run = runner.collect(kept.unet_run, place)
     galleries = runner.gallery(run, folder) if run else []

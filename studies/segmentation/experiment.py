@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from pydantic import Field, ValidationError
-from sklearn.metrics import roc_auc_score
 
 from components.trainer.progress import Progress
 from core import features
@@ -83,7 +82,7 @@ def check(files: Sequence[Path], count: int) -> None:
     Raises:
         ValueError: labels are unknown or too few.
     """
-    _rows(np.array([row[features.TARGET] for row in pair_files.records(files)], np.int64), count, 0)
+    folds(np.array([row[features.TARGET] for row in pair_files.records(files)], np.int64), count, 0)
 
 
 def material(
@@ -96,7 +95,7 @@ def material(
     """
     large = pair_files.load(files, SIZE, SIZE)
     small = pair_files.load(files, config.height, config.width)
-    rows = _rows(large.targets, count, seed)
+    rows = folds(large.targets, count, seed)
     predicted = np.zeros(large.masks.shape, bool)
     for number, (training_rows, held_out) in enumerate(rows):
         progress.line("U-Net of fold %d of %d: %d pairs", number + 1, count, len(training_rows))
@@ -168,9 +167,7 @@ def _arm(name: str, given: Material, answers: dict[str, npt.NDArray[np.float64]]
     return Arm(
         variant=name,
         auc=auc_interval(targets, values),
-        auc_of_folds=float(
-            np.mean([roc_auc_score(targets[held_out], values[held_out]) for _, held_out in given.rows])
-        ),
+        auc_of_folds=float(np.mean([auc(targets[held_out], values[held_out]) for _, held_out in given.rows])),
         accuracy=rate_of(called == positive),
         sensitivity=rate_of(called[positive]),
         specificity=rate_of(~called[~positive]),
@@ -178,12 +175,6 @@ def _arm(name: str, given: Material, answers: dict[str, npt.NDArray[np.float64]]
         p_auc=test.p if test else None,
         p_accuracy=mcnemar(targets, reference >= 0.5, called)[2] if test else None,
     )
-
-
-def _rows(targets: Labels, count: int, seed: int) -> list[tuple[Indices, Indices]]:
-    if (targets < 0).any():
-        raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
-    return folds(targets, count, seed)
 
 
 def _inner(small: Loaded, rows: npt.NDArray[np.int64], seed: int) -> tuple[Loaded, Loaded]:
@@ -202,8 +193,10 @@ def folds(targets: npt.NDArray[np.int64], count: int, seed: int) -> list[tuple[I
     """Return (training rows, held-out rows) of each fold; every row is held out once.
 
     Raises:
-        ValueError: a label has fewer rows than there are folds.
+        ValueError: labels are unknown, or one has fewer rows than there are folds.
     """
+    if (targets < 0).any():
+        raise ValueError("the experiment needs every label: a pairs.csv with image_name and target")
     draw = np.random.default_rng(seed)
     place = np.empty(len(targets), np.int64)
     for target in np.unique(targets):
@@ -242,10 +235,6 @@ class SegmentationStudy(Frozen):
     def save(self, folder: Path) -> None:
         """Write it into the study's folder."""
         write_atomic(folder / FILE_NAME, self.model_dump_json(indent=1) + "\n")
-
-    def with_unet(self, run_id: str) -> SegmentationStudy:
-        """Return it with another U-Net."""
-        return self.model_copy(update={"unet_run": run_id})
 
     def with_result(self, result: Result, out_of_fold_jaccard: float) -> SegmentationStudy:
         """Return it with a classifier's result, in place of an earlier one of the same classifier."""

@@ -137,10 +137,7 @@ def save(found: Sequence[Score], folder: Path) -> Path:
     """Write the scores as CSV into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(Score._fields)
-        writer.writerows(map(spreadsheet.cell, one) for one in found)
+    path.write_text(spreadsheet.table(Score._fields, (one._asdict() for one in found)), newline="")
     return path
 
 

@@ -123,19 +123,16 @@ def write(pairs: Sequence[Pair], out: Path, seed: int) -> str:
 class Loaded:
     """Pairs at the network's input size."""
 
-    names: tuple[str, ...]  # of the pictures
     pictures: npt.NDArray[np.uint8]  # uint8 [n, height, width, 3]
     masks: npt.NDArray[np.uint8]  # uint8 [n, height, width], 0 or 255
     targets: npt.NDArray[np.int64]  # int64 [n]; -1 where UNKNOWN
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.targets)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Loaded:
         """Return the chosen rows."""
-        return Loaded(
-            tuple(self.names[row] for row in rows), self.pictures[rows], self.masks[rows], self.targets[rows]
-        )
+        return Loaded(self.pictures[rows], self.masks[rows], self.targets[rows])
 
 
 def load(files: Sequence[Path | str], height: int, width: int) -> Loaded:
@@ -144,15 +141,14 @@ def load(files: Sequence[Path | str], height: int, width: int) -> Loaded:
     Raises:
         ValueError: the files hold no pair.
     """
-    names, pictures, masks, targets = [], [], [], []
+    pictures, masks, targets = [], [], []
     for row in records(files):
-        names.append(row[features.IMAGE_NAME].decode())
         pictures.append(images_at(row[features.IMAGE], height, width, 3))
         masks.append(images_at(row[MASK], height, width, 1)[..., 0])
         targets.append(row[features.TARGET])
-    if not names:
+    if not targets:
         raise ValueError(f"no pair in {list(files)}")
-    return Loaded(tuple(names), np.stack(pictures), np.stack(masks), np.asarray(targets, np.int64))
+    return Loaded(np.stack(pictures), np.stack(masks), np.asarray(targets, np.int64))
 
 
 def records(files: Sequence[Path | str]) -> Iterator[dict[str, Any]]:

@@ -40,7 +40,7 @@ def _heaviest(mask: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
     batch, height, width = shape[0], shape[1], shape[2]
     count = height * width
     numbers = tf.cast(tf.reshape(tf.range(1, count + 1), [1, height, width]), tf.float32) * mask
-    labels = _spread(numbers, mask, 3)
+    labels = _spread(numbers, mask)
     flat = tf.cast(tf.reshape(labels, [batch, -1]), tf.int32)
     ys = tf.linspace(-1.0, 1.0, height)[:, None]
     xs = tf.linspace(-1.0, 1.0, width)[None, :]
@@ -55,15 +55,15 @@ def _heaviest(mask: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
 def _filled(mask: tf.Tensor) -> tf.Tensor:
     padded = tf.pad(1.0 - mask, [[0, 0], [1, 1], [1, 1]], constant_values=1.0)
     rim = tf.pad(tf.zeros_like(mask), [[0, 0], [1, 1], [1, 1]], constant_values=1.0)
-    outside = _spread(rim, padded, 3)[:, 1:-1, 1:-1]
+    outside = _spread(rim, padded)[:, 1:-1, 1:-1]
     return 1.0 - outside
 
 
-def _spread(values: tf.Tensor, within: tf.Tensor, size: int) -> tf.Tensor:
+def _spread(values: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
     """Let the largest value of each connected part of `within` take hold of all of it."""
 
     def grow(now: tf.Tensor) -> tf.Tensor:
-        return tf.nn.max_pool2d(now[..., None], size, 1, "SAME")[..., 0] * within
+        return tf.nn.max_pool2d(now[..., None], 3, 1, "SAME")[..., 0] * within
 
     def step(now: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         new = grow(grow(now))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,10 @@ from core.features import IMAGE, IMAGE_NAME
 from core.hashing import FACTS
 from core.records.verdict import Verdict
 from core.workspace import Workspace
-from pipeline import executions, native_output
 from pipeline.config import LOCAL_BEAM_ARGS
-from pipeline.dag import Judged, Locations, create_pipeline
+from pipeline.dag import Judged, Locations
 from pipeline.outcome import Outcome
-from pipeline.run import logged, new_run_id
+from pipeline.run import new_run_id, run_steps
 from pipeline.targets import local
 from studies.page import Picture, picture
 from studies.segmentation import measured, pairs
@@ -93,9 +90,8 @@ class SegmentationSteps:
 TRUE_COLOUR = (86, 180, 233)  # RGB, sky blue
 PREDICTED_COLOUR = (230, 159, 0)  # orange: both of Okabe and Ito's set
 _SIDE = 260
+_SHOWN = 6  # pictures of a kind
 PRESET = "studies/segmentation"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,42 +131,26 @@ def run_pipeline(
         RunFaultError: a step failed; the log says more.
     """
     with workspace.locked():
-        started = datetime.now(UTC)
-        run_id = new_run_id(workspace, started)
-        folder = workspace.run(run_id)
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+        run_id = new_run_id(workspace)
         where = local.locations(
             workspace=workspace, data=data, data_version=data_version, run_id=run_id, preset=PRESET
         )
-        compiled = local.compiled(create_pipeline(SegmentationSteps(config), where), run_id)
-        error = ""
-        with (
-            native_output.hidden(folder / "native.log"),
-            logged(console, folder, local.step_names(compiled)),
-        ):
-            try:
-                local.run(compiled)
-            except Exception as fault:
-                _log.exception("the run failed")
-                error = f"{type(fault).__name__}: {fault}"
-        seconds = round((datetime.now(UTC) - started).total_seconds(), 1)
-        steps = executions.steps(local.connection(None, workspace), run_id)
-        result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
+        result, _, error = run_steps(SegmentationSteps(config), config, where, workspace, console)
+        folder = workspace.run(run_id)
         result.save(folder)
         if error:
             raise RunFaultError(f"{error}; see {folder / 'run.log'}")
     return collect(run_id, workspace)
 
 
-def gallery(run: UnetRun, data: Path, count: int = 6) -> list[tuple[str, list[Picture]]]:
+def gallery(run: UnetRun, data: Path) -> list[tuple[str, list[Picture]]]:
     """Return pictures of the best, the middling and the worst masks of test, true and predicted outlines on them."""
     ordered = sorted(run.scores, key=lambda score: -score.jaccard)
-    middle = max(0, len(ordered) // 2 - count // 2)
+    middle = max(0, len(ordered) // 2 - _SHOWN // 2)
     groups = [
-        ("The worst", ordered[-count:][::-1]),
-        ("Around the median", ordered[middle : middle + count]),
-        ("The best", ordered[:count]),
+        ("The worst", ordered[-_SHOWN:][::-1]),
+        ("Around the median", ordered[middle : middle + _SHOWN]),
+        ("The best", ordered[:_SHOWN]),
     ]
     wanted = {score.image_name for _, scores in groups for score in scores}
     segment = measured.loaded(run.model)

@@ -190,7 +190,7 @@ def test_a_rule_starts_one_run_and_no_second(build: Any, tmp_path: Path) -> None
     command = (sys.executable, "-c", f"open({str(proof)!r}, 'a').write('x')")
     running = build(retrain_command=command)
     found = only(running, "image_drift", action="retrain", window_minutes=60 * 24 * 60)
-    process = running.services.alerts._retrainer._process
+    process = running.services.alerts._training
     process.wait(timeout=60)
     assert proof.read_text() == "x"
     messages = [alert.message for alert in found]

@@ -27,9 +27,12 @@ from dashboard.database.tables import (
 from tests.dashboard.rig import CHROMIUM, VENDORED, pages
 
 playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"no browser here: {CHROMIUM} (apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"no browser here: {CHROMIUM} (apt-get install chromium)"
+    ),
+]
 
 AXE = VENDORED / "axe-4.14.1.min.js"
 OVERRIDE = "\u202egnp.exe\u202c \u05d0\u05d1"

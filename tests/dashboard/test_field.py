@@ -87,8 +87,8 @@ def test_the_same_picture_twice_is_no_drift_and_a_darker_camera_is(dash: Any) ->
             for row in drift(
                 session,
                 services.evidence,
-                version=version.version,
-                data_version=version.data_version,
+                name=version.version,
+                version=version,
                 since=0,
             )
         }

@@ -355,6 +355,7 @@ def check(base: str, headers: dict[str, str], checks: list[Any]) -> Any:
     return one
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_no_answer_that_is_not_described(build: Any, double: Any, serve: Any) -> None:
     running = build(rate_limit_per_minute=100_000, device_rate_limit_per_minute=100_000)
     visitor = running.signed_in("admin")

@@ -174,7 +174,7 @@ def test_one_run_has_one_set_of_numbers_on_every_page(dash: Any) -> None:
 
     services = dash.services
     version = services.registry.names()[0]
-    run_id = services.evidence.run_of(version)
+    run_id = services.registry.version(version).run_id
     found = services.evidence.of_run(run_id)
     viewer = dash.signed_in("viewer")
     page = viewer.json(f"/models/{version}/evaluation")

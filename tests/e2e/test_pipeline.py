@@ -188,6 +188,7 @@ def test_a_mistake_ends_the_run_before_its_first_step(
     assert sorted(workspace.runs.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_taken_up_by_the_next(run: Runner, monkeypatch: pytest.MonkeyPatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -203,6 +204,7 @@ def test_an_interrupted_run_is_taken_up_by_the_next(run: Runner, monkeypatch: py
     assert "Trainer" not in _cached(outcome)
 
 
+@pytest.mark.slow
 def test_another_model_is_held_against_the_one_blessed_before(run: Runner, workspace: Workspace, first):
     outcome, _ = run(trainer__seed=99)
     record = Registry(workspace.root, MODEL_NAME).record(outcome.version)

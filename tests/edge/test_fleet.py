@@ -50,9 +50,8 @@ def sign_of_life(**changes: Any) -> dict[str, Any]:
 
 
 def config(tmp_path: Path, url: str) -> Config:
-    return load(
-        None, {"device": {"state_dir": tmp_path, "id": "ward-3"}, "gateway": {"url": url, "timeout_s": 3}}
-    )
+    gateway = {"url": url, "timeout_s": 3, "heartbeat_s": 3600}
+    return load(None, {"device": {"state_dir": tmp_path, "id": "ward-3"}, "gateway": gateway})
 
 
 @pytest.fixture
@@ -70,17 +69,10 @@ def gateway(tmp_path: Path, net: Network) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def fleet(queue: Queue, gateway: Gateway) -> Iterator[FleetReporter]:
-    stop = threading.Event()
+def fleet(queue: Queue, gateway: Gateway, tmp_path: Path) -> Iterator[FleetReporter]:
+    stop, section = threading.Event(), config(tmp_path, "http://127.0.0.1")
     made = FleetReporter(
-        queue,
-        gateway,
-        Notices(),
-        device_id="ward-3",
-        heartbeat=sign_of_life,
-        heartbeat_s=3600,
-        stop=stop,
-        longest_pause_s=0.1,
+        queue, gateway, Notices(), section, heartbeat=sign_of_life, stop=stop, longest_pause_s=0.1
     )
     yield made
     stop.set()

@@ -238,8 +238,8 @@ def test_unknown_addresses_are_answered_plainly(page: httpx.Client) -> None:
 def test_a_refused_picture_offers_to_ask_again(page: httpx.Client, device: Device) -> None:
     press(page)
     (one,) = device.queue.page(1)
-    with device.queue._store._transaction():
-        device.queue._store._db.execute("UPDATE examinations SET state = 'refused'")
+    with device.queue._transaction():
+        device.queue._db.execute("UPDATE examinations SET state = 'refused'")
     shown = page.get(f"/examinations/{one.id}").text
     assert "Ask again" in shown
     page.post(f"/examinations/{one.id}/again")

@@ -15,7 +15,7 @@ from core.records.heartbeat import NOTICE_KINDS
 from edge.camera.photograph import prepare
 from edge.camera.quality import Quality, measure
 from edge.camera.sample import draw
-from edge.config import LANGUAGES
+from edge.config import LANGUAGES, PhotographSection
 from edge.device import Draft
 from edge.notices import Notices
 from edge.queue.examination import Answer, Examination, new_id
@@ -166,7 +166,7 @@ def test_the_other_pages_fit(ward: Ward, language: str) -> None:
 
 
 def test_the_advice_fits(ward: Ward, language: str, tmp_path: Path) -> None:
-    photograph = prepare(draw(800, 600), 1000, 92)
+    photograph = prepare(draw(800, 600), PhotographSection())
     quality = Quality(measure(photograph.pixels), tuple(ADVICE))
     ward.device.draft = Draft(new_id(), LONGEST, 1_795_300_000.0, photograph, quality)
     ward.go("/retake")

@@ -18,9 +18,12 @@ from tests.support.edge_bench import CHROMIUM, FLAGS
 from tests.support.edge_doubles import ModelServer, answer
 from tests.support.edge_process import DeviceProcess, free_port
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"
+    ),
+]
 CONFIG = """
 [device]
 id = "ward-3"

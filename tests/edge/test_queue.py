@@ -124,7 +124,7 @@ def test_a_failed_commit_leaves_no_file(queue: Queue, take: Capture, monkeypatch
     def full(*_arguments: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(queue._store, "insert", full)
+    monkeypatch.setattr(queue, "insert", full)
     with pytest.raises(StorageFullError, match="disk is full"):
         take()
     assert not list(queue.pictures.folder.iterdir())

@@ -140,7 +140,7 @@ def test_the_heat_map_is_kept_beside_the_picture(
     found = queue.get(one.id)
     assert found is not None
     assert found.heat_map
-    assert queue.heat_map(one.id) == b"\x89PNG\r\n\x1a\n map"
+    assert queue.pictures.read_heat_map(one.id) == b"\x89PNG\r\n\x1a\n map"
 
 
 def test_the_status_is_true_before_the_first_patient(

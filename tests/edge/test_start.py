@@ -65,7 +65,7 @@ def test_a_database_on_a_full_disk(
     def full(*_arguments: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(queue_module, "ExaminationStore", full)
+    monkeypatch.setattr(queue_module.ExaminationStore, "__init__", full)
     assert "make room on the card" in refused(["--state", str(tmp_path / "state")], capsys)
 
 

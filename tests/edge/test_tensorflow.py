@@ -230,7 +230,9 @@ def publish(models: Path, folder: Path, version: str, **changes: object) -> Path
 
 
 def store(tmp_path: Path, source: Path) -> ModelStore:
-    return ModelStore(tmp_path / "model", str(source), lambda url: url.encode(), 1)
+    return ModelStore(
+        tmp_path / "model", FallbackSection(source=str(source), threads=1), lambda url: url.encode()
+    )
 
 
 def test_a_model_is_taken_over_checked_and_kept(models: Path, tmp_path: Path, picture: bytes) -> None:
@@ -341,7 +343,7 @@ class Slow:
 
 def test_the_fallback_waits_its_turn(queue: Queue, take: Callable[..., Examination], tmp_path: Path) -> None:
     model = Slow()
-    models = ModelStore(tmp_path / "none", "", lambda url: b"", 1)
+    models = ModelStore(tmp_path / "none", FallbackSection(threads=1), lambda url: b"")
     models.model = model  # type: ignore[assignment]
     now = [1_795_300_001.0]
     section = FallbackSection(after_s=3, check_s=60)
@@ -373,8 +375,8 @@ def test_what_a_model_or_a_certificate_does_not_bear_troubles_the_fallback_and_n
     def expired(url: str) -> bytes:
         raise CertificateError(f"{url}: expired on 2026-01-01")
 
-    models = ModelStore(tmp_path / "none", "https://fleet.example/model", expired, 1)
-    section = FallbackSection(after_s=0, check_s=60)
+    section = FallbackSection(source="https://fleet.example/model", after_s=0, check_s=60)
+    models = ModelStore(tmp_path / "none", section, expired)
     fallback = OnDeviceFallback(queue, models, section, stop=threading.Event(), now=lambda: 2e9)
     fallback._attempt(models.update)
     assert "expired on 2026-01-01" in fallback.trouble

@@ -1,7 +1,6 @@
 import platform
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -67,7 +66,8 @@ def test_only_the_c_and_c_plus_plus_runtime_is_taken(name, taken):
 
 
 def test_a_distribution_without_a_newer_release_is_told_which_have_one(monkeypatch):
-    monkeypatch.setattr(Path, "read_text", lambda self: 'ID=alpine\nPRETTY_NAME="Alpine Linux v3.20"\n')
+    alpine = {"ID": "alpine", "PRETTY_NAME": "Alpine Linux v3.20"}
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: alpine)
     with pytest.raises(UnsupportedMachineError, match=r"Alpine Linux v3\.20 .*Debian 13, Ubuntu 24\.04"):
         runtime._distribution()
 

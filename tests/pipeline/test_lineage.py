@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from core.records.lineage import LineageStore
+from core.records.lineage import LineageArtifact, LineageStore
 from pipeline import lineage
-from pipeline.executions import Artifact, Step
+from pipeline.executions import Step
 
 
 def _steps(tmp_path: Path) -> list[Step]:
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_text("1")
-    artifact = Artifact(id=1, type="Model", uri=str(model), properties={"name": "m", "nothing": None})
-    common = {"seconds": 1.0, "started_ms": 1_000, "finished_ms": 2_000}
+    artifact = LineageArtifact(type="Model", uri=str(model), sha256=None, properties={"name": "m"})
+    common = {
+        name: datetime(2026, 1, 2, 3, 4, second, tzinfo=UTC)
+        for second, name in enumerate(("started", "finished"))
+    }
     return [
         Step(name="Trainer", state="COMPLETE", id="Trainer", outputs={"model": [artifact]}, parameters={"run_fn": "f"}, **common),
         Step(name="Transform", state="CACHED", id="Transform", **common),

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.evaluator.config import EvaluatorConfig
 from components.evaluator.predictions import Prediction
 from core.errors import UsageError
 from core.measures.operating_point import ZonesConfig
 from core.records import outcome
 from core.records.outcome import FieldOutcome
 from pipeline import recalibration
+
+LIMITS = EvaluatorConfig(bootstrap_samples=100)
 
 
 def answers(images: int, prevalence: float, seed: int = 1) -> tuple[list[Prediction], list[str]]:
@@ -31,6 +34,11 @@ def answers(images: int, prevalence: float, seed: int = 1) -> tuple[list[Predict
     return made, groups
 
 
+def fit(made: list[Prediction], groups: list[str], sensitivity: float) -> recalibration.Fitted:
+    site = recalibration.Site(answers=made, groups=groups, data_version="0" * 64, images=(), slices=())
+    return recalibration.fit(site, LIMITS, sensitivity=sensitivity, costs=ZonesConfig())
+
+
 def test_a_patient_lies_on_one_side_and_melanomas_on_both():
     made, groups = answers(400, 0.3)
     labels = np.array([item.target for item in made])
@@ -44,7 +52,7 @@ def test_a_patient_lies_on_one_side_and_melanomas_on_both():
 
 
 def test_the_other_half_is_better_calibrated_and_ranked_as_before():
-    fitted = recalibration.fit(*answers(1200, 0.3), sensitivity=0.95, costs=ZonesConfig(), samples=50)
+    fitted = fit(*answers(1200, 0.3), sensitivity=0.95)
     assert fitted.recalibration.kind == "line"
     assert fitted.wanted_sensitivity == 0.95
     assert fitted.after.ece.value < 0.08 < fitted.before.ece.value
@@ -57,7 +65,7 @@ def test_the_other_half_is_better_calibrated_and_ranked_as_before():
 
 def test_with_few_melanomas_decisions_stay_what_they_were():
     made, groups = answers(60, 0.4)
-    fitted = recalibration.fit(made, groups, sensitivity=0.95, costs=ZonesConfig(), samples=20)
+    fitted = fit(made, groups, sensitivity=0.95)
     assert fitted.recalibration.kind == "shift"
     assert fitted.wanted_sensitivity is None
     assert fitted.after.sensitivity == fitted.before.sensitivity
@@ -68,7 +76,7 @@ def test_too_few_is_a_sentence():
     made, groups = answers(40, 0.3)
     made = [item._replace(target=int(index < 3)) for index, item in enumerate(made)]
     with pytest.raises(UsageError, match="half of the pictures is fitted on"):
-        recalibration.fit(made, groups, sensitivity=0.9, costs=ZonesConfig(), samples=20)
+        fit(made, groups, sensitivity=0.9)
 
 
 def outcomes(images: int, version: str = "7") -> list[FieldOutcome]:
@@ -99,7 +107,7 @@ def test_confirmed_outcomes_of_the_field_are_fitted_as_pictures_are(tmp_path: Pa
     assert {item.threshold for item in site.answers} == {0.04}
     assert site.slices == ()
     assert len(site.images) == 3  # drawn ones: the file holds no pictures
-    fitted = recalibration.fit(site.answers, site.groups, sensitivity=0.95, costs=ZonesConfig(), samples=50)
+    fitted = recalibration.fit(site, LIMITS, sensitivity=0.95, costs=ZonesConfig())
     assert fitted.recalibration.kind == "line"
     assert fitted.after.ece.value < fitted.before.ece.value
     assert fitted.zones.low_below <= fitted.threshold <= fitted.zones.refer_from

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from core.rate_limit import RateLimiter
 from core.tfserving.channel import ONCE, ClientError, Options, Tls
 from core.tfserving.client import Client
-from serving.operations.limits import RateLimiter
 from serving.operations.metrics import Metrics
 from serving.status import ServingError
 from serving.versions.traffic import read_traffic

@@ -17,6 +17,7 @@ from PIL import Image
 from core.images.header import HeaderError, read_header
 from core.protos.tensor_pb2 import DT_STRING
 from serving.api.image_guard import ImageGuard
+from serving.operations.memory import MemoryBudget, Reservation
 from serving.operations.metrics import Metrics
 from serving.options import Options
 from serving.protos import predict_pb2
@@ -216,6 +217,7 @@ def test_images_that_tensorflow_would_find_where_nobody_looks_are_refused(change
         tensor.tensor_content = b"\x01" + jpeg
     else:
         tensor.string_val.extend([jpeg] * (2 if change.get("shape") == [] else 1))
-    guard = ImageGuard(Options(), Metrics())
+    metrics = Metrics()
+    guard = ImageGuard(Options(), metrics, Reservation(MemoryBudget(1 << 30, metrics)))
     with pytest.raises(ServingError, match=says):
         guard.check(request)

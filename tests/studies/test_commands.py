@@ -17,7 +17,6 @@ from core.errors import FAULT, UsageError
 from core.registry.store import Registry
 from core.workspace import Workspace
 from dashboard.readers.evidence import Evidence
-from dashboard.readers.registry import RegistryFiles
 from dashboard.readers.runs import RunFiles
 from pipeline.__main__ import app
 from studies.ladder import networks as ladder
@@ -186,6 +185,7 @@ def in_this_process(job, _, progress):
     return job(progress)
 
 
+@pytest.mark.slow
 def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder, monkeypatch):
     arguments = ["study", "ladder", "--data", str(ingested), "--workspace", str(tmp_path)]
     one = runner.invoke(app, [*arguments, "--rungs", "first"], env=WIDE)
@@ -215,7 +215,7 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder, 
     assert outcome["data"] == str(ingested.resolve())
     # What the dashboard compares.
     files = RunFiles(Workspace(tmp_path))
-    evidence = Evidence(files, RegistryFiles(Workspace(tmp_path), "melanoma"))
+    evidence = Evidence(files)
     for name, measured in zip(runs, (first, second), strict=True):
         assert files.run(name).of_a_study
         assert len(evidence.of_run(name)) == measured["images"]
@@ -229,6 +229,7 @@ def test_the_ladder_runs_resumes_and_compares(ingested, tmp_path, small_ladder, 
         raise runner.invoke(app, ["report", "--workspace", str(tmp_path), "--run", runs[0]]).exception
 
 
+@pytest.mark.slow
 def test_a_rung_that_fails_is_named_and_the_others_go_on(ingested, tmp_path, small_ladder, monkeypatch):
     third = small_ladder["01-first"].model_copy(update={"title": "Third"})
     small_ladder["03-third"] = third

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         json.loads(arguments.json_serialized_invocation_args),
         json.loads(arguments.json_serialized_inputs_spec_args or "{}"),
     )
-    book = _Book(arguments.node_id, task)
+    record = functools.partial(_record, arguments.node_id, task, datetime.now(UTC))
     begun = time.process_time()
     try:
         if arguments.look_up:
@@ -61,13 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             outputs = _execute(task, arguments, beam_args)
             _refuse_unblessed(arguments.node_id, task)
     except GateRefusedError as refusal:
-        book.write("REFUSED", {}, str(refusal))
+        record("REFUSED", {}, str(refusal))
         _log.error("%s %s", REFUSED_MARK, refusal)
         return REFUSED
     except Exception as fault:
-        book.write("FAILED", {}, f"{type(fault).__name__}: {fault}")
+        record("FAILED", {}, f"{type(fault).__name__}: {fault}")
         raise
-    book.write("COMPLETE", outputs, "")
+    record("COMPLETE", outputs, "")
     _log.info("%s took %.1f s of processor time", arguments.node_id, time.process_time() - begun)
     return 0
 
@@ -164,45 +164,35 @@ def _refuse_unblessed(step: str, task: Task) -> None:
             raise GateRefusedError(verdict)
 
 
-class _Book:
-    """Writes the task's lineage record."""
+def _record(
+    step: str, task: Task, started: datetime, state: lineage.State, outputs: dict[str, Message], reason: str
+) -> None:
+    """Write the task's lineage record."""
+    record = LineageRecord(
+        run_id=task.run_id(PIPELINE_NAME),
+        step=step,
+        target="vertex" if "CLOUD_ML_PROJECT_ID" in os.environ else "kubeflow",
+        state=state,
+        started=started,
+        finished=datetime.now(UTC),
+        software=importlib.metadata.version("melanosizer"),
+        inputs={name: (_artifact(item),) for name, item in task.inputs.items()},
+        outputs={name: (_artifact({**task.outputs[name], **item}),) for name, item in outputs.items()},
+        configuration=task.parameters,
+        configuration_sha256=lineage.configuration_hash(task.parameters),
+        reason=reason,
+    )
+    LineageStore(Path(task.values[templates.WORKSPACE])).write(record)
 
-    def __init__(self, step: str, task: Task) -> None:
-        self._step = step
-        self._task = task
-        self._started = datetime.now(UTC)
-        self._hash_of = functools.cache(content_hash)
 
-    def write(self, state: lineage.State, outputs: dict[str, Message], reason: str) -> None:
-        workspace = Path(self._task.values[templates.WORKSPACE])
-        configuration = dict(self._task.parameters)
-        record = LineageRecord(
-            run_id=self._task.run_id(PIPELINE_NAME),
-            step=self._step,
-            target="vertex" if "CLOUD_ML_PROJECT_ID" in os.environ else "kubeflow",
-            state=state,
-            started=self._started,
-            finished=datetime.now(UTC),
-            software=importlib.metadata.version("melanosizer"),
-            inputs={name: (self._artifact(item),) for name, item in self._task.inputs.items()},
-            outputs={
-                name: (self._artifact({**self._task.outputs[name], **item}),)
-                for name, item in outputs.items()
-            },
-            configuration=configuration,
-            configuration_sha256=lineage.configuration_hash(configuration),
-            reason=reason,
-        )
-        LineageStore(workspace).write(record)
-
-    def _artifact(self, item: Message) -> LineageArtifact:
-        uri = places.remote(item["uri"])
-        return LineageArtifact(
-            type=_type_name(item.get("type", {})),
-            uri=uri,
-            sha256=self._hash_of(Path(places.local(uri))),
-            properties=lineage.scalars(places.moved(item.get("metadata", {}), places.remote)),
-        )
+def _artifact(item: Message) -> LineageArtifact:
+    uri = places.remote(item["uri"])
+    return LineageArtifact(
+        type=_type_name(item.get("type", {})),
+        uri=uri,
+        sha256=content_hash(Path(places.local(uri))),
+        properties=lineage.scalars(places.moved(item.get("metadata", {}), places.remote)),
+    )
 
 
 def _type_name(kind: Message) -> str:

@@ -26,6 +26,7 @@ QUIET_SECONDS = 1800.0
 # The entrypoint logs it; the exit code of a container does not reach KFP's API.
 REFUSED_MARK = "refused by a gate:"
 POLL_SECONDS = 5.0
+PATIENCE = 60  # questions without an answer, one after the other
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,12 @@ def follow(
     console: Console,
     *,
     pause: Callable[[], None] | None = None,
-    patience: int = 60,
     limit_seconds: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunState:
     """Print each step's beginning and end until the run is over, and return its last state.
 
-    ``read`` asks the cluster and may raise OSError ``patience`` times in a row; ``pause`` waits between two questions,
+    ``read`` asks the cluster and may raise OSError `PATIENCE` times in a row; ``pause`` waits between two questions,
     five seconds by default.
 
     Raises:
@@ -86,7 +86,7 @@ def follow(
             silent = 0
         except OSError as problem:
             silent += 1
-            if silent > patience:
+            if silent > PATIENCE:
                 raise RunFaultError(
                     f"the cluster does not answer ({problem}); the run goes on without being followed"
                 ) from None

@@ -38,7 +38,7 @@ def store(uri: str) -> str:
 
 
 def moved(values: Mapping[str, Any], to: Callable[[str], str]) -> dict[str, Any]:
-    """Return the values with every string made `local` or `remote`."""
+    """Return the values with every string changed, as by `local` or `remote`."""
     return {key: to(value) if isinstance(value, str) else value for key, value in values.items()}
 
 

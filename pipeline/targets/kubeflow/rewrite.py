@@ -207,10 +207,8 @@ _UNITS |= {f"{unit}i": 1024.0**power for power, unit in enumerate("KMGT", 1)}
 
 
 def _number(quantity: str) -> float:
-    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
-    if match is None:
-        raise ValueError(f"{quantity!r} is not a Kubernetes quantity")
-    return float(match.group(1)) * _UNITS[match.group(2)]
+    unit = quantity.lstrip("0123456789.")
+    return float(quantity.removesuffix(unit)) * _UNITS[unit]
 
 
 def _kubernetes(cluster: Cluster, place: Place) -> Spec:
@@ -231,7 +229,7 @@ def _kubernetes(cluster: Cluster, place: Place) -> Spec:
         ],
         "imagePullSecret": [{"secretNameParameter": _constant(name)} for name in cluster.image_pull_secrets],
         "nodeSelector": {"labels": dict(place.node_selector)} if place.node_selector else {},
-        "tolerations": [item.model_dump(exclude_defaults=False) for item in place.tolerations],
+        "tolerations": [item.model_dump() for item in place.tolerations],
     }
     return {key: value for key, value in result.items() if value}
 

@@ -53,7 +53,7 @@ class Task:
         return cls(
             inputs=inputs,
             outputs=outputs,
-            parameters={key: _filled(value, values) for key, value in parameters.items()},
+            parameters=places.moved(parameters, lambda text: places.local(templates.filled(text, values))),
             values=values,
             output_parameters={key: item["outputFile"] for key, item in asked.get("parameters", {}).items()},
             output_file=asked.get("outputFile", ""),
@@ -116,12 +116,6 @@ def _local(artifact: Message, kind: Message | None) -> Message:
     if kind is not None:
         result["type"] = kind
     return result
-
-
-def _filled(value: Any, values: dict[str, str]) -> Any:
-    if not isinstance(value, str):
-        return value
-    return places.local(templates.filled(value, values))
 
 
 def _remote(values: Message) -> Message:

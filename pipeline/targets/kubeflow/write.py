@@ -29,13 +29,6 @@ def vertex(config: RunConfig, *, image: str, preset: str, cluster: Cluster) -> S
     return {**_portable(config, image, preset, cluster), "runtimeConfig": {}}
 
 
-def _portable(config: RunConfig, image: str, preset: str, cluster: Cluster) -> Spec:
-    job, queries = _compiled(config, image, preset)
-    check_steps(cluster, job["pipelineSpec"]["components"])
-    rewrite.portable(job, queries, image=image, cluster=cluster, preset=preset)
-    return job
-
-
 def save(documents: list[Spec], path: Path, command: str) -> None:
     """Write YAML documents, with the command that made them on the first line; `.json` holds one in JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,26 +42,17 @@ def save(documents: list[Spec], path: Path, command: str) -> None:
 
 def _locations(preset: str) -> Locations:
     """Return marks for all that only the run knows; the pipeline root is given when it is submitted."""
-    workspace = templates.mark(templates.WORKSPACE)
-    return Locations(
-        data=templates.mark(templates.DATA),
-        data_version=templates.mark(templates.DATA_VERSION),
-        spans=templates.mark(templates.SPANS),
-        grown_from=templates.mark(templates.GROWN_FROM),
-        artifacts="",
-        workspace=workspace,
-        cache=f"{workspace}/cache",
-        metadata=None,
-        run_id=templates.mark(templates.RUN_ID),
-        preset=preset,
-    )
+    names = (templates.DATA, *templates.OF_DATA, templates.WORKSPACE, templates.RUN_ID)
+    marks = {name: templates.mark(name) for name in names}
+    cache = f"{marks[templates.WORKSPACE]}/cache"
+    return Locations(**marks, artifacts="", cache=cache, metadata=None, preset=preset)
 
 
-def _compiled(config: RunConfig, image: str, preset: str) -> tuple[Spec, dict[str, Spec]]:
-    """Return the PipelineJob TFX makes, and what each resolver was to look for.
+def _portable(config: RunConfig, image: str, preset: str, cluster: Cluster) -> Spec:
+    """Return the PipelineJob TFX makes, rewritten into what both targets run.
 
     TFX's compiler knows two resolver strategies and refuses ours; each of our resolvers stands in it as the
-    simpler of the two and comes back beside it as ``{step: {strategy, config}}``.
+    simpler of the two; what it was to look for is handed on as ``{step: {strategy, config}}``.
     """
     pipeline = create_pipeline(ClassifierSteps(config), _locations(preset))
     queries = {}
@@ -86,4 +70,7 @@ def _compiled(config: RunConfig, image: str, preset: str) -> tuple[Spec, dict[st
             default_image=image, default_commands=list(COMMAND), use_pipeline_spec_2_1=True
         )
     )
-    return runner.run(pipeline, write_out=False), queries
+    job: Spec = runner.run(pipeline, write_out=False)
+    check_steps(cluster, job["pipelineSpec"]["components"])
+    rewrite.portable(job, queries, image=image, cluster=cluster, preset=preset)
+    return job

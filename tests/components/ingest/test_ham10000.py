@@ -145,6 +145,7 @@ def test_damaged_jpegs_are_named_and_the_rest_is_right(
     assert damaged.isdisjoint(places(tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_renamed_images_keep_labels_and_splits(
     tmp_path: Path, ham10000: Path, rows: Rows, config: Configure
 ) -> None:
@@ -174,6 +175,7 @@ def test_renamed_images_keep_labels_and_splits(
         assert {names[old]: split for old, split in before.items()} == after, kind
 
 
+@pytest.mark.slow
 def test_three_spans_move_nothing(tmp_path: Path, ham10000: Path, rows: Rows, config: Configure) -> None:
     mixed = some(rows, 900)
     out = tmp_path / "out"

@@ -74,6 +74,7 @@ def test_stages_that_would_not_fit_end_early_with_their_rate_fallen(steps: list[
         assert rates[-1] == pytest.approx(0.01, abs=0.03)
 
 
+@pytest.mark.slow
 def test_where_time_suffices_every_step_is_taken(steps: list[int], tmp_path: Path) -> None:
     trained = arrays.train(config(max_minutes=2.0), tmp_path)
     assert steps == CONFIGURED

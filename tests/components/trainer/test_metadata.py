@@ -86,6 +86,7 @@ def with_branch(data: tiny_trainer.Data, tmp_path_factory: pytest.TempPathFactor
     return tiny_trainer.train(data, config, tmp_path_factory.mktemp("with_branch"))
 
 
+@pytest.mark.slow
 def test_a_model_with_metadata_answers_pictures_alone_and_is_told_more_by_its_own_signature(
     with_branch: tiny_trainer.Trained,
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_model_with_metadata_answers_pictures_alone_and_is_told_more_by_its_ow
     assert len({round(float(value), 7) for value in found}) == 3
 
 
+@pytest.mark.slow
 def test_figures_with_and_without_metadata_stand_side_by_side(with_branch: tiny_trainer.Trained) -> None:
     metrics = json.loads((with_branch.run / "metrics.json").read_text())
     assert 0 <= metrics["with_metadata"]["eval_auc"] <= 1
@@ -117,6 +119,7 @@ def test_figures_with_and_without_metadata_stand_side_by_side(with_branch: tiny_
     assert about["metadata"] == {"sexes": ["female", "male"], "sites": ["trunk"]}
 
 
+@pytest.mark.slow
 def test_cross_validated_figures_are_written_with_the_answers_behind_them(
     with_branch: tiny_trainer.Trained,
 ) -> None:

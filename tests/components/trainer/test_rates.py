@@ -48,6 +48,7 @@ def test_a_plateau_lowers_the_rate_when_eval_stops_rising(
     assert [row["learning_rate"] for row in rows] == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.25, 0.25])
 
 
+@pytest.mark.slow
 def test_the_finder_leaves_a_plot_and_the_training_as_it_was(tmp_path: Path) -> None:
     finder = FinderConfig(lowest=1e-5, highest=10.0, steps=10)
     plain = arrays.train(small(1), tmp_path / "plain")

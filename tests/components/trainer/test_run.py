@@ -174,6 +174,7 @@ run_fn(SimpleNamespace(**json.loads(sys.argv[1])))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_and_ends_with_the_same_weights(
     scratch: tiny_trainer.Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str], unexported: None
 ) -> None:
@@ -233,6 +234,7 @@ def test_a_network_that_cannot_be_is_told_before_an_image_is_read(
         run_fn(arguments)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_model(
     scratch: tiny_trainer.Trained, tmp_path: Path, unexported: None
 ) -> None:
@@ -243,6 +245,7 @@ def test_another_seed_gives_another_model(
     ).read_text()
 
 
+@pytest.mark.slow
 def test_stages_of_several_sizes_become_one_ensemble(scratch: tiny_trainer.Trained, tmp_path: Path) -> None:
     config = scratch.config.model_copy(
         update={

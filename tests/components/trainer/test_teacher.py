@@ -71,6 +71,7 @@ def test_the_loss_is_least_where_the_student_says_what_the_teacher_does() -> Non
     assert float(optimisation.distillation(same, soft, 1.0)) == pytest.approx(plain, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_its_teacher_only_as_much_as_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from tests.support import lesions, tiny_trainer
 MOMENTS = networks.Moments((120.0,) * 3, (60.0,) * 3)
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_what_another_exported(
     scratch: tiny_trainer.Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

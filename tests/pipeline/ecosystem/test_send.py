@@ -48,7 +48,11 @@ def workspace(tmp_path: Path) -> Workspace:
     outcome: dict[str, Any] = {
         "run_id": folder.name, "status": "pushed", "reason": "", "preset": "quick", "data": "d", "data_version": "a" * 64,
         "started": STARTED.isoformat(), "seconds": 60.0, "version": VERSION, "model": str(model),
-        "metrics": {"auc": 0.91, "images": 300, "slice": "overall", "sensitivity": None}, "threshold": 0.1, "verdicts": [],
+        "metrics": {
+            "auc": 0.91, "auc_precision_recall": None, "slice": "overall", "true_positives": 30, "false_negatives": 4,
+            "false_positives": 80, "true_negatives": 300,
+        },
+        "threshold": 0.1, "verdicts": [],
         "steps": [{"name": "Trainer", "state": "COMPLETE", "seconds": 1.0, "outputs": {"model_run": [str(trained)]}}],
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(outcome))
@@ -129,7 +133,7 @@ def test_what_cannot_be_sent_is_told(workspace: Workspace, monkeypatch: pytest.M
     assert isinstance(fault, RunFaultError)
     assert str(fault).startswith("--openlineage http://127.0.0.1:9: ")
     (workspace.run("20260102-030405") / "run.json").write_text("{")
-    with pytest.raises(UsageError, match=r"its record in .* cannot be read"):
+    with pytest.raises(UsageError, match=r"run\.json cannot be read"):
         finished_run.find(workspace, None)
 
 
@@ -204,7 +208,8 @@ def test_a_run_and_its_model_are_on_the_mlflow_server_once(workspace: Workspace,
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 60_000
     assert run.data.params == {"model_name": "melanoma", "trainer.seed": "3", "trainer.stages": "[1, 2]"}
-    assert (run.data.metrics["auc"], run.data.metrics["images"]) == (0.91, 300)
+    assert (run.data.metrics["auc"], run.data.metrics["true_negatives"]) == (0.91, 300)
+    assert "auc_precision_recall" not in run.data.metrics
     assert [point.value for point in client.get_metric_history(run.info.run_id, "training.eval_auc")] == [
         0.8,
         0.9,

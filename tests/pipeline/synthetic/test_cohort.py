@@ -19,7 +19,12 @@ from typer.testing import CliRunner
 from core.errors import UsageError
 from pipeline.commands.synth import synth
 from pipeline.synthetic import outline
-from pipeline.synthetic.cohort import COLUMNS, OccupiedError, SynthConfig, synthesise
+from pipeline.synthetic.cohort import OccupiedError, SynthConfig, synthesise
+
+COLUMNS = (
+    "image_name", "patient_id", "lesion_id", "diagnosis", "age_approx", "sex", "anatom_site", "target", "asymmetry",
+    "border_irregularity", "colours", "diameter_mm", "area_share", "mm_per_pixel", "atypia", "skin_type", "hairs",
+)  # fmt: skip
 
 Rows = list[dict[str, str]]
 

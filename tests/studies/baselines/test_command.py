@@ -45,6 +45,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
+@pytest.mark.slow
 def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, monkeypatch):
     monkeypatch.setattr("studies.baselines.frozen_cnn._SIZE", 64)
     monkeypatch.setattr("studies.baselines.perceptron._GENERATIONS", 10)
@@ -69,7 +70,7 @@ def test_every_system_gets_a_row_and_a_place_in_the_report(synthetic, tmp_path, 
         raise AssertionError("figures were computed twice")
 
     monkeypatch.setattr(extract, "_described", never)
-    monkeypatch.setattr(frozen_cnn, "_extractor", never)
+    monkeypatch.setattr(frozen_cnn.FeatureExtractor, "pooled", never)
     again = runner.invoke(app, [*arguments, "--weights", "none"])
     assert again.exit_code == 0, again.output
     repeated = json.loads((folder / "rows.json").read_text())

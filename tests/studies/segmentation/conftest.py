@@ -28,7 +28,6 @@ def loaded() -> Loaded:
     draw = np.random.default_rng(0)
     made = [pair(draw, 32, 48) for _ in range(24)]
     return Loaded(
-        tuple(f"p{i}" for i in range(24)),
         np.stack([pixels for pixels, _ in made]),
         np.stack([mask.astype(np.uint8) * 255 for _, mask in made]),
         np.arange(24) % 2,

@@ -72,7 +72,8 @@ def test_the_fifth_block_learns_from_what_the_fourth_says(given: Material) -> No
 def test_parts_are_kept_until_the_options_change(given: Material, tmp_path: Path) -> None:
     result = experiment.run(given, Darkness(), 1, Progress())
     other = Result.model_validate(result.model_dump() | {"classifier": "another"})
-    study = SegmentationStudy.load(tmp_path, ABOUT).with_unet("run").with_result(result, 0.8)
+    study = SegmentationStudy.load(tmp_path, ABOUT).model_copy(update={"unet_run": "run"})
+    study = study.with_result(result, 0.8)
     study.save(tmp_path)
     study = SegmentationStudy.load(tmp_path, ABOUT).with_result(other, 0.8).with_result(result, 0.8)
     assert [one.classifier for one in study.results] == ["another", "darkness"]
