@@ -94,16 +94,18 @@ class Recorder(Worker):
         return len(fresh)
 
     def _settle(self, jobs: list[Job]) -> None:
+        # What was brought is written also for those who have given up waiting, as at the end of the process.
+        waiting = [(len(answers), done) for answers, done in jobs if done.set_running_or_notify_cancel()]
         try:
             with self._database.waiting():
                 self.write([answer for answers, _ in jobs for answer in answers])
         except Exception as error:
             log.exception("%d answers could not be written", sum(len(a) for a, _ in jobs))
-            for _, done in jobs:
+            for _, done in waiting:
                 done.set_exception(error)
             return
-        for answers, done in jobs:
-            done.set_result(len(answers))
+        for number, done in waiting:
+            done.set_result(number)
 
 
 def _insert(session: Session, answers: Sequence[Prediction]) -> list[Prediction]:

@@ -107,6 +107,17 @@ def test_many_writers_lose_nothing(database: Any) -> None:
         assert session.execute(select(Hour.answers)).scalar() == 100
 
 
+def test_an_answer_nobody_waits_for_any_more_is_written_and_the_others_are_told(database: Any) -> None:
+    migrate.upgrade(database)
+    recorder = Recorder(database)
+    left, kept = recorder.put([answer(1)]), recorder.put([answer(2)])
+    left.cancel()
+    recorder.stop()
+    assert kept.result(timeout=0) == 1
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Prediction)) == 2
+
+
 def test_an_answer_gets_its_device_whichever_log_brings_it_first(database: Any) -> None:
     migrate.upgrade(database)
     recorder = Recorder(database)
