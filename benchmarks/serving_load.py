@@ -7,11 +7,12 @@ import json
 import os
 import random
 import resource
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,22 @@ def measured(window: Window, seconds: float, pid: int) -> dict[str, Any]:
 
 def load(kind: str, target: str, images: Path, **flags: Any) -> dict[str, Any]:
     """One window, asked by a fresh process; see `ask`."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silence) as process:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin) as process:
         return process.submit(ask, kind, target, images, **flags).result()
 
 
-def _silence() -> None:
-    """TensorFlow's own lines would stand between those of the benchmark."""
+def _begin() -> None:
+    """Say nothing, since TensorFlow's own lines would stand between the benchmark's, and end when that is killed."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A pool's process waits for its next task on a pipe that it holds open itself.
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def ask(

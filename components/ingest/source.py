@@ -132,9 +132,11 @@ class Source(Frozen):
             IngestError: it does not exist.
         """
         if self.images is not None:
+            if not self.images.exists():
+                raise IngestError(f"source {self}: images={self.images} does not exist")
             if self.kind != "folder" and self.images.suffix.lower() in hdf5.SUFFIXES:
                 if not self.images.is_file():
-                    raise IngestError(f"source {self}: images={self.images} does not exist")
+                    raise IngestError(f"source {self}: images={self.images} is not a file")
             elif not self.images.is_dir():
                 raise IngestError(f"source {self}: images={self.images} is not a folder")
             return self.images

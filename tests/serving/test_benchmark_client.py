@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,23 @@ def test_without_callers_there_is_nothing_to_wait_for() -> None:
 def test_a_request_that_http2_would_not_take_at_once_is_refused() -> None:
     with pytest.raises(SystemExit, match="at most 65535 can be sent"):
         GrpcConnection("127.0.0.1:1", "/a/b", [b"x" * 65_535])
+
+
+def test_the_load_ends_with_a_benchmark_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = f"127.0.0.1:{server.getsockname()[1]}"
+        load = "import pathlib, sys; from benchmarks.serving_load import load; load('rest', sys.argv[1], pathlib.Path(sys.argv[2]))"
+        with subprocess.Popen(
+            [sys.executable, "-c", load, target, str(tmp_path)], stderr=subprocess.DEVNULL
+        ) as benchmark:
+            server.settimeout(60)
+            connection, _ = server.accept()
+            benchmark.kill()
+        with connection:
+            connection.settimeout(20)  # the load itself waits a minute for an answer
+            while connection.recv(65536):
+                pass
 
 
 def test_who_was_started_is_stopped_when_another_does_not_start(

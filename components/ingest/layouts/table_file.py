@@ -105,9 +105,10 @@ def header(path: Path) -> tuple[str, ...]:
 
 def _cut(cells: list[str], width: int) -> list[str]:
     """Drop the empty cells at the end of a row beyond its first ``width``."""
-    while len(cells) > width and not cells[-1].strip():
-        cells = cells[:-1]
-    return cells
+    end = len(cells)
+    while end > width and not cells[end - 1].strip():
+        end -= 1
+    return cells[:end]
 
 
 def _text(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -90,6 +90,19 @@ def test_a_source_without_its_table_names_what_was_expected(tmp_path: Path) -> N
         Source(kind="csv", path=tmp_path / "absent").table()
 
 
+@pytest.mark.parametrize("kind", ["csv", "folder"])
+def test_a_place_of_images_that_cannot_be_says_what_it_is(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "folder.h5").mkdir()
+    wrong = {"absent": "does not exist", "absent.h5": "does not exist", "file.txt": "is not a folder"}
+    if kind != "folder":
+        wrong["folder.h5"] = "is not a file"
+    for name, sentence in wrong.items():
+        source = Source.parse(f"{kind}:{tmp_path},images={tmp_path / name}")
+        with pytest.raises(IngestError, match=f"images={tmp_path / name} {sentence}"):
+            source.image_place()
+
+
 def test_identifiers_are_shared_between_archives_only(tmp_path: Path) -> None:
     spaces: Callable[[str], str] = lambda kind: Source.parse(f"{kind}:{tmp_path}").id_space  # noqa: E731
     assert spaces("ham10000") == spaces("isic2019") == spaces("isic-archive") == spaces("siim2020")
