@@ -94,7 +94,7 @@ def test_the_file_of_outcomes_is_what_the_command_reads_and_the_audit_log_knows(
     with filled.services.database.write() as session:
         session.merge(
             Examination(
-                id="r1", device_id="pi-1", at=1, state="answered", digest="", code="=HYPERLINK(1)", number=1,
+                id="r1", device_id="pi-1", at=clock.now(), state="answered", digest="", code="=HYPERLINK(1)", number=1,
                 document={},
             )
         )  # fmt: skip

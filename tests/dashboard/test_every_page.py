@@ -79,7 +79,7 @@ def turned(running: Any) -> str:
         prediction.outcome = None
         session.merge(
             Examination(
-                id=prediction.request_id, device_id="d" * 64, at=1, state="answered", digest="", number=7,
+                id=prediction.request_id, device_id="d" * 64, at=clock.now(), state="answered", digest="", number=7,
                 code=OVERRIDE[:20] + ENDLESS[:40], document={"quality": {"advice": [name[:60]]}},
             )
         )  # fmt: skip
