@@ -8,6 +8,8 @@ PYTEST ?=
 # Processes that share the tests: three, as a quarter of the time is waiting, but each takes up to 3 GB. A machine of 8 GB has
 # 7.8 million kB for them.
 WORKERS ?= $(shell awk '/MemTotal/ {n = int($$2 / 3500000); print (n > 3 ? 3 : n < 1 ? 1 : n)}' /proc/meminfo 2>/dev/null || echo 2)
+# Large networks take more memory, and little of the slow tests is waiting: two processes at most.
+SLOW_WORKERS = $(if $(filter 1,$(WORKERS)),1,2)
 # Where tests write: most files are small, and many are copied and removed, so into memory where there are 10 GB of it to spare.
 SCRATCH ?= $(shell grep -q ' /dev/shm [^ ]* [^ ]*noexec' /proc/mounts || df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 10000000 {print "/dev/shm"}')
 # A number: the order of the test files is drawn from it. Without one it is always the same.
@@ -48,16 +50,16 @@ test-random: setup  ## run the property tests with other examples than `make tes
 test-order: setup  ## run the files, and the tests in each, in an order drawn at random; it is printed, to repeat with ORDER
 	@$(SHARED) --random-order --random-order-seed=$(or $(ORDER),$(shell date +%s)) -m "$(SHORT)" $(PYTEST)
 
-coverage: setup  ## measure which lines and branches of the product the tests reach (twice the time); may not fall
+coverage: setup  ## measure which lines and branches of the product `test` and `test-slow` reach (three quarters of an hour); may not fall
 	@rm -rf .build/coverage && mkdir -p .build/coverage
 	@.venv/bin/python -m coverage run -m pytest -n $(WORKERS) -m "$(SHORT)" $(PYTEST)
+	@.venv/bin/python -m coverage run -m pytest -n $(SLOW_WORKERS) -m slow $(PYTEST) || [ $$? -eq 5 ]  # none of PYTEST is slow
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report --sort=cover > .build/coverage/report.txt; code=$$?; \
 		tail -1 .build/coverage/report.txt; echo "each file: .build/coverage/report.txt"; exit $$code
 
-# Large networks take more memory, and little of this is waiting: two processes at most.
 test-slow: setup  ## run the tests that take minutes: large networks, the cluster double, Flink, manifests, the wheel
-	@$(PYTESTS) -n $(if $(filter 1,$(WORKERS)),1,2) -m slow $(PYTEST)
+	@$(PYTESTS) -n $(SLOW_WORKERS) -m slow $(PYTEST)
 
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
 	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers
