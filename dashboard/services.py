@@ -49,10 +49,9 @@ class Services:
         self.accounts = Accounts(database, self.audit, self.sessions, settings.password_min_length)
         self.tokens = Tokens(database)
         self.guard = SignInGuard(database, settings)
-        self.people_rate, self.token_rate = (
-            RateLimiter(per_minute / 60, per_minute)
-            for per_minute in (settings.rate_limit_per_minute, settings.device_rate_limit_per_minute)
-        )
+        people, devices = settings.rate_limit_per_minute, settings.device_rate_limit_per_minute
+        self.people_rate = RateLimiter(people / 60, people)
+        self.token_rate = RateLimiter(devices / 60, devices)
         self.runs = RunFiles(workspace)
         self.metadata = Metadata(workspace.metadata)
         server = settings.model_server.removeprefix("dns:///")
