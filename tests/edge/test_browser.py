@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from core.files import write_atomic
 from edge.camera.sample import draw
 from edge.kiosk import app
 from edge.queue.examination import new_id
@@ -109,13 +110,13 @@ def test_settings_and_the_second_language(ward: Ward) -> None:
 def test_a_bad_photograph_is_taken_again(ward: Ward) -> None:
     page = ward.page
     good = (ward.camera / "a.jpg").read_bytes()
-    (ward.camera / "a.jpg").write_bytes(draw(800, 600, x=0.95, y=0.95))
+    write_atomic(ward.camera / "a.jpg", draw(800, 600, x=0.95, y=0.95))
     ward.go("/?code=P-9")
     page.tap("#shutter")
     expect(page.locator(".advice li")).to_have_text(re.compile("off the middle"))
     ward.touch_targets_are_large()
     ward.fits_the_screen()
-    (ward.camera / "a.jpg").write_bytes(good)
+    write_atomic(ward.camera / "a.jpg", good)
     page.tap("text=Take again")
     expect(page.locator("#code")).to_have_value("P-9")
     page.tap("#shutter")
@@ -158,7 +159,7 @@ def test_scanning_can_be_given_up(ward: Ward) -> None:
 def test_what_was_sent_anyway_says_so(ward: Ward) -> None:
     page = ward.page
     good = (ward.camera / "a.jpg").read_bytes()
-    (ward.camera / "a.jpg").write_bytes(draw(800, 600, x=0.95, y=0.95))
+    write_atomic(ward.camera / "a.jpg", draw(800, 600, x=0.95, y=0.95))
     ward.go("/?code=P-11")
     expect(page.locator("#shutter")).to_be_enabled()
     page.tap("#shutter")
@@ -168,7 +169,7 @@ def test_what_was_sent_anyway_says_so(ward: Ward) -> None:
     expect(page.locator(".rows li").first).to_contain_text("sent anyway")
     record = page.request.get(f"{ward.url}/examinations/{ward.device.queue.page(1)[0].id}.json").json()
     assert record["quality"]["advice"] == ["off_centre"]
-    (ward.camera / "a.jpg").write_bytes(good)
+    write_atomic(ward.camera / "a.jpg", good)
 
 
 @pytest.mark.parametrize("path", ["/", "/history", "/settings", "/notices", "/nowhere", "result"])
