@@ -1,6 +1,6 @@
 """One EfficientNet-Lite0 in several engines: the network alone, and the whole answer to JPEGs.
 
-    uv sync --group benchmarks
+    .build/installer/bin/uv sync --all-extras --group benchmarks
     python benchmarks/engines.py IMAGES [--rounds 15] [--batch 8] [--threads 1 2]
 
 IMAGES is a folder of JPEGs. Every contestant is a process of its own, held to as many cores as it has threads, and
