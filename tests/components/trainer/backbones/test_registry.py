@@ -134,7 +134,9 @@ def test_networks_too_large_for_constants_keep_their_variables(
     monkeypatch.setattr("components.trainer.model.classifier.LARGEST_CONSTANTS", 1000)
     network = networks.build(_config("tiny_cnn"), size=32, classes=2, moments=MOMENTS, fast=False)
     saved_model.write(_served(network, 32), tmp_path, metadata={})
-    kept = [shape for name, shape in tf.train.list_variables(str(tmp_path / "variables" / "variables")) if shape]
+    kept = [
+        shape for name, shape in tf.train.list_variables(str(tmp_path / "variables" / "variables")) if shape
+    ]
     assert sum(map(math.prod, kept)) == network.folded().model.count_params()  # each once
     picture = lesions.jpeg(lesions.picture(np.random.default_rng(3), True))
     check = check_saved_model(tmp_path, [{features.IMAGE_BYTES: [picture]}])
