@@ -21,8 +21,11 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.engines import served, untrained
-from benchmarks.measuring import command_line, jpegs, markdown, row, rss
+# As a script this folder comes first, and its serving.py would stand for the package of that name.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.engines import served, untrained  # noqa: E402
+from benchmarks.measuring import command_line, jpegs, markdown, row, rss  # noqa: E402
 
 HEAD = (
     "network",
