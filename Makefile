@@ -64,7 +64,7 @@ test-slow: setup  ## run the tests that take minutes: large networks, the cluste
 test-containers: setup  ## build the images and run them as a cluster would; needs a Docker Engine, else skips
 	@$(PYTESTS) -m container --durations=0 $(PYTEST) tests/containers
 
-test-cluster: setup  ## apply the overlays to a real API server, which Go builds once (10 minutes), else skips
+test-cluster: setup  ## apply the overlays to a real API server, which Go builds once (7 minutes), else skips
 	@$(PYTESTS) -m cluster --durations=5 $(PYTEST) tests/cluster
 
 test-wheel: setup  ## build the wheel, install each extra of it in a fresh environment, start its command

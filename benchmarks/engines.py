@@ -1,6 +1,6 @@
 """One EfficientNet-Lite0 in several engines: the network alone, and the whole answer to JPEGs.
 
-    uv sync --group benchmarks
+    .build/installer/bin/uv sync --all-extras --group benchmarks
     python benchmarks/engines.py IMAGES [--rounds 15] [--batch 8] [--threads 1 2]
 
 IMAGES is a folder of JPEGs. Every contestant is a process of its own, held to as many cores as it has threads, and
@@ -23,11 +23,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.measuring import command_line, markdown, row
+
+if TYPE_CHECKING:
+    from components.trainer.export.served import Served
+    from components.trainer.model.classifier import Classifier
 
 SIZE = 224
 CLASSES = 7
@@ -49,23 +53,57 @@ CONTESTANTS = {
 REFERENCE = "OpenVINO"
 
 
+def untrained(backbone: str) -> Classifier:
+    """A classifier of one network whose head is random; its body is ImageNet's where the package holds its weights."""
+    import keras
+
+    from components.trainer.model import network as networks
+    from components.trainer.model.classes import Classes
+    from components.trainer.model.classifier import Classifier, Member
+    from pipeline.config import load
+
+    keras.utils.set_random_seed(1)
+    trainer = load("quick").trainer
+    if backbone != trainer.backbone:
+        trainer = trainer.model_copy(update={"backbone": backbone, "weights": "none"})
+    moments = networks.Moments((0.0,) * 3, (1.0,) * 3)
+    network = networks.build(trainer, size=SIZE, classes=CLASSES, moments=moments, fast=False)
+    return Classifier((Member(network, SIZE),), Classes(tuple("abcdefg"), (0.0,) * 6 + (1.0,), 0), 1)
+
+
+def served(classifier: Classifier, graph: Any) -> Served:
+    """All that is exported of a graph; what would be fitted is made up."""
+    from components.trainer.export.calibration import Calibration
+    from components.trainer.export.out_of_distribution import OutOfDistributionDetector
+    from components.trainer.export.readout import with_weight
+    from components.trainer.export.served import Served
+    from core.measures.operating_point import OperatingPoint, Zones
+
+    channels = classifier.members[0].network.model.outputs[2].shape[-1] + 4 * 4 * 3 + 3
+    directions = np.random.default_rng(0).normal(size=(channels, 64)).astype(np.float32) / 10
+    flat = np.zeros(channels, np.float32)
+    return Served(
+        classifier,
+        with_weight(classifier.classes, 0.1),
+        Calibration("temperature", 1.1),
+        OperatingPoint(0.1, 0.9, 0.6, (0.0, 1.0), (0.0, 1.0)),
+        Zones(0.05, 0.3),
+        OutOfDistributionDetector(flat, directions, directions, flat + 1, 1.0, 100.0),
+        graph,
+        SIZE,
+        "1",
+    )
+
+
 def prepare(folder: Path) -> None:
-    """Write the same network for every engine; its head is random, its body ImageNet's."""
+    """Write the same network for every engine."""
     import keras
     import openvino
     import tensorflow as tf
     import tf2onnx
 
     from components.trainer.export import litert, saved_model
-    from components.trainer.export.calibration import Calibration
-    from components.trainer.export.out_of_distribution import OutOfDistributionDetector
-    from components.trainer.export.readout import with_weight
-    from components.trainer.export.served import Served
-    from components.trainer.model import network as networks
-    from components.trainer.model.classes import Classes
-    from components.trainer.model.classifier import Classifier, InferenceGraph, Member
-    from core.measures.operating_point import OperatingPoint, Zones
-    from pipeline.config import load
+    from components.trainer.model.classifier import InferenceGraph
 
     class Unfolded:
         """The graph as it was exported before batch-norm was folded: variables, and a batch-norm a layer."""
@@ -84,38 +122,12 @@ def prepare(folder: Path) -> None:
     def first_output(graph: Any) -> Callable[[Any], Any]:
         return lambda pictures: graph(pictures)[0]
 
-    keras.utils.set_random_seed(1)
-    network = networks.build(
-        load("quick").trainer,
-        size=SIZE,
-        classes=CLASSES,
-        moments=networks.Moments((0.0,) * 3, (1.0,) * 3),
-        fast=False,
-    )
-    classes = Classes(tuple("abcdefg"), (0.0,) * 6 + (1.0,), 0)
-    classifier = Classifier((Member(network, SIZE),), classes, 1)
-    channels = network.model.outputs[2].shape[-1] + 4 * 4 * 3 + 3
-    directions = np.random.default_rng(0).normal(size=(channels, 64)).astype(np.float32) / 10
-    flat = np.zeros(channels, np.float32)
-    detector = OutOfDistributionDetector(flat, directions, directions, flat + 1, 1.0, 100.0)
+    classifier = untrained("efficientnet_lite0")
     graphs: dict[str, Any] = {"": InferenceGraph(classifier, SIZE), "-unfolded": Unfolded(classifier)}
     picture = tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8, name="pictures")
     for suffix, graph in graphs.items():
-        served = Served(
-            classifier,
-            with_weight(classes, 0.1),
-            Calibration("temperature", 1.1),
-            OperatingPoint(0.1, 0.9, 0.6, (0.0, 1.0), (0.0, 1.0)),
-            Zones(0.05, 0.3),
-            detector,
-            graph,
-            SIZE,
-            "1",
-        )
-        saved_model.write(served, folder / f"model{suffix}", metadata={})
+        saved_model.write(served(classifier, graph), folder / f"model{suffix}", metadata={})
         archive = keras.export.ExportArchive()
-        if not graph.constant:
-            archive.track(network.model)
         archive.add_endpoint("serving_default", first_output(graph), [picture])
         archive.write_out(str(folder / f"network{suffix}"), verbose=False)
     folded = graphs[""].classifier

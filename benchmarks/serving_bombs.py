@@ -78,11 +78,12 @@ def measure(
 
 
 def _added(server: Any, folder: Path, rounds: int) -> Iterator[Row]:
+    from serving.engine.model import read_meta_graph
     from serving.engine.session import Session
     from serving.engine.tensors import from_proto
 
     session = Session(folder / "m" / "1")
-    signature = session.meta_graph.signature_def["serving_default"]
+    signature = read_meta_graph(folder / "m" / "1", ["serve"]).signature_def["serving_default"]
     plan = session.plan([signature.inputs["x"].name], [one.name for one in signature.outputs.values()])
     feed = from_proto(to_proto(np.array([1.0], np.float32)), "x")
     message = predict_request("m", {"x": [1.0]}).SerializeToString()

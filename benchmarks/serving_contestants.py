@@ -134,7 +134,8 @@ class Contestants:
             )  # fmt: skip
             self._uvicorn("fastapi", keras_file)
         if absent := serving_model.absent_for_onnx():
-            self.missing["onnx"] = f"{', '.join(absent)} not installed (uv sync --group benchmarks)"
+            command = ".build/installer/bin/uv sync --all-extras --group benchmarks"
+            self.missing["onnx"] = f"{', '.join(absent)} not installed ({command})"
         else:
             self._uvicorn("onnx", {"ONNX": str(pixels / "model.onnx")})
         if self._old_code is not None:

@@ -57,12 +57,13 @@ def in_process(folder: str, images: list[bytes], batch: int, threads: int) -> Wi
     """The graph, called without any server, by so many threads."""
     from core.tfserving.tensors import to_proto
     from serving.engine.capi import use_onednn
+    from serving.engine.model import read_meta_graph
     from serving.engine.session import Session
     from serving.engine.tensors import from_proto
 
     use_onednn()  # as the server does
     session = Session(Path(folder))
-    signature = session.meta_graph.signature_def["serving_default"]
+    signature = read_meta_graph(Path(folder), ["serve"]).signature_def["serving_default"]
     plan = session.plan(
         [signature.inputs["image_bytes"].name], [info.name for info in signature.outputs.values()]
     )

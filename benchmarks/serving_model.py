@@ -63,8 +63,6 @@ def export(folder: Path) -> None:
 
     for name, network in networks.items():
         archive = keras.export.ExportArchive()
-        if name != "1":
-            archive.track(model)
         strings = tf.TensorSpec([None], tf.string, name="image_bytes")
         archive.add_endpoint("serving_default", answering(network), [strings])
         archive.write_out(str(folder / name), verbose=False)

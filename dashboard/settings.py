@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, HttpUrl, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as VariableError
 
 from core.errors import UsageError
 from core.settings import explain
@@ -148,6 +149,15 @@ class Settings(BaseSettings):
         """Folder of the dashboard's own files."""
         return self.state_dir or self.workspace / "dashboard"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_none(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take an empty text, all that a variable can hold, for nothing where a setting may be nothing."""
+        optional = {
+            name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation)
+        }
+        return {key: None if value == "" and key in optional else value for key, value in values.items()}
+
     @property
     def database(self) -> str:
         """The database's URL."""
@@ -185,5 +195,9 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         for key in environment - {k for k, v in overrides.items() if v is not None}:
             values.pop(key, None)
         return Settings(**values)
+    except VariableError as error:
+        # Of a list or a table: pydantic-settings reads JSON.
+        example = f"{PREFIX}EMAIL_TO='[\"ward@clinic.example\"]'"
+        raise SettingsError(f"{error}: a variable holds lists and tables as JSON, e.g. {example}") from None
     except ValidationError as error:
         raise SettingsError("; ".join(explain(error, Settings))) from None

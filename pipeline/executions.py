@@ -75,14 +75,23 @@ def steps(where: Locations) -> list[Step]:
 
 
 def collect(
-    where: Locations, steps: Sequence[Step], *, started: datetime, seconds: float, error: str
+    where: Locations,
+    steps: Sequence[Step],
+    *,
+    started: datetime,
+    seconds: float,
+    error: str,
+    refused: Verdict | None = None,
 ) -> Outcome:
     """Read the verdicts and measurements of a run out of the artifacts that all its steps left.
 
-    ``error`` is what a step raised, if one did.
+    ``error`` is what a step raised, if one did, and ``refused`` the verdict it raised, if it is a gate.
     """
     by_name = {step.name: step for step in steps}
     verdicts = _verdicts(by_name)
+    # A gate that raises leaves no outputs; what the data gate says lies beside the class balance, too.
+    if refused is not None and refused.gate not in {verdict.gate for verdict in verdicts}:
+        verdicts.append(refused)
     trained = _folder(by_name, "Trainer", "model")
     model = Path(path_utils.serving_model_path(str(trained))) if trained else None
     facts = json.loads((model / FACTS).read_text()) if model and (model / FACTS).exists() else {}

@@ -90,7 +90,7 @@ def run_steps(
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(settings.model_dump_json(indent=2) + "\n")
     begun = time.monotonic()
-    error = ""
+    error, refused = "", None
     with (
         native_output.hidden(folder / "native.log"),
         _logged(console, folder, local.step_names(compiled)),
@@ -98,7 +98,7 @@ def run_steps(
         try:
             local.run(compiled)
         except GateRefusedError as refusal:
-            error = str(refusal)
+            error, refused = str(refusal), refusal.verdict
             _log.debug("the run stopped at a gate", exc_info=True)
         except Exception as fault:
             # Whatever a step raises ends the run, never the record of it.
@@ -106,7 +106,9 @@ def run_steps(
             _log.exception("the run failed")
         steps = executions.steps(where)
         seconds = round(time.monotonic() - begun, 1)
-        result = executions.collect(where, steps, started=started, seconds=seconds, error=error)
+        result = executions.collect(
+            where, steps, started=started, seconds=seconds, error=error, refused=refused
+        )
     return result, steps, error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,18 @@ for _threads in (
     "OMP_NUM_THREADS",
 ):
     os.environ.setdefault(_threads, "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give what libraries leave behind (TFX, MLflow, Chromium) a folder that goes with this run.
+
+    pytest's own folders, of which it keeps what failed, stay where they would have been.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+        folder = tempfile.TemporaryDirectory(prefix="melanosizer-tests-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ["TMPDIR"] = tempfile.tempdir = folder.name
 
 
 def pytest_collection_finish() -> None:

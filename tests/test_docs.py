@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,32 @@ def test_every_address_of_the_model_server_is_on_its_page() -> None:
     assert {"/healthz", "/readyz"} <= addresses
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     assert sorted(one for one in addresses if f"`{one}`" not in page and f"`{one}/" not in page) == []
+
+
+FOLDERS = (*ROOMS, "docker", "k8s", "schemas", "tests", "benchmarks", "docs")
+# A module by its name alone, or what lies in one of the repository's folders.
+_ENDING = r"\.(?:json|md|pbtxt|service|sh|toml|ya?ml)"
+PLACE = re.compile(
+    rf"`((?:[\w*-]+/)*[\w*-]+\.py|(?:{'|'.join(FOLDERS)})/(?:[\w*-]+/)*(?:[\w*.-]+{_ENDING}|[\w*-]*))`"
+)
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    there = [
+        path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*")
+    ] + list(FOLDERS)
+    missing = [
+        f"{page.name}: {place}"
+        for page in PAGES
+        for place in sorted(set(PLACE.findall(page.read_text(encoding="utf-8"))))
+        if "NAME" not in place  # stands for one that a reader writes
+        and not any(
+            fnmatch(path, pattern)
+            for path in there
+            for pattern in (place.rstrip("/"), f"*/{place.rstrip('/')}")
+        )
+    ]
+    assert missing == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

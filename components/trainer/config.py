@@ -174,7 +174,7 @@ class TrainerConfig(Frozen):
     seed: int = Field(default=17, ge=0, description="same seed, same data, same machine: same weights")
     cache_dir: str | None = Field(
         default=None,
-        description="folder of decoded pictures, features and backups; default: in the run's folder",
+        description="folder of decoded pictures, features and backups; default: `cache` of the workspace",
     )
 
     @model_validator(mode="after")

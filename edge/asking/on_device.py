@@ -65,7 +65,7 @@ class OnDeviceModel:
             litert = import_module("ai_edge_litert.interpreter")
         except ImportError:
             raise ModelUnusableError(
-                "ai-edge-litert is not installed: add the dependency group `edge-litert`, "
+                "ai-edge-litert is not installed: pip install 'melanosizer[edge-litert]', "
                 "or set fallback.enabled = false"
             ) from None
         try:

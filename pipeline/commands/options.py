@@ -73,7 +73,10 @@ VersionOption = Annotated[
 ]
 RunOption = Annotated[
     str | None,
-    typer.Option("--run", help="The name of a run, as its folder in WORKSPACE/runs. Without it, the newest."),
+    typer.Option(
+        "--run",
+        help="The name of a run, as its folder in WORKSPACE/runs. Without it, the newest that has ended.",
+    ),
 ]
 
 

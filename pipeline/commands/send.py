@@ -38,7 +38,7 @@ def send(
 
     MLflow gets parameters, measures, each epoch, the report and the cards, and a pushed model as a version of its
     registry; a run it has already is left as it is. OpenLineage gets a start and an end of each step. Needs the
-    extra [mlflow] or [openlineage].
+    extra `mlflow` or `openlineage`.
 
     Example:  melanosizer send --workspace workspace --mlflow http://127.0.0.1:5000
     """

@@ -59,7 +59,8 @@ def submit(
     project: Annotated[str, typer.Option(help="The Google Cloud project for Vertex AI.")] = "",
     location: Annotated[str, typer.Option(help="The Google Cloud region for Vertex AI.")] = "",
     service_account: Annotated[
-        str, typer.Option(help="The service account that the steps run as on Vertex AI.")
+        str,
+        typer.Option(help="The service account that the steps run as. Without it, the cluster's own choice."),
     ] = "",
 ) -> None:
     """Compile the pipeline and run it on a cluster.

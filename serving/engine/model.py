@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import threading
@@ -18,7 +19,7 @@ from serving.engine.batching import BatchingParameters, NotBatchableError, batch
 from serving.engine.session import Plan, Session
 from serving.engine.tensors import Tensor
 from serving.operations.metrics import Metrics
-from serving.protos import SavedModel
+from serving.protos import MetaGraphDef, SavedModel
 from serving.status import Code, ServingError, invalid_argument, not_found
 
 log = logging.getLogger(__name__)
@@ -59,16 +60,21 @@ class Model:
         self.name = name
         self.version = version
         self.folder = folder
-        self.signatures = read_signatures(folder, options.tags)
+        meta_graph = read_meta_graph(folder, options.tags)
+        # Copied: a part of a message keeps the whole in memory, and this one holds the weights.
+        self.signatures: dict[str, Any] = copy.deepcopy(dict(meta_graph.signature_def))
+        incomplete = _is_incomplete(folder, meta_graph)
+        del meta_graph
         self.checks_methods = options.checks_methods
         self._metrics = options.metrics
         self._slots = options.slots
         self._session = Session(folder, options.tags, *options.threads)
-        try:
-            _check_complete(folder, self._session.meta_graph)
-        except ServingError:
+        if incomplete:
             self._session.close()
-            raise
+            raise ServingError(
+                Code.FAILED_PRECONDITION,
+                f"{folder} holds a graph with variables, and no variables/variables.index: is it still being copied?",
+            )
         self._plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = {}
         self._batched: dict[tuple[frozenset[str], frozenset[str]], tuple[Plan, list[str], list[str]]] = {}
         if options.batching is not None:
@@ -157,8 +163,8 @@ class Model:
         self._session.close()
 
 
-def read_signatures(folder: Path, tags: Sequence[str]) -> dict[str, Any]:
-    """The signatures of the meta graph with exactly these tags, before any loader drops what it does not want.
+def read_meta_graph(folder: Path, tags: Sequence[str]) -> MetaGraphDef:
+    """The meta graph with exactly these tags, before any loader drops what it does not want.
 
     Raises:
         ServingError: NOT_FOUND without a SavedModel or a meta graph of these tags, DATA_LOSS if it is unreadable.
@@ -179,25 +185,20 @@ def read_signatures(folder: Path, tags: Sequence[str]) -> dict[str, Any]:
         raise ServingError(Code.DATA_LOSS, f"Can't parse {folder} as binary proto: {error}") from error
     for meta_graph in model.meta_graphs:
         if set(meta_graph.meta_info_def.tags) == set(tags):
-            return dict(meta_graph.signature_def)
+            return meta_graph
     raise not_found(
         f"Could not find meta graph def matching supplied tags: {{ {' '.join(tags)} }}. To inspect available "
         "tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
     )
 
 
-def _check_complete(folder: Path, meta_graph: Any) -> None:
-    """Refuse a copy that has only begun: the loader takes a graph without its variables and fails at each run."""
-    has_variables = any(node.op in _VARIABLES for node in meta_graph.graph_def.node)
-    if (
-        has_variables
-        and meta_graph.saver_def.restore_op_name
+def _is_incomplete(folder: Path, meta_graph: MetaGraphDef) -> bool:
+    """A copy that has only begun: the loader takes a graph without its variables, and it fails at each run."""
+    return (
+        any(node.op in _VARIABLES for node in meta_graph.graph_def.node)
+        and bool(meta_graph.saver_def.restore_op_name)
         and not (folder / "variables" / "variables.index").is_file()
-    ):
-        raise ServingError(
-            Code.FAILED_PRECONDITION,
-            f"{folder} holds a graph with variables, and no variables/variables.index: is it still being copied?",
-        )
+    )
 
 
 def _check_batch(feeds: Mapping[str, Tensor]) -> None:

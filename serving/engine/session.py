@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Sequence
 from ctypes import c_char_p, c_void_p
@@ -11,7 +10,7 @@ from typing import Any
 
 from serving.engine.capi import Output, Status, library
 from serving.engine.tensors import Tensor
-from serving.protos import ConfigProto, MetaGraphDef, RunOptions
+from serving.protos import ConfigProto, RunOptions
 from serving.status import ServingError, invalid_argument, not_found
 
 
@@ -41,9 +40,10 @@ class Session:
         settings = ConfigProto(intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op)
         # A thread that looks for more work for a while takes the core from the one that sends the answer.
         settings.experimental.disable_thread_spinning = True
+        # Each signature's graph, with its weights, kept for nobody who asks. TensorFlow Serving turns it off, too.
+        settings.experimental.disable_output_partition_graphs = True
         config = settings.SerializeToString()
         options = api.TF_NewSessionOptions()
-        meta_graph = api.TF_NewBuffer()
         self.graph: int = api.TF_NewGraph()
         self._session: int | None = None
         self._lock = threading.Lock()
@@ -54,16 +54,13 @@ class Session:
                 status.check()
                 path = str(folder).encode()
                 self._session = api.TF_LoadSessionFromSavedModel(
-                    options, None, path, wanted, len(tags), self.graph, meta_graph, status.handle
+                    options, None, path, wanted, len(tags), self.graph, None, status.handle
                 )
                 status.check()
-            data = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
-            self.meta_graph = MetaGraphDef.FromString(data)
         except ServingError:
             self.close()
             raise
         finally:
-            api.TF_DeleteBuffer(meta_graph)
             api.TF_DeleteSessionOptions(options)
 
     def output(self, name: str) -> Output:

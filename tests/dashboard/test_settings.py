@@ -54,6 +54,25 @@ def test_a_bad_file_is_explained(tmp_path: Path, text: str, message: str) -> Non
     assert message in str(caught.value)
 
 
+def test_an_empty_text_is_none_where_a_setting_may_be_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dash.yaml"
+    path.write_text('model_server_metrics_url: ""\n')
+    monkeypatch.setenv(f"{PREFIX}STATE_DIR", "")
+    found = load(path)
+    assert found.model_server_metrics_url is None
+    assert found.state == found.workspace / "dashboard"
+
+
+def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}TRUSTED_PROXIES", '["10.0.0.0/8"]')
+    assert [str(one) for one in load().trusted_proxies] == ["10.0.0.0/8"]
+    monkeypatch.setenv(f"{PREFIX}TRUSTED_PROXIES", "10.0.0.0/8")
+    with pytest.raises(SettingsError, match=r'field "trusted_proxies".*lists and tables as JSON'):
+        load()
+
+
 def test_a_database_nobody_can_use_is_explained(tmp_path: Path) -> None:
     from dashboard.database.connection import Database
 

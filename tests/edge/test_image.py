@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from edge.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = ROOT / ".build" / "installer" / "bin" / "uv"
@@ -56,3 +59,17 @@ def test_the_screens_unit_keeps_its_profile_in_its_own_folder() -> None:
     lines = [line for line in unit.splitlines() if not line.startswith("#")]
     assert "%U" not in "".join(lines)  # root's number in a system unit
     assert "RuntimeDirectory=melanosizer-kiosk" in lines
+
+
+def test_the_devices_unit_keeps_its_state_in_the_folder_that_systemd_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unit = (ROOT / "edge" / "deploy" / "melanosizer-edge.service").read_text()
+    folder = re.search(r"(?m)^StateDirectory=(.+)$", unit)
+    above = re.search(r"(?m)^Environment=XDG_STATE_HOME=(.+)$", unit)
+    assert folder
+    assert above
+    # The unit hides every home, where a user that is not root would keep it otherwise.
+    monkeypatch.setattr("os.geteuid", lambda: 999)
+    monkeypatch.setenv("XDG_STATE_HOME", above[1])
+    assert load(None).device.state_dir == Path("/var/lib") / folder[1]

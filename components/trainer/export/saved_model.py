@@ -36,9 +36,6 @@ def write(served: Served, folder: Path, *, metadata: dict[str, Any]) -> None:
     schemas/model.schema.json.
     """
     archive = keras.export.ExportArchive()
-    if not served.graph.constant:
-        for member in served.graph.classifier.members:
-            archive.track(member.network.model)
     explainer = Explainer(served)
     # Wrapped, because an endpoint's inputs are named as its function's parameters are.
     archive.add_endpoint(

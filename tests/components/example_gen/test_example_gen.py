@@ -13,9 +13,9 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import proto_utils
 
 from components.example_gen import component
-from components.ingest.config import LOCAL_BEAM_OPTIONS
 from core import files, tfrecord
 from core.features import SPLITS
+from pipeline.config import LOCAL_BEAM_ARGS
 
 SHARDS = {"train": ([b"a", b"b"], [b"c"]), "eval": ([b"d"],), "test": ([],)}
 
@@ -47,7 +47,7 @@ def _run(data: Path, out: Path) -> standard_artifacts.Examples:
     config = example_gen_pb2.Input(
         splits=[example_gen_pb2.Input.Split(name=name, pattern=f"{name}/*.tfrecord.gz") for name in SPLITS]
     )
-    context = component.Executor.Context(beam_pipeline_args=list(LOCAL_BEAM_OPTIONS))
+    context = component.Executor.Context(beam_pipeline_args=list(LOCAL_BEAM_ARGS))
     properties = {
         "input_base": str(data),
         "input_config": proto_utils.proto_to_json(config),
