@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="melanosizer-tests-", ignore_cleanup_errors=True)
         config.add_cleanup(folder.cleanup)
         # PostgreSQL is started by nobody where the tests run as root.
-        Path(folder.name).chmod(0o711)  # noqa: S103
+        Path(folder.name).chmod(0o711)
         os.environ["TMPDIR"] = tempfile.tempdir = folder.name
 
 
