@@ -50,7 +50,7 @@ deadline_s = 2.0
 [server]
 addresses = ["{server}"]
 attempts = 1
-deadline_s = 2.0
+deadline_s = {deadline_s}
 backoff_s = 0.05
 longest_pause_s = 0.3
 [storage]
@@ -207,9 +207,16 @@ class Stopwatch(threading.Thread):
 
 
 def chaos(
-    folder: Path, *, captures: int, kills: int, seed: int, pause_s: float = 0.8, patience_s: float = 180.0
+    folder: Path,
+    *,
+    captures: int,
+    kills: int,
+    seed: int,
+    pause_s: float = 0.8,
+    deadline_s: float = 2.0,
+    patience_s: float = 180.0,
 ) -> Result:
-    """Run it all in `folder`."""
+    """Run it all in `folder`; the device gives a server `deadline_s` for an answer."""
     source = random.Random(seed)
     (folder / "camera").mkdir()
     camera = Camera(folder / "camera", random.Random(source.random()))
@@ -228,74 +235,85 @@ def chaos(
             camera=folder / "camera",
             server=networks[0].address,
             gateway=networks[1].address,
+            deadline_s=deadline_s,
         )
     )
     machine = DeviceProcess(config)
-    start = time.monotonic()
-    machine.start()
-    driver = Driver(machine, captures, random.Random(source.random()), pause_s)
-    weather = Weather(networks, random.Random(source.random()), up_s=1.5, down_s=1.0)
-    stopwatch = Stopwatch(machine, driver, server, networks[0])
-    for thread in (driver, weather, camera, stopwatch):
-        thread.start()
-    killed = 0
-    while killed < kills:
-        # Often within the first second, when adoption, adoption's first sends and new captures meet.
-        time.sleep(source.choice((source.uniform(0, 0.3), source.uniform(0, 2.5))))
-        machine.kill()
-        killed += 1
+    try:
+        start = time.monotonic()
         machine.start()
-    while driver.is_alive():
-        driver.join(0.5)
-        machine.revive()  # a camera that hung too long ended it, as it should
-    for fault in (weather, camera):
-        fault.stop.set()
-        fault.join()
+        driver = Driver(machine, captures, random.Random(source.random()), pause_s)
+        weather = Weather(networks, random.Random(source.random()), up_s=1.5, down_s=1.0)
+        stopwatch = Stopwatch(machine, driver, server, networks[0])
+        for thread in (driver, weather, camera, stopwatch):
+            thread.start()
+        killed = 0
+        while killed < kills:
+            # Often within the first second, when adoption, adoption's first sends and new captures meet.
+            time.sleep(source.choice((source.uniform(0, 0.3), source.uniform(0, 2.5))))
+            machine.kill()
+            killed += 1
+            machine.start()
+        while driver.is_alive():
+            driver.join(0.5)
+            machine.revive()  # a camera that hung too long ended it, as it should
+        for fault in (weather, camera):
+            fault.stop.set()
+            fault.join()
 
-    def state(press: str) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{machine.url}/examinations/{press}.json", timeout=10) as found:  # noqa: S310
-            return dict(json.load(found))
+        def state(press: str) -> dict[str, Any]:
+            with urllib.request.urlopen(f"{machine.url}/examinations/{press}.json", timeout=10) as found:  # noqa: S310
+                return dict(json.load(found))
 
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        machine.revive()
-        states = {press: state(press) for press in driver.pressed}
-        open_ones = [press for press, one in states.items() if not one["reported"] and not one["set_aside"]]
-        if not open_ones:
-            break
-        time.sleep(0.5)
-    stopwatch.stop.set()
-    stopwatch.join()
-    machine.stop()
-    pictures: dict[str, set[str]] = {}
-    for examination_id, picture, _ in server.deliveries:
-        pictures.setdefault(examination_id, set()).add(picture)
-    result = Result(
-        pressed=driver.pressed,
-        gateway_ids=list(gateway.records),
-        gateway_numbers=[record["number"] for record in gateway.records.values()],
-        server_ids=server.ids(),
-        pictures=pictures,
-        deliveries=len(server.deliveries),
-        gateway_repeats=gateway.repeats,
-        kills=killed,
-        cuts=sum(network.cuts for network in networks),
-        attempts=driver.attempts,
-        seconds=time.monotonic() - start,
-        poisoned=[press for press in driver.pressed if camera.poison in pictures.get(press, ())],
-        set_aside=[press for press in driver.pressed if states[press]["set_aside"]],
-        unexplained=[
-            press for press in driver.pressed if states[press]["set_aside"] and not states[press]["trouble"]
-        ],
-        swallows=sum(network.swallows for network in networks),
-        hangs=camera.hangs,
-        longest_wait_s=stopwatch.longest_s,
-    )
-    for network in networks:
-        network.close()
-    server.close()
-    gateway.close()
-    return result
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            machine.revive()
+            try:
+                states = {press: state(press) for press in driver.pressed}
+            except OSError:  # it ended by itself a moment ago
+                time.sleep(0.5)
+                continue
+            open_ones = [
+                press for press, one in states.items() if not one["reported"] and not one["set_aside"]
+            ]
+            if not open_ones:
+                break
+            time.sleep(0.5)
+        stopwatch.stop.set()
+        stopwatch.join()
+        machine.stop()
+        pictures: dict[str, set[str]] = {}
+        for examination_id, picture, _ in server.deliveries:
+            pictures.setdefault(examination_id, set()).add(picture)
+        return Result(
+            pressed=driver.pressed,
+            gateway_ids=list(gateway.records),
+            gateway_numbers=[record["number"] for record in gateway.records.values()],
+            server_ids=server.ids(),
+            pictures=pictures,
+            deliveries=len(server.deliveries),
+            gateway_repeats=gateway.repeats,
+            kills=killed,
+            cuts=sum(network.cuts for network in networks),
+            attempts=driver.attempts,
+            seconds=time.monotonic() - start,
+            poisoned=[press for press in driver.pressed if camera.poison in pictures.get(press, ())],
+            set_aside=[press for press in driver.pressed if states[press]["set_aside"]],
+            unexplained=[
+                press
+                for press in driver.pressed
+                if states[press]["set_aside"] and not states[press]["trouble"]
+            ],
+            swallows=sum(network.swallows for network in networks),
+            hangs=camera.hangs,
+            longest_wait_s=stopwatch.longest_s,
+        )
+    finally:
+        machine.kill()
+        for network in networks:
+            network.close()
+        server.close()
+        gateway.close()
 
 
 def main() -> int:

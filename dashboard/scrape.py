@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 FINE, COARSE = 720, 1440  # samples as they come, and after that one a minute
 MOST_BYTES = 8 << 20
+PATIENCE_S = 3.0
 PREFIX = ":tensorflow:serving:"
 # What is read of a page, each by one of its labels.
 LABELS = {
@@ -74,7 +75,7 @@ class Scraper(Worker):
         if not self._url:
             return
         try:
-            with httpx.stream("GET", self._url, timeout=3.0, trust_env=False) as response:
+            with httpx.stream("GET", self._url, timeout=PATIENCE_S, trust_env=False) as response:
                 response.raise_for_status()
                 body = b""
                 for chunk in response.iter_bytes():

@@ -33,7 +33,7 @@ from edge.reporting.clock import Clock
 from edge.reporting.gateway import Gateway
 from edge.reporting.records import heartbeat
 from edge.reporting.reporter import FleetReporter
-from edge.watchdog import LOOK_S, stalled, watch
+from edge.watchdog import stalled
 
 log = logging.getLogger(__name__)
 
@@ -107,13 +107,11 @@ class Device:
         self._sweep_at = 0.0
         self._housekeeper = Worker("housekeeper", HOUSEKEEPING_S, self._keep_house, stop=self.stop)
         self._camera_watch = Worker("camera watch", CAMERA_WATCH_S, self._watch_camera, stop=self.stop)
-        self._watchdog = Worker("watchdog", LOOK_S, lambda: watch(self.stalled), stop=self.stop)
 
     @property
     def _workers(self) -> list[Worker]:
         optional = [worker for worker in (self.reporter, self.fallback) if worker is not None]
-        own = self._housekeeper, self._camera_watch, self._watchdog
-        return [self.sender, self._probe, self._heat_maps, *optional, *own]
+        return [self.sender, self._probe, self._heat_maps, *optional, self._housekeeper, self._camera_watch]
 
     def start(self) -> None:
         """Start the threads."""

@@ -8,11 +8,12 @@ import socket
 import uvicorn
 
 from core import telemetry
+from core.worker import Worker
 from edge.config import Config, ConfigError
 from edge.device import Device
 from edge.kiosk.app import create_app
 from edge.reporting.enroll import ensure_key
-from edge.watchdog import notify
+from edge.watchdog import LOOK_S, notify, watch
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,10 @@ def run(config: Config) -> None:
         )
     )
     _end_streams_with(server, device)
+    # Of a process of its own: a device inside another one, as in a test, must not end that.
+    watchdog = Worker("watchdog", LOOK_S, lambda: watch(device.stalled), stop=device.stop)
     device.start()
+    watchdog.start()
     host, port = listener.getsockname()[:2]
     log.warning("ready: open http://%s:%d", host, port)
     notify("READY=1")
@@ -49,6 +53,7 @@ def run(config: Config) -> None:
     finally:
         notify("STOPPING=1")
         device.close()
+        watchdog.join()
 
 
 def _end_streams_with(server: uvicorn.Server, device: Device) -> None:

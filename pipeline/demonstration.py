@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import re
 import subprocess
 import sys
 import threading
@@ -11,12 +11,13 @@ from pathlib import Path
 
 from core import features, tfrecord
 from core.errors import RunFaultError
-from core.tfserving.channel import ClientError
+from core.tfserving.channel import ClientError, Options
 from core.tfserving.client import Client
 from core.workspace import Workspace
 
-READY = "Running gRPC ModelServer at"
+READY = re.compile(r"Running gRPC ModelServer at (\S+:\d+) ")
 START_SECONDS = 120
+ANSWER_SECONDS = 60.0  # of the first request, which makes the graph ready
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,9 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
     """
     file = sorted((data / "test").glob("*.tfrecord.gz"))[0]
     example = next(tfrecord.examples(file))
-    port = _free_port()
     command = [
         *(sys.executable, "-m", "serving"),
-        *(f"--port={port}", "--rest_api_port=0", "--host=127.0.0.1"),
+        *("--port=-1", "--rest_api_port=0", "--host=127.0.0.1"),
         f"--model_config_file={workspace.server_config}",
         "--allow_version_labels_for_unavailable_models",
     ]
@@ -61,11 +61,11 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
         watchdog.start()
         reader: threading.Thread | None = None
         try:
-            _await_start(server)
+            address = _await_start(server)
             # Go on reading, or a full pipe would stop the server.
             reader = threading.Thread(target=server.communicate)
             reader.start()
-            with Client(f"127.0.0.1:{port}") as client:
+            with Client(address, Options(timeout_s=ANSWER_SECONDS)) as client:
                 image = tfrecord.first(example, features.IMAGE)
                 outputs = client.predict(model_name, {features.IMAGE_BYTES: [image]}).outputs
         except ClientError as error:
@@ -86,16 +86,11 @@ def ask(workspace: Workspace, model_name: str, data: Path) -> AnswerToOne:
     )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_start(server: subprocess.Popen[str]) -> None:
+def _await_start(server: subprocess.Popen[str]) -> str:
+    """Return the address that the server listens on, as it says it: a port chosen here could be somebody else's by then."""
     lines = []
     for line in server.stdout or ():
         lines.append(line)
-        if READY in line:
-            return
+        if ready := READY.search(line):
+            return ready[1]
     raise RunFaultError(f"the server did not start: {''.join(lines[-3:]).strip() or 'it said nothing'}")

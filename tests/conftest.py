@@ -80,6 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
         folder = tempfile.TemporaryDirectory(prefix="melanosizer-tests-", ignore_cleanup_errors=True)
         config.add_cleanup(folder.cleanup)
+        # PostgreSQL is started by nobody where the tests run as root.
+        Path(folder.name).chmod(0o711)
         os.environ["TMPDIR"] = tempfile.tempdir = folder.name
 
 

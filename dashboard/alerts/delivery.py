@@ -20,6 +20,7 @@ from dashboard.settings import Settings
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 8
+PATIENCE_S = 10.0
 FIRST_PAUSE = 10 * clock.SECOND
 SIGNATURE = "X-Melanosizer-Signature"
 
@@ -70,7 +71,7 @@ def _post(settings: Settings, alert: Alert, event: str) -> None:
         headers[SIGNATURE] = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
     # No redirects: the operator named this address and no other.
     answer = httpx.post(
-        str(settings.webhook_url), content=body, headers=headers, timeout=10, follow_redirects=False
+        str(settings.webhook_url), content=body, headers=headers, timeout=PATIENCE_S, follow_redirects=False
     )
     answer.raise_for_status()
 
@@ -85,7 +86,7 @@ def _mail(settings: Settings, alert: Alert, event: str) -> None:
     ended = f"\nresolved {clock.stamp(alert.resolved)}" if alert.resolved else ""
     message.set_content(f"{alert.message}\n\nopened {clock.stamp(alert.opened)}{ended}{where}\n")
     kind = smtplib.SMTP_SSL if settings.smtp_port == 465 else smtplib.SMTP
-    with kind(settings.smtp_host, settings.smtp_port, timeout=10) as server:
+    with kind(settings.smtp_host, settings.smtp_port, timeout=PATIENCE_S) as server:
         if settings.smtp_starttls:
             server.starttls()
         if settings.smtp_user and settings.smtp_password_file is not None:

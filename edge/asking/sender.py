@@ -64,6 +64,7 @@ class Sender(Worker):
         self._failed = 0
         self._strikes: Counter[str] = Counter()
         self._second_chance: dict[str, tuple[float, float]] = {}  # when, and the pause after that
+        self._reviewing = threading.Lock()
         self.version = ""
         self.answered: Callable[[str, str], None] = lambda _examination, _version: None
 
@@ -159,8 +160,9 @@ class Sender(Worker):
         _, pause = self._second_chance.get(examination.id, (0.0, SECOND_CHANCE_S))
         self._second_chance[examination.id] = (self._clock() + pause, pause * 4)
         del self._strikes[examination.id]
-        self._queue.set_aside(examination.id, str(error))
+        # Before the queue tells of it: who looks then should not find a server at fault.
         self._notices.clear(*SERVER_NOTICES)
+        self._queue.set_aside(examination.id, str(error))
         self._review_notice()
         return True
 
@@ -178,12 +180,14 @@ class Sender(Worker):
 
     def _review_notice(self) -> None:
         """Say how many photographs are set aside, or that none is any more."""
-        aside = self._queue.all_set_aside()
-        if aside:
-            numbers = ", ".join(str(examination.number) for examination in aside[:10])
-            self._notices.add("picture_fails", f"{numbers}: {aside[-1].trouble}")
-        else:
-            self._notices.clear("picture_fails")
+        # One after the other: what this thread saw must not be put up when another one took it down.
+        with self._reviewing:
+            aside = self._queue.all_set_aside()
+            if aside:
+                numbers = ", ".join(str(examination.number) for examination in aside[:10])
+                self._notices.add("picture_fails", f"{numbers}: {aside[-1].trouble}")
+            else:
+                self._notices.clear("picture_fails")
 
     def _forgive(self, examination_id: str) -> None:
         self._strikes.pop(examination_id, None)

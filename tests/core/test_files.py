@@ -60,9 +60,9 @@ def test_a_lock_keeps_processes_apart_and_ends_with_its_holder(tmp_path: Path) -
         with pytest.raises(BlockingIOError):
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         first.kill()
-        first.wait(30)
+        first.wait(120)
         with _holder(lock) as second:
-            assert second.communicate(timeout=30)[0] == "held\n"
+            assert second.communicate(timeout=120)[0] == "held\n"
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a":', b"[1]", b"\xff\xfe", b"[" * 100_000])

@@ -9,7 +9,7 @@ import pytest
 
 from core.worker import Worker
 
-WAIT_S = 20
+WAIT_S = 120
 
 
 class _Counting(Worker):

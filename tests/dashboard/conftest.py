@@ -16,14 +16,18 @@ import pytest
 import uvicorn
 from argon2 import PasswordHasher
 
-from dashboard import sample
+from dashboard import sample, scrape
+from dashboard.alerts import delivery
+from dashboard.database import connection
 from dashboard.database.tables import Base
-from dashboard.security import passwords
+from dashboard.gateway import client
+from dashboard.security import oidc, passwords
 from dashboard.services import Services
 from dashboard.settings import Settings
 from tests.dashboard.rig import (
     ARGUMENTS,
     CHROMIUM,
+    PATIENCE_MS,
     POSTGRES,
     SMALL,
     Cluster,
@@ -54,6 +58,16 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_NOBODY", quick.hash("nobody"))
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page waits for its neighbours, made so long that a busy machine does not end it."""
+    for module, name in (
+        (connection, "REPLY_S"), (connection, "CONNECT_S"), (connection, "LOCK_S"), (client, "STATUS_TIMEOUT_S"),
+        (scrape, "PATIENCE_S"), (delivery, "PATIENCE_S"), (oidc, "TIMEOUT_S"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, 120)
+
+
 @pytest.fixture
 def workspace(template: Path, tmp_path: Path) -> Path:
     """A workspace of the test's own. The files name the old place; the dashboard finds the new one."""
@@ -74,14 +88,16 @@ def postgres(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     # Not below pytest's folder: another pytest closes that to all but its user.
     folder = Path(tempfile.mkdtemp(prefix="dash-postgres-"))
     cluster = Cluster(folder)
-    services = Services(
-        Settings(workspace=template, state_dir=tmp_path_factory.mktemp("state"), database_url=cluster.url())
-    )
-    fill(services)
-    services.database.close()
-    yield cluster
-    cluster.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        cluster.start()
+        state = tmp_path_factory.mktemp("state")
+        services = Services(Settings(workspace=template, state_dir=state, database_url=cluster.url()))
+        fill(services)
+        services.database.close()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -115,7 +131,9 @@ def build(workspace: Path, request: pytest.FixtureRequest) -> Iterator[Build]:
         else:
             settings.setdefault("model_server", "127.0.0.1:1")
         # Rules are evaluated when a test asks, not beside it.
-        settings = {"alert_seconds": 3600, "watch_seconds": 0.2, "model_server_metrics_url": None} | settings
+        settings = {
+            "alert_seconds": 3600, "watch_seconds": 0.2, "model_server_metrics_url": None, "predict_timeout_s": 120,
+        } | settings  # fmt: skip
         running = Running(Settings(workspace=workspace, **settings))
         stack.enter_context(running.client)
         return running
@@ -174,7 +192,8 @@ def browser() -> Iterator[Any]:
     """A real browser; skips where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        found = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS, timeout=PATIENCE_MS)
+        playwright.expect.set_options(timeout=PATIENCE_MS)
         yield found
         found.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import http.server
 import json
@@ -43,7 +44,7 @@ ARGUMENTS = [
     "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE_MS = 30_000
+PATIENCE_MS = 120_000
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
@@ -55,12 +56,16 @@ class Cluster:
         self._data = folder / "data"
         self._folder = folder
         self._as = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+        self._count = 0
+
+    def start(self) -> None:
+        """Make it and start it."""
+        folder = self._folder
         if self._as:
             shutil.chown(folder, "nobody")
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", "dash", "--no-sync")
         options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c shared_buffers=64MB"
         self._run("pg_ctl", "-D", str(self._data), "-w", "-o", options, "-l", str(folder / "log"), "start")
-        self._count = 0
 
     def url(self) -> str:
         """A new, empty database."""
@@ -76,16 +81,18 @@ class Cluster:
         return f"postgresql+psycopg://dash@/dash{self._count}?host={self._folder}"
 
     def stop(self) -> None:
-        """End it at once; nothing in it is needed any more."""
-        pid = (self._data / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), signal.SIGQUIT)  # immediate shutdown: there is nothing to keep
+        """End it at once, if it was started; nothing in it is needed any more."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            pid = (self._data / "postmaster.pid").read_text().split()[0]
+            os.kill(int(pid), signal.SIGQUIT)  # immediate shutdown: there is nothing to keep
 
     def signal(self, number: int) -> None:
         """Send a signal to the server and to every process of it."""
         pid = int((self._data / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in (pid, *map(int, children)):
-            os.kill(one, number)
+        os.kill(pid, number)  # first: one that is stopped makes no more of them
+        for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):  # some end by themselves
+                os.kill(int(one), number)
 
     def restart(self) -> None:
         """Stop it, and start it again."""
@@ -263,12 +270,15 @@ class LiveRun:
 
     def __init__(self, made: Workspace, run_id: str, started: int) -> None:
         self._made, self._run_id, self._started = made, run_id, started
-        folder = made.run(run_id)
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-        (folder / "run.log").touch()
         self._held = (made.root / MARKER).open("a")
         fcntl.flock(self._held, fcntl.LOCK_EX)
+        # In one step: of half a run the page would say that it was broken off, and nothing would correct that.
+        folder = made.run(run_id)
+        half = folder.with_name(f".{run_id}")
+        half.mkdir(parents=True)
+        (half / "config.json").write_text("{}")
+        (half / "run.log").touch()
+        half.rename(folder)
 
     def until(self, stop: int) -> None:
         """Write the first steps, the last of them still running."""

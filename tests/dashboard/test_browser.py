@@ -83,9 +83,11 @@ def test_the_slider_moves_the_zones_without_a_reload(build: Any, desk: Any) -> N
 
 
 def settled(services: Any) -> None:
-    """The labels follow when the servers have loaded what was decided; the page says so until then."""
+    """Wait until the labels follow: when the servers have loaded what was decided; the page says so until then."""
     services.settler.turn()
-    assert services.settler.waiting == ""
+    while services.settler.waiting:
+        threading.Event().wait(0.01)
+        services.settler.turn()
 
 
 def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
@@ -103,13 +105,14 @@ def test_a_model_is_promoted_found_worse_and_rolled_back_by_two_people(
         seen = set()
         for number in range(count):
             files = {"image": ("a.jpg", picture + b"\0" * (40 + number), "image/jpeg")}
-            answer = httpx.post(f"{jo.base}/api/v1/predict", headers=token, files=files, timeout=30).json()
+            answer = httpx.post(f"{jo.base}/api/v1/predict", headers=token, files=files, timeout=120).json()
             seen.add((answer["predictions"][0]["model_version"], answer["predictions"][0]["zone"]))
         return seen
 
     def approved_by_mira() -> None:
-        mira.go("/models").get_by_role("button", name="Approve").click()
-        mira.page.wait_for_load_state()
+        button = mira.go("/models").get_by_role("button", name="Approve")
+        with mira.page.expect_navigation():
+            button.click()
 
     page = jo.go(f"/models/{worse}")
     page.get_by_label("Why").fill("better on the new camera")

@@ -17,10 +17,13 @@ from dashboard.field.retention import Retention
 from dashboard.field.tail import LogTail, answer_of
 from dashboard.sample import picture as draw
 
+# Of today: the retention's own thread deletes what is a year old.
+NOW = clock.stamp(clock.now())
+
 
 def line(number: int, **change: Any) -> str:
     record = {
-        "schema": "melanosizer.prediction_record/1", "time": "2026-11-21T10:00:00.123Z", "request_id": f"log-{number}",
+        "schema": "melanosizer.prediction_record/1", "time": NOW, "request_id": f"log-{number}",
         "row": 0, "rows": 1, "model": "melanoma", "model_version": "1795304921", "signature": "serving_default",
         "latency_ms": 12.5, "caller": "10.0.0.9", "entrypoint": "GRPC", "probability": 0.4, "decision": 1,
         "threshold": 0.18, "zone": "refer", "out_of_distribution": 0.0, "outputs": {},
@@ -139,13 +142,13 @@ def examined(running: Any, number: int, code: str, **change: Any) -> str:
     name = f"00000000-0000-4000-8000-{number:012d}"
     body = {
         "schema": 1, "id": name, "device_id": device, "number": number, "code": code,
-        "captured_at": "2026-11-21T10:00:00.000Z", "clock_trusted": True,
+        "captured_at": NOW, "clock_trusted": True,
         "image": {"sha256": f"{number:064x}", "width": 640, "height": 480}, "quality": None, "state": "answered",
         "answer": {
             "probability": 0.4, "decision": 1, "threshold": 0.18, "zone": "refer", "out_of_distribution": 0.0,
             "model_version": "1795304921", "origin": "server",
         },
-        "answered_at": "2026-11-21T10:00:05.000Z", "trouble": None,
+        "answered_at": NOW, "trouble": None,
     } | change  # fmt: skip
     token = running.token("report", device=device)
     answer = running.client.put(f"/api/v1/examinations/{name}", json=body, headers=token)

@@ -123,14 +123,17 @@ def test_a_run_that_is_running_can_be_stopped(build: Any, workspace: Path) -> No
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(workspace / MARKER)], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        assert viewer.json(f"/runs/{name}")["run"]["state"] == "running"
-        assert viewer.json(f"/runs/{name}")["may_stop"] is False
-        assert "Stop this run" in approver.get(f"/runs/{name}").text
-        assert viewer.post(f"/runs/{name}/stop").status_code == 403
-        assert approver.post(f"/runs/{name}/stop").status_code == 303
-        assert process.wait(timeout=30) in (130, -signal.SIGINT)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            assert viewer.json(f"/runs/{name}")["run"]["state"] == "running"
+            assert viewer.json(f"/runs/{name}")["may_stop"] is False
+            assert "Stop this run" in approver.get(f"/runs/{name}").text
+            assert viewer.post(f"/runs/{name}/stop").status_code == 403
+            assert approver.post(f"/runs/{name}/stop").status_code == 303
+            assert process.wait(timeout=120) in (130, -signal.SIGINT)
+        finally:
+            process.kill()
     other = approver.post(f"/runs/{running.services.runs.ids()[1]}/stop")
     assert other.status_code == 409
     assert "is not running" in other.json()["error"]

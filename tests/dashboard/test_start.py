@@ -50,17 +50,20 @@ def test_the_first_start_prints_a_link_that_opens_and_ctrl_c_ends_it(workspace: 
         env=environment,
         cwd=Path(__file__).parents[2],
     )
-    assert process.stdout is not None
-    base = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-    assert base is not None
-    assert "first sign-in as admin, once" in process.stdout.readline()
-    link = process.stdout.readline().strip()
-    answer = httpx.get(link, timeout=60)
-    assert answer.status_code == 200
-    assert "Continue" in answer.text
-    assert httpx.get(f"{base[0]}/healthz").json() == {"status": "ok"}
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        base = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert base is not None
+        assert "first sign-in as admin, once" in process.stdout.readline()
+        link = process.stdout.readline().strip()
+        answer = httpx.get(link, timeout=120)
+        assert answer.status_code == 200
+        assert "Continue" in answer.text
+        assert httpx.get(f"{base[0]}/healthz", timeout=120).json() == {"status": "ok"}
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode in (0, 130, -signal.SIGINT)
 
 

@@ -118,7 +118,7 @@ def test_device_gateway_and_server_make_one_trace(
 
         with collector.came:
             assert collector.came.wait_for(
-                lambda: len(found().get("melanosizer-serving", [])) == 2 and len(found()) == 3, timeout=60
+                lambda: len(found().get("melanosizer-serving", [])) == 2 and len(found()) == 3, timeout=120
             ), collector.spans
     spans = found()
     asked, reported = sorted(spans["melanosizer-edge"], key=lambda one: one.start_time_unix_nano)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,14 @@ def model_server() -> Iterator[ModelServer]:
 
 
 @pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens, held so that nobody else does either: a connection is refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+@pytest.fixture
 def network(model_server: ModelServer) -> Iterator[Network]:
     """A network before the model server that can be cut."""
     network = Network(model_server.port)
@@ -116,9 +125,14 @@ def start(tmp_path: Path, camera_folder: Path, model_server: ModelServer) -> Ite
         overrides: dict[str, dict[str, Any]] = {
             "device": {"state_dir": tmp_path / "state", "id": "ward-3"},
             "camera": {"source": f"folder:{camera_folder}"},
-            "server": {"addresses": [model_server.address], "attempts": 1, "longest_pause_s": 0.2},
+            "server": {
+                "addresses": [model_server.address],
+                "attempts": 1,
+                "deadline_s": 60.0,
+                "longest_pause_s": 0.2,
+            },
             "storage": {"min_free_mb": 0},
-            "kiosk": {"wait_s": 10.0},
+            "kiosk": {"wait_s": 30.0},
         }
         for name, values in sections.items():
             overrides.setdefault(name, {}).update(values)
@@ -146,7 +160,7 @@ def page_of() -> Iterator[Callable[[Device], httpx.Client]]:
 
         def serve(device: Device) -> httpx.Client:
             url = stack.enter_context(edge_page(device))
-            client = httpx.Client(base_url=url, follow_redirects=True, timeout=30)
+            client = httpx.Client(base_url=url, follow_redirects=True, timeout=120)
             return stack.enter_context(client)
 
         yield serve

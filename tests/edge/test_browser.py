@@ -127,6 +127,7 @@ def test_the_button_on_the_case_presses_the_shutter(ward: Ward) -> None:
     before = ward.device.queue.counts()["total"]
     ward.go("/?code=P-10")
     expect(ward.page.locator("#preview")).to_have_js_property("width", 448)
+    expect(ward.page.locator("#shutter")).to_be_enabled()
     ward.device.press()
     expect(ward.page.locator("#probability")).to_be_visible()
     assert ward.device.queue.counts()["total"] == before + 1
@@ -184,8 +185,7 @@ def test_a_usb_scanner_types_the_code_on_every_page_and_presses_nothing(ward: Wa
             if focused == "#shutter":
                 expect(page.locator("#shutter")).to_be_enabled()
             page.locator(focused).focus()
-            page.keyboard.type("p-4711")
-            page.keyboard.press("Enter")
+            ward.scan("p-4711")
             expect(page.locator("#code")).to_have_value("P-4711")
             page.keyboard.press("Enter")  # some scanners send two
             if path != "/":
@@ -201,13 +201,11 @@ def test_a_usb_scanner_types_into_the_open_keypad(ward: Ward) -> None:
     ward.go("/")
     page.tap("#code")
     page.tap('[data-key="Q"]')
-    page.keyboard.type("P-815")
-    page.keyboard.press("Enter")
+    ward.scan("P-815")
     expect(page.locator("#keypad")).to_be_hidden()
     expect(page.locator("#code")).to_have_value("P-815")
     # What is not a code is not taken, and says how one looks.
-    page.keyboard.type("Jane Doe")
-    page.keyboard.press("Enter")
+    ward.scan("Jane Doe")
     expect(page.locator("#message")).to_contain_text("This code does not fit. A code looks like")
     expect(page.locator("#code")).to_have_value("P-815")
     assert ward.device.queue.counts()["total"] == total

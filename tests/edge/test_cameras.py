@@ -98,7 +98,7 @@ class HangingCamera(FakeCamera):
 
     def capture(self) -> bytes:
         if self._plug.get("hang"):
-            self._plug["hang"].wait(60)
+            self._plug["hang"].wait(600)
         return super().capture()
 
 
@@ -118,13 +118,14 @@ def test_a_camera_that_hangs_is_left_behind_and_opened_again() -> None:
         keeper.preview()
     assert keeper.hopeless  # opening it again did not help
     plug["hang"] = None
+    keeper._deadline = 120.0  # whatever else the machine does meanwhile
     now[0] += 1.1
     assert keeper.preview() == b"frame 1"
     assert (keeper.hung, keeper.hopeless, keeper.trouble) == (False, False, None)
     # The threads that were left behind close their cameras when the driver gives way.
     release.set()
     for thread in set(threading.enumerate()) - others - {keeper._hand}:
-        thread.join(10)
+        thread.join(120)
     assert (plug["opened"], plug["closed"]) == (3, 2)
     keeper.close()
 
@@ -132,10 +133,11 @@ def test_a_camera_that_hangs_is_left_behind_and_opened_again() -> None:
 def test_viewers_of_a_camera_that_hangs_wait_for_one_answer() -> None:
     release = threading.Event()
     plug: dict[str, Any] = {"in": True, "opened": 0, "closed": 0, "frames": 0, "hang": release}
-    keeper = CameraKeeper(lambda: HangingCamera(plug), fps=10, deadline_s=0.5)
+    # By a clock that stands still the camera is not opened again, however late a viewer comes.
+    keeper = CameraKeeper(lambda: HangingCamera(plug), fps=10, deadline_s=0.5, clock=lambda: 100.0)
     with futures.ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(keeper.preview) for _ in range(8)]
-        assert all(isinstance(one.exception(20), CameraHungError) for one in waiting)
+        assert all(isinstance(one.exception(120), CameraHungError) for one in waiting)
     assert plug["opened"] == 1
     release.set()
     keeper.close()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.edge_chaos import Result, chaos
+from benchmarks import edge_chaos
+from benchmarks.edge_chaos import Result
 from edge.__main__ import main
 from edge.config import load
 from edge.device import Device
@@ -38,7 +39,9 @@ def test_selftest_with_everything(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "edge.toml"
-    path.write_text('[pins]\nshutter = 17\nled = 27\nfactory = "mock"\n')
+    path.write_text(
+        '[pins]\nshutter = 17\nled = 27\nfactory = "mock"\n[server]\ndeadline_s = 60.0\n[gateway]\ntimeout_s = 60.0\n'
+    )
     where = ["--server", model_server.address, "--gateway", gateway_double.url, "--config", str(path)]
     assert main(["selftest", "--json", *common, *where]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -49,12 +52,8 @@ def test_selftest_with_everything(
     assert gateway_double.heartbeats[0]["camera"] == "self-test"
 
 
-def test_selftest_names_what_fails(
-    tmp_path: Path, camera_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dead = ModelServer()
-    dead.close()
-    state = ["--state", str(tmp_path / "state"), "--server", dead.address]
+def test_selftest_names_what_fails(tmp_path: Path, nobody: str, capsys: pytest.CaptureFixture[str]) -> None:
+    state = ["--state", str(tmp_path / "state"), "--server", nobody]
     assert main(["selftest", *state, "--camera", "folder:/nowhere"]) == 1
     shown = capsys.readouterr().out
     assert "fail  camera           folder /nowhere does not exist" in shown
@@ -125,8 +124,12 @@ def test_mistakes_are_told_without_a_traceback(
     assert "Traceback" not in shown
 
 
-def test_nothing_is_lost_or_doubled_when_killed_and_cut_off(tmp_path: Path) -> None:
-    result = chaos(tmp_path, captures=15, kills=3, seed=7, pause_s=0.2)
+def test_nothing_is_lost_or_doubled_when_killed_and_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long an answer may be in coming is for the benchmark: here it is the machine that has something else to do.
+    monkeypatch.setattr(edge_chaos, "LONGEST_WAIT_S", 300.0)
+    result = edge_chaos.chaos(tmp_path, captures=15, kills=3, seed=7, pause_s=0.2, deadline_s=4.0)
     assert result.kills == 3
     assert (result.lost, result.doubled, result.unknown) == ([], 0, [])
     assert result.in_order
@@ -197,5 +200,5 @@ def test_the_shell_completes_commands_and_options(
         "name=$(complete -p melanosizer-edge | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n"
         f'"$name" melanosizer-edge {words[-1]} {words[-2]}\nprintf "%s\\n" "${{COMPREPLY[@]}}"\n'
     )
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300)
     assert set(done.stdout.split()) == wanted, done.stderr

@@ -50,7 +50,7 @@ def sign_of_life(**changes: Any) -> dict[str, Any]:
 
 
 def config(tmp_path: Path, url: str) -> Config:
-    gateway = {"url": url, "timeout_s": 3, "heartbeat_s": 3600}
+    gateway = {"url": url, "timeout_s": 60, "heartbeat_s": 3600}
     return load(None, {"device": {"state_dir": tmp_path, "id": "ward-3"}, "gateway": gateway})
 
 

@@ -16,7 +16,9 @@ from core.protos import prediction_service_pb2 as serving
 from edge.camera.sample import draw
 from tests.support.edge_bench import CHROMIUM, FLAGS
 from tests.support.edge_doubles import ModelServer, answer
-from tests.support.edge_process import DeviceProcess, free_port
+from tests.support.edge_process import DeviceProcess
+from tests.support.edge_screen import PATIENCE_MS
+from tests.support.ports import free_ports
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,7 +40,7 @@ attempts = 1
 min_free_mb = 0
 [kiosk]
 port = {port}
-wait_s = 10.0
+wait_s = 30.0
 """
 # The middle of the canvas, as [red, green, blue].
 MIDDLE = """() => {
@@ -50,8 +52,8 @@ MIDDLE = """() => {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        expect.set_options(timeout=30_000)  # shared cores
+        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS, timeout=PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
         yield found
         found.close()
 
@@ -67,11 +69,16 @@ class Kiosk:
         self.picture.write_bytes(draw(800, 600))
         config = folder / "edge.toml"
         config.write_text(
-            CONFIG.format(state=folder / "state", camera=self.camera, server=server.address, port=free_port())
+            CONFIG.format(
+                state=folder / "state", camera=self.camera, server=server.address, port=free_ports(1)[0]
+            )
         )
         self.process = DeviceProcess(config)
+
+    def start(self) -> None:
+        """Start the device and open its page."""
         self.process.start()
-        page.goto(self.process.url)
+        self.page.goto(self.process.url)
         self.is_live()
 
     def is_live(self) -> None:
@@ -104,12 +111,15 @@ def kiosk(tmp_path: Path, browser: Browser) -> Iterator[Kiosk]:
     server = ModelServer(lambda _jpeg, _context: answer(0.42))
     context = browser.new_context(viewport={"width": 800, "height": 480}, has_touch=True)
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     made = Kiosk(tmp_path, page, server)
-    yield made
-    context.close()
-    made.process.stop(signal.SIGKILL)
-    server.close()
+    try:
+        made.start()
+        yield made
+    finally:
+        context.close()
+        made.process.stop(signal.SIGKILL)
+        server.close()
 
 
 def test_a_restart_covers_the_picture_and_comes_back_with_a_new_one(kiosk: Kiosk) -> None:
@@ -157,13 +167,13 @@ def test_a_press_that_was_cut_off_shows_what_became_of_it(kiosk: Kiosk) -> None:
     release = threading.Event()
 
     def slow(_jpeg: bytes, _context: grpc.ServicerContext) -> serving.PredictResponse:
-        release.wait(30)
+        release.wait(120)
         return answer(0.42)
 
     kiosk.server.reply = slow
     kiosk.page.tap("#shutter")
     with kiosk.server.arrived:
-        assert kiosk.server.arrived.wait_for(lambda: kiosk.server.deliveries, timeout=30)
+        assert kiosk.server.arrived.wait_for(lambda: kiosk.server.deliveries, timeout=120)
     kiosk.process.kill()  # the photograph is on the card, the answer is not
     release.set()
     kiosk.process.start()

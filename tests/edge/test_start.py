@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.support.edge_process import DeviceProcess
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The sentence of a start that is refused."""
-    assert main(["run", *arguments]) == 2
+    assert main(["run", "--port", "0", *arguments]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("melanosizer-edge: ")
     assert shown.count("\n") == 1 + shown.count("\n  ")
@@ -86,6 +87,16 @@ def test_an_empty_key_after_a_power_cut(
     key.write_text("")
     said = refused(arguments, capsys)
     assert "the key file is empty, as a power cut can leave it: put your copy of it back" in said
+
+
+def test_a_running_device_is_watched_until_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = threading.Event()
+    monkeypatch.setattr(run, "watch", lambda _stalled: looked.set())
+    monkeypatch.setattr(run.uvicorn.Server, "run", lambda _self, sockets: looked.wait(120))
+    arguments = ["--state", str(tmp_path / "state"), "--camera", f"folder:{tmp_path}", "--port", "0"]
+    assert main(["run", *arguments]) == 0
+    assert looked.is_set()
+    assert "watchdog" not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.parametrize("address", ["http://models:8500", "https://models:8500/v1", "grpc://models:8500"])

@@ -22,7 +22,7 @@ from core.tfserving.client import Client
 from serving.operations.metrics import Metrics
 from serving.status import ServingError
 from serving.versions.traffic import read_traffic
-from tests.support.server_process import ServerProcess, model_config, until
+from tests.support.server_process import PATIENCE_S, ServerProcess, model_config, until
 
 
 def _name(text):
@@ -89,11 +89,11 @@ def test_tls_and_mutual_tls_on_both_ports(pick, pki, tmp_path):
     ) as server:  # fmt: skip
         target = f"localhost:{server.ports['grpc']}"
         mine = Tls(pki / "ca.pem", pki / "client.key", pki / "client.pem")
-        with Client(target, Options(tls=mine)) as client:
+        with Client(target, Options(tls=mine, timeout_s=PATIENCE_S)) as client:
             assert client.predict("m", {"x": [2.0]}).outputs["y"].tolist() == [3.0]
         for stranger in (Tls(pki / "ca.pem"), None):
             with (
-                Client(target, Options(tls=stranger, timeout_s=5, retry=ONCE)) as client,
+                Client(target, Options(tls=stranger, timeout_s=PATIENCE_S, retry=ONCE)) as client,
                 pytest.raises(ClientError) as error,
             ):
                 client.predict("m", {"x": [2.0]})
@@ -107,7 +107,9 @@ def test_tls_and_mutual_tls_on_both_ports(pick, pki, tmp_path):
 
 
 def _https(server, context):
-    connection = http.client.HTTPSConnection("localhost", server.ports["rest"], context=context, timeout=10)
+    connection = http.client.HTTPSConnection(
+        "localhost", server.ports["rest"], context=context, timeout=PATIENCE_S
+    )
     try:
         connection.request("GET", "/v1/models/m")
         return connection.getresponse().status
@@ -132,7 +134,7 @@ def test_a_key_that_does_not_fit_is_named(pick, tmp_path, pki, flag):
     with ServerProcess(
         tmp_path / "server", f"--model_base_path={pick('affine', 1)}", f"--{flag}={file}", wait=False
     ) as server:
-        assert server.process.wait(30) == 2
+        assert server.process.wait(PATIENCE_S) == 2
         assert f"{flag}: server_key and server_cert do not fit" in server.log()
 
 
@@ -147,7 +149,7 @@ def test_a_bearer_token_guards_both_ports(pick, tmp_path, refused):
             ("wrong", grpc.StatusCode.UNAUTHENTICATED),
             ("secret", None),
         ):
-            with Client(server.target, Options(token=token)) as client:
+            with Client(server.target, Options(token=token, timeout_s=PATIENCE_S)) as client:
                 if code is None:
                     assert client.predict("m", {"x": [2.0]}).version == 1
                     assert [one.version for one in client.status("m")] == [1]

@@ -44,8 +44,8 @@ class Caller:
 def test_a_caller_whose_connection_was_closed_is_one_error_and_is_not_waited_for(rate: float) -> None:
     leaving, staying = Caller(1), Caller(1_000_000)
     began = time.monotonic()
-    rows, errors = ask_all([leaving, staying], time.time() + 0.3, rate)
-    assert time.monotonic() - began < 20  # not the minute that an answer is waited for
+    rows, errors = ask_all([leaving, staying], time.time() + 1.5, rate)
+    assert time.monotonic() - began < 45  # not the minute that an answer is waited for
     assert len(errors) == 1
     assert len(rows) > 2
     for one in (leaving, staying):
@@ -56,7 +56,7 @@ def test_without_callers_there_is_nothing_to_wait_for() -> None:
     both = [Caller(1), Caller(1)]
     began = time.monotonic()
     rows, errors = ask_all(both, time.time() + 60)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
     assert (len(rows), len(errors)) == (2, 2)
     for one in both:
         one.close()
@@ -75,11 +75,13 @@ def test_the_load_ends_with_a_benchmark_that_is_killed(tmp_path: Path) -> None:
         with subprocess.Popen(
             [sys.executable, "-c", load, target, str(tmp_path)], stderr=subprocess.DEVNULL
         ) as benchmark:
-            server.settimeout(60)
-            connection, _ = server.accept()
-            benchmark.kill()
+            try:
+                server.settimeout(300)
+                connection, _ = server.accept()
+            finally:
+                benchmark.kill()
         with connection:
-            connection.settimeout(20)  # the load itself waits a minute for an answer
+            connection.settimeout(45)  # the load itself waits a minute for an answer
             while connection.recv(65536):
                 pass
 

@@ -30,7 +30,7 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from tests.support.server_process import ROOT, ServerProcess, error
+from tests.support.server_process import PATIENCE_S, ROOT, ServerProcess, error, until
 
 PREDICT = "/v1/models/affine:predict"
 
@@ -132,7 +132,7 @@ def test_reflection_v1_stands_beside_v1alpha(server):
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
         )
-        return next(call(iter([reflection_pb2.ServerReflectionRequest(**fields)]), timeout=20))
+        return next(call(iter([reflection_pb2.ServerReflectionRequest(**fields)]), timeout=PATIENCE_S))
 
     for package in ("v1alpha", "v1"):
         services = {one.name for one in ask(package, list_services="").list_services_response.service}
@@ -188,7 +188,7 @@ def test_every_flag_of_the_tag_is_known(name):
 def test_a_flag_that_is_not_done_says_so(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "serving", "--enable_profiler=false", "--prefer_tflite_model", "--enable_batching"],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 2
     assert "--prefer_tflite_model is accepted and not done: only saved_model.pb is served" in done.stderr
@@ -217,7 +217,7 @@ def test_flags_that_cannot_be_are_refused_at_once(zoo, arguments, says):
     base = [] if any("base_path" in one for one in arguments) else [f"--model_base_path={zoo / 'half'}"]
     done = subprocess.run(
         [sys.executable, "-m", "serving", *arguments, *base],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
@@ -250,13 +250,13 @@ def test_both_ports_listen_on_the_same_host(pick, tmp_path, host, addresses):
         tmp_path / "server", f"--model_base_path={pick('affine', 1)}", "--model_name=m", f"--host={host}"
     ) as server:
         for address in addresses:
-            connection = http.client.HTTPConnection(address, server.ports["rest"], timeout=20)
+            connection = http.client.HTTPConnection(address, server.ports["rest"], timeout=PATIENCE_S)
             connection.request("GET", "/readyz")
             assert connection.getresponse().status == 200
             connection.close()
             target = f"[{address}]" if ":" in address else address
             with grpc.insecure_channel(f"{target}:{server.ports['grpc']}") as channel:
-                grpc.channel_ready_future(channel).result(timeout=20)
+                grpc.channel_ready_future(channel).result(timeout=PATIENCE_S)
 
 
 # --- memory and images: where this server refuses what TensorFlow Serving would take
@@ -271,7 +271,7 @@ def test_repeated_strings_are_counted_as_they_would_be_allocated(server, refused
         tensor.tensor_shape.dim.add(size=count)
         tensor.string_val.append(b"x" * 100_000)
         with refused() as it:
-            server.prediction.Predict(request, timeout=30)
+            server.prediction.Predict(request, timeout=PATIENCE_S)
         assert it.code is grpc.StatusCode.INVALID_ARGUMENT
         assert f"its shape needs {count * 100_024} bytes" in it.text
 
@@ -296,7 +296,7 @@ def test_one_budget_bounds_what_requests_take(pick, tmp_path, refused):
         assert it.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         # What was refused is given back.
         assert server.post(PREDICT, {"inputs": [2.0]}) == (200, {"outputs": [3.0]})
-        assert server.metrics()["melanosizer_serving_request_memory_bytes{}"] == 0
+        until(lambda: server.metrics()["melanosizer_serving_request_memory_bytes{}"] == 0)
 
 
 @pytest.mark.parametrize("way", ["image_bytes", "classify", "serving_examples", "rest"])

@@ -17,7 +17,7 @@ from serving.api.json_parser import decode_base64
 from serving.api.json_worker import is_long
 from serving.operations.memory import JsonSize
 from serving.status import ServingError
-from tests.support.server_process import ServerProcess, error
+from tests.support.server_process import PATIENCE_S, ServerProcess, error
 
 PREDICT = "/v1/models/affine:predict"
 ANY_RANK = "/v1/models/many:predict"
@@ -26,7 +26,7 @@ ANY_RANK = "/v1/models/many:predict"
 def raw(server: ServerProcess, data: bytes, *, answers: int = 1, port: str = "rest") -> list[bytes]:
     """Send bytes on one connection; the answers to them, each with its body."""
     found: list[bytes] = []
-    with socket.create_connection(("127.0.0.1", server.ports[port]), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", server.ports[port]), timeout=PATIENCE_S) as sock:
         sock.sendall(data)
         stream = sock.makefile("rb")
         for _ in range(answers):
@@ -164,7 +164,7 @@ def test_chunks_and_100_continue_are_read(server):
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     (answer,) = raw(server, head + b'7\r\n{"input\r\na\r\ns": [1.0]}\r\n0\r\n\r\n')
     assert answer.endswith(b'{"outputs":[3.5]}')
-    with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=PATIENCE_S) as sock:
         request = post(b'{"inputs": [1.0]}', "Expect: 100-continue")
         head, _, body = request.partition(b"\r\n\r\n")
         sock.sendall(head + b"\r\n\r\n")
@@ -180,7 +180,7 @@ def test_what_follows_a_body_of_any_length_is_the_next_request(server, length):
     assert first.endswith(b'{"outputs":[3.5]}')
     assert second.endswith(b'{"outputs":[4.0]}')
     cut = post(body)[: -length // 2]
-    with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=PATIENCE_S) as sock:
         sock.sendall(cut)
         sock.shutdown(socket.SHUT_WR)
         assert b"200" not in sock.recv(1024)

@@ -17,12 +17,14 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from core.tfserving.channel import ONCE, ClientError, Options
 from core.tfserving.client import Client
-from tests.support.server_process import ServerProcess, until
+from tests.support.server_process import PATIENCE_S, ServerProcess, until
 
 
 def slow(server, rounds, answers):
     try:
-        response = server.predict("m", {"x": [7.0], "rounds": np.array([rounds], np.int32)}, timeout=60)
+        response = server.predict(
+            "m", {"x": [7.0], "rounds": np.array([rounds], np.int32)}, timeout=PATIENCE_S
+        )
         answers.append(response.outputs["y"].float_val[0])
     except grpc.RpcError as error:
         answers.append(error.code())
@@ -58,7 +60,7 @@ def test_requests_under_way_finish_and_readiness_turns_false(pick, tmp_path):
         assert answer == (503, "not ready: shutting down\n")
         thread.join()
         assert answers == [7.0]
-        assert server.process.wait(20) == 0
+        assert server.process.wait(PATIENCE_S) == 0
         assert "Drained" in server.log()
 
 
@@ -71,7 +73,7 @@ def test_a_second_signal_stops_at_once(pick, tmp_path):
         server.process.send_signal(signal.SIGTERM)
         until(lambda: "Draining" in server.log())
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(10) == 128 + signal.SIGTERM
+        assert server.process.wait(PATIENCE_S) == 128 + signal.SIGTERM
         thread.join()
         assert answers == [grpc.StatusCode.UNAVAILABLE]
 
@@ -107,7 +109,7 @@ def test_open_streams_do_not_hold_a_stop_up(pick, tmp_path, sign):
 
         def questions():
             yield reflection_pb2.ServerReflectionRequest(list_services="")
-            asking.wait(60)
+            asking.wait(300)
 
         stub = reflection_pb2_grpc.ServerReflectionStub(server.channel)
         reflection = stub.ServerReflectionInfo(questions())
@@ -119,9 +121,9 @@ def test_open_streams_do_not_hold_a_stop_up(pick, tmp_path, sign):
         server.process.send_signal(sign)
         thread.join()
         answered = time.monotonic()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(PATIENCE_S) == 0
         # The streams alone would have lasted the whole of --drain_seconds.
-        assert time.monotonic() - answered < 60
+        assert time.monotonic() - answered < 200
         assert answers == [7.0]
         assert [one.status for one in _rest(watch)] == [health_pb2.HealthCheckResponse.NOT_SERVING]
         asking.set()
@@ -139,7 +141,7 @@ def test_new_work_is_refused_at_once(pick, tmp_path):
         thread.start()
         started(server)
         # Two connections that are open before the signal: one idle, one that is used again after it.
-        kept = http.client.HTTPConnection("127.0.0.1", server.ports["rest"], timeout=20)
+        kept = http.client.HTTPConnection("127.0.0.1", server.ports["rest"], timeout=PATIENCE_S)
         kept.request("GET", "/readyz")
         assert kept.getresponse().read() == b"ready\n"
         server.process.send_signal(signal.SIGTERM)
@@ -151,11 +153,11 @@ def test_new_work_is_refused_at_once(pick, tmp_path):
             status, text = response.status, response.read()
         assert (status, json.loads(text)) == (503, {"error": "The server is shutting down"})
         with (
-            Client(server.target, Options(retry=ONCE)) as client,
+            Client(server.target, Options(retry=ONCE, timeout_s=PATIENCE_S)) as client,
             pytest.raises(ClientError) as error,
         ):
             client.predict("m", {"x": [1.0], "rounds": np.array([1], np.int32)})
         assert error.value.code is grpc.StatusCode.UNAVAILABLE
         thread.join()
         assert answers == [7.0]
-        assert server.process.wait(60) == 0
+        assert server.process.wait(PATIENCE_S) == 0

@@ -21,7 +21,7 @@ from serving.engine.tensors import fill_proto, from_array
 from serving.engine.tensors import from_proto as to_tensor
 from serving.protos import TensorProto, predict_pb2
 from serving.status import Code, ServingError
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENCE_S, ServerProcess, until
 
 # The same cases in each run; the long random run is among the slow tests.
 OFTEN = settings(
@@ -167,7 +167,7 @@ def test_any_tensor_is_answered_or_refused(server, proto, model):
     request.inputs[{"affine": "x", "many": "a", "images": "image_bytes"}[model]].CopyFrom(proto)
     code, details = grpc.StatusCode.OK, ""
     try:
-        server.prediction.Predict(request, timeout=30)
+        server.prediction.Predict(request, timeout=PATIENCE_S)
     except grpc.RpcError as error:
         code, details = error.code(), error.details()
     assert code in {*REFUSALS, grpc.StatusCode.OK}, f"{code}: {details}"
@@ -195,7 +195,7 @@ def test_a_shape_without_its_values_is_refused_before_memory_is_taken(server, re
     proto.tensor_shape.dim.add(size=10**12)
     request.inputs["x"].CopyFrom(proto)
     with refused() as it:
-        server.prediction.Predict(request, timeout=30)
+        server.prediction.Predict(request, timeout=PATIENCE_S)
     assert it.code is grpc.StatusCode.INVALID_ARGUMENT
     assert it.text.startswith("tensor parsing error: x")
     is_alive_and_right(server)
@@ -236,7 +236,7 @@ def test_bytes_that_are_no_message_are_refused(server):
     call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     for data in (b"\xff" * 100, b"\x0a\xff\xff\xff\xff\x0f", bytes(range(256))):
         with pytest.raises(grpc.RpcError) as error:
-            call(data, timeout=10)
+            call(data, timeout=PATIENCE_S)
         assert error.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT)
     is_alive_and_right(server)
 
@@ -249,7 +249,7 @@ def test_http_that_is_none_is_closed(server):
         b"POST / HTTP/9.9\r\n\r\n",
         "".join(rng.choices(string.printable, k=500)).encode(),
     ):
-        with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", server.ports["rest"]), timeout=PATIENCE_S) as sock:
             sock.sendall(junk + b"\r\n\r\n")
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(4096):
@@ -265,7 +265,7 @@ def test_slow_clients_are_closed_and_many_connections_do_not_block_others(pick, 
         address = ("127.0.0.1", server.ports["rest"])
         slow = []
         for i in range(200):
-            sock = socket.create_connection(address, timeout=20)
+            sock = socket.create_connection(address, timeout=PATIENCE_S)
             # Half a header, a body that never ends, nothing at all.
             sock.sendall(
                 (
@@ -279,16 +279,18 @@ def test_slow_clients_are_closed_and_many_connections_do_not_block_others(pick, 
         for sock in slow:
             assert sock.recv(1) == b""
             sock.close()
-        many = [socket.create_connection(address, timeout=20) for _ in range(400)]
+        many = [socket.create_connection(address, timeout=PATIENCE_S) for _ in range(400)]
         for sock in many:
             sock.close()
-        for attempt in range(50):
+
+        def answers() -> bool:
             try:
                 is_alive_and_right(server)
-                break
             except ConnectionError:
-                # The server has yet to see that those four hundred are gone.
-                assert attempt < 49
+                return False  # the server has yet to see that those four hundred are gone
+            return True
+
+        until(answers)
         status, answer = server.post("/v1/models/affine:predict", {"inputs": [1.0] * 1000})
         assert status == 400
         assert "larger than 1000 bytes" in answer["error"]

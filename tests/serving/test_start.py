@@ -14,10 +14,10 @@ from serving import flags
 from serving.api import http_server
 from serving.status import ServingError
 from tests.support.model_zoo_paths import broken
-from tests.support.server_process import ROOT, ServerProcess, model_config
+from tests.support.server_process import PATIENCE_S, ROOT, ServerProcess, model_config
 
 
-def run(*arguments, timeout=60):
+def run(*arguments, timeout=PATIENCE_S):
     done = subprocess.run(
         [sys.executable, "-m", "serving", "--host=127.0.0.1", "--port=-1", "--rest_api_port=0", *arguments],
         capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False,
@@ -157,7 +157,7 @@ def test_a_unix_socket_and_tensor_content(pick, tmp_path):
         f"--grpc_socket_path={socket}", "--enable_serialization_as_tensor_content",
     ), grpc.insecure_channel(f"unix:{socket}") as channel:  # fmt: skip
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        proto = stub.Predict(predict_request("m", {"x": [2.0]}), timeout=30).outputs["y"]
+        proto = stub.Predict(predict_request("m", {"x": [2.0]}), timeout=PATIENCE_S).outputs["y"]
         assert not proto.float_val
         assert from_proto(proto).tolist() == [3.0]
 

@@ -8,6 +8,7 @@ import threading
 import grpc
 import pytest
 
+from core.files import write_atomic
 from core.registry.model_server_config import ServedModel, render
 from serving.versions.storage import parse_version
 from tests.support.model_zoo_paths import broken
@@ -158,8 +159,11 @@ def test_policies_all_latest_and_specific(pick, tmp_path):
             assert set(server.status(name)) == versions
 
         # The configuration file is polled: a roll-back with labels, as the registry writes it.
-        config.write_text(
-            str(model_config({"name": "chosen", "base_path": base, "versions": [1], "labels": {"stable": 1}}))
+        write_atomic(
+            config,
+            str(
+                model_config({"name": "chosen", "base_path": base, "versions": [1], "labels": {"stable": 1}})
+            ),
         )
         server.await_state("chosen", 3, "END")
         server.await_state("every", 1, "END")
@@ -167,7 +171,7 @@ def test_policies_all_latest_and_specific(pick, tmp_path):
         assert response.model_spec.version.value == 1
 
         # A file that cannot be read changes nothing and is logged with its line.
-        config.write_text("model_config_list { config { nam: 'x' } }")
+        write_atomic(config, "model_config_list { config { nam: 'x' } }")
         until(lambda: "PollFilesystemAndReloadConfig failed" in server.log())
         assert "line 1" in server.log()
         assert server.predict("chosen", {"x": [[2.0]]}).model_spec.version.value == 1
@@ -176,7 +180,7 @@ def test_policies_all_latest_and_specific(pick, tmp_path):
 def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path):
     base = pick("half", 1)
     config = tmp_path / "models.config"
-    config.write_text(_config(base, ["1"], stable="1"))
+    write_atomic(config, _config(base, ["1"], stable="1"))
     with ServerProcess(
         tmp_path / "server",
         f"--model_config_file={config}",
@@ -191,16 +195,16 @@ def test_a_running_server_follows_pushes_promotions_and_rollbacks(pick, tmp_path
         server.await_state("half", 1, "AVAILABLE")
         assert (answering(), answering("stable")) == (1, 1)
         pick("half", 2, to=base)
-        config.write_text(_config(base, ["1", "2"], stable="1"))
+        write_atomic(config, _config(base, ["1", "2"], stable="1"))
         while server.status("half").get(2, ("",))[0] != "AVAILABLE":
             # Nobody who asks by label is turned away while the versions change.
             assert answering("stable") == 1
-        config.write_text(_config(base, ["2"], stable="2"))
+        write_atomic(config, _config(base, ["2"], stable="2"))
         until(lambda: answering("stable") == 2)
         assert (answering(), answering("stable")) == (2, 2)
-        config.write_text(_config(base, ["2", "1"], stable="2"))
+        write_atomic(config, _config(base, ["2", "1"], stable="2"))
         server.await_state("half", 1, "AVAILABLE")
-        config.write_text(_config(base, ["1", "2"], stable="1", canary="2"))
+        write_atomic(config, _config(base, ["1", "2"], stable="1", canary="2"))
         until(lambda: answering("stable") == 1)
         assert (answering("stable"), answering("canary")) == (1, 2)
 
@@ -209,16 +213,16 @@ def test_a_model_without_its_folder_is_waited_for_until_the_file_is_corrected(pi
     base = pick("half", 1)
     config = tmp_path / "models.config"
     good = {"name": "half", "base_path": base}
-    config.write_text(str(model_config(good)))
+    write_atomic(config, str(model_config(good)))
     with ServerProcess(
         tmp_path / "server",
         f"--model_config_file={config}",
         "--file_system_poll_wait_seconds=0.1",
         "--model_config_file_poll_wait_seconds=0.1",
     ) as server:
-        config.write_text(str(model_config(good, {"name": "other", "base_path": tmp_path / "none"})))
+        write_atomic(config, str(model_config(good, {"name": "other", "base_path": tmp_path / "none"})))
         until(lambda: "(Re-)adding model: other" in server.log())
-        config.write_text(str(model_config(good, {"name": "third", "base_path": base})))
+        write_atomic(config, str(model_config(good, {"name": "third", "base_path": base})))
         server.await_state("third", 1, "AVAILABLE")
         assert server.predict("half", {"x": [[2.0]]}).model_spec.version.value == 1
 
@@ -261,7 +265,7 @@ def test_a_version_that_is_not_whole_replaces_no_good_one(pick, tmp_path):
 def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pick, tmp_path):
     base = pick("half", 1, 2)
     config = tmp_path / "models.config"
-    config.write_text(_config(base, ["1"], stable="1"))
+    write_atomic(config, _config(base, ["1"], stable="1"))
     with ServerProcess(
         tmp_path / "server",
         f"--model_config_file={config}",
@@ -269,7 +273,7 @@ def test_a_label_that_moves_to_what_is_not_loaded_is_refused_as_in_tf_serving(pi
         "--allow_version_labels_for_unavailable_models",
     ) as server:
         server.await_state("half", 1, "AVAILABLE")
-        config.write_text(_config(base, ["2"], stable="2"))
+        write_atomic(config, _config(base, ["2"], stable="2"))
         until(lambda: "Request to assign label to version 2 of model half" in server.log())
         assert server.predict("half", {"x": [[2.0]]}, label="stable").model_spec.version.value == 1
 
@@ -298,7 +302,7 @@ def test_a_failed_load_is_retried(pick, tmp_path):
         f"--model_base_path={base}",
         "--model_name=m",
         "--file_system_poll_wait_seconds=0.1",
-        "--max_num_load_retries=50",
+        "--max_num_load_retries=5000",
         "--load_retry_interval_micros=100000",
     ) as server:
         broken(base / "2")

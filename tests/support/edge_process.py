@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -29,13 +26,17 @@ class DeviceProcess:
         command = [sys.executable, "-m", "edge", "run", "--config", str(self._config)]
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        for line in process.stderr:
-            self.output.append(line)
-            if "ready: open " in line:
-                with self._lock:
-                    self._process, self.url = process, line.split("ready: open ")[1].strip()
-                threading.Thread(target=self._drain, args=(process,), daemon=True).start()
-                return
+        try:
+            for line in process.stderr:
+                self.output.append(line)
+                if "ready: open " in line:
+                    with self._lock:
+                        self._process, self.url = process, line.split("ready: open ")[1].strip()
+                    threading.Thread(target=self._drain, args=(process,), daemon=True).start()
+                    return
+        except BaseException:  # a test whose time is over leaves no process behind
+            process.kill()
+            raise
         raise RuntimeError("the device did not start:\n" + "".join(self.output[-20:]))
 
     @property
@@ -61,19 +62,22 @@ class DeviceProcess:
             process, self._process = self._process, None
         if process is not None:
             process.send_signal(how)
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=120)
+            finally:
+                process.kill()
 
     def freeze(self, how: signal.Signals = signal.SIGSTOP) -> None:
         """Stop it where it is: connections stay open and nothing answers any more; SIGCONT lets it go on."""
         assert self._process is not None
         self._process.send_signal(how)
 
-    def wait(self, timeout_s: float = 60) -> int:
+    def wait(self, timeout_s: float = 120) -> int:
         """Wait until it ends by itself; return its exit code."""
         assert self._process is not None
         return self._process.wait(timeout=timeout_s)
 
-    def restart_when_it_ends(self, timeout_s: float = 60) -> int:
+    def restart_when_it_ends(self, timeout_s: float = 120) -> int:
         """Do once what the service manager does; return the exit code of the process that ended."""
         code = self.wait(timeout_s)
         with self._lock:
@@ -84,15 +88,3 @@ class DeviceProcess:
     def _drain(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
         self.output.extend(process.stderr)
-
-
-def free_port() -> int:
-    """Return a port nobody listens on: a page that outlives the process must find it again.
-
-    It lies below those that the kernel gives to whoever asks for any: while the process is down nobody gets it.
-    """
-    for _ in range(100):
-        port = random.SystemRandom().randrange(12_000, 30_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise RuntimeError("no port between 12000 and 30000 is free")

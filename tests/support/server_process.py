@@ -27,6 +27,8 @@ from serving.protos import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+# Seconds that anything may take on a busy machine; what comes is not waited for any longer.
+PATIENCE_S = 120.0
 
 
 def model_config(*models: dict[str, Any]) -> Any:
@@ -82,9 +84,13 @@ class ServerProcess:
         self.ports: dict[str, int] = {}
         self._channel: grpc.Channel | None = None
         if wait:
-            self.await_ports()
+            try:
+                self.await_ports()
+            except BaseException:  # a test whose time is over leaves no process behind
+                self.process.kill()
+                raise
 
-    def await_ports(self, timeout: float = 60) -> None:
+    def await_ports(self, timeout: float = PATIENCE_S) -> None:
         limit = time.monotonic() + timeout
         while not self._ports_file.exists():
             if self.process.poll() is not None or time.monotonic() > limit:
@@ -101,7 +107,7 @@ class ServerProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def stop(self, sign: int = signal.SIGTERM, timeout: float = 30) -> int:
+    def stop(self, sign: int = signal.SIGTERM, timeout: float = PATIENCE_S) -> int:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -135,7 +141,7 @@ class ServerProcess:
     def models(self) -> Any:
         return model_service_pb2_grpc.ModelServiceStub(self.channel)
 
-    def predict(self, name: str, inputs: dict[str, Any], timeout: float = 30, **spec: Any) -> Any:
+    def predict(self, name: str, inputs: dict[str, Any], timeout: float = PATIENCE_S, **spec: Any) -> Any:
         return self.prediction.Predict(predict_request(name, inputs, **spec), timeout=timeout)
 
     def status(self, name: str, version: int | None = None) -> dict[int, tuple[str, str]]:
@@ -144,11 +150,11 @@ class ServerProcess:
         request.model_spec.name = name
         if version is not None:
             request.model_spec.version.value = version
-        response = self.models.GetModelStatus(request, timeout=30)
+        response = self.models.GetModelStatus(request, timeout=PATIENCE_S)
         name_of = get_model_status_pb2.ModelVersionStatus.State.Name
         return {v.version: (name_of(v.state), v.status.error_message) for v in response.model_version_status}
 
-    def await_state(self, name: str, version: int, state: str, timeout: float = 30) -> str:
+    def await_state(self, name: str, version: int, state: str, timeout: float = PATIENCE_S) -> str:
         """Wait until a version is in a state; returns its error message."""
         limit = time.monotonic() + timeout
         seen: Any = None
@@ -163,7 +169,7 @@ class ServerProcess:
             time.sleep(0.05)
         raise AssertionError(f"{name} {version} never became {state}: {seen}\n{self.log()[-2000:]}")
 
-    def reload(self, *models: dict[str, Any], timeout: float = 30) -> Any:
+    def reload(self, *models: dict[str, Any], timeout: float = PATIENCE_S) -> Any:
         request = model_management_pb2.ReloadConfigRequest(config=model_config(*models))
         return self.models.HandleReloadConfigRequest(request, timeout=timeout)
 
@@ -172,7 +178,7 @@ class ServerProcess:
     def http(
         self, method: str, path: str, body: str | bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, str, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports["rest"], timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["rest"], timeout=PATIENCE_S)
         try:
             data = body.encode() if isinstance(body, str) else body
             connection.request(method, path, data, headers or {})

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(count: int, command: Sequence[str]) -> list[subprocess.Popen[str]]:
     """Starts the command `count` times, each with its TF_CONFIG; of this tree, without a GPU."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
     running = []
     for index in range(count):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -23,6 +22,7 @@ from core.records.lineage import LineageArtifact, LineageRecord, LineageStore
 from core.workspace import Workspace
 from pipeline.__main__ import app
 from pipeline.ecosystem import finished_run
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 UV = ROOT / ".build" / "installer" / "bin" / "uv"
@@ -150,9 +150,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         check=True,
         timeout=900,
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [
         str(python),
         "-m",
@@ -177,13 +175,15 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ):
         address = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 300
-        while not _answers(f"{address}/health"):
-            assert server.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.5)
-        yield address
-        server.terminate()
-        server.wait(60)
+        try:
+            while not _answers(f"{address}/health"):
+                assert server.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.5)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(120)
 
 
 def _answers(url: str) -> bool:
