@@ -74,16 +74,31 @@ def checks(
         if not labels.images:
             yield at_least("images", 0, 1, where, _EMPTY)
             continue
-        detail = f"{labels.positives} of {labels.images} images are positive; the limit is "
+        detail = f"{labels.positives} of {labels.images} images are positive"
         yield at_least(
-            "positives", labels.positives, config.min_positives, where, f"{detail}balance.min_positives"
+            "positives",
+            labels.positives,
+            config.min_positives,
+            where,
+            detail,
+            setting="balance.min_positives",
         )
         share = labels.positive_share
         yield at_least(
-            "positive_share", share, config.min_positive_share, where, f"{detail}balance.min_positive_share"
+            "positive_share",
+            share,
+            config.min_positive_share,
+            where,
+            detail,
+            setting="balance.min_positive_share",
         )
         yield at_most(
-            "positive_share", share, config.max_positive_share, where, f"{detail}balance.max_positive_share"
+            "positive_share",
+            share,
+            config.max_positive_share,
+            where,
+            detail,
+            setting="balance.max_positive_share",
         )
         if accepted and split in accepted:
             yield _drift(config, where, accepted[split], "in the data accepted last", labels, "now")
@@ -107,5 +122,12 @@ def _drift(
     config: BalanceConfig, where: str, before: LabelCounts, there: str, now: LabelCounts, here: str
 ) -> Check:
     old, new = before.positive_share, now.positive_share
-    detail = f"{old:.2%} {there}, {new:.2%} {here}; the limit is balance.max_share_drift"
-    return at_most("positive_share_drift", abs(new - old), config.max_share_drift, where, detail)
+    detail = f"{old:.2%} {there}, {new:.2%} {here}"
+    return at_most(
+        "positive_share_drift",
+        abs(new - old),
+        config.max_share_drift,
+        where,
+        detail,
+        setting="balance.max_share_drift",
+    )

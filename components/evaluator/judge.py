@@ -30,14 +30,36 @@ def judge(
     if overall is None:
         raise ValueError("the Evaluator wrote no metrics of the whole test split")
     checks = [
-        at_least("auc", overall.auc, config.min_auc, detail=uncompared if baseline_auc is None else ""),
-        at_least("sensitivity", overall.sensitivity, config.min_sensitivity, detail=_found(overall)),
-        at_least("specificity", overall.specificity, config.min_specificity, detail=_cleared(overall)),
+        at_least(
+            "auc",
+            overall.auc,
+            config.min_auc,
+            detail=uncompared if baseline_auc is None else "",
+            setting="evaluator.min_auc",
+        ),
+        at_least(
+            "sensitivity",
+            overall.sensitivity,
+            config.min_sensitivity,
+            detail=_found(overall),
+            setting="evaluator.min_sensitivity",
+        ),
+        at_least(
+            "specificity",
+            overall.specificity,
+            config.min_specificity,
+            detail=_cleared(overall),
+            setting="evaluator.min_specificity",
+        ),
     ]
     if baseline_auc is not None:
         change = None if overall.auc is None else overall.auc - baseline_auc
         detail = f"the model blessed last has {baseline_auc:.4f}"
-        checks.append(at_least("auc_change", change, -config.max_auc_loss, detail=detail))
+        checks.append(
+            at_least(
+                "auc_change", change, -config.max_auc_loss, detail=detail, setting="evaluator.max_auc_loss"
+            )
+        )
     checks.extend(_slice_checks(config, slices))
     checks.extend(_external_checks(config, external))
     return Verdict(gate="model", checks=tuple(checks))
@@ -52,9 +74,16 @@ def _slice_checks(config: EvaluatorConfig, slices: Iterable[SliceMetrics]) -> It
     for item in slices:
         if item.slice != OVERALL and judged(config, item):
             size = f"{item.positives} melanomas of {item.positives + item.negatives} images"
-            yield at_least("auc", item.auc, config.min_slice_auc, item.slice, size)
             yield at_least(
-                "sensitivity", item.sensitivity, config.min_slice_sensitivity, item.slice, _found(item)
+                "auc", item.auc, config.min_slice_auc, item.slice, size, setting="evaluator.min_slice_auc"
+            )
+            yield at_least(
+                "sensitivity",
+                item.sensitivity,
+                config.min_slice_sensitivity,
+                item.slice,
+                _found(item),
+                setting="evaluator.min_slice_sensitivity",
             )
 
 
@@ -64,9 +93,13 @@ def _external_checks(config: EvaluatorConfig, external: Iterable[External]) -> I
         given, where = limits[item.name], f"external:{item.name}"
         size = f"{item.melanomas} melanomas of {item.images} images"
         if given.min_auc:
-            yield at_least("auc", item.auc.value, given.min_auc, where, size)
+            setting = f"min_auc of {item.name} in evaluator.external"
+            yield at_least("auc", item.auc.value, given.min_auc, where, size, setting=setting)
         if given.min_sensitivity:
-            yield at_least("sensitivity", item.sensitivity.value, given.min_sensitivity, where, size)
+            setting = f"min_sensitivity of {item.name} in evaluator.external"
+            yield at_least(
+                "sensitivity", item.sensitivity.value, given.min_sensitivity, where, size, setting=setting
+            )
 
 
 def _found(item: SliceMetrics) -> str:

@@ -97,12 +97,34 @@ def run(model: Path, images: Sequence[bytes], config: ServingCheckConfig) -> Ver
         gate="serving",
         checks=(
             at_least("loads_and_answers", 1.0, 1.0),
-            at_most("difference_from_python", _largest(alone - reference.result()), config.max_difference),
-            at_most("difference_in_a_batch", _largest(alone - together), config.max_difference),
+            at_most(
+                "difference_from_python",
+                _largest(alone - reference.result()),
+                config.max_difference,
+                setting="serving_check.max_difference",
+            ),
+            at_most(
+                "difference_in_a_batch",
+                _largest(alone - together),
+                config.max_difference,
+                setting="serving_check.max_difference",
+            ),
             *seen.refusals,
             at_least("answers_after_bad_requests", float(unharmed), 1.0),
-            at_most("latency_ms", latency, config.max_latency_ms, detail="median of single images"),
-            at_most("load_seconds", seen.load_seconds, config.max_load_seconds, detail="with the warm-up"),
+            at_most(
+                "latency_ms",
+                latency,
+                config.max_latency_ms,
+                detail="median of single images",
+                setting="serving_check.max_latency_ms",
+            ),
+            at_most(
+                "load_seconds",
+                seen.load_seconds,
+                config.max_load_seconds,
+                detail="with the warm-up",
+                setting="serving_check.max_load_seconds",
+            ),
         ),
     )
 

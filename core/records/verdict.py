@@ -71,18 +71,43 @@ class GateRefusedError(Exception):
         super().__init__(f"the {verdict.gate} gate refused: {reasons}")
 
 
-def at_least(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
-    """Return the check ``value >= limit``; a value that is missing or NaN fails."""
-    return _check(metric, value, ">=", limit, slice, detail)
+def at_least(
+    metric: str,
+    value: float | None,
+    limit: float,
+    slice: str = OVERALL,
+    detail: str = "",
+    *,
+    setting: str = "",
+) -> Check:
+    """Return the check ``value >= limit``; a value that is missing or NaN fails.
+
+    ``setting`` holds the limit; it is empty where the limit is fixed.
+    """
+    return _check(metric, value, ">=", limit, slice, detail, setting)
 
 
-def at_most(metric: str, value: float | None, limit: float, slice: str = OVERALL, detail: str = "") -> Check:
-    """Return the check ``value <= limit``; a value that is missing or NaN fails."""
-    return _check(metric, value, "<=", limit, slice, detail)
+def at_most(
+    metric: str,
+    value: float | None,
+    limit: float,
+    slice: str = OVERALL,
+    detail: str = "",
+    *,
+    setting: str = "",
+) -> Check:
+    """Return the check ``value <= limit``; a value that is missing or NaN fails, and ``setting`` holds the limit."""
+    return _check(metric, value, "<=", limit, slice, detail, setting)
 
 
 def _check(
-    metric: str, value: float | None, comparison: Literal[">=", "<="], limit: float, slice: str, detail: str
+    metric: str,
+    value: float | None,
+    comparison: Literal[">=", "<="],
+    limit: float,
+    slice: str,
+    detail: str,
+    setting: str,
 ) -> Check:
     holds = value is not None and (value >= limit if comparison == ">=" else value <= limit)
     return Check(
@@ -92,7 +117,8 @@ def _check(
         comparison=comparison,
         limit=limit,
         passed=bool(holds),  # a comparison with numpy's numbers is not a bool
-        detail=detail,
+        # In the detail, not a field of its own: versions released before are read by the same record.
+        detail="; ".join(filter(None, (detail, setting and f"the limit is {setting}"))),
     )
 
 

@@ -120,14 +120,22 @@ def judge(found: Sequence[Score], config: SegmentationConfig) -> Verdict:
     return Verdict(
         gate="model",
         checks=(
-            at_least("jaccard", float(np.mean([score.jaccard for score in found])), config.min_jaccard),
-            at_least("dice", float(np.mean([score.dice for score in found])), config.min_dice),
+            at_least(
+                "jaccard",
+                float(np.mean([score.jaccard for score in found])),
+                config.min_jaccard,
+                setting="min_jaccard",
+            ),
+            at_least(
+                "dice", float(np.mean([score.dice for score in found])), config.min_dice, setting="min_dice"
+            ),
             at_least(
                 "jaccard",
                 worst_tenth(found),
                 config.min_worst_tenth,
                 slice="worst tenth",
                 detail=f"the worst is {worst.image_name} with {worst.jaccard:.2f}",
+                setting="min_worst_tenth",
             ),
         ),
     )

@@ -69,4 +69,7 @@ def test_data_from_elsewhere_is_judged_only_by_limits_of_its_own(limits, checked
     assert [check.metric for check in checks] == checked
     if checked:
         assert not checks[0].passed
-        assert "80 melanomas of 400 images" in checks[0].detail
+        assert checks[0].detail == (
+            "80 melanomas of 400 images; the limit is min_auc of clinic in evaluator.external"
+        )
+        assert checks[1].detail.endswith("the limit is min_sensitivity of clinic in evaluator.external")

@@ -55,11 +55,25 @@ def test_a_model_that_was_held_against_none_says_so_and_only_then():
     alone = judge(EvaluatorConfig(), [_metrics()], None, ALONE)
     assert alone.passed
     assert [check.detail for check in alone.checks if check.metric == "auc"] == [
-        "no other model was blessed on this data version before; not compared"
+        "no other model was blessed on this data version before; not compared; the limit is evaluator.min_auc"
     ]
     compared = judge(EvaluatorConfig(), [_metrics()], 0.9, ALONE)
     assert not any("not compared" in check.detail for check in compared.checks)
     assert "auc_change" in {check.metric for check in compared.checks}
+
+
+def test_every_refusal_of_the_model_gate_ends_with_the_setting_that_holds_its_limit():
+    bad = {"auc": 0.1, "found": 10, "missed": 40, "cleared": 10, "alarms": 440}
+    verdict = judge(EvaluatorConfig(), [_metrics(**bad), _metrics("sex:male", **bad)], baseline_auc=0.9)
+    named = [check.sentence().rpartition("the limit is ")[2] for check in verdict.refusals]
+    limits = ["auc", "sensitivity", "specificity"], ["slice_auc", "slice_sensitivity"]
+    assert named == [
+        *(f"evaluator.min_{name}" for name in limits[0]),
+        "evaluator.max_auc_loss",
+        *(f"evaluator.min_{name}" for name in limits[1]),
+    ]
+    known = {f"evaluator.{name}" for name in EvaluatorConfig.model_fields}
+    assert known.issuperset(named)
 
 
 def test_a_bad_slice_is_refused_by_name():

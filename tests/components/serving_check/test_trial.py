@@ -26,7 +26,17 @@ def test_every_bad_request_was_tried(verdict):
 
 def test_a_limit_on_latency_is_a_limit(model: Callable[..., Path], images: list[bytes]):
     verdict = trial.run(model(), images, ServingCheckConfig(max_latency_ms=1e-6))
-    assert [check.metric for check in verdict.refusals] == ["latency_ms"]
+    (check,) = verdict.refusals
+    assert check.metric == "latency_ms"
+    assert check.sentence().endswith("median of single images; the limit is serving_check.max_latency_ms")
+
+
+def test_every_limit_of_the_serving_gate_is_named(verdict):
+    named = {
+        check.detail.rpartition("the limit is serving_check.")[2] for check in verdict.checks if check.detail
+    }
+    limits = {name for name in ServingCheckConfig.model_fields if name.startswith("max_")}
+    assert limits == named & limits
 
 
 def test_a_model_that_answers_bad_bytes_is_refused(model: Callable[..., Path], images: list[bytes]):

@@ -33,6 +33,15 @@ def test_a_sentence_names_metric_slice_value_and_limit():
     assert check.sentence() == "sensitivity on sex:male is 0.5, must be >= 0.75: 5 of 10 melanomas found"
 
 
+def test_a_sentence_ends_with_the_setting_that_holds_the_limit():
+    known = at_most("latency_ms", 12.0, 10.0, detail="median of 3", setting="serving_check.max_latency_ms")
+    assert known.sentence() == (
+        "latency_ms is 12, must be <= 10: median of 3; the limit is serving_check.max_latency_ms"
+    )
+    bare = at_least("auc", 0.5, 0.75, setting="evaluator.min_auc")
+    assert bare.sentence() == "auc is 0.5, must be >= 0.75: the limit is evaluator.min_auc"
+
+
 def test_a_sentence_says_so_when_nothing_could_be_measured():
     assert at_least("auc", None, 0.75).sentence() == "auc is not measurable, must be >= 0.75"
 

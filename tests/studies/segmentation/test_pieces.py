@@ -139,6 +139,10 @@ def test_the_gate_says_which_number_failed() -> None:
     bad = measured.judge(found, SegmentationConfig(min_jaccard=0.9, min_worst_tenth=0.6))
     assert [check.slice for check in bad.refusals] == ["overall", "worst tenth"]
     assert "the worst is p0" in bad.refusals[1].sentence()
+    assert [check.sentence().rpartition("the limit is ")[2] for check in bad.refusals] == [
+        "min_jaccard",
+        "min_worst_tenth",
+    ]
 
 
 def test_pairs_are_found_split_and_read_back(folder: Path, tmp_path: Path) -> None:
