@@ -108,8 +108,6 @@ def prepare(folder: Path) -> None:
     class Unfolded:
         """The graph as it was exported before batch-norm was folded: variables, and a batch-norm a layer."""
 
-        constant = False
-
         def __init__(self, classifier: Classifier) -> None:
             self.classifier = classifier
 

@@ -34,9 +34,9 @@ def content_hash(path: Path) -> str | None:
 def fingerprint(model: Path) -> str:
     """Return a SHA-256 of what a SavedModel computes.
 
-    It covers variables, assets and stored facts, not `saved_model.pb`, which holds the version's own number: two exports
-    of the same weights are equal. A folded export keeps its weights as constants there: its training weights stand for
-    them.
+    It covers variables, assets and stored facts, not `saved_model.pb`, which holds the version's own number. An export
+    that keeps its weights as constants there is known by its training weights: two exports of the same weights are equal.
+    Of a network that keeps variables they are not: TensorFlow writes those in an order that differs at each export.
     """
     facts = json.loads((model / FACTS).read_text())
     kept = {key: value for key, value in facts.items() if key not in VOLATILE_FACTS}

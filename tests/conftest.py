@@ -82,7 +82,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(folder.cleanup)
         # PostgreSQL is started by nobody where the tests run as root.
         Path(folder.name).chmod(0o711)
-        os.environ["TMPDIR"] = tempfile.tempdir = folder.name
+        patch = pytest.MonkeyPatch()
+        # What ends later, or runs again in this process, needs a folder that is there.
+        config.add_cleanup(patch.undo)
+        patch.setenv("TMPDIR", folder.name)
+        patch.setattr(tempfile, "tempdir", folder.name)
 
 
 def pytest_collection_finish() -> None:

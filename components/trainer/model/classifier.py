@@ -21,8 +21,8 @@ from core.process import cores
 
 BATCH: Final = 8  # pictures and views at once: more fall out of the processor's caches, 35 % slower at 64
 # Bytes, `full`'s three networks. Each one costs a server eleven of memory and twenty-three while it loads, a variable about
-# two: with its 90 MiB of weights ResNet50 answers in 60 ms instead of 90, and takes 2.5 GB instead of 0.6.
-LARGEST_CONSTANTS: Final = 40 << 20
+# two: with its 90 MiB of weights ResNet50 answers in 73 ms instead of 117, and takes 2.5 GB instead of 0.6.
+LARGEST_CONSTANTS: Final = 44 << 20
 
 
 @dataclass(frozen=True)
