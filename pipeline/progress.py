@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
+from components.idle import IDLE
 from pipeline.console import say
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class StepProgress(logging.Handler):
         self._steps = list(steps)
         self._width = max((len(step) for step in steps), default=0)
         self._started = 0.0
-        self._cached = False
+        self._running = ""  # the step that began and has not ended
+        self._note = ""  # what it did, where that is not its work
         self._status: Status | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -46,24 +48,30 @@ class StepProgress(logging.Handler):
         if record.msg == STARTED:
             self._start(str((record.args or ("",))[0]))  # type: ignore[index]
         elif record.msg == FROM_CACHE:
-            self._cached = True
+            self._note = "unchanged, from cache"
+        elif record.msg == IDLE:
+            self._note = f"did nothing: {(record.args or ('',))[0]}"  # type: ignore[index]
         elif record.msg == FINISHED:
-            self._finish(str((record.args or ("",))[0]), "unchanged, from cache" if self._cached else "")  # type: ignore[index]
+            self._finish(str((record.args or ("",))[0]), self._note)  # type: ignore[index]
 
     def stop(self) -> None:
-        """Take the spinner away."""
-        if self._status:
-            self._status.stop()
-            self._status = None
+        """End the list: where a step stopped the run, say which, and what was not reached."""
+        if not self._running:
+            return
+        after = self._steps[self._steps.index(self._running) + 1 :] if self._running in self._steps else []
+        self._finish(self._running, f"stopped; not reached: {', '.join(after)}" if after else "stopped")
 
     def _start(self, step: str) -> None:
-        self._started, self._cached = time.monotonic(), False
+        self._started, self._running, self._note = time.monotonic(), step, ""
         if self._console.is_terminal and step not in VERBOSE_STEPS:
             self._status = self._console.status(self._label(step))
             self._status.start()
 
     def _finish(self, step: str, note: str) -> None:
-        self.stop()
+        if self._status:
+            self._status.stop()
+            self._status = None
+        self._running = ""
         seconds = time.monotonic() - self._started
         say(self._console, f"{self._label(step)} {seconds:6.1f} s  {note}".rstrip())
 

@@ -15,6 +15,7 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
+from components.idle import IDLE
 from core.features import MODEL_VERSION
 from core.hashing import FACTS, fingerprint
 from core.registry.store import Registry
@@ -33,6 +34,7 @@ class Executor(tfx_pusher.Executor):
         """
         pushed = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
+            logging.info(IDLE, "a gate refused the model")
             self._MarkNotPushed(pushed)
             return
         model = Path(self.GetModelPath(input_dict))
@@ -42,7 +44,7 @@ class Executor(tfx_pusher.Executor):
         registry = Registry(base.parents[1], base.name)
         known = registry.find(fingerprint(model))
         if known is not None and (base / known.version / "saved_model.pb").exists():
-            logging.info("The model computes the same as version %s: nothing to push.", known.version)
+            logging.info(IDLE, f"the model computes the same as version {known.version}")
             self._MarkNotPushed(pushed)
             pushed.set_string_custom_property("unchanged", known.version)
             return

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 # Not tfx.v1, which imports all of TFX: a step in a container takes two seconds of processor time longer with it.
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -15,6 +17,7 @@ from tfx.types import standard_artifacts
 
 from components.evaluator import measured
 from components.evaluator.baseline import BASELINE_VERSION
+from components.idle import IDLE
 from core import hashing
 from core.records.verdict import OVERALL, Verdict
 from core.records.version import FileHash, Parents, VersionRecord
@@ -75,6 +78,7 @@ def write_record(
     folder = Path(record.uri)
     folder.mkdir(parents=True, exist_ok=True)
     if not pushed_model.get_int_custom_property("pushed"):
+        logging.info(IDLE, "nothing was pushed")
         (folder / "record.json").write_text("{}\n")
         return
     version = pushed_model.get_string_custom_property("pushed_version")

@@ -7,6 +7,7 @@ from rich.console import Console
 from tfx.orchestration.local import local_dag_runner
 from tfx.orchestration.portable import launcher
 
+from components.idle import IDLE
 from pipeline.progress import FINISHED, FROM_CACHE, STARTED, ProductLogHandler, StepProgress, open_log
 
 
@@ -37,6 +38,33 @@ def test_each_step_gets_a_line_and_the_cached_one_says_so():
     assert "cache" not in first
     assert second.startswith("[ 2/2] Pusher")
     assert second.endswith("unchanged, from cache")
+
+
+def test_a_step_that_did_nothing_says_so():
+    stream = io.StringIO()
+    progress = StepProgress(Console(file=stream, width=100), ["Pusher", "registry"])
+    for record in (
+        _record(STARTED, "Pusher"),
+        _record(IDLE, "a gate refused the model"),
+        _record(FINISHED, "Pusher"),
+        _record(STARTED, "registry"),
+        _record(FINISHED, "registry"),
+    ):
+        progress.emit(record)
+    progress.stop()
+    first, second = stream.getvalue().splitlines()
+    assert first.endswith(" s  did nothing: a gate refused the model")
+    assert second.endswith(" s")
+
+
+def test_a_step_that_stops_the_run_is_named_with_those_not_reached():
+    stream = io.StringIO()
+    progress = StepProgress(Console(file=stream, width=40), ["data-gate", "Trainer", "Pusher"])
+    progress.emit(_record(STARTED, "data-gate"))
+    progress.stop()
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("[ 1/3] data-gate")
+    assert line.endswith("stopped; not reached: Trainer, Pusher")
 
 
 def test_only_our_own_lines_are_shown():

@@ -1,6 +1,11 @@
 from pathlib import Path
 
-from components.pusher.executor import push
+from tfx.types import standard_artifacts
+
+from components.gate.blessing import bless_model
+from components.idle import IDLE
+from components.pusher import executor
+from components.pusher.executor import Executor, push
 
 
 def _model(folder: Path, content: str = "graph") -> Path:
@@ -39,3 +44,14 @@ def test_the_growing_copy_has_a_name_that_servers_ignore(tmp_path: Path, monkeyp
     push(_model(tmp_path / "model"), tmp_path / "melanoma", "42")
     assert seen == [(".42.partial", "42")]
     assert not ".42.partial".isdigit()
+
+
+def test_what_a_gate_refused_is_not_pushed_and_the_step_says_so(tmp_path: Path, monkeypatch):
+    said = []
+    monkeypatch.setattr(executor.logging, "info", lambda *message: said.append(message))
+    blessing, pushed = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
+    blessing.uri = str(tmp_path / "blessing")
+    bless_model(blessing, False)
+    Executor().Do({"model_blessing": [blessing]}, {"pushed_model": [pushed]}, {})
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert said[-1] == (IDLE, "a gate refused the model")
