@@ -13,6 +13,12 @@ _LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_TICKS = 5.0
 
 
+def speed(images: float, seconds: float) -> str:
+    """Return a throughput as it is shown; with a decimal if it is low, so that slow is not nothing."""
+    found = images / max(seconds, 1e-9)
+    return f"{found:.0f} images/s" if found >= 10 else f"{found:.1f} images/s"
+
+
 class Progress:
     """Prints events; on a terminal, work in between events rewrites one line."""
 

@@ -229,9 +229,9 @@ def _robustness(
     if not config.robustness_images:
         return None
 
-    def answer(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def answer(pictures: npt.NDArray[np.uint8], change: str) -> npt.NDArray[np.float32]:
         class_probabilities = predict(
-            served.classifier, pictures, progress, "robustness", served.graph
+            served.classifier, pictures, progress, f"robustness, {change}", served.graph
         ).class_probabilities
         return served.probability(tf.constant(class_probabilities)).numpy()
 

@@ -111,7 +111,9 @@ def retrain(
             yield values / scale, train.targets[rows, None].astype(np.float32)
 
     constant = OptimiserConfig(schedule="constant", warmup=0.0)
-    loop = Loop(learner, constant, config.batch_size, [EpochLog(history, progress)], progress)
+    loop = Loop(
+        learner, constant, config.batch_size, [EpochLog(history, progress)], progress, sees_images=False
+    )
     loop.run(TrainState(), plan, batches())
     last = learner.answers(inputs["test"] / scale)
     test, on_test = splits["test"], last.astype(np.float64)

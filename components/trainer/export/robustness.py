@@ -22,7 +22,7 @@ from core.measures.auc import auc
 from core.measures.rates import Labels, Scores
 
 Pictures = npt.NDArray[np.uint8]  # one or many
-Answer = Callable[[Pictures], Scores]
+Answer = Callable[[Pictures, str], Scores]  # of pictures, and of what was done to them
 Effect = Callable[[Pictures, np.random.Generator], Pictures]
 
 _HAIRS: Final = 12
@@ -36,6 +36,11 @@ class Change:
     name: str
     strength: str
     apply: Effect
+
+    @property
+    def title(self) -> str:
+        """Name and strength in one."""
+        return f"{self.name}, {self.strength}"
 
 
 def measure(
@@ -62,7 +67,9 @@ def measure(
     for change in CHANGES:
         draw = np.random.default_rng(seed)
         changed = np.stack([change.apply(picture, draw) for picture in shown])
-        rows.append(_row(change.name, change.strength, truth, answer(changed), plain, threshold))
+        rows.append(
+            _row(change.name, change.strength, truth, answer(changed, change.title), plain, threshold)
+        )
     return {"split": "eval", "images": len(chosen), "positives": int(truth.sum()), "rows": rows}
 
 

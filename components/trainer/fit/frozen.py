@@ -26,6 +26,7 @@ from components.trainer.fit.task import Task, TrainContext
 from components.trainer.model import network as networks
 from components.trainer.model.classifier import BATCH, Outputs, constant_graph, in_batches, views
 from components.trainer.model.network import Moments, Network
+from components.trainer.progress import speed
 from components.transform import images
 from core.files import cached_arrays
 
@@ -89,8 +90,8 @@ def _features(
         progress.line("%s: features of %d images from the cache", split.name, len(split))
 
     def tick(done: int) -> None:
-        speed = done / (time.monotonic() - started)
-        progress.tick("%s: features of %d of %d images, %.0f images/s", split.name, done, len(split), speed)
+        shown = speed(done, time.monotonic() - started)
+        progress.tick("%s: features of %d of %d images, %s", split.name, done, len(split), shown)
 
     def made() -> dict[str, Floats]:
         folded, side = network.folded(), split.pictures.shape[1]
@@ -217,6 +218,6 @@ def _fit(
     if config.optimiser.schedule == "plateau":
         callbacks.insert(1, ReduceOnPlateau(config.optimiser))
     state = TrainState(stage=number)
-    loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, context.progress)
+    loop = Loop(learner, config.optimiser, _HEAD_BATCH, callbacks, context.progress, sees_images=False)
     loop.run(state, plan, learner.batches(np.random.default_rng([config.seed, number])))
     return state.best, kept.weights or learner.weights()

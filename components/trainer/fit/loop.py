@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from components.trainer.fit.history import Epoch, Scores
 from components.trainer.fit.optimisation import rate
-from components.trainer.progress import Progress
+from components.trainer.progress import Progress, speed
 from components.trainer.settings import OptimiserConfig, StageConfig
 
 Weights = list[npt.NDArray[np.float32]]
@@ -152,6 +152,7 @@ class Loop:
     batch_size: int
     callbacks: Sequence[Callback]
     progress: Progress
+    sees_images: bool = True  # not a head on cached features, whose steps say nothing of images a second
 
     def run(self, state: TrainState, plan: StagePlan, batches: Iterator[Any]) -> None:
         """Train until the stage is over; `state` says how much of it was done before.
@@ -179,8 +180,8 @@ class Loop:
             state.stage_spent += now - began
             state.step += 1
             self.progress.tick(
-                f"{plan.name}, step {state.step} of {plan.steps}, loss {stats.loss / stats.steps:.3f}, "
-                f"{self._speed(stats):.0f} images/s"
+                f"{plan.name}, step {state.step} of {plan.steps}, loss {stats.loss / stats.steps:.3f}"
+                + self._shown_speed(stats)
             )
             for callback in self.callbacks:
                 callback.on_step_end(state)
@@ -189,6 +190,11 @@ class Loop:
 
     def _speed(self, stats: RunningStats) -> float:
         return stats.steps * self.batch_size / max(stats.seconds, 1e-9)
+
+    def _shown_speed(self, stats: RunningStats) -> str:
+        # The first step builds its graph: what it took is not a speed.
+        known = self.sees_images and stats.steps > 1
+        return f", {speed(stats.steps * self.batch_size, stats.seconds)}" if known else ""
 
     def _evaluate(self, state: TrainState, plan: StagePlan, factor: float) -> None:
         """Score on eval, write the epoch down, and decide whether the stage is over."""

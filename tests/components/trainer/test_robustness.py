@@ -19,7 +19,7 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
     return np.stack([np.asarray(image) for image in images]), targets
 
 
-def darkness(pictures: np.ndarray) -> np.ndarray:
+def darkness(pictures: np.ndarray, _change: str = "") -> np.ndarray:
     """A model that takes dark middles for melanomas."""
     return 1.0 - pictures[:, 24:40, 24:40].mean(axis=(1, 2, 3)) / 255.0
 
@@ -55,6 +55,19 @@ def test_the_table_says_what_is_lost(pictures):
     assert darker["sensitivity"] >= first["sensitivity"]
     assert darker["specificity"] <= first["specificity"]
     assert table == measure(darkness, shown, targets, darkness(shown), threshold=0.55, count=16, seed=5)
+
+
+def test_each_question_says_which_change_it_is_about(pictures):
+    shown, targets = pictures
+    asked = []
+
+    def answer(changed: np.ndarray, change: str) -> np.ndarray:
+        asked.append(change)
+        return darkness(changed)
+
+    measure(answer, shown, targets, darkness(shown), threshold=0.55, count=16, seed=5)
+    assert asked[:2] == ["blur, sigma 1 px of 224", "blur, sigma 2 px of 224"]
+    assert len(set(asked)) == len(CHANGES)
 
 
 def test_a_training_leaves_the_table_of_its_own_model(scratch: tiny_trainer.Trained):
