@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 
 import uvicorn
 
@@ -46,7 +47,8 @@ def run(config: Config) -> None:
     device.start()
     watchdog.start()
     host, port = listener.getsockname()[:2]
-    log.warning("ready: open http://%s:%d", host, port)
+    # As every answer of this command, and where its warnings go; a log line would need a level.
+    print(f"melanosizer-edge: ready: open http://{host}:{port}", file=sys.stderr, flush=True)
     notify("READY=1")
     try:
         server.run(sockets=[listener])

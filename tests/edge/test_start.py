@@ -83,6 +83,7 @@ def test_an_empty_key_after_a_power_cut(
     arguments = ["--state", str(state), "--camera", f"folder:{tmp_path}"]
     assert main(["run", *arguments, "--port", "0"]) == 0
     assert started
+    assert capsys.readouterr().err.startswith("melanosizer-edge: ready: open http://127.0.0.1:")
     assert len(key.read_text().strip()) == 64
     key.write_text("")
     said = refused(arguments, capsys)
@@ -119,6 +120,8 @@ def test_a_second_process_on_the_same_folder(
     first = DeviceProcess(config)
     first.start()
     try:
+        # Good news is not a warning.
+        assert first.output[-1] == f"melanosizer-edge: ready: open {first.url}\n"
         said = refused(["--config", str(config)], capsys)
         assert "is in use by another process (process " in said
         assert main(["export", "--config", str(config), "--to", str(tmp_path / "out")]) == 2
