@@ -65,6 +65,20 @@ def test_the_same_images_are_the_same_data(tmp_path: Path, images: Path) -> None
     assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, grown.name])
 
 
+def test_what_became_of_each_name_is_told(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Workspace(tmp_path / "workspace")
+    place.prepare()
+    (images / "[odd]").mkdir()
+    draw(images / "[odd]" / "odd.jpg")
+    data_set.ready(images, place, Console())
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("labels")]
+    assert line.startswith("labels (1 is melanoma): ")
+    told = set(line.partition(": ")[2].split(", "))
+    assert told == {"melanoma/ is 1 (12 rows)", "nevus/ is 0 (12 rows)", "[odd]/ is no_label (1 rows)"}
+
+
 def test_equal_shards_have_equal_times_and_others_do_not(tmp_path: Path, images: Path) -> None:
     places = [Workspace(tmp_path / name) for name in ("a", "b")]
     for place in places:
