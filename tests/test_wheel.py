@@ -130,7 +130,7 @@ def test_the_extra_serving_starts(installed: Callable[[str], Path], tmp_path: Pa
                 break
         assert server.poll() is None, said
         server.terminate()
-        assert server.wait(60) == 0, said
+        assert server.wait(120) == 0, said
 
 
 def test_the_extra_dashboard_starts(installed: Callable[[str], Path], tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def test_the_extra_dashboard_starts(installed: Callable[[str], Path], tmp_path: 
                 address = "http://" + line.split("http://", 1)[1].split("/", 1)[0].split()[0]
                 break
         assert address, said
-        with urllib.request.urlopen(f"{address}/healthz", timeout=60) as answer:  # noqa: S310 - of loopback
+        with urllib.request.urlopen(f"{address}/healthz", timeout=120) as answer:  # noqa: S310 - of loopback
             assert answer.status == 200
         server.terminate()
-        server.wait(60)
+        server.wait(120)
 
 
 def test_the_extra_edge_starts(installed: Callable[[str], Path], tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_many_writers_lose_nothing(database: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(future.result(timeout=60) == 1 for future in futures)
+    assert all(future.result(timeout=120) == 1 for future in futures)
     recorder.stop()
     with database.read() as session:
         assert session.execute(select(Hour.answers)).scalar() == 100

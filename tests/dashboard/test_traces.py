@@ -31,7 +31,7 @@ from edge.config import load
 from edge.reporting.gateway import Gateway, GatewayRefusesError
 server, gateway, picture = sys.argv[1:]
 telemetry.configure("melanosizer-edge")
-config = load(None, {{"gateway": {{"url": gateway}}, "server": {{"addresses": [server], "model": "melanoma", "deadline_s": 60}}}})
+config = load(None, {{"gateway": {{"url": gateway}}, "server": {{"addresses": [server], "model": "melanoma", "deadline_s": 120}}}})
 client = ModelServerClient(config.server, "pi-003")
 assert client.ask(Path(picture).read_bytes(), "{EXAMINATION}").model_version == "1"
 try:
@@ -90,7 +90,7 @@ def test_device_gateway_and_server_make_one_trace(
         tmp_path / "server", f"--model_base_path={tmp_path / 'melanoma'}", "--model_name=melanoma"
     ) as server:
         gateway = build(
-            model_server=server.target, model_name="melanoma", model_server_label="", predict_timeout_s=60
+            model_server=server.target, model_name="melanoma", model_server_label="", predict_timeout_s=120
         )
         address = serve(gateway)
         done = subprocess.run(

@@ -20,7 +20,7 @@ from core.workspace import MARKER, Workspace
 from serving import flags
 from serving.config_files import read_model_config
 from tests.k8s.manifests import K8S, overlay, pod
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENCE_S, ServerProcess
 
 WORKSPACE = Path("/workspace")
 
@@ -33,7 +33,7 @@ def lay_out(workspace: Path, user: int | None = None) -> subprocess.CompletedPro
         input=script,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         user=user,
         check=False,
     )
@@ -146,7 +146,6 @@ def test_a_volume_of_another_owner_is_named(tmp_path: Path) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.timeout(180)
 def test_probes_follow_a_first_release(tmp_path: Path) -> None:
     from components.pusher.executor import push
     from tests.support import model_zoo
@@ -169,14 +168,14 @@ def test_probes_follow_a_first_release(tmp_path: Path) -> None:
         health = health_pb2_grpc.HealthStub(running.channel)
 
         def alive() -> bool:
-            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
             return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
         def readiness() -> int:
             return int(running.http("GET", ready)[0])
 
         def await_readiness(wanted: int) -> None:
-            limit = time.monotonic() + 60
+            limit = time.monotonic() + PATIENCE_S
             while readiness() != wanted and time.monotonic() < limit:
                 time.sleep(0.05)
             assert readiness() == wanted
