@@ -140,9 +140,13 @@ def test_a_run_names_the_version_that_is_really_served() -> None:
     assert (fresh.status, fresh.version, fresh.reason) == ("pushed", "2", "")
     cached = served(outcome("1"), registry("1", ("1", "run r1")))
     assert (cached.status, cached.version) == ("unchanged", "1")
+    again = served(
+        outcome("1", "unchanged"), registry("1", ("1", "run r0"), ("2", "run r1"), ("1", "run r2"))
+    )
+    assert (again.status, again.version, again.reason) == ("pushed", "1", "")
     rolled_back = served(outcome("2"), registry("1", ("1", "run r1"), ("2", "run r0")))
     assert (rolled_back.status, rolled_back.version) == ("unchanged", "1")
-    assert rolled_back.reason == "version 2 was released before, 1 is served by a later decision"
+    assert rolled_back.reason == "version 2 was released before, 1 is served by a person's later decision"
     refused = outcome("2", "refused")
     assert served(refused, registry("1")) is refused
 
