@@ -38,6 +38,7 @@ help:  ## show this list
 setup:  ## make .venv ready (nothing to do when it is)
 	@$(PYTHON) -m pipeline.bootstrap
 
+# A gate that refuses ends `melanosizer` with 3, and make, like after any failure, with 2.
 run: setup  ## data -> pipeline -> served model -> one answer; DATA=folder-or-table uses your images
 	@$(MELANOSIZER) quickstart --workspace $(WORKSPACE) --preset $(PRESET) $(if $(DATA),--data "$(DATA)")
 
@@ -106,5 +107,5 @@ release: lint test docs licences  ## check everything, then tag VERSION=x.y.z, a
 	@.venv/bin/python -m docs.release "$(VERSION)"
 	@$(MAKE) --no-print-directory wheel
 
-clean:  ## remove what `make run` made; the environment stays
+clean:  ## remove workspace/, where `make run` writes; other workspaces and the environment stay
 	@rm -rf workspace

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from components.ingest import picture, source, spans
 from components.ingest.config import IngestConfig
@@ -22,6 +23,9 @@ from core.workspace import Workspace
 from pipeline.console import say
 from pipeline.progress import counted
 from pipeline.synthetic.cohort import OccupiedError, SynthConfig, synthesise
+
+# Names of labels on one line; the manifest has all.
+LABELS_SHOWN = 8
 
 
 def ready(data: Path, workspace: Workspace, console: Console, wanted: str | None = None) -> Path:
@@ -134,4 +138,15 @@ def _ingest(found: Source, out: Path, console: Console, remember: Path | None = 
         manifest = ingest(IngestConfig(sources=(found,)), out, remember=remember, listener=listener)
     counts = manifest.counts
     say(console, f"{counts.rows_read} rows read: {counts.written} written, {counts.quarantined} quarantined")
+    say(console, f"labels (1 is melanoma): {escape(_labels(manifest))}")
     return manifest
+
+
+def _labels(manifest: Manifest) -> str:
+    """Return what became of each name, as in `melanoma/ is 1 (60 rows), nevus/ is 0 (240 rows)`."""
+    named = [
+        f"{one.name or '(nothing)'} is {one.became} ({one.rows} rows)"
+        for one in manifest.labels[:LABELS_SHOWN]
+    ]
+    hidden = len(manifest.labels) - LABELS_SHOWN
+    return ", ".join([*named, *([f"and {hidden} names more in {NAME}"] if hidden > 0 else [])])

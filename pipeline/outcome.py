@@ -11,6 +11,7 @@ from pydantic import Field
 from core.errors import FAULT, REFUSED, UsageError
 from core.records.evaluation import SliceMetrics
 from core.records.verdict import Verdict
+from core.records.version import RUN
 from core.registry.store import Registry
 from core.settings import Frozen
 
@@ -77,17 +78,17 @@ class Outcome(Frozen):
 
 
 def served(result: Outcome, registry: Registry) -> Outcome:
-    """Say what a run that went through really released: nothing where its version had been released before.
+    """Say what a run that went through really released: nothing where its version was served already.
 
     A version that was rolled back stays so: a run does not undo what a person decided.
     """
     if result.status not in {"pushed", "unchanged"}:
         return result
-    who = f"run {result.run_id}"
+    who = f"{RUN}{result.run_id}"
     if any(event.version == result.version and event.who == who for event in registry.events()):
-        return result
+        return result.model_copy(update={"status": "pushed"})
     stable = registry.channels().stable
     if stable in {None, result.version}:
         return result.model_copy(update={"status": "unchanged"})
-    reason = f"version {result.version} was released before, {stable} is served by a later decision"
+    reason = f"version {result.version} was released before, {stable} is served by a person's later decision"
     return result.model_copy(update={"status": "unchanged", "version": stable, "reason": reason})

@@ -39,6 +39,8 @@ def table(result: Outcome, workspace: Workspace, report: Path | None) -> Table:
     if result.threshold is not None:
         rows.add_row("operating point", f"probability >= {result.threshold:.4f}")
     rows.add_row("gates", VERDICT[result.status])
+    if result.status == "unchanged" and result.reason:
+        rows.add_row("not released", result.reason)
     if result.version:
         rows.add_row("served version", result.version)
         rows.add_row("served from", str(workspace.serving))

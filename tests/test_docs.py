@@ -90,6 +90,36 @@ def test_a_command_line_of_the_documentation_is_one_that_the_product_takes(
         pytest.fail(f"{page}: `{program} {rest}`: {type(error).__name__}: {error}")
 
 
+# Folders of these options and variables hold patients' images, or what was made of them.
+HELD = re.compile(
+    r"(?:--(?:data|workspace|out)[ =]|--camera folder:|--source [a-z0-9-]+:|\b(?:DATA|WORKSPACE)=)([^\s,\]]+)"
+)
+
+
+def test_no_folder_of_images_that_a_first_reader_makes_is_committed(tmp_path: Path) -> None:
+    """`git add -A` in the clone, after every command of the README and of the first hour was followed."""
+    pages = {"README.md", "docs/start.md"}
+    folders = {
+        folder
+        for page, _, rest in LINES
+        if page in pages
+        for folder in HELD.findall(rest)
+        if folder.islower()
+    }
+    assert {"../mine", "../mine/melanoma", "../isic", "workspace", "workspace-own", "data/isic"} <= folders
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    shutil.copy(ROOT / ".gitignore", clone)
+    subprocess.run(["git", "init", "-q"], cwd=clone, check=True)
+    for folder in folders - {"folder", "folder-or-table"}:  # a reader's own
+        (clone / folder).mkdir(parents=True, exist_ok=True)
+        (clone / folder / "lesion.jpg").touch()
+    done = subprocess.run(
+        ["git", "add", "-A", "--dry-run"], cwd=clone, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["add", "'.gitignore'"]
+
+
 # What ends within a second or two; all but --help and the like look at a workspace.
 SHORT = re.compile(r"^(?:report|runs|models list)\b|^--version|(?:^|\s)--(?:help|print-completion)\b")
 

@@ -20,7 +20,7 @@ from components.evaluator.baseline import BASELINE_VERSION
 from components.idle import IDLE
 from core import hashing
 from core.records.verdict import OVERALL, Verdict
-from core.records.version import FileHash, Parents, VersionRecord
+from core.records.version import RUN, FileHash, Parents, VersionRecord
 from core.registry.store import Registry
 
 
@@ -39,7 +39,7 @@ def RegistryRecord(  # noqa: N802 - a component is a class to its users
     preset: Parameter[str],
     config: Parameter[str],
 ) -> None:
-    """Write the version's record and serve it; do nothing when nothing was pushed."""
+    """Write the version's record and serve it."""
 
     def about(facts: dict[str, Any]) -> tuple[dict[str, Any], str]:
         data = json.loads((Path(accepted.uri) / "accepted.json").read_text())
@@ -70,37 +70,42 @@ def write_record(
     config: str,
     about: Callable[[dict[str, Any]], tuple[dict[str, Any], str]],
 ) -> None:
-    """Write a pushed version's record and serve it; do nothing when nothing was pushed.
+    """Write a pushed version's record and serve it, or an unchanged version again; do nothing when no gate blessed it.
 
     ``record`` is the artifact that gets a copy. ``about`` makes, of what the model says of itself, the record's other
     fields, and the figure that speaks for it.
     """
     folder = Path(record.uri)
     folder.mkdir(parents=True, exist_ok=True)
-    if not pushed_model.get_int_custom_property("pushed"):
+    pushed = bool(pushed_model.get_int_custom_property("pushed"))
+    version = pushed_model.get_string_custom_property("pushed_version" if pushed else "unchanged")
+    text = "{}"
+    if version:
+        served = registry.served / version
+        facts = json.loads((served / hashing.FACTS).read_text())
+        fields, figure = about(facts)
+        who, why = f"{RUN}{run_id}", f"every gate let it through ({figure})"
+        if pushed:
+            entry = VersionRecord(
+                model_name=registry.model_name,
+                version=version,
+                created=datetime.now(UTC),
+                run_id=run_id,
+                software=importlib.metadata.version("melanosizer"),
+                config=json.loads(config),
+                sha256=hashing.tree_hash(served),
+                fingerprint=hashing.fingerprint(served),
+                model=facts,
+                files=_files(served),
+                **fields,
+            )
+            registry.add(entry, who, why)
+            text = entry.model_dump_json(indent=2)
+        registry.restore(version, who, why)
+        registry.release(version)
+    else:
         logging.info(IDLE, "nothing was pushed")
-        (folder / "record.json").write_text("{}\n")
-        return
-    version = pushed_model.get_string_custom_property("pushed_version")
-    served = registry.served / version
-    facts = json.loads((served / hashing.FACTS).read_text())
-    fields, figure = about(facts)
-    entry = VersionRecord(
-        model_name=registry.model_name,
-        version=version,
-        created=datetime.now(UTC),
-        run_id=run_id,
-        software=importlib.metadata.version("melanosizer"),
-        config=json.loads(config),
-        sha256=hashing.tree_hash(served),
-        fingerprint=hashing.fingerprint(served),
-        model=facts,
-        files=_files(served),
-        **fields,
-    )
-    registry.add(entry, who=f"run {run_id}", why=f"every gate let it through ({figure})")
-    registry.release(version)
-    (folder / "record.json").write_text(entry.model_dump_json(indent=2) + "\n")
+    (folder / "record.json").write_text(text + "\n")
 
 
 def _files(served: Path) -> tuple[FileHash, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -56,6 +56,9 @@ class VersionRecord(Frozen):
     files: tuple[FileHash, ...] = Field(default=(), description="what devices and reports fetch by hash")
 
 
+RUN: Final = "run "  # what `who` of an event begins with where a run decided, before its name
+
+
 class Event(Frozen):
     """One change of what is to be served."""
 
@@ -72,6 +75,11 @@ class Event(Frozen):
     def changes_stable(self) -> bool:
         """Whether it decided which version is stable, not which is the canary."""
         return self.action in ("pushed", "promoted", "rolled_back")
+
+    @property
+    def by_a_run(self) -> bool:
+        """Whether a run of the pipeline decided it, not a person."""
+        return self.who.startswith(RUN)
 
 
 class Labels(Frozen):

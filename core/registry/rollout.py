@@ -37,7 +37,8 @@ class Waiting:
 
     def __str__(self) -> str:
         """Return a sentence for people."""
-        return f"{', '.join(self.versions)} not served yet: {self.reason}"
+        what = "version" if len(self.versions) == 1 else "versions"
+        return f"{what} {', '.join(self.versions)} not served yet: {self.reason}"
 
 
 def ask_server(target: str, model_name: str) -> dict[str, tuple[str, str]]:
@@ -131,5 +132,9 @@ class Rollout:
                     )
         if not addresses and age < self.settle_seconds:
             rest = self.settle_seconds - age
-            return Waiting(wanted, f"servers that poll models.config are given {rest:.0f} s more to load it")
+            # Who polls the file, if anybody does, is unknown here: a server may run on any host.
+            return Waiting(
+                wanted,
+                f"servers that poll models.config are given {rest:.0f} s more to load it; fine if none runs",
+            )
         return None

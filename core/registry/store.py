@@ -57,6 +57,21 @@ class Registry(RegistryReader):
             write_atomic(self._records / f"{record.version}.json", record.model_dump_json(indent=2) + "\n")
             self._decide("pushed", record.version, who, why)
 
+    def restore(self, version: str, who: str, why: str) -> bool:
+        """Serve a version again that every gate let through once more; return whether that changed anything.
+
+        Only where runs pushed what is served now and what took its place: a run does not undo what a person decided.
+        """
+        with self._locked():
+            changes = [event for event in self._own_events() if event.changes_stable]
+            replaced = [event for event in changes if event.previous == version]
+            if self.channels().stable == version or not replaced:
+                return False
+            if not (replaced[-1].by_a_run and changes[-1].by_a_run):
+                return False
+            self._decide("promoted", self._servable(version), who, why)
+        return True
+
     def promote(self, version: str, who: str, why: str, expected: str | EllipsisType | None = ...) -> None:
         """Serve a version that is recorded."""
         with self._locked():

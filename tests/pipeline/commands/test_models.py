@@ -70,7 +70,7 @@ def test_a_release_that_servers_have_not_loaded_is_settled_later(
 ) -> None:
     monkeypatch.setenv("MELANOSIZER_SETTLE_SECONDS", "600")
     Registry(workspace, MODEL_NAME).promote("1", "a", "b")
-    assert "1 not served yet: servers that poll models.config are given" in " ".join(
+    assert "version 1 not served yet: servers that poll models.config are given" in " ".join(
         models(workspace, "settle").output.split()
     )
     monkeypatch.setenv("MELANOSIZER_SETTLE_SECONDS", "0")
