@@ -83,7 +83,7 @@ def test_an_empty_key_after_a_power_cut(
     arguments = ["--state", str(state), "--camera", f"folder:{tmp_path}"]
     assert main(["run", *arguments, "--port", "0"]) == 0
     assert started
-    assert capsys.readouterr().err.startswith("melanosizer-edge: ready: open http://127.0.0.1:")
+    assert "melanosizer-edge: ready: open http://127.0.0.1:" in capsys.readouterr().err
     assert len(key.read_text().strip()) == 64
     key.write_text("")
     said = refused(arguments, capsys)
