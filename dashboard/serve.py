@@ -48,6 +48,8 @@ def run(settings: Settings) -> None:
         print(f"first sign-in as {user.name}, once, within {LINK_MINUTES} minutes:\n  {link}", flush=True)
     config = uvicorn.Config(
         app,
+        # Its own would close every handler there is, of other libraries too.
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,

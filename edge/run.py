@@ -34,6 +34,8 @@ def run(config: Config) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(device),
+            # Its own would close every handler there is, of other libraries too.
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,

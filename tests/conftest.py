@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage in what the tests make, and in nothing older."""
+    """Look for garbage in what the tests make, and in nothing older.
+
+    And let nobody close what pytest captures: whoever configures logging closes all handlers (uvicorn, MLflow), and absl's
+    closes the standard error of its import where a test has another one just then.
+    """
+    if "absl.logging" in sys.modules:
+        sys.modules["absl.logging"].get_absl_handler().python_handler.stream = sys.__stderr__
     gc.freeze()
     gc.enable()
 

@@ -170,7 +170,12 @@ def serve() -> Iterator[Callable[[Running], str]]:
 
     def start(running: Running) -> str:
         config = uvicorn.Config(
-            running.app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1
+            running.app,
+            port=0,
+            log_config=None,
+            log_level="error",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sqlite3
 import threading
@@ -88,6 +89,24 @@ def test_an_empty_key_after_a_power_cut(
     key.write_text("")
     said = refused(arguments, capsys)
     assert "the key file is empty, as a power cut can leave it: put your copy of it back" in said
+
+
+def test_a_start_leaves_the_log_handlers_of_other_libraries_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # TensorFlow's closes standard error with it, as pytest had replaced it when TensorFlow was imported.
+    closed: list[str] = []
+
+    class Handler(logging.Handler):
+        def close(self) -> None:
+            closed.append(self.get_name() or "")
+
+    handler = Handler()
+    monkeypatch.setattr(run.uvicorn.Server, "run", lambda _self, sockets: None)
+    arguments = ["--state", str(tmp_path / "state"), "--camera", f"folder:{tmp_path}", "--port", "0"]
+    assert main(["run", *arguments]) == 0
+    assert not closed
+    logging.Handler.close(handler)
 
 
 def test_a_running_device_is_watched_until_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,12 @@ def page(device: Device) -> Iterator[str]:
     """Serves the page of a device on a free port; its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        create_app(device), log_level="warning", lifespan="off", timeout_graceful_shutdown=1, ws="none"
+        create_app(device),
+        log_config=None,
+        log_level="warning",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        ws="none",
     )
     web = uvicorn.Server(config)
     thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)
