@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 TWICE = """
 import sys, tempfile, pytest
@@ -16,6 +18,7 @@ sys.exit(max(codes) or tempfile.gettempdir() != before)
 """
 
 
+@pytest.mark.slow
 def test_a_run_leaves_no_folder_and_can_be_followed_by_another(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
