@@ -13,10 +13,9 @@ _LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_TICKS = 5.0
 
 
-def speed(images: float, seconds: float) -> str:
+def speed(images_per_s: float) -> str:
     """Return a throughput as it is shown; with a decimal if it is low, so that slow is not nothing."""
-    found = images / max(seconds, 1e-9)
-    return f"{found:.0f} images/s" if found >= 10 else f"{found:.1f} images/s"
+    return f"{images_per_s:.0f} images/s" if images_per_s >= 10 else f"{images_per_s:.1f} images/s"
 
 
 class Progress:

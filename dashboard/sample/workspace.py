@@ -17,7 +17,7 @@ from core.measures.rates import Interval, confusion
 from core.protos import data_statistics_pb2 as protos
 from core.records.evaluation import EXTERNAL_FILE, EXTERNALS, External, SliceMetrics
 from core.records.verdict import Verdict, at_least, at_most
-from core.records.version import Channels, Event, Parents, VersionRecord
+from core.records.version import RUN, Channels, Event, Parents, VersionRecord
 from core.registry import model_server_config
 from core.workspace import MARKER, Workspace
 from dashboard import clock
@@ -147,7 +147,7 @@ class Example:
             action="pushed",
             version=version,
             previous=record.parents.baseline_version,
-            who=f"run {record.run_id}",
+            who=f"{RUN}{record.run_id}",
             why=f"every gate let it through (AUC {record.metrics['auc']:.3f})",
         )
         with made.events.open("a") as stream:

@@ -90,7 +90,7 @@ def _features(
         progress.line("%s: features of %d images from the cache", split.name, len(split))
 
     def tick(done: int) -> None:
-        shown = speed(done, time.monotonic() - started)
+        shown = speed(done / max(time.monotonic() - started, 1e-9))
         progress.tick("%s: features of %d of %d images, %s", split.name, done, len(split), shown)
 
     def made() -> dict[str, Floats]:

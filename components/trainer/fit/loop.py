@@ -194,7 +194,7 @@ class Loop:
     def _shown_speed(self, stats: RunningStats) -> str:
         # The first step builds its graph: what it took is not a speed.
         known = self.sees_images and stats.steps > 1
-        return f", {speed(stats.steps * self.batch_size, stats.seconds)}" if known else ""
+        return f", {speed(self._speed(stats))}" if known else ""
 
     def _evaluate(self, state: TrainState, plan: StagePlan, factor: float) -> None:
         """Score on eval, write the epoch down, and decide whether the stage is over."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from components.idle import IDLE
+from components.registry import component
 from components.registry.component import write_record
 from core.hashing import FACTS
 from core.registry.rollout import Rollout
@@ -51,7 +53,12 @@ def test_an_unchanged_model_whose_place_a_later_run_took_is_served_again(
     assert registry.versions() == ["1", "2"]
 
 
-def test_nothing_blessed_changes_nothing(registry: Registry, tmp_path: Path) -> None:
+def test_where_nothing_was_pushed_nothing_changes_and_the_step_says_so(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(component.logging, "info", lambda *message: said.append(message))
     assert _write(registry, _pushed(), tmp_path / "record") == "{}\n"
+    assert said == [(IDLE, "nothing was pushed")]
     assert registry.channels().stable == "2"
     assert len(registry.events()) == 2
